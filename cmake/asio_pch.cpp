@@ -1,0 +1,1 @@
+// Carries the precompiled header of cmake/asio_pch.h; it has no code of its own.

@@ -1,0 +1,5 @@
+// The compiled halves of the header libraries, in one unit.
+#include <boost/asio/impl/src.hpp>
+#include <boost/asio/ssl/impl/src.hpp>
+#include <boost/beast/src.hpp>
+#include <boost/json/src.hpp>
