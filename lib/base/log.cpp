@@ -1,0 +1,129 @@
+#include "base/log.h"
+
+#include <array>
+#include <cstdio>
+
+namespace hoplock {
+
+std::string_view to_text(Level level) {
+  constexpr std::array<std::string_view, 5> names{"trace", "debug", "info", "warn", "error"};
+  return names[static_cast<std::size_t>(level)];
+}
+
+Event& Event::add(std::string_view key, std::string value) & {
+  if (!value.empty()) fields_.push_back(Field{key, std::move(value), false});
+  return *this;
+}
+
+Event& Event::add(std::string_view key, std::int64_t value) & {
+  fields_.push_back(Field{key, std::to_string(value), true});
+  return *this;
+}
+
+std::string_view Event::get(std::string_view key) const {
+  for (const auto& field : fields_) {
+    if (field.key == key) return field.value;
+  }
+  return {};
+}
+
+namespace {
+
+// Length of the well-formed UTF-8 sequence at the start of `text`, 0 when there is none (RFC 3629).
+std::size_t utf8_length(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = at(0);
+  if (first < 0x80) return 1;
+  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((at(i) & 0xc0U) != 0x80) return 0;
+  }
+  const unsigned second = at(1);
+  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) {
+    return 0;
+  }
+  return length;
+}
+
+void append_escaped(std::string& out, std::string_view value) {
+  while (!value.empty()) {
+    const auto c = static_cast<unsigned char>(value.front());
+    const std::size_t length = utf8_length(value);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += static_cast<char>(c);
+    } else if (c < 0x20 || c == 0x7f) {
+      std::array<char, 8> escaped{};
+      std::snprintf(escaped.data(), escaped.size(), "\\u%04x", c);
+      out += c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : escaped.data();
+    } else if (length == 0) {
+      out += "\xef\xbf\xbd";
+    } else if (c == 0xc2 && static_cast<unsigned char>(value[1]) < 0xa0) {  // C1 controls
+      std::array<char, 8> escaped{};
+      std::snprintf(escaped.data(), escaped.size(), "\\u%04x", static_cast<unsigned char>(value[1]));
+      out += escaped.data();
+    } else {
+      out += value.substr(0, length);
+    }
+    value.remove_prefix(length == 0 ? 1 : length);
+  }
+}
+
+bool needs_quotes(std::string_view value) {
+  for (const char c : value) {
+    if (static_cast<unsigned char>(c) <= 0x20 || c == '"' || c == '=' || c == '\\' || c == 0x7f || static_cast<unsigned char>(c) >= 0x80) return true;
+  }
+  return value.empty();
+}
+
+void append_logfmt(std::string& out, std::string_view key, std::string_view value) {
+  if (!out.empty()) out += ' ';
+  out += key;
+  out += '=';
+  if (!needs_quotes(value)) {
+    out += value;
+    return;
+  }
+  out += '"';
+  append_escaped(out, value);
+  out += '"';
+}
+
+void append_json(std::string& out, std::string_view key, std::string_view value, bool number) {
+  out += out.empty() ? "{\"" : ",\"";
+  out += key;
+  out += "\":";
+  if (number) {
+    out += value;
+    return;
+  }
+  out += '"';
+  append_escaped(out, value);
+  out += '"';
+}
+
+}  // namespace
+
+std::string to_logfmt(const Event& event, Time time) {
+  std::string out;
+  out.reserve(256);
+  append_logfmt(out, "time", to_rfc3339(time));
+  append_logfmt(out, "level", to_text(event.level()));
+  append_logfmt(out, "event", event.name());
+  for (const auto& field : event.fields()) append_logfmt(out, field.key, field.value);
+  return out;
+}
+
+std::string to_json(const Event& event, Time time) {
+  std::string out;
+  out.reserve(320);
+  append_json(out, "time", to_rfc3339(time), false);
+  append_json(out, "level", to_text(event.level()), false);
+  append_json(out, "event", event.name(), false);
+  for (const auto& field : event.fields()) append_json(out, field.key, field.value, field.number);
+  out += '}';
+  return out;
+}
+
+}  // namespace hoplock
