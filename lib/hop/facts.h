@@ -1,0 +1,71 @@
+// What is known about one host before it is contacted, and what the operator demands: the inputs of `decide`. Plain values;
+// `route` gathers the facts, configuration makes the rule.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "dns/answer.h"
+#include "hop/words.h"
+
+namespace hoplock::hop {
+
+// TLSA at `_port._tcp.<base>`, after the candidates of dane::base_candidates were tried in order.
+struct TlsaFact {
+  enum class State : std::uint8_t {
+    not_asked,  // the address chain is insecure, or the target is an address literal (DANE-03, DANE-33)
+    absent,     // secure denial, or insecure answer, at every candidate (DANE-08)
+    failed,     // bogus, SERVFAIL, time-out, malformed: at the first candidate that failed (DANE-06, DANE-29)
+    present,    // a secure RRset; `records` all of it, usable or not
+  };
+  State state = State::not_asked;
+  dns::Name base;                  // where the records stand
+  std::vector<dns::Tlsa> records;  // the whole RRset
+  std::string why;                 // for failed: bogus reason or error, one sentence
+};
+
+// One host whose turn has come.
+struct HostFacts {
+  enum class Origin : std::uint8_t { mx, implicit_mx, route_name, literal };
+  Origin origin = Origin::mx;
+  dns::Name name;       // the MX record's name, the domain itself, or the route's host; root for a literal
+  std::uint16_t port = 25;
+  dns::Name expanded;   // where the name's aliases end; == name without aliases
+  std::vector<Ip> addresses;  // in the order to try; empty: see `why_no_address`
+  // Set when no address is usable: dnssec_invalid (bogus), dns_failure (SERVFAIL, time-out), or nothing (the name does not
+  // exist, has no address, or only addresses that must not be used: a definite "unusable", MX-06).
+  std::optional<Reason> address_failure;
+  std::string why_no_address;
+  TlsaFact tlsa;
+};
+
+// The next-hop domain.
+struct DomainFacts {
+  dns::Name domain;    // recipient domain, before any alias
+  dns::Name expanded;  // where its aliases end; == domain without aliases
+  // Of the MX RRset or its denial, aliases included. A configured host counts as secure selection (PEERS item 13).
+  dns::Security mx_security = dns::Security::insecure;
+};
+
+struct Facts {
+  DomainFacts domain;
+  HostFacts host;
+};
+
+enum class Mode : std::uint8_t { enforce, audit, off };
+// `tls:` of a route; absent: the route leaves `security` unchanged.
+enum class RouteTls : std::uint8_t { none, opportunistic, encrypt, verify, dane, dane_only };
+enum class DefaultTls : std::uint8_t { opportunistic, encrypt };
+
+// What the operator demands of this hop: `security`, as the matching route changes it.
+struct LocalRule {
+  Mode dane = Mode::enforce;
+  Mode mta_sts = Mode::enforce;
+  DefaultTls default_tls = DefaultTls::opportunistic;
+  std::optional<RouteTls> route_tls;
+  std::vector<dns::Name> verify_names;  // for RouteTls::verify; empty: the host's name
+};
+
+}  // namespace hoplock::hop

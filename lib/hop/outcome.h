@@ -1,0 +1,79 @@
+// What happened when a plan was carried out up to the end of its TLS step, and what follows from it. The connection's owner
+// fills an Outcome with facts; `after` judges. An Outcome never chooses.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "hop/plan.h"
+
+namespace hoplock::hop {
+
+// The peer's key and what was negotiated; present once a handshake completed.
+struct TlsSession {
+  std::string version;  // "TLSv1.3"
+  std::string cipher;   // "TLS_AES_256_GCM_SHA384"
+  std::string key;      // SHA-256 of the peer's SubjectPublicKeyInfo, lower-case hex
+  std::string sni;      // as sent; empty: none
+};
+
+// Verdict of the DANE check: the record that matched, or all defects (tlsa_invalid first, then not_trusted, host_mismatch, expired).
+struct DaneVerdict {
+  std::optional<dns::Tlsa> matched;
+  std::vector<Refusal> defects;  // empty exactly when matched
+};
+
+// Verdict of the PKIX check: all defects in that same order; empty: passed.
+struct PkixVerdict {
+  std::vector<Refusal> defects;
+};
+
+// A reply of the server that ended the attempt to get a session.
+struct PeerReply {
+  int code = 0;
+  std::string text;  // one printable line, with its codes
+};
+
+// How far the session got.
+enum class Stage : std::uint8_t { connect, greeting, ehlo, starttls, handshake, ready };
+
+struct Outcome {
+  Stage stage = Stage::connect;
+  // What stopped it at `stage`; nothing exactly when stage == ready. connect_*/connection_lost/smtp_reply at any stage;
+  // starttls_not_supported for a keyword not offered or refused; validation_failure for a broken handshake or cleartext injected
+  // after the 220 (TLS-09).
+  std::optional<Refusal> failure;
+  std::optional<PeerReply> reply;
+  std::optional<TlsSession> tls;  // ready without it: in clear
+  std::optional<DaneVerdict> dane;  // present when the plan had the check and the handshake completed
+  std::optional<PkixVerdict> pkix;
+};
+
+// Mail may go over this session.
+struct Proceed {
+  Policy policy = Policy::opportunistic;
+  Auth auth = Auth::none;
+  std::optional<Refusal> waived;  // under audit: the rule that failed (then auth == none)
+};
+// One more connection to the same address, in clear, in this attempt; logged as `hop … action=plaintext`.
+struct RetryInClear {
+  Refusal why;
+  OnFailure rule = OnFailure::plaintext;  // plaintext or audit
+};
+// This connection may not carry mail.
+struct NextHost {
+  Refusal why;
+};
+using Next = std::variant<Proceed, RetryInClear, NextHost>;
+
+// Several defects of one certificate: tlsa-invalid, then not-trusted, host-mismatch, expired (CONTRACT).
+Next after(const Connect& plan, const Outcome& outcome);
+
+// The refusal as the deferral or bounce text: "450 4.7.323 tlsa-invalid: mx1.example.org[192.0.2.1]: no TLSA record matches the certificate".
+// `where` is "host[ip]" or "host". Kept::no gives class 5 and 550.
+enum class Kept : std::uint8_t { yes, no };
+std::string refusal_text(const Refusal& refusal, const std::string& where, Kept kept);
+
+}  // namespace hoplock::hop

@@ -1,0 +1,73 @@
+// The decision of how one host may be used. `decide` turns facts and the operator's rule into a closed Plan; whoever connects
+// obeys the plan and reports an Outcome; `after` says what follows. Both are pure: every corner is a row in tests/hop.
+// RFC 7672 section 2.2, RFC 8461 section 5, and CONTRACT's "The words for a hop's security".
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "hop/facts.h"
+
+namespace hoplock::hop {
+
+// Why a host gets no mail in this attempt. `text` is one sentence without host name or code, e.g. "no TLSA record matches the certificate".
+struct Refusal {
+  Reason reason = Reason::validation_failure;
+  std::string text;
+};
+
+// Do not connect: next host.
+struct Refuse {
+  Policy policy = Policy::opportunistic;
+  // Nothing: the host has definitely no usable address, which is no policy failure (MX-06).
+  std::optional<Reason> reason;
+  std::string text;
+};
+
+// The peer must match one of `records` (usable ones only, never empty); OpenSSL's DANE does the matching.
+struct DaneCheck {
+  dns::Name base;
+  std::vector<dns::Tlsa> records;
+  std::vector<dns::Name> names;  // reference names for DANE-TA(2); DANE-EE(3) ignores names (DANE-15)
+};
+
+// The peer's chain must lead to tls.ca_file, carry one of `names` and be valid now.
+struct PkixCheck {
+  std::vector<dns::Name> names;
+};
+
+enum class Tls : std::uint8_t { never, if_offered, must };
+enum class OnFailure : std::uint8_t {
+  next_host,  // a failed step means the next host
+  plaintext,  // nothing binds this host: after a failed TLS step a new connection in clear (TLS-10)
+  audit,      // a rule binds, but the operator only watches: failures are told, mail goes on as if nothing bound
+};
+
+// Every check that is present must pass. With OnFailure::audit they are made, and failing them only sets `Proceed::waived`.
+struct Connect {
+  Policy policy = Policy::opportunistic;
+  Tls tls = Tls::if_offered;
+  std::optional<DaneCheck> dane;
+  std::optional<PkixCheck> pkix;
+  dns::Name sni;                        // root: send none (literal)
+  OnFailure on_failure = OnFailure::plaintext;
+  dns::Security mx_security = dns::Security::insecure;
+  // Known before connecting: what would have refused the host, but audit lets it pass.
+  std::optional<Refusal> waived;
+  // All TLSA records unusable: TLS is a must, without authentication; a failed session in reports (RPT-23).
+  bool tlsa_unusable = false;
+  bool operator==(const Connect&) const;
+};
+
+using Plan = std::variant<Refuse, Connect>;
+
+// REQUIRES: facts.host.name is canonical; usable records are chosen here (dane::usable).
+Plan decide(const Facts& facts, const LocalRule& rule);
+
+// The policy a session satisfied, as one text: two plans with the same digest may share a session (TLS-08). Covers every
+// member of Connect.
+std::string digest(const Connect& plan);
+
+}  // namespace hoplock::hop

@@ -1,0 +1,51 @@
+// The words for a hop's security, the same in logs, JSON, metrics and on the status page, and the enhanced status code that
+// each reason carries (the codes that Exchange administrators know). Nothing is decided here.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace hoplock::hop {
+
+// The rule that governed the hop. `dane` also when every TLSA record is unusable; `sts` also when DANE and STS both had to pass.
+enum class Policy : std::uint8_t { opportunistic, dane, sts, sts_testing, route, requiretls };
+
+// How the peer proved itself.
+enum class Auth : std::uint8_t { none, dane_ee, dane_ta, pkix };
+
+// Why a hop was refused: RFC 8460 section 4.3's result types, ours, and plain transport reasons.
+enum class Reason : std::uint8_t {
+  starttls_not_supported,
+  certificate_host_mismatch,
+  certificate_expired,
+  certificate_not_trusted,
+  validation_failure,
+  tlsa_invalid,
+  dnssec_invalid,
+  dane_required,
+  sts_policy_fetch_error,
+  sts_policy_invalid,
+  sts_webpki_invalid,
+  mx_not_in_policy,
+  requiretls_not_supported,
+  tls_required_no,
+  connect_timeout,
+  connect_refused,
+  connection_lost,
+  dns_failure,
+  smtp_reply,
+};
+
+std::string_view to_text(Policy policy);
+std::string_view to_text(Auth auth);
+std::string_view to_text(Reason reason);
+std::optional<Reason> parse_reason(std::string_view text);
+
+// "7.323" for tlsa_invalid: subject and detail of the enhanced code; the class is 4 while the message is kept. Empty for
+// smtp_reply (the server's own code stands) and tls_required_no (nothing was refused).
+std::string_view code(Reason reason);
+// Whether a policy refused the hop (TLS, DNSSEC, STS), rather than the transport or the server's answer.
+bool is_policy(Reason reason);
+
+}  // namespace hoplock::hop
