@@ -1,0 +1,1 @@
+"""The private world of hoplock's tests and demo; see world.py. Nothing of it knows hoplock's code, only what the outside sees."""

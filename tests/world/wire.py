@@ -1,0 +1,114 @@
+"""What went over the wire of the world: every DNS query and every new TCP connection, seen by a packet socket on lo.
+
+Nobody can leave a query out of this log: it does not depend on the servers' own words.
+"""
+
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.rdatatype
+
+
+@dataclass(frozen=True)
+class Query:
+    """One DNS query on its way to `server`."""
+
+    time: float
+    server: str
+    name: str
+    type: str
+    rd: bool
+    cd: bool
+    do: bool
+    tcp: bool
+
+
+@dataclass(frozen=True)
+class Syn:
+    """A connection attempt."""
+
+    time: float
+    address: str
+    port: int
+
+
+class Wire:
+    def __init__(self):
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(0x0003))
+        self._socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+        self._socket.bind(("lo", 0))
+        self._lock = threading.Lock()
+        self._queries, self._syns = [], []
+        self._running = True
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def stop(self):
+        self._running = False
+
+    def queries(self, name=None, kind=None, server=None):
+        """Queries so far, oldest first, perhaps only those for a name (its subdomains not), a type, a server."""
+        self._settle()
+        name = name.lower().rstrip(".") + "." if name is not None else None
+        with self._lock:
+            return [q for q in self._queries
+                    if (name is None or q.name == name) and (kind is None or q.type == kind) and (server is None or q.server == server)]
+
+    def connections(self, address, port=25):
+        """Connection attempts to this address so far."""
+        self._settle()
+        with self._lock:
+            return [s for s in self._syns if s.address == address and s.port == port]
+
+    @staticmethod
+    def _settle():
+        time.sleep(0.02)  # the packets of what the caller just saw are in the socket's buffer; let the thread read them
+
+    def _run(self):
+        self._socket.settimeout(0.5)
+        while self._running:
+            try:
+                frame, source = self._socket.recvfrom(65535)
+            except TimeoutError:
+                continue
+            if source[2] != 4:  # PACKET_OUTGOING: on lo each packet shows up twice
+                continue
+            try:
+                self._packet(frame[14:])
+            except (struct.error, IndexError, dns.exception.DNSException):
+                continue
+        self._socket.close()
+
+    def _packet(self, packet):
+        if packet[0] >> 4 == 4:
+            protocol, target, payload = packet[9], socket.inet_ntop(socket.AF_INET, packet[16:20]), packet[(packet[0] & 15) * 4:]
+        elif packet[0] >> 4 == 6:
+            protocol, target, payload = packet[6], socket.inet_ntop(socket.AF_INET6, packet[24:40]), packet[40:]
+        else:
+            return
+        port = struct.unpack("!H", payload[2:4])[0]
+        if protocol == 17 and port == 53:
+            self._query(target, payload[8:], False)
+        elif protocol == 6:
+            if payload[13] & 0x12 == 0x02:
+                with self._lock:
+                    self._syns.append(Syn(time.time(), target, port))
+            data = payload[(payload[12] >> 4) * 4:]
+            if port == 53 and len(data) > 14 and int.from_bytes(data[:2], "big") == len(data) - 2:
+                self._query(target, data[2:], True)
+
+    def _query(self, server, data, tcp):
+        message = dns.message.from_wire(data, ignore_trailing=True)
+        if message.flags & dns.flags.QR or not message.question:
+            return
+        question = message.question[0]
+        flags = message.flags
+        query = Query(time.time(), server, question.name.to_text().lower(), dns.rdatatype.to_text(question.rdtype),
+                      bool(flags & dns.flags.RD), bool(flags & dns.flags.CD), bool(message.ednsflags & dns.flags.DO), tcp)
+        with self._lock:
+            self._queries.append(query)
