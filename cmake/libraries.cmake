@@ -14,7 +14,6 @@ target_compile_definitions(hoplock_boost PUBLIC
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_VISIBILITY)
 target_include_directories(hoplock_boost SYSTEM PUBLIC ${Boost_INCLUDE_DIRS})
 target_link_libraries(hoplock_boost PUBLIC OpenSSL::SSL Threads::Threads)
-target_precompile_headers(hoplock_boost PRIVATE cmake/asio_pch.h)
 
 # The precompiled header that all Asio units share.
 add_library(hoplock_asio_pch STATIC cmake/asio_pch.cpp)
