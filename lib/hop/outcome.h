@@ -42,8 +42,9 @@ enum class Stage : std::uint8_t { connect, greeting, ehlo, starttls, handshake, 
 struct Outcome {
   Stage stage = Stage::connect;
   // What stopped it at `stage`; nothing exactly when stage == ready. connect_*/connection_lost/smtp_reply at any stage;
-  // starttls_not_supported for a keyword not offered or refused; validation_failure for a broken handshake or cleartext injected
-  // after the 220 (TLS-09).
+  // starttls_not_supported for a keyword not offered or refused; validation_failure for a broken handshake (stage handshake) or
+  // cleartext injected after the 220 (stage starttls, TLS-09). EHLO refused: stage ehlo, smtp_reply; `tls` tells whether inside TLS.
+  // With Tls::if_offered a server that does not offer STARTTLS is no failure: the session is ready, in clear.
   std::optional<Refusal> failure;
   std::optional<PeerReply> reply;
   std::optional<TlsSession> tls;  // ready without it: in clear
@@ -71,8 +72,13 @@ using Next = std::variant<Proceed, RetryInClear, NextHost>;
 // Several defects of one certificate: tlsa-invalid, then not-trusted, host-mismatch, expired (CONTRACT).
 Next after(const Connect& plan, const Outcome& outcome);
 
+// The plan of the second connection that a RetryInClear asks for: no TLS, no checks, under the same policy; under audit it
+// carries what was waived.
+Connect in_clear(const Connect& plan, const RetryInClear& retry);
+
 // The refusal as the deferral or bounce text: "450 4.7.323 tlsa-invalid: mx1.example.org[192.0.2.1]: no TLSA record matches the certificate".
-// `where` is "host[ip]" or "host". Kept::no gives class 5 and 550.
+// `where` is "host[ip]" or "host". Kept::no gives class 5 and 550. A reason without a code of its own gets x.0.0 (for smtp_reply
+// the server's own reply should be told instead).
 enum class Kept : std::uint8_t { yes, no };
 std::string refusal_text(const Refusal& refusal, const std::string& where, Kept kept);
 

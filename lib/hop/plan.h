@@ -16,6 +16,7 @@ namespace hoplock::hop {
 struct Refusal {
   Reason reason = Reason::validation_failure;
   std::string text;
+  bool operator==(const Refusal&) const = default;
 };
 
 // Do not connect: next host.
@@ -24,6 +25,7 @@ struct Refuse {
   // Nothing: the host has definitely no usable address, which is no policy failure (MX-06).
   std::optional<Reason> reason;
   std::string text;
+  bool operator==(const Refuse&) const = default;
 };
 
 // The peer must match one of `records` (usable ones only, never empty); OpenSSL's DANE does the matching.
@@ -31,18 +33,21 @@ struct DaneCheck {
   dns::Name base;
   std::vector<dns::Tlsa> records;
   std::vector<dns::Name> names;  // reference names for DANE-TA(2); DANE-EE(3) ignores names (DANE-15)
+  bool operator==(const DaneCheck&) const = default;
 };
 
 // The peer's chain must lead to tls.ca_file, carry one of `names` and be valid now.
 struct PkixCheck {
-  std::vector<dns::Name> names;
+  std::vector<dns::Name> names;  // never empty
+  bool operator==(const PkixCheck&) const = default;
 };
 
 enum class Tls : std::uint8_t { never, if_offered, must };
 enum class OnFailure : std::uint8_t {
   next_host,  // a failed step means the next host
   plaintext,  // nothing binds this host: after a failed TLS step a new connection in clear (TLS-10)
-  audit,      // a rule binds, but the operator only watches: failures are told, mail goes on as if nothing bound
+  audit,      // a rule binds, but the operator only watches: failures are told, mail goes on as if nothing bound; what
+              // his own `default_tls: encrypt` demands (Tls::must) still stands: no clear text then
 };
 
 // Every check that is present must pass. With OnFailure::audit they are made, and failing them only sets `Proceed::waived`.
@@ -58,12 +63,17 @@ struct Connect {
   std::optional<Refusal> waived;
   // All TLSA records unusable: TLS is a must, without authentication; a failed session in reports (RPT-23).
   bool tlsa_unusable = false;
-  bool operator==(const Connect&) const;
+  bool operator==(const Connect&) const = default;
 };
 
 using Plan = std::variant<Refuse, Connect>;
 
+// Whether TLSA records can matter for such a host under this rule; where not, `decide` ignores facts.host.tlsa and nobody need
+// look them up. A route's `tls` replaces `security.dane` and its modes; address literals have no TLSA (DANE-33).
+bool needs_tlsa(HostFacts::Origin origin, const LocalRule& rule);
+
 // REQUIRES: facts.host.name is canonical; usable records are chosen here (dane::usable).
+// A configured host (route_name, literal) whose route leaves `tls` out is opportunistic, whatever `security` says.
 Plan decide(const Facts& facts, const LocalRule& rule);
 
 // The policy a session satisfied, as one text: two plans with the same digest may share a session (TLS-08). Covers every

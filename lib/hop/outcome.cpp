@@ -1,0 +1,135 @@
+#include "hop/outcome.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace hoplock::hop {
+
+namespace {
+// CONTRACT: several defects of one certificate: tlsa-invalid, then not-trusted, host-mismatch, expired; then anything
+// else.
+int rank(Reason reason) {
+  switch (reason) {
+    case Reason::tlsa_invalid:
+      return 0;
+    case Reason::certificate_not_trusted:
+      return 1;
+    case Reason::certificate_host_mismatch:
+      return 2;
+    case Reason::certificate_expired:
+      return 3;
+    default:
+      return 4;
+  }
+}
+
+std::optional<Refusal> gravest(const std::vector<Refusal>& defects) {
+  const auto found = std::min_element(defects.begin(), defects.end(), [](const Refusal& a, const Refusal& b) {
+    return rank(a.reason) < rank(b.reason);
+  });
+  if (found == defects.end()) return std::nullopt;
+  return *found;
+}
+
+// What the DANE check found wrong; nothing exactly when one of the plan's own records matched. A check that was not
+// made failed.
+std::vector<Refusal> dane_defects(const DaneCheck& check, const std::optional<DaneVerdict>& verdict) {
+  if (!verdict) return {{Reason::validation_failure, "the DANE check was not made"}};
+  if (!verdict->defects.empty()) return verdict->defects;
+  const auto& records = check.records;
+  if (verdict->matched && std::find(records.begin(), records.end(), *verdict->matched) != records.end()) return {};
+  return {{Reason::tlsa_invalid, "no TLSA record matches the certificate"}};
+}
+
+std::vector<Refusal> pkix_defects(const std::optional<PkixVerdict>& verdict) {
+  if (!verdict) return {{Reason::validation_failure, "the certificate was not verified"}};
+  return verdict->defects;
+}
+
+// Every check of the plan must pass.
+std::optional<Refusal> failed_check(const Connect& plan, const Outcome& outcome) {
+  std::vector<Refusal> defects;
+  if (plan.dane) defects = dane_defects(*plan.dane, outcome.dane);
+  if (plan.pkix) {
+    auto more = pkix_defects(outcome.pkix);
+    std::move(more.begin(), more.end(), std::back_inserter(defects));
+  }
+  return gravest(defects);
+}
+
+// How the peer proved itself to a plan whose checks all passed.
+Auth proof(const Connect& plan, const Outcome& outcome) {
+  if (plan.dane) return outcome.dane->matched->usage == 3 ? Auth::dane_ee : Auth::dane_ta;
+  return plan.pkix ? Auth::pkix : Auth::none;
+}
+
+// TLS was a must, or would have been if the operator did more than watch.
+bool lacks_tls(const Connect& plan, const Outcome& outcome) {
+  return !outcome.tls && (plan.tls == Tls::must || plan.on_failure != OnFailure::plaintext);
+}
+
+// The session stands: is it what the plan demands?
+Next judge_session(const Connect& plan, const Outcome& outcome) {
+  std::optional<Refusal> defect;
+  if (lacks_tls(plan, outcome)) {
+    defect = Refusal{Reason::starttls_not_supported, "the server does not offer STARTTLS"};
+  } else if (outcome.tls) {
+    defect = failed_check(plan, outcome);
+  }
+  const bool clear_forbidden = plan.tls == Tls::must && !outcome.tls;
+  if (defect && (plan.on_failure != OnFailure::audit || clear_forbidden)) return NextHost{*defect};
+  if (plan.waived) return Proceed{plan.policy, Auth::none, plan.waived};
+  if (defect) return Proceed{plan.policy, Auth::none, defect};
+  return Proceed{plan.policy, outcome.tls ? proof(plan, outcome) : Auth::none, std::nullopt};
+}
+
+// A server that refuses EHLO offers no STARTTLS; where TLS is a must there is no HELO (MX-14), and its 5yz says nothing
+// about the mail.
+bool refuses_ehlo(const Outcome& outcome) {
+  return outcome.stage == Stage::ehlo && !outcome.tls && outcome.failure->reason == Reason::smtp_reply &&
+         outcome.reply && outcome.reply->code >= 500;
+}
+
+// TLS itself did not come about: what a new connection in clear could avoid. Injected clear text is no such thing: that
+// attempt is abandoned (TLS-09), like one that lost its connection before the handshake.
+bool is_tls_failure(const Outcome& outcome) {
+  if (outcome.stage == Stage::starttls) return outcome.failure->reason == Reason::starttls_not_supported;
+  return outcome.stage == Stage::handshake;
+}
+
+Next judge_failure(const Connect& plan, const Outcome& outcome) {
+  if (plan.tls == Tls::must && refuses_ehlo(outcome)) {
+    return NextHost{
+        {Reason::starttls_not_supported, "the server refuses EHLO, which STARTTLS needs: " + outcome.reply->text}};
+  }
+  const bool clear_allowed = plan.tls == Tls::if_offered && plan.on_failure != OnFailure::next_host;
+  if (clear_allowed && is_tls_failure(outcome)) return RetryInClear{*outcome.failure, plan.on_failure};
+  return NextHost{*outcome.failure};
+}
+}  // namespace
+
+Next after(const Connect& plan, const Outcome& outcome) {
+  if (outcome.failure) return judge_failure(plan, outcome);
+  if (outcome.stage != Stage::ready) return NextHost{{Reason::connection_lost, "the session did not become ready"}};
+  return judge_session(plan, outcome);
+}
+
+Connect in_clear(const Connect& plan, const RetryInClear& retry) {
+  Connect clear;
+  clear.policy = plan.policy;
+  clear.tls = Tls::never;
+  clear.on_failure = plan.on_failure;
+  clear.mx_security = plan.mx_security;
+  clear.waived = plan.waived;
+  if (!clear.waived && retry.rule == OnFailure::audit) clear.waived = retry.why;
+  clear.tlsa_unusable = plan.tlsa_unusable;
+  return clear;
+}
+
+std::string refusal_text(const Refusal& refusal, const std::string& where, Kept kept) {
+  const std::string detail(code(refusal.reason).empty() ? "0.0" : code(refusal.reason));
+  const std::string status = kept == Kept::yes ? "450 4." + detail : "550 5." + detail;
+  return status + " " + std::string(to_text(refusal.reason)) + ": " + where + ": " + refusal.text;
+}
+
+}  // namespace hoplock::hop

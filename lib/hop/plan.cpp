@@ -1,0 +1,207 @@
+#include "hop/plan.h"
+
+#include "dane/base_domain.h"
+#include "dane/usable.h"
+
+namespace hoplock::hop {
+
+namespace {
+using Origin = HostFacts::Origin;
+using State = TlsaFact::State;
+
+bool is_configured(Origin origin) { return origin == Origin::route_name || origin == Origin::literal; }
+
+// Whether nobody but the domain's owner (or our operator) can have chosen this host: RFC 7672 section 2.2.1, PEERS
+// item 13.
+dns::Security selection(const Facts& facts) {
+  return is_configured(facts.host.origin) ? dns::Security::secure : facts.domain.mx_security;
+}
+
+// A route's `tls` replaces `security.dane`: only its two DANE levels ask for TLSA, and those mean it.
+Mode dane_mode(Origin origin, const LocalRule& rule) {
+  if (origin == Origin::literal) return Mode::off;
+  if (!rule.route_tls) return is_configured(origin) ? Mode::off : rule.dane;
+  const bool wanted = *rule.route_tls == RouteTls::dane || *rule.route_tls == RouteTls::dane_only;
+  return wanted ? Mode::enforce : Mode::off;
+}
+
+Policy local_policy(const LocalRule& rule) { return rule.route_tls ? Policy::route : Policy::opportunistic; }
+
+Connect opportunistic(const Facts& facts) {
+  Connect plan;
+  plan.sni = facts.host.name;
+  plan.mx_security = selection(facts);
+  return plan;
+}
+
+void demand_tls(Connect& plan) {
+  plan.tls = Tls::must;
+  plan.on_failure = OnFailure::next_host;
+}
+
+// Data of a bogus answer is never used, whatever the operator waives (DNS-06).
+std::optional<Refuse> without_address(const Facts& facts, const LocalRule& rule) {
+  if (selection(facts) == dns::Security::bogus) {
+    return Refuse{local_policy(rule), Reason::dnssec_invalid, "the MX records failed DNSSEC validation"};
+  }
+  if (!facts.host.address_failure && !facts.host.addresses.empty()) return std::nullopt;
+  return Refuse{local_policy(rule), facts.host.address_failure, facts.host.why_no_address};
+}
+
+// The base of a plan for a host that TLSA governs. Under audit the hop goes on as if DANE were off, so only the
+// operator's own `default_tls` can make TLS a must.
+Connect under_dane(const Facts& facts, const LocalRule& rule) {
+  Connect plan = opportunistic(facts);
+  plan.policy = Policy::dane;
+  if (dane_mode(facts.host.origin, rule) == Mode::enforce) {
+    demand_tls(plan);
+  } else {
+    plan.tls = rule.default_tls == DefaultTls::encrypt ? Tls::must : Tls::if_offered;
+    plan.on_failure = OnFailure::audit;
+  }
+  return plan;
+}
+
+// Any failed TLSA look-up makes the host unreachable (DANE-06): no connection, no clear text, no fall to another
+// policy.
+Plan after_failed_tlsa(const Facts& facts, const LocalRule& rule) {
+  const std::string text = "TLSA look-up failed: " + facts.host.tlsa.why;
+  if (dane_mode(facts.host.origin, rule) == Mode::enforce) return Refuse{Policy::dane, Reason::dnssec_invalid, text};
+  Connect plan = under_dane(facts, rule);
+  plan.waived = Refusal{Reason::dnssec_invalid, text};
+  return plan;
+}
+
+std::vector<dns::Name> reference_names(const Facts& facts) {
+  using From = dane::NameState::From;
+  const bool secure = selection(facts) == dns::Security::secure;
+  dane::NameState state{facts.host.tlsa.base, facts.host.name, From::no_mx, {}};
+  switch (facts.host.origin) {
+    case Origin::mx:
+      state.from = secure ? From::secure_mx : From::insecure_mx;
+      state.next_hop = {facts.domain.domain, facts.domain.expanded};
+      break;
+    case Origin::implicit_mx:
+      if (secure)
+        state.next_hop = {facts.domain.domain};  // DANE-32: an alias without MX keeps its own name, if it is secure
+      break;
+    case Origin::route_name:
+    case Origin::literal:
+      break;  // DANE-33: recipient domains say nothing about a configured host
+  }
+  return dane::reference_names(state);
+}
+
+// A secure RRset stands at the host (DANE-09, DANE-10, DANE-35).
+Plan bound_by_tlsa(const Facts& facts, const LocalRule& rule) {
+  const bool mandatory = rule.route_tls == RouteTls::dane_only;
+  if (mandatory && selection(facts) != dns::Security::secure) {
+    return Refuse{Policy::route, Reason::dane_required,
+                  "DANE is required, but the MX records are not secured by DNSSEC"};
+  }
+  auto records = dane::usable(facts.host.tlsa.records);
+  if (mandatory && records.empty()) {
+    return Refuse{Policy::dane, Reason::tlsa_invalid, "DANE is required, but no TLSA record is usable"};
+  }
+  Connect plan = under_dane(facts, rule);
+  plan.sni = facts.host.tlsa.base;  // RFC 7672 section 8.1
+  if (records.empty()) {
+    plan.tlsa_unusable = true;
+  } else {
+    plan.dane = DaneCheck{facts.host.tlsa.base, std::move(records), reference_names(facts)};
+  }
+  return plan;
+}
+
+Plan verified(Connect plan, const Facts& facts, const LocalRule& rule) {
+  PkixCheck check{rule.verify_names};
+  if (check.names.empty()) {
+    if (facts.host.origin == Origin::literal) {
+      return Refuse{Policy::route, Reason::certificate_host_mismatch,
+                    "an address has no name that a certificate could be verified for"};
+    }
+    check.names.push_back(facts.host.name);
+  }
+  demand_tls(plan);
+  plan.pkix = std::move(check);
+  return plan;
+}
+
+// No TLSA governs the host: the route's `tls`, else `default_tls`.
+Plan by_local_rule(const Facts& facts, const LocalRule& rule) {
+  Connect plan = opportunistic(facts);
+  plan.policy = local_policy(rule);
+  if (!rule.route_tls) {
+    if (rule.default_tls == DefaultTls::encrypt && !is_configured(facts.host.origin)) demand_tls(plan);
+    return plan;
+  }
+  switch (*rule.route_tls) {
+    case RouteTls::none:
+      plan.tls = Tls::never;
+      plan.sni = {};
+      return plan;
+    case RouteTls::opportunistic:
+    case RouteTls::dane:
+      return plan;
+    case RouteTls::encrypt:
+      demand_tls(plan);
+      return plan;
+    case RouteTls::verify:
+      return verified(std::move(plan), facts, rule);
+    case RouteTls::dane_only:
+      break;
+  }
+  return Refuse{Policy::route, Reason::dane_required, "DANE is required, but no TLSA record is secured by DNSSEC"};
+}
+
+std::string list(const std::vector<dns::Name>& names) {
+  std::string text;
+  for (const auto& name : names) text += "," + name.text();
+  return text;
+}
+
+std::string list(const std::vector<dns::Tlsa>& records) {
+  std::string text;
+  for (const auto& record : records) text += "," + record.text();
+  return text;
+}
+
+template <class Enum>
+std::string number(Enum value) {
+  return std::to_string(static_cast<unsigned>(value));
+}
+}  // namespace
+
+bool needs_tlsa(Origin origin, const LocalRule& rule) { return dane_mode(origin, rule) != Mode::off; }
+
+Plan decide(const Facts& facts, const LocalRule& rule) {
+  if (auto refused = without_address(facts, rule)) return *refused;
+  if (needs_tlsa(facts.host.origin, rule)) {
+    switch (facts.host.tlsa.state) {
+      case State::failed:
+        return after_failed_tlsa(facts, rule);
+      case State::present:
+        return bound_by_tlsa(facts, rule);
+      case State::not_asked:
+      case State::absent:
+        break;  // DANE is not in use at this host (DANE-08)
+    }
+  }
+  return by_local_rule(facts, rule);
+}
+
+// Names hold no blank, comma or equals sign and records none but the blanks of their fixed fields; the one free text is
+// last.
+std::string digest(const Connect& plan) {
+  std::string text =
+      "policy=" + std::string(to_text(plan.policy)) + " tls=" + number(plan.tls) + " fail=" + number(plan.on_failure);
+  text += " mx=" + std::string(dns::to_text(plan.mx_security)) + " sni=" + plan.sni.text();
+  if (plan.tlsa_unusable) text += " unusable";
+  if (plan.dane)
+    text += " dane=" + plan.dane->base.text() + ";" + list(plan.dane->records) + ";" + list(plan.dane->names);
+  if (plan.pkix) text += " pkix=" + list(plan.pkix->names);
+  if (plan.waived) text += " waived=" + std::string(to_text(plan.waived->reason)) + ":" + plan.waived->text;
+  return text;
+}
+
+}  // namespace hoplock::hop
