@@ -1,0 +1,24 @@
+// Sender, recipients and what else the MAIL and RCPT commands say of a message: as received by a Session, as sent by compose().
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "smtp/mailbox.h"
+
+namespace hoplock::smtp {
+
+enum class Body : std::uint8_t { seven_bit, eight_bit_mime };  // RFC 6152
+
+struct Recipient {
+  Mailbox mailbox;
+  bool operator==(const Recipient&) const = default;
+};
+
+struct Envelope {
+  Mailbox sender;
+  std::vector<Recipient> recipients;
+  Body body = Body::seven_bit;
+  std::uint64_t size = 0;  // received: as declared by SIZE=, 0 without it; to be sent: the octets there are
+};
+
+}  // namespace hoplock::smtp

@@ -1,0 +1,118 @@
+// The receiving end of an SMTP session (RFC 5321, 1870, 2034, 2920, 3207, 6152) as a reactive value: one event in, one reply and one
+// action out. It owns the order of commands, what is refused and why, and the words of every reply. It reads no socket, asks
+// no clock and stores no message: what it must know of the world comes in as Facts.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dns/name.h"
+#include "message/header_scan.h"
+#include "smtp/command.h"
+#include "smtp/data_decoder.h"
+#include "smtp/envelope.h"
+#include "smtp/reply.h"
+
+namespace hoplock::smtp {
+
+enum class TlsMode : std::uint8_t { none, starttls, required, implicit };
+enum class Channel : std::uint8_t { clear, tls };
+enum class Relay : std::uint8_t { refused, allowed };  // may this client send to anyone (SUB-01)
+
+struct SessionOptions {
+  std::string hostname;
+  Mailbox postmaster;  // where <postmaster> goes (SUB-26)
+  TlsMode tls = TlsMode::starttls;
+  std::vector<dns::Name> senders;  // sender domains that may be used, "*.contoso.com" for those below; empty: any
+  std::uint64_t message_size = 50U << 20U;
+  std::size_t recipients = 1000;  // of a message
+  std::size_t messages = 1000;    // of a connection
+  std::size_t received_headers = 50;
+  std::size_t errors = 100;  // unknown or failing commands
+};
+
+// The world at the moment of a command.
+struct Facts {
+  std::uint64_t room = UINT64_MAX;  // octets that storage may still take: free space less limits.min_free_space, or 0
+  enum class Tls : std::uint8_t {
+    ready,
+    unavailable
+  } tls = Tls::ready;  // unavailable: no usable certificate at the moment
+};
+
+enum class Action : std::uint8_t {
+  none,          // reply, read the next command
+  start_tls,     // reply, then handshake, then tls_started(); octets already buffered: see octets_after_starttls()
+  receive_data,  // reply, then decode content to its end, then end_of_data(); envelope() is complete
+  close,         // reply, then close
+};
+
+struct Answer {
+  Reply reply;
+  Action action = Action::none;
+};
+
+// What came of one message's content: judge() and the queue say so.
+struct EndOfData {
+  enum class Stored : std::uint8_t { stored, full, failed };
+  Content content = Content::good;  // when not good, `stored` is not looked at
+  Stored stored = Stored::stored;
+  std::string id;  // of a stored message
+};
+
+class Session {
+ public:
+  Session(SessionOptions options, Relay relay, Channel channel);
+
+  // The 220, or for a client that already spoke (SUB-02) a 554 and the end.
+  enum class Client : std::uint8_t { silent, spoke };
+  Answer greet(Client client) const;
+  Answer take(std::string_view line, const Facts& facts);  // one command line without CRLF
+  Answer line_too_long();
+  Answer bare_newline();           // SUB-05: ends the session
+  Answer octets_after_starttls();  // SUB-10: sent instead of the 220; ends the session
+  void tls_started();              // SUB-11: back to the initial state
+  Answer end_of_data(const EndOfData& end);
+  Answer shutting_down() const;  // 421 4.3.2
+  Answer timed_out() const;      // 421 4.4.2
+  // For a connection that gets no session at all: 421 4.7.0.
+  static Reply too_many_connections(std::string_view hostname);
+
+  // Whether the content may be stored. `scan` has seen all of it and is finished.
+  Content judge(const DataDecoder& decoder, const message::HeaderFacts& scan) const;
+
+  // From receive_data on until end_of_data. Recipients are each listed once.
+  const Envelope& envelope() const { return envelope_; }
+  const std::string& helo() const { return helo_; }  // "" before EHLO or HELO
+  // For Received and log: "SMTP", "ESMTP" or "ESMTPS" (RFC 3848).
+  std::string_view protocol() const;
+  Channel channel() const { return channel_; }
+  std::size_t messages() const { return messages_; }  // accepted on this connection
+
+ private:
+  enum class State : std::uint8_t { start, greeted, mail, data };
+  Answer obey(const Command& command, const Facts& facts);
+  Answer ehlo(const Command& command, const Facts& facts);
+  Answer mail(const Command& command, const Facts& facts);
+  Answer rcpt(const Command& command);
+  Answer data(const Command& command);
+  Answer starttls(const Command& command, const Facts& facts);
+  Answer count(Answer answer);
+  bool may_send_as(const Mailbox& sender) const;
+  const Mailbox* own_postmaster(const Mailbox& mailbox) const;
+  void reset();
+
+  SessionOptions options_;
+  Relay relay_;
+  Channel channel_;
+  State state_ = State::start;
+  bool extended_ = false;  // EHLO, not HELO
+  bool refused_recipients_ = false;
+  std::size_t errors_ = 0;
+  std::size_t messages_ = 0;
+  std::string helo_;
+  Envelope envelope_;
+};
+
+}  // namespace hoplock::smtp

@@ -1,0 +1,51 @@
+// What a server's replies to one transaction mean for each recipient (RFC 5321 sections 4.2.1, 4.5.3.1.10, RFC 7504, MX-10, MX-13). Pure:
+// the replies that came, in order; those that are missing were cut off by the connection.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "smtp/reply.h"
+
+namespace hoplock::smtp {
+
+enum class Fate : std::uint8_t {
+  accepted,    // after settle(): so far; after settle_end(): delivered to this host
+  later,       // 452 or 552 to RCPT: too many for one transaction, the rest goes in another one (MX-13)
+  deferred,    // 4yz, or out of sync: this host not now
+  refused,     // 5yz: final for this recipient
+  unanswered,  // no reply: the connection was lost before
+};
+
+struct RecipientFate {
+  Fate fate = Fate::unanswered;
+  Reply reply;  // that decided; code 0 when unanswered
+  bool operator==(const RecipientFate&) const = default;
+};
+
+struct Settled {
+  std::vector<RecipientFate> recipients;  // in the envelope's order
+  enum class Next : std::uint8_t {
+    content,   // 354 and somebody accepted: send content, then settle_end()
+    lone_dot,  // 354 and nobody accepted: send ". CRLF" alone, ignore its reply
+    nothing,   // the transaction is over: RSET or QUIT
+  } next = Next::nothing;
+  enum class Connection : std::uint8_t {
+    usable,
+    closing,       // 421, or replies out of sync: close it
+    host_refuses,  // 521 (RFC 7504): close it, and try another host (MX-10)
+  } connection = Connection::usable;
+};
+
+// `replies`: to MAIL, each RCPT, DATA, as far as they came. A 5yz to MAIL is final for all, even when the connection was lost
+// right after it. REQUIRES: replies.size() <= recipients + 2.
+Settled settle(std::size_t recipients, const std::vector<Reply>& replies);
+// The reply to the final dot, nullopt when it never came (deferred as unanswered: MX-12).
+Settled settle_end(Settled settled, const std::optional<Reply>& reply);
+
+// MX-14: HELO after a refused EHLO only on 5yz (but 521), and never when TLS must be had.
+enum class TlsNeed : std::uint8_t { none, required };
+bool may_fall_back_to_helo(const Reply& ehlo, TlsNeed need);
+
+}  // namespace hoplock::smtp
