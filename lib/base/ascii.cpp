@@ -67,7 +67,8 @@ constexpr std::string_view base64_digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij
 constexpr std::array<std::int8_t, 256> base64_values = [] {
   std::array<std::int8_t, 256> values{};
   values.fill(-1);
-  for (std::size_t i = 0; i < base64_digits.size(); ++i) values[static_cast<unsigned char>(base64_digits[i])] = static_cast<std::int8_t>(i);
+  for (std::size_t i = 0; i < base64_digits.size(); ++i)
+    values[static_cast<unsigned char>(base64_digits[i])] = static_cast<std::int8_t>(i);
   return values;
 }();
 }  // namespace
@@ -90,7 +91,8 @@ std::string to_base64(std::string_view octets) {
   for (std::size_t i = 0; i < octets.size(); i += 3) {
     const std::size_t count = std::min<std::size_t>(3, octets.size() - i);
     std::uint32_t bits = 0;
-    for (std::size_t k = 0; k < 3; ++k) bits = (bits << 8U) | (k < count ? static_cast<unsigned char>(octets[i + k]) : 0U);
+    for (std::size_t k = 0; k < 3; ++k)
+      bits = (bits << 8U) | (k < count ? static_cast<unsigned char>(octets[i + k]) : 0U);
     for (std::size_t k = 0; k < 4; ++k) out += k <= count ? base64_digits[(bits >> (18 - 6 * k)) & 63U] : '=';
   }
   return out;

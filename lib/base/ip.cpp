@@ -27,7 +27,9 @@ Ip Ip::from_octets(std::string_view octets) {
   return ip;
 }
 
-std::string Ip::octets() const { return {reinterpret_cast<const char*>(octets_.data()), v4_ ? std::size_t{4} : std::size_t{16}}; }
+std::string Ip::octets() const {
+  return {reinterpret_cast<const char*>(octets_.data()), v4_ ? std::size_t{4} : std::size_t{16}};
+}
 
 std::string Ip::text() const {
   std::array<char, INET6_ADDRSTRLEN> out{};
@@ -72,7 +74,8 @@ bool Ip::is_multicast() const {
 bool Ip::is_private() const {
   const Ip ip = unmapped();
   if (!ip.v4_) return (octets_[0] & 0xfeU) == 0xfc;
-  return ip.octets_[0] == 10 || (ip.octets_[0] == 172 && (ip.octets_[1] & 0xf0U) == 16) || (ip.octets_[0] == 192 && ip.octets_[1] == 168);
+  return ip.octets_[0] == 10 || (ip.octets_[0] == 172 && (ip.octets_[1] & 0xf0U) == 16) ||
+         (ip.octets_[0] == 192 && ip.octets_[1] == 168);
 }
 
 namespace {
@@ -91,11 +94,13 @@ Result<Network> Network::parse(std::string_view text) {
   network.prefix_ = most;
   if (slash != std::string_view::npos) {
     const auto prefix = parse_decimal(text.substr(slash + 1));
-    if (!prefix || *prefix > most) return bad_input("'" + std::string(text) + "': the prefix length must be 0 to " + std::to_string(most));
+    if (!prefix || *prefix > most)
+      return bad_input("'" + std::string(text) + "': the prefix length must be 0 to " + std::to_string(most));
     network.prefix_ = static_cast<unsigned>(*prefix);
   }
   clear_host_bits(network.base_.octets_, network.prefix_);
-  if (network.base_ != *ip) return bad_input("'" + std::string(text) + "' has host bits set; the network is " + network.text());
+  if (network.base_ != *ip)
+    return bad_input("'" + std::string(text) + "' has host bits set; the network is " + network.text());
   return network;
 }
 

@@ -40,7 +40,8 @@ std::size_t utf8_length(std::string_view text) {
     if ((at(i) & 0xc0U) != 0x80) return 0;
   }
   const unsigned second = at(1);
-  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) {
+  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
+      (first == 0xf4 && second > 0x8f)) {
     return 0;
   }
   return length;
@@ -72,7 +73,9 @@ void append_escaped(std::string& out, std::string_view value) {
 
 bool needs_quotes(std::string_view value) {
   for (const char c : value) {
-    if (static_cast<unsigned char>(c) <= 0x20 || c == '"' || c == '=' || c == '\\' || c == 0x7f || static_cast<unsigned char>(c) >= 0x80) return true;
+    if (static_cast<unsigned char>(c) <= 0x20 || c == '"' || c == '=' || c == '\\' || c == 0x7f ||
+        static_cast<unsigned char>(c) >= 0x80)
+      return true;
   }
   return value.empty();
 }

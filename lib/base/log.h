@@ -1,5 +1,6 @@
-// A log line as a value. Modules build an Event and hand it to the Log they were given; the daemon alone knows where it goes
-// (spdlog, asynchronous). Rendering as logfmt or JSON is pure and here, so that a line can be tested without a logger.
+// A log line as a value. Modules build an Event and hand it to the Log they were given; the daemon alone knows where it
+// goes (spdlog, asynchronous). Rendering as logfmt or JSON is pure and here, so that a line can be tested without a
+// logger.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -41,8 +42,8 @@ class Event {
   std::vector<Field> fields_;
 };
 
-// CONTRACT: one line, `time level event` first; values quoted where needed, `"`, `\` and control characters escaped as in
-// JSON, UTF-8 as it is (octets that are not UTF-8 become U+FFFD). Without the newline.
+// CONTRACT: one line, `time level event` first; values quoted where needed, `"`, `\` and control characters escaped as
+// in JSON, UTF-8 as it is (octets that are not UTF-8 become U+FFFD). Without the newline.
 std::string to_logfmt(const Event& event, Time time);
 std::string to_json(const Event& event, Time time);
 

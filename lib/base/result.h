@@ -1,5 +1,5 @@
-// Result<T>: a value, or the reason why it could not be found out. Absence, insecurity, refusal and an SMTP 5xx are values of
-// their modules, never an Error. `code` is for callers that branch, `detail` is one sentence for people.
+// Result<T>: a value, or the reason why it could not be found out. Absence, insecurity, refusal and an SMTP 5xx are
+// values of their modules, never an Error. `code` is for callers that branch, `detail` is one sentence for people.
 #pragma once
 #include <boost/system/errc.hpp>
 #include <boost/system/error_code.hpp>
@@ -21,7 +21,9 @@ template <class T = void>
 using Result = boost::system::result<T, Error>;
 
 // An Error with a portable code; bad foreign input is errc::invalid_argument unless a caller branches on more.
-inline Error fail(errc::errc_t code, std::string detail) { return Error{errc::make_error_code(code), std::move(detail)}; }
+inline Error fail(errc::errc_t code, std::string detail) {
+  return Error{errc::make_error_code(code), std::move(detail)};
+}
 inline Error fail(error_code code, std::string detail) { return Error{code, std::move(detail)}; }
 inline Error bad_input(std::string detail) { return fail(errc::invalid_argument, std::move(detail)); }
 

@@ -1,4 +1,5 @@
-// Wall-clock time as everything in hoplock stores and prints it: UTC, milliseconds. Pure modules take `now` as an argument.
+// Wall-clock time as everything in hoplock stores and prints it: UTC, milliseconds. Pure modules take `now` as an
+// argument.
 #pragma once
 #include <chrono>
 #include <optional>

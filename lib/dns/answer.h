@@ -1,5 +1,6 @@
-// What a validating resolver found out about one question: facts, not success or failure. RFC 4035 section 4.3 as RFC 7672
-// section 2.1.1 reads it: every answer is secure, insecure or an error (bogus, failed); data of an error is never kept.
+// What a validating resolver found out about one question: facts, not success or failure. RFC 4035 section 4.3 as RFC
+// 7672 section 2.1.1 reads it: every answer is secure, insecure or an error (bogus, failed); data of an error is never
+// kept.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -12,12 +13,13 @@
 namespace hoplock::dns {
 
 enum class Status : std::uint8_t {
-  records,    // at least one record of the type asked for
-  no_data,    // the name exists, the type does not
-  no_name,    // NXDOMAIN
-  failed,     // SERVFAIL, REFUSED, time-out, malformed, alias loop, or bogus (then security == bogus)
+  records,  // at least one record of the type asked for
+  no_data,  // the name exists, the type does not
+  no_name,  // NXDOMAIN
+  failed,   // SERVFAIL, REFUSED, time-out, malformed, alias loop, or bogus (then security == bogus)
 };
-// `insecure` also covers RFC 4033's "indeterminate" (no trust anchor above the name); failed answers are `insecure` or `bogus`.
+// `insecure` also covers RFC 4033's "indeterminate" (no trust anchor above the name); failed answers are `insecure` or
+// `bogus`.
 enum class Security : std::uint8_t { secure, insecure, bogus };
 std::string_view to_text(Status status);
 std::string_view to_text(Security security);

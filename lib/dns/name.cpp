@@ -21,7 +21,8 @@ bool is_ascii(std::string_view text) {
 // Checks lengths and octets of a lower-case ASCII name without trailing dot.
 Result<> check(std::string_view text) {
   if (text.empty()) return bad_input("empty domain name");
-  if (text.size() > max_name) return bad_input("domain name of " + std::to_string(text.size()) + " octets, at most 253 are allowed");
+  if (text.size() > max_name)
+    return bad_input("domain name of " + std::to_string(text.size()) + " octets, at most 253 are allowed");
   for (const std::string_view label : split(text, '.')) {
     if (label.empty()) return bad_input("empty label in '" + std::string(text) + "'");
     if (label.size() > max_label) return bad_input("label of more than 63 octets in '" + std::string(text) + "'");
@@ -84,13 +85,18 @@ Result<Name> Name::from_wire(std::string_view wire) {
   return name;
 }
 
-std::size_t Name::labels() const { return is_root() ? 0 : static_cast<std::size_t>(std::count(text_.begin(), text_.end(), '.')) + 1; }
+std::size_t Name::labels() const {
+  return is_root() ? 0 : static_cast<std::size_t>(std::count(text_.begin(), text_.end(), '.')) + 1;
+}
 
-Result<Name> Name::under(std::string_view prefix) const { return parse(is_root() ? std::string(prefix) : std::string(prefix) + "." + text_); }
+Result<Name> Name::under(std::string_view prefix) const {
+  return parse(is_root() ? std::string(prefix) : std::string(prefix) + "." + text_);
+}
 
 bool Name::is_within(const Name& zone) const {
   if (zone.is_root() || text_ == zone.text_) return true;
-  return text_.size() > zone.text_.size() && text_.ends_with(zone.text_) && text_[text_.size() - zone.text_.size() - 1] == '.';
+  return text_.size() > zone.text_.size() && text_.ends_with(zone.text_) &&
+         text_[text_.size() - zone.text_.size() - 1] == '.';
 }
 
 Name Name::parent() const {

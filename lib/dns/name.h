@@ -1,5 +1,6 @@
-// A domain name in the one form that hoplock works with: A-labels, lower case, absolute, without the trailing dot. Names become
-// canonical on entry (RFC 5890/5891 by libidn2; RFC 1035 section 2.3.4 for lengths), so that comparing texts compares names.
+// A domain name in the one form that hoplock works with: A-labels, lower case, absolute, without the trailing dot.
+// Names become canonical on entry (RFC 5890/5891 by libidn2; RFC 1035 section 2.3.4 for lengths), so that comparing
+// texts compares names.
 #pragma once
 #include <compare>
 #include <string>
@@ -13,8 +14,9 @@ class Name {
  public:
   Name() = default;  // the root
 
-  // From text as people and protocols write it: U-labels or A-labels, any case, an optional trailing dot; "." is the root.
-  // Errors: empty label, label over 63 or name over 253 octets, octets that no host or service name has, IDNA2008 refusal.
+  // From text as people and protocols write it: U-labels or A-labels, any case, an optional trailing dot; "." is the
+  // root. Errors: empty label, label over 63 or name over 253 octets, octets that no host or service name has, IDNA2008
+  // refusal.
   static Result<Name> parse(std::string_view text);
   // From uncompressed wire format (RFC 1035 section 3.1); the whole of `wire` must be the name.
   // Labels with octets outside [A-Za-z0-9_-] and an empty wire are errors, but for "*", which stays a label.
@@ -40,5 +42,7 @@ class Name {
 
 template <>
 struct std::hash<hoplock::dns::Name> {
-  std::size_t operator()(const hoplock::dns::Name& name) const noexcept { return std::hash<std::string>{}(name.text()); }
+  std::size_t operator()(const hoplock::dns::Name& name) const noexcept {
+    return std::hash<std::string>{}(name.text());
+  }
 };

@@ -10,18 +10,27 @@ std::uint8_t octet(std::string_view rdata, std::size_t at) { return static_cast<
 
 std::string_view to_text(Type type) {
   switch (type) {
-    case Type::a: return "A";
-    case Type::soa: return "SOA";
-    case Type::cname: return "CNAME";
-    case Type::mx: return "MX";
-    case Type::txt: return "TXT";
-    case Type::aaaa: return "AAAA";
-    case Type::tlsa: return "TLSA";
+    case Type::a:
+      return "A";
+    case Type::soa:
+      return "SOA";
+    case Type::cname:
+      return "CNAME";
+    case Type::mx:
+      return "MX";
+    case Type::txt:
+      return "TXT";
+    case Type::aaaa:
+      return "AAAA";
+    case Type::tlsa:
+      return "TLSA";
   }
   return "?";
 }
 
-std::string Tlsa::params() const { return std::to_string(usage) + " " + std::to_string(selector) + " " + std::to_string(matching); }
+std::string Tlsa::params() const {
+  return std::to_string(usage) + " " + std::to_string(selector) + " " + std::to_string(matching);
+}
 std::string Tlsa::text() const { return params() + " " + to_hex(data); }
 
 Result<Mx> parse_mx(std::string_view rdata) {

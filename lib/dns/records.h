@@ -1,5 +1,6 @@
-// Resource records as values, parsed from rdata in wire format: MX, A/AAAA, TLSA, CNAME, TXT. A malformed TLSA record is kept
-// as data (RFC 7672 section 3.1 wants it unusable, not fatal); every other malformed record is an error of the whole answer.
+// Resource records as values, parsed from rdata in wire format: MX, A/AAAA, TLSA, CNAME, TXT. A malformed TLSA record
+// is kept as data (RFC 7672 section 3.1 wants it unusable, not fatal); every other malformed record is an error of the
+// whole answer.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -1,0 +1,152 @@
+#include "config/check.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+namespace hoplock::config {
+
+namespace {
+
+std::string item(const char* list, std::size_t index, const char* key) {
+  return std::string(list) + "[" + std::to_string(index) + "]." + key;
+}
+
+void check_file(Loaded& loaded, const InputFile& file, const std::string& path) {
+  if (file.path.empty()) return;
+  std::error_code error;
+  if (!std::filesystem::exists(file.path, error)) return loaded.complain(path, "there is no file '" + file.path + "'");
+  if (std::filesystem::is_directory(file.path, error))
+    return loaded.complain(path, "'" + file.path + "' is a directory, a file is needed");
+  if (access(file.path.c_str(), R_OK) != 0) loaded.complain(path, "the file '" + file.path + "' cannot be read");
+}
+
+void check_pair(Loaded& loaded, const InputFile& certificate, const InputFile& key, const std::string& certificate_path,
+                const std::string& key_path) {
+  check_file(loaded, certificate, certificate_path);
+  check_file(loaded, key, key_path);
+  if (!certificate.path.empty() && key.path.empty())
+    loaded.complain(certificate_path, "a certificate is given but no key; both or neither");
+  if (certificate.path.empty() && !key.path.empty())
+    loaded.complain(key_path, "a key is given but no certificate; both or neither");
+}
+
+void check_listeners(Loaded& loaded) {
+  const auto& listeners = loaded.config.listeners;
+  if (listeners.empty()) loaded.complain("listeners", "at least one listener is needed");
+  std::set<Endpoint> seen;
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    const auto& one = listeners[i];
+    if (!seen.insert(one.address).second)
+      loaded.complain(item("listeners", i, "address"), "two listeners have the address " + one.address.text());
+    check_pair(loaded, one.certificate, one.key, item("listeners", i, "certificate"), item("listeners", i, "key"));
+    check_file(loaded, one.users_file, item("listeners", i, "users_file"));
+    check_file(loaded, one.client_ca, item("listeners", i, "client_ca"));
+    for (const auto& network : one.allow) {
+      if (network.text().ends_with("/0")) {
+        loaded.warn(item("listeners", i, "allow"),
+                    "'" + network.text() + "' lets every host on the Internet relay through this listener");
+      }
+    }
+  }
+}
+
+void check_routes(Loaded& loaded) {
+  const auto& routes = loaded.config.routes;
+  for (std::size_t i = 0; i < routes.size(); ++i) {
+    const auto& one = routes[i];
+    if (one.match.empty()) loaded.complain(item("routes", i, "match"), "at least one domain pattern is needed");
+    check_pair(loaded, one.client_certificate, one.client_key, item("routes", i, "client_certificate"),
+               item("routes", i, "client_key"));
+    check_file(loaded, one.password_file, item("routes", i, "password_file"));
+    if (one.username.empty() != one.password_file.path.empty()) {
+      loaded.complain(item("routes", i, one.username.empty() ? "password_file" : "username"),
+                      "username and password_file go together; both or neither");
+    }
+    if (!one.username.empty() && one.hosts.empty())
+      loaded.complain(item("routes", i, "username"), "a login needs a route with hosts");
+    if (!one.hosts.empty() && (one.dane || one.mta_sts)) {
+      loaded.warn(item("routes", i, one.dane ? "dane" : "mta_sts"),
+                  "has no effect on a route with hosts; its 'tls' says what holds there");
+    }
+    const bool ask_login_in_clear = !one.username.empty() && (one.tls == hop::RouteTls::none ||
+                                                              one.tls == hop::RouteTls::opportunistic || !one.tls);
+    if (ask_login_in_clear)
+      loaded.warn(item("routes", i, "username"),
+                  "the login is only sent inside TLS; 'tls: encrypt' or 'verify' makes that sure");
+  }
+}
+
+void check_ranges(Loaded& loaded) {
+  const auto& config = loaded.config;
+  if (config.delivery.retry.factor < 1) loaded.complain("delivery.retry.factor", "allowed: 1 or more");
+  if (config.delivery.retry.jitter > 1) loaded.complain("delivery.retry.jitter", "allowed: 0 to 1");
+  if (config.delivery.retry.first.value.count() <= 0) loaded.complain("delivery.retry.first", "allowed: more than 0s");
+  if (config.delivery.retry.max < config.delivery.retry.first)
+    loaded.complain("delivery.retry.max", "allowed: 'first' or more");
+  const std::pair<const char*, Duration> needed[] = {{"limits.command_timeout", config.limits.command_timeout},
+                                                     {"limits.data_timeout", config.limits.data_timeout},
+                                                     {"dns.timeout", config.dns.timeout},
+                                                     {"delivery.connect_timeout", config.delivery.connect_timeout},
+                                                     {"delivery.command_timeout", config.delivery.command_timeout},
+                                                     {"delivery.data_timeout", config.delivery.data_timeout},
+                                                     {"delivery.expire", config.delivery.expire}};
+  for (const auto& [path, duration] : needed) {
+    if (duration.value.count() <= 0) loaded.complain(path, "allowed: more than 0s");
+  }
+  if (config.limits.message_size.octets < 65536)
+    loaded.complain("limits.message_size", "allowed: 64KiB or more");  // RFC 5321 section 4.5.3.1.7
+  if (config.limits.recipients < 100) loaded.warn("limits.recipients", "RFC 5321 asks for at least 100");
+  if (config.delivery.source_ipv4 && config.delivery.source_ipv4->is_v6())
+    loaded.complain("delivery.source_ipv4", "an IPv4 address is needed");
+  if (config.delivery.source_ipv6 && config.delivery.source_ipv6->is_v4())
+    loaded.complain("delivery.source_ipv6", "an IPv6 address is needed");
+}
+
+void check_rest(Loaded& loaded) {
+  const auto& config = loaded.config;
+  check_file(loaded, config.dns.trust_anchor, "dns.trust_anchor");
+  check_file(loaded, config.dns.root_hints, "dns.root_hints");
+  check_file(loaded, config.dns.unbound_conf, "dns.unbound_conf");
+  check_file(loaded, config.tls.ca_file, "tls.ca_file");
+  for (std::size_t i = 0; i < config.dkim.size(); ++i) check_file(loaded, config.dkim[i].key, item("dkim", i, "key"));
+  if (config.postmaster.empty()) {
+    bool routed = false;
+    for (const auto& route : config.routes) routed = routed || !route.hosts.empty();
+    if (!routed)
+      loaded.warn("postmaster",
+                  "'postmaster' is empty: mail to <postmaster> goes to postmaster@HOSTNAME, which no route takes");
+  } else if (config.postmaster.find('@') == std::string::npos) {
+    loaded.complain("postmaster", "'" + config.postmaster + "' is not an address; allowed: user@domain");
+  }
+}
+
+}  // namespace
+
+void check(Loaded& loaded) {
+  check_listeners(loaded);
+  check_routes(loaded);
+  check_ranges(loaded);
+  check_rest(loaded);
+}
+
+Loaded load(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::error_code error;
+  if (!in || std::filesystem::is_directory(path, error)) {
+    Loaded missing;
+    missing.file = path;
+    missing.errors.push_back(path + ":1:1: the configuration file cannot be read; a file that was named must exist");
+    return missing;
+  }
+  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  const auto directory = std::filesystem::absolute(path, error).parent_path().string();
+  Loaded loaded = read_text(text, path, directory);
+  if (loaded.errors.empty()) check(loaded);
+  return loaded;
+}
+
+}  // namespace hoplock::config

@@ -1,0 +1,13 @@
+// What a configuration that reads well may still get wrong: files that are missing or do not fit, keys that contradict
+// each other, values out of range. Looks at the file system; opens no socket and changes nothing.
+#pragma once
+#include "config/reader.h"
+
+namespace hoplock::config {
+
+// Reads `path`, checks it, and returns all complaints with it. An unreadable file is one complaint that names it.
+Loaded load(const std::string& path);
+// Adds the complaints and warnings that need a look beyond single keys.
+void check(Loaded& loaded);
+
+}  // namespace hoplock::config

@@ -1,0 +1,178 @@
+#include "config/values.h"
+
+#include <array>
+#include <cstdio>
+#include <span>
+#include <utility>
+
+#include "base/ascii.h"
+
+namespace hoplock::config {
+
+namespace {
+
+std::string quoted(std::string_view text) { return "'" + std::string(text.substr(0, 200)) + "'"; }
+
+struct Unit {
+  std::string_view name;
+  std::uint64_t factor;
+};
+
+// "<number><unit>" as number * factor, at most `most`.
+std::optional<std::uint64_t> with_unit(std::string_view text, std::span<const Unit> units, std::uint64_t most) {
+  const auto end = text.find_first_not_of("0123456789");
+  if (end == std::string_view::npos) return std::nullopt;
+  const auto number = parse_decimal(text.substr(0, end));
+  for (const auto& unit : units) {
+    if (text.substr(end) != unit.name) continue;
+    if (!number || *number > most / unit.factor) return std::nullopt;
+    return *number * unit.factor;
+  }
+  return std::nullopt;
+}
+
+// In the largest unit that divides it; 0 in `zero`.
+std::string in_units(std::uint64_t value, std::span<const Unit> units, std::string_view zero) {
+  if (value == 0) return std::string(zero);
+  for (auto unit = units.rbegin(); unit != units.rend(); ++unit) {
+    if (value % unit->factor == 0) return std::to_string(value / unit->factor) + std::string(unit->name);
+  }
+  return std::to_string(value);
+}
+
+constexpr std::array<Unit, 5> duration_units{
+    {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
+constexpr std::uint64_t longest = 3650ULL * 86'400'000;
+constexpr std::array<Unit, 4> size_units{{{"B", 1}, {"KiB", 1ULL << 10U}, {"MiB", 1ULL << 20U}, {"GiB", 1ULL << 30U}}};
+constexpr std::uint64_t largest = 1ULL << 50U;
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  const auto port = parse_decimal(text);
+  if (!port || *port == 0 || *port > 65535) return std::nullopt;
+  return static_cast<std::uint16_t>(*port);
+}
+
+std::string with_port(const Ip& ip, std::uint16_t port) {
+  return (ip.is_v4() ? ip.text() : "[" + ip.text() + "]") + ":" + std::to_string(port);
+}
+
+std::string padded(int value, int width) {
+  std::array<char, 16> out{};
+  std::snprintf(out.data(), out.size(), "%0*d", width, value);
+  return out.data();
+}
+
+}  // namespace
+
+Result<Duration> Duration::parse(std::string_view text) {
+  const auto millis = with_unit(text, duration_units, longest);
+  if (!millis)
+    return bad_input(quoted(text) +
+                     " is not a duration; allowed: a number and a unit, as in 30s, 5m, 4h or 5d (at most 3650d)");
+  return Duration{Milliseconds{static_cast<std::int64_t>(*millis)}};
+}
+std::string Duration::text() const { return in_units(static_cast<std::uint64_t>(value.count()), duration_units, "0s"); }
+
+Result<Size> Size::parse(std::string_view text) {
+  const auto octets = with_unit(text, size_units, largest);
+  if (!octets)
+    return bad_input(quoted(text) + " is not a size; allowed: a number and a unit, as in 64KiB, 50MiB or 2GiB");
+  return Size{*octets};
+}
+std::string Size::text() const { return in_units(octets, size_units, "0B"); }
+
+Result<Endpoint> Endpoint::parse(std::string_view text) {
+  const auto wrong = [&] {
+    return bad_input(quoted(text) + " is not an address and port; allowed: \"127.0.0.1:2525\" or \"[::1]:2525\"");
+  };
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return wrong();
+  std::string_view host = text.substr(0, colon);
+  const bool brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (brackets) host = host.substr(1, host.size() - 2);
+  const auto ip = Ip::parse(host);
+  const auto port = parse_port(text.substr(colon + 1));
+  if (!ip || !port || ip->is_v6() != brackets) return wrong();
+  return Endpoint{*ip, *port};
+}
+std::string Endpoint::text() const { return with_port(ip, port); }
+
+Result<Forwarder> Forwarder::parse(std::string_view text) {
+  const auto at = text.find('@');
+  const auto ip = Ip::parse(text.substr(0, at));
+  const auto port = at == std::string_view::npos ? std::optional<std::uint16_t>{53} : parse_port(text.substr(at + 1));
+  if (!ip || !port)
+    return bad_input(quoted(text) + " is not a resolver's address; allowed: \"192.0.2.53\" or \"192.0.2.53@5353\"");
+  return Forwarder{*ip, *port};
+}
+std::string Forwarder::text() const { return port == 53 ? ip.text() : ip.text() + "@" + std::to_string(port); }
+
+Result<Host> Host::parse(std::string_view text) {
+  const auto wrong = [&](std::string_view why) {
+    return bad_input(quoted(text) + " is not a next hop" + std::string(why) +
+                     "; allowed: \"relay.example\", \"relay.example:587\", or an address literal \"[192.0.2.1]:25\"");
+  };
+  Host host;
+  std::string_view name = text;
+  if (const auto bracket = text.find(']'); text.starts_with('[') && bracket != std::string_view::npos) {
+    std::string_view literal = text.substr(1, bracket - 1);
+    if (literal.size() > 5 && equals_ignoring_case(literal.substr(0, 5), "IPv6:")) literal.remove_prefix(5);
+    const auto ip = Ip::parse(literal);
+    if (!ip) return wrong(" (a name in brackets: names here are never MX-resolved, leave the brackets out)");
+    host.target = *ip;
+    name = text.substr(bracket + 1);
+    if (name.empty()) return host;
+    if (name.front() != ':') return wrong("");
+    const auto port = parse_port(name.substr(1));
+    if (!port) return wrong(" (bad port)");
+    host.port = *port;
+    return host;
+  }
+  if (const auto colon = name.find(':'); colon != std::string_view::npos) {
+    const auto port = parse_port(name.substr(colon + 1));
+    if (!port) return wrong(" (bad port)");
+    host.port = *port;
+    name = name.substr(0, colon);
+  }
+  if (Ip::parse(name)) return wrong(" (an address needs brackets)");
+  auto parsed = dns::Name::parse(name);
+  if (!parsed || parsed->is_root() || name.find('*') != std::string_view::npos) return wrong("");
+  host.target = std::move(*parsed);
+  return host;
+}
+std::string Host::text() const {
+  const auto* name = std::get_if<dns::Name>(&target);
+  return (name != nullptr ? name->text() : "[" + std::get<Ip>(target).text() + "]") + ":" + std::to_string(port);
+}
+
+Result<Pattern> Pattern::parse(std::string_view text) {
+  const bool subdomains = text.starts_with("*.");
+  const auto name = dns::Name::parse(subdomains ? text.substr(2) : text);
+  if (text == "*") return Pattern{"*"};
+  if (!name || name->is_root() || name->text().find('*') != std::string::npos) {
+    return bad_input(quoted(text) +
+                     " is not a domain pattern; allowed: \"contoso.com\", \"*.contoso.com\" (its subdomains) or \"*\"");
+  }
+  return Pattern{(subdomains ? "*." : "") + name->text()};
+}
+
+Result<Date> Date::parse(std::string_view text) {
+  const auto time = parse_rfc3339(std::string(text) + "T00:00:00Z");
+  if (!time || text.size() != 10) return bad_input(quoted(text) + " is not a date; allowed: \"2027-01-31\"");
+  return Date{std::chrono::floor<std::chrono::days>(*time)};
+}
+std::string Date::text() const { return to_rfc3339(Time{day}).substr(0, 10); }
+
+Result<TimeOfDay> TimeOfDay::parse(std::string_view text) {
+  const auto hour = parse_decimal(text.substr(0, 2));
+  const auto minute = text.size() == 5 && text[2] == ':' ? parse_decimal(text.substr(3)) : std::nullopt;
+  if (!hour || !minute || *hour > 23 || *minute > 59)
+    return bad_input(quoted(text) + " is not a time of day; allowed: \"00:00\" to \"23:59\" (UTC)");
+  return TimeOfDay{std::chrono::minutes{static_cast<int>(*hour * 60 + *minute)}};
+}
+std::string TimeOfDay::text() const {
+  const int minutes = static_cast<int>(since_midnight.count());
+  return padded(minutes / 60, 2) + ":" + padded(minutes % 60, 2);
+}
+
+}  // namespace hoplock::config

@@ -1,0 +1,85 @@
+// The notations of hoplock.yaml's values: durations, sizes, endpoints, hosts, dates, clock times. Each type parses from
+// its text with an error that says what is allowed, and prints itself in the same notation.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/ip.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "dns/name.h"
+
+namespace hoplock::config {
+
+// "500ms 30s 5m 4h 5d"; one number, one unit, at most 10 years.
+struct Duration {
+  Milliseconds value{0};
+  static Result<Duration> parse(std::string_view text);
+  std::string text() const;
+  auto operator<=>(const Duration&) const = default;
+};
+
+// "64KiB 50MiB 2GiB 512B"; octets.
+struct Size {
+  std::uint64_t octets = 0;
+  static Result<Size> parse(std::string_view text);
+  std::string text() const;
+  auto operator<=>(const Size&) const = default;
+};
+
+// "127.0.0.1:2525" or "[::1]:2525".
+struct Endpoint {
+  Ip ip;
+  std::uint16_t port = 0;
+  static Result<Endpoint> parse(std::string_view text);
+  std::string text() const;
+  auto operator<=>(const Endpoint&) const = default;
+};
+
+// A resolver to ask: "192.0.2.53" (port 53) or "192.0.2.54@5353".
+struct Forwarder {
+  Ip ip;
+  std::uint16_t port = 53;
+  static Result<Forwarder> parse(std::string_view text);
+  std::string text() const;
+  auto operator<=>(const Forwarder&) const = default;
+};
+
+// A next hop: "relay.example:587", "relay.example" (port 25), "[192.0.2.1]:25"; "[name]" is refused (MX-16).
+struct Host {
+  std::variant<dns::Name, Ip> target;
+  std::uint16_t port = 25;
+  static Result<Host> parse(std::string_view text);
+  std::string text() const;
+  auto operator<=>(const Host&) const = default;
+};
+
+// "contoso.com", "*.contoso.com" or "*".
+struct Pattern {
+  std::string value;
+  static Result<Pattern> parse(std::string_view text);
+  std::string text() const { return value; }
+  auto operator<=>(const Pattern&) const = default;
+};
+
+// "2027-01-31".
+struct Date {
+  std::chrono::sys_days day{};
+  static Result<Date> parse(std::string_view text);
+  std::string text() const;
+  auto operator<=>(const Date&) const = default;
+};
+
+// "00:30", UTC.
+struct TimeOfDay {
+  std::chrono::minutes since_midnight{0};
+  static Result<TimeOfDay> parse(std::string_view text);
+  std::string text() const;
+  auto operator<=>(const TimeOfDay&) const = default;
+};
+
+}  // namespace hoplock::config

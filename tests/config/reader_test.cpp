@@ -1,0 +1,98 @@
+#include "config/reader.h"
+
+#include <doctest/doctest.h>
+
+#include "config/show.h"
+
+using namespace hoplock;
+using config::read_text;
+
+namespace {
+std::string first_error(const std::string& text) {
+  const auto loaded = read_text(text, "h.yaml", "/etc/hoplock");
+  return loaded.errors.empty() ? "" : loaded.errors.front();
+}
+}  // namespace
+
+TEST_CASE("read_text: nothing at all is the defaults") {
+  const auto loaded = read_text("", "h.yaml", "");
+  CHECK(loaded.errors.empty());
+  CHECK(loaded.warnings.empty());
+  CHECK(config::to_yaml(loaded.config) == config::to_yaml(config::Config{}));
+}
+
+TEST_CASE("read_text: every complaint names file, line and column, what is wrong and what is allowed") {
+  const struct {
+    const char* text;
+    const char* complaint;
+  } rows[] = {
+      {"hostnam: x\n", "h.yaml:1:1: unknown key 'hostnam'; the nearest known key is 'hostname'"},
+      {"limits:\n  recipient: 3\n", "h.yaml:2:3: unknown key 'recipient'; the nearest known key is 'recipients'"},
+      {"shutdown_timeout: 10\n",
+       "h.yaml:1:19: '10' is not a duration; allowed: a number and a unit, as in 30s, 5m, 4h or 5d (at most 3650d)"},
+      {"limits: {message_size: 50MB}\n",
+       "h.yaml:1:24: '50MB' is not a size; allowed: a number and a unit, as in 64KiB, 50MiB or 2GiB"},
+      {"security:\n  dane: strict\n", "h.yaml:2:9: 'strict' is not allowed here; allowed: enforce, audit, off"},
+      {"limits: [1]\n", "h.yaml:1:9: a map of keys and values is needed here"},
+      {"listeners: 5\n", "h.yaml:1:12: a list is needed here, as in [a, b]"},
+      {"hostname: [a]\n", "h.yaml:1:11: one plain value is needed here, not a list or a map"},
+      {"log:\n  level: info\n  level: warn\n", "h.yaml:3:3: key 'level' is given twice"},
+      {"limits: {recipients: -1}\n",
+       "h.yaml:1:22: '-1' is not allowed here; allowed: a whole number from 1 to 1000000000"},
+      {"routes:\n  - hosts: [a.example]\n", "h.yaml:2:5: 'match' is missing here"},
+      {"routes:\n  - match: [a.example]\n    hosts: [\"[relay.example]\"]\n",
+       "h.yaml:3:13: '[relay.example]' is not a next hop (a name in brackets: names here are never MX-resolved, leave "
+       "the brackets out); "
+       "allowed: \"relay.example\", \"relay.example:587\", or an address literal \"[192.0.2.1]:25\""},
+      {"listeners:\n  - allow: [10.0.0.1/8]\n",
+       "h.yaml:2:13: '10.0.0.1/8' has host bits set; the network is 10.0.0.0/8"},
+      {"a: [\n", "h.yaml:2:1: not valid YAML: end of sequence flow not found"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.text);
+    CHECK(first_error(row.text) == row.complaint);
+  }
+}
+
+TEST_CASE("read_text: all complaints of a file at once") {
+  const auto loaded = read_text("hostnam: x\nshutdown_timeout: 5\nlimits: {recipients: none}\n", "h.yaml", "");
+  CHECK(loaded.errors.size() == 3);
+}
+
+TEST_CASE("read_text: a key whose feature is not built is checked, and warned of only off its default") {
+  const auto set = read_text("history: {keep: 7d}\nlisteners:\n  - auth: true\n", "h.yaml", "");
+  REQUIRE(set.errors.empty());
+  REQUIRE(set.warnings.size() == 2);
+  CHECK(set.warnings[0] == "h.yaml:3: 'listeners[0].auth' has no effect yet in this version");
+  CHECK(set.warnings[1] == "h.yaml:1: 'history.keep' has no effect yet in this version");
+  CHECK(read_text("history: {keep: 30d}\n", "h.yaml", "").warnings.empty());
+  CHECK(first_error("history: {keep: soon}\n") != "");
+}
+
+TEST_CASE("read_text: relative paths are relative to the file") {
+  const auto loaded = read_text("data_dir: ../var\nlisteners:\n  - certificate: tls/a.pem\n", "h.yaml", "/etc/hoplock");
+  CHECK(loaded.config.data_dir.path == "/etc/var");
+  CHECK(loaded.config.listeners.at(0).certificate.path == "/etc/hoplock/tls/a.pem");
+}
+
+TEST_CASE("to_yaml: what is shown is accepted as it is and shows the same again") {
+  const auto loaded = read_text(
+      "hostname: relay.example.net\nlisteners:\n  - address: \"[::1]:2525\"\n    senders: [Contoso.com]\n"
+      "routes:\n  - match: [\"*.contoso.com\"]\n    hosts: [\"exch01.contoso.local\", \"[192.0.2.1]:2525\"]\n    tls: "
+      "verify\n    until: \"2027-01-31\"\n"
+      "    note: \"say \\\"why\\\"\"\n"
+      "delivery: {retry: {first: 1s, factor: 1.5, jitter: 0.25}, source_ipv4: 192.0.2.7}\n",
+      "h.yaml", "");
+  REQUIRE(loaded.errors.empty());
+  const std::string shown = config::to_yaml(loaded.config);
+  const auto again = read_text(shown, "shown.yaml", "");
+  CHECK(again.errors.empty());
+  CHECK(config::to_yaml(again.config) == shown);
+  CHECK(shown.find("hosts: [\"exch01.contoso.local:25\", \"[192.0.2.1]:2525\"]") != std::string::npos);
+  CHECK(shown.find("first: \"1s\"") != std::string::npos);
+}
+
+TEST_CASE("MX-16: a bracketed name among a route's hosts is a configuration error, an address literal is not") {
+  CHECK(first_error("routes: [{match: [a.example], hosts: [\"[relay.example]:587\"]}]\n") != "");
+  CHECK(first_error("routes: [{match: [a.example], hosts: [\"[2001:db8::1]:587\"]}]\n") == "");
+}
