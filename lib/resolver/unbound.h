@@ -1,0 +1,47 @@
+// The daemon's resolver: libunbound in the process, iterating (or forwarding) and validating by itself. Its worker
+// thread reports through a descriptor that the loop watches; requests that wait stand in a table that this class owns,
+// so no C callback ever points into a coroutine. It never reads /etc/resolv.conf or /etc/hosts and believes nobody's AD
+// bit (DNS-03). RFC 4035.
+#pragma once
+#include <boost/asio/any_io_executor.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "resolver/options.h"
+#include "resolver/resolver.h"
+
+namespace hoplock::resolver {
+
+class Unbound final : public Resolver {
+ public:
+  // Reads unbound_conf, then lays the options over it. Errors name the file and what is wrong with it. `executor` must
+  // be that of the one thread that calls the other members.
+  static Result<std::unique_ptr<Unbound>> open(boost::asio::any_io_executor executor, Options options);
+  // Look-ups that still wait end as failed; their coroutines may outlive this object.
+  ~Unbound() override;
+  Unbound(const Unbound&) = delete;
+  Unbound& operator=(const Unbound&) = delete;
+
+  // Identical questions that wait at the same time are asked once. The very first look-up waits for the check of
+  // DNS-04.
+  boost::asio::awaitable<dns::Answer> find(dns::Name name, dns::Type type) override;
+
+  // DNS-04: nothing once the trust anchor's zone came back secure; `. SOA` for the root's anchor.
+  std::optional<std::string> validation_failure() const override;
+
+  // Called with every change of validation_failure(), and with the result of the first check.
+  using Changed = std::function<void(const std::optional<std::string>& failure)>;
+  // Repeats the check hourly, and every 30 s while it fails, until the coroutine is cancelled. REQUIRES: called once at
+  // most.
+  boost::asio::awaitable<void> watch(Changed changed);
+
+ private:
+  class Impl;
+  explicit Unbound(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace hoplock::resolver

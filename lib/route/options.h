@@ -1,0 +1,78 @@
+// Where mail goes and how, as the operator says it: `routes:`, and what `dns:`, `delivery:` and `security:` add to
+// routing.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/ip.h"
+#include "dns/name.h"
+#include "hop/facts.h"
+
+namespace hoplock::route {
+
+// "*" (every domain), "*.contoso.com" (its subdomains, not itself), "contoso.com".
+struct Pattern {
+  enum class Kind : std::uint8_t { any, subdomains, exact };
+  Kind kind = Kind::any;
+  dns::Name name;  // root for `any`
+  bool matches(const dns::Name& domain) const;
+  auto operator<=>(const Pattern&) const = default;
+};
+Result<Pattern> parse_pattern(std::string_view text);
+std::string to_text(const Pattern& pattern);
+
+// One next hop of a route: a name (never MX-resolved, MX-16) or an address literal.
+struct NextHop {
+  std::variant<dns::Name, Ip> host;
+  std::uint16_t port = 25;
+  auto operator<=>(const NextHop&) const = default;
+};
+// "exch01.contoso.local", "exch01.contoso.local:587", "[192.0.2.1]:25", "[2001:db8::1]", "[IPv6:2001:db8::1]:25".
+// Errors: "[name]" (what other servers use to switch MX off), an address without brackets, a bad port.
+Result<NextHop> parse_next_hop(std::string_view text);
+// The same notation, port always given: "relay.example:25".
+std::string to_text(const NextHop& hop);
+
+struct Route {
+  std::vector<Pattern> match;
+  std::vector<NextHop> hosts;  // in the order to try; empty: MX routing stays, only the manner changes
+  std::optional<hop::RouteTls> tls;
+  std::vector<dns::Name> verify_names;
+  std::string client_certificate;  // PEM files; empty: none
+  std::string client_key;
+  std::optional<hop::Mode> dane;
+  std::optional<hop::Mode> mta_sts;
+  std::optional<std::chrono::sys_days> until;  // the last day (UTC) on which the route counts
+  std::string note;
+  std::string username;
+  std::string password_file;
+};
+
+enum class AddressFamily : std::uint8_t { any, ipv4, ipv6, prefer_ipv4, prefer_ipv6 };
+enum class LocalTargets : std::uint8_t { refuse, allow };
+
+// An address and port that one of our own listeners is bound to. For a wildcard listener the caller lists the
+// interfaces' addresses except loopback.
+struct OwnAddress {
+  Ip address;
+  std::uint16_t port = 25;
+  auto operator<=>(const OwnAddress&) const = default;
+};
+
+struct Options {
+  std::vector<Route> routes;
+  hop::LocalRule security;  // `security:` as it is without a route; route_tls and verify_names stay empty
+  std::uint16_t port = 25;  // delivery.port, for hosts from DNS
+  AddressFamily address_family = AddressFamily::any;
+  LocalTargets local_targets = LocalTargets::refuse;
+  dns::Name hostname;  // our own
+  std::vector<OwnAddress> own_addresses;
+  std::size_t addresses_per_host = 8;  // tried in one attempt (MX-05)
+};
+
+}  // namespace hoplock::route
