@@ -1,0 +1,27 @@
+// A listening TCP socket.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "net/stream.h"
+
+namespace hoplock::net {
+
+class Acceptor {
+ public:
+  // Binds and listens; port 0 takes a free one. An IPv6 address takes IPv6 only. The error names the address.
+  static Result<Acceptor> listen(boost::asio::any_io_executor executor, Endpoint at);
+
+  // Out of descriptors (EMFILE, ENFILE, ENOBUFS, ENOMEM): waits and tries again, the client waits in the backlog. The
+  // error is operation_canceled after close() or cancellation.
+  boost::asio::awaitable<Result<Stream>> accept();
+  void close();
+  const Endpoint& local() const { return local_; }
+
+ private:
+  Acceptor(boost::asio::ip::tcp::acceptor acceptor, Endpoint local);
+  boost::asio::ip::tcp::acceptor acceptor_;
+  Endpoint local_;
+};
+
+}  // namespace hoplock::net

@@ -1,0 +1,24 @@
+// What the operator may set about TLS and certificates. Values only; the words of the configuration file are
+// `config`'s.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace hoplock::net {
+
+enum class TlsVersion : std::uint8_t { tls12, tls13 };
+
+// `tls:` of the configuration: outbound sessions.
+struct TlsOptions {
+  std::string ca_file = "/etc/ssl/certs/ca-certificates.crt";
+  TlsVersion min_version = TlsVersion::tls12;
+};
+
+// A PEM chain, leaf first, and the PEM key of its leaf: of a listener, or a route's client certificate.
+struct CertificateFiles {
+  std::string certificate;
+  std::string key;
+  auto operator<=>(const CertificateFiles&) const = default;
+};
+
+}  // namespace hoplock::net
