@@ -3,7 +3,8 @@ add_library(hoplock_flags INTERFACE)
 target_compile_options(hoplock_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
 target_compile_definitions(hoplock_flags INTERFACE HOPLOCK_VERSION="${PROJECT_VERSION}")
 
-add_compile_options(-fstack-protector-strong)
+add_compile_options(-fstack-protector-strong -fPIE) # libraries and programs alike, so that one precompiled header fits all
+add_link_options(-pie)
 if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
   # -g1: backtraces with lines, at a fraction of the link time of full debug information
   set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")

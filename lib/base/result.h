@@ -4,6 +4,7 @@
 #include <boost/system/errc.hpp>
 #include <boost/system/error_code.hpp>
 #include <boost/system/result.hpp>
+#include <ostream>
 #include <string>
 #include <utility>
 
@@ -16,6 +17,7 @@ struct Error {
   error_code code;
   std::string detail;
 };
+inline std::ostream& operator<<(std::ostream& out, const Error& error) { return out << error.detail; }
 
 template <class T = void>
 using Result = boost::system::result<T, Error>;
