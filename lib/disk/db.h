@@ -1,0 +1,144 @@
+// SQLite as values with an owner: a connection, its cached prepared statements, and the errors that callers branch on.
+// SQL is written by the modules that own the tables; no SQLite type leaves this folder. It does not retry and does not
+// log.
+//
+// Inside a job (disk.h) and around a Database of one's own, failures are thrown as disk::Failure; Disk::run and the
+// functions that return Result turn them into Error. Codes: no_space_on_device (disk full, quota), io_error,
+// read_only_file_system, bad_message (corrupt), device_or_resource_busy, state_not_recoverable (anything else: a bug in
+// SQL, a constraint).
+#pragma once
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "base/result.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace hoplock::disk {
+
+class Failure : public std::exception {
+ public:
+  explicit Failure(Error error) : error_(std::move(error)) {}
+  const Error& error() const { return error_; }
+  const char* what() const noexcept override { return error_.detail.c_str(); }
+
+ private:
+  Error error_;
+};
+
+// The store has no room, or cannot be written or read now: new mail waits (452 4.3.1), what is stored stays.
+bool is_unavailable(const Error& error);
+
+// Octets to be bound as a BLOB (a string_view is bound as TEXT). They must live until the statement has run.
+struct Blob {
+  std::string_view octets;
+};
+
+// A prepared statement on loan from its Database; it is reset and given back at the end of its life, at most one loan
+// at a time for each SQL text. Columns count from 0; a text or blob is valid until the next step.
+class Statement {
+ public:
+  Statement(sqlite3_stmt* statement, bool* lent) : statement_(statement), lent_(lent) {}
+  Statement(Statement&& other) noexcept
+      : statement_(std::exchange(other.statement_, nullptr)), lent_(std::exchange(other.lent_, nullptr)) {}
+  Statement& operator=(Statement&&) = delete;
+  ~Statement();
+
+  // Binds ?1, ?2, … anew, and makes the statement ready to step. Takes integers, enums, text, Blob, nullopt and
+  // optionals.
+  template <class... Values>
+  Statement& bind(const Values&... values) {
+    reset();
+    int index = 0;
+    (put(++index, values), ...);
+    return *this;
+  }
+  bool step();       // true: a row is there
+  Statement& run();  // steps to the end
+  int columns() const;
+  bool null(int column) const;
+  std::int64_t integer(int column) const;
+  std::string_view text(int column) const;
+  std::string_view blob(int column) const;
+
+ private:
+  void reset();
+  void put_integer(int index, std::int64_t value);
+  void put_text(int index, std::string_view value);
+  void put_blob(int index, std::string_view value);
+  void put_null(int index);
+  template <class T>
+  void put(int index, const T& value) {
+    if constexpr (std::is_enum_v<T> || std::is_integral_v<T>)
+      put_integer(index, static_cast<std::int64_t>(value));
+    else if constexpr (std::is_same_v<T, Blob>)
+      put_blob(index, value.octets);
+    else if constexpr (std::is_same_v<T, std::nullopt_t>)
+      put_null(index);
+    else
+      put_text(index, value);
+  }
+  template <class T>
+  void put(int index, const std::optional<T>& value) {
+    if (value)
+      put(index, *value);
+    else
+      put_null(index);
+  }
+
+  sqlite3_stmt* statement_;
+  bool* lent_;
+};
+
+enum class Access : std::uint8_t { read_only, read_write };
+
+// One connection, for one thread at a time.
+class Database {
+ public:
+  struct Settings {
+    std::size_t cache_bytes = 2 << 20;
+    int page_bytes = 4096;  // of a database that is made new
+  };
+  // read_write creates the file (mode 0640). WAL, synchronous=FULL, no checkpoints of its own, no mmap.
+  static Result<Database> open(const std::filesystem::path& path, Access access, Settings settings);
+  static Result<Database> open(const std::filesystem::path& path, Access access);
+  Database(Database&&) noexcept = default;
+  Database& operator=(Database&&) noexcept = default;
+
+  Statement prepare(std::string_view sql);     // cached by its text
+  void execute(std::string_view sql);          // one statement or several, nothing bound, rows dropped
+  std::int64_t integer(std::string_view sql);  // the first column of the first row, or 0
+  std::int64_t changes() const;                // rows that the last statement changed
+  bool in_transaction() const;
+  sqlite3* native() const { return db_.get(); }
+
+ private:
+  struct Prepared {
+    sqlite3_stmt* statement = nullptr;
+    bool lent = false;
+    ~Prepared();
+  };
+  struct Close {
+    void operator()(sqlite3* db) const;
+  };
+  explicit Database(sqlite3* db) : db_(db) {}
+  std::unique_ptr<sqlite3, Close> db_;
+  std::map<std::string, Prepared, std::less<>> cache_;  // destroyed before db_; nodes do not move
+};
+
+// For the operator's tool: another process may read while the daemon runs, and when it is stopped. Checks
+// application_id and that the schema is one this version can read; never writes, never checkpoints. Keep each read
+// short: a long one keeps the write-ahead log from being reused.
+Result<Database> open_read_only(const std::filesystem::path& path);
+
+}  // namespace hoplock::disk

@@ -1,0 +1,81 @@
+// The disk thread. One thread runs SQLite; everything that waits is taken into one transaction and one fsync (group
+// commit), and all its completions come back to the loop in one wake-up. Owns the database file, its lock, its
+// checkpoints; knows no table.
+//
+//   auto count = co_await disk.run(Durability::durable, [id](Tx& tx) -> Result<int> { … });
+//
+// A job runs on the disk thread, so it may touch only what it owns (captured by value) and the Tx. It may run more than
+// once: when one job of a batch fails, the batch is rolled back and the others run again without it; so it must not
+// consume its captures. A job that returns an Error or throws leaves nothing behind. disk::Failure becomes that job's
+// Error; any other exception is rethrown from co_await. Jobs are not cancelled: a coroutine that waits for one stays
+// until it is done.
+#pragma once
+#include <atomic>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "disk/db.h"
+#include "disk/job.h"
+#include "disk/migrations.h"
+
+namespace hoplock::disk {
+
+namespace asio = boost::asio;
+
+struct Options {
+  std::filesystem::path directory;  // data_dir; holds queue.db and lock
+  std::vector<Migration> migrations;
+  std::size_t cache_bytes = 12 << 20;
+  std::size_t batch_jobs = 1024;  // of one transaction
+  std::size_t batch_bytes = 8 << 20;
+  std::size_t checkpoint_bytes = 24 << 20;       // of write-ahead log, from which it is copied into the database
+  std::size_t checkpoint_cap_bytes = 256 << 20;  // beyond it the disk thread itself copies
+};
+
+class Disk {
+ public:
+  // Takes the lock, checks the database (or makes it new), migrates it, starts the thread. Errors:
+  // device_or_resource_busy names the lock file and its holder (exit 69); bad_message: damaged, wrong_protocol_type:
+  // foreign, not_supported: newer (all three left untouched, exit 74); no_such_file_or_directory, permission_denied:
+  // the directory cannot be made or used (exit 73).
+  static Result<std::unique_ptr<Disk>> open(asio::any_io_executor loop, Options options);
+  // Runs what waits, then stops. REQUIRES: the loop outlives it.
+  ~Disk();
+
+  // `bytes`: about what the job writes, for the bounds of a batch.
+  template <class F>
+  asio::awaitable<std::invoke_result_t<F&, Tx&>> run(Durability durability, std::size_t bytes, F job);
+  template <class F>
+  auto run(Durability durability, F job) {
+    return run(durability, 0, std::move(job));
+  }
+  // Without waiting; the result is dropped.
+  template <class F>
+  void post(Durability durability, F job);
+
+  // Called on the disk thread after a transaction was rolled back: what jobs remembered between them may be untrue. Set
+  // it before the first job.
+  void on_rollback(std::function<void()> call);
+
+  // Space that new mail may take: free on the file system plus pages that the database has free. At most a second old.
+  std::uint64_t free_bytes();
+  // The last failure of the store as a whole (full, I/O, read-only, corrupt); empty while transactions succeed.
+  Result<> health() const;
+  std::filesystem::path path() const;
+
+ private:
+  struct Core;
+  explicit Disk(std::unique_ptr<Core> core);
+  void submit(std::unique_ptr<Job> job);
+  asio::any_io_executor loop() const;
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace hoplock::disk
+
+#include "disk/run.h"

@@ -1,0 +1,41 @@
+// What an operator does to queued mail, as values.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dns/name.h"
+#include "queue/message.h"
+
+namespace hoplock::queue {
+
+// retry: due now, held ones stay held, the holds of their destinations end; hold: waits for release; release: due now;
+// remove: gone.
+enum class Action : std::uint8_t { retry, hold, release, remove };
+std::string_view to_text(Action action);
+
+// Exactly one of the four. By domain: acts on the recipients there only; by sender: "" is the empty sender.
+struct Selection {
+  enum class By : std::uint8_t { ids, domain, sender, all };
+  By by = By::ids;
+  std::vector<Id> ids;
+  dns::Name domain;
+  std::string sender;
+};
+
+struct Touched {
+  std::uint64_t messages = 0;
+  std::uint64_t recipients = 0;
+  std::uint64_t active = 0;  // of `messages`: under way, so it takes effect when the attempt ends
+  std::vector<Id> ids;       // the first 1000, for the log
+};
+
+// A recipient under way.
+struct Lease {
+  Id id;
+  std::uint32_t seq = 0;
+  auto operator<=>(const Lease&) const = default;
+};
+
+}  // namespace hoplock::queue

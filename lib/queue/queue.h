@@ -1,0 +1,110 @@
+// The queue: every accepted message and recipient on stable storage, and leases on what is due. Owns the tables
+// message, recipient, chunk, domain and destination; SQL is here only. It decides no schedule, no route and no outcome,
+// and does not log.
+//
+// A destination is a next hop: the text that `route` gives for a recipient's domain. Leases are in memory and so void
+// on restart. In memory there is a bounded window of fresh or prefetched messages; all else is in the database. One
+// thread (the loop) calls it.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+
+#include "base/log.h"
+#include "disk/disk.h"
+#include "queue/actions.h"
+#include "queue/message.h"
+#include "queue/writer.h"
+
+namespace hoplock::queue {
+
+struct Options {
+  std::size_t window_messages = 4096;
+  std::size_t window_bytes = 32 << 20;
+  std::size_t writer_bytes =
+      8 << 20;  // of chunks on their way to the disk, over all writers; beyond it each waits for its own
+  std::uint64_t min_free_space = 256 << 20;
+};
+
+// The migrations for disk::Options.
+std::vector<disk::Migration> migrations();
+
+struct Work {
+  std::vector<Ready> ready;      // oldest due first
+  std::optional<Time> next_due;  // when `ready` is not full: when the next destination has work (or its hold ends)
+};
+
+struct LeaseLimit {
+  std::size_t messages = 1;
+  std::size_t bytes = 1 << 20;  // of bodies; at least one message is leased
+};
+
+class Queue {
+ public:
+  using RouteOf = std::function<std::string(const dns::Name& domain)>;
+
+  // REQUIRES: disk outlives it. `route` is called on the loop, often; it must be quick.
+  Queue(disk::Disk& disk, Options options, RouteOf route);
+  ~Queue();
+
+  // Once, before anything else: sweeps half-received messages, rebases due times when `now` is before what the queue
+  // last saw, and computes destinations anew.
+  asio::awaitable<Result<>> start(Time now);
+
+  // --- intake
+  // ------------------------------------------------------------------------------------------------------------- The
+  // id is known at once (the Received field names it).
+  Writer begin(Time received);
+  // 452 4.3.1 unless this is good: below min_free_space, or the last transaction failed for want of space or I/O.
+  Result<> accepting();
+
+  // --- delivery
+  // ----------------------------------------------------------------------------------------------------------- Called
+  // on the loop, once for all commits that came back together, with destinations that got fresh work and are not held
+  // off.
+  void on_work(std::function<void(std::vector<Ready>)> call);
+  // Destinations with due work that is not leased, held-off ones left out; those in `busy` are left out too (sorted;
+  // for a scheduler that has all the sessions there that it wants). Ask at the start, at next_due, and when `limit` was
+  // reached.
+  asio::awaitable<Result<Work>> ready(Time now, std::size_t limit, std::vector<std::string> busy);
+  // Jobs for that destination, oldest due first, hold or not; empty when nothing is due or all is leased. Every job
+  // must come back in apply().
+  asio::awaitable<Result<std::vector<Job>>> lease(std::string destination, Time now, LeaseLimit limit);
+  // Waiting recipients of messages received before `before`, due or not: to expire those that wait behind a
+  // destination's hold.
+  asio::awaitable<Result<std::vector<Job>>> lease_older(std::string destination, Time before, LeaseLimit limit);
+  // Chunk n of a message, its checksum verified. Error bad_message: damaged, and the message is now held; no_message:
+  // gone.
+  asio::awaitable<Result<std::string>> read_chunk(Id id, std::uint32_t n);
+  // Ends of leases and changes of destinations, durable when it returns good. After an Error the leases stand and the
+  // same Results may be given again: stop leasing until it succeeds.
+  asio::awaitable<Result<>> apply(Results results);
+  // The destination's hold, if it is known to have one.
+  asio::awaitable<Result<std::optional<Backoff>>> backoff(std::string destination);
+
+  // --- operation
+  // ---------------------------------------------------------------------------------------------------------- In
+  // bounded batches, each of them atomic. What is leased (active): hold and remove take effect when the lease ends,
+  // unless it ends with the delivery; retry leaves it alone. Counts messages.
+  asio::awaitable<Result<Touched>> act(Action action, Selection selection, Time now);
+  // After the routes changed: destinations are computed anew for all waiting mail, in bounded batches.
+  asio::awaitable<Result<>> reroute();
+  // After the clock was set back: no recipient and no destination waits longer than its own interval.
+  asio::awaitable<Result<>> rebase(Time now);
+  // Recipients under way, sorted: for a reader of the database, which cannot see leases.
+  std::vector<Lease> active() const;
+  // Reads the next stored chunks after the one it last read, and holds messages with a damaged one: the sweep in the
+  // background.
+  struct Swept {
+    std::vector<Id> damaged;
+    bool end = false;  // came to the end; the next call starts over
+  };
+  asio::awaitable<Result<Swept>> sweep(std::size_t bytes);
+
+ private:
+  friend class Writer;
+  struct Core;
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace hoplock::queue

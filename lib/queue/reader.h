@@ -1,0 +1,87 @@
+// The queue as the operator's tool reads it: straight from the database file, with or without a running daemon, in
+// short reads that never keep the daemon from writing. Leases are the daemon's: give it the list of active recipients,
+// or none.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "disk/db.h"
+#include "queue/actions.h"
+#include "queue/message.h"
+
+namespace hoplock::queue {
+
+struct RecipientView {
+  std::uint32_t seq = 0;
+  std::string address;
+  std::string domain;
+  std::string destination;
+  State state = State::queued;
+  bool active = false;
+  std::uint32_t attempts = 0;
+  std::optional<Time> next;  // of queued and deferred ones: the later of its own time and its destination's hold
+  std::optional<Time> last;
+  std::string status, reply, reason, host;
+};
+
+struct MessageView {
+  Id id;
+  Envelope envelope;
+  Time received;
+  std::uint64_t size = 0;
+  std::uint32_t chunks = 0;
+  std::vector<RecipientView> recipients;
+  // CONTRACT: that of the most alive recipient: "active", "queued", "deferred", "held", then the ended ones.
+  std::string_view state() const;
+};
+
+struct Filter {
+  std::optional<dns::Name> domain;
+  std::optional<std::string> sender;
+  std::string state;          // a word of CONTRACT, "" for any
+  std::vector<Lease> active;  // sorted
+};
+
+struct Stats {
+  struct Count {
+    std::uint64_t count = 0;  // recipients
+    std::optional<Time> oldest;
+  };
+  struct State {
+    std::string state;
+    Count count;
+  };
+  struct Domain {
+    std::string domain;
+    Count count;
+    std::string reason;  // of the destination's hold, or of its oldest deferred recipient
+  };
+  std::uint64_t messages = 0;
+  std::optional<Time> oldest;
+  std::vector<State> states;    // those that occur
+  std::vector<Domain> domains;  // most first
+};
+
+enum class Go : std::uint8_t { on, stop };
+
+class Reader {
+ public:
+  static Result<Reader> open(const std::filesystem::path& database);
+
+  // Oldest first, one call a message.
+  Result<> list(const Filter& filter, const std::function<Go(const MessageView&)>& call);
+  Result<std::optional<MessageView>> show(Id id, const std::vector<Lease>& active);
+  // Chunk by chunk, checksums verified.
+  Result<> body(Id id, const std::function<Go(std::string_view)>& call);
+  Result<Stats> stats(const std::vector<Lease>& active);
+
+ private:
+  explicit Reader(disk::Database db) : db_(std::move(db)) {}
+  disk::Database db_;
+};
+
+}  // namespace hoplock::queue
