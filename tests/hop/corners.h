@@ -131,8 +131,13 @@ inline LocalRule make_rule(Demand demand) {
 inline Plan plan_for(TlsaIs tlsa, HostIs host, Demand demand) {
   return decide(make_facts(tlsa, host), make_rule(demand));
 }
+// A corner that is refused gives a plan that no row expects.
 inline Connect connect_for(TlsaIs tlsa, HostIs host, Demand demand) {
-  return std::get<Connect>(plan_for(tlsa, host, demand));
+  const Plan plan = plan_for(tlsa, host, demand);
+  if (const auto* connect = std::get_if<Connect>(&plan)) return *connect;
+  Connect refused;
+  refused.policy = Policy::requiretls;
+  return refused;
 }
 
 inline std::string joined(const std::vector<dns::Name>& names) {
