@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdio>
 
+#include "base/utf8.h"
+
 namespace hoplock {
 
 std::string_view to_text(Level level) {
@@ -28,24 +30,6 @@ std::string_view Event::get(std::string_view key) const {
 }
 
 namespace {
-
-// Length of the well-formed UTF-8 sequence at the start of `text`, 0 when there is none (RFC 3629).
-std::size_t utf8_length(std::string_view text) {
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = at(0);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((at(i) & 0xc0U) != 0x80) return 0;
-  }
-  const unsigned second = at(1);
-  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
-      (first == 0xf4 && second > 0x8f)) {
-    return 0;
-  }
-  return length;
-}
 
 void append_escaped(std::string& out, std::string_view value) {
   while (!value.empty()) {

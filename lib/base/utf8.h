@@ -10,7 +10,8 @@ namespace hoplock {
 std::size_t utf8_length(std::string_view text);
 bool is_utf8(std::string_view text);
 bool is_ascii(std::string_view text);
-// One line: runs of blanks and line ends become one space, other controls (C0, DEL, C1) and octets that are no UTF-8 become
+// One line: runs of blanks and line ends become one space, other controls (C0, DEL, C1) and octets that are no UTF-8
+// become
 // "?"; at most `limit` octets, cut between characters.
 std::string to_one_line(std::string_view text, std::size_t limit);
 

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/ascii.h"
+#include "base/utf8.h"
 
 namespace hoplock::dns {
 
@@ -14,9 +15,6 @@ namespace {
 constexpr std::size_t max_label = 63, max_name = 253;  // RFC 1035 section 2.3.4, in text without the trailing dot
 
 bool is_name_octet(char c) { return is_digit(c) || is_alpha(c) || c == '-' || c == '_'; }
-bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
 
 // Checks lengths and octets of a lower-case ASCII name without trailing dot.
 Result<> check(std::string_view text) {

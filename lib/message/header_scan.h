@@ -1,5 +1,6 @@
-// What the relay has to know of a message while it streams by (RFC 5322): how often it was relayed, its Message-ID, whether it
-// holds 8-bit octets. Reads and counts; changes nothing, keeps no body, and refuses nothing: limits are the caller's to apply.
+// What the relay has to know of a message while it streams by (RFC 5322): how often it was relayed, its Message-ID,
+// whether it holds 8-bit octets. Reads and counts; changes nothing, keeps no body, and refuses nothing: limits are the
+// caller's to apply.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -21,8 +22,8 @@ struct HeaderFacts {
   bool eight_bit = false;          // anywhere
 };
 
-// Fed with decoded content in any split. A line that is no field and no continuation begins the body (RFC 5322 section 2.1 asks for an
-// empty line; Postfix reads it the same way).
+// Fed with decoded content in any split. A line that is no field and no continuation begins the body (RFC 5322
+// section 2.1 asks for an empty line; Postfix reads it the same way).
 class HeaderScan {
  public:
   static constexpr std::size_t max_name = 76, max_value = 2000;  // octets kept; the rest of a longer one is passed over

@@ -1,4 +1,5 @@
-// What a server offers in its answer to EHLO (RFC 5321 section 4.1.1.1). Keywords in any case; unknown ones are ignored.
+// What a server offers in its answer to EHLO (RFC 5321 section 4.1.1.1). Keywords in any case; unknown ones are
+// ignored.
 #pragma once
 #include <cstdint>
 #include <optional>

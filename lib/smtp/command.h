@@ -1,5 +1,5 @@
-// One SMTP command line taken apart (RFC 5321 section 4.1). Syntax only: order and policy are the Session's, what a mailbox is is
-// Mailbox's. Views point into the line that was parsed and live as long as it.
+// One SMTP command line taken apart (RFC 5321 section 4.1). Syntax only: order and policy are the Session's, what a
+// mailbox is is Mailbox's. Views point into the line that was parsed and live as long as it.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -39,7 +39,8 @@ struct Command {
   bool well_formed = true;  // false: a known verb whose argument has not the form it must have
 };
 
-// `line` is without its CRLF. A blank after "FROM:" or "TO:" and blanks at the end of the line are let pass; nothing else is.
+// `line` is without its CRLF. A blank after "FROM:" or "TO:" and blanks at the end of the line are let pass; nothing
+// else is.
 Command parse_command(std::string_view line);
 // "GET / HTTP/1.1" and its kin: a browser made to speak to the mail port. Never obeyed, whatever its body holds.
 bool is_http_request(std::string_view line);

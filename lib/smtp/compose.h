@@ -1,5 +1,5 @@
-// The commands of one mail transaction as the sending side writes them (RFC 5321 section 3.3, RFC 2920): groups, each one write and
-// then as many replies. With PIPELINING a group holds many commands, without it one.
+// The commands of one mail transaction as the sending side writes them (RFC 5321 section 3.3, RFC 2920): groups, each
+// one write and then as many replies. With PIPELINING a group holds many commands, without it one.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -20,13 +20,13 @@ struct Group {
   bool data = false;  // its last command is DATA
 };
 
-// MAIL, a RCPT for each recipient in order, DATA. SIZE= when the peer offers SIZE, BODY=8BITMIME when it offers that and the
-// content needs it. Groups are kept so small that their replies fit into a socket's buffer: no deadlock of two writers.
-// REQUIRES: at least one recipient.
+// MAIL, a RCPT for each recipient in order, DATA. SIZE= when the peer offers SIZE, BODY=8BITMIME when it offers that
+// and the content needs it. Groups are kept so small that their replies fit into a socket's buffer: no deadlock of two
+// writers. REQUIRES: at least one recipient.
 std::vector<Group> compose(const Envelope& envelope, const Capabilities& peer);
 
-// Whether `next` is worth sending after the replies so far: MAIL was taken, nobody said 421 or 521, and DATA alone has at least one
-// accepted recipient.
+// Whether `next` is worth sending after the replies so far: MAIL was taken, nobody said 421 or 521, and DATA alone has
+// at least one accepted recipient.
 bool goes_on(const Group& next, const std::vector<Reply>& replies);
 
 }  // namespace hoplock::smtp

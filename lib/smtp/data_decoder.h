@@ -1,5 +1,6 @@
-// The content that follows DATA (RFC 5321 section 4.5.2): ends at CR LF . CR LF and nowhere else, whatever else looks like it (SUB-06);
-// removes stuffed dots; finds lone CR, lone LF and NUL. Never splits or joins lines, keeps nothing of the content itself.
+// The content that follows DATA (RFC 5321 section 4.5.2): ends at CR LF . CR LF and nowhere else, whatever else looks
+// like it (SUB-06); removes stuffed dots; finds lone CR, lone LF and NUL. Never splits or joins lines, keeps nothing of
+// the content itself.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -23,8 +24,8 @@ class DataDecoder {
  public:
   DataDecoder(BareNewline mode, std::uint64_t size_limit) : mode_(mode), limit_(size_limit) {}
 
-  // Decodes up to the end of data and appends the content to `out`. Returns how many octets it used: all of them, unless
-  // finished(). Once the content is unfit, nothing more is appended: it is only read to its end (SUB-15).
+  // Decodes up to the end of data and appends the content to `out`. Returns how many octets it used: all of them,
+  // unless finished(). Once the content is unfit, nothing more is appended: it is only read to its end (SUB-15).
   // REQUIRES: !finished()
   std::size_t feed(std::string_view octets, std::string& out);
   bool finished() const { return state_ == State::finished; }

@@ -1,4 +1,5 @@
-// The inverse of DataDecoder, for sending by DATA (RFC 5321 section 4.5.2): doubles a dot at the start of a line and ends the content.
+// The inverse of DataDecoder, for sending by DATA (RFC 5321 section 4.5.2): doubles a dot at the start of a line and
+// ends the content.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -10,7 +11,8 @@ class DotStuffer {
  public:
   // Appends the stuffed form of `content` (any split) to `out`.
   void feed(std::string_view content, std::string& out);
-  // Appends what ends the data: a CRLF where the content lacks it, then ". CRLF". Send it in the same write as the last content.
+  // Appends what ends the data: a CRLF where the content lacks it, then ". CRLF". Send it in the same write as the last
+  // content.
   void finish(std::string& out);
 
  private:

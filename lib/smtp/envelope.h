@@ -1,4 +1,5 @@
-// Sender, recipients and what else the MAIL and RCPT commands say of a message: as received by a Session, as sent by compose().
+// Sender, recipients and what else the MAIL and RCPT commands say of a message: as received by a Session, as sent by
+// compose().
 #pragma once
 #include <cstdint>
 #include <vector>

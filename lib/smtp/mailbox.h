@@ -1,5 +1,5 @@
-// An envelope address (RFC 5321 section 4.1.2) as it is sent onward: the local part octet by octet as it was received, the domain as
-// A-labels. Parses and prints; it does not say who may use an address, or where it leads.
+// An envelope address (RFC 5321 section 4.1.2) as it is sent onward: the local part octet by octet as it was received,
+// the domain as A-labels. Parses and prints; it does not say who may use an address, or where it leads.
 #pragma once
 #include <compare>
 #include <cstdint>
@@ -25,8 +25,8 @@ class Mailbox {
   static constexpr std::size_t max_local = 512;  // RFC 5321 asks for 64; X.400-born and VERP addresses are longer
   Mailbox() = default;                           // the null sender
 
-  // What stands between the angle brackets of MAIL and RCPT, also what text() gave: "" is the null sender, "postmaster" (any
-  // case) stands alone, a source route is dropped (SUB-27), U-labels become A-labels (MX-15).
+  // What stands between the angle brackets of MAIL and RCPT, also what text() gave: "" is the null sender, "postmaster"
+  // (any case) stands alone, a source route is dropped (SUB-27), U-labels become A-labels (MX-15).
   static std::variant<Mailbox, BadMailbox> parse(std::string_view text);
 
   bool is_null() const { return text_.empty(); }

@@ -1,5 +1,5 @@
-// SMTP replies (RFC 5321 section 4.2, RFC 2034): ours rendered, a server's parsed. A server's reply is foreign text of any size
-// and form: the parser keeps a bounded part of it, and what is no reply is an error of the connection.
+// SMTP replies (RFC 5321 section 4.2, RFC 2034): ours rendered, a server's parsed. A server's reply is foreign text of
+// any size and form: the parser keeps a bounded part of it, and what is no reply is an error of the connection.
 #pragma once
 #include <cstddef>
 #include <optional>
@@ -32,9 +32,9 @@ struct Reply {
   bool operator==(const Reply&) const = default;
 };
 
-// Reads a server's replies from octets in any split. Bare LF ends a line too; a line's octets above max_line are dropped.
-// Malformed (the connection is of no more use): no three digits, codes that differ between lines, an octet after the code that
-// is neither ' ' nor '-', more than max_lines lines or max_total octets in one reply.
+// Reads a server's replies from octets in any split. Bare LF ends a line too; a line's octets above max_line are
+// dropped. Malformed (the connection is of no more use): no three digits, codes that differ between lines, an octet
+// after the code that is neither ' ' nor '-', more than max_lines lines or max_total octets in one reply.
 class ReplyParser {
  public:
   static constexpr std::size_t max_line = 4096, max_lines = 200, max_total = 65536;
@@ -42,7 +42,8 @@ class ReplyParser {
   void feed(std::string_view octets);
   // The next whole reply; nullopt: it needs more octets; an error stays an error.
   Result<std::optional<Reply>> next();
-  // Octets behind the last whole reply. After the 220 to STARTTLS there must be none (SUB-10's mirror: response injection).
+  // Octets behind the last whole reply. After the 220 to STARTTLS there must be none (SUB-10's mirror: response
+  // injection).
   bool has_leftover() const { return begin_ < buffer_.size() || lines_ != 0; }
 
  private:

@@ -1,5 +1,5 @@
-// What a server's replies to one transaction mean for each recipient (RFC 5321 sections 4.2.1, 4.5.3.1.10, RFC 7504, MX-10, MX-13). Pure:
-// the replies that came, in order; those that are missing were cut off by the connection.
+// What a server's replies to one transaction mean for each recipient (RFC 5321 sections 4.2.1, 4.5.3.1.10, RFC 7504,
+// MX-10, MX-13). Pure: the replies that came, in order; those that are missing were cut off by the connection.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -38,8 +38,8 @@ struct Settled {
   } connection = Connection::usable;
 };
 
-// `replies`: to MAIL, each RCPT, DATA, as far as they came. A 5yz to MAIL is final for all, even when the connection was lost
-// right after it. REQUIRES: replies.size() <= recipients + 2.
+// `replies`: to MAIL, each RCPT, DATA, as far as they came. A 5yz to MAIL is final for all, even when the connection
+// was lost right after it. REQUIRES: replies.size() <= recipients + 2.
 Settled settle(std::size_t recipients, const std::vector<Reply>& replies);
 // The reply to the final dot, nullopt when it never came (deferred as unanswered: MX-12).
 Settled settle_end(Settled settled, const std::optional<Reply>& reply);

@@ -1,0 +1,63 @@
+#include "smtp/compose.h"
+
+#include <algorithm>
+
+namespace hoplock::smtp {
+
+namespace {
+
+constexpr std::size_t most_rcpts = 100;    // of a pipelined group: some 10 KiB of replies at most
+constexpr std::size_t most_octets = 8192;  // of its commands
+
+std::string mail_command(const Envelope& envelope, const Capabilities& peer) {
+  std::string out = "MAIL FROM:";
+  out += envelope.sender.path();
+  if (peer.size) out += " SIZE=" + std::to_string(envelope.size);
+  if (peer.eight_bit_mime && envelope.body == Body::eight_bit_mime) out += " BODY=8BITMIME";
+  out += "\r\n";
+  return out;
+}
+
+}  // namespace
+
+std::vector<Group> compose(const Envelope& envelope, const Capabilities& peer) {
+  std::vector<Group> groups;
+  groups.emplace_back();
+  groups.back().wire = mail_command(envelope, peer);
+  groups.back().replies = 1;
+  const auto room_for = [&](std::size_t octets, std::size_t index) -> Group& {
+    const Group& last = groups.back();
+    if (!peer.pipelining || last.rcpts == most_rcpts || last.wire.size() + octets > most_octets) {
+      groups.emplace_back();
+      groups.back().first_rcpt = index;
+    }
+    return groups.back();
+  };
+  for (std::size_t i = 0; i < envelope.recipients.size(); ++i) {
+    const std::string& address = envelope.recipients[i].mailbox.text();
+    Group& group = room_for(address.size() + 12, i);
+    group.wire += "RCPT TO:<";
+    group.wire += address;
+    group.wire += ">\r\n";
+    ++group.replies;
+    ++group.rcpts;
+  }
+  Group& last = room_for(0, envelope.recipients.size());
+  last.wire += "DATA\r\n";
+  ++last.replies;
+  last.data = true;
+  return groups;
+}
+
+bool goes_on(const Group& next, const std::vector<Reply>& replies) {
+  if (replies.empty()) return true;
+  if (!replies.front().is_positive()) return false;
+  const bool over = std::any_of(replies.begin(), replies.end(),
+                                [](const Reply& reply) { return reply.code == 421 || reply.code == 521; });
+  if (over) return false;
+  const bool data_alone = next.data && next.rcpts == 0;
+  return !data_alone ||
+         std::any_of(replies.begin() + 1, replies.end(), [](const Reply& reply) { return reply.is_positive(); });
+}
+
+}  // namespace hoplock::smtp

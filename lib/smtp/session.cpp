@@ -1,0 +1,318 @@
+#include "smtp/session.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+#include "base/ascii.h"
+
+namespace hoplock::smtp {
+
+namespace {
+
+Answer answer(int code, EnhancedStatus status, std::string_view text, Action action = Action::none) {
+  return Answer{Reply(code, status, std::string(text)), action};
+}
+Answer out_of_order(std::string_view text) { return answer(503, {5, 5, 1}, text); }
+Answer bad_argument(std::string_view text) { return answer(501, {5, 5, 4}, text); }
+Answer ok() { return answer(250, {2, 0, 0}, "Ok"); }
+
+bool has_control(std::string_view line) {
+  return std::any_of(line.begin(), line.end(),
+                     [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; });
+}
+
+bool works_before_tls(Verb verb) {
+  return verb == Verb::ehlo || verb == Verb::helo || verb == Verb::noop || verb == Verb::starttls || verb == Verb::quit;
+}
+
+// What the parameters of MAIL ask for, or the reply that refuses them (RFC 1870 section 6, RFC 6152 section 2).
+struct MailParameters {
+  std::uint64_t size = 0;
+  Body body = Body::seven_bit;
+  bool size_given = false, body_given = false;
+};
+
+std::optional<Answer> take_size(const Parameter& parameter, MailParameters& wanted) {
+  const std::string_view digits = parameter.value.value_or("");
+  const bool numeric = std::all_of(digits.begin(), digits.end(), is_digit);
+  if (digits.empty() || digits.size() > 20 || !numeric || std::exchange(wanted.size_given, true))
+    return bad_argument("Bad SIZE");
+  wanted.size = parse_decimal(digits).value_or(UINT64_MAX);
+  return std::nullopt;
+}
+
+std::optional<Answer> take_body(const Parameter& parameter, MailParameters& wanted) {
+  const std::string_view value = parameter.value.value_or("");
+  const bool eight = equals_ignoring_case(value, "8BITMIME");
+  if ((!eight && !equals_ignoring_case(value, "7BIT")) || std::exchange(wanted.body_given, true))
+    return bad_argument("Bad BODY");
+  wanted.body = eight ? Body::eight_bit_mime : Body::seven_bit;
+  return std::nullopt;
+}
+
+// The reply to a path that is no mailbox; sender or recipient decide on the enhanced code (RFC 3463 section 3.2).
+Answer refuse_mailbox(const BadMailbox& bad, Verb verb) {
+  const bool sender = verb == Verb::mail;
+  const auto detail = [&](std::uint16_t of_sender, std::uint16_t of_recipient) {
+    return EnhancedStatus{5, 1, sender ? of_sender : of_recipient};
+  };
+  if (bad.kind == BadMailbox::Kind::bad_domain) return answer(550, detail(8, 2), "Bad domain: " + bad.why);
+  return answer(501, detail(7, 3), "Bad address: " + bad.why);
+}
+
+// Each recipient once, the first mention counts.
+void drop_repeated(std::vector<Recipient>& recipients) {
+  if (recipients.size() < 2) return;
+  std::unordered_set<std::string> seen;
+  seen.reserve(recipients.size());
+  std::erase_if(recipients, [&](const Recipient& one) { return !seen.insert(one.mailbox.text()).second; });
+}
+
+}  // namespace
+
+Session::Session(SessionOptions options, Relay relay, Channel channel)
+    : options_(std::move(options)), relay_(relay), channel_(channel) {}
+
+Answer Session::greet(Client client) const {
+  if (client == Client::spoke)
+    return answer(554, {5, 5, 1}, options_.hostname + " You spoke before the banner", Action::close);
+  return {Reply(220, std::nullopt, options_.hostname + " ESMTP hoplock"), Action::none};
+}
+
+Answer Session::take(std::string_view line, const Facts& facts) {
+  if (has_control(line)) return count(answer(500, {5, 5, 2}, "Control character in command"));
+  const Command command = parse_command(line);
+  if (command.verb == Verb::http)
+    return answer(421, {4, 7, 0}, options_.hostname + " This is a mail port", Action::close);
+  if (options_.tls == TlsMode::required && channel_ == Channel::clear && !works_before_tls(command.verb)) {
+    return count(answer(530, {5, 7, 0}, "Must issue a STARTTLS command first"));
+  }
+  return count(obey(command, facts));
+}
+
+Answer Session::obey(const Command& command, const Facts& facts) {
+  switch (command.verb) {
+    case Verb::ehlo:
+    case Verb::helo:
+      return ehlo(command, facts);
+    case Verb::mail:
+      return mail(command, facts);
+    case Verb::rcpt:
+      return rcpt(command);
+    case Verb::data:
+      return data(command);
+    case Verb::starttls:
+      return starttls(command, facts);
+    case Verb::rset:
+      if (!command.well_formed) return bad_argument("RSET takes no argument");
+      reset();
+      return ok();
+    case Verb::noop:
+      return ok();
+    case Verb::quit:
+      if (!command.well_formed) return bad_argument("QUIT takes no argument");
+      return answer(221, {2, 0, 0}, options_.hostname + " closing connection", Action::close);
+    case Verb::vrfy:
+      if (!command.well_formed) return bad_argument("Syntax: VRFY address");
+      return answer(252, {2, 0, 0}, "Cannot VRFY, but will take mail for it and try");
+    case Verb::help:
+      return answer(214, {2, 0, 0}, "EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS");
+    case Verb::unimplemented:
+      return answer(502, {5, 5, 1}, "Command not implemented");
+    case Verb::http:
+    case Verb::unknown:
+      break;
+  }
+  return answer(500, {5, 5, 2}, "Command not recognized");
+}
+
+Answer Session::ehlo(const Command& command, const Facts& facts) {
+  const bool extended = command.verb == Verb::ehlo;
+  if (!command.well_formed) return bad_argument(extended ? "Syntax: EHLO hostname" : "Syntax: HELO hostname");
+  reset();
+  state_ = State::greeted;
+  extended_ = extended;
+  helo_ = command.argument;
+  std::string text = options_.hostname;
+  if (extended) {
+    text += "\nSIZE " + std::to_string(options_.message_size) + "\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES";
+    const bool has_starttls = options_.tls == TlsMode::starttls || options_.tls == TlsMode::required;
+    if (has_starttls && channel_ == Channel::clear && facts.tls == Facts::Tls::ready) text += "\nSTARTTLS";
+  }
+  return {Reply(250, std::nullopt, std::move(text)), Action::none};
+}
+
+Answer Session::mail(const Command& command, const Facts& facts) {
+  if (state_ == State::start) return out_of_order("Send EHLO first");
+  if (state_ != State::greeted) return out_of_order("Nested MAIL command");
+  if (!command.well_formed) return bad_argument("Syntax: MAIL FROM:<address>");
+  if (messages_ >= options_.messages) {
+    return answer(421, {4, 7, 0}, options_.hostname + " Too many messages on this connection", Action::close);
+  }
+  MailParameters wanted;
+  for (const Parameter& parameter : command.parameters) {
+    const bool size = equals_ignoring_case(parameter.keyword, "SIZE"),
+               body = equals_ignoring_case(parameter.keyword, "BODY");
+    if (!extended_ || (!size && !body)) return answer(555, {5, 5, 4}, "Unsupported parameter");
+    if (auto refused = size ? take_size(parameter, wanted) : take_body(parameter, wanted)) return *std::move(refused);
+  }
+  auto parsed = Mailbox::parse(command.path);
+  if (const auto* bad = std::get_if<BadMailbox>(&parsed)) return refuse_mailbox(*bad, command.verb);
+  Mailbox& sender = std::get<Mailbox>(parsed);
+  if (sender.is_bare_postmaster()) return answer(501, {5, 1, 7}, "Bad address: no domain");
+  if (sender.has_utf8_local()) return answer(550, {5, 6, 7}, "Address needs SMTPUTF8");
+  if (!may_send_as(sender)) return answer(550, {5, 7, 1}, "Sender domain not allowed here");
+  if (wanted.size > options_.message_size) return answer(552, {5, 3, 4}, "Message too large");
+  if (facts.room == 0 || wanted.size > facts.room)
+    return answer(452, {4, 3, 1}, "Insufficient storage, try again later");
+  envelope_.sender = std::move(sender);
+  envelope_.body = wanted.body;
+  envelope_.size = wanted.size;
+  state_ = State::mail;
+  return answer(250, {2, 1, 0}, "Ok");
+}
+
+Answer Session::rcpt(const Command& command) {
+  if (state_ != State::mail) return out_of_order("Need MAIL command");
+  refused_recipients_ = true;  // until it is taken
+  if (!command.well_formed) return bad_argument("Syntax: RCPT TO:<address>");
+  if (!command.parameters.empty()) return answer(555, {5, 5, 4}, "Unsupported parameter");
+  auto parsed = Mailbox::parse(command.path);
+  if (const auto* bad = std::get_if<BadMailbox>(&parsed)) return refuse_mailbox(*bad, command.verb);
+  Mailbox& mailbox = std::get<Mailbox>(parsed);
+  if (mailbox.is_null()) return answer(501, {5, 1, 3}, "Bad address: empty");
+  const Mailbox* postmaster = own_postmaster(mailbox);
+  if (postmaster == nullptr) {
+    if (relay_ == Relay::refused) return answer(550, {5, 7, 1}, "Relaying denied");
+    if (mailbox.is_literal()) return answer(550, {5, 1, 3}, "Address literals are not served");
+    if (mailbox.has_utf8_local()) return answer(553, {5, 6, 7}, "Address needs SMTPUTF8");
+  }
+  if (envelope_.recipients.size() >= options_.recipients) return answer(452, {4, 5, 3}, "Too many recipients");
+  envelope_.recipients.push_back(Recipient{postmaster == nullptr ? std::move(mailbox) : *postmaster});
+  return answer(250, {2, 1, 5}, "Ok");
+}
+
+Answer Session::data(const Command& command) {
+  if (state_ != State::mail) return out_of_order("Need MAIL command");
+  if (envelope_.recipients.empty()) {
+    return refused_recipients_ ? answer(554, {5, 5, 1}, "No valid recipients") : out_of_order("Need RCPT command");
+  }
+  if (!command.well_formed) return bad_argument("DATA takes no argument");
+  drop_repeated(envelope_.recipients);
+  state_ = State::data;
+  return {Reply(354, std::nullopt, "End data with <CR><LF>.<CR><LF>"), Action::receive_data};
+}
+
+Answer Session::starttls(const Command& command, const Facts& facts) {
+  if (channel_ == Channel::tls) return out_of_order("TLS is already active");
+  if (options_.tls == TlsMode::none || options_.tls == TlsMode::implicit)
+    return answer(502, {5, 5, 1}, "Command not implemented");
+  if (!command.well_formed) return bad_argument("STARTTLS takes no argument");
+  if (facts.tls == Facts::Tls::unavailable) return answer(454, {4, 7, 0}, "TLS not available due to temporary reason");
+  return answer(220, {2, 0, 0}, "Ready to start TLS", Action::start_tls);
+}
+
+Answer Session::line_too_long() { return count(answer(500, {5, 5, 2}, "Line too long")); }
+
+Answer Session::bare_newline() {
+  reset();
+  return answer(500, {5, 5, 2}, "Lone CR or LF in command", Action::close);
+}
+
+Answer Session::octets_after_starttls() {
+  reset();
+  return answer(554, {5, 5, 1}, "Octets after STARTTLS before the handshake", Action::close);
+}
+
+void Session::tls_started() {
+  reset();
+  channel_ = Channel::tls;
+  state_ = State::start;
+  extended_ = false;
+  helo_.clear();
+}
+
+Content Session::judge(const DataDecoder& decoder, const message::HeaderFacts& scan) const {
+  constexpr std::size_t most_by_us = 5;  // SUB-32
+  if (decoder.content() != Content::good) return decoder.content();
+  const bool loops = scan.received > options_.received_headers || scan.received_by_us > most_by_us;
+  return loops ? Content::loop : Content::good;
+}
+
+Answer Session::end_of_data(const EndOfData& end) {
+  ++messages_;
+  reset();
+  switch (end.content) {
+    case Content::good:
+      break;
+    case Content::bare_newline:
+      return answer(554, {5, 6, 0}, "Message has a lone CR or LF");
+    case Content::nul:
+      return answer(554, {5, 6, 0}, "Message has a NUL");
+    case Content::too_large:
+      return answer(552, {5, 3, 4}, "Message too large");
+    case Content::loop:
+      return answer(554, {5, 4, 6}, "Too many hops, mail loop");
+  }
+  switch (end.stored) {
+    case EndOfData::Stored::stored:
+      return answer(250, {2, 0, 0}, "Ok: queued as " + end.id);
+    case EndOfData::Stored::full:
+      return answer(452, {4, 3, 1}, "Insufficient storage, try again later");
+    case EndOfData::Stored::failed:
+      break;
+  }
+  return answer(451, {4, 3, 0}, "Internal error, try again later");
+}
+
+Answer Session::shutting_down() const {
+  return answer(421, {4, 3, 2}, options_.hostname + " shutting down", Action::close);
+}
+Answer Session::timed_out() const { return answer(421, {4, 4, 2}, options_.hostname + " timed out", Action::close); }
+
+Reply Session::too_many_connections(std::string_view hostname) {
+  return answer(421, {4, 7, 0}, std::string(hostname) + " Too many connections").reply;
+}
+
+std::string_view Session::protocol() const {
+  if (!extended_) return "SMTP";
+  return channel_ == Channel::tls ? "ESMTPS" : "ESMTP";
+}
+
+// Counts what failed for good; what is only refused for now (452) is no fault of the client's.
+Answer Session::count(Answer given) {
+  if (!given.reply.is_permanent() || ++errors_ < options_.errors) return given;
+  reset();
+  return answer(421, {4, 7, 0}, options_.hostname + " Too many errors", Action::close);
+}
+
+// A client that may not relay reaches only our postmaster, whatever it sends as (SUB-26).
+bool Session::may_send_as(const Mailbox& sender) const {
+  if (options_.senders.empty() || sender.is_null() || relay_ == Relay::refused) return true;
+  if (sender.is_literal()) return false;
+  return std::any_of(options_.senders.begin(), options_.senders.end(), [&](const dns::Name& allowed) {
+    if (!allowed.text().starts_with("*.")) return sender.domain() == allowed;
+    const dns::Name above = allowed.parent();
+    return sender.domain() != above && sender.domain().is_within(above);
+  });
+}
+
+// The administrator's mailbox when `mailbox` is <postmaster> or postmaster at our host name (RFC 5321 section 4.5.1).
+const Mailbox* Session::own_postmaster(const Mailbox& mailbox) const {
+  if (mailbox.is_bare_postmaster()) return &options_.postmaster;
+  const bool ours = equals_ignoring_case(mailbox.local(), "postmaster") &&
+                    equals_ignoring_case(mailbox.domain_text(), options_.hostname);
+  return ours ? &options_.postmaster : nullptr;
+}
+
+void Session::reset() {
+  if (state_ != State::start) state_ = State::greeted;
+  refused_recipients_ = false;
+  envelope_.sender = Mailbox{};
+  envelope_.recipients.clear();
+  envelope_.body = Body::seven_bit;
+  envelope_.size = 0;
+}
+
+}  // namespace hoplock::smtp
