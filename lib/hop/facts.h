@@ -30,9 +30,9 @@ struct TlsaFact {
 struct HostFacts {
   enum class Origin : std::uint8_t { mx, implicit_mx, route_name, literal };
   Origin origin = Origin::mx;
-  dns::Name name;       // the MX record's name, the domain itself, or the route's host; root for a literal
+  dns::Name name;  // the MX record's name, the domain itself, or the route's host; root for a literal
   std::uint16_t port = 25;
-  dns::Name expanded;   // where the name's aliases end; == name without aliases
+  dns::Name expanded;         // where the name's aliases end; == name without aliases
   std::vector<Ip> addresses;  // in the order to try; empty: see `why_no_address`
   // Set when no address is usable: dnssec_invalid (bogus), dns_failure (SERVFAIL, time-out), or nothing (the name does not
   // exist, has no address, or only addresses that must not be used: a definite "unusable", MX-06).

@@ -56,7 +56,7 @@ struct Connect {
   Tls tls = Tls::if_offered;
   std::optional<DaneCheck> dane;
   std::optional<PkixCheck> pkix;
-  dns::Name sni;                        // root: send none (literal)
+  dns::Name sni;  // root: send none (literal)
   OnFailure on_failure = OnFailure::plaintext;
   dns::Security mx_security = dns::Security::insecure;
   // Known before connecting: what would have refused the host, but audit lets it pass.
