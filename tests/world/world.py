@@ -42,6 +42,7 @@ class World:
     def __init__(self, domains):
         self._all = [*TOP_LEVEL, *domains]
         self.directory = tempfile.mkdtemp(prefix="world.", dir=ns.room())
+        os.chmod(self.directory, 0o755)
         self.authority = Authority(os.path.join(self.directory, "ca"))
         self.receivers = {}  # by host name
         self._ports = Receivers()
@@ -79,11 +80,7 @@ class World:
 
     def host(self, name):
         """The Host with this full name."""
-        for domain in self.zones.domains.values():
-            for host in domain.hosts:
-                if host.fqdn(domain.name) == name:
-                    return host
-        raise KeyError(name)
+        return self.zones.host(name)
 
     def connections(self, host):
         """How many connections were tried to any address of this host."""
@@ -126,8 +123,11 @@ class World:
             host.certificate = self.authority.leaf(*names, **cert)
         if host.certificate.path is None:
             self.authority.save(host.certificate)
-        served = [*host.ip, *(address for address in host.aaaa if address.startswith("fd00:"))]
-        if down == "refused":
+        dead = [*host.ip[:host.dead], *(address for address in host.aaaa if address.startswith("fd00:dead:"))]
+        served = [address for address in (*host.ip, *host.aaaa) if address not in dead and not address.startswith("2001:")]
+        for address in dead:
+            self._ports.black_hole(address, host.port)
+        if down in ("refused", "elsewhere"):  # nobody listens, or somebody whom the world does not start
             return
         if down == "black hole":
             for address in served:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import dns.dnssec
 import dns.name
 import dns.rdata
+from cryptography.hazmat.primitives import serialization
 
 
 @dataclass
@@ -23,8 +24,9 @@ class Host:
     """An MX host: an address record (or several), a certificate, TLSA records, and how its SMTP server behaves.
 
     tlsa: each "U S M" takes the data from the host's own certificate (usages 1 and 3) or from its issuer's (0 and 2); a fourth
-          word names another source: leaf, issuer, root, wrong (a key that nobody has), or hex:DATA as it is ("hex:" is empty).
-          Those at a name of their own: "name: U S M …" (relative to the zone, or absolute with a final dot).
+          word names another source: leaf, issuer, root, chain:N (what the server sends after the leaf), wrong (a key that nobody
+          has), bits (SHA-256 of the bare key bits), of:HOST (another host's leaf or issuer), hex:DATA as it is ("hex:" is empty).
+          Those at a name of their own: "name: U S M …", relative to the zone.
     cert: the keywords of ca.Authority.leaf, or a function of (authority, host name) that makes a Certificate.
     smtp: the keywords of receiver.Behaviour.
     """
@@ -34,8 +36,9 @@ class Host:
     cert: object = field(default_factory=dict)
     smtp: dict = field(default_factory=dict)
     addresses: int = 1  # how many addresses the A RRset has, all of the same receiver
+    dead: int = 0  # so many of them are black holes
     a: bool = True  # publish A records
-    aaaa: tuple = ()  # AAAA records to publish, as text; those in fd00::/16 are put on lo and served
+    aaaa: tuple = ()  # AAAA records to publish, as text; those in fd00::/16 are put on lo and served, those in fd00:dead::/32 are black holes
     port: int = 25
     ip: list = field(default_factory=list)  # filled in by the world
     certificate: object = None  # filled in by the world
@@ -62,6 +65,8 @@ class Domain:
     expire: tuple = ()
     nsec3: str = ""  # options of ldns-signzone for NSEC3: "-n -p" with opt-out, "-n -t 500" with too many iterations
     lies: dict = field(default_factory=dict)
+    tlsa: tuple = ()  # further TLSA records, "owner: U S M of:HOST"
+    send: bool = True  # the tests send a message to user@NAME at the start
     ttl: int = 60
     negative_ttl: int = 1
     serial: int = 1
@@ -75,24 +80,33 @@ class Domain:
 ROOT_SERVER, TLD_SERVER, DOMAIN_SERVER, LIAR = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
 
 
-def tlsa_data(host, spec, authority):
-    """(owner or None, "U S M hex") of one entry of Host.tlsa."""
+def _bare_bits(certificate):
+    numbers = certificate.key.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    return hashlib.sha256(numbers).hexdigest()
+
+
+def tlsa_data(spec, host, authority, find):
+    """(owner or None, "U S M hex") of one entry of Host.tlsa; find(name) is the Host of that name."""
     owner = None
-    if ":" in spec and not spec.split(":", 1)[0].strip()[0].isdigit():
-        owner, spec = (part.strip() for part in spec.split(":", 1))
+    if not spec.split()[0].isdigit():
+        owner, spec = (part.strip() for part in spec.split(": ", 1))
     words = spec.split()
     usage, selector, matching = (int(word) for word in words[:3])
     source = words[3] if len(words) > 3 else ("issuer" if usage in (0, 2) else "leaf")
+    if source.startswith("of:"):
+        host, source = find(source[3:]), "issuer" if usage in (0, 2) else "leaf"
     if source.startswith("hex:"):
-        return owner, f"{usage} {selector} {matching} {source[4:]}".strip()
-    if source == "wrong":
-        length = {0: 91, 1: 32, 2: 64}[matching]
-        data = (hashlib.sha512(host.name.encode()).digest() * 2)[:length]
-        return owner, f"{usage} {selector} {matching} {data.hex()}"
-    certificate = {"leaf": host.certificate, "issuer": authority.intermediate, "root": authority.root}[source]
-    if source == "issuer" and host.certificate.chain:
-        certificate = host.certificate.chain[0]
-    return owner, certificate.tlsa(usage, selector, matching)
+        data = source[4:]
+    elif source == "wrong":
+        data = (hashlib.sha512(spec.encode()).hexdigest() * 2)[:{0: 182, 1: 64, 2: 128}[matching]]
+    elif source == "bits":
+        data = _bare_bits(host.certificate)
+    else:
+        chain = host.certificate.chain or [authority.intermediate]
+        index = int(source[6:]) if source.startswith("chain:") else 0
+        certificate = {"leaf": host.certificate, "root": authority.root}.get(source, chain[index])
+        data = certificate.association(selector, matching)
+    return owner, f"{usage} {selector} {matching} {data}"
 
 
 def _tlsa_record(owner, data):
@@ -112,6 +126,14 @@ class Zones:
         self._keys = os.path.join(directory, "keys")
         os.makedirs(self._keys)
         self._make_key()
+
+    def host(self, name):
+        """The Host with this full name."""
+        for domain in self.domains.values():
+            for host in domain.hosts:
+                if host.fqdn(domain.name) == name:
+                    return host
+        raise KeyError(name)
 
     def server_of(self, name):
         """The address of the server that is authoritative for this zone."""
@@ -174,8 +196,11 @@ class Zones:
             lines += [f"{owner} A {ip}" for ip in host.ip if host.a and ":" not in ip]
             lines += [f"{owner} AAAA {ip}" for ip in host.aaaa]
             for spec in host.tlsa:
-                where, data = tlsa_data(host, spec, self.authority)
+                where, data = tlsa_data(spec, host, self.authority, self.host)
                 lines.append(_tlsa_record(domain.absolute(where) if where else f"_{host.port}._tcp.{owner}", data))
+        for spec in domain.tlsa:
+            where, data = tlsa_data(spec, None, self.authority, self.host)
+            lines.append(_tlsa_record(domain.absolute(where), data))
         lines += list(domain.records)
         lines += self._delegations(domain.name)
         return "\n".join(lines) + "\n"

@@ -1,0 +1,78 @@
+"""What every end-to-end test stands on: one world and one relay for the file, and assertions in the words of the contract."""
+
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from world.zones import Domain, Host  # noqa: E402  pylint: disable=wrong-import-position,unused-import
+
+
+class Stage:
+    """Set by run.py before the tests of a file start."""
+
+    world = None
+    relay = None
+    build = None
+
+
+def address(name):
+    return name if "@" in name else f"user@{name}"
+
+
+class Case(unittest.TestCase):
+    maxDiff = None
+
+    @property
+    def world(self):
+        return Stage.world
+
+    @property
+    def relay(self):
+        return Stage.relay
+
+    def outcome(self, domain):
+        """The log line of the first attempt to user@DOMAIN (or a whole address), which run.py has submitted."""
+        return self.relay.outcome(address(domain))
+
+    def _is(self, event, domain, keys):
+        line = self.outcome(domain)
+        hops = "\n".join(str(hop) for hop in self.relay.hops(line.get("domain")))
+        wrong = {key: line.get(key) for key, value in keys.items()
+                 if not (line.get(key) in value if isinstance(value, tuple) else line.get(key) == value)}
+        self.assertTrue(line["event"] == event and not wrong, f"{domain}: expected {event} {keys}, got {line}\n{hops}")
+        return line
+
+    def delivered(self, domain, **keys):
+        return self._is("delivered", domain, keys)
+
+    def deferred(self, domain, reason=None, dsn=None, **keys):
+        line = self._is("deferred", domain, keys | ({"reason": reason} if reason else {}) | ({"dsn": dsn} if dsn else {}))
+        self.assertRegex(line.get("dsn", ""), r"^4\.")
+        return line
+
+    def bounced(self, domain, dsn, **keys):
+        return self._is("bounced", domain, keys | {"dsn": dsn})
+
+    def send(self, recipient, **how):
+        return self.relay.send(address(recipient), **how)
+
+    def untouched(self, host):
+        """Nobody even tried to connect to this host."""
+        self.assertEqual(self.world.connections(host), 0, f"{host} was contacted")
+
+    def sessions(self, host):
+        return self.world.receiver(host).sessions
+
+    def no_mail_command(self, host):
+        """Connections there may have been, but the envelope was never told to this host."""
+        for session in self.sessions(host):
+            self.assertNotIn("MAIL", session.verbs(), f"{host} was told the envelope: {session.commands}")
+
+    def arrived(self, host, recipient=None):
+        """The mails that this host took for the recipient."""
+        return [mail for mail in self.world.receiver(host).mails() if recipient is None or address(recipient) in mail.recipients]
+
+    def tlsa_queries(self, base, port=25):
+        return self.world.wire.queries(name=f"_{port}._tcp.{base}", kind="TLSA")
