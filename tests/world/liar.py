@@ -7,7 +7,7 @@ What it can do instead of the truth:
   garbage                                   octets that are no DNS message, under the right id
   noanswer                                  NOERROR without anything: no records, no denial
   drop-tcp                                  the truth over UDP only
-  {"a": "127.66.0.1"}                       a forged A record with AD set, unsigned
+  {"A": "127.66.0.1"}                       that record, forged: unsigned, with AD set
 Keys are "name. TYPE" with the absolute name; TYPE may be "*".
 """
 
@@ -57,6 +57,13 @@ class Liar:
             if self._tcp in ready:
                 threading.Thread(target=self._answer_tcp, args=(self._tcp.accept()[0],), daemon=True).start()
 
+    def _upstream(self, _data):
+        return self._truth
+
+    @staticmethod
+    def _passed_on(reply):
+        return reply
+
     def _lie_for(self, data):
         try:
             question = dns.message.from_wire(data).question[0]
@@ -86,10 +93,10 @@ class Liar:
     def _ask_udp(self, data):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as upstream:
             upstream.settimeout(2)
-            upstream.connect((self._truth, 53))
+            upstream.connect((self._upstream(data), 53))
             upstream.send(data)
             try:
-                return upstream.recv(65535)
+                return self._passed_on(upstream.recv(65535))
             except OSError:
                 return None
 
@@ -101,7 +108,7 @@ class Liar:
         answer.flags |= dns.flags.AA
         if isinstance(lie, dict):
             answer.flags |= dns.flags.AD
-            answer.answer.append(dns.rrset.from_text(answer.question[0].name, 60, "IN", "A", lie["a"]))
+            answer.answer += [dns.rrset.from_text(answer.question[0].name, 60, "IN", kind, text) for kind, text in lie.items()]
         elif lie != "noanswer":
             answer.set_rcode(RCODES[lie])
         return answer.to_wire()
@@ -121,9 +128,9 @@ class Liar:
                 return
 
     def _ask_tcp(self, data):
-        with socket.create_connection((self._truth, 53), timeout=2) as upstream:
+        with socket.create_connection((self._upstream(data), 53), timeout=2) as upstream:
             upstream.sendall(len(data).to_bytes(2, "big") + data)
-            return self._read(upstream)
+            return self._passed_on(self._read(upstream))
 
     @staticmethod
     def _read(connection):
@@ -136,3 +143,23 @@ class Liar:
                 got += part
             return got
         return exactly(int.from_bytes(exactly(2), "big"))
+
+
+class Forwarder(Liar):
+    """Looks like a recursive resolver that does not validate: asks the right server of the world, sets RA, lies as told."""
+
+    def __init__(self, address, zones):
+        self._zones = zones
+        super().__init__(address, None)
+
+    def _upstream(self, data):
+        question = dns.message.from_wire(data).question[0]
+        labels = question.name.to_text().lower().rstrip(".").split(".")
+        if question.rdtype == dns.rdatatype.DS:
+            labels = labels[1:]
+        names = (".".join(labels[i:]) for i in range(len(labels) + 1))
+        return self._zones.server_of(next(name for name in names if name in self._zones.domains))
+
+    @staticmethod
+    def _passed_on(reply):
+        return reply[:2] + bytes([reply[2] & ~4 | 1, reply[3] | 0x80]) + reply[4:]  # no AA; RD and RA

@@ -152,9 +152,10 @@ class World:
     def _write_resolver_files(self):
         files = {"root.hints": f". 3600000 NS a.root.\na.root. 3600000 A {ROOT_SERVER}\n", "root.key": self.zones.trust_anchor()}
         for name, text in files.items():
-            self._write(name, text)
-        self._write("unbound.conf", UNBOUND_CONF.format(directory=self.directory))
+            self.write(name, text)
+        self.write("unbound.conf", UNBOUND_CONF.format(directory=self.directory))
 
-    def _write(self, name, text):
+    def write(self, name, text):
         with open(self.path(name), "w", encoding="ascii") as file:
             file.write(text)
+        return self.path(name)

@@ -150,8 +150,8 @@ class Zones:
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
             list(pool.map(self.sign, self.domains))
 
-    def trust_anchor(self):
-        return f". IN DS {self._ds('', 2)}\n"
+    def trust_anchor(self, name=""):
+        return f"{name}. IN DS {self._ds(name, 2)}\n"
 
     def _make_key(self):
         stem = subprocess.run(["ldns-keygen", "-a", "ECDSAP256SHA256", "-k", "."], cwd=self._keys, check=True,
