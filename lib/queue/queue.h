@@ -57,6 +57,8 @@ class Queue {
   Writer begin(Time received);
   // 452 4.3.1 unless this is good: below min_free_space, or the last transaction failed for want of space or I/O.
   Result<> accepting();
+  // Octets that new mail may still take: free space above min_free_space; 0 while accepting() is not good.
+  std::uint64_t room();
 
   // --- delivery
   // ----------------------------------------------------------------------------------------------------------- Called
