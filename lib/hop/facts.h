@@ -45,7 +45,7 @@ struct HostFacts {
 struct DomainFacts {
   dns::Name domain;    // recipient domain, before any alias
   dns::Name expanded;  // where its aliases end; == domain without aliases
-  // Of the MX RRset or its denial, aliases included. A configured host counts as secure selection (PEERS item 13).
+  // Of the MX RRset or its denial, aliases included. A configured host counts as secure selection.
   dns::Security mx_security = dns::Security::insecure;
 };
 

@@ -11,8 +11,7 @@ using State = TlsaFact::State;
 
 bool is_configured(Origin origin) { return origin == Origin::route_name || origin == Origin::literal; }
 
-// Whether nobody but the domain's owner (or our operator) can have chosen this host: RFC 7672 section 2.2.1, PEERS
-// item 13.
+// Whether nobody but the domain's owner (RFC 7672 section 2.2.1) or our operator can have chosen this host.
 dns::Security selection(const Facts& facts) {
   return is_configured(facts.host.origin) ? dns::Security::secure : facts.domain.mx_security;
 }
@@ -44,7 +43,8 @@ std::optional<Refuse> without_address(const Facts& facts, const LocalRule& rule)
   if (selection(facts) == dns::Security::bogus) {
     return Refuse{local_policy(rule), Reason::dnssec_invalid, "the MX records failed DNSSEC validation"};
   }
-  if (!facts.host.address_failure && !facts.host.addresses.empty()) return std::nullopt;
+  // One family's failure does not matter beside the other's addresses.
+  if (!facts.host.addresses.empty()) return std::nullopt;
   return Refuse{local_policy(rule), facts.host.address_failure, facts.host.why_no_address};
 }
 

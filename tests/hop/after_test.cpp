@@ -246,13 +246,13 @@ TEST_CASE("TLS-10: the retry in clear asks for no TLS, keeps the policy, and und
     return in_clear(plan, std::get<RetryInClear>(after(plan, failed(stage, reason))));
   };
   const auto plain = retry(opportunistic, Stage::handshake, Reason::validation_failure);
-  CHECK(describe(Plan(plain)) == "connect opportunistic never sni=none plaintext");
+  CHECK(describe(Plan(plain)) == "opportunistic never sni=none plaintext");
   CHECK(plain.mx_security == opportunistic.mx_security);
   CHECK(describe(after(plain, clear())) == "proceed opportunistic none");
   CHECK(digest(plain) != digest(opportunistic));
 
   const auto watched = retry(audit, Stage::starttls, Reason::starttls_not_supported);
-  CHECK(describe(Plan(watched)) == "connect dane never sni=none audit waived=starttls-not-supported");
+  CHECK(describe(Plan(watched)) == "dane never sni=none audit waived=starttls-not-supported");
   CHECK(describe(after(watched, clear())) == "proceed dane none waived=starttls-not-supported");
   CHECK(describe(after(watched, failed(Stage::connect, Reason::connect_refused))) == "next host connect-refused");
 

@@ -156,7 +156,7 @@ inline std::string to_text(OnFailure rule) {
   return rule == OnFailure::next_host ? "next-host" : rule == OnFailure::plaintext ? "plaintext" : "audit";
 }
 
-// "refuse dane dnssec-invalid" · "connect dane must tlsa sni=base next-host" · "… unusable …" · "… waived=dnssec-invalid"
+// "refuse dane dnssec-invalid" · "dane must tlsa sni=base next-host" · "… unusable …" · "… waived=dnssec-invalid"
 inline std::string describe(const Plan& plan) {
   using hop::to_text;
   if (const auto* refuse = std::get_if<Refuse>(&plan)) {
@@ -164,7 +164,7 @@ inline std::string describe(const Plan& plan) {
            std::string(refuse->reason ? to_text(*refuse->reason) : "-");
   }
   const auto& connect = std::get<Connect>(plan);
-  std::string text = "connect " + std::string(to_text(connect.policy)) + " " + testing::to_text(connect.tls);
+  std::string text = std::string(to_text(connect.policy)) + " " + testing::to_text(connect.tls);
   if (connect.dane) text += " tlsa";
   if (connect.tlsa_unusable) text += " unusable";
   if (connect.pkix) text += " pkix=" + part(connect.pkix->names.front());

@@ -32,129 +32,80 @@ const std::vector<TlsaIs> usable{TlsaIs::mixed, TlsaIs::usable};
 const std::vector<HostIs> any_host(all_hosts.begin(), all_hosts.end());
 const std::vector<HostIs> from_dns{HostIs::secure_mx, HostIs::insecure_mx, HostIs::implicit, HostIs::implicit_unsigned};
 const std::vector<HostIs> unsigned_mx{HostIs::insecure_mx, HostIs::implicit_unsigned};
-const std::vector<HostIs> chosen_securely{HostIs::secure_mx, HostIs::implicit, HostIs::routed};
+const std::vector<HostIs> securely{HostIs::secure_mx, HostIs::implicit, HostIs::routed};
 const std::vector<HostIs> configured{HostIs::routed, HostIs::literal};
 const std::vector<HostIs> routed{HostIs::routed};
 const std::vector<HostIs> literal{HostIs::literal};
 const std::vector<HostIs> named{HostIs::secure_mx, HostIs::insecure_mx, HostIs::implicit, HostIs::implicit_unsigned,
                                 HostIs::routed};
 const std::vector<Demand> enforced{Demand::enforce, Demand::enforce_encrypt};
-const std::vector<Demand> tls_left_out{Demand::enforce, Demand::enforce_encrypt, Demand::audit, Demand::audit_encrypt,
-                                       Demand::off,     Demand::off_encrypt};
+const std::vector<Demand> left_out{Demand::enforce, Demand::enforce_encrypt, Demand::audit, Demand::audit_encrypt,
+                                   Demand::off,     Demand::off_encrypt};
+const std::vector<Demand> enforce{Demand::enforce};
+const std::vector<Demand> enforce_encrypt{Demand::enforce_encrypt};
+const std::vector<Demand> audit{Demand::audit};
+const std::vector<Demand> audit_encrypt{Demand::audit_encrypt};
+const std::vector<Demand> off{Demand::off};
+const std::vector<Demand> off_encrypt{Demand::off_encrypt};
+const std::vector<Demand> route_none{Demand::none};
+const std::vector<Demand> route_opportunistic{Demand::opportunistic};
+const std::vector<Demand> route_encrypt{Demand::encrypt};
+const std::vector<Demand> route_verify{Demand::verify};
+const std::vector<Demand> route_dane{Demand::dane};
+const std::vector<Demand> route_dane_only{Demand::dane_only};
 
-std::vector<Row> security_rows() {
-  return {
-      // `security.dane: enforce`, hosts from DNS, whether the MX is signed or not (DANE-04): the decision table of RFC 7672
-      {failed, from_dns, enforced, "refuse dane dnssec-invalid",
-       "DANE-06: no connection, never clear, never another policy"},
-      {usable, from_dns, enforced, "connect dane must tlsa sni=base next-host",
-       "DANE-09, DANE-13: TLS and a match, or the next host"},
-      {unusable, from_dns, enforced, "connect dane must unusable sni=base next-host",
-       "DANE-10: TLS without authentication"},
-      {no_tlsa,
-       from_dns,
-       {Demand::enforce},
-       "connect opportunistic if-offered sni=host plaintext",
-       "DANE-03, DANE-08: not in use"},
-      {no_tlsa,
-       from_dns,
-       {Demand::enforce_encrypt},
-       "connect opportunistic must sni=host next-host",
-       "default_tls: encrypt"},
-      // audit: the checks are made, mail goes on as if DANE were off
-      {failed,
-       from_dns,
-       {Demand::audit},
-       "connect dane if-offered sni=host audit waived=dnssec-invalid",
-       "told, not obeyed"},
-      {usable, from_dns, {Demand::audit}, "connect dane if-offered tlsa sni=base audit", "checked, told, not obeyed"},
-      {unusable, from_dns, {Demand::audit}, "connect dane if-offered unusable sni=base audit", "TLS missing is told"},
-      {no_tlsa, from_dns, {Demand::audit}, "connect opportunistic if-offered sni=host plaintext", "nothing to watch"},
-      {failed,
-       from_dns,
-       {Demand::audit_encrypt},
-       "connect dane must sni=host audit waived=dnssec-invalid",
-       "audit waives DANE, never the operator's own encrypt"},
-      {usable, from_dns, {Demand::audit_encrypt}, "connect dane must tlsa sni=base audit", "likewise"},
-      {unusable, from_dns, {Demand::audit_encrypt}, "connect dane must unusable sni=base audit", "likewise"},
-      {no_tlsa,
-       from_dns,
-       {Demand::audit_encrypt},
-       "connect opportunistic must sni=host next-host",
-       "default_tls: encrypt"},
-      // off: TLSA is not looked at, not even where it failed
-      {any_tlsa, from_dns, {Demand::off}, "connect opportunistic if-offered sni=host plaintext", "nothing binds"},
-      {any_tlsa,
-       from_dns,
-       {Demand::off_encrypt},
-       "connect opportunistic must sni=host next-host",
-       "default_tls: encrypt"},
-      // a route with hosts that leaves `tls` out
-      {any_tlsa, routed, tls_left_out, "connect opportunistic if-offered sni=host plaintext",
-       "CONTRACT: is opportunistic"},
-      {any_tlsa, literal, tls_left_out, "connect opportunistic if-offered sni=none plaintext",
-       "likewise; TLS-03: no SNI"},
-  };
-}
-
-std::vector<Row> route_rows() {
-  return {
-      // a route's `tls` replaces `security`: TLSA counts only where it says so
-      {any_tlsa, any_host, {Demand::none}, "connect route never sni=none plaintext", "never STARTTLS"},
-      {any_tlsa,
-       named,
-       {Demand::opportunistic},
-       "connect route if-offered sni=host plaintext",
-       "whatever the certificate"},
-      {any_tlsa, literal, {Demand::opportunistic}, "connect route if-offered sni=none plaintext", "TLS-03: no SNI"},
-      {any_tlsa, named, {Demand::encrypt}, "connect route must sni=host next-host", "TLS or no delivery"},
-      {any_tlsa, literal, {Demand::encrypt}, "connect route must sni=none next-host", "TLS-03: no SNI"},
-      {any_tlsa,
-       named,
-       {Demand::verify},
-       "connect route must pkix=host sni=host next-host",
-       "TLS with a certificate for the host"},
-      {any_tlsa,
-       literal,
-       {Demand::verify},
-       "refuse route certificate-host-mismatch",
-       "no name to verify: fails closed"},
-      // dane: where TLSA is there
-      {failed, named, {Demand::dane}, "refuse dane dnssec-invalid", "DANE-06"},
-      {usable,
-       named,
-       {Demand::dane},
-       "connect dane must tlsa sni=base next-host",
-       "CONTRACT: `dane` where TLSA decided"},
-      {unusable, named, {Demand::dane}, "connect dane must unusable sni=base next-host", "DANE-10"},
-      {no_tlsa, named, {Demand::dane}, "connect route if-offered sni=host plaintext", "else opportunistic"},
-      {any_tlsa,
-       literal,
-       {Demand::dane},
-       "connect route if-offered sni=none plaintext",
-       "DANE-33, MX-17: no DANE for literals"},
-      // dane-only
-      {failed, named, {Demand::dane_only}, "refuse dane dnssec-invalid", "CONTRACT: any failed TLSA look-up"},
-      {usable,
-       chosen_securely,
-       {Demand::dane_only},
-       "connect dane must tlsa sni=base next-host",
-       "DANE-35: all is there"},
-      {unusable, chosen_securely, {Demand::dane_only}, "refuse dane tlsa-invalid", "DANE-35: only unusable TLSA"},
-      {usable, unsigned_mx, {Demand::dane_only}, "refuse route dane-required", "DANE-35: insecure MX"},
-      {unusable, unsigned_mx, {Demand::dane_only}, "refuse route dane-required", "DANE-35: insecure MX comes first"},
-      {no_tlsa, named, {Demand::dane_only}, "refuse route dane-required", "DANE-35: no validated TLSA"},
-      {any_tlsa, literal, {Demand::dane_only}, "refuse route dane-required", "a literal has no TLSA"},
-  };
-}
+// clang-format off
+const std::vector<Row> rows{
+    // `security.dane: enforce`, hosts from DNS, whether the MX is signed or not (DANE-04): RFC 7672's decision table
+    {failed,   from_dns, enforced,        "refuse dane dnssec-invalid",                           "DANE-06: never clear, no other policy"},
+    {usable,   from_dns, enforced,        "dane must tlsa sni=base next-host",                    "DANE-09, DANE-13: TLS and a match"},
+    {unusable, from_dns, enforced,        "dane must unusable sni=base next-host",                "DANE-10: TLS, any certificate"},
+    {no_tlsa,  from_dns, enforce,         "opportunistic if-offered sni=host plaintext",          "DANE-03, DANE-08: not in use"},
+    {no_tlsa,  from_dns, enforce_encrypt, "opportunistic must sni=host next-host",                "default_tls: encrypt"},
+    // audit: the checks are made, mail goes on as if DANE were off; the operator's own `encrypt` is not waived
+    {failed,   from_dns, audit,           "dane if-offered sni=host audit waived=dnssec-invalid", "told, not obeyed"},
+    {usable,   from_dns, audit,           "dane if-offered tlsa sni=base audit",                  "checked, told, not obeyed"},
+    {unusable, from_dns, audit,           "dane if-offered unusable sni=base audit",              "TLS missing is told"},
+    {no_tlsa,  from_dns, audit,           "opportunistic if-offered sni=host plaintext",          "nothing to watch"},
+    {failed,   from_dns, audit_encrypt,   "dane must sni=host audit waived=dnssec-invalid",       "told; encrypt stands"},
+    {usable,   from_dns, audit_encrypt,   "dane must tlsa sni=base audit",                        "told; encrypt stands"},
+    {unusable, from_dns, audit_encrypt,   "dane must unusable sni=base audit",                    "encrypt stands"},
+    {no_tlsa,  from_dns, audit_encrypt,   "opportunistic must sni=host next-host",                "default_tls: encrypt"},
+    // off: TLSA is not looked at, not even where it failed
+    {any_tlsa, from_dns, off,             "opportunistic if-offered sni=host plaintext",          "nothing binds"},
+    {any_tlsa, from_dns, off_encrypt,     "opportunistic must sni=host next-host",                "default_tls: encrypt"},
+    // a route with hosts that leaves `tls` out
+    {any_tlsa, routed,   left_out,        "opportunistic if-offered sni=host plaintext",          "CONTRACT: is opportunistic"},
+    {any_tlsa, literal,  left_out,        "opportunistic if-offered sni=none plaintext",          "TLS-03: no SNI"},
+    // a route's `tls` replaces `security`: TLSA counts only where it says so
+    {any_tlsa, any_host,    route_none,          "route never sni=none plaintext",          "never STARTTLS"},
+    {any_tlsa, named,       route_opportunistic, "route if-offered sni=host plaintext",     "whatever the certificate"},
+    {any_tlsa, literal,     route_opportunistic, "route if-offered sni=none plaintext",     "TLS-03: no SNI"},
+    {any_tlsa, named,       route_encrypt,       "route must sni=host next-host",           "TLS or no delivery"},
+    {any_tlsa, literal,     route_encrypt,       "route must sni=none next-host",           "TLS-03: no SNI"},
+    {any_tlsa, named,       route_verify,        "route must pkix=host sni=host next-host", "a certificate for the host"},
+    {any_tlsa, literal,     route_verify,        "refuse route certificate-host-mismatch",  "no name to verify: fails closed"},
+    // dane: where TLSA is there
+    {failed,   named,       route_dane,          "refuse dane dnssec-invalid",              "DANE-06"},
+    {usable,   named,       route_dane,          "dane must tlsa sni=base next-host",       "CONTRACT: `dane`: TLSA decided"},
+    {unusable, named,       route_dane,          "dane must unusable sni=base next-host",   "DANE-10"},
+    {no_tlsa,  named,       route_dane,          "route if-offered sni=host plaintext",     "else opportunistic"},
+    {any_tlsa, literal,     route_dane,          "route if-offered sni=none plaintext",     "DANE-33, MX-17: none for literals"},
+    // dane-only: usable, matching TLSA or no delivery (DANE-35)
+    {failed,   named,       route_dane_only,     "refuse dane dnssec-invalid",              "CONTRACT: any failed TLSA look-up"},
+    {usable,   securely,    route_dane_only,     "dane must tlsa sni=base next-host",       "all is there"},
+    {unusable, securely,    route_dane_only,     "refuse dane tlsa-invalid",                "only unusable TLSA"},
+    {usable,   unsigned_mx, route_dane_only,     "refuse route dane-required",              "insecure MX"},
+    {unusable, unsigned_mx, route_dane_only,     "refuse route dane-required",              "insecure MX comes first"},
+    {no_tlsa,  named,       route_dane_only,     "refuse route dane-required",              "no validated TLSA"},
+    {any_tlsa, literal,     route_dane_only,     "refuse route dane-required",              "a literal has no TLSA"},
+};
+// clang-format on
 }  // namespace
 
 TEST_CASE(
     "DANE-04, DANE-06, DANE-08, DANE-09, DANE-10, DANE-33, DANE-35, MX-17: the decision table, every corner in exactly "
     "one row") {
-  auto rows = security_rows();
-  const auto more = route_rows();
-  rows.insert(rows.end(), more.begin(), more.end());
   for (const auto tlsa : all_tlsa) {
     for (const auto host : all_hosts) {
       for (const auto demand : all_demands) {
@@ -194,6 +145,14 @@ TEST_CASE(
       CHECK(std::get<Refuse>(plan).text == one.why);
       CHECK(std::get<Refuse>(plan).policy == (make_rule(demand).route_tls ? Policy::route : Policy::opportunistic));
     }
+  }
+}
+
+TEST_CASE("DANE-02: one address family's failure beside the other's addresses changes nothing") {
+  for (const auto failure : {Reason::dnssec_invalid, Reason::dns_failure}) {
+    Facts facts = make_facts(TlsaIs::usable, HostIs::secure_mx);
+    facts.host.address_failure = failure;
+    CHECK(describe(decide(facts, {})) == "dane must tlsa sni=base next-host");
   }
 }
 
@@ -269,16 +228,14 @@ TEST_CASE("verify: the route's names replace the host's; a literal with names is
 }
 
 TEST_CASE("DANE-36: audit and off belong to the rule at hand, and a route's `tls` is never weakened by them") {
-  CHECK(describe(plan_for(TlsaIs::usable, HostIs::secure_mx, Demand::audit)) ==
-        "connect dane if-offered tlsa sni=base audit");
-  CHECK(describe(plan_for(TlsaIs::usable, HostIs::secure_mx, Demand::enforce)) ==
-        "connect dane must tlsa sni=base next-host");
+  CHECK(describe(plan_for(TlsaIs::usable, HostIs::secure_mx, Demand::audit)) == "dane if-offered tlsa sni=base audit");
+  CHECK(describe(plan_for(TlsaIs::usable, HostIs::secure_mx, Demand::enforce)) == "dane must tlsa sni=base next-host");
   for (const auto mode : {Mode::audit, Mode::off}) {
     for (const auto demand : {Demand::dane, Demand::dane_only}) {
       LocalRule rule = make_rule(demand);
       rule.dane = mode;
       CHECK(describe(decide(make_facts(TlsaIs::usable, HostIs::secure_mx), rule)) ==
-            "connect dane must tlsa sni=base next-host");
+            "dane must tlsa sni=base next-host");
       CHECK(describe(decide(make_facts(TlsaIs::failed, HostIs::secure_mx), rule)) == "refuse dane dnssec-invalid");
     }
   }
