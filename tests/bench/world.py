@@ -1,0 +1,106 @@
+"""The little world that the bench delivers into: a signed root, a signed TLD with 500 signed zones that publish DANE-EE, an
+unsigned TLD, one authoritative server for all of them, and a validating resolver for the relay that does not bring its own.
+
+    dNNN.dane    MX mx.dNNN.dane   A 127.1.x.y   TLSA 3 1 1 of the sink's certificate     every zone signed on its own
+    dNNN.clear   MX mx.dNNN.clear  A 127.2.x.y                                           an unsigned TLD under the signed root
+"""
+import concurrent.futures
+import hashlib
+import os
+import pathlib
+import subprocess
+
+AUTHORITY = "127.53.0.1"
+DOMAINS = 500
+SOA = "$TTL 3600\n@ SOA ns.dane. hostmaster.dane. 1 7200 3600 604800 300\n"
+
+
+def host_address(net, number):
+    return f"127.{net}.{number // 250}.{number % 250 + 1}"
+
+
+def run(*command, cwd=None):
+    return subprocess.run([str(part) for part in command], cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+class World:
+    """Zones, keys, certificate and configuration under `base`; `start` serves them in the namespace we are in."""
+
+    def __init__(self, base):
+        self.base = pathlib.Path(base)
+        self.base.mkdir(mode=0o755)
+        self.certificate = self.base / "sink.pem"
+        self.key = self.base / "sink.key"
+        self.hints = self.base / "root.hints"
+        self.anchor = self.base / "root.key"
+        self.unbound_conf = self.base / "relay-unbound.conf"
+        self.nsd = None
+        self._make_certificate()
+        self._make_zones()
+        self._configure()
+
+    def _make_certificate(self):
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+            "/CN=sink.bench", "-keyout", self.key, "-out", self.certificate)
+        public = subprocess.run(["openssl", "x509", "-in", self.certificate, "-noout", "-pubkey"], check=True, stdout=subprocess.PIPE)
+        der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=public.stdout, check=True, stdout=subprocess.PIPE)
+        self.digest = hashlib.sha256(der.stdout).hexdigest()
+
+    def _sign(self, zone, text):
+        """One key signs the whole zone; returns the zone's DS record."""
+        name = zone.rstrip(".") or "root"
+        (self.base / name).write_text(text)
+        key = run("ldns-keygen", "-k", "-a", "ECDSAP256SHA256", zone, cwd=self.base).strip()
+        run("ldns-signzone", "-e", "20370101000000", "-o", zone, "-f", f"{name}.signed", name, key, cwd=self.base)
+        if zone == ".":
+            self.anchor.write_text((self.base / f"{key}.key").read_text())
+        return (self.base / f"{key}.ds").read_text()
+
+    def _make_zones(self):
+        def domain(number):
+            return self._sign(f"d{number:03}.dane", SOA + f"@ NS ns.dane.\n@ MX 10 mx\nmx A {host_address(1, number)}\n"
+                              f"_25._tcp.mx TLSA 3 1 1 {self.digest}\n")
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            delegations = list(pool.map(domain, range(DOMAINS)))
+        tld = SOA + f"@ NS ns.dane.\nns A {AUTHORITY}\n"
+        tld += "".join(f"d{n:03} NS ns.dane.\n{ds}" for n, ds in enumerate(delegations))
+        delegation = self._sign("dane", tld)
+        clear = SOA + "@ NS ns.dane.\n"
+        clear += "".join(f"d{n:03} MX 10 mx.d{n:03}\nmx.d{n:03} A {host_address(2, n)}\n" for n in range(DOMAINS))
+        (self.base / "clear.signed").write_text(clear)
+        self._sign(".", SOA + f"@ NS a.root.\na.root. A {AUTHORITY}\ndane. NS ns.dane.\nns.dane. A {AUTHORITY}\n{delegation}"
+                   "clear. NS ns.dane.\n")
+
+    def _configure(self):
+        self.hints.write_text(f". 3600000 NS a.root.\na.root. 3600000 A {AUTHORITY}\n")
+        self.unbound_conf.write_text("server:\n    do-not-query-localhost: no\n")
+        zones = [("." , "root"), ("dane", "dane"), ("clear", "clear")] + [(f"d{n:03}.dane", f"d{n:03}.dane") for n in range(DOMAINS)]
+        (self.base / "nsd.conf").write_text(
+            f'server:\n  ip-address: {AUTHORITY}\n  port: 53\n  username: ""\n  pidfile: ""\n  database: ""\n  zonesdir: "{self.base}"\n'
+            f'  xfrdfile: "{self.base}/xfrd.state"\n  zonelistfile: "{self.base}/zone.list"\n  server-count: 1\n  rrl-ratelimit: 0\n'
+            'remote-control:\n  control-enable: no\n' +
+            "".join(f'zone:\n  name: "{zone}"\n  zonefile: "{name}.signed"\n' for zone, name in zones))
+        (self.base / "resolver.conf").write_text(
+            f'server:\n  interface: 127.0.0.1\n  port: 53\n  access-control: 127.0.0.0/8 allow\n  do-not-query-localhost: no\n'
+            f'  username: ""\n  chroot: ""\n  pidfile: ""\n  directory: "{self.base}"\n  root-hints: "{self.hints}"\n'
+            f'  trust-anchor-file: "{self.anchor}"\n  use-syslog: no\n  logfile: "{self.base}/resolver.log"\n  num-threads: 1\n'
+            'remote-control:\n  control-enable: no\n')
+
+    def start(self):
+        self.nsd = subprocess.Popen(["nsd", "-d", "-c", str(self.base / "nsd.conf")], stdout=subprocess.DEVNULL,
+                                    stderr=(self.base / "nsd.log").open("w"))
+
+    def resolver_command(self):
+        """A validating resolver on 127.0.0.1:53, to which /etc/resolv.conf of our mount namespace points."""
+        return ["unbound", "-d", "-c", str(self.base / "resolver.conf")]
+
+    def point_resolv_conf(self):
+        ours = self.base / "resolv.conf"
+        ours.write_text("nameserver 127.0.0.1\noptions edns0 trust-ad\n")
+        run("mount", "--bind", ours, "/etc/resolv.conf")
+
+    def stop(self):
+        if self.nsd:
+            self.nsd.terminate()
+            self.nsd.wait()
