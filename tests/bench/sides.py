@@ -48,7 +48,7 @@ queue_directory = {base}/queue
 data_directory = {base}/data
 maillog_file = {base}/log
 maillog_file_prefixes = {base}
-inet_interfaces = 127.0.0.2
+inet_interfaces = loopback-only
 inet_protocols = ipv4
 myhostname = postfix.bench
 mydomain = bench
@@ -144,8 +144,10 @@ class Postfix(Side):
         if not hold:
             self.resolver = subprocess.Popen(self.meter.command(self.world.resolver_command()), stderr=subprocess.DEVNULL)
             self.meter.roots.append(self.resolver.pid)
-        subprocess.run(self.meter.command(["postfix", "-c", str(config), "start"]), check=True, env=self.environment(slow),
-                       stdout=subprocess.DEVNULL, stderr=(self.base / "start.log").open("w"))
+        started = subprocess.run(self.meter.command(["postfix", "-c", str(config), "start"]), env=self.environment(slow),
+                                 stdout=subprocess.DEVNULL, stderr=(self.base / "start.log").open("w"))
+        if started.returncode != 0:
+            raise RuntimeError(f"Postfix does not start: {(self.base / 'start.log').read_text()} {self.log()}")
         self.wait_until_ready()
         self.master = int((self.base / "queue/pid/master.pid").read_text())
         self.meter.roots.append(self.master)
