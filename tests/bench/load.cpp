@@ -11,6 +11,7 @@
 //        --acks FILE          a line "NUMBER CHECKSUM" for every message that got its 250
 //        --rate R             at most R messages a second;  --counters FILE  mapped counters
 //
+// Every message names its number and the checksum of its body in a header field.
 // A message whose reply never came is not sent again: it may have arrived or not, and the receiver's record shows
 // which.
 #include "common.h"
@@ -297,22 +298,20 @@ class Loader {
   void put_rcpt(Session& s) const { s.out.text() += "RCPT TO:<" + recipient(s.number) + ">\r\n"; }
 
   void put_body(Session& s) const {
-    char head[768];
-    const int n = std::snprintf(
-        head, sizeof head,
-        "From: <%s>\r\nTo: <%s>\r\nSubject: message %" PRIu64
-        "\r\n"
-        "Date: Thu, 01 Jan 2026 00:00:00 +0000\r\nMessage-ID: <%" PRIu64 ".load@bench>\r\n%s%" PRIu64 "\r\n\r\n",
-        o_.from.c_str(), recipient(s.number).c_str(), s.number, s.number, bench::number_field.data(), s.number);
-    s.out.text().append(head, static_cast<std::size_t>(n));
     const Body& body = bodies_[s.number % bodies_.size()];
+    const std::string last = acks_ < 0 ? "" : "number " + std::to_string(s.number) + "\r\n";
+    s.sum = bench::fnv(last, body.sum);
+    char head[768];
+    const int n = std::snprintf(head, sizeof head,
+                                "From: <%s>\r\nTo: <%s>\r\nSubject: message %" PRIu64
+                                "\r\n"
+                                "Date: Thu, 01 Jan 2026 00:00:00 +0000\r\nMessage-ID: <%" PRIu64
+                                ".load@bench>\r\n%s%" PRIu64 " %016" PRIx64 "\r\n\r\n",
+                                o_.from.c_str(), recipient(s.number).c_str(), s.number, s.number,
+                                bench::number_field.data(), s.number, s.sum);
+    s.out.text().append(head, static_cast<std::size_t>(n));
     s.out.body = &body.wire;
-    if (acks_ >= 0) {
-      const std::string last = "number " + std::to_string(s.number) + "\r\n";
-      s.out.tail = last;
-      s.sum = bench::fnv(last, body.sum);
-    }
-    s.out.tail += ".\r\n";
+    s.out.tail = last + ".\r\n";
   }
 
   void flush(Session& s) {

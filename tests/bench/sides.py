@@ -191,11 +191,14 @@ class Hoplock(Side):
         (self.base / "hoplock.yaml").write_text(HOPLOCK.format(base=self.base, world=self.world, more=more))
         self.launch(slow)
 
-    def launch(self, slow=None):
+    def spawn(self, slow=None):
         command = self.meter.command([str(self.program), "--config", str(self.base / "hoplock.yaml")])
         self.process = subprocess.Popen(command, env=self.environment(slow), stdout=subprocess.DEVNULL,
-                                        stderr=(self.base / "stderr").open("w"))
+                                        stderr=(self.base / "stderr").open("a"))
         self.meter.roots = [self.process.pid]
+
+    def launch(self, slow=None):
+        self.spawn(slow)
         self.wait_until_ready(lambda: self.process.poll() is None)
 
     def log(self):

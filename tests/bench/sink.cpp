@@ -293,20 +293,23 @@ class Sink {
 
   void record(std::string_view content) const {
     const std::size_t head_end = std::min(content.find("\r\n\r\n"), content.size());
-    const std::size_t at = content.substr(0, head_end).find(bench::number_field);
-    const std::string number =
-        at == std::string_view::npos ? "?" : std::string(content.substr(at + bench::number_field.size(), 20));
+    const std::string_view head = content.substr(0, head_end);
+    const std::size_t at = head.find(bench::number_field);
+    unsigned long long number = 0;
+    unsigned long long declared = 0;
+    const std::string field(at == std::string_view::npos ? "" : head.substr(at + bench::number_field.size(), 40));
+    if (std::sscanf(field.c_str(), "%llu %llx", &number, &declared) != 2) number = ~0ull;
     std::string_view body = content.substr(std::min(head_end + 4, content.size()));
-    std::uint64_t sum = bench::fnv_start;
     const std::size_t octets = body.size();
+    std::uint64_t sum = bench::fnv_start;
     while (!body.empty()) {
       const std::size_t line = std::min(body.find("\r\n"), body.size() - 2) + 2;
-      sum = bench::fnv(body.substr(body[0] == '.' ? 1 : 0, line - (body[0] == '.' ? 1 : 0)), sum);
+      const std::size_t dot = body[0] == '.' ? 1 : 0;
+      sum = bench::fnv(body.substr(dot, line - dot), sum);
       body.remove_prefix(line);
     }
-    char text[96];
-    const int n = std::snprintf(text, sizeof text, "%.*s %016" PRIx64 " %zu\n",
-                                static_cast<int>(number.find_first_not_of("0123456789?")), number.c_str(), sum, octets);
+    char text[128];
+    const int n = std::snprintf(text, sizeof text, "%llu %016" PRIx64 " %zu %016llx\n", number, sum, octets, declared);
     if (write(o_.record, text, static_cast<std::size_t>(n)) != n) bench::die("--record");
   }
 
