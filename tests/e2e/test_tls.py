@@ -74,11 +74,17 @@ DOMAINS = [
     Domain("t13huge.test", "2 MB chain, DANE", hosts=(Host(tlsa=("3 1 1",), cert=huge),)),
     Domain("t13stall.test", "stalled handshake, DANE", hosts=(Host(tlsa=("3 1 1",), smtp={"handshake": "stall"}),)),
 ]
+RESPONDER = "127.3.0.80"
+DOMAINS += [
+    Domain("t06good.test", "stapled: good", hosts=(Host(cert={"responder": RESPONDER}, smtp={"staple": "good"}),)),
+    Domain("t06revoked.test", "stapled: revoked", hosts=(Host(cert={"responder": RESPONDER}, smtp={"staple": "revoked"}),)),
+    Domain("t06none.test", "names a responder, staples nothing", hosts=(Host(cert={"responder": RESPONDER}),)),
+]
 DOMAINS += [Domain(f"v-{name}.test", f"verify: {name}", hosts=(Host(cert=cert),)) for name, (cert, _) in VERIFY.items()]
 
 SETTINGS = {
     "routes": [
-        {"match": ["t04good.test", "t04star.test", *(f"v-{name}.test" for name in VERIFY)], "tls": "verify"},
+        {"match": ["t04good.test", "t04star.test", "t06good.test", "t06revoked.test", "t06none.test", *(f"v-{name}.test" for name in VERIFY)], "tls": "verify"},
         {"match": ["t10encrypt.test", "t10none.test"], "tls": "encrypt"},
         {"match": ["t08plain.test", "t10never.test"], "tls": "none"},
     ],
@@ -132,6 +138,13 @@ class Tls(Case):
             with self.subTest(name):
                 self.deferred(f"v-{name}.test", reason, policy="route")
                 self.no_mail_command(f"mx.v-{name}.test")
+
+    def test_TLS_06_a_stapled_revocation_is_honoured_and_nothing_is_fetched(self):
+        self.delivered("t06good.test", policy="route", auth="pkix")
+        self.delivered("t06none.test", policy="route", auth="pkix")
+        self.deferred("t06revoked.test", policy="route")
+        self.no_mail_command("mx.t06revoked.test")
+        self.assertEqual(self.world.wire.connections(RESPONDER, 80), [])
 
     def test_TLS_07_no_session_is_resumed_under_other_trust_inputs(self):
         self.delivered("t07.test", policy="opportunistic")

@@ -11,7 +11,8 @@ import os
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 DAY = datetime.timedelta(days=1)
 
@@ -76,7 +77,8 @@ class Authority:
         """A server's certificate for `names`, signed by the intermediate unless `issuer` says otherwise.
 
         send: chain (with the intermediate), full (the root too), leaf (nothing but itself).
-        kind: expired, not_yet, self_signed, cn (subject only, no SAN), bits (RSA of that size), eku, ips, key (reuse one).
+        kind: expired, not_yet, self_signed, cn (subject only, no SAN), bits (RSA of that size), eku, ips, key (reuse one),
+              responder (address of an OCSP responder and CRL server to name).
         """
         issuer = issuer or self.intermediate
         made = self._make(kind.pop("cn", None), names=names, issuer=None if kind.pop("self_signed", False) else issuer, **kind)
@@ -85,6 +87,17 @@ class Authority:
             made.chain = {"leaf": [], "chain": [c for c in above if c is not self.root] or [], "full": above}[send]
         self.save(made)
         return made
+
+    def staple(self, certificate, revoked):
+        """An OCSP response for a leaf, signed by its issuer, in DER."""
+        issuer = certificate.chain[0]
+        status = ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD
+        builder = ocsp.OCSPResponseBuilder().add_response(
+            cert=certificate.x509, issuer=issuer.x509, algorithm=hashes.SHA1(), cert_status=status, this_update=_now() - DAY,
+            next_update=_now() + DAY, revocation_time=_now() - 2 * DAY if revoked else None,
+            revocation_reason=x509.ReasonFlags.key_compromise if revoked else None)
+        return builder.responder_id(ocsp.OCSPResponderEncoding.HASH, issuer.x509).sign(issuer.key, hashes.SHA256()).public_bytes(
+            serialization.Encoding.DER)
 
     def sub(self, name, issuer=None, **kind):
         """Another intermediate below `issuer` (the root by default)."""
@@ -98,7 +111,7 @@ class Authority:
         os.chmod(certificate.path, 0o600)
 
     def _make(self, cn, names=(), issuer=None, ca=False, expired=False, not_yet=False, bits=0, eku=(ExtendedKeyUsageOID.SERVER_AUTH,),
-              ips=(), key=None, pathlen=None, padding=0):
+              ips=(), key=None, pathlen=None, padding=0, responder=""):
         key = key or (rsa.generate_private_key(65537, bits) if bits else ec.generate_private_key(ec.SECP256R1()))
         attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Private World")]
         if cn:
@@ -124,6 +137,13 @@ class Authority:
         alternatives = [x509.DNSName(name) for name in names] + [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips]
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        if responder:
+            place = x509.UniformResourceIdentifier(f"http://{responder}/")
+            builder = builder.add_extension(x509.AuthorityInformationAccess(
+                [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place),
+                 x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)]), critical=False)
+            builder = builder.add_extension(
+                x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)]), critical=False)
         if padding:
             builder = builder.add_extension(
                 x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x04\x82" + bytes(padding)), critical=False)

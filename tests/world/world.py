@@ -134,6 +134,8 @@ class World:
                 self._ports.black_hole(address, host.port)
             return
         receiver = Receiver(name, served, host.port, host.certificate, Behaviour(**smtp))
+        if receiver.behaviour.staple:
+            receiver.staple = self.authority.staple(host.certificate, receiver.behaviour.staple == "revoked")
         self.receivers[name] = receiver
         self._ports.add(receiver)
 

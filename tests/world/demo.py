@@ -1,0 +1,163 @@
+#!/usr/bin/python3
+"""What scripts/demo runs: a world of some twenty domains, one message to each, and a table of what became of them."""
+
+import argparse
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from world import ns, postfix  # noqa: E402
+from world.relay import FINAL, Relay  # noqa: E402
+from world.world import World  # noqa: E402
+from world.zones import Domain, Host  # noqa: E402
+
+SELF_SIGNED = {"self_signed": True, "names": ("localhost.localdomain",)}
+EXPIRED = {"self_signed": True, "expired": True}
+
+
+def private_root(ca, name):
+    return ca.leaf(name, issuer=ca.stranger, send="full")
+
+
+# One row each: what the domain publishes, and (event, policy, auth, reason or enhanced status) as it must come out.
+ROWS = [
+    (Domain("dane-ee.test", "signed, TLSA 3 1 1", hosts=(Host(tlsa=("3 1 1",)),)), ("delivered", "dane", "dane-ee", "")),
+    (Domain("dane-ta.test", "signed, TLSA 2 0 1 of a private CA", hosts=(Host(tlsa=("2 0 1",), cert=private_root),)),
+     ("delivered", "dane", "dane-ta", "")),
+    (Domain("old-cert.test", "TLSA 3 1 1 of an expired certificate", hosts=(Host(tlsa=("3 1 1",), cert=EXPIRED),)),
+     ("delivered", "dane", "dane-ee", "")),
+    (Domain("rollover.test", "TLSA of the old key and the new", hosts=(Host(tlsa=("3 1 1 wrong", "3 1 1")),)),
+     ("delivered", "dane", "dane-ee", "")),
+    (Domain("second.test", "TLSA mismatch at the first MX", ("10 mx1", "20 mx2"), (Host("mx1", ("3 1 1 wrong",)), Host("mx2", ("3 1 1",)))),
+     ("delivered", "dane", "dane-ee", "")),
+    (Domain("mismatch.test", "TLSA mismatch at both MX", ("10 mx1", "20 mx2"),
+            (Host("mx1", ("3 1 1 wrong",)), Host("mx2", ("3 1 1 wrong",)))), ("deferred", "dane", "none", "4.7.323")),
+    (Domain("stripped.test", "TLSA, but STARTTLS is not offered", hosts=(Host(tlsa=("3 1 1",), smtp={"starttls": "none"}),)),
+     ("deferred", "dane", "none", "4.7.321")),
+    (Domain("unusable.test", "only TLSA 1 1 1 (PKIX-EE)", hosts=(Host(tlsa=("1 1 1",), cert=SELF_SIGNED),)),
+     ("delivered", "dane", "none", "")),
+    (Domain("bogus.test", "MX with a broken signature", hosts=(Host(),), spoil=("@ MX",)), ("deferred", None, None, "4.7.324")),
+    (Domain("servfail.test", "TLSA look-up gets SERVFAIL", hosts=(Host(tlsa=("3 1 1",)),), lies={"_25._tcp.mx TLSA": "servfail"}),
+     ("deferred", None, None, "4.7.324")),
+    (Domain("silent.test", "TLSA look-up times out, second MX", ("10 mx1", "20 mx2"), (Host("mx1", ("3 1 1",)), Host("mx2")),
+            lies={"_25._tcp.mx1 TLSA": "silent"}), ("delivered", "opportunistic", "none", "")),
+    (Domain("hosted.lab", "unsigned, MX host signed with TLSA", ("10 mx.dane-ee.test.",), signed=False),
+     ("delivered", "dane", "dane-ee", "")),
+    (Domain("cname.test", "MX host is an alias, TLSA at its end", hosts=(Host("host", ("3 1 1",)),), records=("mx CNAME host",)),
+     ("delivered", "dane", "dane-ee", "")),
+    (Domain("implicit.test", "no MX, TLSA at the domain itself", (), (Host("@", ("3 1 1",)),)), ("delivered", "dane", "dane-ee", "")),
+    (Domain("unsigned.lab", "unsigned, self-signed certificate", hosts=(Host(cert=SELF_SIGNED),), signed=False),
+     ("delivered", "opportunistic", "none", "")),
+    (Domain("plain.lab", "unsigned, no STARTTLS", hosts=(Host(smtp={"starttls": "none"}),), signed=False),
+     ("delivered", "opportunistic", "none", "")),
+    (Domain("broken.lab", "unsigned, handshake breaks", hosts=(Host(smtp={"handshake": "garbage"}),), signed=False),
+     ("delivered", "opportunistic", "none", "")),
+    (Domain("dead.test", "first MX refuses connections", ("10 mx1", "20 mx2"),
+            (Host("mx1", smtp={"down": "refused"}), Host("mx2", ("3 1 1",)))), ("delivered", "dane", "dane-ee", "")),
+    (Domain("nullmx.test", "null MX", ("0 .",), (Host("@"),)), ("bounced", None, None, "5.1.10")),
+    (Domain("grey.test", "TLSA 3 1 1, greylisting", hosts=(Host(tlsa=("3 1 1",), smtp={"greylist": True}),)),
+     ("delivered", "dane", "dane-ee", "")),
+    (Domain("from-postfix.test", "TLSA 3 1 1, mail by Postfix's client", hosts=(Host(tlsa=("3 1 1",)),)), ("delivered", "dane", "dane-ee", "")),
+    (Domain("postfix.test", "TLSA 3 1 1, a real Postfix", hosts=(Host(tlsa=("3 1 1",), smtp={"down": "elsewhere"}),)),
+     ("delivered", "dane", "dane-ee", "")),
+    (None, ("bounced", None, None, "5.1.2")),
+]
+NOWHERE = "nowhere.test"
+
+
+def said(text):
+    print(f"demo: {text}", file=sys.stderr, flush=True)
+
+
+def name_of(domain):
+    return domain.name if domain else NOWHERE
+
+
+def is_last_word(line):
+    """A greylisted recipient is waited for; everybody else's first outcome is the one to show."""
+    return line["to"] != "user@grey.test" or line["event"] != "deferred"
+
+
+def follow(relay, awaited, seconds):
+    """{address: the event that decided}, telling each as it comes."""
+    outcomes, position, end = {}, 0, time.monotonic() + seconds
+    while len(outcomes) < len(awaited) and time.monotonic() < end:
+        lines = relay.lines
+        while position < len(lines):
+            line, position = lines[position], position + 1
+            address = line.get("to")
+            if line["event"] in FINAL and address in awaited and address not in outcomes:
+                if is_last_word(line):
+                    outcomes[address] = line
+                said(f"{len(outcomes):2}/{len(awaited)} {line['event']:9} {address}")
+        time.sleep(0.02)
+    return outcomes
+
+
+def row_of(domain, expected, line):
+    what = domain.publishes if domain else "nothing, it does not exist"
+    if not line:
+        return [name_of(domain), what, "", "", "", "", "no outcome", ""], False
+    event, policy, auth, why = expected
+    reason, dsn = line.get("reason", ""), line.get("dsn", "")
+    fits = line["event"] == event and (policy is None or line.get("policy") == policy) and (auth is None or line.get("auth") == auth)
+    fits = fits and (event == "delivered" or dsn == why)
+    if domain and len(domain.mx) > 1 and event == "delivered":  # the last MX is the one that is fit to take it
+        fits = fits and line.get("mx", "").split(".")[0] == domain.mx[-1].split()[-1]
+    host = line.get("mx", "") if line["event"] == "delivered" else "-"
+    why = " ".join(filter(None, (dsn, reason))) if line["event"] != "delivered" else reason
+    return [name_of(domain), what, host, line.get("policy", ""), line.get("tls", ""), line.get("auth", ""),
+            line["event"] + ("" if fits else " (?)"), why], fits
+
+
+def print_table(rows):
+    head = ["domain", "what it publishes", "taken by", "policy", "tls", "auth", "outcome", "reason"]
+    table = [head, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    for number, row in enumerate(table):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+        if number == 0:
+            print("  ".join("-" * width for width in widths))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--log", action="store_true", help="print the relay's whole log as well")
+    options = parser.parse_args()
+    start = time.monotonic()
+    ns.enter()
+    rows = [row for row in ROWS if postfix.available() or "postfix" not in name_of(row[0])]
+    domains = [domain for domain, _ in rows if domain]
+    said("a namespace of its own; signing the DNS tree, starting name servers and mail servers")
+    with World(domains) as world, Relay(world, os.path.abspath(options.build)) as relay:
+        if postfix.available():
+            with postfix.Postfix(world, "postfix.test", "mx.postfix.test") as real:
+                outcomes = run(rows, relay, real)
+        else:
+            said("without Postfix, which is not installed or may not become its own user here")
+            outcomes = run(rows, relay, None)
+        if options.log:
+            print("\n".join(relay.raw))
+    judged = [row_of(domain, expected, outcomes.get(f"user@{name_of(domain)}")) for domain, expected in rows]
+    print_table([row for row, _ in judged])
+    wrong = sum(not fits for _, fits in judged)
+    print(f"\n{len(judged)} domains in {time.monotonic() - start:.1f} s" + (f", {wrong} not as expected (?)" if wrong else ", all as expected"))
+    return 1 if wrong else 0
+
+
+def run(rows, relay, real):
+    said("the relay runs; sending")
+    awaited = [f"user@{name_of(domain)}" for domain, _ in rows]
+    for address in awaited:
+        if real and address == "user@from-postfix.test":
+            real.send("sender@client.test", [address], b"Subject: by Postfix\r\n\r\nhello\r\n")
+        else:
+            relay.send(address, subject="demo")
+    return follow(relay, awaited, 45)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
