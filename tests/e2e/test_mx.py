@@ -1,8 +1,12 @@
 """MX: where mail goes, in what order, and what a missing, failing or strange record means."""
 
+import json
+import os
+import subprocess
 import time
 
-from case import Case, Domain, Host
+from case import Case, Domain, Host, Stage
+from world.relay import Relay
 
 LOOKUP_FAILURES = ("servfail", "refused", "notimp", "formerr", "silent", "truncate", "garbage")
 TWO = ("10 mx1", "20 mx2")
@@ -200,6 +204,20 @@ class Mx(Case):
         self.assertRegex(reply.decode(), r"^5\.1\.3")
         self.bounced("m17.test", "5.4.4")
         self.untouched("unused.m17.test")
+
+    def test_MX_16_a_name_in_brackets_is_a_configuration_error(self):
+        settings = self.relay.settings | {"routes": [{"match": ["x.example"], "hosts": ["[m16.test]:587"]}]}
+        config = self.world.write("brackets.yaml", json.dumps(settings, indent=1))
+        done = subprocess.run([os.path.join(Stage.build, "hoplockd"), "--config", config, "--check"], capture_output=True, text=True,
+                              timeout=20, check=False)
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertRegex(done.stderr + done.stdout, r"brackets\.yaml:\d+:\d+: ")
+
+    def test_MX_17_hosts_at_local_addresses_are_skipped_unless_allowed(self):
+        with Relay(self.world, Stage.build, {"dns": {"local_targets": "refuse"}}, "refusing", 2600) as refusing:
+            refusing.send("local@m01b.test")
+            self.assertNotEqual(refusing.outcome("local@m01b.test")["event"], "delivered")
+        self.assertEqual(self.arrived("mx.m01b.test", "local@m01b.test"), [])
 
     def test_MX_10_greylisting_and_slowness_only_delay(self):
         self.deferred("grey.test", "smtp-reply", "4.7.1", attempt="1")

@@ -4,8 +4,9 @@ import smtplib
 import ssl
 import time
 
-from case import Case, Domain, Host
+from case import Case, Domain, Host, Stage
 from world import hello
+from world.relay import Relay
 
 AGED = {"min_tls": "TLSv1_1", "max_tls": "TLSv1_1", "ciphers": "ALL:@SECLEVEL=0"}
 
@@ -62,6 +63,7 @@ DOMAINS = [
     Domain("t10break.test", "broken handshake", hosts=(Host(smtp={"handshake": "garbage"}),)),
     Domain("t10reset.test", "handshake reset", hosts=(Host(smtp={"handshake": "reset"}),)),
     Domain("t10encrypt.test", "broken handshake, route encrypt", hosts=(Host(smtp={"handshake": "garbage"}),)),
+    Domain("t10plain.test", "no STARTTLS", hosts=(Host(smtp={"starttls": "none"}),), send=False),
     Domain("t10none.test", "no STARTTLS, route encrypt", hosts=(Host(smtp={"starttls": "none"}),)),
     Domain("t10dane.test", "broken handshake, DANE", hosts=(Host(tlsa=("3 1 1",), smtp={"handshake": "garbage"}),)),
     Domain("t10never.test", "route without TLS", hosts=(Host(),)),
@@ -208,6 +210,16 @@ class Tls(Case):
         self.deferred("t10none.test", "starttls-not-supported", "4.7.321")
         self.delivered("t10never.test", tls="none", policy="route")
         self.assertNotIn("STARTTLS", self.sessions("mx.t10never.test")[0].verbs())
+
+    def test_TLS_10_a_global_option_forbids_clear_text(self):
+        with Relay(self.world, Stage.build, {"security": {"default_tls": "encrypt"}}, "encrypting", 2600) as encrypting:
+            for domain in ("t10break.test", "t10plain.test", "t12none.lab"):
+                encrypting.send(f"strict@{domain}")
+            line = encrypting.outcome("strict@t10plain.test")
+            self.assertEqual((line["event"], line["reason"]), ("deferred", "starttls-not-supported"))
+            self.assertEqual(encrypting.outcome("strict@t10break.test")["event"], "deferred")
+            self.assertEqual(encrypting.outcome("strict@t12none.lab")["event"], "delivered")
+        self.assertEqual(self.arrived("mx.t10break.test", "strict@t10break.test"), [])
 
     def test_TLS_11_a_cut_after_the_dot_is_temporary(self):
         for domain in ("t11.test", "t11notify.test"):
