@@ -75,7 +75,7 @@ def available():
         grp.getgrnam("postdrop")
         with open("/proc/self/uid_map", encoding="ascii") as file:
             whole = int(file.read().split()[2]) > 65535
-        return whole and os.path.exists(MASTER)
+        return whole and os.geteuid() == 0 and os.path.exists(MASTER)
     except KeyError:
         return False
 
