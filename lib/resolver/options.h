@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/ip.h"
@@ -16,9 +15,6 @@ struct Forwarder {
   std::uint16_t port = 53;
   auto operator<=>(const Forwarder&) const = default;
 };
-// "192.0.2.53", "192.0.2.54@5353", "2001:db8::53".
-Result<Forwarder> parse_forwarder(std::string_view text);
-std::string to_text(const Forwarder& forwarder);
 
 struct Options {
   std::string trust_anchor = "/usr/share/dns/root.key";  // DS or DNSKEY records; empty: only what unbound_conf names

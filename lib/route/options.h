@@ -32,10 +32,7 @@ struct NextHop {
   std::uint16_t port = 25;
   auto operator<=>(const NextHop&) const = default;
 };
-// "exch01.contoso.local", "exch01.contoso.local:587", "[192.0.2.1]:25", "[2001:db8::1]", "[IPv6:2001:db8::1]:25".
-// Errors: "[name]" (what other servers use to switch MX off), an address without brackets, a bad port.
-Result<NextHop> parse_next_hop(std::string_view text);
-// The same notation, port always given: "relay.example:25".
+// "relay.example:25", "[192.0.2.1]:25".
 std::string to_text(const NextHop& hop);
 
 struct Route {

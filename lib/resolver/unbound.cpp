@@ -1,0 +1,204 @@
+#include "resolver/unbound.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <map>
+#include <utility>
+
+#include "resolver/convert.h"
+#include "resolver/setup.h"
+
+namespace hoplock::resolver {
+
+namespace asio = boost::asio;
+
+namespace {
+constexpr std::chrono::hours check_good{1};
+constexpr std::chrono::seconds check_bad{30};
+constexpr auto tuple = asio::as_tuple(asio::use_awaitable);
+
+std::string in_words(std::chrono::milliseconds time) {
+  const auto count = time.count();
+  return count % 1000 == 0 ? std::to_string(count / 1000) + "s" : std::to_string(count) + "ms";
+}
+}  // namespace
+
+// Coroutines hold it, too: it outlives the Unbound while one of them is suspended.
+class Unbound::Impl : public std::enable_shared_from_this<Unbound::Impl> {
+ public:
+  Impl(asio::any_io_executor executor, Options options, ContextPtr context, dns::Name anchor)
+      : executor_(executor),
+        options_(std::move(options)),
+        anchor_(std::move(anchor)),
+        context_(std::move(context)),
+        results_(executor, ub_fd(context_.get())) {}
+  ~Impl() { close(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void close();
+  static asio::awaitable<dns::Answer> ask(std::shared_ptr<Impl> self, dns::Name name, dns::Type type);
+  static asio::awaitable<void> check(std::shared_ptr<Impl> self);
+  static asio::awaitable<void> watch(std::shared_ptr<Impl> self, Changed changed);
+
+  const std::optional<std::string>& failure() const { return failure_; }
+  bool checked() const { return checked_; }
+
+ private:
+  using Question = std::pair<dns::Name, dns::Type>;
+
+  // One question that libunbound works on. The table owns it as long as a result may come; who waits shares it.
+  struct Pending {
+    Pending(Impl& impl, Question asked, std::chrono::milliseconds timeout)
+        : owner(&impl), question(std::move(asked)), done(impl.executor_, timeout) {}
+    Impl* owner;
+    Question question;
+    asio::steady_timer done;  // cancelled when the answer is there; expiry is the deadline
+    std::optional<dns::Answer> answer;
+    std::size_t waiting = 0;
+    int id = 0;
+  };
+  using PendingPtr = std::shared_ptr<Pending>;
+
+  PendingPtr join(Question question);
+  void settle(const PendingPtr& pending, dns::Answer answer);
+  void give_up(const PendingPtr& pending, error_code error);
+  void await_results();
+  static void on_result(void* data, int error, ub_result* result);
+
+  asio::any_io_executor executor_;
+  Options options_;
+  dns::Name anchor_;
+  ContextPtr context_;
+  asio::posix::stream_descriptor results_;  // libunbound's own; given back before the context goes
+  bool watching_ = false;
+  std::map<Question, PendingPtr> pending_;
+  bool checked_ = false;
+  std::optional<std::string> failure_;
+};
+
+void Unbound::Impl::close() {
+  if (!context_) return;
+  results_.release();
+  context_.reset();  // joins the worker; no callback comes any more
+  const auto pending = std::exchange(pending_, {});
+  for (const auto& [question, entry] : pending)
+    settle(entry, failed(question.first, question.second, "the resolver was stopped"));
+}
+
+void Unbound::Impl::on_result(void* data, int error, ub_result* result) {
+  const std::unique_ptr<ub_result, void (*)(ub_result*)> owned(result, ub_resolve_free);
+  const PendingPtr pending = static_cast<Pending*>(data)->owner->pending_.at(static_cast<Pending*>(data)->question);
+  auto& [name, type] = pending->question;
+  auto answer =
+      error != 0 || result == nullptr ? failed(name, type, ub_strerror(error)) : to_answer(name, type, *result);
+  pending->owner->settle(pending, std::move(answer));
+}
+
+void Unbound::Impl::settle(const PendingPtr& pending, dns::Answer answer) {
+  pending->answer = std::move(answer);
+  pending->done.cancel();
+  pending_.erase(pending->question);
+}
+
+void Unbound::Impl::await_results() {
+  if (watching_ || !context_ || pending_.empty()) return;
+  watching_ = true;
+  results_.async_wait(asio::posix::stream_descriptor::wait_read, [weak = weak_from_this()](error_code error) {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->watching_ = false;
+    if (error || !self->context_) return;
+    ub_process(self->context_.get());
+    self->await_results();
+  });
+}
+
+Unbound::Impl::PendingPtr Unbound::Impl::join(Question question) {
+  if (const auto found = pending_.find(question); found != pending_.end()) return found->second;
+  auto pending = std::make_shared<Pending>(*this, question, options_.timeout);
+  if (!context_) {
+    settle(pending, failed(question.first, question.second, "the resolver was stopped"));
+    return pending;
+  }
+  pending_.emplace(question, pending);
+  const int error = ub_resolve_async(context_.get(), question.first.text().c_str(), static_cast<int>(question.second),
+                                     1, pending.get(), &Impl::on_result, &pending->id);
+  if (error != 0) settle(pending, failed(question.first, question.second, ub_strerror(error)));
+  await_results();
+  return pending;
+}
+
+// A wait ended without an answer: at the deadline for everybody, or because this one coroutine was cancelled.
+void Unbound::Impl::give_up(const PendingPtr& pending, error_code error) {
+  const bool late = !error || pending->done.expiry() <= std::chrono::steady_clock::now();
+  if (!late && pending->waiting > 0) return;
+  if (context_) ub_cancel(context_.get(), pending->id);
+  const auto& [name, type] = pending->question;
+  settle(pending,
+         failed(name, type, late ? "timed out after " + in_words(options_.timeout) : "the look-up was cancelled"));
+}
+
+asio::awaitable<dns::Answer> Unbound::Impl::ask(std::shared_ptr<Impl> self, dns::Name name, dns::Type type) {
+  const PendingPtr pending = self->join(Question(name, type));
+  if (!pending->answer) {
+    ++pending->waiting;
+    const auto [error] = co_await pending->done.async_wait(tuple);
+    --pending->waiting;
+    if (!pending->answer) self->give_up(pending, error);
+  }
+  if (!pending->answer) co_return failed(std::move(name), type, "the look-up was cancelled");
+  co_return *pending->answer;
+}
+
+asio::awaitable<void> Unbound::Impl::check(std::shared_ptr<Impl> self) {
+  const dns::Answer answer = co_await ask(self, self->anchor_, dns::Type::soa);
+  self->checked_ = true;
+  self->failure_.reset();
+  if (answer.secure()) co_return;
+  self->failure_ = "our own DNSSEC validation does not work: " + self->anchor_.text() + " SOA is not secure (" +
+                   (answer.failed() ? answer.why : std::string("insecure answer")) + ")";
+}
+
+asio::awaitable<void> Unbound::Impl::watch(std::shared_ptr<Impl> self, Changed changed) {
+  asio::steady_timer pause(self->executor_);
+  std::optional<std::string> told;
+  for (bool first = true;; first = false) {
+    co_await check(self);
+    if (first || told != self->failure_) changed(self->failure_);
+    told = self->failure_;
+    if (told) {
+      pause.expires_after(check_bad);
+    } else {
+      pause.expires_after(check_good);
+    }
+    const auto [error] = co_await pause.async_wait(tuple);
+    if (error || !self->context_) co_return;
+  }
+}
+
+Result<std::unique_ptr<Unbound>> Unbound::open(asio::any_io_executor executor, Options options) {
+  auto context = make_context(options);
+  if (!context) return context.error();
+  auto anchor = anchor_zone(options.trust_anchor);
+  if (!anchor) return anchor.error();
+  auto impl = std::make_shared<Impl>(std::move(executor), std::move(options), std::move(*context), std::move(*anchor));
+  return std::unique_ptr<Unbound>(new Unbound(std::move(impl)));
+}
+
+Unbound::Unbound(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Unbound::~Unbound() { impl_->close(); }
+
+asio::awaitable<dns::Answer> Unbound::find(dns::Name name, dns::Type type) {
+  const auto impl = impl_;
+  if (!impl->checked()) co_await Impl::check(impl);
+  co_return co_await Impl::ask(impl, std::move(name), type);
+}
+
+std::optional<std::string> Unbound::validation_failure() const { return impl_->failure(); }
+
+asio::awaitable<void> Unbound::watch(Changed changed) { return Impl::watch(impl_, std::move(changed)); }
+
+}  // namespace hoplock::resolver

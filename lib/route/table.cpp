@@ -1,0 +1,82 @@
+#include "route/table.h"
+
+#include <algorithm>
+
+namespace hoplock::route {
+
+namespace {
+
+std::string hosts_key(const Route& route) {
+  std::string key = "route";
+  char separator = ':';
+  for (const NextHop& hop : route.hosts) {
+    key += separator + to_text(hop);
+    separator = ',';
+  }
+  return key;
+}
+
+}  // namespace
+
+bool is_expired(const Route& route, Time now) {
+  return route.until && std::chrono::floor<std::chrono::days>(now) > *route.until;
+}
+
+Table::Table(std::vector<Route> routes, hop::LocalRule security) : security_(std::move(security)) {
+  for (Route& route : routes) {
+    Entry entry;
+    if (!route.hosts.empty()) {
+      // Two routes to the same hosts may differ in `tls` or login: their mail never shares a session.
+      const std::string base = hosts_key(route);
+      entry.key = base;
+      const auto taken = [&entry](const Entry& other) { return other.key == entry.key; };
+      for (int n = 2; std::any_of(entries_.begin(), entries_.end(), taken); ++n)
+        entry.key = base + "#" + std::to_string(n);
+    }
+    entry.route = std::make_shared<const Route>(std::move(route));
+    entries_.push_back(std::move(entry));
+  }
+}
+
+const Table::Entry* Table::find(const dns::Name& domain, Time now) const {
+  for (const Entry& entry : entries_) {
+    const auto& patterns = entry.route->match;
+    const auto matches = [&domain](const Pattern& pattern) { return pattern.matches(domain); };
+    if (!is_expired(*entry.route, now) && std::any_of(patterns.begin(), patterns.end(), matches)) return &entry;
+  }
+  return nullptr;
+}
+
+RoutePtr Table::match(const dns::Name& domain, Time now) const {
+  const Entry* entry = find(domain, now);
+  return entry == nullptr ? nullptr : entry->route;
+}
+
+std::string Table::destination(const dns::Name& domain, Time now) const {
+  const Entry* entry = find(domain, now);
+  return entry == nullptr || entry->key.empty() ? domain.text() : entry->key;
+}
+
+hop::LocalRule Table::rule(const dns::Name& domain, Time now) const {
+  hop::LocalRule rule = security_;
+  const Entry* entry = find(domain, now);
+  if (entry == nullptr) return rule;
+  const Route& route = *entry->route;
+  rule.dane = route.dane.value_or(rule.dane);
+  rule.mta_sts = route.mta_sts.value_or(rule.mta_sts);
+  rule.route_tls = route.tls;
+  rule.verify_names = route.verify_names;
+  // CONTRACT: a route with hosts that leaves `tls` out is opportunistic; one without hosts leaves `security` as it is.
+  if (!rule.route_tls && !route.hosts.empty()) rule.route_tls = hop::RouteTls::opportunistic;
+  return rule;
+}
+
+std::vector<RoutePtr> Table::expired(Time now) const {
+  std::vector<RoutePtr> found;
+  for (const Entry& entry : entries_) {
+    if (is_expired(*entry.route, now)) found.push_back(entry.route);
+  }
+  return found;
+}
+
+}  // namespace hoplock::route

@@ -1,0 +1,250 @@
+// libunbound in the process against a real name server with signed, unsigned and spoilt zones (tests/resolver/zones.sh).
+#include <doctest/doctest.h>
+
+#include "resolver/unbound.h"
+#include "tests/support/loop.h"
+#include "tests/support/nsd.h"
+
+namespace hoplock::resolver {
+
+using dns::Security;
+using dns::Status;
+using dns::Type;
+
+namespace {
+
+support::Nsd& nsd() {
+  static support::Nsd server;
+  return server;
+}
+
+Options options_with(const std::string& anchor) {
+  Options options;
+  options.trust_anchor = nsd().file(anchor);
+  options.root_hints.clear();
+  options.unbound_conf = nsd().file("stubs.conf");
+  options.timeout = std::chrono::seconds(10);
+  return options;
+}
+
+struct World {
+  explicit World(const Options& options = options_with("root.key"))
+      : unbound(Unbound::open(loop.executor(), options).value()) {}
+  dns::Answer ask(const char* name, Type type) {
+    auto answer = loop.run(unbound->find(dns::Name::parse(name).value(), type));
+    CAPTURE(answer.why);
+    return answer;
+  }
+  support::Loop loop;
+  std::unique_ptr<Unbound> unbound;
+};
+
+struct Row {
+  const char* name;
+  Type type;
+  Status status;
+  Security security;
+  const char* why;
+};
+
+void check(World& world, const Row& row) {
+  CAPTURE(std::string(row.name));
+  CAPTURE(std::string(row.why));
+  const auto answer = world.ask(row.name, row.type);
+  CAPTURE(answer.why);
+  CHECK(to_text(answer.status) == to_text(row.status));
+  CHECK(to_text(answer.security) == to_text(row.security));
+  CHECK(answer.records.empty() == (row.status != Status::records));
+  CHECK(answer.why.empty() == (row.status != Status::failed));
+}
+
+}  // namespace
+
+TEST_CASE("DNS-01, DNS-07: every answer and every denial is secure, insecure or an error, and says which") {
+  World world;
+  const Row rows[] = {
+      {"secure", Type::mx, Status::records, Security::secure, "signed"},
+      {"mx.secure", Type::a, Status::records, Security::secure, "signed"},
+      {"mx.secure", Type::aaaa, Status::records, Security::secure, "signed"},
+      {"_25._tcp.mx.secure", Type::tlsa, Status::records, Security::secure, "signed"},
+      {"text.secure", Type::txt, Status::records, Security::secure, "signed"},
+      {"alias.secure", Type::cname, Status::records, Security::secure, "the CNAME itself"},
+      {"mx.secure", Type::cname, Status::no_data, Security::secure, "NODATA proven by NSEC"},
+      {"mx.secure", Type::tlsa, Status::no_data, Security::secure, "NODATA proven by NSEC"},
+      {"_25._tcp.nobody.secure", Type::tlsa, Status::no_name, Security::secure, "NXDOMAIN proven by NSEC"},
+      {"plain", Type::mx, Status::records, Security::insecure, "a delegation without DS"},
+      {"_25._tcp.mx.plain", Type::tlsa, Status::records, Security::insecure, "unsigned TLSA"},
+      {"mx.plain", Type::tlsa, Status::no_data, Security::insecure, "unsigned NODATA"},
+      {"_25._tcp.nobody.plain", Type::tlsa, Status::no_name, Security::insecure, "unsigned NXDOMAIN"},
+      {"broken.secure", Type::a, Status::failed, Security::bogus, "data changed after signing"},
+      {"_25._tcp.broken.secure", Type::tlsa, Status::failed, Security::bogus, "data changed after signing"},
+      {"expired", Type::mx, Status::failed, Security::bogus, "signatures from 2020"},
+      {"nobody.expired", Type::mx, Status::failed, Security::bogus, "a bogus NXDOMAIN (MX-03)"},
+      {"otherds", Type::mx, Status::failed, Security::bogus, "the DS names a key that the zone does not have"},
+  };
+  for (const Row& row : rows) check(world, row);
+}
+
+TEST_CASE(
+    "DNS-02: no trust anchor above a name is insecure; servers that are silent under a signed parent are an error") {
+  World island(options_with("secure.key"));
+  check(island, {"plain", Type::mx, Status::records, Security::insecure, "outside the only anchor, secure."});
+  check(island, {"expired", Type::mx, Status::records, Security::insecure, "outside the only anchor, secure."});
+  check(island, {"secure", Type::mx, Status::records, Security::secure, "under the anchor"});
+
+  Options impatient = options_with("root.key");
+  impatient.timeout = std::chrono::seconds(2);
+  World world(impatient);
+  const auto dark = world.ask("dark", Type::mx);
+  CHECK(dark.failed());
+  CHECK(dark.records.empty());
+}
+
+TEST_CASE("DNS-04: the zone of the trust anchor must come back secure, else validation_failure says why") {
+  SUBCASE("it does, for the root's anchor") {
+    World world;
+    world.ask("mx.secure", Type::a);
+    CHECK_FALSE(world.unbound->validation_failure());
+  }
+  SUBCASE("it does, for another zone's anchor") {
+    World world(options_with("secure.key"));
+    world.ask("mx.secure", Type::a);
+    CHECK_FALSE(world.unbound->validation_failure());
+  }
+  SUBCASE("a wrong anchor") {
+    Options options = options_with("root.key");
+    options.trust_anchor = nsd().write("wrong.key", ". IN DS 1 13 2 " + std::string(64, 'a') + "\n");
+    World world(options);
+    CHECK(world.ask("mx.secure", Type::a).failed());
+    REQUIRE(world.unbound->validation_failure());
+    CHECK(world.unbound->validation_failure()->find("validation does not work") != std::string::npos);
+  }
+  SUBCASE("no anchor in the file") {
+    Options options = options_with("root.key");
+    options.trust_anchor = nsd().write("empty.key", "; nothing here\n");
+    World world(options);
+    CHECK_FALSE(world.ask("mx.secure", Type::a).secure());
+    CHECK(world.unbound->validation_failure());
+  }
+  SUBCASE("validation switched off by the operator's file") {
+    Options options = options_with("root.key");
+    options.unbound_conf =
+        nsd().write("off.conf", "include: " + options.unbound_conf + "\nserver:\n  module-config: \"iterator\"\n");
+    World world(options);
+    CHECK_FALSE(world.ask("mx.secure", Type::a).secure());
+    CHECK(world.unbound->validation_failure());
+  }
+}
+
+TEST_CASE("DNS-04: what the operator's file loosens inside validation is held") {
+  Options options = options_with("root.key");
+  options.unbound_conf = nsd().write("loose.conf", "include: " + options.unbound_conf +
+                                                       "\nserver:\n  val-permissive-mode: yes\n"
+                                                       "  harden-dnssec-stripped: no\n");
+  World world(options);
+  check(world, {"broken.secure", Type::a, Status::failed, Security::bogus, "val-permissive-mode would let it pass"});
+  check(world, {"otherds", Type::mx, Status::failed, Security::bogus, "an unproven zone would count as insecure"});
+}
+
+TEST_CASE("DNS-04: watch tells the first result") {
+  World world;
+  std::vector<std::optional<std::string>> told;
+  boost::asio::co_spawn(world.loop.executor(),
+                        world.unbound->watch([&told](const auto& failure) { told.push_back(failure); }),
+                        [](std::exception_ptr) {});
+  for (int i = 0; i < 1000 && told.empty(); ++i) world.loop.io().run_one_for(std::chrono::milliseconds(100));
+  REQUIRE(told.size() == 1);
+  CHECK_FALSE(told[0]);
+}
+
+TEST_CASE("DNS-08: a denial that opt-out or too many NSEC3 iterations stand behind is insecure, never secure") {
+  World world;
+  check(world, {"_25._tcp.nobody.optout", Type::tlsa, Status::no_name, Security::insecure, "in an opt-out span"});
+  check(world, {"optout", Type::mx, Status::records, Security::secure, "the zone itself is signed"});
+  check(world, {"_25._tcp.nobody.iterations", Type::tlsa, Status::no_name, Security::insecure, "400 iterations"});
+}
+
+TEST_CASE("DNS-09: a zone signed only with unknown algorithms or digests is insecure, not bogus") {
+  World world;
+  check(world, {"algorithm", Type::mx, Status::records, Security::insecure, "DS algorithm 200"});
+  check(world, {"digest", Type::mx, Status::records, Security::insecure, "DS digest type 200"});
+}
+
+TEST_CASE("DNS-10: an alias chain is as good as its worst link") {
+  World world;
+  check(world, {"alias.secure", Type::a, Status::records, Security::secure, "both links signed"});
+  check(world, {"leaves.secure", Type::a, Status::records, Security::insecure, "the second link is unsigned"});
+  check(world, {"there.secure", Type::a, Status::records, Security::insecure, "secure, insecure, secure"});
+  check(world, {"tobroken.secure", Type::a, Status::failed, Security::bogus, "the second link is bogus"});
+  check(world, {"plaintobroken.secure", Type::a, Status::failed, Security::bogus, "the third link is bogus"});
+
+  const auto there = world.ask("there.secure", Type::a);
+  CHECK(there.aliased());
+  CHECK(there.canonical.text() == "mx.secure");
+  CHECK(world.ask("alias.secure", Type::tlsa).canonical.text() == "mx.secure");  // a denial has its chain, too
+}
+
+TEST_CASE("DNS-11: the first alias of an insecure chain can be asked for itself") {
+  World world;
+  CHECK_FALSE(world.ask("leaves.secure", Type::a).secure());
+  const auto alias = world.ask("leaves.secure", Type::cname);
+  CHECK(alias.secure());
+  REQUIRE(alias.all<dns::Name>().size() == 1);
+  CHECK(alias.all<dns::Name>()[0].text() == "mx.plain");
+  CHECK_FALSE(alias.aliased());
+}
+
+TEST_CASE("DNS-12: a DNAME leads through its unsigned CNAME, and the chain is secure") {
+  World world;
+  const auto address = world.ask("mx.old.secure", Type::a);
+  CHECK(address.secure());
+  CHECK(address.canonical.text() == "mx.new.secure");
+  const auto tlsa = world.ask("_25._tcp.mx.old.secure", Type::tlsa);
+  CHECK(tlsa.secure());
+  CHECK(tlsa.canonical.text() == "_25._tcp.mx.new.secure");
+}
+
+TEST_CASE("DNS-13: longer alias chains than 12 links and loops end in an error, in bounded time") {
+  World world;
+  check(world, {"l2.secure", Type::a, Status::records, Security::secure, "11 links, as many as libunbound follows"});
+  const auto start = std::chrono::steady_clock::now();
+  const auto longer = world.ask("l0.secure", Type::a);
+  CHECK(longer.failed());
+  CHECK(longer.records.empty());
+  CHECK(world.ask("loop1.secure", Type::a).failed());
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(5));
+}
+
+TEST_CASE("DNS-05, DNS-06: an answer of 3 KB is read whole, over TCP where UDP cuts it") {
+  World world;
+  const auto answer = world.ask("_25._tcp.many.secure", Type::tlsa);
+  CHECK(answer.secure());
+  CHECK(answer.all<dns::Tlsa>().size() == 80);
+}
+
+TEST_CASE("DANE-11: a TLSA record of a digest cut short stays a record") {
+  World world;
+  const auto answer = world.ask("_25._tcp.short.secure", Type::tlsa);
+  CHECK(answer.secure());
+  REQUIRE(answer.all<dns::Tlsa>().size() == 1);
+  CHECK(answer.all<dns::Tlsa>()[0].data.size() == 1);
+}
+
+TEST_CASE("DNS-14: the TTL handed out is what is left of it") {
+  World world;
+  const auto first = world.ask("brief.secure", Type::a);
+  CHECK(first.ttl <= std::chrono::seconds(2));
+  CHECK(first.ttl >= std::chrono::seconds(1));
+  boost::asio::steady_timer pause(world.loop.executor(), std::chrono::milliseconds(1100));
+  world.loop.run(pause.async_wait(boost::asio::use_awaitable));
+  CHECK(world.ask("brief.secure", Type::a).ttl <= std::chrono::seconds(1));
+}
+
+TEST_CASE("the strings of a TXT record are joined without a separator") {
+  World world;
+  const auto answer = world.ask("text.secure", Type::txt);
+  REQUIRE(answer.all<std::string>().size() == 1);
+  CHECK(answer.all<std::string>()[0] == "v=STSv1; id=1;");
+}
+
+}  // namespace hoplock::resolver

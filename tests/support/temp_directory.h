@@ -1,0 +1,23 @@
+// A directory of the test's own, gone with it.
+#pragma once
+#include <filesystem>
+#include <string>
+
+namespace hoplock::support {
+
+class TempDirectory {
+ public:
+  TempDirectory();
+  ~TempDirectory();
+  TempDirectory(const TempDirectory&) = delete;
+  TempDirectory& operator=(const TempDirectory&) = delete;
+
+  std::string file(const std::string& name) const { return (path_ / name).string(); }
+  // Writes a file and gives its path.
+  std::string write(const std::string& name, const std::string& content) const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace hoplock::support
