@@ -111,8 +111,8 @@ class Bench:
     def run(self, case, side):
         self.reset_busy()
         slow = self.programs / "bench_slowsync.so" if case.slow else None
-        side.start(hold=case.domains == 0, dane=case.dane, slow=slow)
         try:
+            side.start(hold=case.domains == 0, dane=case.dane, slow=slow)
             return self.end_to_end(case, side) if case.domains else self.intake(case, side)
         finally:
             side.stop()
@@ -209,30 +209,29 @@ def memory(bench, side, quick):
     def row(what, value, limit):
         rows.append(([what, number(value, 1), f"< {limit}", "met" if value < limit else "MISSED"], value < limit))
 
-    side.start(hold=True)
     try:
-        pid = lambda: side.process.pid
+        side.start(hold=True)
         time.sleep(2)
-        row("idle, MiB", memory_of(pid()), 40)
+        row("idle, MiB", memory_of(side.process.pid), 40)
         messages = 20000 if quick else 100000
         bench.load(side.address, messages=messages, size=KIB, sessions=50)
         side.meter.settle()
-        row(f"with {messages:,} queued messages, MiB", memory_of(pid()), 100)
-        row(f"the most while they came, MiB", memory_of(pid(), "VmHWM"), 100)
+        row(f"with {messages:,} queued messages, MiB", memory_of(side.process.pid), 100)
+        row("the most while they came, MiB", memory_of(side.process.pid, "VmHWM"), 100)
         side.restart()
         side.meter.settle()
-        row("with them after a restart, MiB", memory_of(pid(), "VmHWM"), 100)
+        row("with them after a restart, MiB", memory_of(side.process.pid, "VmHWM"), 100)
     finally:
         side.stop()
-    side.start(hold=True)
     try:
+        side.start(hold=True)
         bench.load(side.address, messages=200, size=KIB, sessions=100)
         size = (5 if quick else 50) * KIB * KIB - 4 * KIB
-        before = memory_of(pid())
-        with open(f"/proc/{pid()}/clear_refs", "w") as file:
+        before = memory_of(side.process.pid)
+        with open(f"/proc/{side.process.pid}/clear_refs", "w") as file:
             file.write("5")  # the high-water mark starts anew
         bench.load(side.address, messages=100, size=size, sessions=100, stall=300)
-        row(f"rise while 100 clients send {size / KIB / KIB:.0f} MiB each, MiB", memory_of(pid(), "VmHWM") - before, 64)
+        row(f"rise while 100 clients send {size / KIB / KIB:.0f} MiB each, MiB", memory_of(side.process.pid, "VmHWM") - before, 64)
     finally:
         side.stop()
     return rows

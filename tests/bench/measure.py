@@ -12,7 +12,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 class Meter:
     """CPU seconds of every process of a side, the short-lived ones too: a cgroup (v1 cpuacct or v2) where one can be made,
-    else /proc, where a living process stands for itself and for the children it has reaped."""
+    else /proc, where a living process stands for itself and for the children it has reaped (in ticks: up to a tenth too
+    little for Postfix with its many short-lived processes)."""
 
     def __init__(self, name, kind="auto"):
         self.roots = []

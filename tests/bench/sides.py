@@ -98,7 +98,9 @@ class Side:
         self.base = pathlib.Path(base)
         self.world = world
         self.meter = None
+        self.process = None  # hoplockd
         self.resolver = None
+        self.master = 0  # Postfix's
 
     def environment(self, slow):
         return dict(os.environ, LD_PRELOAD=str(slow)) if slow else dict(os.environ)
@@ -148,19 +150,20 @@ class Postfix(Side):
                                  stdout=subprocess.DEVNULL, stderr=(self.base / "start.log").open("w"))
         if started.returncode != 0:
             raise RuntimeError(f"Postfix does not start: {(self.base / 'start.log').read_text()} {self.log()}")
-        self.wait_until_ready()
         self.master = int((self.base / "queue/pid/master.pid").read_text())
         self.meter.roots.append(self.master)
+        self.wait_until_ready()
 
     def stop(self):
         subprocess.run(["postfix", "-c", str(self.base / "etc"), "stop"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + 10
-        while time.monotonic() < end and pathlib.Path(f"/proc/{self.master}").exists():
+        while self.master and time.monotonic() < end and pathlib.Path(f"/proc/{self.master}").exists():
             try:
                 os.waitpid(self.master, os.WNOHANG)  # in a pid namespace of our own its orphans are ours
             except ChildProcessError:
                 pass
             time.sleep(0.05)
+        self.master = 0
         if self.resolver:
             self.resolver.terminate()
             self.resolver.wait()
@@ -180,7 +183,6 @@ class Hoplock(Side):
     def __init__(self, base, world, program):
         super().__init__(base, world)
         self.program = program
-        self.process = None
 
     def start(self, hold=False, dane=False, slow=None, more=""):
         self.fresh()
@@ -205,6 +207,8 @@ class Hoplock(Side):
         return super().log() + (self.base / "stderr").read_text(errors="replace")
 
     def end(self):
+        if not self.process:
+            return
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(20)

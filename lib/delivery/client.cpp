@@ -1,0 +1,263 @@
+#include "delivery/client.h"
+
+#include <array>
+
+#include "base/ascii.h"
+#include "net/connect.h"
+#include "smtp/dot_stuffer.h"
+
+namespace hoplock::delivery {
+
+namespace {
+
+using hop::Reason;
+using hop::Refusal;
+using hop::Stage;
+
+constexpr std::chrono::seconds quit_time{2};
+
+Refusal connect_refusal(const Error& error) {
+  if (error.code == errc::timed_out) return {Reason::connect_timeout, "no connection in time"};
+  return {Reason::connect_refused, error.detail.empty() ? error.code.message() : error.detail};
+}
+
+Refusal lost_refusal(const Error& error) {
+  if (error.code == errc::timed_out) return {Reason::connection_lost, "the server did not answer in time"};
+  if (net::is_end_of_stream(error)) return {Reason::connection_lost, "the server closed the connection"};
+  return {Reason::connection_lost, error.detail.empty() ? error.code.message() : error.detail};
+}
+
+}  // namespace
+
+Client::Client(net::Stream stream, Options options) : stream_(std::move(stream)), options_(std::move(options)) {}
+
+asio::awaitable<Opened> Client::open(Target target, const net::ClientTls& tls, Options options) {
+  Opened opened;
+  const auto deadline = std::chrono::steady_clock::now() + options.connect_timeout;
+  const auto source = target.at.ip.is_v4() ? options.source_ipv4 : options.source_ipv6;
+  auto stream = co_await net::connect(target.at, deadline, source);
+  if (!stream) {
+    opened.outcome.failure = connect_refusal(stream.error());
+    co_return opened;
+  }
+  auto client = std::make_unique<Client>(std::move(*stream), std::move(options));
+  hop::Outcome& outcome = opened.outcome;
+  const auto need = target.plan.tls == hop::Tls::must ? smtp::TlsNeed::required : smtp::TlsNeed::none;
+  if (!co_await client->greet(outcome)) co_return opened;
+  outcome.stage = Stage::ehlo;
+  if (!co_await client->hello(outcome, need)) co_return opened;
+  if (target.plan.tls != hop::Tls::never && !co_await client->upgrade(outcome, target, tls)) co_return opened;
+  if (target.login && !co_await client->log_in(outcome, target.login)) co_return opened;
+  outcome.stage = Stage::ready;
+  opened.client = std::move(client);
+  co_return opened;
+}
+
+asio::awaitable<bool> Client::greet(hop::Outcome& outcome) {
+  outcome.stage = Stage::greeting;
+  stream_.expires_after(options_.command_timeout);
+  const auto banner = co_await read_reply();
+  if (!banner) co_return lost(outcome, banner.error());
+  if (!banner->is_positive()) co_return refused(outcome, *banner, Reason::smtp_reply);
+  co_return true;
+}
+
+asio::awaitable<bool> Client::hello(hop::Outcome& outcome, smtp::TlsNeed need) {
+  auto reply = co_await say("EHLO " + options_.hostname.text() + "\r\n");
+  if (!reply) co_return lost(outcome, reply.error());
+  if (reply->is_positive()) {
+    peer_ = smtp::Capabilities::parse(*reply);
+    co_return true;
+  }
+  if (!smtp::may_fall_back_to_helo(*reply, need)) co_return refused(outcome, *reply, Reason::smtp_reply);
+  reply = co_await say("HELO " + options_.hostname.text() + "\r\n");
+  if (!reply) co_return lost(outcome, reply.error());
+  if (!reply->is_positive()) co_return refused(outcome, *reply, Reason::smtp_reply);
+  peer_ = smtp::Capabilities{};
+  co_return true;
+}
+
+// STARTTLS, the handshake, and EHLO again: what the server said before counts no more (RFC 3207 section 4.2).
+asio::awaitable<bool> Client::upgrade(hop::Outcome& outcome, const Target& target, const net::ClientTls& tls) {
+  if (!peer_.starttls) {
+    if (target.plan.tls != hop::Tls::must) co_return true;
+    outcome.stage = Stage::starttls;
+    outcome.failure = Refusal{Reason::starttls_not_supported, "the server does not offer STARTTLS"};
+    co_return false;
+  }
+  outcome.stage = Stage::starttls;
+  const auto reply = co_await say("STARTTLS\r\n");
+  if (!reply) co_return lost(outcome, reply.error());
+  if (!reply->is_positive()) co_return refused(outcome, *reply, Reason::starttls_not_supported);
+  if (replies_.has_leftover()) {
+    outcome.failure = Refusal{Reason::validation_failure, "the server sent more in clear after its answer to STARTTLS"};
+    co_return false;
+  }
+  outcome.stage = Stage::handshake;
+  net::Handshake made = co_await tls.handshake(stream_, target.plan, target.certificate);
+  outcome.stage = made.stage;
+  outcome.failure = std::move(made.failure);
+  outcome.tls = std::move(made.session);
+  outcome.dane = std::move(made.dane);
+  outcome.pkix = std::move(made.pkix);
+  if (outcome.failure) co_return false;
+  hop::Outcome ready = outcome;
+  ready.stage = Stage::ready;
+  if (std::holds_alternative<hop::NextHost>(hop::after(target.plan, ready))) {
+    outcome.stage = Stage::ready;  // the checks alone rule it out; nothing more is said to this peer
+    co_return false;
+  }
+  outcome.stage = Stage::ehlo;
+  co_return co_await hello(outcome, smtp::TlsNeed::required);
+}
+
+asio::awaitable<bool> Client::log_in(hop::Outcome& outcome, std::shared_ptr<const Login> login) {
+  if (!outcome.tls) {
+    outcome.failure = Refusal{Reason::starttls_not_supported,
+                              "the route has a login, which is only said inside TLS, and the server offers none"};
+    co_return false;
+  }
+  Result<smtp::Reply> reply = bad_input("");
+  if (peer_.offers_auth("PLAIN")) {
+    const std::string nul(1, '\0');
+    reply = co_await say("AUTH PLAIN " + to_base64(nul + login->username + nul + login->password) + "\r\n");
+  } else if (peer_.offers_auth("LOGIN")) {
+    reply = co_await say("AUTH LOGIN\r\n");
+    if (reply && reply->is_intermediate()) reply = co_await say(to_base64(login->username) + "\r\n");
+    if (reply && reply->is_intermediate()) reply = co_await say(to_base64(login->password) + "\r\n");
+  } else {
+    outcome.failure = Refusal{Reason::smtp_reply, "the server offers neither AUTH PLAIN nor LOGIN"};
+    co_return false;
+  }
+  if (!reply) co_return lost(outcome, reply.error());
+  if (!reply->is_positive()) co_return refused(outcome, *reply, Reason::smtp_reply);
+  co_return true;
+}
+
+asio::awaitable<smtp::Settled> Client::send(smtp::Envelope envelope, Content content) {
+  ++transactions_;
+  stream_.expires_after(options_.command_timeout);
+  if (needs_reset_) {
+    const auto reply = co_await say("RSET\r\n");
+    if (!reply || !reply->is_positive()) usable_ = false;
+    if (!usable_) co_return smtp::settle(envelope.recipients.size(), {});
+    needs_reset_ = false;
+  }
+  std::vector<smtp::Group> groups = smtp::compose(envelope, peer_);
+  std::vector<smtp::Reply> replies = co_await exchange(std::move(groups));
+  smtp::Settled settled = smtp::settle(envelope.recipients.size(), replies);
+  needs_reset_ = settled.next == smtp::Settled::Next::nothing;
+  if (settled.next == smtp::Settled::Next::lone_dot) {
+    co_await say(".\r\n");
+  } else if (settled.next == smtp::Settled::Next::content) {
+    const auto end = co_await send_content(std::move(content));
+    settled = smtp::settle_end(std::move(settled), end);
+  }
+  if (settled.connection != smtp::Settled::Connection::usable) usable_ = false;
+  co_return settled;
+}
+
+// The replies that came; fewer than commands when the connection was lost or the transaction ended before.
+asio::awaitable<std::vector<smtp::Reply>> Client::exchange(std::vector<smtp::Group> groups) {
+  std::vector<smtp::Reply> replies;
+  for (const smtp::Group& group : groups) {
+    if (!smtp::goes_on(group, replies)) break;
+    stream_.expires_after(options_.command_timeout);
+    // A failed write is looked into by reading: a peer that closes after its 5xx has still said it.
+    co_await stream_.write(group.wire);
+    for (std::size_t i = 0; i < group.replies; ++i) {
+      auto reply = co_await read_reply();
+      if (!reply) co_return replies;
+      replies.push_back(std::move(*reply));
+    }
+  }
+  co_return replies;
+}
+
+asio::awaitable<std::optional<smtp::Reply>> Client::send_content(Content content) {
+  const bool sent = co_await stream_chunks(content);
+  if (!sent) usable_ = false;
+  if (!stream_.is_open()) co_return std::nullopt;
+  stream_.expires_after(options_.data_timeout);
+  auto reply = co_await read_reply();
+  if (!reply) co_return std::nullopt;
+  // RFC 5321 section 4.2.5: without the final dot there is nothing that a positive reply could mean
+  if (!sent && reply->is_positive()) co_return std::nullopt;
+  co_return std::move(*reply);
+}
+
+// The stuffed content; the final dot goes in the same write as the last of it.
+asio::awaitable<bool> Client::stream_chunks(Content& content) {
+  smtp::DotStuffer stuffer;
+  std::string wire;
+  std::string chunk = std::move(content.whole);
+  for (std::uint32_t n = 0;;) {
+    if (content.chunks > 1) {
+      auto next = co_await content.read(n);
+      if (!next) {
+        stream_.close();
+        co_return false;
+      }
+      chunk = std::move(*next);
+    }
+    wire.clear();
+    wire.reserve(chunk.size() + chunk.size() / 32 + 16);
+    stuffer.feed(chunk, wire);
+    const bool last = ++n >= content.chunks;
+    if (last) stuffer.finish(wire);
+    stream_.expires_after(options_.data_timeout);
+    const auto written = co_await stream_.write(wire);
+    if (!written) co_return false;
+    if (last) co_return true;
+  }
+}
+
+asio::awaitable<void> Client::quit() {
+  if (usable_) {
+    stream_.expires_after(quit_time);
+    const auto written = co_await stream_.write("QUIT\r\n");
+    if (written) co_await read_reply();
+  }
+  usable_ = false;
+  stream_.close();
+}
+
+asio::awaitable<Result<smtp::Reply>> Client::say(std::string line) {
+  stream_.expires_after(options_.command_timeout);
+  const auto written = co_await stream_.write(line);
+  auto reply = co_await read_reply();
+  if (!reply && !written) co_return written.error();
+  co_return reply;
+}
+
+asio::awaitable<Result<smtp::Reply>> Client::read_reply() {
+  std::array<char, 4096> buffer;  // NOLINT: uninitialized on purpose, read_some fills it
+  for (;;) {
+    auto reply = replies_.next();
+    if (!reply) {
+      usable_ = false;
+      co_return reply.error();
+    }
+    if (*reply) co_return std::move(**reply);
+    const auto got = co_await stream_.read_some(buffer);
+    if (!got) {
+      usable_ = false;
+      co_return got.error();
+    }
+    replies_.feed({buffer.data(), *got});
+  }
+}
+
+bool Client::lost(hop::Outcome& outcome, const Error& error) const {
+  outcome.failure = lost_refusal(error);
+  return false;
+}
+
+bool Client::refused(hop::Outcome& outcome, const smtp::Reply& reply, hop::Reason reason) const {
+  const std::string line = reply.one_line();
+  outcome.failure = Refusal{reason, reason == Reason::smtp_reply ? line : "the server refused STARTTLS: " + line};
+  outcome.reply = hop::PeerReply{reply.code, line};
+  return false;
+}
+
+}  // namespace hoplock::delivery

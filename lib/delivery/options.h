@@ -1,0 +1,28 @@
+// What the operator may set about delivery: `delivery:` of the configuration but for what routing takes of it.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "base/ip.h"
+#include "dns/name.h"
+#include "queue/schedule.h"
+
+namespace hoplock::delivery {
+
+struct Options {
+  dns::Name hostname;  // said in EHLO
+  std::optional<Ip> source_ipv4;
+  std::optional<Ip> source_ipv6;
+  std::size_t sessions = 200;            // at once
+  std::size_t sessions_per_domain = 20;  // for one destination
+  std::size_t messages_per_session = 100;
+  std::chrono::milliseconds idle_session{5'000};
+  std::chrono::milliseconds connect_timeout{30'000};
+  std::chrono::milliseconds command_timeout{std::chrono::minutes{5}};
+  std::chrono::milliseconds data_timeout{std::chrono::minutes{10}};  // for the answer to the final dot
+  queue::Retry retry;
+  Milliseconds expire{std::chrono::hours{24 * 5}};
+};
+
+}  // namespace hoplock::delivery
