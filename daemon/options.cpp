@@ -1,0 +1,224 @@
+#include "daemon/options.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "daemon/system.h"
+
+namespace hoplock::daemon {
+
+namespace {
+
+std::string in_data_dir(const config::Config& config, const std::string& file) {
+  return (std::filesystem::path(config.data_dir.path) / file).string();
+}
+
+route::Pattern pattern(const config::Pattern& from) {
+  auto parsed = route::parse_pattern(from.value);
+  return parsed ? std::move(*parsed) : route::Pattern{};
+}
+
+// "*.contoso.com" stays a name whose first label is "*".
+std::vector<dns::Name> names(const std::vector<config::Pattern>& from) {
+  std::vector<dns::Name> found;
+  for (const auto& one : from) {
+    if (auto name = dns::Name::parse(one.value)) found.push_back(std::move(*name));
+  }
+  return found;
+}
+
+// "*" among them means any, as the empty list does.
+std::vector<dns::Name> sender_domains(const std::vector<config::Pattern>& from) {
+  for (const auto& one : from) {
+    if (one.value == "*") return {};
+  }
+  return names(from);
+}
+
+route::Route route_from(const config::Route& from) {
+  route::Route to;
+  for (const auto& one : from.match) to.match.push_back(pattern(one));
+  for (const auto& one : from.hosts) to.hosts.push_back({one.target, one.port});
+  to.tls = from.tls;
+  to.verify_names = names(from.verify_names);
+  to.client_certificate = from.client_certificate.path;
+  to.client_key = from.client_key.path;
+  to.dane = from.dane;
+  to.mta_sts = from.mta_sts;
+  if (from.until) to.until = from.until->day;
+  to.note = from.note;
+  to.username = from.username;
+  to.password_file = from.password_file.path;
+  return to;
+}
+
+route::AddressFamily family(config::AddressFamily from) {
+  switch (from) {
+    case config::AddressFamily::any:
+      return route::AddressFamily::any;
+    case config::AddressFamily::ipv4:
+      return route::AddressFamily::ipv4;
+    case config::AddressFamily::ipv6:
+      return route::AddressFamily::ipv6;
+    case config::AddressFamily::prefer_ipv4:
+      return route::AddressFamily::prefer_ipv4;
+    case config::AddressFamily::prefer_ipv6:
+      return route::AddressFamily::prefer_ipv6;
+  }
+  return route::AddressFamily::any;
+}
+
+smtp::TlsMode tls_mode(config::ListenerTls from) {
+  switch (from) {
+    case config::ListenerTls::none:
+      return smtp::TlsMode::none;
+    case config::ListenerTls::starttls:
+      return smtp::TlsMode::starttls;
+    case config::ListenerTls::required:
+      return smtp::TlsMode::required;
+    case config::ListenerTls::implicit:
+      return smtp::TlsMode::implicit;
+  }
+  return smtp::TlsMode::starttls;
+}
+
+listener::Address address(const config::Listener& from, const net::CertificateFiles& self_signed) {
+  listener::Address to;
+  to.at = {from.address.ip, from.address.port};
+  to.tls = tls_mode(from.tls);
+  to.certificate =
+      from.certificate.path.empty() ? self_signed : net::CertificateFiles{from.certificate.path, from.key.path};
+  to.allow = from.allow;
+  to.senders = sender_domains(from.senders);
+  to.bare_newline =
+      from.bare_newline == config::BareNewline::normalize ? smtp::BareNewline::normalize : smtp::BareNewline::reject;
+  return to;
+}
+
+}  // namespace
+
+dns::Name hostname(const config::Config& config) {
+  return config.hostname.is_root() ? system_hostname() : config.hostname;
+}
+
+smtp::Mailbox postmaster(const config::Config& config) {
+  for (const auto& text : {config.postmaster, "postmaster@" + hostname(config).text()}) {
+    auto parsed = smtp::Mailbox::parse(text);
+    const auto* mailbox = std::get_if<smtp::Mailbox>(&parsed);
+    if (mailbox != nullptr && !mailbox->is_null()) return *mailbox;
+  }
+  return {};
+}
+
+std::string database_path(const config::Config& config) { return in_data_dir(config, "queue.db"); }
+std::string control_path(const config::Config& config) { return in_data_dir(config, config.control_socket); }
+net::CertificateFiles self_signed_files(const config::Config& config) {
+  return {in_data_dir(config, "self-signed.crt"), in_data_dir(config, "self-signed.key")};
+}
+
+std::vector<route::OwnAddress> own_addresses(const std::vector<net::Endpoint>& bound,
+                                             const std::vector<Ip>& interfaces) {
+  std::vector<route::OwnAddress> own;
+  for (const auto& one : bound) {
+    if (!one.ip.is_unspecified()) {
+      own.push_back({one.ip, one.port});
+      continue;
+    }
+    for (const auto& ip : interfaces) {
+      if (ip.is_v4() == one.ip.is_v4() && !ip.is_loopback()) own.push_back({ip, one.port});
+    }
+  }
+  return own;
+}
+
+std::vector<net::Endpoint> endpoints(const config::Config& config) {
+  std::vector<net::Endpoint> found;
+  for (const auto& one : config.listeners) found.push_back({one.address.ip, one.address.port});
+  return found;
+}
+
+LogOptions log_options(const config::Config& config) {
+  const auto format = config.log.format == config::LogFormat::json ? LineFormat::json : LineFormat::logfmt;
+  return {config.log.level, format, config.log.file.path};
+}
+
+net::TlsOptions tls_options(const config::Config& config) {
+  const bool only_13 = config.tls.min_version == config::TlsVersion::tls13;
+  return {config.tls.ca_file.path, only_13 ? net::TlsVersion::tls13 : net::TlsVersion::tls12};
+}
+
+resolver::Options resolver_options(const config::Config& config) {
+  resolver::Options to;
+  to.trust_anchor = config.dns.trust_anchor.path;
+  to.root_hints = config.dns.root_hints.path;
+  for (const auto& one : config.dns.forward) to.forward.push_back({one.ip, one.port});
+  to.unbound_conf = config.dns.unbound_conf.path;
+  to.timeout = config.dns.timeout.value;
+  return to;
+}
+
+route::Options route_options(const config::Config& config, std::vector<route::OwnAddress> own) {
+  route::Options to;
+  for (const auto& one : config.routes) to.routes.push_back(route_from(one));
+  to.security.dane = config.security.dane;
+  to.security.mta_sts = config.security.mta_sts;
+  to.security.default_tls = config.security.default_tls;
+  to.port = config.delivery.port;
+  to.address_family = family(config.delivery.address_family);
+  to.local_targets = config.dns.local_targets == config::LocalTargets::allow ? route::LocalTargets::allow
+                                                                             : route::LocalTargets::refuse;
+  to.hostname = hostname(config);
+  to.own_addresses = std::move(own);
+  return to;
+}
+
+disk::Options disk_options(const config::Config& config) {
+  disk::Options to;
+  to.directory = config.data_dir.path;
+  to.migrations = queue::migrations();
+  return to;
+}
+
+queue::Options queue_options(const config::Config& config) {
+  queue::Options to;
+  to.min_free_space = config.limits.min_free_space.octets;
+  return to;
+}
+
+delivery::Options delivery_options(const config::Config& config) {
+  const auto& from = config.delivery;
+  delivery::Options to;
+  to.hostname = hostname(config);
+  to.source_ipv4 = from.source_ipv4;
+  to.source_ipv6 = from.source_ipv6;
+  to.sessions = from.sessions;
+  to.sessions_per_domain = from.sessions_per_domain;
+  to.messages_per_session = from.messages_per_session;
+  to.idle_session = from.idle_session.value;
+  to.connect_timeout = from.connect_timeout.value;
+  to.command_timeout = from.command_timeout.value;
+  to.data_timeout = from.data_timeout.value;
+  to.retry = {from.retry.first.value, from.retry.factor, from.retry.max.value, from.retry.jitter};
+  to.expire = from.expire.value;
+  return to;
+}
+
+listener::Options listener_options(const config::Config& config) {
+  listener::Options to;
+  const auto self_signed = self_signed_files(config);
+  for (const auto& one : config.listeners) to.addresses.push_back(address(one, self_signed));
+  const auto& from = config.limits;
+  to.limits.message_size = from.message_size.octets;
+  to.limits.recipients = from.recipients;
+  to.limits.connections = from.connections;
+  to.limits.connections_per_client = from.connections_per_client;
+  to.limits.messages_per_connection = from.messages_per_connection;
+  to.limits.command_timeout = from.command_timeout.value;
+  to.limits.data_timeout = from.data_timeout.value;
+  to.limits.received_headers = from.received_headers;
+  to.hostname = hostname(config);
+  to.postmaster = postmaster(config);
+  return to;
+}
+
+}  // namespace hoplock::daemon

@@ -1,0 +1,46 @@
+// From the configuration file's sections to the Options of each module: the one place where `config` meets the modules, for
+// the daemon and the operator's tool alike. Pure mappings but for what the system must be asked (its name, its interfaces).
+#pragma once
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "daemon/log_writer.h"
+#include "delivery/options.h"
+#include "disk/disk.h"
+#include "listener/options.h"
+#include "net/options.h"
+#include "queue/queue.h"
+#include "resolver/options.h"
+#include "route/options.h"
+
+namespace hoplock::daemon {
+
+// The configured name, or the system's.
+dns::Name hostname(const config::Config& config);
+// The configured address, or postmaster@HOSTNAME.
+smtp::Mailbox postmaster(const config::Config& config);
+
+// Files in data_dir.
+std::string database_path(const config::Config& config);
+std::string control_path(const config::Config& config);
+// What a listener presents that names no certificate.
+net::CertificateFiles self_signed_files(const config::Config& config);
+
+// The addresses that are our own when we listen on `bound`: a wildcard stands for all `interfaces` of its family except
+// loopback.
+std::vector<route::OwnAddress> own_addresses(const std::vector<net::Endpoint>& bound,
+                                             const std::vector<Ip>& interfaces);
+// As configured; what the listeners will be bound to.
+std::vector<net::Endpoint> endpoints(const config::Config& config);
+
+LogOptions log_options(const config::Config& config);
+net::TlsOptions tls_options(const config::Config& config);
+resolver::Options resolver_options(const config::Config& config);
+route::Options route_options(const config::Config& config, std::vector<route::OwnAddress> own);
+disk::Options disk_options(const config::Config& config);
+queue::Options queue_options(const config::Config& config);
+delivery::Options delivery_options(const config::Config& config);
+listener::Options listener_options(const config::Config& config);
+
+}  // namespace hoplock::daemon
