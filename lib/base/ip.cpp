@@ -101,6 +101,10 @@ Result<Network> Network::parse(std::string_view text) {
   clear_host_bits(network.base_.octets_, network.prefix_);
   if (network.base_ != *ip)
     return bad_input("'" + std::string(text) + "' has host bits set; the network is " + network.text());
+  if (const Ip inner = network.base_.unmapped(); inner.is_v4() && network.base_.is_v6() && network.prefix_ >= 96) {
+    network.base_ = inner;  // as contains() compares unmapped addresses
+    network.prefix_ -= 96;
+  }
   return network;
 }
 

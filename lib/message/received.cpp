@@ -38,7 +38,7 @@ std::string to_field(const Received& received) {
     append_token(out, received.client_name);
     out += ' ';
   }
-  out += received.client.literal();
+  out += received.client.unmapped().literal();
   out += ")\r\n";
   if (!received.tls_version.empty()) {
     out += "\t(";
