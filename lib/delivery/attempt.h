@@ -1,0 +1,58 @@
+// One attempt to deliver one job, told as a value: which hosts were tried under which policy, what they said, and what that means for each
+// recipient. Queue rows, log lines and (later) reports are each made from it; it refers to nothing.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hop/outcome.h"
+#include "queue/message.h"
+#include "route/router.h"
+#include "smtp/settle.h"
+
+namespace hoplock::delivery {
+
+// One host (at one address, where it came to that) that was tried, refused or relaxed.
+struct Hop {
+  enum class Action : std::uint8_t {
+    none,       // took the mail, or was the last that was tried
+    next_host,  // refused, and another was tried after it
+    plaintext,  // its TLS failed and nothing binds it: tried again in clear
+    audit,      // its rule failed, and the operator only watches
+  };
+  std::string mx;        // "mx1.example.org", or "[192.0.2.1]" for a literal
+  std::optional<Ip> ip;  // nothing: refused before connecting
+  hop::Policy policy = hop::Policy::opportunistic;
+  hop::Auth auth = hop::Auth::none;
+  dns::Security mx_security = dns::Security::insecure;
+  std::optional<hop::TlsSession> tls;
+  std::optional<dns::Tlsa> matched;
+  std::optional<hop::Refusal> refusal;  // why it was refused or relaxed
+  bool definite = false;                // refused for good: it has no usable address (MX-06)
+  Action action = Action::none;
+  std::string where() const;  // "mx1.example.org[192.0.2.1]"
+};
+
+enum class Fate : std::uint8_t { delivered, deferred, bounced };
+
+struct RecipientOutcome {
+  queue::Due due;
+  Fate fate = Fate::deferred;
+  std::optional<std::size_t> hop;    // index of the hop that decided
+  std::optional<smtp::Reply> reply;  // the server's own, when it decided
+};
+
+struct Attempt {
+  queue::Id id;
+  std::string destination;
+  std::string sender;
+  Time received;
+  Time ended;
+  std::vector<Hop> hops;
+  std::vector<RecipientOutcome> recipients;
+  std::optional<route::NoHosts> no_hosts;  // the whole destination takes no mail
+  bool reached = false;                    // some host was ready to hear of mail
+  std::string note;                        // of the route
+};
+
+}  // namespace hoplock::delivery

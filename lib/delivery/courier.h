@@ -1,0 +1,48 @@
+// Carries one job to the hosts of its destination, in order, until every recipient is delivered or refused for good or no host is
+// left: facts by route, plan by hop::decide, conversation by Client, verdict by hop::after. Decides nothing itself and writes
+// nothing; what happened comes back as an Attempt.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "delivery/attempt.h"
+#include "delivery/client.h"
+#include "queue/queue.h"
+#include "route/router.h"
+
+namespace hoplock::delivery {
+
+// A session that stays open between jobs of one destination. It may carry another one only when the plan for that host is the
+// same as when it was opened (TLS-08).
+struct OpenSession {
+  std::unique_ptr<Client> client;
+  std::string host;  // of the route: name and port
+  Ip ip;
+  std::string digest;  // of the plan
+  Hop hop;             // as judged when it was opened
+};
+
+class Courier {
+ public:
+  // REQUIRES: all outlive it.
+  Courier(route::Router& router, queue::Queue& queue) : router_(router), queue_(queue) {}
+  // For sessions opened from now on.
+  void reload(Options options, std::shared_ptr<const net::ClientTls> tls) {
+    options_ = std::move(options);
+    tls_ = std::move(tls);
+  }
+
+  // `session` belongs to the caller's frame, which waits: it is used when it fits, and left open, or empty.
+  asio::awaitable<Attempt> attempt(queue::Job job, std::optional<OpenSession>& session);
+
+ private:
+  friend class Run;
+  route::Router& router_;
+  queue::Queue& queue_;
+  Options options_;
+  std::shared_ptr<const net::ClientTls> tls_;
+};
+
+}  // namespace hoplock::delivery
