@@ -1,0 +1,266 @@
+#include "delivery/describe.h"
+
+#include <algorithm>
+
+namespace hoplock::delivery {
+
+namespace {
+
+using hop::Reason;
+
+// What decided over one recipient, in words for queue and log.
+struct Judgement {
+  Fate fate = Fate::deferred;
+  const Hop* hop = nullptr;
+  std::optional<Reason> reason;
+  std::string status;
+  std::string reply;
+};
+
+// Several hosts: the last one refused by policy, else the last one tried (CONTRACT).
+const Hop* deciding_hop(const Attempt& attempt) {
+  const auto refused = [](const Hop& hop) {
+    return hop.refusal && hop.action != Hop::Action::audit && hop.action != Hop::Action::plaintext;
+  };
+  const auto& hops = attempt.hops;
+  const auto policy = std::find_if(hops.rbegin(), hops.rend(), [&](const Hop& hop) {
+    return refused(hop) && !hop.definite && is_policy(hop.refusal->reason);
+  });
+  if (policy != hops.rend()) return &*policy;
+  const auto temporary =
+      std::find_if(hops.rbegin(), hops.rend(), [&](const Hop& hop) { return refused(hop) && !hop.definite; });
+  if (temporary != hops.rend()) return &*temporary;
+  return hops.empty() ? nullptr : &hops.back();
+}
+
+// The class of an enhanced code while the message is kept (x is 4), or for good.
+std::string with_class(smtp::EnhancedStatus status, Fate fate) {
+  if (fate != Fate::delivered) status.category = fate == Fate::deferred ? 4 : 5;
+  return status.text();
+}
+
+void judge_by_reply(Judgement& judgement, const smtp::Reply& reply) {
+  judgement.status = with_class(reply.status_or_default(), judgement.fate);
+  judgement.reply = reply.one_line();
+  if (judgement.fate != Fate::delivered) judgement.reason = Reason::smtp_reply;
+}
+
+// A refusal whose text is the server's own reply ("554 5.7.1 no"): its codes stand, in the class of a message that is kept.
+std::optional<smtp::EnhancedStatus> status_in(const std::string& text) {
+  const auto first = text.find(' ');
+  if (first == std::string::npos) return std::nullopt;
+  const auto second = text.find(' ', first + 1);
+  return smtp::EnhancedStatus::parse(
+      std::string_view(text).substr(first + 1, second == std::string::npos ? second : second - first - 1));
+}
+
+void judge_by_refusal(Judgement& judgement, const Hop& hop) {
+  const hop::Refusal& refusal = *hop.refusal;
+  judgement.reason = refusal.reason;
+  if (refusal.reason == Reason::smtp_reply) {
+    judgement.status = with_class(status_in(refusal.text).value_or(smtp::EnhancedStatus{4, 0, 0}), Fate::deferred);
+    judgement.reply = refusal.text;
+    return;
+  }
+  judgement.status = "4." + std::string(hop::code(refusal.reason));
+  judgement.reply = hop::refusal_text(refusal, hop.where(), hop::Kept::yes);
+}
+
+Judgement judge_destination(const route::NoHosts& none, const RecipientOutcome& outcome) {
+  Judgement judgement;
+  judgement.fate = none.kind == route::NoHosts::Kind::permanent ? Fate::bounced : Fate::deferred;
+  judgement.reason = none.reason;
+  judgement.status = none.enhanced;
+  judgement.reply = std::to_string(none.code) + " " + none.enhanced + " " +
+                    (none.reason ? std::string(to_text(*none.reason)) + ": " : "") + outcome.due.domain.text() + ": " +
+                    none.text;
+  return judgement;
+}
+
+// MX-06: there are hosts, and every one of them is definitely unusable.
+Judgement judge_unusable(const Hop& hop) {
+  Judgement judgement;
+  judgement.fate = Fate::bounced;
+  judgement.hop = &hop;
+  judgement.status = "5.4.4";
+  judgement.reply = "550 5.4.4 " + hop.where() + ": " + hop.refusal->text;
+  return judgement;
+}
+
+Judgement judge(const Attempt& attempt, const RecipientOutcome& outcome) {
+  if (attempt.no_hosts) return judge_destination(*attempt.no_hosts, outcome);
+  Judgement judgement;
+  judgement.fate = outcome.fate;
+  if (outcome.fate != Fate::deferred && outcome.hop && outcome.reply) {
+    judgement.hop = &attempt.hops[*outcome.hop];
+    judge_by_reply(judgement, *outcome.reply);
+    return judgement;
+  }
+  const Hop* decisive = deciding_hop(attempt);
+  if (decisive == nullptr) {
+    judgement.status = "4.3.0";
+    judgement.reply = "450 4.3.0 internal error: no host was tried";
+    return judgement;
+  }
+  const bool all_definite =
+      std::all_of(attempt.hops.begin(), attempt.hops.end(), [](const Hop& hop) { return hop.definite; });
+  if (all_definite) return judge_unusable(*decisive);
+  judgement.hop = decisive;
+  const bool own_reply = outcome.hop && outcome.reply && &attempt.hops[*outcome.hop] == decisive;
+  if (own_reply) {
+    judge_by_reply(judgement, *outcome.reply);
+  } else if (decisive->refusal) {
+    judge_by_refusal(judgement, *decisive);
+  } else {
+    judgement.reason = Reason::connection_lost;
+    judgement.status = "4.4.2";
+    judgement.reply = hop::refusal_text({Reason::connection_lost, "the connection was lost during the transaction"},
+                                        decisive->where(), hop::Kept::yes);
+  }
+  return judgement;
+}
+
+std::string_view event_name(queue::Verdict verdict) {
+  switch (verdict) {
+    case queue::Verdict::delivered:
+      return "delivered";
+    case queue::Verdict::deferred:
+      return "deferred";
+    case queue::Verdict::bounced:
+      return "bounced";
+    case queue::Verdict::expired:
+      return "expired";
+  }
+  return "?";
+}
+
+std::int64_t seconds_since(Time then, Time now) {
+  return std::max<std::int64_t>(0, std::chrono::duration_cast<Seconds>(now - then).count());
+}
+
+// Who and under which policy: shared by `hop` lines and recipients' lines.
+void add_hop_keys(Event& event, const Hop& hop) {
+  event.add("mx", hop.mx).add("ip", hop.ip ? hop.ip->text() : "").add("policy", std::string(to_text(hop.policy)));
+  event.add("tls", hop.tls ? hop.tls->version : "none");
+}
+
+void add_proof_keys(Event& event, const Hop& hop) {
+  event.add("mx_dnssec", std::string(dns::to_text(hop.mx_security)));
+  if (hop.tls) event.add("sni", hop.tls->sni);
+  if (hop.matched && hop.auth != hop::Auth::none) event.add("tlsa", hop.matched->params());
+}
+
+}  // namespace
+
+std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedule& schedule) {
+  std::vector<queue::RecipientResult> found;
+  for (const RecipientOutcome& outcome : attempt.recipients) {
+    const Judgement judgement = judge(attempt, outcome);
+    queue::RecipientResult result;
+    result.seq = outcome.due.seq;
+    result.status = judgement.status;
+    result.reply = judgement.reply;
+    if (judgement.reason) result.reason = to_text(*judgement.reason);
+    if (judgement.hop != nullptr) result.host = judgement.hop->where();
+    if (judgement.fate == Fate::delivered) {
+      result.verdict = queue::Verdict::delivered;
+    } else if (judgement.fate == Fate::bounced) {
+      result.verdict = queue::Verdict::bounced;
+    } else if (queue::is_over({attempt.received, schedule.expire}, attempt.ended)) {
+      result.verdict = queue::Verdict::expired;
+    } else {
+      const queue::Delay delay = queue::next_delay(schedule.retry, outcome.due.interval, schedule.random);
+      result.due = schedule.hold ? schedule.hold->until : attempt.ended + delay.wait;
+      result.interval = schedule.hold ? schedule.hold->interval : delay.interval;
+    }
+    found.push_back(std::move(result));
+  }
+  return found;
+}
+
+std::vector<Event> hop_events(const Attempt& attempt) {
+  std::vector<Event> events;
+  for (const Hop& hop : attempt.hops) {
+    if (hop.action == Hop::Action::none || !hop.refusal) continue;
+    Judgement judgement;
+    if (hop.definite) {
+      judgement.reply = hop.where() + ": " + hop.refusal->text;
+    } else {
+      judge_by_refusal(judgement, hop);
+    }
+    Event event(Level::warn, "hop");
+    event.add("id", attempt.id.text()).add("domain", attempt.recipients.front().due.domain.text());
+    add_hop_keys(event, hop);
+    event.add("auth", std::string(to_text(hop::Auth::none))).add("cert", hop.tls ? hop.tls->key : "");
+    event.add("reason", hop.definite ? "" : std::string(to_text(hop.refusal->reason)))
+        .add("dsn", judgement.status)
+        .add("reply", judgement.reply);
+    event.add("action", hop.action == Hop::Action::next_host ? "next-host"
+                        : hop.action == Hop::Action::audit   ? "audit"
+                                                             : "plaintext");
+    add_proof_keys(event, hop);
+    event.add("note", attempt.note);
+    events.push_back(std::move(event));
+  }
+  return events;
+}
+
+std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<queue::RecipientResult>& results) {
+  std::vector<Event> events;
+  for (std::size_t i = 0; i < results.size() && i < attempt.recipients.size(); ++i) {
+    const queue::Due& due = attempt.recipients[i].due;
+    const queue::RecipientResult& result = results[i];
+    const Judgement judgement = judge(attempt, attempt.recipients[i]);
+    Event event(result.verdict == queue::Verdict::delivered ? Level::info : Level::warn, event_name(result.verdict));
+    event.add("id", attempt.id.text())
+        .add("from", attempt.sender.empty() ? "<>" : attempt.sender)
+        .add("to", due.address);
+    event.add("attempt", std::int64_t{due.attempts} + 1).add("domain", due.domain.text());
+    std::string reason = result.reason;
+    if (const Hop* hop = judgement.hop) {
+      add_hop_keys(event, *hop);
+      event.add("cipher", hop->tls ? hop->tls->cipher : "")
+          .add("auth", std::string(to_text(hop->auth)))
+          .add("cert", hop->tls ? hop->tls->key : "");
+      // under audit, mail that went over a hop which failed its rule carries the reason
+      if (hop->action == Hop::Action::audit && hop->refusal && result.verdict == queue::Verdict::delivered)
+        reason = to_text(hop->refusal->reason);
+    }
+    event.add("reason", reason)
+        .add("dsn", result.status)
+        .add("reply", result.reply)
+        .add("delay", seconds_since(attempt.received, attempt.ended));
+    if (result.verdict == queue::Verdict::deferred) event.add("next", to_rfc3339(result.due));
+    if (judgement.hop != nullptr) add_proof_keys(event, *judgement.hop);
+    event.add("note", attempt.note);
+    events.push_back(std::move(event));
+  }
+  return events;
+}
+
+Event expired_event(const queue::Job& job, const queue::Due& due, const queue::RecipientResult& result, Time now) {
+  Event event(Level::warn, "expired");
+  event.add("id", job.id.text())
+      .add("from", job.envelope.sender.empty() ? "<>" : job.envelope.sender)
+      .add("to", due.address);
+  event.add("attempt", std::int64_t{due.attempts}).add("domain", due.domain.text()).add("mx", result.host);
+  event.add("reason", result.reason)
+      .add("dsn", result.status)
+      .add("reply", result.reply)
+      .add("delay", seconds_since(job.received, now));
+  return event;
+}
+
+std::optional<Down> down(const Attempt& attempt) {
+  if (attempt.reached || attempt.recipients.empty()) return std::nullopt;
+  const Judgement judgement = judge(attempt, attempt.recipients.front());
+  if (judgement.fate != Fate::deferred) return std::nullopt;
+  Down found;
+  found.status = judgement.status;
+  found.reply = judgement.reply;
+  if (judgement.reason) found.reason = to_text(*judgement.reason);
+  if (judgement.hop != nullptr) found.host = judgement.hop->where();
+  return found;
+}
+
+}  // namespace hoplock::delivery

@@ -1,0 +1,41 @@
+// What an Attempt means: the queue's results for its recipients and the log lines, each made by a pure function, so that each has its
+// own test. CONTRACT, "Log lines" and the enhanced codes by reason.
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "base/log.h"
+#include "delivery/attempt.h"
+#include "queue/message.h"
+#include "queue/schedule.h"
+
+namespace hoplock::delivery {
+
+struct Schedule {
+  queue::Retry retry;
+  Milliseconds expire{std::chrono::hours{24 * 5}};
+  double random = 0.5;                 // in [0, 1)
+  std::optional<queue::Backoff> hold;  // the destination is down as a whole: until when
+};
+
+// Results for the queue, one for each recipient, in order.
+std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedule& schedule);
+
+// `hop` lines: one for each host that was refused before the next was tried, and for each relaxed one.
+std::vector<Event> hop_events(const Attempt& attempt);
+// `delivered`, `deferred`, `bounced` or `expired`: one for each recipient, to be logged once `results` are on stable storage.
+std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<queue::RecipientResult>& results);
+
+// The `expired` line of a recipient that waited behind its destination's hold until its time was over.
+Event expired_event(const queue::Job& job, const queue::Due& due, const queue::RecipientResult& result, Time now);
+
+// Why the destination as a whole is down: nothing when some host was ready for mail, or when the refusal is permanent.
+struct Down {
+  std::string status;
+  std::string reply;
+  std::string reason;
+  std::string host;
+};
+std::optional<Down> down(const Attempt& attempt);
+
+}  // namespace hoplock::delivery
