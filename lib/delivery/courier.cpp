@@ -221,14 +221,20 @@ class Run {
         progress = progress || fate.fate == smtp::Fate::accepted;
         if (fate.fate == smtp::Fate::later) later.push_back(batch[i]);
         take_fate(batch[i], fate, hop);
+        // MX-12: the content went out and no answer came; another host now would make sure of a duplicate
+        if (settled.next == smtp::Settled::Next::content && fate.fate == smtp::Fate::unanswered)
+          done_.push_back(batch[i]);
       }
       // MX-13: what was too much for one transaction goes in the next, as long as each carries something
       batch = progress && session_->client->usable() ? std::move(later) : std::vector<std::size_t>{};
     }
-    std::erase_if(open_, [&](std::size_t i) { return attempt_.recipients[i].fate != Fate::deferred; });
+    if (!done_.empty() && !attempt_.hops[hop].refusal) note_refusal(hop, done_.front());
+    std::erase_if(open_, [&](std::size_t i) {
+      return attempt_.recipients[i].fate != Fate::deferred || std::find(done_.begin(), done_.end(), i) != done_.end();
+    });
     const bool usable =
         session_->client->usable() && session_->client->transactions() < courier_.options_.messages_per_session;
-    if (!open_.empty() && !attempt_.hops[hop].refusal) note_refusal(hop);
+    if (!open_.empty() && !attempt_.hops[hop].refusal) note_refusal(hop, open_.front());
     if (!usable || !open_.empty()) co_await leave_session();
     co_return heard;
   }
@@ -243,8 +249,8 @@ class Run {
   }
 
   // Why this host leaves recipients waiting: what the hop's own log line says when another host is tried.
-  void note_refusal(std::size_t hop) {
-    const RecipientOutcome& first = attempt_.recipients[open_.front()];
+  void note_refusal(std::size_t hop, std::size_t recipient) {
+    const RecipientOutcome& first = attempt_.recipients[recipient];
     Hop& noted = attempt_.hops[hop];
     if (noted.action == Hop::Action::audit) return;
     noted.refusal = first.reply
@@ -292,6 +298,7 @@ class Run {
   route::Hosts hosts_;
   Attempt attempt_;
   std::vector<std::size_t> open_;  // recipients that still wait, as indices
+  std::vector<std::size_t> done_;  // of those that stay deferred: no further host may hear of them in this attempt
 };
 
 asio::awaitable<Attempt> Courier::attempt(queue::Job job, std::optional<OpenSession>& session) {

@@ -109,7 +109,7 @@ Judgement judge(const Attempt& attempt, const RecipientOutcome& outcome) {
   const bool own_reply = outcome.hop && outcome.reply && &attempt.hops[*outcome.hop] == decisive;
   if (own_reply) {
     judge_by_reply(judgement, *outcome.reply);
-  } else if (decisive->refusal) {
+  } else if (decisive->refusal && decisive->action != Hop::Action::audit) {
     judge_by_refusal(judgement, *decisive);
   } else {
     judgement.reason = Reason::connection_lost;

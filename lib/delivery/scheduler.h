@@ -1,0 +1,52 @@
+// When and over how many sessions: takes work from the queue as lanes free up, a lane being one session's worth of sequential jobs for
+// one destination, and hands every result back in shared transactions. A destination that is down is held off as a whole and
+// tried with one message first; a busy one gets more lanes while its backlog would take longer than opening another session.
+// Owns no mail: leases are the queue's, and what is lost here is tried again.
+#pragma once
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <memory>
+
+#include "base/log.h"
+#include "delivery/options.h"
+#include "net/signal.h"
+#include "net/tls_client.h"
+#include "queue/queue.h"
+#include "route/router.h"
+
+namespace hoplock::delivery {
+
+struct Counts {
+  std::size_t lanes = 0;  // sessions that are open, being opened, or idle
+  std::size_t destinations = 0;
+  std::uint64_t delivered = 0;  // recipients, since the start
+  std::uint64_t deferred = 0;
+  std::uint64_t bounced = 0;
+  std::uint64_t expired = 0;
+  bool stalled = false;  // results cannot be stored: nothing new is sent until they can
+};
+
+class Scheduler {
+ public:
+  // REQUIRES: queue, router and log outlive it and the loop's last run.
+  Scheduler(boost::asio::any_io_executor executor, queue::Queue& queue, route::Router& router, Log& log);
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Before start(), and at a reload: for sessions opened from now on.
+  void set(Options options, std::shared_ptr<const net::ClientTls> tls);
+  void start();
+  // Takes no more work, lets messages under way end until `deadline`, then cuts; results so far are stored in any case.
+  boost::asio::awaitable<void> stop(net::SteadyTime deadline);
+  // Somebody changed what is due (an operator's retry or release): look now.
+  void kick();
+  Counts counts() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace hoplock::delivery
