@@ -117,6 +117,15 @@ TEST_CASE(
   });
 }
 
+TEST_CASE("a plan that decide never makes, TLS a must and yet plaintext on failure, still lets nothing go in clear") {
+  Connect odd = opportunistic;
+  odd.tls = Tls::must;
+  check({
+      {odd, clear(), "next host starttls-not-supported", "must is must"},
+      {odd, failed(Stage::handshake, Reason::validation_failure), "next host validation-failure", "must is must"},
+  });
+}
+
 TEST_CASE("where DANE and PKIX both stand in the plan, both must pass, and DANE is the proof") {
   check({
       {both(), verified(matched(ee()), {}), "proceed dane dane-ee", "both passed"},
