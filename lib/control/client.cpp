@@ -1,0 +1,130 @@
+#include "control/client.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace hoplock::control {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds for_questions{10};
+constexpr std::chrono::seconds for_actions{600};  // on a queue of millions
+
+Error unreachable(const std::string& path, int number) {
+  const std::string why = error_code(number, boost::system::system_category()).message();
+  const bool none = number == ENOENT || number == ECONNREFUSED;
+  return fail(errc::not_connected, "the daemon is not reachable at '" + path + "'" +
+                                       (none ? " (" + why + "); is hoplockd running?" : ": " + why));
+}
+
+Error lost(const std::string& why) {
+  return fail(errc::not_connected, "the connection to the daemon was lost: " + why);
+}
+Error lost(int number) { return lost(error_code(number, boost::system::system_category()).message()); }
+
+// Waits until the descriptor is ready.
+Result<> wait(int descriptor, short events, Clock::time_point deadline) {
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return lost("it did not answer in time");
+    pollfd one{descriptor, events, 0};
+    const int ready = poll(&one, 1, static_cast<int>(left));
+    if (ready > 0) return {};
+    if (ready < 0 && errno != EINTR) return lost(errno);
+  }
+}
+
+}  // namespace
+
+Result<Client> Client::connect(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return unreachable(path, ENAMETOOLONG);
+  std::memcpy(address.sun_path, path.data(), path.size());
+  // Blocking: connect(2) on a Unix socket waits only for room in the backlog, and SO_SNDTIMEO bounds that.
+  const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return unreachable(path, errno);
+  Client client(descriptor);
+  const timeval limit{for_questions.count(), 0};
+  setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return unreachable(path, errno);
+  return client;
+}
+
+Client::Client(Client&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+Client::~Client() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+Result<std::string> Client::ask(const Request& request, std::chrono::seconds limit) {
+  const auto deadline = Clock::now() + limit;
+  const std::string line = to_json(request) + "\n";
+  int write_error = 0;
+  for (std::size_t sent = 0; sent < line.size() && write_error == 0;) {
+    const ssize_t n = send(descriptor_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
+    if (n >= 0) sent += static_cast<std::size_t>(n);
+    if (n < 0 && errno != EINTR) write_error = errno;  // a daemon that refuses us has said so before it closed
+  }
+  std::string reply;
+  std::array<char, 65536> octets;  // NOLINT: uninitialized on purpose, recv fills it
+  for (;;) {
+    if (auto ready = wait(descriptor_, POLLIN, deadline); !ready) return ready.error();
+    const ssize_t n = recv(descriptor_, octets.data(), octets.size(), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return lost(errno);
+    if (n == 0) return write_error != 0 ? lost(write_error) : lost("it closed the connection");
+    reply.append(octets.data(), static_cast<std::size_t>(n));
+    if (reply.back() == '\n') break;
+    if (reply.size() > max_reply) return fail(errc::protocol_error, "the daemon's answer does not end");
+  }
+  reply.pop_back();
+  return reply;
+}
+
+Result<queue::Touched> Client::act(queue::Action action, const queue::Selection& selection) {
+  queue::Touched sum;
+  const bool by_id = selection.by == queue::Selection::By::ids;
+  for (std::size_t at = 0;;) {
+    Act one{action, {}};
+    if (by_id) {
+      const std::size_t end = std::min(at + max_ids, selection.ids.size());
+      one.selection.ids.assign(selection.ids.begin() + static_cast<std::ptrdiff_t>(at),
+                               selection.ids.begin() + static_cast<std::ptrdiff_t>(end));
+      at = end;
+    } else {
+      one.selection = selection;
+    }
+    const auto reply = ask(Request(std::move(one)), for_actions);
+    if (!reply) return reply.error();
+    const auto touched = parse_touched(*reply);
+    if (!touched) return touched.error();
+    sum.messages += touched->messages;
+    sum.recipients += touched->recipients;
+    sum.active += touched->active;
+    if (!by_id || at >= selection.ids.size()) return sum;
+  }
+}
+
+Result<std::vector<queue::Lease>> Client::active() {
+  const auto reply = ask(Request(AskActive{}), for_questions);
+  if (!reply) return reply.error();
+  return parse_active(*reply);
+}
+
+Result<Status> Client::status() {
+  const auto reply = ask(Request(AskStatus{}), for_questions);
+  if (!reply) return reply.error();
+  return parse_status(*reply);
+}
+
+}  // namespace hoplock::control

@@ -1,0 +1,31 @@
+// The tool's end of the control socket: blocking, one request after the other, each within a deadline. An Error with code
+// errc::not_connected means that no daemon can be reached there (exit 69), operation_not_permitted that it refused.
+#pragma once
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/protocol.h"
+
+namespace hoplock::control {
+
+class Client {
+ public:
+  static Result<Client> connect(const std::string& path);
+  Client(Client&& other) noexcept;
+  Client& operator=(Client&&) = delete;
+  ~Client();
+
+  // Many ids go in several requests; what was touched is added up.
+  Result<queue::Touched> act(queue::Action action, const queue::Selection& selection);
+  Result<std::vector<queue::Lease>> active();  // sorted
+  Result<Status> status();
+
+ private:
+  explicit Client(int descriptor) : descriptor_(descriptor) {}
+  Result<std::string> ask(const Request& request, std::chrono::seconds limit);
+  int descriptor_;
+};
+
+}  // namespace hoplock::control

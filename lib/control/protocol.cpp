@@ -1,0 +1,219 @@
+#include "control/protocol.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+#include <optional>
+#include <utility>
+
+namespace hoplock::control {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::array actions{queue::Action::retry, queue::Action::hold, queue::Action::release, queue::Action::remove};
+
+Result<json::object> parse_object(std::string_view line) {
+  error_code error;
+  json::value value = json::parse(json::string_view(line.data(), line.size()), error);
+  if (error || !value.is_object()) return bad_input("a line that is no JSON object");
+  return std::move(value.as_object());
+}
+
+const json::string* text_of(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  return value == nullptr ? nullptr : value->if_string();
+}
+
+std::int64_t number_of(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  const std::int64_t* number = value == nullptr ? nullptr : value->if_int64();
+  return number == nullptr ? 0 : *number;
+}
+
+Result<std::vector<queue::Id>> parse_ids(const json::value& value) {
+  const json::array* list = value.if_array();
+  if (list == nullptr || list->empty() || list->size() > max_ids)
+    return bad_input("'ids' must be a list of 1 to " + std::to_string(max_ids) + " ids");
+  std::vector<queue::Id> ids;
+  for (const json::value& one : *list) {
+    const json::string* text = one.if_string();
+    const auto id = text == nullptr ? std::nullopt : queue::Id::parse(std::string_view(text->data(), text->size()));
+    if (!id) return bad_input("'ids' holds something that is no id");
+    ids.push_back(*id);
+  }
+  return ids;
+}
+
+Result<queue::Selection> parse_selection(const json::object& object) {
+  queue::Selection selection;
+  int given = 0;
+  if (const json::value* ids = object.if_contains("ids")) {
+    auto parsed = parse_ids(*ids);
+    if (!parsed) return parsed.error();
+    selection.ids = std::move(*parsed);
+    ++given;
+  }
+  if (const json::string* domain = text_of(object, "domain")) {
+    auto name = dns::Name::parse(std::string_view(domain->data(), domain->size()));
+    if (!name) return name.error();
+    selection.by = queue::Selection::By::domain;
+    selection.domain = std::move(*name);
+    ++given;
+  }
+  if (const json::string* sender = text_of(object, "sender")) {
+    selection.by = queue::Selection::By::sender;
+    selection.sender.assign(sender->data(), sender->size());
+    ++given;
+  }
+  if (const json::value* all = object.if_contains("all"); all != nullptr && all->is_bool() && all->get_bool()) {
+    selection.by = queue::Selection::By::all;
+    ++given;
+  }
+  if (given != 1) return bad_input("exactly one of 'ids', 'domain', 'sender' and 'all' is needed");
+  return selection;
+}
+
+// The daemon's answer, or its refusal as an Error.
+Result<json::object> parse_reply(std::string_view line) {
+  auto object = parse_object(line);
+  if (!object) return fail(errc::protocol_error, "the daemon answered with a line that is no JSON object");
+  const json::value* good = object->if_contains("ok");
+  if (good != nullptr && good->is_bool() && good->get_bool()) return object;
+  const json::string* why = text_of(*object, "error");
+  return fail(errc::operation_not_permitted, why == nullptr ? "refused" : std::string(why->data(), why->size()));
+}
+
+}  // namespace
+
+std::string to_json(const Request& request) {
+  if (std::holds_alternative<AskActive>(request)) return R"({"do":"active"})";
+  if (std::holds_alternative<AskStatus>(request)) return R"({"do":"status"})";
+  const Act& act = std::get<Act>(request);
+  json::object object;
+  object["do"] = queue::to_text(act.action);
+  switch (act.selection.by) {
+    case queue::Selection::By::ids: {
+      json::array ids;
+      for (const queue::Id id : act.selection.ids) ids.emplace_back(id.text());
+      object["ids"] = std::move(ids);
+      break;
+    }
+    case queue::Selection::By::domain:
+      object["domain"] = act.selection.domain.text();
+      break;
+    case queue::Selection::By::sender:
+      object["sender"] = act.selection.sender;
+      break;
+    case queue::Selection::By::all:
+      object["all"] = true;
+      break;
+  }
+  return json::serialize(object);
+}
+
+std::string to_json(const queue::Touched& touched) {
+  json::object object;
+  object["ok"] = true;
+  object["messages"] = touched.messages;
+  object["recipients"] = touched.recipients;
+  object["active"] = touched.active;
+  return json::serialize(object);
+}
+
+std::string to_json(const std::vector<queue::Lease>& active) {
+  json::array leases;
+  for (const queue::Lease& lease : active) {
+    json::array pair;
+    pair.emplace_back(lease.id.text());
+    pair.emplace_back(lease.seq);
+    leases.push_back(std::move(pair));
+  }
+  json::object object;
+  object["ok"] = true;
+  object["active"] = std::move(leases);
+  return json::serialize(object);
+}
+
+std::string to_json(const Status& status) {
+  json::object counts;
+  for (const auto& [name, count] : status.counts) counts[name] = count;
+  json::object object;
+  object["ok"] = true;
+  object["version"] = status.version;
+  object["pid"] = status.pid;
+  object["counts"] = std::move(counts);
+  return json::serialize(object);
+}
+
+std::string refusal_to_json(std::string_view why) {
+  json::object object;
+  object["ok"] = false;
+  object["error"] = why;
+  return json::serialize(object);
+}
+
+Result<Request> parse_request(std::string_view line) {
+  const auto object = parse_object(line);
+  if (!object) return object.error();
+  const json::string* what = text_of(*object, "do");
+  if (what == nullptr) return bad_input("'do' is missing");
+  if (*what == "active") return Request(AskActive{});
+  if (*what == "status") return Request(AskStatus{});
+  for (const queue::Action action : actions) {
+    if (*what != queue::to_text(action)) continue;
+    auto selection = parse_selection(*object);
+    if (!selection) return selection.error();
+    return Request(Act{action, std::move(*selection)});
+  }
+  return bad_input("this daemon does not know that request; it knows active, status, retry, hold, release, remove");
+}
+
+Result<queue::Touched> parse_touched(std::string_view line) {
+  const auto object = parse_reply(line);
+  if (!object) return object.error();
+  queue::Touched touched;
+  touched.messages = static_cast<std::uint64_t>(number_of(*object, "messages"));
+  touched.recipients = static_cast<std::uint64_t>(number_of(*object, "recipients"));
+  touched.active = static_cast<std::uint64_t>(number_of(*object, "active"));
+  return touched;
+}
+
+Result<std::vector<queue::Lease>> parse_active(std::string_view line) {
+  const auto object = parse_reply(line);
+  if (!object) return object.error();
+  std::vector<queue::Lease> active;
+  const json::value* value = object->if_contains("active");
+  const json::array* list = value == nullptr ? nullptr : value->if_array();
+  if (list == nullptr) return fail(errc::protocol_error, "the daemon's answer has no list of active recipients");
+  for (const json::value& one : *list) {
+    const json::array* pair = one.if_array();
+    const json::string* text = pair != nullptr && pair->size() == 2 ? pair->front().if_string() : nullptr;
+    const std::int64_t* seq = text == nullptr ? nullptr : pair->back().if_int64();
+    const auto id = seq == nullptr ? std::nullopt : queue::Id::parse(std::string_view(text->data(), text->size()));
+    if (!id || *seq < 0 || *seq > UINT32_MAX)
+      return fail(errc::protocol_error, "the daemon's list of active recipients cannot be read");
+    active.push_back({*id, static_cast<std::uint32_t>(*seq)});
+  }
+  std::sort(active.begin(), active.end());
+  return active;
+}
+
+Result<Status> parse_status(std::string_view line) {
+  const auto object = parse_reply(line);
+  if (!object) return object.error();
+  Status status;
+  if (const json::string* version = text_of(*object, "version"))
+    status.version.assign(version->data(), version->size());
+  status.pid = number_of(*object, "pid");
+  const json::value* counts = object->if_contains("counts");
+  if (counts != nullptr && counts->is_object()) {
+    for (const auto& [name, value] : counts->get_object()) {
+      if (value.is_int64()) status.counts[std::string(name.data(), name.size())] = value.get_int64();
+    }
+  }
+  return status;
+}
+
+}  // namespace hoplock::control

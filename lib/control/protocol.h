@@ -1,0 +1,53 @@
+// What the operator's tool and the daemon say to each other over the control socket: one JSON object a line (RFC 8259), a
+// request and then its reply. Values and their texts only; the socket is server.h's and client.h's.
+//
+//   {"do":"hold","ids":["0D5K2M7QZ3"]}   {"do":"retry","domain":"example.org"}   {"do":"remove","all":true}
+//   {"ok":true,"messages":1,"recipients":2,"active":0}
+//   {"do":"active"}                      {"ok":true,"active":[["0D5K2M7QZ3",0]]}
+//   {"do":"status"}                      {"ok":true,"version":"0.1.0","pid":712,"counts":{"connections":3}}
+//   anything else                        {"ok":false,"error":"…"}
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "queue/actions.h"
+
+namespace hoplock::control {
+
+inline constexpr std::size_t max_request = 1 << 20;  // octets of one line
+inline constexpr std::size_t max_reply = 64 << 20;
+inline constexpr std::size_t max_ids = 20'000;  // of one request; the client sends several
+
+struct Act {
+  queue::Action action = queue::Action::retry;
+  queue::Selection selection;
+};
+struct AskActive {};
+struct AskStatus {};
+using Request = std::variant<Act, AskActive, AskStatus>;
+
+struct Status {
+  std::string version;
+  std::int64_t pid = 0;
+  std::map<std::string, std::int64_t> counts;
+};
+
+// Without the line's end.
+std::string to_json(const Request& request);
+std::string to_json(const queue::Touched& touched);
+std::string to_json(const std::vector<queue::Lease>& active);
+std::string to_json(const Status& status);
+std::string refusal_to_json(std::string_view why);
+
+Result<Request> parse_request(std::string_view line);
+// A refusal is an Error: errc::operation_not_permitted with the daemon's words.
+Result<queue::Touched> parse_touched(std::string_view line);
+Result<std::vector<queue::Lease>> parse_active(std::string_view line);
+Result<Status> parse_status(std::string_view line);
+
+}  // namespace hoplock::control

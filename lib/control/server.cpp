@@ -1,0 +1,273 @@
+#include "control/server.h"
+
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <cerrno>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "control/peer.h"
+#include "control/protocol.h"
+#include "net/task_group.h"
+
+namespace hoplock::control {
+
+namespace asio = boost::asio;
+using local = asio::local::stream_protocol;
+
+namespace {
+
+constexpr std::size_t most_connections = 32;
+constexpr std::chrono::seconds patience{30};  // between requests, and for a reply to be taken
+constexpr std::chrono::milliseconds shortage_pause{100};
+
+std::string_view event_of(queue::Action action) {
+  switch (action) {
+    case queue::Action::retry:
+      return "retried";
+    case queue::Action::hold:
+      return "held";
+    case queue::Action::release:
+      return "released";
+    case queue::Action::remove:
+      return "removed";
+  }
+  return "";
+}
+
+Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+
+Error cannot(const std::string& path, const error_code& code) {
+  return fail(code, "cannot listen on the control socket '" + path + "': " + code.message());
+}
+
+// One connection; the deadline closes the socket, which ends what waits on it.
+struct Connection {
+  explicit Connection(local::socket accepted) : socket(std::move(accepted)), timer(socket.get_executor()) {}
+
+  static void expire_after(const std::shared_ptr<Connection>& self, std::chrono::seconds time) {
+    self->timer.expires_after(time);
+    self->timer.async_wait([weak = std::weak_ptr<Connection>(self)](const error_code& code) {
+      const auto connection = weak.lock();
+      error_code ignored;
+      if (!code && connection) connection->socket.close(ignored);
+    });
+  }
+
+  local::socket socket;
+  asio::steady_timer timer;
+  std::string buffer;
+  enum class At : std::uint8_t { rest, work } at = At::rest;
+};
+
+// The next line without its end; nothing at the end of the stream, after the deadline, or when it is too long.
+asio::awaitable<std::optional<std::string>> read_line(std::shared_ptr<Connection> connection) {
+  std::array<char, 4096> octets;  // NOLINT: uninitialized on purpose, read_some fills it
+  std::size_t looked = 0;
+  for (;;) {
+    const auto end = connection->buffer.find('\n', looked);
+    if (end != std::string::npos) {
+      std::string line = connection->buffer.substr(0, end);
+      connection->buffer.erase(0, end + 1);
+      co_return line;
+    }
+    looked = connection->buffer.size();
+    if (looked > max_request) co_return std::nullopt;
+    auto into = asio::buffer(octets);
+    auto [code, got] = co_await connection->socket.async_read_some(into, asio::as_tuple(asio::use_awaitable));
+    if (code) co_return std::nullopt;
+    connection->buffer.append(octets.data(), got);
+  }
+}
+
+asio::awaitable<bool> write_line(std::shared_ptr<Connection> connection, std::string line) {
+  line += '\n';
+  auto from = asio::buffer(line);
+  auto [code, sent] = co_await asio::async_write(connection->socket, from, asio::as_tuple(asio::use_awaitable));
+  co_return !code && sent == line.size();
+}
+
+}  // namespace
+
+struct Server::State {
+  State(asio::any_io_executor executor, queue::Queue& queue_of, Log& log_of, Calls calls_of)
+      : queue(queue_of), log(log_of), calls(std::move(calls_of)), acceptor(executor), tasks(executor, log_of) {}
+
+  Result<> bind(const std::string& at);
+  static asio::awaitable<void> accept(std::shared_ptr<State> self);
+  static asio::awaitable<void> serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection);
+  asio::awaitable<std::string> answer(Request request, std::string by);
+  asio::awaitable<std::string> act(Act act, std::string by);
+  Result<std::string> admit(local::socket& socket) const;
+  void tell(queue::Action action, const queue::Touched& touched, const std::string& by);
+  void close();
+
+  queue::Queue& queue;
+  Log& log;
+  Calls calls;
+  std::string path;
+  local::acceptor acceptor;
+  std::set<Connection*> connections;
+  net::TaskGroup tasks;
+};
+
+Result<> Server::State::bind(const std::string& at) {
+  std::error_code ignored;
+  const auto there = std::filesystem::symlink_status(at, ignored);
+  if (there.type() == std::filesystem::file_type::socket) std::filesystem::remove(at, ignored);
+  if (at.size() >= sizeof(sockaddr_un::sun_path)) {
+    const std::size_t most = sizeof(sockaddr_un::sun_path) - 1;
+    return fail(errc::filename_too_long, "the control socket's path '" + at + "' is longer than the " +
+                                             std::to_string(most) + " octets that a socket's path may have");
+  }
+  error_code code;
+  acceptor.open(local(), code);
+  if (!code) acceptor.bind(local::endpoint(at), code);
+  if (code) {
+    error_code closed;
+    acceptor.close(closed);
+    return cannot(at, code);
+  }
+  path = at;
+  // Nobody gets in before listen(): there is no moment with a wider mode.
+  if (chmod(at.c_str(), 0660) != 0) return cannot(at, error_code(errno, boost::system::system_category()));
+  acceptor.listen(asio::socket_base::max_listen_connections, code);
+  if (code) return cannot(at, code);
+  return {};
+}
+
+void Server::State::close() {
+  error_code ignored;
+  acceptor.close(ignored);
+  if (!path.empty()) unlink(path.c_str());
+  path.clear();
+  for (Connection* one : connections) {
+    if (one->at == Connection::At::rest) one->socket.close(ignored);
+  }
+}
+
+asio::awaitable<void> Server::State::accept(std::shared_ptr<State> self) {
+  for (;;) {
+    auto [code, socket] = co_await self->acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
+    if (!self->acceptor.is_open()) co_return;
+    if (code) {
+      asio::steady_timer pause(self->acceptor.get_executor(), shortage_pause);
+      co_await pause.async_wait(asio::use_awaitable);
+      continue;
+    }
+    if (self->connections.size() >= most_connections) continue;  // the socket closes
+    auto connection = std::make_shared<Connection>(std::move(socket));
+    self->tasks.spawn("control", serve(self, std::move(connection)));
+  }
+}
+
+// The user's name, when it may give orders.
+Result<std::string> Server::State::admit(local::socket& socket) const {
+  const auto peer = peer_of(socket.native_handle());
+  if (!peer) return peer.error();
+  struct stat file {};
+  if (stat(path.c_str(), &file) != 0) return fail(errc::no_such_file_or_directory, "the control socket is gone");
+  const std::string name = user_name(peer->uid);
+  if (!may_control(*peer, geteuid(), file.st_gid))
+    return fail(errc::operation_not_permitted, "user " + name + " may not control this daemon");
+  return name;
+}
+
+asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection) {
+  struct Listed {
+    Listed(std::set<Connection*>& of, Connection* one) : all(of), connection(one) { all.insert(one); }
+    ~Listed() { all.erase(connection); }
+    std::set<Connection*>& all;
+    Connection* connection;
+  } const listed(self->connections, connection.get());
+  auto user = self->admit(connection->socket);
+  Connection::expire_after(connection, patience);
+  if (!user) {
+    co_await write_line(connection, refusal_to_json(user.error().detail));
+    connection->timer.cancel();
+    co_return;
+  }
+  for (;;) {
+    Connection::expire_after(connection, patience);
+    auto line = co_await read_line(connection);
+    connection->timer.cancel();
+    if (!line) co_return;
+    connection->at = Connection::At::work;
+    auto request = parse_request(*line);
+    std::string reply;
+    if (request) {
+      reply = co_await self->answer(std::move(*request), *user);
+    } else {
+      reply = refusal_to_json(request.error().detail);
+    }
+    Connection::expire_after(connection, patience);
+    const bool sent = co_await write_line(connection, std::move(reply));
+    connection->timer.cancel();
+    connection->at = Connection::At::rest;
+    if (!sent || !self->acceptor.is_open()) co_return;
+  }
+}
+
+asio::awaitable<std::string> Server::State::answer(Request request, std::string by) {
+  if (std::holds_alternative<AskActive>(request)) co_return to_json(queue.active());
+  if (auto* order = std::get_if<Act>(&request)) co_return co_await act(std::move(*order), std::move(by));
+  Status status;
+  status.version = HOPLOCK_VERSION;
+  status.pid = getpid();
+  if (calls.counts) status.counts = calls.counts();
+  status.counts["active"] = static_cast<std::int64_t>(queue.active().size());
+  co_return to_json(status);
+}
+
+asio::awaitable<std::string> Server::State::act(Act act, std::string by) {
+  const auto touched = co_await queue.act(act.action, std::move(act.selection), now());
+  if (!touched) co_return refusal_to_json("the queue cannot be changed now: " + touched.error().detail);
+  tell(act.action, *touched, by);
+  const bool due = act.action == queue::Action::retry || act.action == queue::Action::release;
+  if (due && calls.kick) calls.kick();
+  co_return to_json(*touched);
+}
+
+void Server::State::tell(queue::Action action, const queue::Touched& touched, const std::string& by) {
+  for (const queue::Id id : touched.ids) {
+    log.write(Event(Level::info, event_of(action)).add("id", id.text()).add("by", by));
+  }
+  if (touched.messages > touched.ids.size()) {
+    const auto more = static_cast<std::int64_t>(touched.messages - touched.ids.size());
+    log.write(Event(Level::info, event_of(action)).add("by", by).add("more", more));
+  }
+}
+
+Server::Server(asio::any_io_executor executor, queue::Queue& queue, Log& log, Calls calls)
+    : state_(std::make_shared<State>(std::move(executor), queue, log, std::move(calls))) {}
+
+Server::~Server() {
+  state_->close();
+  state_->tasks.stop();
+}
+
+Result<> Server::open(const std::string& path) {
+  if (auto bound = state_->bind(path); !bound) return bound.error();
+  state_->tasks.spawn("control", State::accept(state_));
+  return {};
+}
+
+asio::awaitable<void> Server::stop(net::SteadyTime deadline) {
+  const auto state = state_;
+  state->close();
+  co_await state->tasks.join(deadline);
+  state->tasks.stop();
+  co_await state->tasks.join(deadline + patience);
+}
+
+}  // namespace hoplock::control

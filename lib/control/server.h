@@ -1,0 +1,44 @@
+// The daemon's end of the control socket: a Unix stream socket, mode 0660, for the operator's tool. Serves root, the daemon's
+// own user and members of the socket's group, nobody else; acts on the queue as it is told and logs who told it (`held`,
+// `released`, `removed`, `retried`). It decides nothing about mail.
+#pragma once
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "net/signal.h"
+#include "queue/queue.h"
+
+namespace hoplock::control {
+
+struct Calls {
+  std::function<void()> kick;                                   // after retry and release: there may be due work
+  std::function<std::map<std::string, std::int64_t>()> counts;  // for `status`
+};
+
+class Server {
+ public:
+  // REQUIRES: queue and log outlive it, and the loop's last run.
+  Server(boost::asio::any_io_executor executor, queue::Queue& queue, Log& log, Calls calls);
+  ~Server();  // also removes the socket
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Binds and begins to serve. A socket that stands there already is replaced: REQUIRES: the caller holds the lock of data_dir.
+  // The error names the path.
+  Result<> open(const std::string& path);
+  // Stops accepting, lets requests under way end until the deadline, removes the socket.
+  boost::asio::awaitable<void> stop(net::SteadyTime deadline);
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace hoplock::control
