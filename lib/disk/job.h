@@ -1,6 +1,7 @@
 // One piece of work for the disk thread, its type erased. Modules do not use this; they call Disk::run (disk.h).
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/result.h"
@@ -35,7 +36,7 @@ class Job {
   virtual Outcome execute(Tx& tx) = 0;
   virtual void fail(const Error& error) = 0;
   // Why execute() failed, where that is known as an Error (an exception of another kind is not).
-  virtual const Error* error() const = 0;
+  virtual std::optional<Error> error() const = 0;
   // On the loop: hands the result to whoever waits.
   virtual void complete() = 0;
 

@@ -33,7 +33,10 @@ class FunctionJob : public Job {
     exception_ = nullptr;
     result_.emplace(error);
   }
-  const Error* error() const override { return result_ && !*result_ ? &result_->error() : nullptr; }
+  std::optional<Error> error() const override {
+    if (!result_ || *result_) return {};
+    return result_->error();
+  }
   void complete() override {}
 
  protected:

@@ -21,8 +21,6 @@ namespace hoplock::queue {
 struct Options {
   std::size_t window_messages = 4096;
   std::size_t window_bytes = 32 << 20;
-  std::size_t writer_bytes =
-      8 << 20;  // of chunks on their way to the disk, over all writers; beyond it each waits for its own
   std::uint64_t min_free_space = 256 << 20;
 };
 
@@ -65,6 +63,8 @@ class Queue {
   // on the loop, once for all commits that came back together, with destinations that got fresh work and are not held
   // off.
   void on_work(std::function<void(std::vector<Ready>)> call);
+  // Called on the loop with a message whose stored body proved damaged; it is held.
+  void on_damage(std::function<void(Id)> call);
   // Destinations with due work that is not leased, held-off ones left out; those in `busy` are left out too (sorted;
   // for a scheduler that has all the sessions there that it wants). Ask at the start, at next_due, and when `limit` was
   // reached.

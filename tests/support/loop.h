@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
 #include <chrono>
+#include <exception>
 #include <future>
 #include <stdexcept>
 
@@ -26,6 +27,17 @@ class Loop {
       if (io_.run_one_until(end) == 0 && io_.stopped()) io_.restart();
     }
     return result.get();
+  }
+
+  // Starts a coroutine beside others; run_all() runs them all to their ends, and throws what one of them threw.
+  void start(boost::asio::awaitable<void> task) {
+    boost::asio::co_spawn(io_, std::move(task), [](std::exception_ptr thrown) {
+      if (thrown) std::rethrow_exception(thrown);
+    });
+  }
+  void run_all() {
+    io_.restart();
+    io_.run();
   }
 
  private:

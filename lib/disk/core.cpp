@@ -1,0 +1,215 @@
+#include "disk/core.h"
+
+#include <sqlite3.h>
+
+#include <boost/asio/post.hpp>
+#include <limits>
+
+namespace hoplock::disk {
+namespace {
+
+int remember_frames(void* frames, sqlite3*, const char*, int count) {
+  *static_cast<int*>(frames) = count;
+  return SQLITE_OK;
+}
+
+int as_frames(std::size_t bytes, int page_bytes) {
+  return static_cast<int>(
+      std::min<std::size_t>(bytes / static_cast<std::size_t>(page_bytes), std::numeric_limits<int>::max()));
+}
+
+}  // namespace
+
+Disk::Core::Core(asio::any_io_executor loop_, Options options_, Lock lock, Database db)
+    : loop(std::move(loop_)), options(std::move(options_)), lock_(std::move(lock)), db_(std::move(db)) {
+  page_bytes_ = static_cast<int>(db_.integer("PRAGMA page_size"));
+  database_free =
+      static_cast<std::uint64_t>(db_.integer("PRAGMA freelist_count")) * static_cast<std::uint64_t>(page_bytes_);
+  request_at_frames_ = as_frames(options.checkpoint_bytes, page_bytes_);
+  sqlite3_wal_hook(db_.native(), remember_frames, &log_frames_);
+}
+
+void Disk::Core::start() {
+  checkpointer_ = std::make_unique<Checkpointer>(path());
+  thread_ = std::thread([this] { work(); });
+}
+
+Disk::Core::~Core() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+  checkpointer_.reset();  // before the connection: the last one to close copies and removes the log
+}
+
+void Disk::Core::submit(std::unique_ptr<Job> job) {
+  {
+    std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(job));
+  }
+  wake_.notify_one();
+}
+
+Result<> Disk::Core::health() const {
+  std::lock_guard lock(mutex_);
+  return health_;
+}
+
+void Disk::Core::work() {
+  Batch batch;
+  while (take(batch)) {
+    if (!batch.reads.empty()) {
+      read(batch.reads);
+      deliver(std::move(batch.reads));
+    }
+    if (!batch.writes.empty()) {
+      write(batch);
+      deliver(std::move(batch.writes));
+      copy_log();
+    }
+    batch = Batch();
+  }
+}
+
+bool Disk::Core::take(Batch& batch) {
+  std::unique_lock lock(mutex_);
+  wake_.wait(lock, [this] { return stop_ || !waiting_.empty(); });
+  std::size_t bytes = 0;
+  for (std::size_t count = 0; count < options.batch_jobs && bytes < options.batch_bytes && !waiting_.empty(); ++count) {
+    auto job = std::move(waiting_.front());
+    waiting_.pop_front();
+    bytes += job->bytes();
+    if (job->durability() == Durability::durable) batch.durability = Durability::durable;
+    (job->durability() == Durability::read ? batch.reads : batch.writes).push_back(std::move(job));
+  }
+  return !batch.reads.empty() || !batch.writes.empty();  // stopping: what waits is still done
+}
+
+// Reads come first and alone: they see what was committed before, never a change that is not yet durable.
+void Disk::Core::read(Jobs& jobs) {
+  Tx tx(db_);
+  for (auto& job : jobs) job->execute(tx);
+}
+
+void Disk::Core::write(Batch& batch) {
+  Result<> outcome;
+  if (suspect_) outcome = recover();
+  if (outcome) {
+    try {
+      set_durability(batch.durability);
+      outcome = commit_together(batch.writes);
+    } catch (const Failure& failure) {
+      roll_back();
+      outcome = failure.error();
+    }
+  }
+  if (!outcome)
+    for (auto& job : batch.writes)
+      if (!job->error()) job->fail(outcome.error());
+  note(outcome);
+}
+
+// The usual way: no savepoints, which would cost a copy of every page that each job touches.
+Result<> Disk::Core::commit_together(Jobs& jobs) {
+  Tx tx(db_);
+  begin();
+  for (auto& job : jobs) {
+    if (job->execute(tx) == Job::Outcome::good) continue;
+    roll_back();
+    if (auto error = job->error(); error && is_unavailable(*error)) return *error;
+    return commit_apart(jobs);
+  }
+  commit();
+  return {};
+}
+
+// One of them fails: each in a savepoint of its own, so that it spoils none of the others.
+Result<> Disk::Core::commit_apart(Jobs& jobs) {
+  Tx tx(db_);
+  begin();
+  for (auto& job : jobs) {
+    db_.execute("SAVEPOINT job");
+    const bool good = job->execute(tx) == Job::Outcome::good;
+    if (!db_.in_transaction()) {  // SQLite gave up the whole transaction
+      if (rolled_back) rolled_back();
+      return job->error().value_or(fail(errc::io_error, "the transaction was rolled back"));
+    }
+    if (!good) {
+      db_.execute("ROLLBACK TO job");
+      if (rolled_back) rolled_back();
+    }
+    db_.execute("RELEASE job");
+  }
+  commit();
+  return {};
+}
+
+void Disk::Core::begin() { db_.prepare("BEGIN IMMEDIATE").run(); }
+
+void Disk::Core::commit() {
+  const auto pages = db_.integer("PRAGMA freelist_count");
+  db_.prepare("COMMIT").run();
+  database_free.store(static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes_),
+                      std::memory_order_relaxed);
+}
+
+void Disk::Core::roll_back() {
+  try {
+    if (db_.in_transaction()) db_.prepare("ROLLBACK").run();
+  } catch (const Failure&) {
+    suspect_ = true;  // the next begin() fails, and says why
+  }
+  if (rolled_back) rolled_back();
+}
+
+void Disk::Core::set_durability(Durability durability) {
+  if (durability == set_) return;
+  db_.execute(durability == Durability::durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+  set_ = durability;
+}
+
+void Disk::Core::note(const Result<>& outcome) {
+  if (!outcome && outcome.error().code == errc::io_error) suspect_ = true;
+  std::lock_guard lock(mutex_);
+  if (!outcome && !is_unavailable(outcome.error()) && outcome.error().code != errc::bad_message) return;
+  health_ = outcome;
+}
+
+// After a failed sync the kernel takes the pages for clean, so a later good sync proves nothing about them. All of the log is
+// copied into the database and synced there, and the log starts anew, before anything is acknowledged again.
+Result<> Disk::Core::recover() {
+  try {
+    if (db_.in_transaction()) db_.prepare("ROLLBACK").run();
+  } catch (const Failure& failure) {
+    return failure.error();
+  }
+  int frames = 0;
+  int copied = 0;
+  const int rc = sqlite3_wal_checkpoint_v2(db_.native(), nullptr, SQLITE_CHECKPOINT_RESTART, &frames, &copied);
+  if (rc != SQLITE_OK) return fail(errc::io_error, std::string("recovering: ") + sqlite3_errmsg(db_.native()));
+  suspect_ = false;
+  return {};
+}
+
+void Disk::Core::copy_log() {
+  const int threshold = as_frames(options.checkpoint_bytes, page_bytes_);
+  const bool finished = checkpointer_->take_finished();
+  if (finished || log_frames_ > as_frames(options.checkpoint_cap_bytes, page_bytes_)) {
+    // What remains is little; when it is copied and nobody reads the log, the next transaction starts it anew.
+    if (auto copied = checkpoint(db_); copied && copied->copied < copied->frames) log_frames_ = copied->frames;
+    request_at_frames_ = log_frames_ + threshold;
+    return;
+  }
+  if (log_frames_ < threshold) request_at_frames_ = threshold;  // started anew
+  if (log_frames_ >= request_at_frames_) checkpointer_->request();
+}
+
+void Disk::Core::deliver(Jobs jobs) {
+  asio::post(loop, [done = std::move(jobs)]() {
+    for (const auto& job : done) job->complete();
+  });
+}
+
+}  // namespace hoplock::disk

@@ -1,0 +1,151 @@
+#include "disk/migrations.h"
+
+#include <sqlite3.h>
+
+#include <chrono>
+#include <fstream>
+#include <system_error>
+
+namespace hoplock::disk {
+namespace {
+
+constexpr auto longest_check = std::chrono::seconds(2);
+
+Error about(const std::filesystem::path& path, errc::errc_t code, const std::string& what) {
+  return fail(code, path.string() + ": " + what);
+}
+
+std::vector<std::string> schema_of(Database& db) {
+  std::vector<std::string> lines;
+  auto rows =
+      db.prepare("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name");
+  while (rows.step())
+    lines.push_back(std::string(rows.text(0)) + " " + std::string(rows.text(1)) + "\n" + std::string(rows.text(2)));
+  return lines;
+}
+
+void apply(Database& db, const std::vector<Migration>& migrations, std::size_t from, std::size_t to) {
+  for (std::size_t i = from; i < to; ++i) db.execute(migrations[i].sql);
+  db.execute("PRAGMA user_version=" + std::to_string(to));
+}
+
+// The first line in which the two differ, by its name.
+std::string difference(const std::vector<std::string>& found, const std::vector<std::string>& wanted) {
+  const auto name = [](const std::string& line) { return line.substr(0, line.find('\n')); };
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (i >= found.size() || found[i] != wanted[i]) return name(wanted[i]);
+  return name(found[wanted.size()]);
+}
+
+int stop_when_late(void* deadline) {
+  return std::chrono::steady_clock::now() > *static_cast<const std::chrono::steady_clock::time_point*>(deadline) ? 1
+                                                                                                                 : 0;
+}
+
+// Empty when the tables are sound, as far as the time allows to look.
+std::string damage(Database& db, const std::vector<Migration>& migrations) {
+  std::vector<std::string> tables;
+  for (auto rows = db.prepare("SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite_%'");
+       rows.step();) {
+    const auto is_it = [&](const Migration& m) { return m.bulk == rows.text(0); };
+    if (std::none_of(migrations.begin(), migrations.end(), is_it)) tables.emplace_back(rows.text(0));
+  }
+  auto deadline = std::chrono::steady_clock::now() + longest_check;
+  sqlite3_progress_handler(db.native(), 10000, stop_when_late, &deadline);
+  std::string found;
+  for (const auto& table : tables) {
+    try {
+      auto rows = db.prepare("PRAGMA quick_check('" + table + "')");
+      if (rows.step() && rows.text(0) != "ok") found = "table " + table + ": " + std::string(rows.text(0));
+    } catch (const Failure& failure) {
+      if (failure.error().code == errc::bad_message)
+        found = "table " + table + ": " + failure.error().detail;
+      else if (failure.error().detail != "interrupted")
+        throw;
+    }
+    if (!found.empty()) break;
+  }
+  sqlite3_progress_handler(db.native(), 0, nullptr, nullptr);
+  return found;
+}
+
+Result<Found> examine_open(const std::filesystem::path& path, Database& db, const std::vector<Migration>& migrations) {
+  const auto application = db.integer("PRAGMA application_id");
+  const auto version = static_cast<std::size_t>(db.integer("PRAGMA user_version"));
+  const auto schema = schema_of(db);
+  if (application == 0 && version == 0 && schema.empty()) return Found::nothing;  // made, but never finished
+  if (application != application_id)
+    return about(path, errc::wrong_protocol_type,
+                 "this SQLite database is not hoplock's; another data_dir, or move it away");
+  if (version > migrations.size())
+    return about(path, errc::not_supported,
+                 "written by a newer hoplock (schema " + std::to_string(version) + ", this one knows " +
+                     std::to_string(migrations.size()) + ")");
+  auto reference = Database::open(":memory:", Access::read_write);
+  if (!reference) return reference.error();
+  apply(*reference, migrations, 0, version);
+  const auto wanted = schema_of(*reference);
+  if (schema != wanted)
+    return about(path, errc::bad_message, "the database is damaged: schema: " + difference(schema, wanted));
+  if (const auto found = damage(db, migrations); !found.empty())
+    return about(path, errc::bad_message, "the database is damaged: " + found);
+  return version == migrations.size() ? Found::current : Found::older;
+}
+
+}  // namespace
+
+Result<Found> examine(const std::filesystem::path& path, const std::vector<Migration>& migrations) {
+  std::error_code ec;
+  const auto status = std::filesystem::status(path, ec);
+  if (!std::filesystem::exists(status)) return Found::nothing;
+  if (!std::filesystem::is_regular_file(status)) return about(path, errc::wrong_protocol_type, "not a file");
+  const auto size = std::filesystem::file_size(path, ec);
+  if (!ec && size == 0) return Found::nothing;
+  std::string head(16, '\0');
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return about(path, errc::permission_denied, "cannot be read");
+  file.read(head.data(), 16);
+  if (head != std::string("SQLite format 3\0", 16))
+    return about(path, errc::wrong_protocol_type, "not a hoplock database (no SQLite header); damaged, or foreign");
+  auto db = Database::open(path, Access::read_only);
+  if (!db && db.error().code == errc::bad_message) return fail(errc::bad_message, "the database is damaged: " + db.error().detail);
+  if (!db) return db.error();
+  try {
+    return examine_open(path, *db, migrations);
+  } catch (const Failure& failure) {
+    if (failure.error().code == errc::bad_message)
+      return about(path, errc::bad_message, "the database is damaged: " + failure.error().detail);
+    return fail(failure.error().code, path.string() + ": " + failure.error().detail);
+  }
+}
+
+Result<> migrate(Database& db, const std::vector<Migration>& migrations) {
+  try {
+    const auto version = static_cast<std::size_t>(db.integer("PRAGMA user_version"));
+    if (version == migrations.size()) return {};
+    db.execute("BEGIN IMMEDIATE");
+    apply(db, migrations, version, migrations.size());
+    db.execute("PRAGMA application_id=" + std::to_string(application_id));
+    db.execute("COMMIT");
+    return {};
+  } catch (const Failure& failure) {
+    if (db.in_transaction()) db.execute("ROLLBACK");
+    return failure.error();
+  }
+}
+
+Result<Database> open_read_only(const std::filesystem::path& path) {
+  std::error_code ec;
+  if (!std::filesystem::exists(path, ec)) return about(path, errc::no_such_file_or_directory, "there is no queue yet");
+  auto db = Database::open(path, Access::read_only);
+  if (!db) return db.error();
+  try {
+    if (db->integer("PRAGMA application_id") != application_id)
+      return about(path, errc::wrong_protocol_type, "not a hoplock database");
+    return db;
+  } catch (const Failure& failure) {
+    return fail(failure.error().code, path.string() + ": " + failure.error().detail);
+  }
+}
+
+}  // namespace hoplock::disk

@@ -1,0 +1,48 @@
+// The inside of Queue, shared by its source files and the writers it hands out. Belongs to the loop.
+#pragma once
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "queue/act.h"
+#include "queue/queue.h"
+#include "queue/store.h"
+#include "queue/window.h"
+
+namespace hoplock::queue {
+
+// Tells of new work once for all commits that came back together. Shared, so that a call under way may outlive the queue.
+struct Announcer {
+  std::function<void(std::vector<Ready>)> call;
+  std::vector<Ready> pending;
+  bool posted = false;
+};
+
+struct Queue::Core {
+  Core(disk::Disk& disk_, Options options_, RouteOf route_);
+
+  disk::Disk& disk;
+  const Options options;
+  RouteOf route;
+  std::shared_ptr<Store> store;  // jobs hold it too
+  std::shared_ptr<Announcer> announcer;
+  std::function<void(Id)> damaged;
+  Window window;
+  std::int64_t last_id = 0;
+  std::unordered_set<Id> drafts;  // messages that stream ahead
+  std::int64_t swept = 0;         // the last chunk that the sweep read
+
+  Id next_id(Time now);
+  void landed(std::vector<Landed> destinations, const std::shared_ptr<Draft>& draft);
+  void announce(const asio::any_io_executor& loop, std::vector<Ready> ready);
+  void report_damage(const std::vector<Id>& ids);
+  void tidy(std::vector<std::int64_t> domains);
+  asio::awaitable<Result<>> read_due(std::string destination, Time now, std::size_t least);
+  Act planned(Action action, const Selection& selection, std::vector<Id> ids, Time now);
+  asio::awaitable<Result<Touched>> act_on(std::shared_ptr<const Act> plan);
+  void acted(const asio::any_io_executor& loop, const Act& plan, const std::vector<std::string>& destinations);
+};
+
+}  // namespace hoplock::queue

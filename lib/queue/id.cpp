@@ -1,0 +1,48 @@
+#include "queue/id.h"
+
+#include <array>
+
+namespace hoplock::queue {
+namespace {
+
+constexpr std::string_view alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+constexpr std::size_t length = 10;
+constexpr std::int64_t unit_us = 8;
+constexpr std::int64_t epoch_ms = 1'577'836'800'000;  // 2020-01-01
+constexpr std::int64_t largest = (std::int64_t{1} << 48) - 1;
+
+int digit_of(char c) {
+  if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  const auto at = alphabet.find(c);
+  return at == std::string_view::npos ? -1 : static_cast<int>(at);
+}
+
+}  // namespace
+
+std::string Id::text() const {
+  std::string out(length, '0');
+  auto rest = static_cast<std::uint64_t>(value);
+  for (std::size_t i = length; i-- > 0; rest >>= 5) out[i] = alphabet[rest & 31];
+  return out;
+}
+
+std::optional<Id> Id::parse(std::string_view text) {
+  if (text.size() != length) return {};
+  std::int64_t value = 0;
+  for (const char c : text) {
+    const int digit = digit_of(c);
+    if (digit < 0) return {};
+    value = (value << 5) | digit;
+  }
+  if (value > largest) return {};
+  return Id{value};
+}
+
+Id Id::at(Time time) {
+  const auto ms = std::clamp<std::int64_t>(to_millis(time) - epoch_ms, 0, largest / (1000 / unit_us));
+  return Id{ms * (1000 / unit_us)};
+}
+
+Time Id::time() const { return from_millis(epoch_ms + value / (1000 / unit_us)); }
+
+}  // namespace hoplock::queue

@@ -1,0 +1,21 @@
+#include "queue/message.h"
+
+#include <array>
+
+namespace hoplock::queue {
+namespace {
+
+constexpr std::array<std::string_view, 7> words = {"queued",  "deferred",  "held",   "bounced",
+                                                   "expired", "delivered", "removed"};
+
+}  // namespace
+
+std::string_view to_text(State state) { return words[static_cast<std::size_t>(state)]; }
+
+std::optional<State> parse_state(std::string_view text) {
+  for (std::size_t i = 0; i < words.size(); ++i)
+    if (words[i] == text) return static_cast<State>(i);
+  return {};
+}
+
+}  // namespace hoplock::queue

@@ -1,0 +1,55 @@
+// Domains and destinations as rows, with what was lately read of them. Lives on the disk thread: its functions are called from
+// jobs only.
+#pragma once
+#include <limits>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "disk/job.h"
+#include "queue/message.h"
+
+namespace hoplock::queue {
+
+inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+
+struct Place {
+  std::int64_t domain = 0;
+  std::int64_t destination = 0;
+  std::int64_t due = never;  // domain.due is this or earlier; `never` when it is NULL
+  std::string destination_name;
+};
+
+class Places {
+ public:
+  // The rows of a domain, made where they are missing, with that destination, and due no later than `due`.
+  // `alone` is set when nothing else waited at the destination.
+  struct Added {
+    Place place;
+    bool alone = false;
+  };
+  Added add(disk::Tx& tx, const std::string& domain, const std::string& destination, std::int64_t due);
+  // The destination's id, made where it is missing.
+  std::int64_t destination(disk::Tx& tx, const std::string& name);
+  std::optional<std::int64_t> find_destination(disk::Tx& tx, const std::string& name);
+  // Something at that domain is due then: the lower bounds follow.
+  void lower(disk::Tx& tx, std::int64_t domain, std::int64_t due);
+  // The bounds of a domain found anew from its recipients; rows that serve nothing are removed.
+  void tidy(disk::Tx& tx, std::int64_t domain);
+  // Those of a destination from its domains.
+  void tidy_destination(disk::Tx& tx, std::int64_t destination);
+  // The earliest due time of waiting recipients at that domain that is later than `after`.
+  static std::int64_t earliest(disk::Tx& tx, std::int64_t domain, std::int64_t after);
+
+  std::optional<Backoff> backoff(disk::Tx& tx, std::int64_t destination);
+  void set_backoff(disk::Tx& tx, const DestinationChange& change);
+
+  void forget();
+
+ private:
+  std::optional<Place> read(disk::Tx& tx, const std::string& domain);
+  std::unordered_map<std::string, Place> places_;                      // by domain
+  std::unordered_map<std::int64_t, std::optional<Backoff>> backoffs_;  // by destination
+};
+
+}  // namespace hoplock::queue

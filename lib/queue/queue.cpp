@@ -1,0 +1,278 @@
+#include "queue/queue.h"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include "queue/core.h"
+#include "queue/state.h"
+
+namespace hoplock::queue {
+
+using disk::Durability;
+
+Queue::Core::Core(disk::Disk& disk_, Options options_, RouteOf route_)
+    : disk(disk_),
+      options(options_),
+      route(std::move(route_)),
+      store(std::make_shared<Store>()),
+      announcer(std::make_shared<Announcer>()),
+      window(options_.window_messages, options_.window_bytes) {
+  disk.on_rollback([shared = store] { shared->forget(); });
+}
+
+Queue::Queue(disk::Disk& disk, Options options, RouteOf route)
+    : core_(std::make_unique<Core>(disk, options, std::move(route))) {}
+Queue::~Queue() { core_->announcer->call = nullptr; }
+
+void Queue::on_work(std::function<void(std::vector<Ready>)> call) { core_->announcer->call = std::move(call); }
+void Queue::on_damage(std::function<void(Id)> call) { core_->damaged = std::move(call); }
+std::vector<Lease> Queue::active() const { return core_->window.leases(); }
+
+Id Queue::Core::next_id(Time now) {
+  last_id = std::max(Id::at(now).value, last_id + 1);
+  return Id{last_id};
+}
+
+// --- intake ------------------------------------------------------------------------------------------------------------
+
+Writer Queue::begin(Time received) {
+  auto state = std::make_unique<Writer::State>();
+  state->core = core_.get();
+  state->id = core_->next_id(received);
+  state->received = received;
+  return Writer(std::move(state));
+}
+
+Result<> Queue::accepting() {
+  if (core_->disk.free_bytes() < core_->options.min_free_space)
+    return fail(errc::no_space_on_device,
+                "less than limits.min_free_space is free in " + core_->disk.path().parent_path().string());
+  return {};
+}
+
+// A message was committed: its jobs go into the window where there is room for them.
+void Queue::Core::landed(std::vector<Landed> destinations, const std::shared_ptr<Draft>& draft) {
+  for (std::size_t i = 0; i < destinations.size(); ++i) {
+    Landed& at = destinations[i];
+    Lane* known = window.find(at.destination);
+    Lane& lane = known ? *known : window.lane(at.destination);
+    if (!known && at.alone) lane.next = not_known_to_come;
+    lane.backoff = at.backoff;
+    if (lane.held(draft->received)) {
+      lane.next = std::min(lane.next, draft->received);
+      continue;
+    }
+    Job job;
+    job.id = draft->id;
+    job.destination = at.destination;
+    job.received = draft->received;
+    job.size = draft->size;
+    job.chunks = draft->chunks;
+    for (std::size_t r = 0; r < draft->recipients.size(); ++r) {
+      if (draft->destinations[r] != at.destination) continue;
+      NewRecipient& recipient = draft->recipients[r];
+      Due due;
+      due.seq = static_cast<std::uint32_t>(r);
+      due.address = std::move(recipient.address);
+      due.domain = std::move(recipient.domain);
+      due.orcpt = std::move(recipient.orcpt);
+      due.notify = recipient.notify;
+      job.recipients.push_back(std::move(due));
+    }
+    const bool last = i + 1 == destinations.size();
+    job.envelope = last ? std::move(draft->envelope) : draft->envelope;
+    if (draft->chunks == 1 && draft->last_chunk) job.body = last ? std::move(*draft->last_chunk) : *draft->last_chunk;
+    window.add_fresh(lane, std::move(job));
+    announcer->pending.push_back({at.destination, draft->received, lane.backoff});
+  }
+}
+
+void Queue::Core::announce(const asio::any_io_executor& loop, std::vector<Ready> ready) {
+  auto& pending = announcer->pending;
+  pending.insert(pending.end(), std::make_move_iterator(ready.begin()), std::make_move_iterator(ready.end()));
+  if (pending.empty() || announcer->posted) return;
+  announcer->posted = true;
+  asio::post(loop, [shared = announcer] {
+    shared->posted = false;
+    auto all = std::exchange(shared->pending, {});
+    std::sort(all.begin(), all.end(), [](const Ready& a, const Ready& b) { return a.destination < b.destination; });
+    const auto same = [](const Ready& a, const Ready& b) { return a.destination == b.destination; };
+    all.erase(std::unique(all.begin(), all.end(), same), all.end());
+    if (shared->call) shared->call(std::move(all));
+  });
+}
+
+// --- delivery ----------------------------------------------------------------------------------------------------------
+
+asio::awaitable<Result<Work>> Queue::ready(Time now, std::size_t limit, std::vector<std::string> busy) {
+  Core& core = *core_;
+  Work work;
+  std::optional<Time> next;
+  const auto sooner = [&next](Time time) { next = next ? std::min(*next, time) : time; };
+  std::sort(busy.begin(), busy.end());
+  std::vector<std::string> known = busy;
+  for (const auto& [destination, lane] : core.window.lanes()) {
+    if (lane.idle()) continue;  // the database knows as well
+    const bool is_busy = std::binary_search(busy.begin(), busy.end(), destination);
+    const bool has_work = !lane.jobs.empty() || lane.next <= now;
+    if (has_work && !is_busy && !lane.held(now)) {
+      const Time due = lane.jobs.empty() ? now : lane.jobs.front().received;
+      work.ready.push_back({destination, due, lane.backoff});
+    } else if (!has_work && lane.next != not_known_to_come) {
+      sooner(lane.backoff ? std::max(lane.next, lane.backoff->until) : lane.next);
+    } else if (has_work && lane.held(now)) {
+      sooner(lane.backoff->until);
+    }
+    if (!is_busy) known.push_back(destination);
+  }
+  std::sort(known.begin(), known.end());
+  auto job = [store = core.store, now, limit, known = std::move(known)](disk::Tx& tx) -> Result<Found> {
+    return store->ready(tx, now, limit, known);
+  };
+  auto found = co_await core.disk.run(Durability::relaxed, std::move(job));
+  if (!found) co_return found.error();
+  for (auto& ready : found->ready) {
+    Lane& lane = core.window.lane(ready.destination);
+    lane.backoff = ready.backoff;
+    work.ready.push_back(std::move(ready));
+  }
+  if (found->next) sooner(*found->next);
+  std::stable_sort(work.ready.begin(), work.ready.end(), [](const Ready& a, const Ready& b) { return a.due < b.due; });
+  if (work.ready.size() > limit) {
+    work.ready.resize(limit);
+    sooner(now);
+  }
+  work.next_due = next;
+  co_return work;
+}
+
+// Reads what is due at a destination into its lane. One read at a time for each; the others wait for it.
+asio::awaitable<Result<>> Queue::Core::read_due(std::string destination, Time now, std::size_t least) {
+  {
+    Lane& lane = window.lane(destination);
+    if (lane.reading) {
+      error_code woken;
+      auto waiting = asio::redirect_error(asio::use_awaitable, woken);
+      co_await lane.reading->async_wait(waiting);
+      co_return Result<>();
+    }
+  }
+  auto loop = co_await asio::this_coro::executor;
+  Lane& lane = window.lane(destination);
+  lane.reading = std::make_unique<asio::steady_timer>(loop, asio::steady_timer::time_point::max());
+  const auto epoch = lane.epoch;
+  Refill wanted;
+  wanted.destination = destination;
+  wanted.now = now;
+  wanted.messages = std::max<std::size_t>(least, 256);
+  wanted.bytes = 2 << 20;
+  wanted.exclude = window.excluded(lane);
+  auto job = [shared = store, wanted = std::move(wanted)](disk::Tx& tx) -> Result<Refilled> {
+    return shared->refill(tx, wanted);
+  };
+  auto refilled = co_await disk.run(Durability::read, std::move(job));
+  Lane& after = window.lane(destination);  // not erased: it was not idle
+  after.reading->cancel();
+  after.reading.reset();
+  if (!refilled) co_return refilled.error();
+  after.backoff = refilled->backoff;
+  if (after.epoch == epoch) {
+    after.more = refilled->more;
+    after.next = refilled->more ? at_once : refilled->next;
+  }
+  window.add_read(after, std::move(refilled->jobs));
+  report_damage(refilled->damaged);
+  tidy(std::move(refilled->stale));
+  co_return Result<>();
+}
+
+asio::awaitable<Result<std::vector<Job>>> Queue::lease(std::string destination, Time now, LeaseLimit limit) {
+  Core& core = *core_;
+  for (int reads = 0;; ++reads) {
+    Lane& lane = core.window.lane(destination);
+    auto jobs = core.window.take(lane, limit.messages, limit.bytes);
+    if (!jobs.empty() || lane.next > now || reads == 3) co_return jobs;
+    auto read = co_await core.read_due(destination, now, limit.messages);
+    if (!read) co_return read.error();
+  }
+}
+
+asio::awaitable<Result<std::vector<Job>>> Queue::lease_older(std::string destination, Time before, LeaseLimit limit) {
+  Core& core = *core_;
+  Lane& lane = core.window.lane(destination);
+  core.window.drop_lane_jobs(lane);  // what was prefetched may be among them
+  Refill wanted;
+  wanted.destination = destination;
+  wanted.messages = limit.messages;
+  wanted.bytes = limit.bytes;
+  wanted.exclude = core.window.excluded(lane);
+  auto job = [store = core.store, wanted = std::move(wanted), id = Id::at(before)](disk::Tx& tx) -> Result<Refilled> {
+    return store->older(tx, wanted, id);
+  };
+  auto found = co_await core.disk.run(Durability::read, std::move(job));
+  if (!found) co_return found.error();
+  core.report_damage(found->damaged);
+  co_return core.window.lease(core.window.lane(destination), std::move(found->jobs));
+}
+
+asio::awaitable<Result<std::string>> Queue::read_chunk(Id id, std::uint32_t n) {
+  Core& core = *core_;
+  auto job = [id, n](disk::Tx& tx) -> Result<std::optional<std::string>> { return load_chunk(tx, id, n); };
+  auto octets = co_await core.disk.run(Durability::read, std::move(job));
+  if (!octets) {
+    if (octets.error().code == errc::bad_message) core.report_damage({id});
+    co_return octets.error();
+  }
+  if (!*octets) co_return fail(errc::no_message, id.text() + ": no longer in the queue");
+  co_return std::move(**octets);
+}
+
+asio::awaitable<Result<>> Queue::apply(Results results) {
+  Core& core = *core_;
+  auto shared = std::make_shared<const Results>(std::move(results));
+  auto job = [store = core.store, shared](disk::Tx& tx) -> Result<> {
+    store->apply(tx, *shared);
+    return {};
+  };
+  auto applied = co_await core.disk.run(Durability::durable, shared->settled.size() * 512, std::move(job));
+  if (!applied) co_return applied.error();
+  for (const auto& settled : shared->settled) {
+    Lane& lane = core.window.lane(settled.destination);
+    const auto leased = core.window.release(lane, settled.destination, settled.id);
+    if (leased > settled.recipients.size()) lane.next = at_once;
+    for (const auto& recipient : settled.recipients)
+      if (recipient.verdict == Verdict::deferred) lane.next = std::min(lane.next, recipient.due);
+  }
+  for (const auto& change : shared->destinations) core.window.lane(change.destination).backoff = change.backoff;
+  co_return Result<>();
+}
+
+asio::awaitable<Result<std::optional<Backoff>>> Queue::backoff(std::string destination) {
+  auto job = [store = core_->store,
+              destination = std::move(destination)](disk::Tx& tx) -> Result<std::optional<Backoff>> {
+    const auto id = store->places().find_destination(tx, destination);
+    return id ? store->places().backoff(tx, *id) : std::optional<Backoff>();
+  };
+  co_return co_await core_->disk.run(Durability::read, std::move(job));
+}
+
+void Queue::Core::report_damage(const std::vector<Id>& ids) {
+  for (const Id id : ids) {
+    disk.post(Durability::durable, [id](disk::Tx& tx) -> Result<> {
+      hold_damaged(tx, id);
+      return {};
+    });
+    if (damaged) damaged(id);
+  }
+}
+
+void Queue::Core::tidy(std::vector<std::int64_t> domains) {
+  if (domains.empty()) return;
+  disk.post(Durability::relaxed, [shared = store, domains = std::move(domains)](disk::Tx& tx) -> Result<> {
+    shared->tidy(tx, domains);
+    return {};
+  });
+}
+
+}  // namespace hoplock::queue

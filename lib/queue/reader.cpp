@@ -1,0 +1,173 @@
+#include "queue/reader.h"
+
+#include <algorithm>
+
+#include "queue/rows.h"
+#include "queue/select.h"
+
+namespace hoplock::queue {
+namespace {
+
+constexpr std::size_t page_rows = 500;
+
+template <class F>
+auto guarded(F function) -> decltype(function()) {
+  try {
+    return function();
+  } catch (const disk::Failure& failure) {
+    return failure.error();
+  }
+}
+
+bool is_active(const std::vector<Lease>& active, Id id, std::uint32_t seq) {
+  return std::binary_search(active.begin(), active.end(), Lease{id, seq});
+}
+
+// The word for a recipient: `removed` is not one of CONTRACT's, its lease is not over.
+std::string_view word(const RecipientView& recipient) { return recipient.active ? "active" : to_text(recipient.state); }
+
+std::vector<RecipientView> recipients_of(disk::Tx& tx, Id id, const std::vector<Lease>& active) {
+  std::vector<RecipientView> all;
+  auto row = tx.prepare(
+      "SELECT r.id, r.address, d.name, t.name, r.state, r.attempts, max(r.due, t.hold), r.last, r.status, r.reply, "
+      "r.reason, r.host"
+      " FROM recipient r LEFT JOIN domain d ON d.id = r.domain LEFT JOIN destination t ON t.id = d.destination"
+      " WHERE r.id BETWEEN ?1 AND ?2 ORDER BY r.id");
+  for (row.bind(first_key(id), last_key(id)); row.step();) {
+    RecipientView r;
+    r.seq = number_of_key(row.integer(0));
+    r.address = row.text(1);
+    r.domain = row.text(2);
+    r.destination = row.text(3);
+    r.state = static_cast<State>(row.integer(4));
+    r.active = is_active(active, id, r.seq);
+    r.attempts = static_cast<std::uint32_t>(row.integer(5));
+    if (r.state <= State::deferred) r.next = from_millis(row.integer(6));
+    if (!row.null(7)) r.last = from_millis(row.integer(7));
+    r.status = row.text(8);
+    r.reply = row.text(9);
+    r.reason = row.text(10);
+    r.host = row.text(11);
+    if (r.state != State::removed || r.active) all.push_back(std::move(r));
+  }
+  return all;
+}
+
+std::optional<MessageView> message_of(disk::Tx& tx, Id id, const std::vector<Lease>& active) {
+  auto row = tx.prepare("SELECT received, size, chunks, flags, sender, client, envid FROM message WHERE id = ?1");
+  if (!row.bind(id.value).step()) return {};
+  MessageView message;
+  message.id = id;
+  message.received = from_millis(row.integer(0));
+  message.size = static_cast<std::uint64_t>(row.integer(1));
+  message.chunks = static_cast<std::uint32_t>(row.integer(2));
+  set_flags(message.envelope, row.integer(3));
+  message.envelope.sender = row.text(4);
+  message.envelope.client = row.text(5);
+  message.envelope.envid = row.text(6);
+  message.recipients = recipients_of(tx, id, active);
+  return message;
+}
+
+bool matches(const MessageView& message, const Filter& filter) {
+  if (message.recipients.empty()) return false;
+  if (filter.sender && message.envelope.sender != *filter.sender) return false;
+  const auto fits = [&](const RecipientView& r) {
+    return (!filter.domain || r.domain == filter.domain->text()) && (filter.state.empty() || word(r) == filter.state);
+  };
+  return std::any_of(message.recipients.begin(), message.recipients.end(), fits);
+}
+
+// All ids of a selection, sorted.
+std::vector<Id> ids_of(disk::Tx& tx, const Selection& selection) {
+  std::vector<Id> ids;
+  for (std::optional<Cursor> next = Cursor{-1, 0, 0}; next;) {
+    auto page = select_page(tx, selection, *next, 10'000);
+    ids.insert(ids.end(), page.ids.begin(), page.ids.end());
+    next = page.next;
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+}  // namespace
+
+std::string_view MessageView::state() const {
+  constexpr std::string_view order[] = {"active", "queued", "deferred", "held", "bounced", "expired", "delivered"};
+  for (const auto candidate : order)
+    for (const auto& recipient : recipients)
+      if (word(recipient) == candidate) return candidate;
+  return "removed";
+}
+
+Result<Reader> Reader::open(const std::filesystem::path& database) {
+  auto db = disk::open_read_only(database);
+  if (!db) return db.error();
+  return Reader(std::move(*db));
+}
+
+Result<> Reader::list(const Filter& filter, const std::function<Go(const MessageView&)>& call) {
+  return guarded([&]() -> Result<> {
+    disk::Tx tx(db_);
+    Selection selection;
+    selection.by = Selection::By::all;
+    if (filter.sender) {
+      selection.by = Selection::By::sender;
+      selection.sender = *filter.sender;
+    }
+    std::optional<std::vector<Id>> known;
+    if (filter.state == "active") {
+      known.emplace();
+      for (const auto& lease : filter.active)
+        if (known->empty() || known->back() != lease.id) known->push_back(lease.id);
+    } else if (filter.domain) {
+      Selection by_domain;
+      by_domain.by = Selection::By::domain;
+      by_domain.domain = *filter.domain;
+      known = ids_of(tx, by_domain);
+    }
+    std::optional<Cursor> next = Cursor{-1, 0, 0};
+    while (next) {
+      Page page;
+      if (known)
+        page.ids = std::move(*known);
+      else
+        page = select_page(tx, selection, *next, page_rows);
+      next = page.next;
+      for (const Id id : page.ids) {
+        const auto message = message_of(tx, id, filter.active);
+        if (message && matches(*message, filter) && call(*message) == Go::stop) return {};
+      }
+    }
+    return {};
+  });
+}
+
+Result<std::optional<MessageView>> Reader::show(Id id, const std::vector<Lease>& active) {
+  return guarded([&]() -> Result<std::optional<MessageView>> {
+    disk::Tx tx(db_);
+    return message_of(tx, id, active);
+  });
+}
+
+Result<> Reader::body(Id id, const std::function<Go(std::string_view)>& call) {
+  return guarded([&]() -> Result<> {
+    disk::Tx tx(db_);
+    std::int64_t chunks = 0;
+    {
+      auto row = tx.prepare("SELECT chunks FROM message WHERE id = ?1");
+      if (!row.bind(id.value).step()) return fail(errc::no_message, id.text() + ": not in the queue");
+      chunks = row.integer(0);
+    }
+    for (std::uint32_t n = 0; n < chunks; ++n) {
+      const auto octets = load_chunk(tx, id, n);
+      if (!octets) return octets.error();
+      if (!*octets) return fail(errc::no_message, id.text() + ": no longer in the queue");
+      if (call(**octets) == Go::stop) return {};
+    }
+    return {};
+  });
+}
+
+}  // namespace hoplock::queue

@@ -1,0 +1,167 @@
+#include "queue/rows.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+
+namespace hoplock::queue {
+namespace {
+
+enum Flag : std::int64_t {
+  eight_bit = 1,
+  binary = 2,
+  utf8 = 4,
+  requires_tls = 8,
+  tls_not_required = 16,
+  ret_full = 32,
+  ret_headers = 64,
+};
+
+std::optional<std::string_view> unless_empty(std::string_view text) {
+  if (text.empty()) return {};
+  return text;
+}
+
+}  // namespace
+
+std::int64_t flags_of(const Envelope& e) {
+  std::int64_t flags = 0;
+  if (e.body == Body::eight_bit) flags |= eight_bit;
+  if (e.body == Body::binary) flags |= binary;
+  if (e.smtputf8) flags |= utf8;
+  if (e.requiretls) flags |= requires_tls;
+  if (e.tls_required_no) flags |= tls_not_required;
+  if (e.ret == Ret::full) flags |= ret_full;
+  if (e.ret == Ret::headers) flags |= ret_headers;
+  return flags;
+}
+
+void set_flags(Envelope& e, std::int64_t flags) {
+  e.body = flags & binary ? Body::binary : flags & eight_bit ? Body::eight_bit : Body::seven_bit;
+  e.smtputf8 = (flags & utf8) != 0;
+  e.requiretls = (flags & requires_tls) != 0;
+  e.tls_required_no = (flags & tls_not_required) != 0;
+  e.ret = flags & ret_full ? Ret::full : flags & ret_headers ? Ret::headers : Ret::unset;
+}
+
+std::uint32_t checksum(std::string_view octets) {
+  return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const unsigned char*>(octets.data()), octets.size()));
+}
+
+void insert_chunk(disk::Tx& tx, Id id, std::uint32_t n, std::string_view octets) {
+  tx.prepare("INSERT INTO chunk (id, sum, data) VALUES (?1, ?2, ?3)")
+      .bind(first_key(id) | n, checksum(octets), disk::Blob{octets})
+      .run();
+}
+
+void note_draft(disk::Tx& tx, Id id) {
+  tx.prepare("INSERT OR IGNORE INTO draft (id) VALUES (?1)").bind(id.value).run();
+}
+
+std::vector<Landed> insert_message(disk::Tx& tx, Places& places, const Draft& draft) {
+  if (draft.last_chunk) insert_chunk(tx, draft.id, draft.chunks - 1, *draft.last_chunk);
+  if (draft.streamed) tx.prepare("DELETE FROM draft WHERE id = ?1").bind(draft.id.value).run();
+  const Envelope& envelope = draft.envelope;
+  tx.prepare(
+        "INSERT INTO message (id, received, size, chunks, recipients, flags, sender, client, envid)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
+      .bind(draft.id.value, to_millis(draft.received), draft.size, draft.chunks, draft.recipients.size(),
+            flags_of(envelope), envelope.sender, envelope.client, unless_empty(envelope.envid))
+      .run();
+  const auto due = to_millis(draft.received);
+  std::vector<Landed> landed;
+  auto insert = tx.prepare(
+      "INSERT INTO recipient (id, domain, state, due, attempts, interval, address, notify, orcpt) VALUES (?1, ?2, 0, "
+      "?3, 0, 0, ?4, ?5, ?6)");
+  for (std::size_t i = 0; i < draft.recipients.size(); ++i) {
+    const NewRecipient& recipient = draft.recipients[i];
+    const auto added = places.add(tx, recipient.domain.text(), draft.destinations[i], due);
+    insert
+        .bind(first_key(draft.id) | static_cast<std::int64_t>(i), added.place.domain, due, recipient.address,
+              recipient.notify, unless_empty(recipient.orcpt))
+        .run();
+    const auto same = [&](const Landed& l) { return l.destination == added.place.destination_name; };
+    if (std::none_of(landed.begin(), landed.end(), same))
+      landed.push_back({added.place.destination_name, added.alone, places.backoff(tx, added.place.destination)});
+  }
+  return landed;
+}
+
+void drop_draft(disk::Tx& tx, Id id) {
+  tx.prepare("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2").bind(first_key(id), last_key(id)).run();
+  tx.prepare("DELETE FROM draft WHERE id = ?1").bind(id.value).run();
+}
+
+void remove_message(disk::Tx& tx, Id id) {
+  tx.prepare("DELETE FROM recipient WHERE id BETWEEN ?1 AND ?2").bind(first_key(id), last_key(id)).run();
+  tx.prepare("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2").bind(first_key(id), last_key(id)).run();
+  tx.prepare("DELETE FROM message WHERE id = ?1").bind(id.value).run();
+}
+
+Result<std::optional<std::string>> load_chunk(disk::Tx& tx, Id id, std::uint32_t n) {
+  auto row = tx.prepare("SELECT sum, data FROM chunk WHERE id = ?1");
+  if (!row.bind(first_key(id) | n).step()) return std::optional<std::string>();
+  std::optional<std::string> octets(std::in_place, row.blob(1));
+  if (row.integer(0) != checksum(*octets))
+    return fail(errc::bad_message, id.text() + ": chunk " + std::to_string(n) + " is damaged");
+  return octets;
+}
+
+Result<std::optional<Job>> load_job(disk::Tx& tx, Id id, const Wanted& wanted) {
+  std::optional<Job> job;
+  auto recipients = tx.prepare(
+      "SELECT r.id, r.address, d.name, r.attempts, r.interval, r.last, r.orcpt, r.notify FROM recipient r JOIN domain "
+      "d ON d.id = r.domain"
+      " WHERE r.id BETWEEN ?1 AND ?2 AND r.state <= 1 AND r.due <= ?3 AND d.destination = ?4");
+  recipients.bind(first_key(id), last_key(id), wanted.due, wanted.destination);
+  while (recipients.step()) {
+    if (!job) job.emplace();
+    auto domain = dns::Name::parse(recipients.text(2));
+    Due due;
+    due.seq = number_of_key(recipients.integer(0));
+    due.address = recipients.text(1);
+    if (domain) due.domain = std::move(*domain);
+    due.attempts = static_cast<std::uint32_t>(recipients.integer(3));
+    due.interval = Milliseconds(recipients.integer(4));
+    if (!recipients.null(5)) due.last = from_millis(recipients.integer(5));
+    due.orcpt = recipients.text(6);
+    due.notify = static_cast<std::uint8_t>(recipients.integer(7));
+    job->recipients.push_back(std::move(due));
+  }
+  if (!job) return job;
+  auto row = tx.prepare("SELECT received, size, chunks, flags, sender, client, envid FROM message WHERE id = ?1");
+  if (!row.bind(id.value).step()) return std::optional<Job>();
+  job->id = id;
+  job->destination = wanted.destination_name;
+  job->received = from_millis(row.integer(0));
+  job->size = static_cast<std::uint64_t>(row.integer(1));
+  job->chunks = static_cast<std::uint32_t>(row.integer(2));
+  set_flags(job->envelope, row.integer(3));
+  job->envelope.sender = row.text(4);
+  job->envelope.client = row.text(5);
+  job->envelope.envid = row.text(6);
+  if (job->chunks == 1) {
+    auto octets = load_chunk(tx, id, 0);
+    if (!octets) return octets.error();
+    if (!*octets) return fail(errc::bad_message, id.text() + ": its body is missing");
+    job->body = std::move(**octets);
+  }
+  return job;
+}
+
+void remove_if_done(disk::Tx& tx, Id id) {
+  const bool left = tx.prepare("SELECT 1 FROM recipient WHERE id BETWEEN ?1 AND ?2 AND state <> 5 LIMIT 1")
+                        .bind(first_key(id), last_key(id))
+                        .step();
+  if (!left) remove_message(tx, id);
+}
+
+void hold_damaged(disk::Tx& tx, Id id) {
+  tx.prepare(
+        "UPDATE recipient SET state = 2, status = '4.3.0', reply = 'the stored message is damaged' WHERE id BETWEEN ?1 "
+        "AND ?2 AND state <= 1")
+      .bind(first_key(id), last_key(id))
+      .run();
+}
+
+}  // namespace hoplock::queue

@@ -1,0 +1,70 @@
+// Messages, recipients and chunks as rows: written, read back as jobs, settled, removed. On the disk thread, inside jobs.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "disk/job.h"
+#include "queue/actions.h"
+#include "queue/message.h"
+#include "queue/places.h"
+
+namespace hoplock::queue {
+
+constexpr std::int64_t first_key(Id id) { return id.value << 15; }
+constexpr std::int64_t last_key(Id id) { return (id.value << 15) | 32767; }
+constexpr Id id_of_key(std::int64_t key) { return Id{key >> 15}; }
+constexpr std::uint32_t number_of_key(std::int64_t key) { return static_cast<std::uint32_t>(key & 32767); }
+
+std::int64_t flags_of(const Envelope& envelope);
+void set_flags(Envelope& envelope, std::int64_t flags);
+std::uint32_t checksum(std::string_view octets);
+
+// A message that is about to be committed.
+struct Draft {
+  Id id;
+  Time received;
+  std::uint64_t size = 0;
+  std::uint32_t chunks = 0;               // with the last one
+  std::optional<std::string> last_chunk;  // what has not streamed ahead
+  bool streamed = false;                  // earlier chunks are rows already
+  Envelope envelope;
+  std::vector<NewRecipient> recipients;
+  std::vector<std::string> destinations;  // of the recipients, one each
+};
+
+// What a commit learnt of one destination.
+struct Landed {
+  std::string destination;
+  bool alone = false;  // nothing else waits there
+  std::optional<Backoff> backoff;
+};
+
+void insert_chunk(disk::Tx& tx, Id id, std::uint32_t n, std::string_view octets);
+void note_draft(disk::Tx& tx, Id id);
+std::vector<Landed> insert_message(disk::Tx& tx, Places& places, const Draft& draft);
+// All chunks of a message that was never committed.
+void drop_draft(disk::Tx& tx, Id id);
+// Message, recipients and chunks.
+void remove_message(disk::Tx& tx, Id id);
+
+// A chunk, or nothing when there is no such row. Error bad_message: its checksum does not fit.
+Result<std::optional<std::string>> load_chunk(disk::Tx& tx, Id id, std::uint32_t n);
+
+// Which of a message's recipients make a job.
+struct Wanted {
+  std::int64_t destination = 0;
+  std::string destination_name;
+  std::int64_t due = never;  // or earlier
+};
+// Nothing when the message is gone or none of its recipients is wanted. Error bad_message: its only chunk is damaged.
+Result<std::optional<Job>> load_job(disk::Tx& tx, Id id, const Wanted& wanted);
+
+void settle(disk::Tx& tx, Places& places, const Settled& settled, Time now);
+// Recipients that wait become held, with the reason.
+void hold_damaged(disk::Tx& tx, Id id);
+// When nothing but delivered recipients is left, the message goes.
+void remove_if_done(disk::Tx& tx, Id id);
+
+}  // namespace hoplock::queue

@@ -1,0 +1,211 @@
+#include "queue/store.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "queue/window.h"
+
+namespace hoplock::queue {
+namespace {
+
+constexpr std::int64_t ids_reserved = std::int64_t{1} << 23;  // about a minute
+constexpr std::int64_t seen_every_ms = 60'000;
+constexpr std::size_t most_mended = 256;  // destinations in one call of ready()
+
+bool contains(const std::vector<Id>& sorted, Id id) { return std::binary_search(sorted.begin(), sorted.end(), id); }
+
+}  // namespace
+
+void Store::forget() {
+  places_.forget();
+  reserved_ = 0;
+  seen_ = 0;
+}
+
+std::optional<std::int64_t> Store::mark(disk::Tx& tx, std::string_view name) {
+  auto row = tx.prepare("SELECT value FROM mark WHERE name = ?1");
+  if (!row.bind(name).step()) return {};
+  return row.integer(0);
+}
+
+void Store::set_mark(disk::Tx& tx, std::string_view name, std::int64_t value) {
+  tx.prepare("INSERT INTO mark (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2")
+      .bind(name, value)
+      .run();
+}
+
+void Store::see(disk::Tx& tx, Time now) {
+  if (to_millis(now) < seen_ + seen_every_ms) return;
+  seen_ = to_millis(now);
+  set_mark(tx, "seen", seen_);
+}
+
+std::vector<Landed> Store::commit(disk::Tx& tx, const Draft& draft) {
+  see(tx, draft.received);
+  if (draft.id.value >= reserved_) {
+    reserved_ = draft.id.value + ids_reserved;
+    set_mark(tx, "id", reserved_);
+  }
+  return insert_message(tx, places_, draft);
+}
+
+void Store::apply(disk::Tx& tx, const Results& results) {
+  see(tx, results.now);
+  for (const auto& settled : results.settled) settle(tx, places_, settled, results.now);
+  for (const auto& change : results.destinations) places_.set_backoff(tx, change);
+}
+
+// --- what is due at a destination --------------------------------------------------------------------------------------
+
+struct Store::Scan {
+  const Refill& wanted;
+  std::vector<Id> picked;
+  std::unordered_set<Id> seen;
+  std::vector<std::int64_t> stale;
+  std::int64_t next = never;
+  bool full() const { return picked.size() >= wanted.messages; }
+};
+
+// Queued and deferred recipients of one domain, merged by due time.
+void Store::scan_domain(disk::Tx& tx, Scan& scan, std::int64_t domain) {
+  const auto now = to_millis(scan.wanted.now);
+  auto queued =
+      tx.prepare("SELECT id, due FROM recipient WHERE domain = ?1 AND state = 0 AND due <= ?2 ORDER BY due, id");
+  auto deferred =
+      tx.prepare("SELECT id, due FROM recipient WHERE domain = ?1 AND state = 1 AND due <= ?2 ORDER BY due, id");
+  bool has_queued = queued.bind(domain, now).step();
+  bool has_deferred = deferred.bind(domain, now).step();
+  const bool anything = has_queued || has_deferred;
+  while ((has_queued || has_deferred) && !scan.full()) {
+    const bool from_queued = has_queued && (!has_deferred || queued.integer(1) <= deferred.integer(1));
+    const Id id = id_of_key((from_queued ? queued : deferred).integer(0));
+    if (!contains(scan.wanted.exclude, id) && scan.seen.insert(id).second) scan.picked.push_back(id);
+    if (from_queued)
+      has_queued = queued.step();
+    else
+      has_deferred = deferred.step();
+  }
+  if (!anything) scan.stale.push_back(domain);
+  if (!scan.full()) scan.next = std::min(scan.next, Places::earliest(tx, domain, now));
+}
+
+void Store::load(disk::Tx& tx, const std::vector<Id>& ids, const Wanted& wanted, std::size_t bytes, Refilled& out) {
+  std::size_t size = 0;
+  for (const Id id : ids) {
+    if (size >= bytes) {
+      out.more = true;
+      return;
+    }
+    auto job = load_job(tx, id, wanted);
+    if (!job)
+      out.damaged.push_back(id);
+    else if (*job) {
+      size += (*job)->body.size() + 512;
+      out.jobs.push_back(std::move(**job));
+    }
+  }
+}
+
+Refilled Store::refill(disk::Tx& tx, const Refill& wanted) {
+  Refilled out;
+  out.next = not_known_to_come;
+  const auto destination = places_.find_destination(tx, wanted.destination);
+  if (!destination) return out;
+  out.backoff = places_.backoff(tx, *destination);
+  const auto now = to_millis(wanted.now);
+  Scan scan{wanted, {}, {}, {}, never};
+  {
+    auto domains = tx.prepare("SELECT id FROM domain WHERE destination = ?1 AND due <= ?2 ORDER BY due");
+    domains.bind(*destination, now);
+    while (!scan.full() && domains.step()) scan_domain(tx, scan, domains.integer(0));
+  }
+  out.more = scan.full();
+  out.stale = std::move(scan.stale);
+  auto row = tx.prepare("SELECT min(due) FROM domain WHERE destination = ?1 AND due > ?2");
+  if (row.bind(*destination, now).step() && !row.null(0)) scan.next = std::min(scan.next, row.integer(0));
+  if (scan.next != never) out.next = from_millis(scan.next);
+  Wanted which;
+  which.destination = *destination;
+  which.destination_name = wanted.destination;
+  which.due = now;
+  load(tx, scan.picked, which, wanted.bytes, out);
+  return out;
+}
+
+Refilled Store::older(disk::Tx& tx, const Refill& wanted, Id before) {
+  Refilled out;
+  out.next = at_once;
+  const auto destination = places_.find_destination(tx, wanted.destination);
+  if (!destination) return out;
+  std::vector<Id> ids;
+  {
+    auto rows = tx.prepare(
+        "SELECT r.id FROM recipient r NOT INDEXED JOIN domain d ON d.id = r.domain"
+        " WHERE r.id < ?1 AND r.state <= 1 AND d.destination = ?2 ORDER BY r.id");
+    rows.bind(first_key(before), *destination);
+    while (ids.size() < wanted.messages && rows.step()) {
+      const Id id = id_of_key(rows.integer(0));
+      if ((ids.empty() || ids.back() != id) && !contains(wanted.exclude, id)) ids.push_back(id);
+    }
+  }
+  Wanted which;
+  which.destination = *destination;
+  which.destination_name = wanted.destination;
+  load(tx, ids, which, wanted.bytes, out);
+  return out;
+}
+
+// --- which destinations have work --------------------------------------------------------------------------------------
+
+Found Store::ready(disk::Tx& tx, Time now, std::size_t limit, const std::vector<std::string>& busy) {
+  Found found;
+  const auto at = to_millis(now);
+  std::vector<std::int64_t> stale;
+  {
+    auto rows = tx.prepare(
+        "SELECT id, name, due FROM destination WHERE due IS NOT NULL AND max(due, hold) <= ?1 ORDER BY max(due, hold)");
+    auto domains = tx.prepare("SELECT id FROM domain WHERE destination = ?1 AND due <= ?2 ORDER BY due");
+    rows.bind(at);
+    while (found.ready.size() < limit && stale.size() < most_mended && rows.step()) {
+      const std::string name(rows.text(1));
+      if (std::binary_search(busy.begin(), busy.end(), name)) continue;
+      const auto id = rows.integer(0);
+      std::int64_t due = never;
+      for (domains.bind(id, at); domains.step();) {
+        const auto earliest = Places::earliest(tx, domains.integer(0), std::numeric_limits<std::int64_t>::min());
+        due = std::min(due, earliest);
+        if (earliest <= at) break;  // so it is ready; a domain with a smaller bound came before
+        stale.push_back(domains.integer(0));
+      }
+      if (due > at)
+        stale.push_back(-id);
+      else
+        found.ready.push_back({name, from_millis(due), places_.backoff(tx, id)});
+    }
+  }
+  for (const auto id : stale)
+    if (id > 0) places_.tidy(tx, id);
+  for (const auto id : stale)
+    if (id < 0) places_.tidy_destination(tx, -id);
+  if (stale.size() >= most_mended) {
+    found.next = now;  // ask again
+    return found;
+  }
+  auto row = tx.prepare(
+      "SELECT max(due, hold) FROM destination WHERE due IS NOT NULL AND max(due, hold) > ?1 ORDER BY max(due, hold) "
+      "LIMIT 1");
+  if (row.bind(at).step()) found.next = from_millis(row.integer(0));
+  return found;
+}
+
+void Store::tidy(disk::Tx& tx, const std::vector<std::int64_t>& domains) {
+  std::unordered_set<std::int64_t> destinations;
+  for (const auto domain : domains) {
+    auto row = tx.prepare("SELECT destination FROM domain WHERE id = ?1");
+    if (row.bind(domain).step()) destinations.insert(row.integer(0));
+  }
+  for (const auto domain : domains) places_.tidy(tx, domain);
+  for (const auto destination : destinations) places_.tidy_destination(tx, destination);
+}
+
+}  // namespace hoplock::queue

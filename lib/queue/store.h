@@ -1,0 +1,61 @@
+// The queue's side of the disk thread: what jobs share from one to the next. Its functions run inside jobs only; the loop holds it
+// alive and never looks inside.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "queue/places.h"
+#include "queue/rows.h"
+
+namespace hoplock::queue {
+
+struct Refill {
+  std::string destination;
+  Time now;
+  std::size_t messages = 0;
+  std::size_t bytes = 0;
+  std::vector<Id> exclude;  // sorted
+};
+struct Refilled {
+  std::vector<Job> jobs;
+  std::vector<Id> damaged;          // to be held
+  std::vector<std::int64_t> stale;  // domains whose bound is to be found anew
+  bool more = false;                // it stopped at a limit
+  Time next;                        // when it did not: what is due next, not_known_to_come for nothing
+  std::optional<Backoff> backoff;
+};
+
+struct Found {
+  std::vector<Ready> ready;
+  std::optional<Time> next;
+};
+
+class Store {
+ public:
+  std::vector<Landed> commit(disk::Tx& tx, const Draft& draft);
+  void apply(disk::Tx& tx, const Results& results);
+  Refilled refill(disk::Tx& tx, const Refill& wanted);
+  Refilled older(disk::Tx& tx, const Refill& wanted, Id before);
+  // Destinations with something due, `busy` (sorted) left out; bounds that proved stale on the way are mended.
+  Found ready(disk::Tx& tx, Time now, std::size_t limit, const std::vector<std::string>& busy);
+  void tidy(disk::Tx& tx, const std::vector<std::int64_t>& domains);
+
+  std::optional<std::int64_t> mark(disk::Tx& tx, std::string_view name);
+  void set_mark(disk::Tx& tx, std::string_view name, std::int64_t value);
+
+  Places& places() { return places_; }
+  void forget();  // after a rollback
+
+ private:
+  struct Scan;
+  void scan_domain(disk::Tx& tx, Scan& scan, std::int64_t domain);
+  void load(disk::Tx& tx, const std::vector<Id>& ids, const Wanted& wanted, std::size_t bytes, Refilled& out);
+  void see(disk::Tx& tx, Time now);
+
+  Places places_;
+  std::int64_t reserved_ = 0;  // ids below it are marked as used
+  std::int64_t seen_ = 0;
+};
+
+}  // namespace hoplock::queue

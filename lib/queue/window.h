@@ -1,0 +1,94 @@
+// What the queue has in memory: a lane for each destination with work at hand or under way, its fresh or prefetched jobs, and all
+// leases. Bounded; whatever it drops is in the database. Belongs to the loop, touches no disk.
+//
+// A lane knows from when on the database may have due recipients that are neither in its jobs nor leased: `next`.
+#pragma once
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "queue/actions.h"
+#include "queue/message.h"
+
+namespace hoplock::queue {
+
+inline constexpr Time at_once{Milliseconds::min()};  // nothing is known: ask
+inline constexpr Time not_known_to_come{Milliseconds::max()};
+
+struct Lane {
+  std::deque<Job> jobs;
+  std::unordered_set<Id> leased;
+  Time next = at_once;
+  bool more = false;  // the database has older work than what comes fresh: that must wait its turn
+  std::optional<Backoff> backoff;
+  std::uint64_t epoch = 0;  // counts what made a read under way outdated
+  std::unique_ptr<boost::asio::steady_timer>
+      reading;  // set while a read for it is under way; its waiters are woken by cancel
+
+  bool idle() const { return jobs.empty() && leased.empty() && !reading; }
+  bool held(Time now) const { return backoff && backoff->until > now; }
+};
+
+class Window {
+ public:
+  Window(std::size_t messages, std::size_t bytes) : most_messages_(messages), most_bytes_(bytes) {}
+
+  Lane& lane(const std::string& destination);
+  Lane* find(const std::string& destination);
+
+  // False: there is no room, or older work is in the database, which therefore has this too.
+  enum class Room : std::uint8_t { taken, none };
+  Room add_fresh(Lane& lane, Job job);
+  // From a read of the database, oldest first; jobs that overlap a lease, or are here already, or are frozen, are dropped.
+  void add_read(Lane& lane, std::vector<Job> jobs);
+  // Takes the oldest jobs and leases them.
+  std::vector<Job> take(Lane& lane, std::size_t messages, std::size_t bytes);
+  // Leases jobs that did not come through the window; drops those that overlap a lease.
+  std::vector<Job> lease(Lane& lane, std::vector<Job> jobs);
+  // How many recipients the lease had.
+  std::size_t release(Lane& lane, const std::string& destination, Id id);
+
+  // Ids in the lane or leased from it, and frozen ones, sorted.
+  std::vector<Id> excluded(const Lane& lane) const;
+  bool is_leased(Id id) const { return leases_.contains(id); }
+  std::vector<Lease> leases_of(Id id) const;
+  std::vector<Lease> leases() const;
+
+  // While an operator's action is under way, its messages are neither in the window nor leased anew.
+  void freeze(const std::vector<Id>& ids);
+  void thaw(const std::vector<Id>& ids);
+  // Everything that is not leased goes back to the database alone.
+  void drop_all();
+  void drop_lane_jobs(Lane& lane);
+  void forget_idle();
+
+  const std::unordered_map<std::string, Lane>& lanes() const { return lanes_; }
+  std::size_t messages() const { return messages_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  struct Leased {
+    std::string destination;
+    std::vector<std::uint32_t> seqs;
+  };
+  bool overlaps(const Job& job) const;
+  void put(Lane& lane, Job job);
+  void note_lease(Lane& lane, const Job& job);
+
+  std::size_t most_messages_;
+  std::size_t most_bytes_;
+  std::unordered_map<std::string, Lane> lanes_;
+  std::unordered_map<Id, std::vector<Leased>> leases_;
+  std::unordered_map<Id, std::uint32_t> here_;  // how many lanes have a job of it
+  std::unordered_set<Id> frozen_;
+  std::size_t messages_ = 0;
+  std::size_t bytes_ = 0;
+  std::size_t idle_checked_ = 0;
+};
+
+}  // namespace hoplock::queue

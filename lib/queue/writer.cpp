@@ -1,0 +1,90 @@
+#include "queue/writer.h"
+
+#include <boost/asio/this_coro.hpp>
+
+#include "queue/state.h"
+
+namespace hoplock::queue {
+
+using disk::Durability;
+
+Writer::Writer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Writer::Writer(Writer&&) noexcept = default;
+
+Writer::~Writer() {
+  if (!state_ || state_->committed || state_->chunks == 0) return;
+  state_->core->drafts.erase(state_->id);
+  state_->core->disk.post(Durability::relaxed, [id = state_->id](disk::Tx& tx) -> Result<> {
+    drop_draft(tx, id);
+    return {};
+  });
+}
+
+Id Writer::id() const { return state_->id; }
+std::uint64_t Writer::size() const { return state_->size; }
+
+asio::awaitable<Result<>> Writer::State::stream() {
+  if (chunks + 1 >= max_chunks) co_return fail(errc::file_too_large, "the message is larger than the queue can hold");
+  std::string octets;
+  if (buffer.size() < 2 * chunk_bytes) {
+    std::string rest = buffer.substr(chunk_bytes);
+    buffer.resize(chunk_bytes);
+    octets = std::exchange(buffer, std::move(rest));
+  } else {
+    octets = buffer.substr(0, chunk_bytes);
+    buffer.erase(0, chunk_bytes);
+  }
+  core->drafts.insert(id);
+  auto job = [which = id, n = chunks, octets = std::move(octets)](disk::Tx& tx) -> Result<> {
+    if (n == 0) note_draft(tx, which);
+    insert_chunk(tx, which, n, octets);
+    return {};
+  };
+  ++chunks;
+  co_return co_await core->disk.run(Durability::relaxed, chunk_bytes, std::move(job));
+}
+
+asio::awaitable<Result<>> Writer::write(std::string octets) {
+  State& state = *state_;
+  state.size += octets.size();
+  if (state.buffer.empty())
+    state.buffer = std::move(octets);
+  else
+    state.buffer += octets;
+  octets = std::string();
+  while (state.buffer.size() > chunk_bytes) {
+    auto streamed = co_await state.stream();
+    if (!streamed) co_return streamed.error();
+  }
+  co_return Result<>();
+}
+
+asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRecipient> recipients) {
+  auto loop = co_await asio::this_coro::executor;
+  State& state = *state_;
+  Queue::Core& core = *state.core;
+  auto draft = std::make_shared<Draft>();
+  draft->id = state.id;
+  draft->received = state.received;
+  draft->size = state.size;
+  draft->streamed = state.chunks > 0;
+  draft->chunks = state.chunks + 1;
+  draft->last_chunk = std::move(state.buffer);
+  draft->envelope = std::move(envelope);
+  draft->destinations.reserve(recipients.size());
+  for (const auto& recipient : recipients) draft->destinations.push_back(core.route(recipient.domain));
+  draft->recipients = std::move(recipients);
+  const std::size_t bytes = draft->last_chunk->size() + draft->recipients.size() * 256;
+  auto job = [store = core.store, draft](disk::Tx& tx) -> Result<std::vector<Landed>> {
+    return store->commit(tx, *draft);
+  };
+  auto landed = co_await core.disk.run(Durability::durable, bytes, std::move(job));
+  if (!landed) co_return landed.error();
+  state.committed = true;
+  core.drafts.erase(state.id);
+  core.landed(std::move(*landed), draft);
+  core.announce(loop, {});
+  co_return state.id;
+}
+
+}  // namespace hoplock::queue

@@ -1,0 +1,26 @@
+// A file system for SQLite that fails on demand and counts: it stands before the system's own and is the default while it lives.
+#pragma once
+#include <atomic>
+#include <string>
+
+namespace hoplock::support {
+
+class FaultyVfs {
+ public:
+  FaultyVfs();
+  ~FaultyVfs();
+  FaultyVfs(const FaultyVfs&) = delete;
+
+  struct Plan {
+    std::atomic<int> writes_until_failure{-1};  // -1: never; 0: each from now on fails
+    std::atomic<int> syncs_until_failure{-1};
+    std::atomic<int> error{0};  // SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC, …
+    std::atomic<int> syncs{0};  // of write-ahead logs
+    std::atomic<int> database_syncs{0};
+    std::atomic<int> sync_delay_us{0};
+  };
+  Plan& plan();
+  void heal();
+};
+
+}  // namespace hoplock::support
