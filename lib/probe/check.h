@@ -1,0 +1,27 @@
+// What a delivery to a domain would meet: the same look-ups, decisions and conversation as delivery's, up to the second EHLO
+// (RFC 3207), with every host and every address and never a MAIL. Reports; changes nothing, logs nothing.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+
+#include "base/log.h"
+#include "delivery/client.h"
+#include "net/tls_client.h"
+#include "probe/finding.h"
+#include "resolver/resolver.h"
+#include "route/router.h"
+
+namespace hoplock::probe {
+
+struct Tools {
+  resolver::Resolver& resolver;
+  route::Router& router;
+  Log& log;  // for `internal-error` alone
+  std::shared_ptr<const net::ClientTls> tls;
+  delivery::Options options;  // hostname, source addresses and time-outs
+};
+
+// At most 16 look-ups or conversations at a time. REQUIRES: what `tools` refers to outlives it.
+boost::asio::awaitable<Finding> check(Tools tools, dns::Name domain, Connecting connecting);
+
+}  // namespace hoplock::probe

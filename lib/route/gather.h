@@ -1,0 +1,40 @@
+// The questions behind a domain's and a host's facts, in the order that RFC 7672 section 2.2.2 wants them asked: addresses before
+// TLSA, and TLSA only where the names that lead to it are secure. Asks; keeps nothing.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <memory>
+
+#include "resolver/resolver.h"
+#include "route/addresses.h"
+#include "route/mx.h"
+
+namespace hoplock::route {
+
+// One configuration, shared by what was begun under it.
+struct Settings {
+  Settings(Options from);
+  Options options;
+  Table table;
+};
+using SettingsPtr = std::shared_ptr<const Settings>;
+
+// What is kept of a domain: hosts by preference, not shuffled, for whoever asks.
+struct DomainEntry {
+  hop::DomainFacts facts;
+  Candidates hosts;
+  std::chrono::seconds keep{0};
+};
+using DomainPtr = std::shared_ptr<const DomainEntry>;
+
+struct HostEntry {
+  hop::HostFacts facts;  // without addresses
+  Addresses addresses;
+  std::chrono::seconds keep{0};
+};
+using HostPtr = std::shared_ptr<const HostEntry>;
+
+boost::asio::awaitable<DomainPtr> gather_domain(resolver::Resolver& resolver, SettingsPtr settings, dns::Name domain);
+boost::asio::awaitable<HostPtr> gather_host(resolver::Resolver& resolver, SettingsPtr settings, Host host);
+
+}  // namespace hoplock::route

@@ -1,0 +1,224 @@
+#include "route/router.h"
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <map>
+#include <utility>
+
+#include "base/time.h"
+#include "route/cache.h"
+#include "route/gather.h"
+
+namespace hoplock::route {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+
+namespace {
+
+constexpr std::size_t cache_capacity = 4096;
+
+// Facts of one kind: those at hand, and those that somebody is asking for now.
+template <class Key, class Entry>
+struct Store {
+  using EntryPtr = std::shared_ptr<const Entry>;
+  struct Flight {
+    explicit Flight(const asio::any_io_executor& executor) : landed(executor, asio::steady_timer::time_point::max()) {}
+    asio::steady_timer landed;  // cancelled at the end
+    EntryPtr entry;
+  };
+  using FlightPtr = std::shared_ptr<Flight>;
+
+  Cache<Key, EntryPtr> cache{cache_capacity};
+  std::map<Key, FlightPtr> flights;
+};
+
+// Ends a flight, however its coroutine ends; the others wake, and ask themselves if there is no entry.
+template <class Key, class Entry>
+class Landing {
+ public:
+  Landing(Store<Key, Entry>& store, Key key) : store_(store), key_(std::move(key)) {}
+  ~Landing() {
+    const auto found = store_.flights.find(key_);
+    found->second->landed.cancel();
+    store_.flights.erase(found);
+  }
+  Landing(const Landing&) = delete;
+  Landing& operator=(const Landing&) = delete;
+
+ private:
+  Store<Key, Entry>& store_;
+  Key key_;
+};
+
+// Whether an answer to this question could change how the hop is made.
+Host::Tlsa tlsa_for(const hop::LocalRule& rule, Host::Origin origin) {
+  bool wanted = rule.dane != hop::Mode::off;
+  if (rule.route_tls) wanted = *rule.route_tls == hop::RouteTls::dane || *rule.route_tls == hop::RouteTls::dane_only;
+  return wanted && origin != Host::Origin::literal ? Host::Tlsa::ask : Host::Tlsa::skip;
+}
+
+std::vector<Host> configured(const Route& route, const hop::LocalRule& rule) {
+  std::vector<Host> hosts;
+  for (const NextHop& next : route.hosts) {
+    Host host;
+    const auto* name = std::get_if<dns::Name>(&next.host);
+    host.origin = name != nullptr ? Host::Origin::route_name : Host::Origin::literal;
+    if (name != nullptr) {
+      host.name = *name;
+    } else {
+      host.literal = std::get<Ip>(next.host);
+    }
+    host.port = next.port;
+    host.preference = static_cast<std::uint16_t>(hosts.size());
+    host.tlsa = tlsa_for(rule, host.origin);
+    hosts.push_back(std::move(host));
+  }
+  return hosts;
+}
+
+// MX-05: equal preferences in random order.
+void shuffle_equals(std::vector<Host>& hosts, std::mt19937_64& random) {
+  for (auto begin = hosts.begin(); begin != hosts.end();) {
+    const auto end =
+        std::find_if(begin, hosts.end(), [begin](const Host& host) { return host.preference != begin->preference; });
+    std::shuffle(begin, end, random);
+    begin = end;
+  }
+}
+
+hop::HostFacts literal_facts(const Host& host, const Options& options) {
+  hop::HostFacts facts;
+  facts.origin = host.origin;
+  facts.port = host.port;
+  if (is_own(host.literal, host.port, options)) {
+    facts.why_no_address = host.literal.text() + " is this relay itself";
+  } else {
+    facts.addresses.push_back(host.literal);
+  }
+  return facts;
+}
+
+Time now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
+
+}  // namespace
+
+class Router::Impl {
+ public:
+  Impl(resolver::Resolver& resolver, Options options, std::mt19937_64 random)
+      : resolver_(resolver), random_(random), settings_(std::make_shared<const Settings>(std::move(options))) {}
+
+  const Table& table() const { return settings_->table; }
+  void reload(Options options);
+  static awaitable<Found> find(std::shared_ptr<Impl> self, dns::Name domain);
+  static awaitable<hop::HostFacts> look(std::shared_ptr<Impl> self, Host host);
+
+ private:
+  template <class Key, class Entry, class Gather>
+  static awaitable<std::shared_ptr<const Entry>> obtain(std::shared_ptr<Impl> self, Store<Key, Entry>& store, Key key,
+                                                        Gather gather);
+
+  resolver::Resolver& resolver_;
+  std::mt19937_64 random_;
+  SettingsPtr settings_;
+  Store<dns::Name, DomainEntry> domains_;
+  Store<Host, HostEntry> hosts_;
+};
+
+void Router::Impl::reload(Options options) {
+  settings_ = std::make_shared<const Settings>(std::move(options));
+  domains_.cache.clear();
+  hosts_.cache.clear();
+}
+
+// From the cache, from whoever asks already, or by `gather`. What was found while validation failed, or under settings that are
+// no more, is not kept. `store` is one of self's own.
+template <class Key, class Entry, class Gather>
+awaitable<std::shared_ptr<const Entry>> Router::Impl::obtain(std::shared_ptr<Impl> self, Store<Key, Entry>& store,
+                                                             Key key, Gather gather) {
+  using Flight = typename Store<Key, Entry>::Flight;
+  const auto executor = co_await asio::this_coro::executor;
+  for (;;) {
+    if (auto kept = store.cache.find(key, std::chrono::steady_clock::now())) co_return *kept;
+    const auto found = store.flights.find(key);
+    if (found == store.flights.end()) break;
+    const auto flight = found->second;
+    co_await flight->landed.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (flight->entry) co_return flight->entry;
+  }
+  const auto flight = std::make_shared<Flight>(executor);
+  store.flights.emplace(key, flight);
+  const Landing<Key, Entry> landing(store, key);
+  const auto settings = self->settings_;
+  const auto entry = co_await gather(self->resolver_, settings, key);
+  flight->entry = entry;
+  if (settings == self->settings_ && !self->resolver_.validation_failure()) {
+    store.cache.put(key, entry, std::chrono::steady_clock::now() + entry->keep);
+  }
+  co_return entry;
+}
+
+awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain) {
+  const auto settings = self->settings_;
+  const Time at = now();
+  Hosts found;
+  found.route = settings->table.match(domain, at);
+  found.rule = settings->table.rule(domain, at);
+  if (found.route && !found.route->hosts.empty()) {
+    found.domain = hop::DomainFacts{domain, domain, dns::Security::secure};
+    found.hosts = configured(*found.route, found.rule);
+    co_return found;
+  }
+  auto failure = self->resolver_.validation_failure();
+  DomainPtr entry;
+  if (!failure) {
+    entry = co_await obtain(self, self->domains_, std::move(domain), &gather_domain);
+    failure = self->resolver_.validation_failure();
+  }
+  const auto* none = failure ? nullptr : std::get_if<NoHosts>(&entry->hosts);
+  if (failure || none != nullptr) {
+    NoHosts refused = failure ? not_validating(*failure) : *none;
+    refused.route = found.route;
+    co_return refused;
+  }
+  found.domain = entry->facts;
+  found.hosts = std::get<std::vector<Host>>(entry->hosts);
+  for (Host& host : found.hosts) {
+    if (tlsa_for(found.rule, host.origin) == Host::Tlsa::skip) host.tlsa = Host::Tlsa::skip;
+  }
+  shuffle_equals(found.hosts, self->random_);
+  co_return found;
+}
+
+awaitable<hop::HostFacts> Router::Impl::look(std::shared_ptr<Impl> self, Host host) {
+  const auto settings = self->settings_;
+  if (host.origin == Host::Origin::literal) co_return literal_facts(host, settings->options);
+  Host key = host;
+  key.preference = 0;
+  const HostPtr entry = co_await obtain(self, self->hosts_, std::move(key), &gather_host);
+  hop::HostFacts facts = entry->facts;
+  const auto failure = self->resolver_.validation_failure();
+  if (failure && host.tlsa == Host::Tlsa::ask) {
+    // Without validation everything looks insecure: no rule that asks for TLSA may be judged by that (DNS-04).
+    facts.tlsa = hop::TlsaFact{};
+    facts.address_failure = hop::Reason::dns_failure;
+    facts.why_no_address = *failure;
+    co_return facts;
+  }
+  facts.addresses = in_order(entry->addresses, settings->options, self->random_);
+  co_return facts;
+}
+
+Router::Router(resolver::Resolver& resolver, Options options, std::mt19937_64 random)
+    : impl_(std::make_shared<Impl>(resolver, std::move(options), random)) {}
+Router::~Router() = default;
+
+const Table& Router::table() const { return impl_->table(); }
+void Router::reload(Options options) { impl_->reload(std::move(options)); }
+awaitable<Found> Router::find(dns::Name domain) { return Impl::find(impl_, std::move(domain)); }
+awaitable<hop::HostFacts> Router::look(Host host) { return Impl::look(impl_, std::move(host)); }
+
+}  // namespace hoplock::route
