@@ -130,16 +130,19 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
 
   // Fills the backlog from the queue; when to look again.
   asio::awaitable<Steady::time_point> look() {
-    const auto later = Steady::now() + look_again;
-    if (lane_count_ >= options_.sessions || !backlog_.empty() || settler_.stalled())
-      co_return settler_.stalled() ? Steady::now() + std::chrono::seconds(1) : later;
+    const auto later = Steady::now() + look_again, soon = Steady::now() + std::chrono::seconds(1);
     look_ = false;
+    if (settler_.stalled()) co_return soon;
+    if (lane_count_ >= options_.sessions || !backlog_.empty()) {
+      overflow_ = true;  // looked for when the backlog is through
+      co_return later;
+    }
     std::vector<std::string> busy;
     for (const auto& [name, destination] : active_) busy.push_back(name);
     auto work = co_await queue_.ready(now(), backlog_most, std::move(busy));
     if (!work) {
       log_.write(Event(Level::error, "queue-failed").add("error", work.error().detail));
-      co_return Steady::now() + std::chrono::seconds(1);
+      co_return soon;
     }
     overflow_ = work->ready.size() >= backlog_most;
     for (auto& one : work->ready) add_backlog(std::move(one));
@@ -197,7 +200,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
       active_.emplace(ready.destination, destination);
       add_lane(destination);
     }
-    if (backlog_.empty() && overflow_) kick();
+    if (backlog_.empty() && overflow_ && lane_count_ < options_.sessions) kick();
   }
 
   // All lanes are taken while others wait: one that only keeps a session warm gives way.
@@ -316,8 +319,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
     destination->leased.notify_all();
     if (!jobs) {
       log_.write(Event(Level::error, "queue-failed").add("error", jobs.error().detail));
-      destination->more = true;
-      co_return false;
+      co_return false;  // the dispatcher finds it again
     }
     if (!jobs->empty()) destination->more = true;
     for (auto& job : *jobs) destination->jobs.push_back(std::move(job));

@@ -1,0 +1,271 @@
+#include "daemon/app.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+
+#include "config/check.h"
+#include "daemon/parts_check.h"
+#include "net/tls_server.h"
+
+namespace hoplock::daemon {
+
+namespace {
+
+constexpr std::chrono::seconds last_words{2};   // beyond shutdown_timeout, for what must be stored
+constexpr std::chrono::minutes sweep_pause{1};  // between two parts of the checksum sweep
+constexpr std::size_t sweep_octets = 4U << 20U;
+
+Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+
+ExitCode exit_code(const Error& error) {
+  if (error.code == errc::device_or_resource_busy) return unavailable;
+  if (error.code == errc::no_such_file_or_directory || error.code == errc::permission_denied ||
+      error.code == errc::read_only_file_system) {
+    return cannot_create;
+  }
+  return io_error;
+}
+
+}  // namespace
+
+App::App(config::Loaded loaded, std::string path) : loop_(1), loaded_(std::move(loaded)), path_(std::move(path)) {}
+
+App::~App() = default;
+
+int App::run() {
+  umask(0027);
+  ::signal(SIGPIPE, SIG_IGN);
+  auto log = LogWriter::open(log_options(loaded_.config));
+  if (!log) {
+    std::cerr << loaded_.where("log.file") << ": " << log.error().detail << "\n";
+    return cannot_create;
+  }
+  log_ = std::move(*log);
+  if (const auto failure = open()) {
+    start_failed(*failure);
+    return exit_;
+  }
+  tasks_->spawn("start", start());
+  tasks_->spawn("signals", serve_signals());
+  loop_.run();
+  log_->flush();
+  return exit_;
+}
+
+void App::start_failed(const StartFailure& failure) {
+  exit_ = failure.code;
+  log_->write(Event(Level::error, "start-failed").add("error", failure.text));
+  log_->flush();
+  if (loaded_.config.log.file.path != "-") std::cerr << failure.text << "\n";
+}
+
+std::optional<StartFailure> App::open() {
+  const auto executor = loop_.get_executor();
+  tasks_ = std::make_unique<net::TaskGroup>(executor, *log_);
+  signals_ = std::make_unique<boost::asio::signal_set>(loop_, SIGTERM, SIGINT, SIGHUP);
+  if (auto failure = open_store()) return failure;
+  return open_network();
+}
+
+std::optional<StartFailure> App::open_store() {
+  const auto& config = loaded_.config;
+  std::error_code error;
+  const bool made = std::filesystem::create_directories(config.data_dir.path, error);
+  if (error) {
+    return StartFailure{cannot_create, loaded_.where("data_dir") + ": the directory '" + config.data_dir.path +
+                                           "' cannot be made: " + error.message()};
+  }
+  if (made) chmod(config.data_dir.path.c_str(), 0750);
+  auto disk = disk::Disk::open(loop_.get_executor(), disk_options(config));
+  if (!disk) return StartFailure{exit_code(disk.error()), disk.error().detail};
+  disk_ = std::move(*disk);
+  const auto files = self_signed_files(config);
+  if (!std::filesystem::exists(files.certificate, error)) {
+    const auto written = net::write_self_signed(hostname(config).text(), files);
+    if (!written) return StartFailure{cannot_create, written.error().detail};
+  }
+  return std::nullopt;
+}
+
+std::optional<StartFailure> App::open_network() {
+  const auto& config = loaded_.config;
+  const auto executor = loop_.get_executor();
+  auto tls = net::ClientTls::load(tls_options(config));
+  if (!tls) return StartFailure{config_error, loaded_.where("tls.ca_file") + ": " + tls.error().detail};
+  client_tls_ = std::move(*tls);
+  auto resolver = resolver::Unbound::open(executor, resolver_options(config));
+  if (!resolver) return StartFailure{config_error, loaded_.where("dns") + ": " + resolver.error().detail};
+  resolver_ = std::move(*resolver);
+  router_ = std::make_unique<route::Router>(*resolver_, routing(config), std::mt19937_64(std::random_device{}()));
+  route::Router& router = *router_;
+  queue_ = std::make_unique<queue::Queue>(*disk_, queue_options(config), [&router](const dns::Name& domain) {
+    return router.table().destination(domain, now());
+  });
+  scheduler_ = std::make_unique<delivery::Scheduler>(executor, *queue_, *router_, *log_);
+  scheduler_->set(delivery_options(config), client_tls_);
+  listener_ = std::make_unique<listener::Server>(executor, *queue_, *log_);
+  control::Calls calls;
+  delivery::Scheduler& scheduler = *scheduler_;
+  calls.kick = [&scheduler] { scheduler.kick(); };
+  calls.counts = [&scheduler] {
+    const auto counts = scheduler.counts();
+    return std::map<std::string, std::int64_t>{{"lanes", static_cast<std::int64_t>(counts.lanes)},
+                                               {"delivered", static_cast<std::int64_t>(counts.delivered)},
+                                               {"deferred", static_cast<std::int64_t>(counts.deferred)}};
+  };
+  control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
+  return std::nullopt;
+}
+
+route::Options App::routing(const config::Config& config) const {
+  return route_options(config, own_addresses(endpoints(config), interface_addresses()));
+}
+
+asio::awaitable<void> App::start() {
+  const auto fail_with = [this](ExitCode code, std::string text) {
+    StartFailure failure;
+    failure.code = code;
+    failure.text = std::move(text);
+    start_failed(failure);
+    raise(SIGTERM);
+  };
+  const auto started = co_await queue_->start(now());
+  if (!started) co_return fail_with(exit_code(started.error()), started.error().detail);
+  listener::Options options = listener_options(loaded_.config);
+  if (const auto error = listener_->open(std::move(options))) {
+    const std::string key = "listeners[" + std::to_string(error->index) + "]." +
+                            (error->what == listener::ListenError::What::address ? "address" : "certificate");
+    co_return fail_with(config_error, loaded_.where(key) + ": " + error->error.detail);
+  }
+  if (const auto opened = control_->open(control_path(loaded_.config)); !opened)
+    co_return fail_with(cannot_create, opened.error().detail);
+  Log& log = *log_;
+  tasks_->spawn("dnssec", resolver_->watch([&log](const std::optional<std::string>& failure) {
+    if (failure) {
+      log.write(Event(Level::error, "dnssec-failed")
+                    .add("error", *failure + "; mail routed by MX waits until it works again"));
+    } else {
+      log.write(Event(Level::info, "dnssec-works"));
+    }
+  }));
+  scheduler_->start();
+  tasks_->spawn("routes", watch_routes());
+  tasks_->spawn("sweep", sweep());
+  warn_all();
+  log_->write(Event(Level::info, "started").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
+  sd_notify(0, "READY=1");
+}
+
+void App::warn_all() const {
+  for (const auto& warning : loaded_.warnings) log_->write(Event(Level::warn, "config-warning").add("error", warning));
+}
+
+asio::awaitable<void> App::serve_signals() {
+  for (;;) {
+    const int signal = co_await signals_->async_wait(boost::asio::use_awaitable);
+    if (signal == SIGHUP) {
+      reload();
+      continue;
+    }
+    co_await stop();
+    co_return;
+  }
+}
+
+asio::awaitable<void> App::stop() {
+  sd_notify(0, "STOPPING=1");
+  log_->write(Event(Level::info, "stopping").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
+  const auto deadline = std::chrono::steady_clock::now() + loaded_.config.shutdown_timeout.value;
+  // Clients and peers share the time: both get until the deadline.
+  auto listening = std::make_shared<net::TaskGroup>(loop_.get_executor(), *log_);
+  listening->spawn("stop-listener", listener_->stop(deadline));
+  co_await scheduler_->stop(deadline);
+  co_await listening->join(deadline + last_words);
+  co_await control_->stop(std::chrono::steady_clock::now() + last_words);
+  tasks_->stop();
+  loop_.stop();
+}
+
+void App::reload() {
+  sd_notify(0, "RELOADING=1");
+  auto loaded = path_.empty() ? config::defaults() : config::load(path_);
+  if (loaded.errors.empty()) check_parts(loaded);
+  std::optional<std::string> error;
+  if (!loaded.errors.empty()) {
+    for (const auto& one : loaded.errors) log_->write(Event(Level::error, "config-error").add("error", one));
+    error = loaded.errors.front();
+  } else {
+    error = apply(std::move(loaded));
+  }
+  Event event(error ? Level::error : Level::info, "reloaded");
+  event.add("version", HOPLOCK_VERSION)
+      .add("config", loaded_.file)
+      .add("ok", error ? "false" : "true")
+      .add("error", error.value_or(""));
+  log_->write(event);
+  sd_notify(0, "READY=1");
+}
+
+// What may change while the daemon runs. The store's and the resolver's own settings are those of the start; saying so is
+// better than half a change.
+std::optional<std::string> App::apply(config::Loaded loaded) {
+  const auto& config = loaded.config;
+  if (database_path(config) != database_path(loaded_.config))
+    return loaded.where("data_dir") + ": data_dir changes only with a restart";
+  auto tls = net::ClientTls::load(tls_options(config));
+  if (!tls) return loaded.where("tls.ca_file") + ": " + tls.error().detail;
+  if (const auto reopened = log_->reopen(log_options(config)); !reopened)
+    return loaded.where("log.file") + ": " + reopened.error().detail;
+  if (const auto error = listener_->open(listener_options(config))) {
+    return loaded.where("listeners[" + std::to_string(error->index) + "]") + ": " + error->error.detail;
+  }
+  client_tls_ = std::move(*tls);
+  router_->reload(routing(config));
+  scheduler_->set(delivery_options(config), client_tls_);
+  if (resolver_options(config) != resolver_options(loaded_.config)) {
+    loaded.warn("dns", "'dns' changes only with a restart (but for local_targets)");
+  }
+  loaded_ = std::move(loaded);
+  warn_all();
+  tasks_->spawn("reroute", [](queue::Queue& queue, Log& log, delivery::Scheduler& scheduler) -> asio::awaitable<void> {
+    const auto rerouted = co_await queue.reroute();
+    if (!rerouted) log.write(Event(Level::error, "queue-failed").add("error", rerouted.error().detail));
+    scheduler.kick();
+  }(*queue_, *log_, *scheduler_));
+  return std::nullopt;
+}
+
+// A route whose time is over is told about once a day.
+asio::awaitable<void> App::watch_routes() {
+  for (;;) {
+    for (const auto& route : router_->table().expired(now())) {
+      Event event(Level::warn, "route-expired");
+      event.add("match", route->match.empty() ? "" : route::to_text(route->match.front())).add("note", route->note);
+      log_->write(event);
+    }
+    boost::asio::steady_timer day(loop_, std::chrono::hours(24));
+    co_await day.async_wait(boost::asio::use_awaitable);
+  }
+}
+
+// CONTRACT: damaged bodies are also found by a sweep in the background.
+asio::awaitable<void> App::sweep() {
+  for (;;) {
+    boost::asio::steady_timer pause(loop_, sweep_pause);
+    co_await pause.async_wait(boost::asio::use_awaitable);
+    const auto swept = co_await queue_->sweep(sweep_octets);
+    if (!swept) continue;
+    for (const auto& id : swept->damaged) {
+      log_->write(Event(Level::error, "body-damaged")
+                      .add("id", id.text())
+                      .add("error", "its checksum does not fit; the message is held"));
+    }
+  }
+}
+
+}  // namespace hoplock::daemon

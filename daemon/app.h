@@ -1,0 +1,76 @@
+// Builds everything in floor order, starts it, stops it, reloads it. Owns every service; the services know each other only through the
+// references that are handed over here.
+#pragma once
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "config/reader.h"
+#include "control/server.h"
+#include "daemon/log_writer.h"
+#include "daemon/options.h"
+#include "daemon/system.h"
+#include "delivery/scheduler.h"
+#include "disk/disk.h"
+#include "listener/server.h"
+#include "net/task_group.h"
+#include "queue/queue.h"
+#include "resolver/unbound.h"
+#include "route/router.h"
+
+namespace hoplock::daemon {
+
+// Why the daemon does not start: one line for people, and the exit code.
+struct StartFailure {
+  ExitCode code = software;
+  std::string text;
+};
+
+class App {
+ public:
+  // REQUIRES: `loaded` has no errors. `path`: the file that SIGHUP reads again; "": the defaults.
+  App(config::Loaded loaded, std::string path);
+  ~App();
+  App(const App&) = delete;
+  App& operator=(const App&) = delete;
+
+  // Runs until SIGTERM or SIGINT; the process's exit code.
+  int run();
+
+ private:
+  std::optional<StartFailure> open();
+  std::optional<StartFailure> open_store();
+  std::optional<StartFailure> open_network();
+  asio::awaitable<void> start();
+  asio::awaitable<void> serve_signals();
+  asio::awaitable<void> stop();
+  asio::awaitable<void> watch_routes();
+  asio::awaitable<void> sweep();
+  void reload();
+  std::optional<std::string> apply(config::Loaded loaded);
+  void warn_all() const;
+  void start_failed(const StartFailure& failure);
+  route::Options routing(const config::Config& config) const;
+
+  boost::asio::io_context loop_;
+  config::Loaded loaded_;
+  std::string path_;
+  std::unique_ptr<LogWriter> log_;
+  int exit_ = ok;
+
+  // in floor order; destroyed in reverse
+  std::shared_ptr<const net::ClientTls> client_tls_;
+  std::unique_ptr<disk::Disk> disk_;
+  std::unique_ptr<resolver::Unbound> resolver_;
+  std::unique_ptr<route::Router> router_;
+  std::unique_ptr<queue::Queue> queue_;
+  std::unique_ptr<delivery::Scheduler> scheduler_;
+  std::unique_ptr<listener::Server> listener_;
+  std::unique_ptr<control::Server> control_;
+  std::unique_ptr<net::TaskGroup> tasks_;
+  std::unique_ptr<boost::asio::signal_set> signals_;
+};
+
+}  // namespace hoplock::daemon

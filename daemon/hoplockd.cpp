@@ -1,0 +1,80 @@
+// hoplockd: the relay daemon. Reads its configuration, then runs in the foreground until it is told to stop.
+#include <filesystem>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "config/check.h"
+#include "daemon/app.h"
+#include "daemon/parts_check.h"
+
+namespace {
+
+using namespace hoplock;
+
+constexpr const char* default_path = "/etc/hoplock/hoplock.yaml";
+constexpr const char* usage_text =
+    "usage: hoplockd [--config FILE] [--check] [--version]\n"
+    "  --config FILE  the configuration (default /etc/hoplock/hoplock.yaml, or the embedded defaults without it)\n"
+    "  --check        read the configuration, say what is wrong with it, and exit\n"
+    "  --version      print the version\n";
+
+struct Arguments {
+  std::string config;
+  bool check = false;
+  bool version = false;
+  bool help = false;
+};
+
+std::optional<Arguments> parse(const std::vector<std::string>& words) {
+  Arguments arguments;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "--check") {
+      arguments.check = true;
+    } else if (words[i] == "--version") {
+      arguments.version = true;
+    } else if (words[i] == "--help") {
+      arguments.help = true;
+    } else if (words[i] == "--config" && i + 1 < words.size()) {
+      arguments.config = words[++i];
+    } else {
+      std::cerr << "hoplockd: what is '" << words[i] << "'?\n" << usage_text;
+      return std::nullopt;
+    }
+  }
+  return arguments;
+}
+
+int serve(const std::vector<std::string>& words) {
+  const auto arguments = parse(words);
+  if (!arguments) return daemon::usage;
+  if (arguments->help || arguments->version) {
+    std::cout << (arguments->help ? usage_text : "hoplockd " HOPLOCK_VERSION "\n");
+    return daemon::ok;
+  }
+  std::string path = arguments->config;
+  if (path.empty() && std::filesystem::exists(default_path)) path = default_path;
+  config::Loaded loaded = path.empty() ? config::defaults() : config::load(path);
+  if (path.empty()) config::check(loaded);  // the defaults name files too
+  if (loaded.errors.empty()) daemon::check_parts(loaded);
+  for (const auto& error : loaded.errors) std::cerr << error << "\n";
+  if (!loaded.errors.empty()) return daemon::config_error;
+  if (arguments->check) {
+    for (const auto& warning : loaded.warnings) std::cerr << warning << "\n";
+    std::cout << loaded.file << ": ok\n";
+    return daemon::ok;
+  }
+  daemon::App app(std::move(loaded), path);
+  return app.run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return serve(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::exception& error) {
+    std::cerr << "hoplockd: " << error.what() << "\n";
+    return daemon::software;
+  }
+}
