@@ -1,6 +1,7 @@
 // Builds everything in floor order, starts it, stops it, reloads it. Owns every service; the services know each other only through the
 // references that are handed over here.
 #pragma once
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <memory>
@@ -21,6 +22,8 @@
 #include "route/router.h"
 
 namespace hoplock::daemon {
+
+namespace asio = boost::asio;
 
 // Why the daemon does not start: one line for people, and the exit code.
 struct StartFailure {

@@ -22,6 +22,7 @@ struct Options {
   std::vector<Forwarder> forward;
   std::string unbound_conf;                   // an unbound.conf(5) file, read first; empty: none
   std::chrono::milliseconds timeout{20'000};  // for one whole look-up
+  bool operator==(const Options&) const = default;
 };
 
 }  // namespace hoplock::resolver
