@@ -12,7 +12,7 @@ class Acceptor {
   // Binds and listens; port 0 takes a free one. An IPv6 address takes IPv6 only. The error names the address.
   static Result<Acceptor> listen(boost::asio::any_io_executor executor, Endpoint at);
 
-  // Out of descriptors (EMFILE, ENFILE, ENOBUFS, ENOMEM): waits and tries again, the client waits in the backlog. The
+  // Out of descriptors or memory: waits a moment and tries again, the client waits in the backlog. The
   // error is operation_canceled after close() or cancellation.
   boost::asio::awaitable<Result<Stream>> accept();
   void close();

@@ -45,6 +45,8 @@ struct SslFree {
 };
 using SslHandle = std::unique_ptr<ssl_st, SslFree>;
 
+struct Connection;  // connection.h, of this module's own
+
 class Stream {
  public:
   // REQUIRES: a connected socket. Sets TCP_NODELAY and non-blocking mode.
@@ -87,7 +89,6 @@ class Stream {
   ssl_st* ssl() const;
 
  private:
-  struct Connection;
   std::shared_ptr<Connection> connection_;
 };
 

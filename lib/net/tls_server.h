@@ -38,7 +38,8 @@ struct CertificatePem {
 };
 // EC P-256, valid for ten years, for `hostname` only.
 Result<CertificatePem> make_self_signed(const std::string& hostname);
-// Makes one and writes it: certificate mode 0640, key mode 0600, both on stable storage. Files that exist are an error.
+// Makes one and writes it, key (mode 0600) before certificate (mode 0640), each replaced as a whole. For a start that misses
+// either file.
 Result<> write_self_signed(const std::string& hostname, CertificateFiles files);
 
 }  // namespace hoplock::net

@@ -1,0 +1,61 @@
+#include "net/acceptor.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "net/endpoint.h"
+
+namespace hoplock::net {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+namespace {
+constexpr auto shortage_pause = std::chrono::milliseconds(100);  // nobody tells when a descriptor becomes free
+
+error_code bind_and_listen(tcp::acceptor& acceptor, const tcp::endpoint& at) {
+  error_code code;
+  acceptor.open(at.protocol(), code);
+  if (!code) acceptor.set_option(tcp::acceptor::reuse_address(true), code);
+  if (!code && at.protocol() == tcp::v6()) acceptor.set_option(asio::ip::v6_only(true), code);
+  if (!code) acceptor.bind(at, code);
+  if (!code) acceptor.listen(asio::socket_base::max_listen_connections, code);
+  return code;
+}
+}  // namespace
+
+Acceptor::Acceptor(tcp::acceptor acceptor, Endpoint local) : acceptor_(std::move(acceptor)), local_(local) {}
+
+Result<Acceptor> Acceptor::listen(asio::any_io_executor executor, Endpoint at) {
+  tcp::acceptor acceptor(std::move(executor));
+  if (const error_code code = bind_and_listen(acceptor, to_asio(at)); code) {
+    return fail(code, "cannot listen on " + at.text() + ": " + code.message());
+  }
+  error_code code;
+  const tcp::endpoint bound = acceptor.local_endpoint(code);
+  if (code) return fail(code, "cannot listen on " + at.text() + ": " + code.message());
+  return Acceptor(std::move(acceptor), from_asio(bound));
+}
+
+asio::awaitable<Result<Stream>> Acceptor::accept() {
+  for (;;) {
+    auto [code, socket] = co_await acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
+    if (!code) co_return Stream(std::move(socket));
+    if (!acceptor_.is_open()) co_return fail(errc::operation_canceled, "the listener was closed");
+    if (code == errc::operation_canceled) co_return fail(code, code.message());
+    if (code == errc::connection_aborted) continue;  // this one client left before it was ours
+    asio::steady_timer pause(acceptor_.get_executor(), shortage_pause);
+    co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+}
+
+void Acceptor::close() {
+  error_code ignored;
+  acceptor_.close(ignored);
+}
+
+}  // namespace hoplock::net

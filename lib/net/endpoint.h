@@ -1,0 +1,13 @@
+// Endpoint from and to Asio's. For this module's own sources.
+#pragma once
+#include <boost/asio/ip/tcp.hpp>
+
+#include "net/stream.h"
+
+namespace hoplock::net {
+
+boost::asio::ip::tcp::endpoint to_asio(const Endpoint& endpoint);
+// IPv4-mapped addresses become IPv4.
+Endpoint from_asio(const boost::asio::ip::tcp::endpoint& endpoint);
+
+}  // namespace hoplock::net

@@ -1,0 +1,153 @@
+#include "net/tls_client.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "net/certificate.h"
+#include "net/openssl_error.h"
+#include "net/tls_limits.h"
+#include "net/verdict.h"
+
+namespace hoplock::net {
+
+namespace asio = boost::asio;
+using hop::Reason;
+using hop::Refusal;
+
+namespace {
+constexpr long most_certificate_octets = 100 * 1024;
+constexpr int longest_path = 10;
+
+// TLS-02: 2 for PKIX and DANE-TA; 1 with an EE record, which must be compared before its key is found too small; 0 where the
+// alternative is clear text.
+int security_level(const hop::Connect& plan) {
+  if (!plan.dane) return plan.pkix ? 2 : 0;
+  const auto& records = plan.dane->records;
+  return std::any_of(records.begin(), records.end(), [](const dns::Tlsa& record) { return record.usage == 3; }) ? 1 : 2;
+}
+
+bool set_dane(SSL* ssl, const hop::DaneCheck& check) {
+  if (SSL_dane_enable(ssl, check.base.text().c_str()) != 1) return false;
+  SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);  // DANE-15
+  // RFC 7672 section 3.2.3: DNS-IDs, the common name only without any; `*` is one whole label
+  SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  X509_VERIFY_PARAM* param = SSL_get0_param(ssl);
+  if (X509_VERIFY_PARAM_set1_host(param, nullptr, 0) != 1 || !set_names(param, check.names)) return false;
+  for (const auto& record : check.records) {
+    const auto* data = reinterpret_cast<const unsigned char*>(record.data.data());
+    // 0: OpenSSL finds the record unusable; then it matches nothing
+    if (SSL_dane_tlsa_add(ssl, record.usage, record.selector, record.matching, data, record.data.size()) < 0)
+      return false;
+  }
+  return true;
+}
+
+bool show_certificate(SSL* ssl, const Identity& identity) {
+  return SSL_use_cert_and_key(ssl, identity.certificate.get(), identity.key.get(), identity.chain.get(), 1) == 1;
+}
+
+Refusal refusal_of(const Error& error) {
+  if (error.code == errc::timed_out) return {Reason::connect_timeout, "the TLS handshake timed out"};
+  if (is_end_of_stream(error)) {
+    return {Reason::validation_failure, "the server closed the connection during the TLS handshake"};
+  }
+  return {Reason::validation_failure, "the TLS handshake failed: " + printable(error.detail)};
+}
+
+hop::TlsSession session_facts(const SSL* ssl, X509* certificate) {
+  const char* sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  return {SSL_get_version(ssl), SSL_get_cipher_name(ssl), key_digest(certificate), sni != nullptr ? sni : ""};
+}
+
+Owned<X509_STORE> load_roots(const std::string& file) {
+  Owned<X509_STORE> roots(X509_STORE_new());
+  if (roots && X509_STORE_load_file(roots.get(), file.c_str()) != 1) roots.reset();
+  return roots;
+}
+}  // namespace
+
+struct ClientCertificate::Parts {
+  Identity identity;
+};
+
+ClientCertificate::ClientCertificate(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+ClientCertificate::~ClientCertificate() = default;
+
+Result<std::shared_ptr<const ClientCertificate>> ClientCertificate::load(CertificateFiles files) {
+  auto identity = load_identity(files);
+  if (!identity) return identity.error();
+  auto parts = std::make_unique<Parts>();
+  parts->identity = std::move(*identity);
+  return std::shared_ptr<const ClientCertificate>(new ClientCertificate(std::move(parts)));
+}
+
+Result<std::shared_ptr<const ClientTls>> ClientTls::load(TlsOptions options) {
+  auto ctx = make_ssl_ctx(TLS_client_method(), options.min_version);
+  if (!ctx) return ctx.error();
+  if (SSL_CTX_dane_enable(ctx->get()) != 1) return bad_input("cannot set up DANE: " + take_openssl_error());
+  SSL_CTX_set_options(ctx->get(), SSL_OP_NO_TICKET);  // TLS-07: nothing is ever resumed
+  SSL_CTX_set_max_cert_list(ctx->get(), most_certificate_octets);
+  ERR_clear_error();
+  auto roots = load_roots(options.ca_file);
+  if (!roots) return bad_input(options.ca_file + ": no CA certificates: " + take_openssl_error());
+  return std::shared_ptr<const ClientTls>(new ClientTls(ctx->release(), roots.release()));
+}
+
+ClientTls::~ClientTls() {
+  SSL_CTX_free(ctx_);
+  X509_STORE_free(roots_);
+}
+
+Result<SslHandle> ClientTls::session(const hop::Connect& plan, const ClientCertificate* certificate) const {
+  ERR_clear_error();
+  SslHandle ssl(SSL_new(ctx_));
+  bool good = ssl != nullptr;
+  if (good) {
+    SSL_set_connect_state(ssl.get());
+    // checks are made, but never end the handshake: hop::after judges
+    SSL_set_verify(ssl.get(), SSL_VERIFY_NONE, keep_complaint);
+    SSL_set_verify_depth(ssl.get(), longest_path);
+    SSL_set_security_level(ssl.get(), security_level(plan));
+  }
+  if (good && !plan.sni.is_root()) good = SSL_set_tlsext_host_name(ssl.get(), plan.sni.text().c_str()) == 1;
+  if (good && plan.dane) good = set_dane(ssl.get(), *plan.dane);
+  if (good && certificate != nullptr) good = show_certificate(ssl.get(), certificate->parts_->identity);
+  if (!good) return fail(errc::invalid_argument, "cannot set up TLS: " + take_openssl_error());
+  return ssl;
+}
+
+asio::awaitable<Handshake> ClientTls::handshake(Stream& stream, hop::Connect plan,
+                                                std::shared_ptr<const ClientCertificate> certificate) const {
+  Handshake result;
+  result.stage = hop::Stage::starttls;
+  if (stream.has_unread_input()) {  // RFC 3207 section 4: a server has nothing to say before our ClientHello
+    result.failure = Refusal{Reason::validation_failure, "the server sent octets in clear before the TLS handshake"};
+    co_return result;
+  }
+  result.stage = hop::Stage::handshake;
+  auto ssl = session(plan, certificate.get());
+  if (!ssl) {
+    result.failure = Refusal{Reason::validation_failure, ssl.error().detail};
+    co_return result;
+  }
+  Complaints complaints;
+  SSL* raw = ssl->get();
+  SSL_set_app_data(raw, &complaints);
+  const auto done = co_await stream.start_tls(std::move(*ssl));
+  if (done) SSL_set_app_data(raw, nullptr);
+  X509* leaf = done ? SSL_get0_peer_certificate(raw) : nullptr;
+  if (!done) result.failure = refusal_of(done.error());
+  if (done && leaf == nullptr) result.failure = Refusal{Reason::validation_failure, "the server showed no certificate"};
+  if (result.failure) co_return result;
+  result.stage = hop::Stage::ready;
+  result.session = session_facts(raw, leaf);
+  if (plan.dane) result.dane = dane_verdict(raw, *plan.dane, complaints);
+  if (plan.pkix) result.pkix = pkix_verdict(raw, roots_, *plan.pkix);
+  co_return result;
+}
+
+}  // namespace hoplock::net
