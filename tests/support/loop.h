@@ -7,7 +7,9 @@
 #include <chrono>
 #include <exception>
 #include <future>
+#include <optional>
 #include <stdexcept>
+#include <utility>
 
 namespace hoplock::support {
 
@@ -19,14 +21,21 @@ class Loop {
   // The coroutine's value, or its exception. A test that hangs ends with an exception after `limit`.
   template <class T>
   T run(boost::asio::awaitable<T> task, std::chrono::seconds limit = std::chrono::seconds(30)) {
-    std::future<T> result = boost::asio::co_spawn(io_, std::move(task), boost::asio::use_future);
+    std::optional<T> value;
+    run(keep(std::move(task), value), limit);
+    return std::move(*value);
+  }
+
+  void run(boost::asio::awaitable<void> task, std::chrono::seconds limit = std::chrono::seconds(30)) {
+    std::future<void> end = boost::asio::co_spawn(io_, std::move(task), boost::asio::use_future);
+    const auto deadline = std::chrono::steady_clock::now() + limit;
     io_.restart();
-    const auto end = std::chrono::steady_clock::now() + limit;
-    while (result.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-      if (std::chrono::steady_clock::now() >= end) throw std::runtime_error("the test's coroutine did not end in time");
-      if (io_.run_one_until(end) == 0 && io_.stopped()) io_.restart();
+    while (end.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      if (std::chrono::steady_clock::now() >= deadline)
+        throw std::runtime_error("the test's coroutine did not end in time");
+      if (io_.run_one_until(deadline) == 0 && io_.stopped()) io_.restart();
     }
-    return result.get();
+    end.get();
   }
 
   // Starts a coroutine beside others; run_all() runs them all to their ends, and throws what one of them threw.
@@ -41,6 +50,11 @@ class Loop {
   }
 
  private:
+  template <class T>
+  static boost::asio::awaitable<void> keep(boost::asio::awaitable<T> task, std::optional<T>& value) {
+    value.emplace(co_await std::move(task));
+  }
+
   boost::asio::io_context io_{1};
 };
 

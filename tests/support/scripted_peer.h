@@ -3,6 +3,7 @@
 // step" plays a script again and again, ending one step later each time, to see that the tested side survives a loss
 // anywhere.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,6 +29,8 @@ struct PeerTls {
 class Script {
  public:
   Script& send(std::string octets);
+  // At least one octet, whatever it is.
+  Script& receive();
   // Exactly these octets.
   Script& expect(std::string octets);
   // One line that begins so, up to and with CRLF.
@@ -37,10 +40,12 @@ class Script {
   Script& start_tls(PeerTls tls);    // as server
   Script& connect_tls(PeerTls tls);  // as client; no checks
   Script& expect_end();              // the other side ends the stream in order (close_notify inside TLS)
-  Script& stall();                   // reads and says nothing until the other side is gone
-  Script& close();                   // close_notify inside TLS, then FIN
-  Script& truncate();                // FIN without close_notify
-  Script& reset();                   // RST
+  Script& pause(std::chrono::milliseconds time);
+  Script& send_raw(std::string octets);  // past TLS, in clear
+  Script& stall();                       // reads and says nothing until the other side is gone
+  Script& close();                       // close_notify inside TLS, then FIN
+  Script& truncate();                    // FIN without close_notify
+  Script& reset();                       // RST
 
   std::size_t size() const { return steps_.size(); }
   // The first `steps` steps, then the cut.
@@ -49,6 +54,9 @@ class Script {
  private:
   enum class Kind {
     send,
+    send_raw,
+    pause,
+    receive,
     expect,
     expect_line,
     expect_until,
@@ -77,7 +85,7 @@ class ScriptedPeer {
   explicit ScriptedPeer(Script script);
   ~ScriptedPeer();
   std::uint16_t port() const { return port_; }
-  // Waits until the scripts are played (or the tested side has left); what went otherwise than written: empty is good.
+  // Call when the tested side is done: ends what still waits; what went otherwise than written: empty is good.
   std::vector<std::string> finish();
   // After finish(): all octets that connection `index` received, inside TLS as well as in clear.
   const std::string& received(std::size_t index = 0) const { return received_.at(index); }
