@@ -43,6 +43,7 @@ void cut_off_at(const std::shared_ptr<Dial>& dial, SteadyTime deadline) {
 }  // namespace
 
 asio::awaitable<Result<Stream>> connect(Endpoint to, SteadyTime deadline, std::optional<Ip> source) {
+  if (std::chrono::steady_clock::now() >= deadline) co_return fail(errc::timed_out, "connecting timed out");
   const auto dial = std::make_shared<Dial>(co_await asio::this_coro::executor);
   const tcp::endpoint target = to_asio(to);
   if (auto ready = prepare(dial->socket, target, source); !ready) co_return ready.error();

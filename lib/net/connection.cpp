@@ -205,7 +205,9 @@ Connection::Attempt Connection::explain(int result) {
 Error Connection::tls_error(int reason) {
   const std::string text = take_openssl_error();
   if (reason == SSL_ERROR_ZERO_RETURN) return fail(asio::error::eof, "the peer closed the connection");
-  if (wire.error != 0) return system_error(std::exchange(wire.error, 0));
+  const int error = std::exchange(wire.error, 0);
+  // an end comes first: OpenSSL may then have failed to write an alert
+  if (!wire.ended && error != 0) return system_error(error);
   if (wire.ended) return fail(asio::ssl::error::stream_truncated, "the connection ended without TLS close_notify");
   return fail(errc::protocol_error, text);
 }

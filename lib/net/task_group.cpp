@@ -4,6 +4,9 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 #include <exception>
 #include <list>
@@ -13,6 +16,19 @@
 namespace hoplock::net {
 
 namespace asio = boost::asio;
+
+namespace {
+// co_spawn must see the task suspended once before it may be cancelled: otherwise the cancellation would throw out of the loop
+// instead of into the completion handler (Asio 1.81, co_spawn_entry_point).
+asio::awaitable<void> start_later(asio::awaitable<void> task) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (state.cancelled() != asio::cancellation_type::none) co_return;
+  co_await asio::this_coro::throw_if_cancelled(true);
+  co_await std::move(task);
+}
+}  // namespace
 
 struct TaskGroup::State {
   State(asio::any_io_executor on, Log& to) : executor(std::move(on)), log(&to) {}
@@ -59,7 +75,8 @@ void TaskGroup::spawn(std::string_view name, asio::awaitable<void> task) {
     state->tasks.erase(self);
     state->ended.notify_all();
   };
-  asio::co_spawn(state_->executor, std::move(task), asio::bind_cancellation_slot(self->slot(), std::move(on_end)));
+  asio::co_spawn(state_->executor, start_later(std::move(task)),
+                 asio::bind_cancellation_slot(self->slot(), std::move(on_end)));
 }
 
 void TaskGroup::stop() {

@@ -23,7 +23,7 @@ TEST_CASE("connect: from the given source address") {
   Loop loop;
   ScriptedPeer peer(Script().expect_end());
   auto stream = loop.run(net::connect({ip("127.0.0.1"), peer.port()}, soon(), ip("127.0.0.9")));
-  REQUIRE(stream);
+  REQUIRE(stream.has_value());
   CHECK(stream->local().ip == ip("127.0.0.9"));
   CHECK(stream->peer().text() == "127.0.0.1:" + std::to_string(peer.port()));
 }
@@ -58,7 +58,7 @@ TEST_CASE("connect: a host whose backlog is full times out") {
     if (!last) break;
     waiting.push_back(std::move(*last));
   }
-  REQUIRE_FALSE(last);
+  REQUIRE_FALSE(last.has_value());
   CHECK(last.error().code == errc::timed_out);
 }
 
@@ -66,7 +66,7 @@ TEST_CASE("Acceptor: an address in use is an error that names it") {
   Loop loop;
   auto first = net::Acceptor::listen(loop.executor(), {ip("127.0.0.1"), 0}).value();
   const auto second = net::Acceptor::listen(loop.executor(), first.local());
-  REQUIRE_FALSE(second);
+  REQUIRE_FALSE(second.has_value());
   CHECK(second.error().code == errc::address_in_use);
   CHECK(second.error().detail.find(first.local().text()) != std::string::npos);
 }
@@ -77,7 +77,7 @@ TEST_CASE("Acceptor: closed, it ends its accept") {
   asio::steady_timer timer(loop.io(), 20ms);
   timer.async_wait([&](error_code) { acceptor.close(); });
   const auto accepted = loop.run(acceptor.accept());
-  REQUIRE_FALSE(accepted);
+  REQUIRE_FALSE(accepted.has_value());
   CHECK(accepted.error().code == errc::operation_canceled);
 }
 

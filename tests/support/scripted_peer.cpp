@@ -161,9 +161,12 @@ class ScriptedPlayer {
   }
 
   std::string expect(const std::string& text) {
-    auto problem =
-        want([&] { return pending_.size() >= text.size() || text.compare(0, pending_.size(), pending_) != 0; },
-             [&] { return std::min(pending_.size(), text.size()); }, "\"" + text + "\"");
+    const auto differs = [&] {
+      const std::size_t head = std::min<std::size_t>({pending_.size(), text.size(), 65536});
+      return pending_.compare(0, head, text, 0, head) != 0;
+    };
+    auto problem = want([&] { return pending_.size() >= text.size() || differs(); },
+                        [&] { return std::min(pending_.size(), text.size()); }, "\"" + text.substr(0, 200) + "\"");
     if (problem.empty() && last_ != text) problem = "expected \"" + text + "\", got \"" + last_ + "\"";
     return problem;
   }

@@ -19,9 +19,9 @@ enum class Cut { orderly, reset };  // FIN or RST
 
 // TLS of the peer; the defaults let every version and cipher pass.
 struct PeerTls {
-  net::CertificateFiles files;  // for a server; a client may show one
-  std::string ciphers = "";     // of TLS 1.2 and below; "" : ALL:@SECLEVEL=0
-  int min_version = 0;          // TLS1_VERSION …; 0: any
+  net::CertificateFiles files = {};  // for a server; a client may show one
+  std::string ciphers = "";          // of TLS 1.2 and below; "" : ALL:@SECLEVEL=0
+  int min_version = 0;               // TLS1_VERSION …; 0: any
   int max_version = 0;
   std::string client_ca = "";  // a server: ask for a certificate of these (PEM file)
 };

@@ -27,11 +27,11 @@ enum class Key { p256, rsa1024, rsa2048, rsa512 };
 // How a certificate is made; the defaults are a good leaf.
 struct Recipe {
   std::string cn = "";
-  std::vector<std::string> dns;  // subjectAltName DNS-IDs
-  std::string san = "";          // more of subjectAltName in OpenSSL's notation: "IP:192.0.2.1"
+  std::vector<std::string> dns = {};  // subjectAltName DNS-IDs
+  std::string san = "";               // more of subjectAltName in OpenSSL's notation: "IP:192.0.2.1"
   Key key = Key::p256;
   bool ca = false;
-  std::optional<int> path_length;
+  std::optional<int> path_length = std::nullopt;
   std::string name_constraints = "";    // "permitted;DNS:example.org"
   std::string extended_key_usage = "";  // "clientAuth"; empty: no extension
   std::string key_usage = "";           // "digitalSignature"; empty: keyCertSign,cRLSign for a CA, else no extension
