@@ -51,6 +51,11 @@ Result<> Queue::accepting() {
   return {};
 }
 
+std::uint64_t Queue::room() {
+  const std::uint64_t free = core_->disk.free_bytes();
+  return free > core_->options.min_free_space ? free - core_->options.min_free_space : 0;
+}
+
 // A message was committed: its jobs go into the window where there is room for them.
 void Queue::Core::landed(std::vector<Landed> destinations, const std::shared_ptr<Draft>& draft) {
   for (std::size_t i = 0; i < destinations.size(); ++i) {
