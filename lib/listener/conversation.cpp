@@ -87,10 +87,9 @@ Conversation::Conversation(net::Stream stream, std::shared_ptr<const Profile> pr
                profile_->address.tls == smtp::TlsMode::implicit ? smtp::Channel::tls : smtp::Channel::clear) {}
 
 asio::awaitable<void> Conversation::run() {
-  if (co_await open() == Go::on) {
-    while (co_await read_commands() == Go::on) {
-    }
-  }
+  // GCC 12 drops the loop of `while (co_await …) {}` as one without effects, hence the name for what it gave.
+  Go go = co_await open();
+  while (go == Go::on) go = co_await read_commands();
   co_await say_goodbye();
 }
 
