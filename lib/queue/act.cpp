@@ -66,6 +66,20 @@ void change(disk::Tx& tx, const Act& act, const Row& row, bool leased) {
 
 }  // namespace
 
+std::string_view to_text(Action action) {
+  switch (action) {
+    case Action::retry:
+      return "retry";
+    case Action::hold:
+      return "hold";
+    case Action::release:
+      return "release";
+    case Action::remove:
+      return "remove";
+  }
+  return "";
+}
+
 Acted act(disk::Tx& tx, Places& places, const Act& act) {
   Acted acted;
   std::set<std::int64_t> domains;

@@ -37,6 +37,7 @@ struct Queue::Core {
   Id next_id(Time now);
   void landed(std::vector<Landed> destinations, const std::shared_ptr<Draft>& draft);
   void announce(const asio::any_io_executor& loop, std::vector<Ready> ready);
+  void announce_woken(const asio::any_io_executor& loop, Time now);
   void report_damage(const std::vector<Id>& ids);
   void tidy(std::vector<std::int64_t> domains);
   asio::awaitable<Result<>> read_due(std::string destination, Time now, std::size_t least);

@@ -207,7 +207,8 @@ Act Queue::Core::planned(Action action, const Selection& selection, std::vector<
   return plan;
 }
 
-void Queue::Core::acted(const asio::any_io_executor& loop, const Act& plan, const std::vector<std::string>& destinations) {
+void Queue::Core::acted(const asio::any_io_executor& loop, const Act& plan,
+                        const std::vector<std::string>& destinations) {
   std::vector<Ready> due;
   for (const auto& destination : destinations) {
     Lane& lane = window.lane(destination);
@@ -225,6 +226,7 @@ asio::awaitable<Result<Touched>> Queue::Core::act_on(std::shared_ptr<const Act> 
   auto job = [shared = store, plan](disk::Tx& tx) -> Result<Acted> { return queue::act(tx, shared->places(), *plan); };
   auto done = co_await disk.run(Durability::durable, std::move(job));
   window.thaw(plan->ids);
+  announce_woken(loop, plan->now);
   if (!done) co_return done.error();
   acted(loop, *plan, done->destinations);
   co_return std::move(done->touched);

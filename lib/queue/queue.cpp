@@ -108,6 +108,15 @@ void Queue::Core::announce(const asio::any_io_executor& loop, std::vector<Ready>
   });
 }
 
+void Queue::Core::announce_woken(const asio::any_io_executor& loop, Time now) {
+  std::vector<Ready> ready;
+  for (auto& destination : window.take_woken()) {
+    const Lane* lane = window.find(destination);
+    if (!lane || !lane->held(now)) ready.push_back({std::move(destination), now, lane ? lane->backoff : std::nullopt});
+  }
+  announce(loop, std::move(ready));
+}
+
 // --- delivery ----------------------------------------------------------------------------------------------------------
 
 asio::awaitable<Result<Work>> Queue::ready(Time now, std::size_t limit, std::vector<std::string> busy) {
@@ -120,15 +129,13 @@ asio::awaitable<Result<Work>> Queue::ready(Time now, std::size_t limit, std::vec
   for (const auto& [destination, lane] : core.window.lanes()) {
     if (lane.idle()) continue;  // the database knows as well
     const bool is_busy = std::binary_search(busy.begin(), busy.end(), destination);
-    const bool has_work = !lane.jobs.empty() || lane.next <= now;
-    if (has_work && !is_busy && !lane.held(now)) {
-      const Time due = lane.jobs.empty() ? now : lane.jobs.front().received;
-      work.ready.push_back({destination, due, lane.backoff});
-    } else if (!has_work && lane.next != not_known_to_come) {
-      sooner(lane.backoff ? std::max(lane.next, lane.backoff->until) : lane.next);
-    } else if (has_work && lane.held(now)) {
+    if (lane.jobs.empty() && lane.next <= now) continue;  // nothing at hand: the database knows whether there is more
+    if (!lane.jobs.empty() && lane.held(now))
       sooner(lane.backoff->until);
-    }
+    else if (!lane.jobs.empty() && !is_busy)
+      work.ready.push_back({destination, lane.jobs.front().received, lane.backoff});
+    else if (lane.jobs.empty() && lane.next != not_known_to_come)
+      sooner(lane.backoff ? std::max(lane.next, lane.backoff->until) : lane.next);
     if (!is_busy) known.push_back(destination);
   }
   std::sort(known.begin(), known.end());
@@ -235,6 +242,7 @@ asio::awaitable<Result<std::string>> Queue::read_chunk(Id id, std::uint32_t n) {
 
 asio::awaitable<Result<>> Queue::apply(Results results) {
   Core& core = *core_;
+  auto loop = co_await asio::this_coro::executor;
   auto shared = std::make_shared<const Results>(std::move(results));
   auto job = [store = core.store, shared](disk::Tx& tx) -> Result<> {
     store->apply(tx, *shared);
@@ -250,6 +258,7 @@ asio::awaitable<Result<>> Queue::apply(Results results) {
       if (recipient.verdict == Verdict::deferred) lane.next = std::min(lane.next, recipient.due);
   }
   for (const auto& change : shared->destinations) core.window.lane(change.destination).backoff = change.backoff;
+  core.announce_woken(loop, shared->now);
   co_return Result<>();
 }
 

@@ -57,10 +57,22 @@ Window::Room Window::add_fresh(Lane& lane, Job job) {
 
 void Window::add_read(Lane& lane, std::vector<Job> jobs) {
   for (auto& job : jobs) {
-    if (frozen_.contains(job.id) || overlaps(job)) continue;
+    if (frozen_.contains(job.id) || overlaps(job)) {
+      if (!lane.leased.contains(job.id)) waiting_[job.id].push_back(job.destination);
+      continue;
+    }
     const auto same = [&](const Job& other) { return other.id == job.id; };
     if (here_.contains(job.id) && std::any_of(lane.jobs.begin(), lane.jobs.end(), same)) continue;
     put(lane, std::move(job));
+  }
+}
+
+void Window::wake(Id id) {
+  auto found = waiting_.extract(id);
+  if (!found) return;
+  for (auto& destination : found.mapped()) {
+    if (Lane* lane = find(destination)) lane->next = at_once;
+    woken_.push_back(std::move(destination));
   }
 }
 
@@ -117,6 +129,7 @@ std::size_t Window::release(Lane& lane, const std::string& destination, Id id) {
     return true;
   });
   if (found->second.empty()) leases_.erase(found);
+  wake(id);
   return count;
 }
 
@@ -172,7 +185,10 @@ void Window::freeze(const std::vector<Id>& ids) {
 }
 
 void Window::thaw(const std::vector<Id>& ids) {
-  for (const Id id : ids) frozen_.erase(id);
+  for (const Id id : ids) {
+    frozen_.erase(id);
+    wake(id);
+  }
 }
 
 }  // namespace hoplock::queue

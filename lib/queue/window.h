@@ -10,6 +10,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "queue/actions.h"
@@ -59,6 +60,8 @@ class Window {
   std::vector<Lease> leases_of(Id id) const;
   std::vector<Lease> leases() const;
 
+  // Destinations whose work had to wait for the end of a lease or an action, since the last call.
+  std::vector<std::string> take_woken() { return std::exchange(woken_, {}); }
   // While an operator's action is under way, its messages are neither in the window nor leased anew.
   void freeze(const std::vector<Id>& ids);
   void thaw(const std::vector<Id>& ids);
@@ -77,6 +80,7 @@ class Window {
     std::vector<std::uint32_t> seqs;
   };
   bool overlaps(const Job& job) const;
+  void wake(Id id);
   void put(Lane& lane, Job job);
   void note_lease(Lane& lane, const Job& job);
 
@@ -86,6 +90,8 @@ class Window {
   std::unordered_map<Id, std::vector<Leased>> leases_;
   std::unordered_map<Id, std::uint32_t> here_;  // how many lanes have a job of it
   std::unordered_set<Id> frozen_;
+  std::unordered_map<Id, std::vector<std::string>> waiting_;  // lanes that could not have a job of it when they read it
+  std::vector<std::string> woken_;
   std::size_t messages_ = 0;
   std::size_t bytes_ = 0;
   std::size_t idle_checked_ = 0;
