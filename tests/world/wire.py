@@ -60,7 +60,8 @@ class Wire:
         name = name.lower().rstrip(".") + "." if name is not None else None
         with self._lock:
             return [q for q in self._queries
-                    if (name is None or q.name == name) and (kind is None or q.type == kind) and (server is None or q.server == server)]
+                    if not (q.type == "SOA" and q.rd and not q.do)  # the world's own look at whether a zone is served
+                    and (name is None or q.name == name) and (kind is None or q.type == kind) and (server is None or q.server == server)]
 
     def connections(self, address, port=25):
         """Connection attempts to this address so far."""
