@@ -1,15 +1,14 @@
 #include "route/gather.h"
 
 #include <algorithm>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <utility>
 
 #include "dane/base_domain.h"
+#include "net/together.h"
 
 namespace hoplock::route {
 
 using boost::asio::awaitable;
-using boost::asio::experimental::awaitable_operators::operator&&;
 using resolver::Resolver;
 
 namespace {
@@ -22,9 +21,11 @@ enum class Families : std::uint8_t { v4, v6, both };
 awaitable<std::vector<dns::Answer>> find_addresses(Resolver& resolver, dns::Name name, Families families) {
   std::vector<dns::Answer> answers;
   if (families == Families::both) {
-    auto both = co_await (resolver.find(name, dns::Type::a) && resolver.find(name, dns::Type::aaaa));
-    answers.push_back(std::move(std::get<0>(both)));
-    answers.push_back(std::move(std::get<1>(both)));
+    auto a = resolver.find(name, dns::Type::a);
+    auto aaaa = resolver.find(name, dns::Type::aaaa);
+    auto [first, second] = co_await net::together(std::move(a), std::move(aaaa));
+    answers.push_back(std::move(first));
+    answers.push_back(std::move(second));
   } else {
     answers.push_back(co_await resolver.find(name, families == Families::v4 ? dns::Type::a : dns::Type::aaaa));
   }
@@ -69,8 +70,8 @@ awaitable<Preference> own_by_address(Resolver& resolver, SettingsPtr settings, s
     std::vector<Host> right(middle, hosts.end());
     auto first = own_by_address(resolver, settings, std::move(left));
     auto second = own_by_address(resolver, settings, std::move(right));
-    const auto both = co_await (std::move(first) && std::move(second));
-    co_return least(std::get<0>(both), std::get<1>(both));
+    const auto [here, there] = co_await net::together(std::move(first), std::move(second));
+    co_return least(here, there);
   }
   const Host host = std::move(hosts.front());
   const auto answers = co_await find_addresses(resolver, host.name, Families::both);

@@ -1,21 +1,17 @@
 #include "route/router.h"
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <map>
 #include <utility>
 
 #include "base/time.h"
+#include "net/signal.h"
 #include "route/cache.h"
 #include "route/gather.h"
 
 namespace hoplock::route {
 
-namespace asio = boost::asio;
-using asio::awaitable;
+using boost::asio::awaitable;
 
 namespace {
 
@@ -26,8 +22,7 @@ template <class Key, class Entry>
 struct Store {
   using EntryPtr = std::shared_ptr<const Entry>;
   struct Flight {
-    explicit Flight(const asio::any_io_executor& executor) : landed(executor, asio::steady_timer::time_point::max()) {}
-    asio::steady_timer landed;  // cancelled at the end
+    net::Signal landed;
     EntryPtr entry;
   };
   using FlightPtr = std::shared_ptr<Flight>;
@@ -43,7 +38,7 @@ class Landing {
   Landing(Store<Key, Entry>& store, Key key) : store_(store), key_(std::move(key)) {}
   ~Landing() {
     const auto found = store_.flights.find(key_);
-    found->second->landed.cancel();
+    found->second->landed.notify_all();
     store_.flights.erase(found);
   }
   Landing(const Landing&) = delete;
@@ -140,16 +135,15 @@ template <class Key, class Entry, class Gather>
 awaitable<std::shared_ptr<const Entry>> Router::Impl::obtain(std::shared_ptr<Impl> self, Store<Key, Entry>& store,
                                                              Key key, Gather gather) {
   using Flight = typename Store<Key, Entry>::Flight;
-  const auto executor = co_await asio::this_coro::executor;
   for (;;) {
     if (auto kept = store.cache.find(key, std::chrono::steady_clock::now())) co_return *kept;
     const auto found = store.flights.find(key);
     if (found == store.flights.end()) break;
     const auto flight = found->second;
-    co_await flight->landed.async_wait(asio::as_tuple(asio::use_awaitable));
+    co_await flight->landed.wait();
     if (flight->entry) co_return flight->entry;
   }
-  const auto flight = std::make_shared<Flight>(executor);
+  const auto flight = std::make_shared<Flight>();
   store.flights.emplace(key, flight);
   const Landing<Key, Entry> landing(store, key);
   const auto settings = self->settings_;
