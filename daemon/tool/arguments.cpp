@@ -1,0 +1,203 @@
+#include "daemon/tool/arguments.h"
+
+#include <algorithm>
+
+namespace hoplock::daemon::tool {
+
+namespace {
+
+constexpr std::string_view later[] = {"queue bounce", "trace", "sts", "tlsrpt"};  // commands of versions to come
+constexpr std::string_view selection = "ID… | --domain D | --sender S | --all";
+
+Syntax action(std::string_view name, std::string_view summary) {
+  return {name, selection, summary, 0, SIZE_MAX, {"--domain", "--sender"}, {"--all"}};
+}
+
+bool holds(const std::vector<std::string_view>& list, std::string_view one) {
+  return std::find(list.begin(), list.end(), one) != list.end();
+}
+
+bool is_option(std::string_view word) { return word.size() > 1 && word.front() == '-'; }
+
+// Options of any command that take a value, so that words can be told from values before the command is known.
+bool takes_value(std::string_view option) {
+  if (option == "--config") return true;
+  return std::any_of(commands().begin(), commands().end(),
+                     [&](const Syntax& one) { return holds(one.options, option); });
+}
+
+Parsed wrong(std::string why) {
+  Parsed parsed;
+  parsed.bad.why = std::move(why);
+  return parsed;
+}
+
+std::string joined(const std::vector<std::string_view>& list) {
+  std::string text;
+  for (const std::string_view one : list) text += (text.empty() ? "" : ", ") + std::string(one);
+  return text;
+}
+
+std::string usage_of(const Syntax& syntax) {
+  return "usage: hoplock " + std::string(syntax.name) + (syntax.parameters.empty() ? "" : " ") +
+         std::string(syntax.parameters);
+}
+
+const Syntax* find_command(const std::vector<std::string>& words) {
+  for (const Syntax& one : commands()) {
+    const bool two = words.size() > 1 && one.name == words[0] + " " + words[1];
+    if (two || one.name == words[0]) return &one;
+  }
+  return nullptr;
+}
+
+Parsed unknown_command(const std::vector<std::string>& words) {
+  const std::string two = words[0] + (words.size() > 1 ? " " + words[1] : "");
+  for (const std::string_view one : later) {
+    if (one == words[0] || one == two) return wrong("'" + std::string(one) + "' is not in this version of hoplock");
+  }
+  std::vector<std::string_view> near;
+  for (const Syntax& one : commands()) {
+    if (one.name.substr(0, one.name.find(' ')) == words[0]) near.push_back(one.name);
+  }
+  if (!near.empty()) return wrong("'" + two + "' is no command; allowed: " + joined(near));
+  for (const Syntax& one : commands()) near.push_back(one.name);
+  return wrong("'" + words[0] + "' is no command; allowed: " + joined(near));
+}
+
+std::optional<std::string> objection(const Syntax& syntax, const Arguments& arguments) {
+  for (const auto& [option, value] : arguments.options) {
+    if (holds(syntax.options, option) || holds(syntax.flags, option)) continue;
+    auto allowed = syntax.options;
+    allowed.insert(allowed.end(), syntax.flags.begin(), syntax.flags.end());
+    allowed.emplace_back("--json");
+    allowed.emplace_back("--config");
+    return "'" + option + "' is no option of '" + std::string(syntax.name) + "'; allowed: " + joined(allowed);
+  }
+  if (arguments.words.size() < syntax.least) return "something is missing; " + usage_of(syntax);
+  if (arguments.words.size() > syntax.most)
+    return "'" + arguments.words[syntax.most] + "' is one word too many; " + usage_of(syntax);
+  return std::nullopt;
+}
+
+// Fills in the options; what is left over are the words.
+std::optional<std::string> take_options(const std::vector<std::string>& from, Arguments& into) {
+  bool only_words = false;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    const auto equals = from[i].find('=');
+    const std::string option = from[i].substr(0, equals);
+    if (only_words || !is_option(from[i])) {
+      into.words.push_back(from[i]);
+    } else if (from[i] == "--") {
+      only_words = true;
+    } else if (option == "--help" || option == "-h") {
+      into.ask = Arguments::Ask::help;
+    } else if (option == "--version") {
+      into.ask = Arguments::Ask::version;
+    } else if (option == "--json") {
+      into.json = true;
+    } else if (takes_value(option)) {
+      if (equals == std::string::npos && i + 1 == from.size()) return "'" + option + "' needs a value";
+      const std::string value = equals == std::string::npos ? from[++i] : from[i].substr(equals + 1);
+      if (option == "--config") {
+        into.config = value;
+      } else if (!into.options.emplace(option, value).second) {
+        return "'" + option + "' is given twice";
+      }
+    } else {
+      into.options.emplace(from[i], "");
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+const std::vector<Syntax>& commands() {
+  static const std::vector<Syntax> table{
+      {"config check", "", "say what is wrong with the configuration", 0, 0, {}, {}},
+      {"config show", "", "print the effective configuration, defaults included", 0, 0, {}, {}},
+      {"queue list",
+       "[--domain D] [--sender S] [--state STATE]",
+       "the queue, oldest first",
+       0,
+       0,
+       {"--domain", "--sender", "--state"},
+       {}},
+      {"queue show",
+       "ID [--body]",
+       "one message: envelope, recipients, attempts; after a blank line its headers and body with --body (the octets "
+       "as they "
+       "are when the output is no terminal)",
+       1,
+       1,
+       {},
+       {"--body"}},
+      action("queue retry", "try again now; held messages stay held"),
+      action("queue hold", "do not try until released"),
+      action("queue release", "try held messages now"),
+      action("queue remove", "delete, without any notice"),
+      {"queue stats", "", "counts and oldest age by state and by domain", 0, 0, {}, {}},
+      {"check",
+       "DOMAIN [--no-connect]",
+       "what a delivery there would meet; exit 0 when mail would be delivered under the policies that it publishes",
+       1,
+       1,
+       {},
+       {"--no-connect"}},
+      {"tlsa",
+       "CERT.pem|HOST[:PORT] [--name MXNAME] [--usage 3] [--selector 1] [--matching 1]",
+       "the TLSA record for a certificate (usage 2: for the CA behind it), or for what a live host presents, and then "
+       "also "
+       "whether DNS holds a record that matches",
+       1,
+       1,
+       {"--name", "--usage", "--selector", "--matching"},
+       {}},
+  };
+  return table;
+}
+
+std::optional<std::string> Arguments::get(std::string_view option) const {
+  const auto found = options.find(option);
+  return found == options.end() ? std::nullopt : std::optional(found->second);
+}
+
+Parsed parse(const std::vector<std::string>& words) {
+  Arguments arguments;
+  if (auto why = take_options(words, arguments)) return wrong(std::move(*why));
+  if (arguments.ask != Arguments::Ask::command) {
+    for (const std::string& word : arguments.words) arguments.command += (arguments.command.empty() ? "" : " ") + word;
+  } else if (arguments.words.empty()) {
+    return wrong("a command is needed; 'hoplock --help' names them");
+  } else {
+    const Syntax* syntax = find_command(arguments.words);
+    if (syntax == nullptr) return unknown_command(arguments.words);
+    arguments.command = syntax->name;
+    arguments.words.erase(arguments.words.begin(),
+                          arguments.words.begin() + (syntax->name.find(' ') == std::string_view::npos ? 1 : 2));
+    if (auto why = objection(*syntax, arguments)) return wrong(std::move(*why));
+  }
+  Parsed parsed;
+  parsed.good = std::move(arguments);
+  return parsed;
+}
+
+std::string help(std::string_view about) {
+  std::string text = "usage: hoplock [--config FILE] [--json] COMMAND …\n\n";
+  for (const Syntax& one : commands()) {
+    if (one.name.substr(0, about.size()) != about) continue;
+    text += "  " + std::string(one.name) + (one.parameters.empty() ? "" : " ") + std::string(one.parameters) +
+            "\n      " + std::string(one.summary) + "\n";
+  }
+  return text +
+         "\n  --config FILE   the configuration (default /etc/hoplock/hoplock.yaml, or the embedded defaults without "
+         "it)\n"
+         "  --json          for programs: times in RFC 3339, sizes in octets, what is not known is null\n"
+         "  --version, --help\n\n"
+         "Exit: 0 good, 1 the answer is no or nothing was found, 64 usage, 69 the daemon is not reachable, 74 the "
+         "queue\n"
+         "cannot be read, 78 the configuration is wrong.\n";
+}
+
+}  // namespace hoplock::daemon::tool

@@ -1,0 +1,48 @@
+// The command line as a value: which command, its options, what else was said; or what is wrong with it and what is allowed.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hoplock::daemon::tool {
+
+// One command and what it takes; the table is in arguments.cpp.
+struct Syntax {
+  std::string_view name;        // "queue list"
+  std::string_view parameters;  // for people: "ID… | --domain D"
+  std::string_view summary;
+  std::size_t least = 0, most = 0;        // words beside the options
+  std::vector<std::string_view> options;  // that take a value: "--domain"
+  std::vector<std::string_view> flags;    // that take none: "--all"
+};
+const std::vector<Syntax>& commands();
+
+struct Arguments {
+  enum class Ask { command, help, version } ask = Ask::command;
+  std::optional<std::string> config;
+  bool json = false;
+  std::string command;  // "queue list"
+  std::vector<std::string> words;
+  std::map<std::string, std::string, std::less<>> options;  // flags with ""
+
+  bool has(std::string_view option) const { return options.find(option) != options.end(); }
+  std::optional<std::string> get(std::string_view option) const;
+};
+
+struct BadArguments {
+  std::string why;  // one or two lines: what is wrong, what is allowed
+};
+
+// One of the two is set.
+struct Parsed {
+  std::optional<Arguments> good;
+  BadArguments bad;
+};
+Parsed parse(const std::vector<std::string>& words);
+
+// All commands, or only those that begin so.
+std::string help(std::string_view about);
+
+}  // namespace hoplock::daemon::tool

@@ -1,0 +1,170 @@
+#include "daemon/tool/check_view.h"
+
+#include <algorithm>
+
+#include "base/ascii.h"
+#include "daemon/tool/text.h"
+#include "dane/usable.h"
+
+namespace hoplock::daemon::tool {
+
+namespace {
+
+using probe::Finding;
+using probe::Host;
+using probe::Probe;
+using probe::Verdict;
+
+json::object tlsa_to_json(const dns::Tlsa& record) {
+  json::object to;
+  to["usage"] = record.usage;
+  to["selector"] = record.selector;
+  to["matching"] = record.matching;
+  to["data"] = to_hex(record.data);
+  to["usable"] = dane::is_usable(record);
+  return to;
+}
+
+std::string result_of(const Probe& probe) { return std::string(probe.reason ? hop::to_text(*probe.reason) : "ok"); }
+
+json::object probe_to_json(const Probe& probe) {
+  json::object to;
+  to["ip"] = probe.ip.text();
+  to["tls"] = clean(probe.tls);
+  to["auth"] = to_text(probe.auth);
+  to["result"] = result_of(probe);
+  to["detail"] = text_or_null(probe.detail);
+  to["cipher"] = text_or_null(probe.cipher);
+  to["cert"] = text_or_null(probe.key);
+  to["matched"] = probe.matched ? json::value(clean(probe.matched->params())) : json::value();
+  return to;
+}
+
+// A host that is refused before anyone connects.
+const hop::Refuse* refusal_of(const Host& host) { return std::get_if<hop::Refuse>(&host.plan); }
+
+std::string refusal_text(const hop::Refuse& refuse) {
+  return refuse.reason ? std::string(to_text(*refuse.reason)) : "no-address";
+}
+
+json::object host_to_json(const Host& host) {
+  json::object to;
+  to["host"] = clean(host.host);
+  to["preference"] = host.preference ? json::value(*host.preference) : json::value();
+  to["port"] = host.port;
+  to["dnssec"] = to_text(host.dnssec);
+  json::array records;
+  for (const auto& one : host.tlsa) records.push_back(tlsa_to_json(one));
+  to["tlsa"] = std::move(records);
+  to["tlsa_base"] = host.tlsa_base.is_root() ? json::value() : json::value(clean(host.tlsa_base.text()));
+  to["policy"] = to_text(policy_of(host));
+  const hop::Refuse* refuse = refusal_of(host);
+  to["refused"] = refuse != nullptr && refuse->reason ? json::value(to_text(*refuse->reason)) : json::value();
+  to["detail"] = refuse != nullptr ? text_or_null(refuse->text) : json::value();
+  json::array probes;
+  for (const auto& one : host.probes) probes.push_back(probe_to_json(one));
+  to["probes"] = std::move(probes);
+  return to;
+}
+
+std::string_view explain(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::dane:
+      return "mail goes under TLSA records that DNSSEC vouches for";
+    case Verdict::sts:
+      return "mail goes under an MTA-STS policy";
+    case Verdict::sts_testing:
+      return "mail goes; an MTA-STS policy is only tested";
+    case Verdict::opportunistic:
+      return "mail goes encrypted, but nothing proves who receives it";
+    case Verdict::plaintext:
+      return "mail goes in clear";
+    case Verdict::fail:
+      return "mail does not go under the policies that the domain publishes";
+  }
+  return "";
+}
+
+std::string tlsa_count(const Host& host) {
+  const auto usable = std::count_if(host.tlsa.begin(), host.tlsa.end(), dane::is_usable);
+  if (host.tlsa.empty()) return "-";
+  if (usable == static_cast<std::ptrdiff_t>(host.tlsa.size())) return std::to_string(usable);
+  return std::to_string(usable) + " of " + std::to_string(host.tlsa.size()) + " usable";
+}
+
+void add_rows(Table& table, const Host& host) {
+  const std::vector<std::string> left{host.preference ? std::to_string(*host.preference) : "-", host.host,
+                                      std::string(to_text(host.dnssec)), tlsa_count(host),
+                                      std::string(to_text(policy_of(host)))};
+  const auto add = [&](std::vector<std::string> right) {
+    std::vector<std::string> row = left;
+    row.insert(row.end(), right.begin(), right.end());
+    table.add(std::move(row));
+  };
+  for (const Probe& probe : host.probes)
+    add({probe.ip.text(), probe.tls, std::string(to_text(probe.auth)), result_of(probe), probe.detail});
+  if (!host.probes.empty()) return;
+  const hop::Refuse* refuse = refusal_of(host);
+  if (refuse != nullptr) return add({"-", "-", "-", refusal_text(*refuse), refuse->text});
+  std::string addresses;
+  for (const Ip& ip : host.addresses) addresses += (addresses.empty() ? "" : " ") + ip.text();
+  add({addresses, "-", "-", "-", "not asked"});
+}
+
+}  // namespace
+
+json::object to_json(const Finding& finding, Verdict verdict) {
+  json::object to;
+  to["domain"] = clean(finding.domain.text());
+  to["verdict"] = to_text(verdict);
+  to["dnssec"] = to_text(finding.dnssec);
+  to["reason"] = finding.reason ? json::value(to_text(*finding.reason)) : json::value();
+  to["detail"] = text_or_null(finding.detail);
+  to["route"] = text_or_null(finding.route);
+  to["note"] = text_or_null(finding.note);
+  json::array hosts;
+  for (const auto& one : finding.hosts) hosts.push_back(host_to_json(one));
+  to["mx"] = std::move(hosts);
+  to["mta_sts"] = nullptr;
+  to["tls_rpt"] = nullptr;
+  return to;
+}
+
+void print(const Console& console, const Finding& finding, Verdict verdict) {
+  auto& out = console.out;
+  out << printable(finding.domain.text()) << ": " << to_text(verdict) << " (" << explain(verdict) << ")\n";
+  out << "MX look-up: " << to_text(finding.dnssec);
+  if (finding.expanded != finding.domain) out << ", the domain is an alias of " << printable(finding.expanded.text());
+  out << '\n';
+  if (!finding.route.empty()) out << "A route leads to: " << printable(finding.route) << '\n';
+  if (!finding.note.empty()) out << "Note of the route: " << printable(finding.note) << '\n';
+  if (!finding.detail.empty()) {
+    out << (finding.reason ? std::string(hop::to_text(*finding.reason)) + ": " : std::string())
+        << printable(finding.detail) << '\n';
+  }
+  using Align = Table::Align;
+  Table table(out, console.width,
+              {{"PREF", Align::right},
+               {"HOST"},
+               {"DNSSEC"},
+               {"TLSA"},
+               {"POLICY"},
+               {"ADDRESS"},
+               {"TLS"},
+               {"AUTH"},
+               {"RESULT"},
+               {"DETAIL"}});
+  for (const Host& host : finding.hosts) add_rows(table, host);
+  if (!finding.hosts.empty()) out << '\n';
+  table.finish();
+  for (const Host& host : finding.hosts) {
+    if (host.tlsa.empty()) continue;
+    out << '\n' << "TLSA at _" << host.port << "._tcp." << printable(host.tlsa_base.text()) << ":\n";
+    for (const auto& one : host.tlsa) {
+      const std::string line = "  " + printable(one.text()) + (dane::is_usable(one) ? "" : "  (unusable)");
+      out << (console.width ? fit(line, *console.width) : line) << '\n';
+    }
+  }
+}
+
+}  // namespace hoplock::daemon::tool

@@ -1,0 +1,27 @@
+// The commands of the tool: each takes what it was told and returns its exit code.
+#pragma once
+#include "config/reader.h"
+#include "daemon/tool/arguments.h"
+#include "daemon/tool/tool.h"
+
+namespace hoplock::daemon::tool {
+
+struct Call {
+  Arguments arguments;
+  config::Loaded loaded;  // without errors, but for `config check`
+  Console console;
+};
+
+// "hoplock: " and the text, on standard error.
+int complain(const Console& console, int code, std::string_view text);
+
+int config_check(const Call& call);
+int config_show(const Call& call);
+int queue_list(const Call& call);
+int queue_show(const Call& call);
+int queue_stats(const Call& call);
+int queue_act(const Call& call);  // retry, hold, release, remove
+int check(const Call& call);
+int tlsa(const Call& call);
+
+}  // namespace hoplock::daemon::tool

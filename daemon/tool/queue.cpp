@@ -1,0 +1,308 @@
+// `hoplock queue …`: reading straight from the database, acting through the daemon.
+#include <algorithm>
+#include <array>
+#include <sstream>
+
+#include "base/ascii.h"
+#include "control/client.h"
+#include "daemon/options.h"
+#include "daemon/system.h"
+#include "daemon/tool/commands.h"
+#include "daemon/tool/json.h"
+#include "daemon/tool/queue_view.h"
+#include "daemon/tool/text.h"
+#include "queue/reader.h"
+#include "smtp/mailbox.h"
+
+namespace hoplock::daemon::tool {
+
+namespace {
+
+constexpr std::array<std::string_view, 7> states{"queued",  "active",  "deferred", "held",
+                                                 "bounced", "expired", "delivered"};
+
+// What is under way, from the daemon; nothing when there is none to ask.
+std::vector<queue::Lease> active_in(const Call& call) {
+  auto client = control::Client::connect(control_path(call.loaded.config));
+  if (!client) return {};
+  auto active = client->active();
+  if (!active) {
+    complain(call.console, ok, "what is active is not known: " + active.error().detail);
+    return {};
+  }
+  return std::move(*active);
+}
+
+int cannot_read(const Call& call, const Error& error) {
+  const std::string path = database_path(call.loaded.config);
+  const bool named = error.detail.find(path) != std::string::npos;
+  return complain(call.console, io_error, named ? error.detail : "the queue '" + path + "': " + error.detail);
+}
+
+// As a person writes it: "<>" and "" are the empty sender, brackets and case of the domain do not matter.
+std::string sender_of(std::string_view text) {
+  if (text.size() >= 2 && text.front() == '<' && text.back() == '>') text = text.substr(1, text.size() - 2);
+  const auto parsed = smtp::Mailbox::parse(text);
+  const auto* mailbox = std::get_if<smtp::Mailbox>(&parsed);
+  return mailbox != nullptr ? mailbox->text() : std::string(text);
+}
+
+std::string from_text(const queue::Envelope& envelope) { return envelope.sender.empty() ? "<>" : envelope.sender; }
+
+std::string next_of(const queue::RecipientView& one, Time now) {
+  if (!one.next || one.active) return "";
+  return *one.next <= now ? "now" : "in " + age(*one.next - now);
+}
+
+// The filter that --domain, --sender and --state ask for, or what is wrong with them.
+struct Wanted {
+  queue::Filter filter;
+  std::string wrong;
+};
+Wanted wanted(const Arguments& arguments) {
+  Wanted result;
+  if (const auto domain = arguments.get("--domain")) {
+    auto name = dns::Name::parse(*domain);
+    if (!name) result.wrong = "--domain: " + name.error().detail;
+    if (name) result.filter.domain = std::move(*name);
+  }
+  if (const auto sender = arguments.get("--sender")) result.filter.sender = sender_of(*sender);
+  if (const auto state = arguments.get("--state")) {
+    result.filter.state = *state;
+    if (std::find(states.begin(), states.end(), *state) == states.end())
+      result.wrong = "--state: '" + *state + "' is no state; allowed: queued, active, deferred, held, bounced, expired";
+  }
+  return result;
+}
+
+Table message_table(const Console& console) {
+  using Align = Table::Align;
+  return Table(console.out, console.width,
+               {{"ID"},
+                {"AGE", Align::right},
+                {"SIZE", Align::right},
+                {"STATE"},
+                {"TRIES", Align::right},
+                {"FROM"},
+                {"TO"},
+                {"NEXT"},
+                {"WHY"}});
+}
+
+void add_rows(Table& table, const queue::MessageView& message, Time now) {
+  for (const auto& one : message.recipients) {
+    table.add({message.id.text(), age(now - message.received), size(message.size), std::string(state_of(one)),
+               std::to_string(one.attempts), from_text(message.envelope), one.address, next_of(one, now), why(one)});
+  }
+}
+
+void print_message(const Console& console, const queue::MessageView& message) {
+  auto& out = console.out;
+  const auto& envelope = message.envelope;
+  out << "ID:        " << message.id.text() << "\nFrom:      " << printable(from_text(envelope))
+      << "\nReceived:  " << moment(message.received) << " (" << age(console.now - message.received) << " ago)";
+  if (!envelope.client.empty()) out << " from " << printable(envelope.client);
+  out << "\nSize:      " << counted(message.size, "octet") << "\nState:     " << message.state() << "\n";
+  Table table(out, console.width,
+              {{"TO"}, {"STATE"}, {"TRIES", Table::Align::right}, {"LAST"}, {"NEXT"}, {"HOST"}, {"WHY"}});
+  for (const auto& one : message.recipients) {
+    table.add({one.address, std::string(state_of(one)), std::to_string(one.attempts),
+               one.last ? age(console.now - *one.last) + " ago" : "", next_of(one, console.now), one.host, why(one)});
+  }
+  out << '\n';
+  table.finish();
+}
+
+Result<> print_body(const Console& console, queue::Reader& reader, queue::Id id) {
+  Harmless harmless;
+  auto read = reader.body(id, [&](std::string_view octets) {
+    if (console.width) {
+      console.out << harmless.feed(octets);
+    } else {
+      console.out.write(octets.data(), static_cast<std::streamsize>(octets.size()));
+    }
+    return console.out.good() ? queue::Go::on : queue::Go::stop;
+  });
+  if (console.width) console.out << harmless.finish();
+  return read;
+}
+
+void print_stats(const Console& console, const queue::Stats& stats) {
+  const auto oldest = [&](const std::optional<Time>& time) { return time ? age(console.now - *time) : std::string(); };
+  console.out << counted(stats.messages, "message");
+  if (stats.oldest) console.out << ", the oldest " << oldest(stats.oldest) << " old";
+  console.out << '\n';
+  using Align = Table::Align;
+  Table by_state(console.out, console.width, {{"STATE"}, {"COUNT", Align::right}, {"OLDEST", Align::right}});
+  for (const auto& one : stats.states)
+    by_state.add({one.state, std::to_string(one.count.count), oldest(one.count.oldest)});
+  if (!stats.states.empty()) console.out << '\n';
+  by_state.finish();
+  Table by_domain(console.out, console.width,
+                  {{"DOMAIN"}, {"COUNT", Align::right}, {"OLDEST", Align::right}, {"REASON"}});
+  for (const auto& one : stats.domains)
+    by_domain.add({one.domain, std::to_string(one.count.count), oldest(one.count.oldest), one.reason});
+  if (!stats.domains.empty()) console.out << '\n';
+  by_domain.finish();
+}
+
+queue::Action action_of(std::string_view command) {
+  if (command == "queue hold") return queue::Action::hold;
+  if (command == "queue release") return queue::Action::release;
+  if (command == "queue remove") return queue::Action::remove;
+  return queue::Action::retry;
+}
+
+std::string_view done_word(queue::Action action) {
+  switch (action) {
+    case queue::Action::retry:
+      return "will be tried again now";
+    case queue::Action::hold:
+      return "held";
+    case queue::Action::release:
+      return "released";
+    case queue::Action::remove:
+      return "removed";
+  }
+  return "";
+}
+
+// Which messages are meant, or what is wrong with how it was said. Words that are no ids name no message.
+struct Selected {
+  queue::Selection selection;
+  std::vector<std::string> strangers;
+  std::string wrong;
+};
+Selected selected(const Arguments& arguments) {
+  Selected result;
+  auto& selection = result.selection;
+  int given = arguments.words.empty() ? 0 : 1;
+  for (const std::string& word : arguments.words) {
+    if (const auto id = queue::Id::parse(word)) {
+      selection.ids.push_back(*id);
+    } else {
+      result.strangers.push_back(word);
+    }
+  }
+  if (const auto domain = arguments.get("--domain")) {
+    ++given;
+    auto name = dns::Name::parse(*domain);
+    if (!name) result.wrong = "--domain: " + name.error().detail;
+    if (name) selection.domain = std::move(*name);
+    selection.by = queue::Selection::By::domain;
+  }
+  if (const auto sender = arguments.get("--sender")) {
+    ++given;
+    selection.sender = sender_of(*sender);
+    selection.by = queue::Selection::By::sender;
+  }
+  if (arguments.has("--all")) {
+    ++given;
+    selection.by = queue::Selection::By::all;
+  }
+  if (given != 1) result.wrong = "say which messages, in one way; allowed: ID… | --domain D | --sender S | --all";
+  return result;
+}
+
+}  // namespace
+
+int queue_list(const Call& call) {
+  const Console& console = call.console;
+  Wanted which = wanted(call.arguments);
+  if (!which.wrong.empty()) return complain(console, usage, which.wrong);
+  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  if (!reader) return cannot_read(call, reader.error());
+  which.filter.active = active_in(call);
+  Table table = message_table(console);
+  std::size_t count = 0;
+  const auto listed = reader->list(which.filter, [&](const queue::MessageView& message) {
+    if (call.arguments.json) {
+      console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(message));
+    } else {
+      add_rows(table, message, console.now);
+    }
+    ++count;
+    return console.out.good() ? queue::Go::on : queue::Go::stop;
+  });
+  if (call.arguments.json) console.out << (count == 0 ? "[]\n" : "\n]\n");
+  table.finish();
+  if (!listed) return cannot_read(call, listed.error());
+  if (!call.arguments.json && count == 0) console.out << "no messages\n";
+  return ok;
+}
+
+int queue_show(const Call& call) {
+  const Console& console = call.console;
+  const std::string& word = call.arguments.words.front();
+  const auto id = queue::Id::parse(word);
+  if (!id) return complain(console, no, "there is no message '" + word + "' in the queue");
+  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  if (!reader) return cannot_read(call, reader.error());
+  const auto message = reader->show(*id, active_in(call));
+  if (!message) return cannot_read(call, message.error());
+  if (!*message) return complain(console, no, "there is no message '" + word + "' in the queue");
+  const bool body = call.arguments.has("--body");
+  if (!call.arguments.json) {
+    print_message(console, **message);
+    if (body) console.out << '\n';
+    const auto read = body ? print_body(console, *reader, *id) : Result<>{};
+    return read ? static_cast<int>(ok) : cannot_read(call, read.error());
+  }
+  json::object object = to_json(**message);
+  object["history"] = history(**message);
+  if (body) {
+    std::string content;
+    const auto read = reader->body(*id, [&](std::string_view octets) {
+      content += octets;
+      return queue::Go::on;
+    });
+    if (!read) return cannot_read(call, read.error());
+    object["content"] = clean(content);
+  }
+  console.out << to_line(object) << '\n';
+  return ok;
+}
+
+int queue_stats(const Call& call) {
+  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  if (!reader) return cannot_read(call, reader.error());
+  const auto stats = reader->stats(active_in(call));
+  if (!stats) return cannot_read(call, stats.error());
+  if (call.arguments.json) {
+    call.console.out << to_line(to_json(*stats)) << '\n';
+  } else {
+    print_stats(call.console, *stats);
+  }
+  return ok;
+}
+
+int queue_act(const Call& call) {
+  const Console& console = call.console;
+  const queue::Action action = action_of(call.arguments.command);
+  const Selected which = selected(call.arguments);
+  if (!which.wrong.empty()) return complain(console, usage, which.wrong);
+  for (const std::string& word : which.strangers)
+    complain(console, no, "there is no message '" + word + "' in the queue");
+  queue::Touched touched;
+  auto client = control::Client::connect(control_path(call.loaded.config));
+  if (!client) return complain(console, unavailable, client.error().detail);
+  if (which.selection.by != queue::Selection::By::ids || !which.selection.ids.empty()) {
+    const auto done = client->act(action, which.selection);
+    if (!done) return complain(console, unavailable, done.error().detail);
+    touched = *done;
+  }
+  if (call.arguments.json) {
+    json::object object;
+    object["touched"] = touched.messages;
+    object["recipients"] = touched.recipients;
+    object["active"] = touched.active;
+    console.out << to_line(object) << '\n';
+  } else {
+    console.out << counted(touched.messages, "message") << " " << done_word(action);
+    if (touched.active > 0) console.out << " (" << touched.active << " of them under way: when that attempt ends)";
+    console.out << '\n';
+  }
+  return touched.messages > 0 ? ok : no;
+}
+
+}  // namespace hoplock::daemon::tool

@@ -1,0 +1,102 @@
+#include "daemon/tool/queue_view.h"
+
+namespace hoplock::daemon::tool {
+
+namespace {
+
+std::string_view to_text(queue::Body body) {
+  switch (body) {
+    case queue::Body::seven_bit:
+      return "7BIT";
+    case queue::Body::eight_bit:
+      return "8BITMIME";
+    case queue::Body::binary:
+      return "BINARYMIME";
+  }
+  return "";
+}
+
+json::object recipient_to_json(const queue::RecipientView& from) {
+  json::object to;
+  to["to"] = clean(from.address);
+  to["state"] = clean(state_of(from));
+  to["attempts"] = from.attempts;
+  to["next"] = time_or_null(from.next);
+  to["last"] = time_or_null(from.last);
+  to["reply"] = text_or_null(from.reply);
+  to["reason"] = text_or_null(from.reason);
+  to["dsn"] = text_or_null(from.status);
+  to["host"] = text_or_null(from.host);
+  return to;
+}
+
+json::object count_to_json(const queue::Stats::Count& count) {
+  json::object to;
+  to["count"] = count.count;
+  to["oldest"] = time_or_null(count.oldest);
+  return to;
+}
+
+}  // namespace
+
+std::string_view state_of(const queue::RecipientView& recipient) {
+  return recipient.active ? "active" : queue::to_text(recipient.state);
+}
+
+std::string why(const queue::RecipientView& recipient) {
+  if (recipient.reason.empty() || recipient.reply.find(recipient.reason) != std::string::npos)
+    return recipient.reply.empty() ? recipient.reason : recipient.reply;
+  return recipient.reason + (recipient.reply.empty() ? "" : ": " + recipient.reply);
+}
+
+json::object to_json(const queue::MessageView& message) {
+  json::object to;
+  to["id"] = message.id.text();
+  to["from"] = address(message.envelope.sender);
+  to["received"] = time_or_null(message.received);
+  to["size"] = message.size;
+  to["state"] = clean(message.state());
+  to["client"] = text_or_null(message.envelope.client);
+  to["body"] = to_text(message.envelope.body);
+  json::array recipients;
+  for (const auto& one : message.recipients) recipients.push_back(recipient_to_json(one));
+  to["recipients"] = std::move(recipients);
+  return to;
+}
+
+json::array history(const queue::MessageView& message) {
+  json::array attempts;
+  for (const auto& one : message.recipients) {
+    if (one.attempts == 0) continue;
+    json::object attempt;
+    attempt["time"] = time_or_null(one.last);
+    attempt["to"] = clean(one.address);
+    attempt["attempt"] = one.attempts;
+    attempt["host"] = text_or_null(one.host);
+    attempt["dsn"] = text_or_null(one.status);
+    attempt["reply"] = text_or_null(one.reply);
+    attempt["reason"] = text_or_null(one.reason);
+    attempts.push_back(std::move(attempt));
+  }
+  return attempts;
+}
+
+json::object to_json(const queue::Stats& stats) {
+  json::object states;
+  for (const auto& one : stats.states) states[clean(one.state)] = count_to_json(one.count);
+  json::array domains;
+  for (const auto& one : stats.domains) {
+    json::object domain = count_to_json(one.count);
+    domain["domain"] = clean(one.domain);
+    domain["reason"] = text_or_null(one.reason);
+    domains.push_back(std::move(domain));
+  }
+  json::object to;
+  to["total"] = stats.messages;
+  to["oldest"] = time_or_null(stats.oldest);
+  to["states"] = std::move(states);
+  to["domains"] = std::move(domains);
+  return to;
+}
+
+}  // namespace hoplock::daemon::tool

@@ -1,0 +1,20 @@
+// A queued message as the tool shows it, to programs and to people. Pure.
+#pragma once
+#include "daemon/tool/json.h"
+#include "queue/reader.h"
+
+namespace hoplock::daemon::tool {
+
+// `{id, from, received, size, state, recipients:[…]}` of CONTRACT, and what else is known.
+json::object to_json(const queue::MessageView& message);
+// Its attempts: of every recipient the last one, which is what the queue keeps.
+json::array history(const queue::MessageView& message);
+// `{total, oldest, states:{S:{count, oldest}}, domains:[{domain, count, oldest, reason}]}`
+json::object to_json(const queue::Stats& stats);
+
+// The recipient's state in CONTRACT's words.
+std::string_view state_of(const queue::RecipientView& recipient);
+// Why it waits or ended, on one line: "tlsa-invalid: 450 4.7.323 …"
+std::string why(const queue::RecipientView& recipient);
+
+}  // namespace hoplock::daemon::tool

@@ -1,0 +1,77 @@
+#include "daemon/tool/tool.h"
+
+#include <filesystem>
+#include <functional>
+#include <map>
+
+#include "config/check.h"
+#include "daemon/parts_check.h"
+#include "daemon/system.h"
+#include "daemon/tool/commands.h"
+#include "daemon/tool/text.h"
+
+namespace hoplock::daemon::tool {
+
+namespace {
+
+constexpr const char* default_path = "/etc/hoplock/hoplock.yaml";
+
+config::Loaded load(const std::optional<std::string>& named) {
+  std::error_code ignored;
+  if (named) return config::load(*named);
+  if (std::filesystem::exists(default_path, ignored)) return config::load(default_path);
+  auto loaded = config::defaults();
+  config::check(loaded);  // the defaults name files too
+  return loaded;
+}
+
+const std::map<std::string_view, std::function<int(const Call&)>>& table() {
+  static const std::map<std::string_view, std::function<int(const Call&)>> all{{"config check", config_check},
+                                                                               {"config show", config_show},
+                                                                               {"queue list", queue_list},
+                                                                               {"queue show", queue_show},
+                                                                               {"queue retry", queue_act},
+                                                                               {"queue hold", queue_act},
+                                                                               {"queue release", queue_act},
+                                                                               {"queue remove", queue_act},
+                                                                               {"queue stats", queue_stats},
+                                                                               {"check", check},
+                                                                               {"tlsa", tlsa}};
+  return all;
+}
+
+}  // namespace
+
+int complain(const Console& console, int code, std::string_view text) {
+  console.err << "hoplock: " << printable(text) << '\n';
+  return code;
+}
+
+int run(std::vector<std::string> words, Console console) {
+  auto parsed = parse(words);
+  if (!parsed.good) {
+    complain(console, usage, parsed.bad.why);
+    return usage;
+  }
+  Call call{std::move(*parsed.good), {}, console};
+  if (call.arguments.ask == Arguments::Ask::help) {
+    console.out << help(call.arguments.command);
+    return ok;
+  }
+  if (call.arguments.ask == Arguments::Ask::version) {
+    console.out << "hoplock " HOPLOCK_VERSION "\n";
+    return ok;
+  }
+  call.loaded = load(call.arguments.config);
+  const bool judging = call.arguments.command == "config check";
+  if (judging && call.loaded.errors.empty()) check_parts(call.loaded);
+  if (!call.loaded.errors.empty() && !judging) {
+    for (const std::string& error : call.loaded.errors) console.err << printable(error) << '\n';
+    return config_error;
+  }
+  const int code = table().at(call.arguments.command)(call);
+  console.out.flush();
+  return console.out.good() ? code : static_cast<int>(io_error);
+}
+
+}  // namespace hoplock::daemon::tool
