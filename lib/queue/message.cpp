@@ -1,7 +1,5 @@
 #include "queue/message.h"
 
-#include "queue/actions.h"
-
 #include <array>
 
 namespace hoplock::queue {
@@ -13,11 +11,6 @@ constexpr std::array<std::string_view, 7> words = {"queued",  "deferred",  "held
 }  // namespace
 
 std::string_view to_text(State state) { return words[static_cast<std::size_t>(state)]; }
-
-std::string_view to_text(Action action) {
-  constexpr std::array<std::string_view, 4> names{"retry", "hold", "release", "remove"};
-  return names[static_cast<std::size_t>(action)];
-}
 
 std::optional<State> parse_state(std::string_view text) {
   for (std::size_t i = 0; i < words.size(); ++i)
