@@ -38,10 +38,10 @@ class Unbound::Impl : public std::enable_shared_from_this<Unbound::Impl> {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
+  static Result<std::shared_ptr<Impl>> open(asio::any_io_executor executor, Options options);
   void close();
   static asio::awaitable<dns::Answer> ask(std::shared_ptr<Impl> self, dns::Name name, dns::Type type);
   static asio::awaitable<void> check(std::shared_ptr<Impl> self);
-  static asio::awaitable<void> watch(std::shared_ptr<Impl> self, Changed changed);
 
   const std::optional<std::string>& failure() const { return failure_; }
   bool checked() const { return checked_; }
@@ -162,43 +162,70 @@ asio::awaitable<void> Unbound::Impl::check(std::shared_ptr<Impl> self) {
                    (answer.failed() ? answer.why : std::string("insecure answer")) + ")";
 }
 
-asio::awaitable<void> Unbound::Impl::watch(std::shared_ptr<Impl> self, Changed changed) {
-  asio::steady_timer pause(self->executor_);
-  std::optional<std::string> told;
-  for (bool first = true;; first = false) {
-    co_await check(self);
-    if (first || told != self->failure_) changed(self->failure_);
-    told = self->failure_;
-    if (told) {
-      pause.expires_after(check_bad);
-    } else {
-      pause.expires_after(check_good);
-    }
-    const auto [error] = co_await pause.async_wait(tuple);
-    if (error || !self->context_) co_return;
-  }
-}
-
-Result<std::unique_ptr<Unbound>> Unbound::open(asio::any_io_executor executor, Options options) {
+Result<std::shared_ptr<Unbound::Impl>> Unbound::Impl::open(asio::any_io_executor executor, Options options) {
   auto context = make_context(options);
   if (!context) return context.error();
   auto anchor = anchor_zone(options.trust_anchor);
   if (!anchor) return anchor.error();
-  auto impl = std::make_shared<Impl>(std::move(executor), std::move(options), std::move(*context), std::move(*anchor));
-  return std::unique_ptr<Unbound>(new Unbound(std::move(impl)));
+  return std::make_shared<Impl>(std::move(executor), std::move(options), std::move(*context), std::move(*anchor));
 }
 
-Unbound::Unbound(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Unbound::~Unbound() { impl_->close(); }
+// What the Unbound and its watch share.
+struct Unbound::Current {
+  Current(asio::any_io_executor on, std::shared_ptr<Impl> first)
+      : executor(on), impl(std::move(first)), next_check(std::move(on)) {}
+  asio::any_io_executor executor;
+  std::shared_ptr<Impl> impl;  // null when the Unbound is gone
+  asio::steady_timer next_check;
+};
+
+Result<std::unique_ptr<Unbound>> Unbound::open(asio::any_io_executor executor, Options options) {
+  auto impl = Impl::open(executor, std::move(options));
+  if (!impl) return impl.error();
+  auto current = std::make_shared<Current>(std::move(executor), std::move(*impl));
+  return std::unique_ptr<Unbound>(new Unbound(std::move(current)));
+}
+
+Result<> Unbound::reload(Options options) {
+  auto impl = Impl::open(current_->executor, std::move(options));
+  if (!impl) return impl.error();
+  current_->impl = std::move(*impl);
+  current_->next_check.cancel();
+  return {};
+}
+
+Unbound::Unbound(std::shared_ptr<Current> current) : current_(std::move(current)) {}
+Unbound::~Unbound() {
+  current_->impl->close();
+  current_->impl.reset();
+  current_->next_check.cancel();
+}
 
 asio::awaitable<dns::Answer> Unbound::find(dns::Name name, dns::Type type) {
-  const auto impl = impl_;
+  const auto impl = current_->impl;
   if (!impl->checked()) co_await Impl::check(impl);
   co_return co_await Impl::ask(impl, std::move(name), type);
 }
 
-std::optional<std::string> Unbound::validation_failure() const { return impl_->failure(); }
+std::optional<std::string> Unbound::validation_failure() const { return current_->impl->failure(); }
 
-asio::awaitable<void> Unbound::watch(Changed changed) { return Impl::watch(impl_, std::move(changed)); }
+asio::awaitable<void> Unbound::watch(Changed changed) { return watch_current(current_, std::move(changed)); }
+
+asio::awaitable<void> Unbound::watch_current(std::shared_ptr<Current> current, Changed changed) {
+  std::optional<std::string> told;
+  for (bool first = true; current->impl; first = false) {
+    const auto impl = current->impl;
+    co_await Impl::check(impl);
+    if (impl != current->impl) continue;
+    if (first || told != impl->failure()) changed(impl->failure());
+    told = impl->failure();
+    if (told) {
+      current->next_check.expires_after(check_bad);
+    } else {
+      current->next_check.expires_after(check_good);
+    }
+    co_await current->next_check.async_wait(tuple);
+  }
+}
 
 }  // namespace hoplock::resolver

@@ -34,14 +34,19 @@ class Unbound final : public Resolver {
 
   // Called with every change of validation_failure(), and with the result of the first check.
   using Changed = std::function<void(const std::optional<std::string>& failure)>;
-  // Repeats the check hourly, and every 30 s while it fails, until the coroutine is cancelled. REQUIRES: called once at
-  // most.
+  // Repeats the check hourly, and every 30 s while it fails, until the coroutine is cancelled or this object goes.
   boost::asio::awaitable<void> watch(Changed changed);
+
+  // Starts afresh under other options, with empty caches; look-ups that wait end under the old ones. On an error nothing
+  // changes.
+  Result<> reload(Options options);
 
  private:
   class Impl;
-  explicit Unbound(std::shared_ptr<Impl> impl);
-  std::shared_ptr<Impl> impl_;
+  struct Current;
+  explicit Unbound(std::shared_ptr<Current> current);
+  static boost::asio::awaitable<void> watch_current(std::shared_ptr<Current> current, Changed changed);
+  std::shared_ptr<Current> current_;
 };
 
 }  // namespace hoplock::resolver

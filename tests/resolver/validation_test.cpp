@@ -146,7 +146,7 @@ TEST_CASE("DNS-04: what the operator's file loosens inside validation is held") 
   check(world, {"otherds", Type::mx, Status::failed, Security::bogus, "an unproven zone would count as insecure"});
 }
 
-TEST_CASE("DNS-04: watch tells the first result") {
+TEST_CASE("DNS-04: watch tells the first result and every change, after a reload at once") {
   World world;
   std::vector<std::optional<std::string>> told;
   boost::asio::co_spawn(world.loop.executor(),
@@ -155,6 +155,24 @@ TEST_CASE("DNS-04: watch tells the first result") {
   for (int i = 0; i < 1000 && told.empty(); ++i) world.loop.io().run_one_for(std::chrono::milliseconds(100));
   REQUIRE(told.size() == 1);
   CHECK_FALSE(told[0]);
+
+  Options wrong = options_with("root.key");
+  wrong.trust_anchor = nsd().write("wrong.key", ". IN DS 1 13 2 " + std::string(64, 'a') + "\n");
+  REQUIRE(world.unbound->reload(wrong).has_value());
+  for (int i = 0; i < 1000 && told.size() < 2; ++i) world.loop.io().run_one_for(std::chrono::milliseconds(100));
+  REQUIRE(told.size() == 2);
+  CHECK(told[1]);
+  CHECK(world.unbound->validation_failure() == told[1]);
+}
+
+TEST_CASE("a reload takes the new options; with bad ones everything stays") {
+  World world;
+  Options bad = options_with("root.key");
+  bad.trust_anchor = nsd().file("nowhere.key");
+  CHECK_FALSE(world.unbound->reload(bad).has_value());
+  check(world, {"plain", Type::mx, Status::records, Security::insecure, "under the root's anchor still"});
+  REQUIRE(world.unbound->reload(options_with("secure.key")).has_value());
+  check(world, {"expired", Type::mx, Status::records, Security::insecure, "outside the new anchor"});
 }
 
 TEST_CASE("DNS-08: a denial that opt-out or too many NSEC3 iterations stand behind is insecure, never secure") {
