@@ -85,11 +85,14 @@ bool parse_path(std::string_view text, std::string_view prefix, Command& command
 Command parse_command(std::string_view line) {
   Command command;
   line = without_trailing_blanks(line);
+  if (is_http_request(line)) {
+    command.verb = Verb::http;
+    return command;
+  }
   const std::string_view word = line.substr(0, line.find(' '));
   const auto known = std::find_if(verbs.begin(), verbs.end(),
                                   [&](const auto& verb) { return equals_ignoring_case(word, verb.first); });
   if (known == verbs.end()) {
-    command.verb = is_http_request(line) ? Verb::http : Verb::unknown;
     return command;
   }
   command.verb = known->second;
@@ -129,10 +132,16 @@ Command parse_command(std::string_view line) {
 bool is_http_request(std::string_view line) {
   constexpr std::array<std::string_view, 9> methods{"GET",    "POST",    "PUT",   "HEAD", "OPTIONS",
                                                     "DELETE", "CONNECT", "PATCH", "TRACE"};
+  line = without_trailing_blanks(line);
   const std::string_view word = line.substr(0, line.find(' '));
-  if (word.size() < line.size() && std::find(methods.begin(), methods.end(), word) != methods.end()) return true;
-  const auto version = line.rfind(" HTTP/");
-  return version != std::string_view::npos && version > 0;
+  // "Host: x": also what is left of a request whose first line was too long. No verb of ours has a colon.
+  if (word.size() > 1 && word.find(':') != std::string_view::npos) return true;
+  if (word.size() == line.size()) return false;
+  if (std::find(methods.begin(), methods.end(), word) != methods.end()) return true;
+  // Any method at all, a verb of ours among them: "NOOP / HTTP/1.1" is what a browser can be made to send.
+  const std::string_view last = line.substr(line.rfind(' ') + 1);
+  return last.size() > 5 && last.starts_with("HTTP/") &&
+         last.find_first_not_of("0123456789.", 5) == std::string_view::npos;
 }
 
 }  // namespace hoplock::smtp

@@ -42,7 +42,8 @@ struct Command {
 // `line` is without its CRLF. A blank after "FROM:" or "TO:" and blanks at the end of the line are let pass; nothing
 // else is.
 Command parse_command(std::string_view line);
-// "GET / HTTP/1.1" and its kin: a browser made to speak to the mail port. Never obeyed, whatever its body holds.
+// "GET / HTTP/1.1" and its kin, under any method, and header lines: a browser made to speak to the mail port, or
+// message content that was never asked for. Never obeyed, whatever its body holds: the session ends at its first line.
 bool is_http_request(std::string_view line);
 
 }  // namespace hoplock::smtp

@@ -84,7 +84,7 @@ Answer Session::take(std::string_view line, const Facts& facts) {
   if (has_control(line)) return count(answer(500, {5, 5, 2}, "Control character in command"));
   const Command command = parse_command(line);
   if (command.verb == Verb::http)
-    return answer(421, {4, 7, 0}, options_.hostname + " This is a mail port", Action::close);
+    return answer(421, {4, 7, 0}, options_.hostname + " This is no mail protocol", Action::close);
   if (options_.tls == TlsMode::required && channel_ == Channel::clear && !works_before_tls(command.verb)) {
     return count(answer(530, {5, 7, 0}, "Must issue a STARTTLS command first"));
   }
@@ -189,7 +189,8 @@ Answer Session::rcpt(const Command& command) {
     if (mailbox.has_utf8_local()) return answer(553, {5, 6, 7}, "Address needs SMTPUTF8");
   }
   if (envelope_.recipients.size() >= options_.recipients) return answer(452, {4, 5, 3}, "Too many recipients");
-  envelope_.recipients.push_back(Recipient{postmaster == nullptr ? std::move(mailbox) : *postmaster});
+  if (postmaster != nullptr) mailbox = *postmaster;
+  envelope_.recipients.push_back(Recipient{std::move(mailbox)});
   return answer(250, {2, 1, 5}, "Ok");
 }
 

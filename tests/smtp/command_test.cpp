@@ -69,13 +69,17 @@ TEST_CASE("SUB-04: parameters keep their order and octets; malformed ones are a 
   }
 }
 
-TEST_CASE("an HTTP request is known by its method or by the version at its end") {
-  CHECK(is_http_request("GET / HTTP/1.1"));
-  CHECK(is_http_request("GET /"));
-  CHECK(is_http_request("BREW /pot HTTP/1.1"));
-  CHECK_FALSE(is_http_request("GETX /"));
-  CHECK_FALSE(is_http_request("Content-Length: 5"));
-  CHECK_FALSE(is_http_request(" HTTP/1.1"));
+TEST_CASE("an HTTP request is known by its method, the version at its end, or a header line") {
+  for (const char* line : {"GET / HTTP/1.1", "GET /", "BREW /pot HTTP/1.1", "NOOP / HTTP/1.1 ",
+                           "MAIL FROM:<a@b.example> HTTP/2", "Host: x", "Content-Length:5"}) {
+    CAPTURE(line);
+    CHECK(is_http_request(line));
+  }
+  for (const char* line : {"GETX /", "GET", " HTTP/1.1x", "NOOP HTTP/", "RCPT TO:<\"x HTTP/1.1\"@c.example>",
+                           "MAIL FROM:<a@b.example>", ":", "VRFY a:b"}) {
+    CAPTURE(line);
+    CHECK_FALSE(is_http_request(line));
+  }
 }
 
 namespace {

@@ -177,17 +177,35 @@ TEST_CASE("the hundredth unknown or failing command is answered 421 and ends the
   CHECK(longs.session.line_too_long().action == Action::close);
 }
 
-TEST_CASE("an HTTP request ends the session at once, at any point; other protocols' noise is unknown") {
+TEST_CASE("an HTTP request ends the session at once, at any point, under any method; other noise is only unknown") {
   for (const char* line : {"GET / HTTP/1.1", "POST /x HTTP/1.0", "PRI * HTTP/2.0", "PROPFIND / HTTP/1.1",
-                           "CONNECT mx:25 HTTP/1.1", "OPTIONS *"}) {
+                           "CONNECT mx:25 HTTP/1.1", "OPTIONS *", "NOOP / HTTP/1.1", "HELP / HTTP/1.1",
+                           "EHLO / HTTP/1.1", "Host: relay.example.net", "Content-Length: 5"}) {
     CAPTURE(line);
     Dialog dialog;
     CHECK(dialog.code(line) == "421 4.7.0");
     CHECK(dialog.action == Action::close);
   }
+  for (const char* line : {"HOST relay", "GET", "HTTP/1.1", ":", "\x16\x03\x01"}) {
+    CAPTURE(line);
+    Dialog dialog;
+    CHECK(dialog.code(line) == "500 5.5.2");
+    CHECK(dialog.action == Action::none);
+  }
+  Dialog dialog;  // a path too long for a line, then the header that must follow
+  CHECK(dialog.session.line_too_long().action == Action::none);
+  CHECK(dialog.code("Host: relay.example.net") == "421 4.7.0");
+}
+
+TEST_CASE(
+    "SUB-08: BDAT is refused while CHUNKING is not offered; content behind it ends the session, it never runs as "
+    "commands") {
   Dialog dialog;
-  CHECK(dialog.code("Host: relay.example.net") == "500 5.5.2");
-  CHECK(dialog.action == Action::none);
+  dialog.code("MAIL FROM:<a@example.org>");
+  dialog.code("RCPT TO:<b@example.com>");
+  CHECK(dialog.code("BDAT 80 LAST") == "502 5.5.1");
+  CHECK(dialog.code("Subject: x") == "421 4.7.0");
+  CHECK(dialog.action == Action::close);
 }
 
 TEST_CASE("messages of a connection are limited: the next MAIL is 421 and the end") {
