@@ -131,11 +131,10 @@ std::size_t HeaderScan::feed_value(std::string_view octets) {
 }
 
 void HeaderScan::keep(std::string_view part) {
-  part = part.substr(0, max_value - value_.size());
-  while (!part.empty()) {
-    const std::size_t cr = part.find('\r');
-    value_ += part.substr(0, cr);
-    part = cr == std::string_view::npos ? std::string_view{} : part.substr(cr + 1);
+  while (!part.empty() && value_.size() < max_value) {
+    const std::string_view piece = part.substr(0, part.find('\r'));
+    value_ += piece.substr(0, max_value - value_.size());
+    part.remove_prefix(std::min(piece.size() + 1, part.size()));
   }
 }
 

@@ -22,10 +22,16 @@ std::string_view take_word(std::string_view& text) {
   return word;
 }
 
+// RFC 4422 section 3.1
+bool is_mechanism(std::string_view word) {
+  return word.size() <= 20 && std::all_of(word.begin(), word.end(),
+                                          [](char c) { return is_alpha(c) || is_digit(c) || c == '-' || c == '_'; });
+}
+
 void add_mechanisms(Capabilities& found, std::string_view list) {
   constexpr std::size_t most = 50;
   for (auto word = take_word(list); !word.empty() && found.auth.size() < most; word = take_word(list)) {
-    if (!found.offers_auth(word)) found.auth.push_back(to_upper(word));
+    if (is_mechanism(word) && !found.offers_auth(word)) found.auth.push_back(to_upper(word));
   }
 }
 
