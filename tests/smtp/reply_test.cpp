@@ -101,7 +101,7 @@ TEST_CASE("ReplyParser: bounded in lines, in octets and for a line without an en
   CHECK_FALSE(parser.next().has_value());
 }
 
-TEST_CASE("SUB-10, TLS: octets behind a reply are visible, so that nothing injected before the handshake survives it") {
+TEST_CASE("SUB-10: octets behind a reply are visible, so that nothing injected before the handshake survives it") {
   ReplyParser parser;
   parser.feed("220 go ahead\r\n");
   REQUIRE(parser.next().has_value());
