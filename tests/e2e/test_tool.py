@@ -1,0 +1,263 @@
+"""The operator's tool: the queue of a running and of a stopped daemon, `check` and `tlsa` against the world."""
+
+import json
+import os
+import re
+import subprocess
+
+from case import Case, Domain, Host, Stage
+from world.relay import Relay
+
+TWO = ("10 mx1", "20 mx2")
+SELF_SIGNED = {"self_signed": True, "names": ("somebody.else.example",)}
+REFUSED = {"down": "refused"}
+NOT_NOW = {"rcpt": {"user": "450 4.2.1 not now"}}
+
+
+def one(name, what, host, **more):
+    return Domain(name, what, hosts=(host,), send=False, **more)
+
+
+# The domain, the verdict, and (host, policy, dnssec, result, auth) of every address that is asked.
+CHECKS = [
+    (one("ee.test", "DANE-EE", Host(tlsa=("3 1 1",))), "dane", [("mx", "dane", "secure", "ok", "dane-ee")]),
+    (one("ta.test", "DANE-TA", Host(tlsa=("2 1 1",))), "dane", [("mx", "dane", "secure", "ok", "dane-ta")]),
+    (one("unusable.test", "PKIX-EE only", Host(tlsa=("1 1 1",), cert=SELF_SIGNED)), "dane", [("mx", "dane", "secure", "ok", "none")]),
+    (Domain("second.test", "the first MX does not match", TWO, (Host("mx1", ("3 1 1 wrong",)), Host("mx2", ("3 1 1",))), send=False),
+     "dane", [("mx1", "dane", "secure", "tlsa-invalid", "none"), ("mx2", "dane", "secure", "ok", "dane-ee")]),
+    (one("mismatch.test", "no match", Host(tlsa=("3 1 1 wrong",))), "fail", [("mx", "dane", "secure", "tlsa-invalid", "none")]),
+    (one("stripped.test", "TLSA, no STARTTLS", Host(tlsa=("3 1 1",), smtp={"starttls": "none"})), "fail",
+     [("mx", "dane", "secure", "starttls-not-supported", "none")]),
+    (one("bogus.test", "MX bogus", Host(), spoil=("@ MX",)), "fail", []),
+    (one("bogustlsa.test", "TLSA bogus", Host(tlsa=("3 1 1",)), spoil=("_25._tcp.mx TLSA",)), "fail",
+     [("mx", "dane", "bogus", "dnssec-invalid", "none")]),
+    (one("servfail.test", "TLSA SERVFAIL", Host(tlsa=("3 1 1",)), lies={"_25._tcp.mx TLSA": "servfail"}), "fail",
+     [("mx", "dane", "failed", "dnssec-invalid", "none")]),
+    (one("open.lab", "unsigned", Host(cert=SELF_SIGNED), signed=False), "opportunistic",
+     [("mx", "opportunistic", "insecure", "ok", "none")]),
+    (one("plain.lab", "unsigned, no STARTTLS", Host(smtp={"starttls": "none"}), signed=False), "plaintext",
+     [("mx", "opportunistic", "insecure", "ok", "none")]),
+    (one("broken.lab", "unsigned, broken handshake", Host(smtp={"handshake": "garbage"}), signed=False), "plaintext",
+     [("mx", "opportunistic", "insecure", "ok", "none")]),
+    (Domain("hosted.lab", "unsigned, its MX host is signed", ("10 mx.ee.test.",), signed=False, send=False), "dane",
+     [("mx.ee.test.", "dane", "insecure", "ok", "dane-ee")]),
+    (Domain("mixed.test", "one of two equal hosts has no TLSA", ("10 mx1", "10 mx2"), (Host("mx1", ("3 1 1",)), Host("mx2")), send=False),
+     "opportunistic", [("mx1", "dane", "secure", "ok", "dane-ee"), ("mx2", "opportunistic", "secure", "ok", "none")]),
+    (one("closed.test", "refuses connections", Host(smtp=REFUSED)), "fail", [("mx", "opportunistic", "secure", "connect-refused", "none")]),
+    (one("busy.test", "no service", Host(smtp={"banner": "554 5.7.1 no service for you"})), "fail",
+     [("mx", "opportunistic", "secure", "smtp-reply", "none")]),
+    (Domain("null.test", "null MX", ("0 .",), (Host("@"),), send=False), "fail", []),
+    (Domain("implicit.test", "no MX", (), (Host("@", ("3 1 1",)),), send=False), "dane", [("@", "dane", "secure", "ok", "dane-ee")]),
+]
+DOMAINS = [domain for domain, _, _ in CHECKS]
+DOMAINS += [
+    one("later.test", "not now", Host(smtp=NOT_NOW)),
+    one("later2.test", "not now", Host(smtp=NOT_NOW)),
+    one("dead.test", "refuses connections", Host(smtp=REFUSED)),
+    one("esc.test", "an answer with control characters", Host(smtp={"rcpt": {"user": "450 4.2.1 \x1b[31mred\x07\x9b no"}})),
+    one("smtps.test", "TLS from the first octet", Host("mx", ("3 1 1",), port=587)),
+]
+SETTINGS = {"delivery": {"retry": {"first": "1h"}}}
+NOBODY = "0000000001"
+TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
+
+
+def run(relay, *arguments, stdout=subprocess.PIPE):
+    """What people see: the exit code, standard output and standard error."""
+    done = subprocess.run([os.path.join(Stage.build, "hoplock"), "--config", relay.config, *arguments], stdin=subprocess.DEVNULL,
+                          stdout=stdout, stderr=subprocess.PIPE, timeout=30, check=False)
+    return done.returncode, (done.stdout or b"").decode(), done.stderr.decode()
+
+
+class Queue(Case):
+    def deferred_mail(self, domain, count=1, **how):
+        ids = [self.send(f"user@{domain}", **how) for _ in range(count)]
+        for ident in ids:
+            self.relay.wait_log(event="deferred", id=ident)
+        return ids
+
+    def listed(self, *arguments):
+        code, data = self.relay.tool("queue", "list", *arguments)
+        self.assertEqual(code, 0)
+        return data
+
+    def state(self, ident):
+        code, data = self.relay.tool("queue", "show", ident)
+        return data["state"] if code == 0 else None
+
+    def test_list_has_the_shape_of_the_contract(self):
+        first, second = self.deferred_mail("later.test", 2, sender="shape@relay.test")
+        data = self.listed("--sender", "<shape@RELAY.test>")
+        self.assertEqual([message["id"] for message in data], [first, second], "oldest first")
+        message = data[0]
+        self.assertEqual((message["from"], message["state"]), ("shape@relay.test", "deferred"))
+        self.assertRegex(message["received"], TIME)
+        self.assertGreater(message["size"], 50)
+        recipient, = message["recipients"]
+        self.assertEqual((recipient["state"], recipient["attempts"], recipient["reason"]), ("deferred", 1, "smtp-reply"))
+        self.assertRegex(recipient["next"], TIME)
+        self.assertTrue(recipient["to"] == "user@later.test" and "not now" in recipient["reply"])
+
+    def test_list_filters_and_what_matches_nothing_is_an_empty_list(self):
+        ident, = self.deferred_mail("later2.test", sender="")
+        self.assertIn(ident, [message["id"] for message in self.listed("--domain", "LATER2.test")])
+        self.assertIn(("<>", ident), [(message["from"], message["id"]) for message in self.listed("--sender", "<>")])
+        self.assertNotIn(ident, [message["id"] for message in self.listed("--state", "held")])
+        self.assertEqual(self.listed("--domain", "nobody.example"), [])
+
+    def test_hold_retry_release(self):
+        ident, = self.deferred_mail("later.test")
+        self.assertEqual(self.relay.tool("queue", "hold", ident)[1]["touched"], 1)
+        self.relay.wait_log(event="held", id=ident, by="root")
+        self.assertEqual(self.state(ident), "held")
+        self.relay.tool("queue", "retry", ident)
+        self.assertEqual(self.state(ident), "held", "retry leaves held messages held")
+        mark = len(self.relay.lines)
+        code, data = self.relay.tool("queue", "release", ident)
+        self.assertEqual((code, data["touched"]), (0, 1))
+        self.relay.wait_log(event="released", id=ident)
+        self.relay.wait_log(since=mark, event="deferred", id=ident, attempt="2")
+
+    def test_retry_is_an_attempt_now(self):
+        ident, = self.deferred_mail("later.test")
+        code, out, _ = run(self.relay, "queue", "retry", ident)
+        self.assertEqual((code, out), (0, "1 message will be tried again now\n"))
+        self.relay.wait_log(event="retried", id=ident)
+        self.relay.wait_log(event="deferred", id=ident, attempt="2")
+
+    def test_retry_ends_the_wait_for_a_destination_that_is_down(self):
+        first = self.send("user@dead.test")
+        self.relay.wait_log(event="deferred", id=first)
+        second = self.send("user@dead.test")  # waits, for the destination is held off
+        self.assertEqual(self.relay.tool("queue", "retry", "--domain", "dead.test")[1]["touched"], 2)
+        self.relay.wait_log(event="deferred", id=second, reason="connect-refused")
+
+    def test_remove_by_id_and_by_domain(self):
+        first, second = self.deferred_mail("later2.test", 2, sender="remove@relay.test")
+        self.assertEqual(self.relay.tool("queue", "remove", first)[1]["touched"], 1)
+        self.assertIsNone(self.state(first))
+        self.assertEqual(self.state(second), "deferred")
+        code, data = self.relay.tool("queue", "remove", "--domain", "later2.test")
+        self.assertGreaterEqual(data["touched"], 1)
+        self.assertEqual((code, self.listed("--domain", "later2.test")), (0, []))
+        self.relay.wait_log(event="removed", id=second)
+
+    def test_an_action_that_touches_nothing_is_exit_1(self):
+        self.assertEqual(self.relay.tool("queue", "hold", NOBODY), (1, {"touched": 0, "recipients": 0, "active": 0}))
+        self.assertEqual(self.relay.tool("queue", "remove", "--domain", "nobody.example")[0], 1)
+        self.assertEqual(run(self.relay, "queue", "show", NOBODY)[0], 1)
+
+    def test_show_with_its_attempts_and_its_octets(self):
+        body = "caf\xe9 \x1b[31m\r\nsecond line\r\n"
+        ident, = self.deferred_mail("later.test", body=body)
+        code, data = self.relay.tool("queue", "show", ident)
+        self.assertEqual((code, data["id"], data["recipients"][0]["attempts"]), (0, ident, 1))
+        self.assertEqual([one["reason"] for one in data["history"]], ["smtp-reply"])
+        raw = subprocess.run([os.path.join(Stage.build, "hoplock"), "--config", self.relay.config, "queue", "show", ident, "--body"],
+                             stdout=subprocess.PIPE, timeout=30, check=True).stdout
+        self.assertTrue(raw.endswith(b"\r\n\r\n" + body.encode()), raw[-200:])
+        self.assertIn(b"Received: from", raw)
+
+    def test_no_control_characters_whatever_a_server_said(self):
+        ident = self.send("user@esc.test")
+        self.relay.wait_log(event="deferred", id=ident)
+        for arguments in (("queue", "list"), ("--json", "queue", "list"), ("queue", "show", ident), ("--json", "queue", "show", ident)):
+            _, out, err = run(self.relay, *arguments)
+            self.assertIn("red", out)
+            self.assertNotRegex(out + err, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+    def test_stats_count_by_state_and_by_domain(self):
+        self.deferred_mail("later.test", 2)
+        code, data = self.relay.tool("queue", "stats")
+        self.assertEqual(code, 0)
+        self.assertGreaterEqual(data["states"]["deferred"]["count"], 2)
+        self.assertGreaterEqual(data["total"], 2)
+        self.assertRegex(data["oldest"], TIME)
+        row, = [row for row in data["domains"] if row["domain"] == "later.test"]
+        self.assertGreaterEqual(row["count"], 2)
+        self.assertEqual(row["reason"], "smtp-reply")
+
+    def test_a_stopped_daemon_can_be_read_but_not_told(self):
+        with Relay(self.world, Stage.build, SETTINGS, name="stopped", port=2727) as relay:
+            self.assertEqual(relay.tool("queue", "list"), (0, []))
+            ident = relay.send("user@later.test")
+            relay.wait_log(event="deferred", id=ident)
+            relay.stop()
+            self.assertEqual([message["id"] for message in relay.tool("queue", "list")[1]], [ident])
+            self.assertEqual(relay.tool("queue", "show", ident)[0], 0)
+            self.assertEqual(relay.tool("queue", "stats")[1]["total"], 1)
+            code, out, err = run(relay, "queue", "hold", ident)
+            self.assertEqual((code, out), (69, ""))
+            self.assertIn("not reachable", err)
+
+
+class Check(Case):
+    def test_check_says_what_a_delivery_would_meet(self):
+        for domain, verdict, probes in CHECKS:
+            with self.subTest(domain.name, publishes=domain.publishes):
+                code, data = self.relay.tool("check", domain.name)
+                self.assertEqual((data["verdict"], code), (verdict, 1 if verdict == "fail" else 0), data)
+                found = [(mx["host"], mx["policy"], mx["dnssec"], probe["result"], probe["auth"]) for mx in data["mx"] for probe in mx["probes"]]
+                self.assertEqual(found, [(domain.absolute(host).rstrip("."), *rest) for host, *rest in probes])
+                self.assertEqual((data["domain"], data["mta_sts"], data["tls_rpt"]), (domain.name, None, None))
+
+    def test_check_never_names_a_sender(self):
+        self.relay.tool("check", "ee.test")
+        for session in self.sessions("mx.ee.test"):
+            self.assertNotIn("MAIL", session.verbs())
+
+    def test_check_without_connecting(self):
+        before = self.world.connections("mx.mismatch.test")
+        code, data = self.relay.tool("check", "mismatch.test", "--no-connect")
+        self.assertEqual((code, data["verdict"], data["mx"][0]["probes"]), (0, "dane", []), "what the domain publishes is in order")
+        self.assertEqual(data["mx"][0]["tlsa_base"], "mx.mismatch.test")
+        self.assertEqual(self.world.connections("mx.mismatch.test"), before)
+        self.assertEqual(self.relay.tool("check", "bogustlsa.test", "--no-connect")[1]["verdict"], "fail")
+        self.assertEqual(self.relay.tool("check", "open.lab", "--no-connect")[1]["verdict"], "opportunistic")
+
+    def test_check_for_people(self):
+        code, out, _ = run(self.relay, "check", "second.test")
+        self.assertEqual(code, 0)
+        self.assertTrue(out.startswith("second.test: dane"))
+        self.assertRegex(out, r"10 +mx1\.second\.test +secure +1 +dane +127\.\S+ +TLSv1\.3 +none +tlsa-invalid")
+
+    def test_check_of_what_does_not_exist(self):
+        code, data = self.relay.tool("check", "nowhere-at-all.test")
+        self.assertEqual((code, data["verdict"], data["mx"]), (1, "fail", []))
+
+
+class Tlsa(Case):
+    def record(self, *arguments):
+        code, data = self.relay.tool("tlsa", *arguments)
+        return code, data[0]
+
+    def test_a_live_host_and_what_dns_holds(self):
+        code, record = self.record("mx.ee.test")
+        host = self.world.host("mx.ee.test")
+        self.assertEqual((code, record["matches"], record["name"]), (0, True, "_25._tcp.mx.ee.test"))
+        self.assertEqual((record["usage"], record["selector"], record["matching"]), (3, 1, 1))
+        self.assertEqual(record["data"], host.certificate.association(1, 1).lower())
+        self.assertEqual(self.record("mx.mismatch.test")[0], 1)
+        self.assertEqual(self.record("mx.open.lab")[0], 1, "no TLSA in DNS")
+        code, record = self.record("mx.smtps.test:587")
+        self.assertEqual((code, record["name"]), (0, "_587._tcp.mx.smtps.test"))
+
+    def test_an_address_under_a_name(self):
+        ip = self.world.host("mx.ee.test").ip[0]
+        self.assertEqual(self.record(ip, "--name", "mx.ee.test")[1]["matches"], True)
+        self.assertEqual(self.record(f"[{ip}]:25")[0], 1, "an address has no TLSA records")
+
+    def test_parameters(self):
+        certificate = self.world.host("mx.ta.test").certificate
+        for selector in (0, 1):
+            for matching in (0, 1, 2):
+                _, record = self.record("mx.ta.test", "--selector", str(selector), "--matching", str(matching))
+                self.assertEqual(record["data"], certificate.association(selector, matching).lower())
+        _, record = self.record("mx.ta.test", "--usage", "2")
+        self.assertEqual(record["data"], self.world.authority.intermediate.association(1, 1).lower())
+
+    def test_a_file(self):
+        host = self.world.host("mx.ee.test")
+        code, record = self.record(host.certificate.path)
+        self.assertEqual((code, record["data"], record["matches"]), (0, host.certificate.association(1, 1).lower(), None))
+        self.assertEqual(run(self.relay, "tlsa", "/nonexistent.pem")[0], 74)
