@@ -102,6 +102,17 @@ bool is_anchor_sent(const SSL* ssl, const std::vector<dns::Tlsa>& records) {
   });
 }
 
+// Whether the chain ends at a TLSA record, whatever else is wrong with it. The issuer errors come when OpenSSL could use no
+// record at all and looked for public roots, of which it has none.
+bool leads_to_anchor(const Complaints& complaints) {
+  static constexpr std::array lost{X509_V_ERR_DANE_NO_MATCH, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
+                                   X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+                                   X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN};
+  return std::none_of(complaints.begin(), complaints.end(), [](const Complaint& complaint) {
+    return std::find(lost.begin(), lost.end(), complaint.error) != lost.end();
+  });
+}
+
 std::optional<dns::Tlsa> matched_record(SSL* ssl) {
   std::uint8_t usage = 0;
   std::uint8_t selector = 0;
@@ -163,20 +174,19 @@ hop::DaneVerdict dane_verdict(SSL* ssl, const hop::DaneCheck& check, const Compl
   hop::DaneVerdict verdict;
   if (complaints.empty()) verdict.matched = matched_record(ssl);
   if (verdict.matched) return verdict;
-  const bool no_match = std::any_of(complaints.begin(), complaints.end(), [](const Complaint& complaint) {
-    return complaint.error == X509_V_ERR_DANE_NO_MATCH;
-  });
-  if (!no_match) verdict.defects = defects_of(complaints, SSL_get0_peer_certificate(ssl), check.names);
-  if (!verdict.defects.empty()) return verdict;
-  if (is_anchor_sent(ssl, check.records)) {
+  const bool anchored = leads_to_anchor(complaints);
+  const bool broken = !anchored && is_anchor_sent(ssl, check.records);
+  if (anchored || broken) {
     verdict.defects = defects_of(complaints, SSL_get0_peer_certificate(ssl), check.names);
-    if (verdict.defects.empty()) {
-      verdict.defects.push_back(
-          {Reason::certificate_not_trusted, "certificate chain does not lead to its TLSA anchor"});
-    }
-    return verdict;
   }
-  verdict.defects.push_back({Reason::tlsa_invalid, "no TLSA record matches the certificate"});
+  const bool told = !verdict.defects.empty() && verdict.defects.front().reason == Reason::certificate_not_trusted;
+  if (broken && !told) {
+    verdict.defects.insert(verdict.defects.begin(),
+                           {Reason::certificate_not_trusted, "certificate chain does not lead to its TLSA anchor"});
+  }
+  if (verdict.defects.empty()) {
+    verdict.defects.push_back({Reason::tlsa_invalid, "no TLSA record matches the certificate"});
+  }
   return verdict;
 }
 

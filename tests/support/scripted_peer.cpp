@@ -74,17 +74,25 @@ class ScriptedPlayer {
 
   // What went wrong, or "".
   std::string play(const Script& script) {
-    for (std::size_t i = 0; i < script.steps_.size(); ++i) {
-      const std::string problem = step(script.steps_[i]);
-      if (!problem.empty()) return "step " + std::to_string(i + 1) + ": " + problem;
+    try {
+      return play_steps(script);
+    } catch (const std::exception& error) {
+      return error.what();
     }
-    return "";
   }
   const std::string& received() const { return received_; }
 
  private:
   using Kind = Script::Kind;
   enum class Got { octets, end, broken, nothing };
+
+  std::string play_steps(const Script& script) {
+    for (std::size_t i = 0; i < script.steps_.size(); ++i) {
+      const std::string problem = step(script.steps_[i]);
+      if (!problem.empty()) return "step " + std::to_string(i + 1) + ": " + problem;
+    }
+    return "";
+  }
 
   std::string step(const Script::Step& step) {
     switch (step.kind) {

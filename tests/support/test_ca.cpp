@@ -63,6 +63,7 @@ void add_extensions(X509* certificate, X509* issuer, const Recipe& recipe) {
   }
   const std::string names = alternative_names(recipe);
   if (!names.empty()) add_extension(certificate, issuer, "subjectAltName", names);
+  for (const auto& [kind, value] : recipe.extra) add_extension(certificate, issuer, kind, value);
   if (recipe.unknown_critical) add_extension(certificate, issuer, "1.2.3.4.5.6", "critical,ASN1:UTF8String:unknown");
 }
 

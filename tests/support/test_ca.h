@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dns/records.h"
@@ -38,7 +39,8 @@ struct Recipe {
   std::chrono::hours valid_from{-24};   // from now
   std::chrono::hours valid_to{24 * 30};
   std::string digest = "SHA256";
-  bool unknown_critical = false;  // an unknown extension marked critical
+  bool unknown_critical = false;                                // an unknown extension marked critical
+  std::vector<std::pair<std::string, std::string>> extra = {};  // extensions in OpenSSL's notation: OID, value
 };
 
 class Certificate {
