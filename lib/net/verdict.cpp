@@ -181,11 +181,11 @@ hop::DaneVerdict dane_verdict(SSL* ssl, const hop::DaneCheck& check, const Compl
   }
   const bool told = !verdict.defects.empty() && verdict.defects.front().reason == Reason::certificate_not_trusted;
   if (broken && !told) {
-    verdict.defects.insert(verdict.defects.begin(),
-                           {Reason::certificate_not_trusted, "certificate chain does not lead to its TLSA anchor"});
+    const Refusal broken_chain{Reason::certificate_not_trusted, "certificate chain does not lead to its TLSA anchor"};
+    verdict.defects.insert(verdict.defects.begin(), broken_chain);
   }
   if (verdict.defects.empty()) {
-    verdict.defects.push_back({Reason::tlsa_invalid, "no TLSA record matches the certificate"});
+    verdict.defects.emplace_back(Refusal{Reason::tlsa_invalid, "no TLSA record matches the certificate"});
   }
   return verdict;
 }
