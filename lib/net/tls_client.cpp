@@ -9,6 +9,7 @@
 
 #include "net/certificate.h"
 #include "net/openssl_error.h"
+#include "net/staple.h"
 #include "net/tls_limits.h"
 #include "net/verdict.h"
 
@@ -63,6 +64,16 @@ hop::TlsSession session_facts(const SSL* ssl, X509* certificate) {
   return {SSL_get_version(ssl), SSL_get_cipher_name(ssl), key_digest(certificate), sni != nullptr ? sni : ""};
 }
 
+hop::PkixVerdict checked_pkix(SSL* ssl, X509_STORE* roots, const hop::PkixCheck& check) {
+  hop::PkixVerdict verdict = pkix_verdict(ssl, roots, check);
+  if (staple_says_revoked(ssl, roots)) {
+    const Refusal revoked{Reason::certificate_not_trusted,
+                          "the certificate is revoked, says its stapled OCSP response"};
+    verdict.defects.insert(verdict.defects.begin(), revoked);
+  }
+  return verdict;
+}
+
 Owned<X509_STORE> load_roots(const std::string& file) {
   Owned<X509_STORE> roots(X509_STORE_new());
   if (roots && X509_STORE_load_file(roots.get(), file.c_str()) != 1) roots.reset();
@@ -114,6 +125,7 @@ Result<SslHandle> ClientTls::session(const hop::Connect& plan, const ClientCerti
     SSL_set_security_level(ssl.get(), security_level(plan));
   }
   if (good && !plan.sni.is_root()) good = SSL_set_tlsext_host_name(ssl.get(), plan.sni.text().c_str()) == 1;
+  if (good && plan.pkix) ask_for_staple(ssl.get());
   if (good && plan.dane) good = set_dane(ssl.get(), *plan.dane);
   if (good && certificate != nullptr) good = show_certificate(ssl.get(), certificate->parts_->identity);
   if (!good) return fail(errc::invalid_argument, "cannot set up TLS: " + take_openssl_error());
@@ -146,7 +158,7 @@ asio::awaitable<Handshake> ClientTls::handshake(Stream& stream, hop::Connect pla
   result.stage = hop::Stage::ready;
   result.session = session_facts(raw, leaf);
   if (plan.dane) result.dane = dane_verdict(raw, *plan.dane, complaints);
-  if (plan.pkix) result.pkix = pkix_verdict(raw, roots_, *plan.pkix);
+  if (plan.pkix) result.pkix = checked_pkix(raw, roots_, *plan.pkix);
   co_return result;
 }
 

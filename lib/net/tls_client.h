@@ -3,7 +3,7 @@
 // audit get to know; hop::after decides whether the session may be used.
 //
 // Bounded (TLS-13): by the stream's deadline, 100 KiB of certificates, a path of 10. No resumption ever (TLS-07), no
-// 0-RTT, no raw public keys (DANE-37), no revocation fetch (TLS-06).
+// 0-RTT, no raw public keys (DANE-37), no revocation fetch; a stapled "revoked" counts for PKIX (TLS-06).
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <memory>
