@@ -81,7 +81,6 @@ Settled settle(std::size_t recipients, const std::vector<Reply>& replies) {
 }
 
 Settled settle_end(Settled settled, const std::optional<Reply>& reply) {
-  settled.next = Settled::Next::nothing;
   if (!reply) {
     close_connection(settled);
     decide_accepted(settled, Fate::unanswered, Reply{});

@@ -41,7 +41,8 @@ struct Settled {
 // `replies`: to MAIL, each RCPT, DATA, as far as they came. A 5yz to MAIL is final for all, even when the connection
 // was lost right after it. REQUIRES: replies.size() <= recipients + 2.
 Settled settle(std::size_t recipients, const std::vector<Reply>& replies);
-// The reply to the final dot, nullopt when it never came (deferred as unanswered: MX-12).
+// The reply to the final dot, nullopt when it never came: then who was accepted is unanswered, and as `next` still says
+// content went out, it may have been delivered (MX-12: temporary, but no other host now).
 Settled settle_end(Settled settled, const std::optional<Reply>& reply);
 
 // MX-14: HELO after a refused EHLO only on 5yz (but 521), and never when TLS must be had.

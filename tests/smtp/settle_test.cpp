@@ -152,14 +152,14 @@ TEST_CASE(
     "good") {
   const Settled before = settle(3, replies({250, 250, 550, 452, 354}));
   const auto after = [&](int code) { return told(settle_end(before, Reply(code, std::nullopt, ""))); };
-  CHECK(after(250) == "accepted:250 refused:550 later:452 | nothing | usable");
-  CHECK(after(554) == "refused:554 refused:550 later:452 | nothing | usable");
-  CHECK(after(552) == "refused:552 refused:550 later:452 | nothing | usable");
-  CHECK(after(451) == "deferred:451 refused:550 later:452 | nothing | usable");
-  CHECK(after(421) == "deferred:421 refused:550 later:452 | nothing | closing");
-  CHECK(after(521) == "deferred:521 refused:550 later:452 | nothing | host-refuses");
-  CHECK(after(354) == "deferred:354 refused:550 later:452 | nothing | closing");
-  CHECK(told(settle_end(before, std::nullopt)) == "unanswered refused:550 later:452 | nothing | closing");
+  CHECK(after(250) == "accepted:250 refused:550 later:452 | content | usable");
+  CHECK(after(554) == "refused:554 refused:550 later:452 | content | usable");
+  CHECK(after(552) == "refused:552 refused:550 later:452 | content | usable");
+  CHECK(after(451) == "deferred:451 refused:550 later:452 | content | usable");
+  CHECK(after(421) == "deferred:421 refused:550 later:452 | content | closing");
+  CHECK(after(521) == "deferred:521 refused:550 later:452 | content | host-refuses");
+  CHECK(after(354) == "deferred:354 refused:550 later:452 | content | closing");
+  CHECK(told(settle_end(before, std::nullopt)) == "unanswered refused:550 later:452 | content | closing");
 }
 
 TEST_CASE("MX-14: HELO is tried only after 5yz to EHLO, and never when TLS must be had") {
