@@ -61,7 +61,8 @@ void App::start_failed(const StartFailure& failure) {
   exit_ = failure.code;
   log_->write(Event(Level::error, "start-failed").add("error", failure.text));
   log_->flush();
-  if (loaded_.config.log.file.path != "-") std::cerr << failure.text << "\n";
+  // the complaint as the contract words it, for whoever started us by hand
+  if (failure.code == config_error || loaded_.config.log.file.path != "-") std::cerr << failure.text << "\n";
 }
 
 std::optional<StartFailure> App::open() {
