@@ -1,5 +1,6 @@
 #include "listener/conversation.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 
@@ -16,10 +17,15 @@ namespace {
 
 constexpr std::size_t command_octets = 4096;   // of one read between commands
 constexpr std::size_t content_octets = 16384;  // of one read of message content
-constexpr std::chrono::seconds handshake_time{60};
-constexpr std::chrono::seconds goodbye_time{5};
+constexpr std::size_t kept_replies = 1024;     // of room for replies that an idle session keeps
+constexpr std::chrono::milliseconds handshake_time{60000};
+constexpr std::chrono::milliseconds goodbye_time{5000};
+// What the queue can hold of one message, our own Received field aside.
+constexpr std::uint64_t most_octets = (queue::max_chunks - 2) * std::uint64_t{queue::chunk_bytes};
 
 Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+
+std::uint64_t most_octets_of(const Profile& profile) { return std::min(profile.limits.message_size, most_octets); }
 
 smtp::SessionOptions session_options(const Profile& profile) {
   smtp::SessionOptions options;
@@ -27,8 +33,8 @@ smtp::SessionOptions session_options(const Profile& profile) {
   options.postmaster = profile.postmaster;
   options.tls = profile.address.tls;
   options.senders = profile.address.senders;
-  options.message_size = profile.limits.message_size;
-  options.recipients = profile.limits.recipients;
+  options.message_size = most_octets_of(profile);
+  options.recipients = std::min<std::size_t>(profile.limits.recipients, queue::max_recipients);
   options.messages = profile.limits.messages_per_connection;
   options.received_headers = profile.limits.received_headers;
   return options;
@@ -66,14 +72,27 @@ std::vector<queue::NewRecipient> to_queue(const std::vector<smtp::Recipient>& re
 // One message on its way in.
 struct Conversation::Incoming {
   Incoming(const Profile& profile, queue::Writer into)
-      : decoder(profile.address.bare_newline, profile.limits.message_size),
+      : decoder(profile.address.bare_newline, most_octets_of(profile)),
         scan(profile.hostname.text()),
         writer(std::move(into)) {}
+
+  // Decodes what belongs to the content and says how much that was. Content that is unfit is not kept.
+  std::size_t feed(std::string_view octets) {
+    const std::size_t before = content.size();
+    // Larger than one read: room for a whole chunk at once instead of by doubling.
+    if (before > content_octets) content.reserve(queue::chunk_bytes + content_octets);
+    const std::size_t used = decoder.feed(octets, content);
+    scan.feed(std::string_view(content).substr(before));
+    if (decoder.content() != smtp::Content::good) writer.reset();
+    if (!writer) std::string().swap(content);
+    return used;
+  }
+
   smtp::DataDecoder decoder;
   message::HeaderScan scan;
-  std::optional<queue::Writer> writer;  // gone once the message cannot be stored any more
-  std::string content;                  // decoded, not yet with the writer
-  bool disk_failed = false;
+  std::optional<queue::Writer>
+      writer;           // gone once the message is unfit or cannot be stored: it is only read to its end
+  std::string content;  // decoded, not yet with the writer
 };
 
 Conversation::Conversation(net::Stream stream, std::shared_ptr<const Profile> profile, queue::Queue& queue, Log& log,
@@ -100,29 +119,33 @@ void Conversation::end() {
 
 asio::awaitable<Conversation::Go> Conversation::open() {
   if (profile_->address.tls == smtp::TlsMode::implicit) {
-    stream_.expires_after(handshake_time);
-    const auto started = co_await net::accept_tls(stream_, profile_->tls);
-    if (!started) {
-      log_.write(Event(Level::info, "tls-failed")
-                     .add("client", stream_.peer().ip.text())
-                     .add("error", started.error().detail));
-      co_return Go::end;
-    }
+    const Go secured = co_await handshake();
+    if (secured == Go::end) co_return Go::end;
   }
   const auto client = stream_.has_unread_input() ? smtp::Session::Client::spoke : smtp::Session::Client::silent;
-  const smtp::Answer answer = session_.greet(client);
+  const smtp::Answer answer = ending_ ? session_.shutting_down() : session_.greet(client);
   co_return co_await take(answer);
+}
+
+asio::awaitable<Conversation::Go> Conversation::handshake() {
+  stream_.expires_after(std::min(handshake_time, profile_->limits.command_timeout));
+  const auto started = co_await net::accept_tls(stream_, profile_->tls);
+  if (started) co_return Go::on;
+  Event event(Level::info, "tls-failed");
+  event.add("client", stream_.peer().ip.text()).add("error", started.error().detail);
+  log_.write(event);
+  co_return Go::end;
 }
 
 // Reads until at least one whole command was answered.
 asio::awaitable<Conversation::Go> Conversation::read_commands() {
   std::array<char, command_octets> buffer;  // NOLINT: uninitialized on purpose, read_some fills it
   stream_.expires_after(profile_->limits.command_timeout);
-  if (ending_) {
-    const smtp::Answer answer = session_.shutting_down();
-    co_return co_await take(answer);
-  }
   for (const std::uint64_t before = commands_; commands_ == before;) {
+    if (ending_) {
+      const smtp::Answer answer = session_.shutting_down();
+      co_return co_await take(answer);
+    }
     waiting_ = true;
     const auto got = co_await stream_.read_some(buffer);
     waiting_ = false;
@@ -132,22 +155,26 @@ asio::awaitable<Conversation::Go> Conversation::read_commands() {
       co_return co_await take(answer);
     }
     lines_.append({buffer.data(), *got});
-    if (co_await obey_buffered() == Go::end) co_return Go::end;
+    const Go obeyed = co_await obey_buffered();
+    if (obeyed == Go::end) co_return Go::end;
   }
-  co_return co_await flush() ? Go::on : Go::end;
+  co_return co_await flush(profile_->limits.command_timeout);
 }
 
 // Every whole command that has arrived, its replies gathered (SUB-16).
 asio::awaitable<Conversation::Go> Conversation::obey_buffered() {
-  for (;;) {
+  while (!ending_) {
     const auto event = lines_.next();
-    if (event == smtp::LineBuffer::Event::none) co_return Go::on;
+    if (event == smtp::LineBuffer::Event::none) break;
     ++commands_;
     const smtp::Answer answer = answer_event(event);
     if (answer.reply.code >= 400) log_refused_command(answer.reply, lines_.line());
     out_ += answer.reply.to_wire();
-    if (answer.action != smtp::Action::none && co_await act(answer) == Go::end) co_return Go::end;
+    if (answer.action == smtp::Action::none) continue;
+    const Go acted = co_await act(answer.action);  // not behind an `&&`, where GCC 12 loses what act is called with
+    if (acted == Go::end) co_return Go::end;
   }
+  co_return Go::on;
 }
 
 smtp::Answer Conversation::answer_event(smtp::LineBuffer::Event event) {
@@ -164,8 +191,10 @@ smtp::Answer Conversation::answer_event(smtp::LineBuffer::Event event) {
   return answer;
 }
 
-asio::awaitable<Conversation::Go> Conversation::act(const smtp::Answer& answer) {
-  switch (answer.action) {
+asio::awaitable<Conversation::Go> Conversation::act(smtp::Action action) {
+  const Go flushed = co_await flush(profile_->limits.command_timeout);
+  if (flushed == Go::end) co_return Go::end;
+  switch (action) {
     case smtp::Action::none:
       co_return Go::on;
     case smtp::Action::start_tls:
@@ -175,98 +204,78 @@ asio::awaitable<Conversation::Go> Conversation::act(const smtp::Answer& answer) 
     case smtp::Action::close:
       break;
   }
-  co_await flush();
   co_return Go::end;
 }
 
 // A reply of ours that no buffered command asked for.
 asio::awaitable<Conversation::Go> Conversation::take(smtp::Answer answer) {
-  if (answer.reply.code >= 400) log_rejected(answer.reply, {}, {});
+  if (answer.reply.code >= 400 && !ending_) log_rejected(answer.reply, {}, {});
   out_ += answer.reply.to_wire();
-  stream_.expires_after(answer.action == smtp::Action::close ? std::chrono::milliseconds(goodbye_time)
-                                                             : profile_->limits.command_timeout);
-  const bool written = co_await flush();
-  co_return written&& answer.action != smtp::Action::close ? Go::on : Go::end;
+  const bool last = answer.action == smtp::Action::close;
+  const Go written = co_await flush(last ? goodbye_time : profile_->limits.command_timeout);
+  co_return last ? Go::end : written;
 }
 
-asio::awaitable<bool> Conversation::flush() {
-  if (out_.empty()) co_return true;
-  const std::string replies = std::exchange(out_, {});
-  const auto written = co_await stream_.write(replies);
-  co_return written.has_value();
+// A client that pipelines and does not read is waited for: nothing more is read from it until then.
+asio::awaitable<Conversation::Go> Conversation::flush(std::chrono::milliseconds patience) {
+  if (out_.empty()) co_return Go::on;
+  stream_.expires_after(patience);
+  const auto written = co_await stream_.write(out_);
+  out_.clear();
+  if (out_.capacity() > kept_replies) out_.shrink_to_fit();
+  co_return written ? Go::on : Go::end;
 }
 
 asio::awaitable<Conversation::Go> Conversation::start_tls() {
-  if (!co_await flush()) co_return Go::end;
-  stream_.expires_after(handshake_time);
-  const auto started = co_await net::accept_tls(stream_, profile_->tls);
-  if (!started) {
-    log_.write(
-        Event(Level::info, "tls-failed").add("client", stream_.peer().ip.text()).add("error", started.error().detail));
-    co_return Go::end;
-  }
+  const Go secured = co_await handshake();
+  if (secured == Go::end) co_return Go::end;
   lines_.clear();
   session_.tls_started();
   co_return Go::on;
 }
 
 asio::awaitable<Conversation::Go> Conversation::receive_message() {
-  if (!co_await flush()) co_return Go::end;
   const Time received = now();
   Incoming incoming(*profile_, queue_.begin(received));
   incoming.content = received_field(*incoming.writer, received);
   const auto read = co_await read_content(incoming);
   if (!read) {
-    if (read.error().code == errc::timed_out) {
-      const smtp::Answer late = session_.timed_out();
-      co_return co_await take(late);
-    }
-    co_return Go::end;
+    if (read.error().code != errc::timed_out) co_return Go::end;
+    const smtp::Answer late = session_.timed_out();
+    co_return co_await take(late);
   }
   const smtp::EndOfData end = co_await finish(incoming);
   const std::string sender(session_.envelope().sender.display());
   const smtp::Answer answer = session_.end_of_data(end);
   if (answer.reply.code >= 400) log_rejected(answer.reply, sender, {});
-  stream_.expires_after(profile_->limits.command_timeout);
   out_ += answer.reply.to_wire();
-  co_return answer.action == smtp::Action::close ? Go::end : Go::on;
+  co_return Go::on;
 }
 
 // Content up to its end; what came behind it goes back to `lines_`.
 asio::awaitable<Result<>> Conversation::read_content(Incoming& incoming) {
-  const auto decode = [&incoming](std::string_view octets) {
-    const std::size_t before = incoming.content.size();
-    const std::size_t used = incoming.decoder.feed(octets, incoming.content);
-    incoming.scan.feed(std::string_view(incoming.content).substr(before));
-    return used;
-  };
-  lines_.consume(decode(lines_.rest()));
-  const auto buffer = std::make_unique_for_overwrite<char[]>(content_octets);
+  lines_.consume(incoming.feed(lines_.rest()));
+  std::unique_ptr<char[]> buffer;
   while (!incoming.decoder.finished()) {
-    co_await store(incoming);
+    if (incoming.content.size() >= queue::chunk_bytes) co_await store(incoming);
+    if (!buffer) buffer = std::make_unique_for_overwrite<char[]>(content_octets);
     stream_.expires_after(profile_->limits.data_timeout);
     const auto got = co_await stream_.read_some({buffer.get(), content_octets});
     if (!got) co_return got.error();
     const std::string_view octets(buffer.get(), *got);
-    const std::size_t used = decode(octets);
+    const std::size_t used = incoming.feed(octets);
     if (used < octets.size()) lines_.append(octets.substr(used));
   }
   incoming.scan.finish();
   co_return Result<>{};
 }
 
-// Hands full chunks on; a message that is unfit or finds no room is only read to its end.
+// Hands what has come so far to the disk.
 asio::awaitable<void> Conversation::store(Incoming& incoming) {
-  if (incoming.decoder.content() != smtp::Content::good) incoming.writer.reset();
-  if (!incoming.writer) {
-    incoming.content.clear();
-    co_return;
-  }
-  if (incoming.content.size() < queue::chunk_bytes) co_return;
   std::string octets = std::exchange(incoming.content, {});
   const auto written = co_await incoming.writer->write(std::move(octets));
   if (written) co_return;
-  incoming.disk_failed = true;
+  log_store_failed(written.error());
   incoming.writer.reset();
 }
 
@@ -275,19 +284,14 @@ asio::awaitable<smtp::EndOfData> Conversation::finish(Incoming& incoming) {
   end.content = session_.judge(incoming.decoder, incoming.scan.facts());
   if (end.content != smtp::Content::good) co_return end;
   end.stored = smtp::EndOfData::Stored::full;
-  if (!incoming.writer || incoming.disk_failed || !queue_.accepting()) co_return end;
-  if (!incoming.content.empty()) {
-    std::string octets = std::exchange(incoming.content, {});
-    const auto written = co_await incoming.writer->write(std::move(octets));
-    if (!written) co_return end;
-  }
+  if (!incoming.writer || !queue_.accepting()) co_return end;
+  if (!incoming.content.empty()) co_await store(incoming);
+  if (!incoming.writer) co_return end;
   queue::Envelope envelope = to_queue(session_.envelope(), stream_.peer().ip);
   std::vector<queue::NewRecipient> recipients = to_queue(session_.envelope().recipients);
   const auto committed = co_await incoming.writer->commit(std::move(envelope), std::move(recipients));
   if (!committed) {
-    log_.write(Event(Level::error, "store-failed")
-                   .add("client", stream_.peer().ip.text())
-                   .add("error", committed.error().detail));
+    log_store_failed(committed.error());
     co_return end;
   }
   end.stored = smtp::EndOfData::Stored::stored;
@@ -298,8 +302,8 @@ asio::awaitable<smtp::EndOfData> Conversation::finish(Incoming& incoming) {
 
 asio::awaitable<void> Conversation::say_goodbye() {
   if (!stream_.is_open()) co_return;
+  co_await flush(goodbye_time);
   stream_.expires_after(goodbye_time);
-  co_await flush();
   co_await stream_.shutdown();
 }
 
@@ -335,6 +339,12 @@ void Conversation::log_accepted(const Incoming& incoming, const std::string& id)
   event.add("tls", tls ? tls->version : "none").add("msgid", incoming.scan.facts().message_id);
   if (incoming.decoder.lone_newlines() > 0)
     event.add("normalized", static_cast<std::int64_t>(incoming.decoder.lone_newlines()));
+  log_.write(event);
+}
+
+void Conversation::log_store_failed(const Error& error) const {
+  Event event(Level::error, "store-failed");
+  event.add("client", stream_.peer().ip.text()).add("error", error.detail);
   log_.write(event);
 }
 

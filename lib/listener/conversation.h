@@ -42,11 +42,12 @@ class Conversation {
   boost::asio::awaitable<Go> open();
   boost::asio::awaitable<Go> read_commands();
   boost::asio::awaitable<Go> obey_buffered();
-  boost::asio::awaitable<Go> act(const smtp::Answer& answer);
+  boost::asio::awaitable<Go> act(smtp::Action action);
+  boost::asio::awaitable<Go> handshake();
   boost::asio::awaitable<Go> start_tls();
   boost::asio::awaitable<Go> receive_message();
   boost::asio::awaitable<Go> take(smtp::Answer answer);
-  boost::asio::awaitable<bool> flush();
+  boost::asio::awaitable<Go> flush(std::chrono::milliseconds patience);
   boost::asio::awaitable<void> say_goodbye();
   struct Incoming;
   boost::asio::awaitable<Result<>> read_content(Incoming& incoming);
@@ -55,6 +56,7 @@ class Conversation {
   smtp::Answer answer_event(smtp::LineBuffer::Event event);
   std::string received_field(const queue::Writer& writer, Time now) const;
   void log_accepted(const Incoming& incoming, const std::string& id) const;
+  void log_store_failed(const Error& error) const;
   void log_refused_command(const smtp::Reply& reply, std::string_view line);
   void log_rejected(const smtp::Reply& reply, std::string from, std::string to);
 

@@ -180,13 +180,15 @@ asio::awaitable<void> Server::stop(net::SteadyTime deadline) {
   for (auto& [address, bound] : state_->bound) bound->acceptor.close();
   for (Conversation* one : state_->open) one->end();
   if (co_await state_->sessions.join(deadline) > 0) {
-    const auto left = std::vector<Conversation*>(state_->open.begin(), state_->open.end());
-    for (Conversation* one : left) one->cut();
+    for (Conversation* one : state_->open) one->cut();
     state_->sessions.stop();
-    co_await state_->sessions.join(std::chrono::steady_clock::now() + std::chrono::seconds(1));
   }
   state_->refusals.stop();
   state_->accepting.stop();
+  // What still runs then only waits for the disk, whose jobs cannot be called back.
+  co_await state_->sessions.join(net::SteadyTime::max());
+  co_await state_->refusals.join(net::SteadyTime::max());
+  co_await state_->accepting.join(net::SteadyTime::max());
 }
 
 std::vector<net::Endpoint> Server::bound() const {

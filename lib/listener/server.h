@@ -38,7 +38,8 @@ class Server {
   // Binds all addresses and begins to accept; on an error nothing is changed. Called again (reload): addresses that stay keep
   // their sockets, sessions that run keep what they began with, new ones get the new options.
   std::optional<ListenError> open(Options options);
-  // Stops accepting, says 421 4.3.2 to whoever is between commands, waits for messages under way until `deadline`, then cuts.
+  // Stops accepting, says 421 4.3.2 to whoever is between commands, waits for messages under way until `deadline`, then cuts. When
+  // it returns, no session is left.
   boost::asio::awaitable<void> stop(net::SteadyTime deadline);
 
   // As bound: a port 0 of the options has become a real one.

@@ -1,0 +1,153 @@
+#include "tests/support/intake.h"
+
+#include <stdexcept>
+#include <utility>
+
+#include "net/tls_server.h"
+#include "queue/reader.h"
+
+namespace hoplock::support {
+
+namespace asio = boost::asio;
+
+namespace {
+Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw std::runtime_error("intake: " + result.error().detail);
+  return std::move(*result);
+}
+
+void must(const Result<>& result) {
+  if (!result) throw std::runtime_error("intake: " + result.error().detail);
+}
+
+smtp::Mailbox mailbox(std::string_view text) { return std::get<smtp::Mailbox>(smtp::Mailbox::parse(text)); }
+}  // namespace
+
+std::string Intake::Stored::body() const {
+  std::size_t end = content.find("\r\n");
+  while (end != std::string::npos && end + 2 < content.size() && content[end + 2] == '\t')
+    end = content.find("\r\n", end + 2);
+  return content.substr(end + 2);
+}
+
+listener::Address Intake::address(int last, smtp::TlsMode tls) {
+  listener::Address address;
+  address.at = {*Ip::parse("127.0.0." + std::to_string(last)), 0};
+  address.tls = tls;
+  address.allow = {*Network::parse("127.0.0.1")};
+  return address;
+}
+
+listener::Options Intake::usual() {
+  listener::Options options;
+  options.addresses = {address(1, smtp::TlsMode::starttls)};
+  options.hostname = *dns::Name::parse(intake_name);
+  options.postmaster = mailbox("admin@example.com");
+  return options;
+}
+
+queue::Options Intake::roomy() {
+  queue::Options options;
+  options.min_free_space = 0;
+  return options;
+}
+
+Intake::Intake(listener::Options options, queue::Options queue_options) {
+  certificate_ = {directory_.file("tls.pem"), directory_.file("tls.key")};
+  must(net::write_self_signed(intake_name, certificate_));
+  disk::Options disk_options;
+  disk_options.directory = directory_.file("data");
+  disk_options.migrations = queue::migrations();
+  disk_ = must(disk::Disk::open(io_.get_executor(), disk_options));
+  queue_.emplace(*disk_, queue_options, [](const dns::Name& domain) { return domain.text(); });
+  server_.emplace(io_.get_executor(), *queue_, log_);
+  thread_ = std::thread([this] { io_.run(); });
+  try {
+    must(asio::co_spawn(io_, queue_->start(now()), asio::use_future).get());
+    if (const auto error = open(std::move(options))) throw std::runtime_error("intake: " + error->error.detail);
+    for (const auto& endpoint : bound()) ports_.push_back(endpoint.port);
+  } catch (...) {
+    io_.stop();
+    thread_.join();
+    throw;
+  }
+}
+
+Intake::~Intake() {
+  stop(std::chrono::milliseconds(0));
+  on_loop([this] { server_.reset(); });
+  work_.reset();
+  thread_.join();
+  queue_.reset();
+  disk_.reset();
+}
+
+listener::Options Intake::with_certificate(listener::Options options) const {
+  for (auto& address : options.addresses) address.certificate = certificate_;
+  return options;
+}
+
+std::optional<listener::ListenError> Intake::open(listener::Options options) {
+  return on_loop([this, full = with_certificate(std::move(options))] { return server_->open(full); });
+}
+
+std::vector<net::Endpoint> Intake::bound() {
+  return on_loop([this] { return server_->bound(); });
+}
+
+listener::Counts Intake::counts() {
+  return on_loop([this] { return server_->counts(); });
+}
+
+void Intake::wait_idle() {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (counts().open > 0) {
+    if (std::chrono::steady_clock::now() > end) throw std::runtime_error("intake: a session does not end");
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+void Intake::wait_idle_disk() {
+  auto nothing = [](disk::Tx&) -> Result<> { return {}; };
+  must(asio::co_spawn(io_, disk_->run(disk::Durability::durable, nothing), asio::use_future).get());
+}
+
+asio::awaitable<void> Intake::stop_by(listener::Server& server, std::chrono::milliseconds time) {
+  co_await server.stop(std::chrono::steady_clock::now() + time);
+}
+
+std::future<void> Intake::begin_stop(std::chrono::milliseconds time) {
+  return asio::co_spawn(io_, stop_by(*server_, time), asio::use_future);
+}
+
+void Intake::stop(std::chrono::milliseconds time) { begin_stop(time).get(); }
+
+std::int64_t Intake::rows(const std::string& table) const {
+  auto db = must(disk::open_read_only(disk_->path()));
+  return db.integer("SELECT count(*) FROM " + table);
+}
+
+std::vector<Intake::Stored> Intake::stored() const {
+  auto reader = must(queue::Reader::open(disk_->path()));
+  std::vector<Stored> all;
+  must(reader.list({}, [&](const queue::MessageView& view) {
+    Stored one;
+    one.id = view.id;
+    one.envelope = view.envelope;
+    for (const auto& recipient : view.recipients) one.recipients.push_back(recipient.address);
+    all.push_back(std::move(one));
+    return queue::Go::on;
+  }));
+  for (auto& one : all) {
+    must(reader.body(one.id, [&one](std::string_view octets) {
+      one.content += octets;
+      return queue::Go::on;
+    }));
+  }
+  return all;
+}
+
+}  // namespace hoplock::support
