@@ -18,7 +18,7 @@ struct Hop {
     none,       // took the mail, or was the last that was tried
     next_host,  // refused, and another was tried after it
     plaintext,  // its TLS failed and nothing binds it: tried again in clear
-    audit,      // its rule failed, and the operator only watches
+    audit,      // likewise, but a rule binds it that the operator only watches
   };
   std::string mx;        // "mx1.example.org", or "[192.0.2.1]" for a literal
   std::optional<Ip> ip;  // nothing: refused before connecting
@@ -27,7 +27,8 @@ struct Hop {
   dns::Security mx_security = dns::Security::insecure;
   std::optional<hop::TlsSession> tls;
   std::optional<dns::Tlsa> matched;
-  std::optional<hop::Refusal> refusal;  // why it was refused or relaxed
+  std::optional<hop::Refusal> refusal;  // why it took no mail, or not all of it
+  std::optional<hop::Refusal> waived;   // under audit: the rule that failed, while mail may go over it all the same
   bool definite = false;                // refused for good: it has no usable address (MX-06)
   Action action = Action::none;
   std::string where() const;  // "mx1.example.org[192.0.2.1]"
@@ -35,11 +36,18 @@ struct Hop {
 
 enum class Fate : std::uint8_t { delivered, deferred, bounced };
 
+// Why no other host may hear of a recipient in this attempt, though it stays deferred.
+struct Halt {
+  std::optional<hop::Reason> reason;  // nothing: a trouble of our own
+  std::string text;
+};
+
 struct RecipientOutcome {
   queue::Due due;
   Fate fate = Fate::deferred;
-  std::optional<std::size_t> hop;    // index of the hop that decided
-  std::optional<smtp::Reply> reply;  // the server's own, when it decided
+  std::optional<std::size_t> hop;    // index of the last hop that was told of it
+  std::optional<smtp::Reply> reply;  // that hop's own words, when they decided
+  std::optional<Halt> halt;          // it ended at that hop
 };
 
 struct Attempt {
@@ -51,7 +59,7 @@ struct Attempt {
   std::vector<Hop> hops;
   std::vector<RecipientOutcome> recipients;
   std::optional<route::NoHosts> no_hosts;  // the whole destination takes no mail
-  bool reached = false;                    // some host was ready to hear of mail
+  bool reached = false;                    // some host answered for this mail, not only with a 421
   std::string note;                        // of the route
 };
 

@@ -41,16 +41,23 @@ asio::awaitable<Opened> Client::open(Target target, const net::ClientTls& tls, O
     co_return opened;
   }
   auto client = std::make_unique<Client>(std::move(*stream), std::move(options));
-  hop::Outcome& outcome = opened.outcome;
-  const auto need = target.plan.tls == hop::Tls::must ? smtp::TlsNeed::required : smtp::TlsNeed::none;
-  if (!co_await client->greet(outcome)) co_return opened;
-  outcome.stage = Stage::ehlo;
-  if (!co_await client->hello(outcome, need)) co_return opened;
-  if (target.plan.tls != hop::Tls::never && !co_await client->upgrade(outcome, target, tls)) co_return opened;
-  if (target.login && !co_await client->log_in(outcome, target.login)) co_return opened;
-  outcome.stage = Stage::ready;
-  opened.client = std::move(client);
+  if (co_await client->prepare(opened.outcome, target, tls)) {
+    opened.client = std::move(client);
+  } else {
+    co_await client->quit();
+  }
   co_return opened;
+}
+
+asio::awaitable<bool> Client::prepare(hop::Outcome& outcome, const Target& target, const net::ClientTls& tls) {
+  const auto need = target.plan.tls == hop::Tls::must ? smtp::TlsNeed::required : smtp::TlsNeed::none;
+  if (!co_await greet(outcome)) co_return false;
+  outcome.stage = Stage::ehlo;
+  if (!co_await hello(outcome, need)) co_return false;
+  if (target.plan.tls != hop::Tls::never && !co_await upgrade(outcome, target, tls)) co_return false;
+  if (target.login && !co_await log_in(outcome, target.login)) co_return false;
+  outcome.stage = Stage::ready;
+  co_return true;
 }
 
 asio::awaitable<bool> Client::greet(hop::Outcome& outcome) {
@@ -90,6 +97,7 @@ asio::awaitable<bool> Client::upgrade(hop::Outcome& outcome, const Target& targe
   if (!reply) co_return lost(outcome, reply.error());
   if (!reply->is_positive()) co_return refused(outcome, *reply, Reason::starttls_not_supported);
   if (replies_.has_leftover()) {
+    usable_ = false;
     outcome.failure = Refusal{Reason::validation_failure, "the server sent more in clear after its answer to STARTTLS"};
     co_return false;
   }
@@ -100,7 +108,10 @@ asio::awaitable<bool> Client::upgrade(hop::Outcome& outcome, const Target& targe
   outcome.tls = std::move(made.session);
   outcome.dane = std::move(made.dane);
   outcome.pkix = std::move(made.pkix);
-  if (outcome.failure) co_return false;
+  if (outcome.failure) {
+    usable_ = false;  // neither in clear nor in TLS
+    co_return false;
+  }
   hop::Outcome ready = outcome;
   ready.stage = Stage::ready;
   if (std::holds_alternative<hop::NextHost>(hop::after(target.plan, ready))) {
@@ -134,27 +145,31 @@ asio::awaitable<bool> Client::log_in(hop::Outcome& outcome, std::shared_ptr<cons
   co_return true;
 }
 
-asio::awaitable<smtp::Settled> Client::send(smtp::Envelope envelope, Content content) {
+asio::awaitable<Sent> Client::send(smtp::Envelope envelope, Content content) {
+  Sent sent;
+  smtp::Settled& settled = sent.settled;
   ++transactions_;
-  stream_.expires_after(options_.command_timeout);
   if (needs_reset_) {
     const auto reply = co_await say("RSET\r\n");
     if (!reply || !reply->is_positive()) usable_ = false;
-    if (!usable_) co_return smtp::settle(envelope.recipients.size(), {});
+    if (!usable_) {
+      settled = smtp::settle(envelope.recipients.size(), {});
+      co_return sent;
+    }
     needs_reset_ = false;
   }
   std::vector<smtp::Group> groups = smtp::compose(envelope, peer_);
-  std::vector<smtp::Reply> replies = co_await exchange(std::move(groups));
-  smtp::Settled settled = smtp::settle(envelope.recipients.size(), replies);
+  const std::vector<smtp::Reply> replies = co_await exchange(std::move(groups));
+  settled = smtp::settle(envelope.recipients.size(), replies);
   needs_reset_ = settled.next == smtp::Settled::Next::nothing;
   if (settled.next == smtp::Settled::Next::lone_dot) {
     co_await say(".\r\n");
   } else if (settled.next == smtp::Settled::Next::content) {
-    const auto end = co_await send_content(std::move(content));
+    const auto end = co_await send_content(std::move(content), sent);
     settled = smtp::settle_end(std::move(settled), end);
   }
   if (settled.connection != smtp::Settled::Connection::usable) usable_ = false;
-  co_return settled;
+  co_return sent;
 }
 
 // The replies that came; fewer than commands when the connection was lost or the transaction ended before.
@@ -166,6 +181,7 @@ asio::awaitable<std::vector<smtp::Reply>> Client::exchange(std::vector<smtp::Gro
     // A failed write is looked into by reading: a peer that closes after its 5xx has still said it.
     co_await stream_.write(group.wire);
     for (std::size_t i = 0; i < group.replies; ++i) {
+      stream_.expires_after(options_.command_timeout);  // RFC 5321 section 4.5.3.2: each has a time of its own
       auto reply = co_await read_reply();
       if (!reply) co_return replies;
       replies.push_back(std::move(*reply));
@@ -174,42 +190,48 @@ asio::awaitable<std::vector<smtp::Reply>> Client::exchange(std::vector<smtp::Gro
   co_return replies;
 }
 
-asio::awaitable<std::optional<smtp::Reply>> Client::send_content(Content content) {
-  const bool sent = co_await stream_chunks(content);
-  if (!sent) usable_ = false;
-  if (!stream_.is_open()) co_return std::nullopt;
+asio::awaitable<std::optional<smtp::Reply>> Client::send_content(Content content, Sent& sent) {
+  sent.begun = true;
+  const auto written = co_await stream_content(content, sent);
+  sent.handed_over = written.has_value();
+  if (!written) usable_ = false;
+  if (sent.unreadable || (!written && written.error().code == errc::timed_out)) {
+    stream_.close();
+    co_return std::nullopt;
+  }
   stream_.expires_after(options_.data_timeout);
   auto reply = co_await read_reply();
   if (!reply) co_return std::nullopt;
   // RFC 5321 section 4.2.5: without the final dot there is nothing that a positive reply could mean
-  if (!sent && reply->is_positive()) co_return std::nullopt;
+  if (!written && reply->is_positive()) co_return std::nullopt;
   co_return std::move(*reply);
 }
 
 // The stuffed content; the final dot goes in the same write as the last of it.
-asio::awaitable<bool> Client::stream_chunks(Content& content) {
+asio::awaitable<Result<>> Client::stream_content(Content& content, Sent& sent) {
   smtp::DotStuffer stuffer;
   std::string wire;
-  std::string chunk = std::move(content.whole);
-  for (std::uint32_t n = 0;;) {
-    if (content.chunks > 1) {
+  const std::uint32_t pieces = content.whole ? 1 : content.chunks;
+  for (std::uint32_t n = 0; n < pieces; ++n) {
+    std::string chunk;
+    if (!content.whole) {
       auto next = co_await content.read(n);
       if (!next) {
-        stream_.close();
-        co_return false;
+        sent.unreadable = next.error();
+        co_return next.error();
       }
       chunk = std::move(*next);
     }
+    const std::string& piece = content.whole ? *content.whole : chunk;
     wire.clear();
-    wire.reserve(chunk.size() + chunk.size() / 32 + 16);
-    stuffer.feed(chunk, wire);
-    const bool last = ++n >= content.chunks;
-    if (last) stuffer.finish(wire);
+    wire.reserve(piece.size() + piece.size() / 32 + 16);
+    stuffer.feed(piece, wire);
+    if (n + 1 == pieces) stuffer.finish(wire);
     stream_.expires_after(options_.data_timeout);
     const auto written = co_await stream_.write(wire);
-    if (!written) co_return false;
-    if (last) co_return true;
+    if (!written) co_return written.error();
   }
+  co_return Result<>();
 }
 
 asio::awaitable<void> Client::quit() {

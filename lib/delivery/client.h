@@ -33,11 +33,19 @@ struct Target {
   std::shared_ptr<const Login> login;                         // null: none
 };
 
-// A message's octets: all of them in `whole`, or `chunks` of them to be read one after the other.
+// A message's octets: all of them in `whole`, or, when that is null, `chunks` pieces to be read one after the other.
 struct Content {
-  std::string whole;
+  std::shared_ptr<const std::string> whole;
   std::uint32_t chunks = 0;
   std::function<asio::awaitable<Result<std::string>>(std::uint32_t)> read;
+};
+
+// One transaction.
+struct Sent {
+  smtp::Settled settled;
+  bool begun = false;               // the server asked for the content
+  bool handed_over = false;         // the final dot went out: whoever got no answer may have been delivered (MX-12)
+  std::optional<Error> unreadable;  // the content could not be read: the connection was broken before the final dot
 };
 
 class Client;
@@ -52,12 +60,11 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // Up to the end of the TLS step, the second EHLO and the login.
+  // Up to the end of the TLS step, the second EHLO and the login. A server that is not to be used is told QUIT.
   static asio::awaitable<Opened> open(Target target, const net::ClientTls& tls, Options options);
 
-  // One transaction. Content that cannot be read (a damaged chunk) breaks the connection before the final dot.
-  // REQUIRES: usable()
-  asio::awaitable<smtp::Settled> send(smtp::Envelope envelope, Content content);
+  // REQUIRES: usable(), and the content has a first piece.
+  asio::awaitable<Sent> send(smtp::Envelope envelope, Content content);
   bool usable() const { return usable_; }
   std::size_t transactions() const { return transactions_; }
   // QUIT, not waiting long for its answer.
@@ -66,13 +73,14 @@ class Client {
  private:
   asio::awaitable<Result<smtp::Reply>> read_reply();
   asio::awaitable<Result<smtp::Reply>> say(std::string line);
+  asio::awaitable<bool> prepare(hop::Outcome& outcome, const Target& target, const net::ClientTls& tls);
   asio::awaitable<bool> greet(hop::Outcome& outcome);
   asio::awaitable<bool> hello(hop::Outcome& outcome, smtp::TlsNeed need);
   asio::awaitable<bool> upgrade(hop::Outcome& outcome, const Target& target, const net::ClientTls& tls);
   asio::awaitable<bool> log_in(hop::Outcome& outcome, std::shared_ptr<const Login> login);
   asio::awaitable<std::vector<smtp::Reply>> exchange(std::vector<smtp::Group> groups);
-  asio::awaitable<std::optional<smtp::Reply>> send_content(Content content);
-  asio::awaitable<bool> stream_chunks(Content& content);
+  asio::awaitable<std::optional<smtp::Reply>> send_content(Content content, Sent& sent);
+  asio::awaitable<Result<>> stream_content(Content& content, Sent& sent);
   bool lost(hop::Outcome& outcome, const Error& error) const;
   bool refused(hop::Outcome& outcome, const smtp::Reply& reply, hop::Reason reason) const;
 

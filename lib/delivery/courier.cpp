@@ -4,6 +4,7 @@
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <stdexcept>
 
 #include "base/ascii.h"
 
@@ -49,7 +50,10 @@ std::string Hop::where() const { return ip && mx != ip->literal() ? mx + "[" + i
 class Run {
  public:
   Run(Courier& courier, queue::Job job, std::optional<OpenSession>& session)
-      : courier_(courier), job_(std::move(job)), session_(session) {
+      : courier_(courier),
+        job_(std::move(job)),
+        body_(job_.chunks > 1 ? nullptr : std::make_shared<const std::string>(std::move(job_.body))),
+        session_(session) {
     attempt_.id = job_.id;
     attempt_.destination = job_.destination;
     attempt_.sender = job_.envelope.sender;
@@ -130,17 +134,21 @@ class Run {
   }
 
   bool fits(const route::Host& host, const hop::HostFacts& facts, const hop::Connect& plan) const {
-    return session_->client->usable() && session_->host == host_key(host) && session_->digest == hop::digest(plan) &&
+    return session_->client->usable() && session_->host == host_key(host) && session_->plan == plan &&
            std::find(facts.addresses.begin(), facts.addresses.end(), session_->ip) != facts.addresses.end();
   }
 
   // False: the session turned out to be dead before the server said anything of this mail; a new one may do better.
   asio::awaitable<bool> use_open_session() {
-    attempt_.reached = true;
+    const std::vector<Hop> before = attempt_.hops;
     add_hop(session_->hop);
-    const bool heard = co_await transact();
-    if (!heard) attempt_.hops.pop_back();
-    co_return heard;
+    if (co_await transact() == Heard::something) co_return true;
+    attempt_.hops = before;
+    for (const std::size_t i : open_) {
+      attempt_.recipients[i].hop.reset();
+      attempt_.recipients[i].reply.reset();
+    }
+    co_return false;
   }
 
   // True: this host has had its say; false: its next address.
@@ -168,21 +176,17 @@ class Run {
       const auto& proceed = std::get<hop::Proceed>(next);
       hop.policy = proceed.policy;
       hop.auth = proceed.auth;
-      if (proceed.waived) {
-        hop.refusal = proceed.waived;
-        hop.action = Hop::Action::audit;
-      }
-      attempt_.reached = true;
+      hop.waived = proceed.waived;
       OpenSession session;
       session.client = std::move(opened.client);
       session.host = host_key(host);
       session.ip = ip;
-      session.digest = hop::digest(original);
+      session.plan = original;
       session.hop = hop;
       session_ = std::move(session);
       add_hop(std::move(hop));
-      co_await transact();
-      co_return true;
+      // what cut the connection off here may not be at the host's other addresses
+      co_return co_await transact() == Heard::something;
     }
   }
 
@@ -204,43 +208,47 @@ class Run {
     co_return co_await Client::open(std::move(target), *tls, courier_.options_);
   }
 
-  // Transactions over the open session until nobody is left for whom another one makes sense. False: not a word was heard.
-  asio::awaitable<bool> transact() {
+  enum class Heard : std::uint8_t { something, nothing };  // of this mail; a 421 is only the end of the session
+
+  // Transactions over the open session until nobody is left for whom another one makes sense.
+  asio::awaitable<Heard> transact() {
     const std::size_t hop = attempt_.hops.size() - 1;
     std::vector<std::size_t> batch = open_;
-    bool heard = false;
+    Heard heard = Heard::nothing;
     while (!batch.empty()) {
       smtp::Envelope envelope = envelope_of(batch);
       Content content = content_of();
-      const smtp::Settled settled = co_await session_->client->send(std::move(envelope), std::move(content));
+      const Sent sent = co_await session_->client->send(std::move(envelope), std::move(content));
       std::vector<std::size_t> later;
       bool progress = false;
       for (std::size_t i = 0; i < batch.size(); ++i) {
-        const smtp::RecipientFate& fate = settled.recipients[i];
-        heard = heard || fate.fate != smtp::Fate::unanswered;
+        const smtp::RecipientFate& fate = sent.settled.recipients[i];
+        if (fate.reply.code != 0 && fate.reply.code != 421) heard = Heard::something;
         progress = progress || fate.fate == smtp::Fate::accepted;
         if (fate.fate == smtp::Fate::later) later.push_back(batch[i]);
-        take_fate(batch[i], fate, hop);
-        // MX-12: the content went out and no answer came; another host now would make sure of a duplicate
-        if (settled.next == smtp::Settled::Next::content && fate.fate == smtp::Fate::unanswered)
-          done_.push_back(batch[i]);
+        take_fate(attempt_.recipients[batch[i]], fate, hop);
+        if (fate.fate == smtp::Fate::unanswered) halt(attempt_.recipients[batch[i]], sent);
       }
+      if (sent.begun) heard = Heard::something;
       // MX-13: what was too much for one transaction goes in the next, as long as each carries something
       batch = progress && session_->client->usable() ? std::move(later) : std::vector<std::size_t>{};
     }
-    if (!done_.empty() && !attempt_.hops[hop].refusal) note_refusal(hop, done_.front());
-    std::erase_if(open_, [&](std::size_t i) {
-      return attempt_.recipients[i].fate != Fate::deferred || std::find(done_.begin(), done_.end(), i) != done_.end();
-    });
-    const bool usable =
-        session_->client->usable() && session_->client->transactions() < courier_.options_.messages_per_session;
-    if (!open_.empty() && !attempt_.hops[hop].refusal) note_refusal(hop, open_.front());
-    if (!usable || !open_.empty()) co_await leave_session();
+    co_await end_transactions(hop);
+    if (heard == Heard::something) attempt_.reached = true;
     co_return heard;
   }
 
-  void take_fate(std::size_t index, const smtp::RecipientFate& fate, std::size_t hop) {
-    RecipientOutcome& outcome = attempt_.recipients[index];
+  asio::awaitable<void> end_transactions(std::size_t hop) {
+    std::erase_if(open_, [this](std::size_t i) {
+      return attempt_.recipients[i].fate != Fate::deferred || attempt_.recipients[i].halt;
+    });
+    if (!open_.empty()) note_refusal(attempt_.hops[hop], attempt_.recipients[open_.front()]);
+    const bool goes_on =
+        session_->client->usable() && session_->client->transactions() < courier_.options_.messages_per_session;
+    if (!goes_on) co_await leave_session();
+  }
+
+  static void take_fate(RecipientOutcome& outcome, const smtp::RecipientFate& fate, std::size_t hop) {
     outcome.hop = hop;
     outcome.reply.reset();
     if (fate.reply.code != 0) outcome.reply = fate.reply;
@@ -248,26 +256,32 @@ class Run {
     if (fate.fate == smtp::Fate::refused) outcome.fate = Fate::bounced;
   }
 
+  static void halt(RecipientOutcome& outcome, const Sent& sent) {
+    if (sent.unreadable) outcome.halt = Halt{std::nullopt, "the stored message cannot be read: " + sent.unreadable->detail};
+    // MX-12: it may have been delivered; another host now would make sure of a duplicate
+    if (sent.handed_over) outcome.halt = Halt{hop::Reason::connection_lost, "no answer to the end of the message"};
+  }
+
   // Why this host leaves recipients waiting: what the hop's own log line says when another host is tried.
-  void note_refusal(std::size_t hop, std::size_t recipient) {
-    const RecipientOutcome& first = attempt_.recipients[recipient];
-    Hop& noted = attempt_.hops[hop];
-    if (noted.action == Hop::Action::audit) return;
-    noted.refusal = first.reply
-                        ? hop::Refusal{hop::Reason::smtp_reply, first.reply->one_line()}
-                        : hop::Refusal{hop::Reason::connection_lost, "the connection was lost during the transaction"};
+  static void note_refusal(Hop& hop, const RecipientOutcome& first) {
+    hop.refusal = first.reply
+                      ? hop::Refusal{hop::Reason::smtp_reply, first.reply->one_line()}
+                      : hop::Refusal{hop::Reason::connection_lost, "the connection was lost during the transaction"};
+  }
+
+  // An address as it was accepted; it was parsed then.
+  static smtp::Mailbox mailbox(const std::string& address) {
+    const auto parsed = smtp::Mailbox::parse(address);
+    if (const auto* good = std::get_if<smtp::Mailbox>(&parsed)) return *good;
+    throw std::logic_error("the queue holds an address that is none: " + std::get<smtp::BadMailbox>(parsed).why);
   }
 
   smtp::Envelope envelope_of(const std::vector<std::size_t>& batch) const {
     smtp::Envelope envelope;
-    if (const auto sender = smtp::Mailbox::parse(job_.envelope.sender);
-        const auto* good = std::get_if<smtp::Mailbox>(&sender)) {
-      envelope.sender = *good;
-    }
+    envelope.sender = mailbox(job_.envelope.sender);
     for (const std::size_t i : batch) {
-      const auto parsed = smtp::Mailbox::parse(job_.recipients[i].address);
       smtp::Recipient recipient;
-      if (const auto* good = std::get_if<smtp::Mailbox>(&parsed)) recipient.mailbox = *good;
+      recipient.mailbox = mailbox(job_.recipients[i].address);
       envelope.recipients.push_back(std::move(recipient));
     }
     envelope.body = job_.envelope.body == queue::Body::seven_bit ? smtp::Body::seven_bit : smtp::Body::eight_bit_mime;
@@ -277,7 +291,7 @@ class Run {
 
   Content content_of() const {
     Content content;
-    content.whole = job_.body;
+    content.whole = body_;
     content.chunks = job_.chunks;
     queue::Queue& queue = courier_.queue_;
     const queue::Id id = job_.id;
@@ -294,11 +308,11 @@ class Run {
 
   Courier& courier_;
   queue::Job job_;
+  std::shared_ptr<const std::string> body_;  // null: in chunks, to be read
   std::optional<OpenSession>& session_;
   route::Hosts hosts_;
   Attempt attempt_;
-  std::vector<std::size_t> open_;  // recipients that still wait, as indices
-  std::vector<std::size_t> done_;  // of those that stay deferred: no further host may hear of them in this attempt
+  std::vector<std::size_t> open_;  // recipients for whom hosts are still tried, as indices
 };
 
 asio::awaitable<Attempt> Courier::attempt(queue::Job job, std::optional<OpenSession>& session) {

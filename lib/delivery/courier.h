@@ -20,8 +20,8 @@ struct OpenSession {
   std::unique_ptr<Client> client;
   std::string host;  // of the route: name and port
   Ip ip;
-  std::string digest;  // of the plan
-  Hop hop;             // as judged when it was opened
+  hop::Connect plan;
+  Hop hop;  // as judged when it was opened
 };
 
 class Courier {

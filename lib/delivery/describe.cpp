@@ -19,7 +19,7 @@ struct Judgement {
 
 // Several hosts: the last one refused by policy, else the last one tried (CONTRACT).
 const Hop* deciding_hop(const Attempt& attempt) {
-  const auto refused = [](const Hop& hop) {
+  const auto refused = [](const Hop& hop) {  // and not tried again in clear
     return hop.refusal && hop.action != Hop::Action::audit && hop.action != Hop::Action::plaintext;
   };
   const auto& hops = attempt.hops;
@@ -54,8 +54,7 @@ std::optional<smtp::EnhancedStatus> status_in(const std::string& text) {
       std::string_view(text).substr(first + 1, second == std::string::npos ? second : second - first - 1));
 }
 
-void judge_by_refusal(Judgement& judgement, const Hop& hop) {
-  const hop::Refusal& refusal = *hop.refusal;
+void judge_by_refusal(Judgement& judgement, const Hop& hop, const hop::Refusal& refusal) {
   judgement.reason = refusal.reason;
   if (refusal.reason == Reason::smtp_reply) {
     judgement.status = with_class(status_in(refusal.text).value_or(smtp::EnhancedStatus{4, 0, 0}), Fate::deferred);
@@ -64,6 +63,14 @@ void judge_by_refusal(Judgement& judgement, const Hop& hop) {
   }
   judgement.status = "4." + std::string(hop::code(refusal.reason));
   judgement.reply = hop::refusal_text(refusal, hop.where(), hop::Kept::yes);
+}
+
+void judge_halt(Judgement& judgement, const Halt& halt, const Hop& hop) {
+  judgement.hop = &hop;
+  judgement.reason = halt.reason;
+  judgement.status = halt.reason ? "4." + std::string(hop::code(*halt.reason)) : "4.3.0";
+  judgement.reply = halt.reason ? hop::refusal_text({*halt.reason, halt.text}, hop.where(), hop::Kept::yes)
+                                : "450 4.3.0 " + halt.text;
 }
 
 Judgement judge_destination(const route::NoHosts& none, const RecipientOutcome& outcome) {
@@ -96,26 +103,25 @@ Judgement judge(const Attempt& attempt, const RecipientOutcome& outcome) {
     judge_by_reply(judgement, *outcome.reply);
     return judgement;
   }
+  if (outcome.halt && outcome.hop) {
+    judge_halt(judgement, *outcome.halt, attempt.hops[*outcome.hop]);
+    return judgement;
+  }
   const Hop* decisive = deciding_hop(attempt);
-  if (decisive == nullptr) {
+  if (decisive == nullptr || !decisive->refusal) {
+    judgement.hop = decisive;
     judgement.status = "4.3.0";
-    judgement.reply = "450 4.3.0 internal error: no host was tried";
+    judgement.reply = "450 4.3.0 internal error: nothing decided";
     return judgement;
   }
   const bool all_definite =
       std::all_of(attempt.hops.begin(), attempt.hops.end(), [](const Hop& hop) { return hop.definite; });
   if (all_definite) return judge_unusable(*decisive);
   judgement.hop = decisive;
-  const bool own_reply = outcome.hop && outcome.reply && &attempt.hops[*outcome.hop] == decisive;
-  if (own_reply) {
+  if (outcome.hop && outcome.reply && &attempt.hops[*outcome.hop] == decisive) {
     judge_by_reply(judgement, *outcome.reply);
-  } else if (decisive->refusal && decisive->action != Hop::Action::audit) {
-    judge_by_refusal(judgement, *decisive);
   } else {
-    judgement.reason = Reason::connection_lost;
-    judgement.status = "4.4.2";
-    judgement.reply = hop::refusal_text({Reason::connection_lost, "the connection was lost during the transaction"},
-                                        decisive->where(), hop::Kept::yes);
+    judge_by_refusal(judgement, *decisive, *decisive->refusal);
   }
   return judgement;
 }
@@ -150,6 +156,40 @@ void add_proof_keys(Event& event, const Hop& hop) {
   if (hop.matched && hop.auth != hop::Auth::none) event.add("tlsa", hop.matched->params());
 }
 
+std::string_view action_word(Hop::Action action) {
+  switch (action) {
+    case Hop::Action::next_host:
+      return "next-host";
+    case Hop::Action::plaintext:
+      return "plaintext";
+    case Hop::Action::audit:
+      return "audit";
+    case Hop::Action::none:
+      break;
+  }
+  return "";
+}
+
+Event hop_event(const Attempt& attempt, const Hop& hop, const hop::Refusal& why, std::string_view action) {
+  Judgement judgement;
+  if (hop.definite) {
+    judgement.reply = hop.where() + ": " + why.text;
+  } else {
+    judge_by_refusal(judgement, hop, why);
+  }
+  Event event(Level::warn, "hop");
+  event.add("id", attempt.id.text()).add("domain", attempt.recipients.front().due.domain.text());
+  add_hop_keys(event, hop);
+  event.add("auth", std::string(to_text(hop.auth))).add("cert", hop.tls ? hop.tls->key : "");
+  event.add("reason", judgement.reason ? std::string(to_text(*judgement.reason)) : "")
+      .add("dsn", judgement.status)
+      .add("reply", judgement.reply)
+      .add("action", std::string(action));
+  add_proof_keys(event, hop);
+  event.add("note", attempt.note);
+  return event;
+}
+
 }  // namespace
 
 std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedule& schedule) {
@@ -180,27 +220,14 @@ std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedu
 
 std::vector<Event> hop_events(const Attempt& attempt) {
   std::vector<Event> events;
-  for (const Hop& hop : attempt.hops) {
-    if (hop.action == Hop::Action::none || !hop.refusal) continue;
-    Judgement judgement;
-    if (hop.definite) {
-      judgement.reply = hop.where() + ": " + hop.refusal->text;
-    } else {
-      judge_by_refusal(judgement, hop);
+  for (std::size_t i = 0; i < attempt.hops.size(); ++i) {
+    const Hop& hop = attempt.hops[i];
+    // the connection in clear that an audited rule's failure led to is waived too: told already
+    const bool told = i > 0 && attempt.hops[i - 1].action == Hop::Action::audit && attempt.hops[i - 1].where() == hop.where();
+    if (hop.waived && !told) events.push_back(hop_event(attempt, hop, *hop.waived, "audit"));
+    if (hop.action != Hop::Action::none && hop.refusal) {
+      events.push_back(hop_event(attempt, hop, *hop.refusal, action_word(hop.action)));
     }
-    Event event(Level::warn, "hop");
-    event.add("id", attempt.id.text()).add("domain", attempt.recipients.front().due.domain.text());
-    add_hop_keys(event, hop);
-    event.add("auth", std::string(to_text(hop::Auth::none))).add("cert", hop.tls ? hop.tls->key : "");
-    event.add("reason", hop.definite ? "" : std::string(to_text(hop.refusal->reason)))
-        .add("dsn", judgement.status)
-        .add("reply", judgement.reply);
-    event.add("action", hop.action == Hop::Action::next_host ? "next-host"
-                        : hop.action == Hop::Action::audit   ? "audit"
-                                                             : "plaintext");
-    add_proof_keys(event, hop);
-    event.add("note", attempt.note);
-    events.push_back(std::move(event));
   }
   return events;
 }
@@ -223,8 +250,7 @@ std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<qu
           .add("auth", std::string(to_text(hop->auth)))
           .add("cert", hop->tls ? hop->tls->key : "");
       // under audit, mail that went over a hop which failed its rule carries the reason
-      if (hop->action == Hop::Action::audit && hop->refusal && result.verdict == queue::Verdict::delivered)
-        reason = to_text(hop->refusal->reason);
+      if (hop->waived && result.verdict == queue::Verdict::delivered) reason = to_text(hop->waived->reason);
     }
     event.add("reason", reason)
         .add("dsn", result.status)
@@ -243,7 +269,11 @@ Event expired_event(const queue::Job& job, const queue::Due& due, const queue::R
   event.add("id", job.id.text())
       .add("from", job.envelope.sender.empty() ? "<>" : job.envelope.sender)
       .add("to", due.address);
-  event.add("attempt", std::int64_t{due.attempts}).add("domain", due.domain.text()).add("mx", result.host);
+  event.add("attempt", std::int64_t{due.attempts}).add("domain", due.domain.text());
+  // "mx1.example.org[192.0.2.1]"; a literal's brackets stand alone
+  const auto bracket = result.host.find('[', 1);
+  event.add("mx", result.host.substr(0, bracket));
+  if (bracket != std::string::npos) event.add("ip", result.host.substr(bracket + 1, result.host.size() - bracket - 2));
   event.add("reason", result.reason)
       .add("dsn", result.status)
       .add("reply", result.reply)
