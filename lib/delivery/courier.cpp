@@ -49,11 +49,8 @@ std::string Hop::where() const { return ip && mx != ip->literal() ? mx + "[" + i
 // The state of one attempt.
 class Run {
  public:
-  Run(Courier& courier, queue::Job job, std::optional<OpenSession>& session)
-      : courier_(courier),
-        job_(std::move(job)),
-        body_(job_.chunks > 1 ? nullptr : std::make_shared<const std::string>(std::move(job_.body))),
-        session_(session) {
+  Run(Courier& courier, std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session)
+      : courier_(courier), kept_(std::move(job)), job_(*kept_), session_(session) {
     attempt_.id = job_.id;
     attempt_.destination = job_.destination;
     attempt_.sender = job_.envelope.sender;
@@ -135,6 +132,7 @@ class Run {
 
   bool fits(const route::Host& host, const hop::HostFacts& facts, const hop::Connect& plan) const {
     return session_->client->usable() && session_->host == host_key(host) && session_->plan == plan &&
+           session_->route == hosts_.route &&
            std::find(facts.addresses.begin(), facts.addresses.end(), session_->ip) != facts.addresses.end();
   }
 
@@ -182,6 +180,7 @@ class Run {
       session.host = host_key(host);
       session.ip = ip;
       session.plan = original;
+      session.route = hosts_.route;
       session.hop = hop;
       session_ = std::move(session);
       add_hop(std::move(hop));
@@ -257,7 +256,8 @@ class Run {
   }
 
   static void halt(RecipientOutcome& outcome, const Sent& sent) {
-    if (sent.unreadable) outcome.halt = Halt{std::nullopt, "the stored message cannot be read: " + sent.unreadable->detail};
+    if (sent.unreadable)
+      outcome.halt = Halt{std::nullopt, "the stored message cannot be read: " + sent.unreadable->detail};
     // MX-12: it may have been delivered; another host now would make sure of a duplicate
     if (sent.handed_over) outcome.halt = Halt{hop::Reason::connection_lost, "no answer to the end of the message"};
   }
@@ -291,7 +291,7 @@ class Run {
 
   Content content_of() const {
     Content content;
-    content.whole = body_;
+    if (job_.chunks <= 1) content.whole = std::shared_ptr<const std::string>(kept_, &job_.body);
     content.chunks = job_.chunks;
     queue::Queue& queue = courier_.queue_;
     const queue::Id id = job_.id;
@@ -307,15 +307,15 @@ class Run {
   }
 
   Courier& courier_;
-  queue::Job job_;
-  std::shared_ptr<const std::string> body_;  // null: in chunks, to be read
+  std::shared_ptr<const queue::Job> kept_;
+  const queue::Job& job_;
   std::optional<OpenSession>& session_;
   route::Hosts hosts_;
   Attempt attempt_;
   std::vector<std::size_t> open_;  // recipients for whom hosts are still tried, as indices
 };
 
-asio::awaitable<Attempt> Courier::attempt(queue::Job job, std::optional<OpenSession>& session) {
+asio::awaitable<Attempt> Courier::attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session) {
   Run run(*this, std::move(job), session);
   co_return co_await run.go();
 }

@@ -21,7 +21,8 @@ struct OpenSession {
   std::string host;  // of the route: name and port
   Ip ip;
   hop::Connect plan;
-  Hop hop;  // as judged when it was opened
+  route::RoutePtr route;  // whose credentials it was opened with
+  Hop hop;                // as judged when it was opened
 };
 
 class Courier {
@@ -35,7 +36,7 @@ class Courier {
   }
 
   // `session` belongs to the caller's frame, which waits: it is used when it fits, and left open, or empty.
-  asio::awaitable<Attempt> attempt(queue::Job job, std::optional<OpenSession>& session);
+  asio::awaitable<Attempt> attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session);
 
  private:
   friend class Run;

@@ -65,12 +65,13 @@ void judge_by_refusal(Judgement& judgement, const Hop& hop, const hop::Refusal& 
   judgement.reply = hop::refusal_text(refusal, hop.where(), hop::Kept::yes);
 }
 
-void judge_halt(Judgement& judgement, const Halt& halt, const Hop& hop) {
-  judgement.hop = &hop;
+void judge_halt(Judgement& judgement, const Halt& halt, const Hop* hop) {
+  judgement.hop = hop;
   judgement.reason = halt.reason;
   judgement.status = halt.reason ? "4." + std::string(hop::code(*halt.reason)) : "4.3.0";
-  judgement.reply = halt.reason ? hop::refusal_text({*halt.reason, halt.text}, hop.where(), hop::Kept::yes)
-                                : "450 4.3.0 " + halt.text;
+  judgement.reply = halt.reason && hop != nullptr
+                        ? hop::refusal_text({*halt.reason, halt.text}, hop->where(), hop::Kept::yes)
+                        : "450 " + judgement.status + " " + halt.text;
 }
 
 Judgement judge_destination(const route::NoHosts& none, const RecipientOutcome& outcome) {
@@ -103,8 +104,8 @@ Judgement judge(const Attempt& attempt, const RecipientOutcome& outcome) {
     judge_by_reply(judgement, *outcome.reply);
     return judgement;
   }
-  if (outcome.halt && outcome.hop) {
-    judge_halt(judgement, *outcome.halt, attempt.hops[*outcome.hop]);
+  if (outcome.halt) {
+    judge_halt(judgement, *outcome.halt, outcome.hop ? &attempt.hops[*outcome.hop] : nullptr);
     return judgement;
   }
   const Hop* decisive = deciding_hop(attempt);
@@ -223,7 +224,8 @@ std::vector<Event> hop_events(const Attempt& attempt) {
   for (std::size_t i = 0; i < attempt.hops.size(); ++i) {
     const Hop& hop = attempt.hops[i];
     // the connection in clear that an audited rule's failure led to is waived too: told already
-    const bool told = i > 0 && attempt.hops[i - 1].action == Hop::Action::audit && attempt.hops[i - 1].where() == hop.where();
+    const bool told =
+        i > 0 && attempt.hops[i - 1].action == Hop::Action::audit && attempt.hops[i - 1].where() == hop.where();
     if (hop.waived && !told) events.push_back(hop_event(attempt, hop, *hop.waived, "audit"));
     if (hop.action != Hop::Action::none && hop.refusal) {
       events.push_back(hop_event(attempt, hop, *hop.refusal, action_word(hop.action)));
@@ -262,23 +264,6 @@ std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<qu
     events.push_back(std::move(event));
   }
   return events;
-}
-
-Event expired_event(const queue::Job& job, const queue::Due& due, const queue::RecipientResult& result, Time now) {
-  Event event(Level::warn, "expired");
-  event.add("id", job.id.text())
-      .add("from", job.envelope.sender.empty() ? "<>" : job.envelope.sender)
-      .add("to", due.address);
-  event.add("attempt", std::int64_t{due.attempts}).add("domain", due.domain.text());
-  // "mx1.example.org[192.0.2.1]"; a literal's brackets stand alone
-  const auto bracket = result.host.find('[', 1);
-  event.add("mx", result.host.substr(0, bracket));
-  if (bracket != std::string::npos) event.add("ip", result.host.substr(bracket + 1, result.host.size() - bracket - 2));
-  event.add("reason", result.reason)
-      .add("dsn", result.status)
-      .add("reply", result.reply)
-      .add("delay", seconds_since(job.received, now));
-  return event;
 }
 
 std::optional<Down> down(const Attempt& attempt) {

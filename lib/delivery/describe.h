@@ -26,9 +26,6 @@ std::vector<Event> hop_events(const Attempt& attempt);
 // `delivered`, `deferred`, `bounced` or `expired`: one for each recipient, to be logged once `results` are on stable storage.
 std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<queue::RecipientResult>& results);
 
-// The `expired` line of a recipient that waited behind its destination's hold until its time was over.
-Event expired_event(const queue::Job& job, const queue::Due& due, const queue::RecipientResult& result, Time now);
-
 // Why the destination as a whole is down: nothing when some host was ready for mail, or when the refusal is permanent.
 struct Down {
   std::string status;

@@ -24,7 +24,8 @@ struct Counts {
   std::uint64_t deferred = 0;
   std::uint64_t bounced = 0;
   std::uint64_t expired = 0;
-  bool stalled = false;  // results cannot be stored: nothing new is sent until they can
+  bool stalled = false;     // results cannot be stored: nothing new is sent until they can
+  std::uint64_t rests = 0;  // how often the dispatcher went to sleep: of a busy loop there would be none or millions
 };
 
 class Scheduler {

@@ -1,6 +1,7 @@
 #include "delivery/settler.h"
 
 #include <chrono>
+#include <exception>
 #include <utility>
 
 namespace hoplock::delivery {
@@ -8,24 +9,30 @@ namespace hoplock::delivery {
 namespace asio = boost::asio;
 
 namespace {
-constexpr std::size_t most_unstored = 64;
+constexpr Settler::Ticket most_unstored = 128;
 constexpr std::chrono::seconds try_again{1};
 Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
 }  // namespace
 
-void Settler::add(Finished finished) {
-  waiting_.push_back(std::move(finished));
+Settler::Ticket Settler::add(Ending ending) {
+  waiting_.push_back(std::move(ending));
   added_.notify_one();
+  return ++added_last_;
+}
+
+asio::awaitable<void> Settler::stored(Ticket ticket) {
+  while (stored_last_ < ticket && !ended_) co_await stored_.wait();
 }
 
 asio::awaitable<void> Settler::room() {
-  while (waiting_.size() + storing_ >= most_unstored && !ended_) co_await stored_.wait();
+  while (added_last_ - stored_last_ >= most_unstored && !ended_) co_await stored_.wait();
 }
 
 void Settler::end() {
   ended_ = true;
   added_.notify_all();
   stored_.notify_all();
+  ending_.notify_all();
 }
 
 asio::awaitable<void> Settler::run() {
@@ -34,21 +41,24 @@ asio::awaitable<void> Settler::run() {
       if (ended_) co_return;
       co_await added_.wait();
     }
-    std::vector<Finished> batch = std::exchange(waiting_, {});
-    storing_ = batch.size();
+    std::vector<Ending> batch = std::exchange(waiting_, {});
     queue::Results results;
     results.now = now();
-    for (auto& one : batch) {
+    for (Ending& one : batch) {
       results.settled.push_back(std::move(one.settled));
       if (one.change) results.destinations.push_back(std::move(*one.change));
     }
-    const bool stored = co_await store(std::move(results));
-    storing_ = 0;
-    for (const auto& one : batch) {
+    const bool good = co_await store(std::move(results));
+    if (!good) {
+      const auto lost = static_cast<std::int64_t>(batch.size() + waiting_.size());
+      log_.write(Event(Level::error, "results-lost").add("count", lost));  // what they tell of is tried again
+    }
+    for (const Ending& one : batch) {
       for (const Event& event : one.events) log_.write(event);
     }
+    if (!good) co_return;
+    stored_last_ += batch.size();
     stored_.notify_all();
-    if (!stored) co_return;
   }
 }
 
@@ -56,16 +66,26 @@ asio::awaitable<void> Settler::run() {
 asio::awaitable<bool> Settler::store(queue::Results results) {
   for (;;) {
     queue::Results copy = results;
-    const auto applied = co_await queue_.apply(std::move(copy));
+    const auto applied = co_await apply(std::move(copy));
     if (applied) {
-      if (stalled_) log_.write(Event(Level::info, "store-recovered"));
+      if (!stalled_) co_return true;
       stalled_ = false;
+      log_.write(Event(Level::info, "store-recovered"));
+      recovered_();
       co_return true;
     }
     if (!stalled_) log_.write(Event(Level::error, "store-failed").add("error", applied.error().detail));
     stalled_ = true;
     if (ended_) co_return false;
-    co_await added_.wait_until(std::chrono::steady_clock::now() + try_again);
+    co_await ending_.wait_until(std::chrono::steady_clock::now() + try_again);
+  }
+}
+
+asio::awaitable<Result<>> Settler::apply(queue::Results results) {
+  try {
+    co_return co_await queue_.apply(std::move(results));
+  } catch (const std::exception& error) {
+    co_return fail(errc::state_not_recoverable, error.what());
   }
 }
 

@@ -1,28 +1,29 @@
-// Brings the ends of attempts to stable storage: all that wait share one transaction, log lines are written once it stands. While
+// Brings the ends of leases to stable storage: all that wait share one transaction, log lines are written once it stands. While
 // the store fails nothing new may be sent, for mail that was sent but not recorded is mail sent twice.
 #pragma once
-#include <boost/asio/any_io_executor.hpp>
-#include <optional>
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/log.h"
+#include "delivery/ending.h"
 #include "net/signal.h"
 #include "queue/queue.h"
 
 namespace hoplock::delivery {
 
-struct Finished {
-  queue::Settled settled;
-  std::optional<queue::DestinationChange> change;
-  std::vector<Event> events;
-};
-
 class Settler {
  public:
-  Settler(queue::Queue& queue, Log& log) : queue_(queue), log_(log) {}
+  // `recovered` is called when the store works again after it failed.
+  Settler(queue::Queue& queue, Log& log, std::function<void()> recovered)
+      : queue_(queue), log_(log), recovered_(std::move(recovered)) {}
 
-  void add(Finished finished);
-  // Until few enough ends wait that another message may be sent: a crash repeats what was not yet stored.
+  using Ticket = std::uint64_t;
+  Ticket add(Ending ending);
+  // Until that one is stored, or end() was called.
+  boost::asio::awaitable<void> stored(Ticket ticket);
+  // Until few enough wait that another message may be sent: a crash repeats what was not yet stored.
   boost::asio::awaitable<void> room();
   bool stalled() const { return stalled_; }
   // Stores until end() was called and nothing is left; gives up what cannot be stored once ended.
@@ -31,14 +32,18 @@ class Settler {
 
  private:
   boost::asio::awaitable<bool> store(queue::Results results);
+  boost::asio::awaitable<Result<>> apply(queue::Results results);
   queue::Queue& queue_;
   Log& log_;
-  std::vector<Finished> waiting_;
-  std::size_t storing_ = 0;
+  std::function<void()> recovered_;
+  std::vector<Ending> waiting_;
+  Ticket added_last_ = 0;
+  Ticket stored_last_ = 0;
   bool stalled_ = false;
   bool ended_ = false;
   net::Signal added_;
   net::Signal stored_;
+  net::Signal ending_;
 };
 
 }  // namespace hoplock::delivery

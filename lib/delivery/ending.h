@@ -1,0 +1,39 @@
+// How a lease ends, as one value that goes to the queue and, once it is stored, to the log. Pure.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "delivery/attempt.h"
+#include "delivery/describe.h"
+#include "queue/message.h"
+
+namespace hoplock::delivery {
+
+struct Ending {
+  queue::Settled settled;
+  std::optional<queue::DestinationChange> change;
+  std::vector<Event> events;
+};
+
+Ending ending_of(const Attempt& attempt, const Schedule& schedule);
+
+// Nothing was done: due at once.
+Ending give_back(const queue::Job& job);
+
+// A bug may delay mail, never lose it: as after a failed attempt, with 4.3.0.
+Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule);
+
+// The job waited behind its destination's hold until its time was over: the destination's own failure ends it (DANE-07, MX-11).
+Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, Time now);
+
+// The hold of a destination that was found down; `before`: the one that it follows.
+struct Holding {
+  queue::Retry retry;
+  double random = 0.5;  // in [0, 1)
+  std::optional<queue::Backoff> before;
+};
+queue::Backoff hold_for(const Down& why, Time now, const Holding& holding);
+
+}  // namespace hoplock::delivery

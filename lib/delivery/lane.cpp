@@ -1,0 +1,266 @@
+// A lane: one session's worth of sequential jobs for one destination, and what their ends mean for the destination as a whole.
+#include <chrono>
+#include <exception>
+#include <utility>
+
+#include "delivery/scheduling.h"
+
+namespace hoplock::delivery {
+
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+constexpr std::size_t lease_bytes = 128U << 10U;
+constexpr std::size_t expire_messages = 32;
+constexpr std::chrono::seconds turn{10};  // of a lane while other destinations wait
+
+Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+
+double milliseconds_since(Steady::time_point then) {
+  return std::chrono::duration<double, std::milli>(Steady::now() - then).count();
+}
+
+}  // namespace
+
+// Counts until its frame is gone, however it ends.
+struct Scheduler::Impl::Lane {
+  Impl& self;
+  DestinationPtr destination;
+  std::optional<OpenSession> session;
+  Steady::time_point began = Steady::now();
+  Steady::time_point last_job = began;
+  bool connected = false;
+  bool evicted = false;
+
+  Lane(Impl& impl, DestinationPtr to) : self(impl), destination(std::move(to)) {}
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+  ~Lane() {
+    set_connected(false);
+    if (evicted) self.pool_.evicted_left();
+    if (destination->lanes == 1) {  // the last one; what it should have given back in order
+      for (const queue::Job& job : destination->jobs) self.put(give_back(job));
+      if (!destination->jobs.empty()) destination->more = true;
+      destination->jobs.clear();
+    }
+    self.lane_gone(*destination);
+  }
+  void set_connected(bool value) {
+    if (connected == value) return;
+    connected = value;
+    destination->connected += value ? 1 : SIZE_MAX;
+  }
+};
+
+asio::awaitable<void> Scheduler::Impl::run_lane(Self self, DestinationPtr destination) {
+  Lane lane(*self, destination);
+  while (co_await self->step(lane)) {
+  }
+  if (lane.session) co_await lane.session->client->quit();
+  lane.session.reset();
+  lane.set_connected(false);
+  if (destination->lanes == 1 && !self->stopping_) co_await self->give_back_rest(destination);
+}
+
+// One job, or a rest. False: the lane ends.
+asio::awaitable<bool> Scheduler::Impl::step(Lane& lane) {
+  if (stopping_ || lane.destination->held) co_return false;
+  const bool turn_over = Steady::now() >= lane.began + turn;
+  if (pool_.must_yield(*lane.destination, turn_over ? Pool::Turn::over : Pool::Turn::young)) {
+    lane.destination->more = true;
+    co_return false;
+  }
+  auto job = co_await next_job(lane.destination);
+  if (!job) co_return co_await wait_idle(lane);
+  const bool stay = co_await carry(lane, std::move(*job));
+  lane.last_job = Steady::now();
+  co_return stay;
+}
+
+asio::awaitable<bool> Scheduler::Impl::wait_idle(Lane& lane) {
+  const auto until = lane.last_job + options_.idle_session;
+  if (!lane.session || stopping_ || Steady::now() >= until || (pool_.waiting() > 0 && pool_.is_full())) co_return false;
+  IdleLane me;
+  me.at = lane.destination.get();
+  pool_.idle_begins(me);
+  const struct Leave {
+    Pool& pool;
+    IdleLane& lane;
+    ~Leave() { pool.idle_ends(lane); }
+  } leave{pool_, me};
+  const net::Woken woken = co_await me.wake.wait_until(until);
+  lane.evicted = me.evicted;
+  co_return woken == net::Woken::notified && !me.evicted;
+}
+
+asio::awaitable<std::optional<queue::Job>> Scheduler::Impl::next_job(DestinationPtr destination) {
+  co_await settler_.room();
+  for (;;) {
+    if (stopping_ || destination->held || is_paused()) co_return std::nullopt;
+    if (!destination->jobs.empty()) {
+      queue::Job job = std::move(destination->jobs.front());
+      destination->jobs.pop_front();
+      co_return job;
+    }
+    if (destination->leasing) {
+      co_await destination->leased.wait();
+    } else if (!destination->more || !co_await lease(destination)) {
+      co_return std::nullopt;
+    }
+  }
+}
+
+// False: nothing came.
+asio::awaitable<bool> Scheduler::Impl::lease(DestinationPtr destination) {
+  const struct Leasing {
+    Destination& at;
+    explicit Leasing(Destination& destination) : at(destination) { at.leasing = true; }
+    ~Leasing() {
+      at.leasing = false;
+      at.leased.notify_all();
+    }
+  } leasing(*destination);
+  destination->more = false;  // what comes while we look sets it again
+  queue::LeaseLimit limit;
+  limit.messages = destination->portion();
+  limit.bytes = lease_bytes;
+  auto jobs = co_await queue_.lease(destination->name, now(), limit);
+  if (!jobs) {
+    destination->more = true;
+    queue_failed(jobs.error().detail);
+    co_return false;
+  }
+  if (jobs->empty()) co_return destination->more;
+  destination->more = true;
+  for (queue::Job& job : *jobs) destination->jobs.push_back(std::move(job));
+  co_return true;
+}
+
+// One job; false: this lane has to end.
+asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
+  const DestinationPtr destination = lane.destination;
+  const auto kept = std::make_shared<const queue::Job>(std::move(job));
+  const auto kind = lane.session ? Destination::Kind::further : Destination::Kind::first;
+  const auto began = Steady::now();
+  Attempt attempt;
+  std::string broken;
+  try {
+    attempt = co_await courier_.attempt(kept, lane.session);
+  } catch (const std::exception& error) {
+    broken = error.what();
+  } catch (...) {
+    broken = "an exception of an unknown kind";
+  }
+  if (!broken.empty()) {
+    lane.session.reset();  // no telling where its conversation stands
+    if (stopping_) co_return false;
+    log_.write(Event(Level::error, "internal-error").add("id", kept->id.text()).add("error", broken));
+    put(internal_error(*kept, now(), schedule()));
+    co_return false;
+  }
+  for (const Event& event : hop_events(attempt)) log_.write(event);
+  lane.set_connected(attempt.reached);
+  if (auto why = down(attempt)) co_return co_await go_down(lane, *kept, std::move(attempt), std::move(*why));
+  if (attempt.reached) destination->measure(kind, milliseconds_since(began));
+  finish(*destination, attempt);
+  if (attempt.reached) grow(destination);
+  co_return true;
+}
+
+// No host answered for mail. Where other lanes get through, it is this session that was one too many; else the destination as a
+// whole is held off. The lane ends when that is stored, so that nobody finds the destination ready meanwhile.
+asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why) {
+  const DestinationPtr destination = lane.destination;
+  if (destination->connected > 0) {
+    destination->cap = std::max<std::size_t>(1, destination->lanes - 1);
+    const Settler::Ticket ticket = put(give_back(job));
+    co_await settler_.stored(ticket);
+    destination->more = true;
+    co_return false;
+  }
+  if (!destination->held) {
+    Holding holding;
+    holding.retry = options_.retry;
+    holding.random = fraction();
+    holding.before = destination->backoff;
+    destination->backoff = hold_for(why, attempt.ended, holding);
+    destination->held = true;
+    note_due(destination->backoff->until);
+    tasks_.spawn("expire", expire_waiting(shared_from_this(), destination->name, *destination->backoff, attempt.ended));
+  }
+  const Settler::Ticket ticket = finish(*destination, attempt);
+  co_await settler_.stored(ticket);
+  co_return false;
+}
+
+// The last lane leaves: what it leased and did not carry is the queue's again before another lane may come.
+asio::awaitable<void> Scheduler::Impl::give_back_rest(DestinationPtr destination) {
+  if (destination->jobs.empty()) co_return;
+  Settler::Ticket ticket = 0;
+  for (const queue::Job& job : destination->jobs) ticket = put(give_back(job));
+  destination->jobs.clear();
+  destination->more = true;
+  co_await settler_.stored(ticket);
+}
+
+// A destination that answered works again; one that is held keeps its hold.
+Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt& attempt) {
+  Schedule when = schedule();
+  if (attempt.reached && destination.backoff) {
+    destination.backoff.reset();
+    destination.held = false;
+    Ending ending = ending_of(attempt, when);
+    ending.change = queue::DestinationChange{destination.name, std::nullopt};
+    return put(std::move(ending));
+  }
+  if (destination.held && !attempt.reached) when.hold = destination.backoff;
+  Ending ending = ending_of(attempt, when);
+  if (when.hold) ending.change = queue::DestinationChange{destination.name, when.hold};
+  return put(std::move(ending));
+}
+
+Settler::Ticket Scheduler::Impl::put(Ending ending) {
+  for (const queue::RecipientResult& one : ending.settled.recipients) {
+    switch (one.verdict) {
+      case queue::Verdict::delivered:
+        ++counts_.delivered;
+        break;
+      case queue::Verdict::deferred:
+        ++counts_.deferred;
+        note_due(one.due);
+        break;
+      case queue::Verdict::bounced:
+        ++counts_.bounced;
+        break;
+      case queue::Verdict::expired:
+        ++counts_.expired;
+        break;
+    }
+  }
+  return settler_.add(std::move(ending));
+}
+
+// What waits behind the hold and has waited long enough ends with the destination's own failure (DANE-07, MX-11).
+asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string destination, queue::Backoff hold,
+                                                      Time at) {
+  queue::LeaseLimit limit;
+  limit.messages = expire_messages;
+  limit.bytes = lease_bytes;
+  while (!self->stopping_ && !self->is_paused()) {
+    co_await self->settler_.room();
+    auto jobs = co_await self->queue_.lease_older(destination, at - self->options_.expire, limit);
+    if (!jobs || jobs->empty()) co_return;
+    for (const queue::Job& job : *jobs) self->put(expired_behind(hold, job, at));
+  }
+}
+
+Schedule Scheduler::Impl::schedule() {
+  Schedule schedule;
+  schedule.retry = options_.retry;
+  schedule.expire = options_.expire;
+  schedule.random = fraction();
+  return schedule;
+}
+
+}  // namespace hoplock::delivery

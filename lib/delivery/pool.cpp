@@ -1,0 +1,123 @@
+#include "delivery/pool.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace hoplock::delivery {
+
+void Destination::measure(Kind kind, double ms) {
+  double& figure = kind == Kind::first ? setup_ms : message_ms;
+  figure = figure == 0 ? ms : figure * 0.75 + ms * 0.25;
+  if (message_ms == 0) message_ms = ms / 4;  // a guess until a second message was sent
+}
+
+bool Destination::is_behind() const {
+  if (lanes == 0 || jobs.empty()) return false;
+  const auto waiting = static_cast<double>(jobs.size() * (more ? 2 : 1));
+  return waiting * message_ms / static_cast<double>(lanes) > 2 * setup_ms;
+}
+
+std::size_t Destination::portion() const { return backoff ? 1 : std::min<std::size_t>(24 + 4 * lanes, 96); }
+
+DestinationPtr Pool::active(const std::string& name) const {
+  const auto found = active_.find(name);
+  return found == active_.end() ? nullptr : found->second;
+}
+
+bool Pool::add(queue::Ready ready) {
+  if (names_waiting_.contains(ready.destination)) return true;
+  if (waiting_.size() >= most_waiting) return false;
+  names_waiting_.insert(ready.destination);
+  waiting_.push_back(std::move(ready));
+  return true;
+}
+
+DestinationPtr Pool::next() {
+  while (!waiting_.empty() && !is_full()) {
+    queue::Ready ready = std::move(waiting_.front());
+    waiting_.pop_front();
+    names_waiting_.erase(ready.destination);
+    if (active_.contains(ready.destination)) continue;
+    auto destination = std::make_shared<Destination>();
+    destination->name = ready.destination;
+    destination->backoff = std::move(ready.backoff);
+    active_.emplace(std::move(ready.destination), destination);
+    return destination;
+  }
+  return nullptr;
+}
+
+void Pool::lane_came(Destination& destination) {
+  ++lanes_;
+  ++destination.lanes;
+}
+
+bool Pool::lane_left(Destination& destination) {
+  --lanes_;
+  if (--destination.lanes > 0) return false;
+  const auto found = active_.find(destination.name);
+  if (found != active_.end() && found->second.get() == &destination) active_.erase(found);
+  return true;
+}
+
+bool Pool::may_grow(const Destination& destination) const {
+  return !destination.backoff && !destination.held && destination.connected > 0 && waiting_.empty() && !is_full() &&
+         destination.lanes < std::min(per_destination_, destination.cap);
+}
+
+bool Pool::must_yield(const Destination& destination, Turn turn) const {
+  if (lanes_ > sessions_ || destination.lanes > per_destination_) return true;  // the limits were lowered
+  if (waiting_.empty() || !is_full()) return false;
+  const std::size_t share = std::max<std::size_t>(1, sessions_ / (active_.size() + waiting_.size()));
+  return turn == Turn::over || destination.lanes > share;
+}
+
+void Pool::idle_begins(IdleLane& lane) {
+  lane.at->idle.push_back(&lane);
+  idle_.push_back(&lane);
+}
+
+void Pool::forget_idle(IdleLane& lane) {
+  lane.at->idle.remove(&lane);
+  idle_.remove(&lane);
+}
+
+void Pool::idle_ends(IdleLane& lane) { forget_idle(lane); }
+
+bool Pool::wake_idle(Destination& destination) {
+  if (destination.idle.empty()) return false;
+  IdleLane& lane = *destination.idle.back();  // the one whose session is freshest
+  forget_idle(lane);
+  lane.wake.notify_all();
+  return true;
+}
+
+void Pool::wake_all_idle() {
+  for (IdleLane* lane : idle_) lane->wake.notify_all();
+}
+
+void Pool::evict_idle() {
+  while (leaving_ < waiting_.size() && !idle_.empty()) {
+    IdleLane& lane = *idle_.front();
+    forget_idle(lane);
+    lane.evicted = true;
+    ++leaving_;
+    lane.wake.notify_all();
+  }
+}
+
+std::vector<std::string> Pool::busy() const {
+  std::vector<std::string> names;
+  for (const auto& [name, destination] : active_) {
+    if (destination->idle.empty()) names.push_back(name);
+  }
+  return names;
+}
+
+void Pool::remind_busy() {
+  for (const auto& [name, destination] : active_) {
+    if (destination->idle.empty()) destination->more = true;
+  }
+}
+
+}  // namespace hoplock::delivery

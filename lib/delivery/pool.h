@@ -1,0 +1,110 @@
+// The scheduler's books: destinations that have lanes, destinations that wait for one, lanes that idle, and who gives way to whom. Does
+// no I/O and waits for nothing; it wakes idle lanes. Bounded: what does not fit is in the queue and is asked for again.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "net/signal.h"
+#include "queue/message.h"
+
+namespace hoplock::delivery {
+
+struct Destination;
+using DestinationPtr = std::shared_ptr<Destination>;
+
+// A lane that keeps its session open for more mail. Lives in the lane's frame.
+struct IdleLane {
+  Destination* at = nullptr;
+  net::Signal wake;
+  bool evicted = false;
+};
+
+// A destination with lanes.
+struct Destination {
+  std::string name;
+  std::deque<queue::Job> jobs;  // leased, not yet taken by a lane
+  std::size_t lanes = 0;
+  std::size_t connected = 0;   // lanes whose last host answered for mail
+  std::size_t cap = SIZE_MAX;  // of lanes, learnt from refused sessions
+  bool leasing = false;
+  bool more = true;                       // the queue may have more that is due
+  bool held = false;                      // down as a whole
+  std::optional<queue::Backoff> backoff;  // it was down and has not worked since: one message at a time
+  net::Signal leased;
+  std::list<IdleLane*> idle;
+  double setup_ms = 0;    // of a session with its first message, smoothed
+  double message_ms = 0;  // of a further one
+
+  // What a message took: the first of a session, or a further one.
+  enum class Kind : std::uint8_t { first, further };
+  void measure(Kind kind, double ms);
+  // What waits would take the lanes there are longer than opening two more sessions.
+  bool is_behind() const;
+  // How many messages to lease at a time.
+  std::size_t portion() const;
+};
+
+class Pool {
+ public:
+  static constexpr std::size_t most_waiting = 1000;  // destinations
+
+  void limit(std::size_t sessions, std::size_t per_destination) {
+    sessions_ = sessions;
+    per_destination_ = per_destination;
+  }
+
+  // A destination that has lanes, or null.
+  DestinationPtr active(const std::string& name) const;
+  std::size_t active_count() const { return active_.size(); }
+  std::size_t lanes() const { return lanes_; }
+  bool is_full() const { return lanes_ >= sessions_; }
+  std::size_t waiting() const { return waiting_.size(); }
+
+  // Queues it for a lane. False: there are too many; ask the queue again when they are through.
+  // REQUIRES: it has no lanes.
+  bool add(queue::Ready ready);
+  // The next that waits becomes active; null when none does, or all lanes are taken.
+  DestinationPtr next();
+
+  void lane_came(Destination& destination);
+  // True: it was the last one, and the destination is no longer active.
+  bool lane_left(Destination& destination);
+  bool may_grow(const Destination& destination) const;
+  // Others wait and this destination has more than its share of all lanes, or this lane had its turn.
+  enum class Turn : std::uint8_t { young, over };
+  bool must_yield(const Destination& destination, Turn turn) const;
+
+  void idle_begins(IdleLane& lane);
+  void idle_ends(IdleLane& lane);
+  // False: none idles there.
+  bool wake_idle(Destination& destination);
+  void wake_all_idle();
+  // As many idle lanes as destinations wait end, those that idle longest.
+  void evict_idle();
+  void evicted_left() { --leaving_; }
+
+  // Destinations whose lanes all work, sorted: whatever comes due there, they find it.
+  std::vector<std::string> busy() const;
+  // They look into the queue before they rest.
+  void remind_busy();
+
+ private:
+  void forget_idle(IdleLane& lane);
+  std::size_t sessions_ = 1;
+  std::size_t per_destination_ = 1;
+  std::map<std::string, DestinationPtr> active_;
+  std::deque<queue::Ready> waiting_;
+  std::set<std::string> names_waiting_;
+  std::list<IdleLane*> idle_;  // longest first
+  std::size_t lanes_ = 0;
+  std::size_t leaving_ = 0;  // evicted, not yet gone
+};
+
+}  // namespace hoplock::delivery

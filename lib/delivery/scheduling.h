@@ -1,0 +1,85 @@
+// The scheduler's inside: a dispatcher that finds due destinations, and their lanes. Only for scheduler.cpp and lane.cpp.
+#pragma once
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "delivery/courier.h"
+#include "delivery/pool.h"
+#include "delivery/scheduler.h"
+#include "delivery/settler.h"
+#include "net/task_group.h"
+
+namespace hoplock::delivery {
+
+class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
+ public:
+  using Steady = std::chrono::steady_clock;
+
+  Impl(asio::any_io_executor executor, queue::Queue& queue, route::Router& router, Log& log);
+  void set(Options options, std::shared_ptr<const net::ClientTls> tls);
+  void start();
+  asio::awaitable<void> stop(net::SteadyTime deadline);
+  void abandon();
+  void kick();
+  Counts counts() const;
+
+ private:
+  using Self = std::shared_ptr<Impl>;
+  struct Lane;
+
+  // --- scheduler.cpp: who gets a lane, and when to look for work
+  static asio::awaitable<void> settle(Self self);
+  static asio::awaitable<void> dispatch(Self self);
+  asio::awaitable<void> look();
+  asio::awaitable<void> mind_the_clock();
+  bool is_paused() const;
+  bool looks_now() const;
+  Steady::time_point next_wake() const;
+  void note_due(Time due);
+  void add_work(std::vector<queue::Ready> ready);
+  void start_lanes();
+  void grow(const DestinationPtr& destination);
+  void add_lane(const DestinationPtr& destination);
+  void lane_gone(Destination& destination);
+  void queue_failed(const std::string& what);
+
+  // --- lane.cpp: one session's worth of jobs for one destination
+  static asio::awaitable<void> run_lane(Self self, DestinationPtr destination);
+  asio::awaitable<bool> step(Lane& lane);
+  asio::awaitable<bool> wait_idle(Lane& lane);
+  asio::awaitable<std::optional<queue::Job>> next_job(DestinationPtr destination);
+  asio::awaitable<bool> lease(DestinationPtr destination);
+  asio::awaitable<bool> carry(Lane& lane, queue::Job job);
+  asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
+  asio::awaitable<void> give_back_rest(DestinationPtr destination);
+  Settler::Ticket finish(Destination& destination, const Attempt& attempt);
+  Settler::Ticket put(Ending ending);
+  static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold, Time at);
+  Schedule schedule();
+  double fraction() { return std::uniform_real_distribution<double>(0, 1)(random_); }
+
+  queue::Queue& queue_;
+  Log& log_;
+  Courier courier_;
+  Settler settler_;
+  Options options_;
+  std::mt19937_64 random_;
+  Pool pool_;
+  bool look_ = true;            // told to look for due work
+  Steady::time_point look_at_;  // or by the clock
+  Steady::time_point looked_at_;
+  Steady::time_point paused_until_;
+  Steady::time_point asleep_until_;
+  bool stopping_ = false;
+  Counts counts_;
+  Time wall_;
+  Steady::time_point steady_ = Steady::now();
+  net::Signal wake_;
+  net::TaskGroup lanes_;
+  net::TaskGroup tasks_;
+};
+
+}  // namespace hoplock::delivery
