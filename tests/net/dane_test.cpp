@@ -295,7 +295,7 @@ TEST_CASE("DANE-24: DNS-IDs win over the common name, and a wildcard is one whol
   CHECK_FALSE(passed(shake(authority, deep, {&authority.intermediate}, plan).dane));
 }
 
-TEST_CASE("RPT-22: an anchor that is sent, but to which the chain does not lead, is not tlsa-invalid") {
+TEST_CASE("An anchor that is sent, but to which the chain does not lead, is not tlsa-invalid (RPT-22)") {
   const Authority authority;
   const Certificate stranger({.cn = "mx.example", .dns = {"mx.example"}});
   const auto sent = shake(authority, stranger, {&authority.root}, dane_plan({authority.root.tlsa(2, 0, 1)}));
@@ -311,7 +311,7 @@ TEST_CASE("RPT-22: an anchor that is sent, but to which the chain does not lead,
   CHECK(reasons(not_sent.dane->defects) == Defects{Reason::tlsa_invalid});
 }
 
-TEST_CASE("DANE-36: a failed check ends no handshake, so that audit can go on and reports know") {
+TEST_CASE("A failed check ends no handshake, so that audit can go on and reports know (DANE-36)") {
   const Authority authority;
   const Certificate other({.cn = "other"});
   const auto result = shake_leaf(authority, authority.leaf, {other.tlsa(3, 1, 1)});

@@ -145,7 +145,7 @@ TEST_CASE("TLS-04: without any name to look for nothing passes") {
   CHECK_FALSE(passed(shake(authority, authority.leaf, {&authority.intermediate}, root_only).pkix));
 }
 
-TEST_CASE("STS-35: DANE and PKIX are checked side by side, each with its own names") {
+TEST_CASE("DANE and PKIX are checked side by side, each with its own names (STS-35)") {
   const Authority authority;
   hop::Connect plan = dane_plan({authority.leaf.tlsa(3, 1, 1)}, {"base.example"});
   plan.pkix = hop::PkixCheck{names({"mx.example"})};

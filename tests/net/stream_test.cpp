@@ -203,7 +203,7 @@ TEST_CASE("Stream in TLS: text passes both ways, with what was negotiated") {
   CHECK(pair.client->finish().empty());
 }
 
-TEST_CASE("TLS-11: an end of TLS without close_notify is told as truncation, a reset as a reset") {
+TEST_CASE("Stream in TLS: an end without close_notify is told as truncation, a reset as a reset") {
   Loop loop;
   SUBCASE("truncated") {
     TlsPair pair(loop, Script().connect_tls({}).send("25").truncate());
@@ -275,7 +275,7 @@ TEST_CASE("Stream in TLS: shutdown and close both say close_notify") {
   }
 }
 
-TEST_CASE("SUB-10: octets that wait in the socket before the handshake can be seen") {
+TEST_CASE("Stream: octets that wait in the socket before the handshake can be seen (SUB-10)") {
   Loop loop;
   auto acceptor = net::Acceptor::listen(loop.executor(), {loopback, 0}).value();
   ScriptedClient client(acceptor.local().port,

@@ -148,7 +148,7 @@ TEST_CASE(
   stream->close();
 }
 
-TEST_CASE("TLS-10: a handshake that breaks is a validation-failure at its stage, with a text") {
+TEST_CASE("A handshake that breaks is a validation-failure at its stage, with a text (TLS-10)") {
   const Authority authority;
   struct Row {
     Script script;
