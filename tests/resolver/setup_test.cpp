@@ -95,6 +95,20 @@ TEST_CASE("DNS-06: what libunbound gives is judged field by field") {
     result.canonname = canonical;
     CHECK(to_answer(name, dns::Type::a, result).failed());
   }
+  SUBCASE("DNS-13: twelve aliases pass, thirteen do not, and what cannot be counted does not") {
+    char canonical[] = "end.example.";
+    result.canonname = canonical;
+    for (const std::size_t links : {12U, 13U}) {
+      std::string packet("\0\0\x84\0\0\0\0\0\0\0\0\0", 12);
+      packet[7] = static_cast<char>(links);
+      for (std::size_t i = 0; i < links; ++i) packet.append("\0\0\5\0\1\0\0\0\1\0\1\0", 12);
+      result.answer_packet = packet.data();
+      result.answer_len = static_cast<int>(packet.size());
+      CHECK(to_answer(name, dns::Type::a, result).failed() == (links == 13));
+      result.answer_len -= 1;
+      CHECK(to_answer(name, dns::Type::a, result).why == "malformed answer");
+    }
+  }
   SUBCASE("a time to live below zero") {
     result.ttl = -1;
     CHECK(to_answer(name, dns::Type::a, result).ttl.count() == 0);

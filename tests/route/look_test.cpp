@@ -7,7 +7,7 @@ namespace {
 const std::string plain_host = "example.org MX 10 mx.example\nmx.example A 192.0.2.1\n";
 }
 
-TEST_CASE("DANE-02, PEERS 3: a failed address look-up costs that host or family, never the domain") {
+TEST_CASE("DANE-02: a failed address look-up costs that host or family, never the domain (PEERS 3)") {
   World world("example.org MX 10 a.example\nexample.org MX 20 b.example\na.example A 192.0.2.1\nb.example A 192.0.2.2");
   world.dns.bogus["a.example A"] = "signature expired";
   const auto hosts = world.hosts("example.org").hosts;
@@ -19,7 +19,7 @@ TEST_CASE("DANE-02, PEERS 3: a failed address look-up costs that host or family,
   CHECK(joined(world.look(hosts[1]).addresses) == "192.0.2.2");
 }
 
-TEST_CASE("DNS-16, PEERS 3: A and AAAA are judged separately") {
+TEST_CASE("DNS-16: A and AAAA are judged separately (PEERS 3)") {
   struct Row {
     const char* zone;
     std::vector<std::string> bogus, fail;
@@ -77,7 +77,7 @@ TEST_CASE("DNS-16: only families that are wanted are asked for") {
   }
 }
 
-TEST_CASE("DANE-03, PEERS 2: no TLSA query for a host whose addresses are insecure; it stays usable") {
+TEST_CASE("DANE-03: no TLSA query for a host whose addresses are insecure; it stays usable (PEERS 2)") {
   World world(plain_host);
   world.dns.secure = {"example.org"};
   world.dns.fail["_25._tcp.mx.example TLSA"] = "a name server that drops what it does not know";
@@ -94,7 +94,7 @@ TEST_CASE("DANE-04: under an insecure MX a host in a signed zone is still asked 
   CHECK(world.first("example.org").tlsa.state == State::present);
 }
 
-TEST_CASE("DANE-06, PEERS 1: a failed TLSA look-up is failed, never absent") {
+TEST_CASE("DANE-06: a failed TLSA look-up is failed, never absent (PEERS 1)") {
   for (const char* how : {"bogus", "SERVFAIL", "timed out after 20s", "malformed record"}) {
     CAPTURE(std::string(how));
     World world(plain_host + "_25._tcp.mx.example TLSA 3 1 1 aa");
@@ -128,7 +128,7 @@ TEST_CASE("DANE-23: names in the middle of an alias chain are no candidates") {
   CHECK(world.dns.count("_25._tcp.b.example TLSA") == 0);
 }
 
-TEST_CASE("DANE-26, DANE-27, PEERS 6: the expanded name is tried first, then the initial one") {
+TEST_CASE("DANE-26, DANE-27: the expanded name is tried first, then the initial one (PEERS 6)") {
   World world(
       "example.org MX 10 a.example\na.example CNAME b.example\nb.example A 192.0.2.1\n"
       "_25._tcp.a.example TLSA 3 1 1 aa\n_25._tcp.b.example TLSA 3 1 1 bb");
@@ -148,7 +148,7 @@ TEST_CASE("DANE-26, DANE-27, PEERS 6: the expanded name is tried first, then the
   CHECK(facts.tlsa.base.text() == "a.example");
 }
 
-TEST_CASE("DANE-28, DNS-11, PEERS 5: a signed alias into an unsigned zone still binds at its own name") {
+TEST_CASE("DANE-28, DNS-11: a signed alias into an unsigned zone still binds at its own name (PEERS 5)") {
   World world(
       "example.org MX 10 mx.signed.example\nmx.signed.example CNAME x.plain.example\nx.plain.example A 192.0.2.1\n"
       "_25._tcp.mx.signed.example TLSA 3 1 1 aa\n_25._tcp.x.plain.example TLSA 3 1 1 bb");
@@ -195,7 +195,7 @@ TEST_CASE("DANE-06: an alias whose own look-up fails makes the host unreachable,
   CHECK(facts.tlsa.why.find("timed out") != std::string::npos);
 }
 
-TEST_CASE("DANE-29, PEERS 6: an error at the first candidate never falls through to the second") {
+TEST_CASE("DANE-29: an error at the first candidate never falls through to the second (PEERS 6)") {
   World world(
       "example.org MX 10 a.example\na.example CNAME b.example\nb.example A 192.0.2.1\n"
       "_25._tcp.a.example TLSA 3 1 1 aa");
@@ -240,7 +240,18 @@ TEST_CASE("DANE-31: TLSA stands under the real port, once for all addresses of t
   CHECK(facts.tlsa.records[0].text() == "3 1 1 aa");
 }
 
-TEST_CASE("PEERS 4: one MX name that does not exist costs only that host") {
+TEST_CASE("DANE-34: TLSA at a host does not move it before one of better preference") {
+  World world(
+      "example.org MX 20 b.example\nexample.org MX 10 a.example\na.example A 192.0.2.1\nb.example A 192.0.2.2\n"
+      "_25._tcp.b.example TLSA 3 1 1 aa");
+  world.dns.secure = {"example", "example.org"};
+  for (int i = 0; i < 20; ++i) {
+    CHECK(world.order("example.org") == "a.example b.example");
+    for (const Host& host : world.hosts("example.org").hosts) world.look(host);
+  }
+}
+
+TEST_CASE("DANE-02: one MX name that does not exist costs only that host (PEERS 4)") {
   World world("example.org MX 10 gone.example\nexample.org MX 20 mx.example\nmx.example A 192.0.2.1");
   const auto hosts = world.hosts("example.org").hosts;
   REQUIRE(hosts.size() == 2);

@@ -222,7 +222,8 @@ TEST_CASE("DNS-04: while our own validation does not work, MX-routed mail is def
 }
 
 TEST_CASE(
-    "PEERS 13: a signed denial of MX makes the domain a host for DANE, an unsigned one does not; NXDOMAIN is none") {
+    "MX-01: a signed denial of MX makes the domain a host for DANE, an unsigned one does not; NXDOMAIN is none (PEERS "
+    "13)") {
   World world(
       "signed.example A 192.0.2.1\n_25._tcp.signed.example TLSA 3 1 1 aa\nplain.example A 192.0.2.2\n"
       "_25._tcp.plain.example TLSA 3 1 1 aa");
@@ -230,6 +231,10 @@ TEST_CASE(
   CHECK(world.first("signed.example").tlsa.state == State::present);
   CHECK(world.hosts("signed.example").domain.mx_security == dns::Security::secure);
   CHECK(world.first("plain.example").tlsa.state == State::not_asked);
+  // The one way to an unsigned denial with a name that could carry TLSA: a signed alias into an unsigned zone.
+  world.dns.add("signed.alias.example CNAME plain.example\n_25._tcp.signed.alias.example TLSA 3 1 1 aa");
+  world.dns.secure.insert("alias.example");
+  CHECK(world.first("signed.alias.example").tlsa.state == State::not_asked);
   CHECK(world.none("gone.example").enhanced == "5.1.2");
 }
 
