@@ -323,6 +323,9 @@ class FromPostfix(Case):
             sender.send("a@client.test", recipients, b"Subject: x\r\n\r\n.dots\r\n..\r\n")
             for recipient in recipients:
                 self.relay.wait_log(event="delivered", to=recipient)
+            end = time.monotonic() + 10  # its log may come later than the mail
+            while "status=sent (250 2.0.0 Ok: queued as " not in sender.log() and time.monotonic() < end:
+                time.sleep(0.05)
             self.assertIn("status=sent (250 2.0.0 Ok: queued as ", sender.log())
         accepted = self.relay.wait_log(event="accepted", helo="mx.postfix.test")
         self.assertEqual((accepted["tls"], accepted["nrcpt"]), ("TLSv1.3", "20"))
