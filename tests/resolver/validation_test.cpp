@@ -81,6 +81,7 @@ TEST_CASE("DNS-01, DNS-07: every answer and every denial is secure, insecure or 
       {"expired", Type::mx, Status::failed, Security::bogus, "signatures from 2020"},
       {"nobody.expired", Type::mx, Status::failed, Security::bogus, "a bogus NXDOMAIN (MX-03)"},
       {"otherds", Type::mx, Status::failed, Security::bogus, "the DS names a key that the zone does not have"},
+      {"stripped", Type::mx, Status::failed, Security::bogus, "a DS, but no signatures"},
   };
   for (const Row& row : rows) check(world, row);
 }
@@ -143,7 +144,10 @@ TEST_CASE("DNS-04: what the operator's file loosens inside validation is held") 
                                                        "  harden-dnssec-stripped: no\n");
   World world(options);
   check(world, {"broken.secure", Type::a, Status::failed, Security::bogus, "val-permissive-mode would let it pass"});
-  check(world, {"otherds", Type::mx, Status::failed, Security::bogus, "an unproven zone would count as insecure"});
+  options.trust_anchor = nsd().write("other.key", ". IN DS 1 13 2 " + std::string(64, 'b') + "\n");
+  World misled(options);
+  check(misled,
+        {"mx.secure", Type::a, Status::failed, Security::bogus, "an anchor that proves nothing would not count"});
 }
 
 TEST_CASE("DNS-04: watch tells the first result and every change, after a reload at once") {

@@ -101,6 +101,10 @@ sed -i 's/ 13 2 / 13 200 /;s/\t13 2 /\t13 200 /' digest.ds
 cp secure.ds otherds.ds
 sed -i 's/^secure\./otherds./' otherds.ds
 
+# a DS in the root, and not one signature in the zone
+sed 's/^\$ORIGIN .*/$ORIGIN stripped./' expired.zone > stripped.signed
+sed 's/^secure\./stripped./' secure.ds > stripped.ds
+
 cat > root.zone <<END
 . 60 IN SOA ns. root. 1 600 600 600 2
 . 60 IN NS ns.
@@ -109,7 +113,7 @@ plain. 60 IN NS ns.
 liar. 60 IN NS ns.
 dark. 60 IN NS ns.
 END
-for name in secure expired optout iterations algorithm digest otherds; do
+for name in secure expired optout iterations algorithm digest otherds stripped; do
   echo "$name. 60 IN NS ns." >> root.zone
   cat $name.ds >> root.zone
 done
@@ -142,7 +146,7 @@ stub-zone:
   name: "."
   stub-addr: 127.0.0.1@$port
 END
-for name in secure plain expired optout iterations algorithm digest otherds; do
+for name in secure plain expired optout iterations algorithm digest otherds stripped; do
   printf 'zone:\n  name: "%s."\n  zonefile: %s.signed\n' $name $name >> nsd.conf
   printf 'stub-zone:\n  name: "%s."\n  stub-addr: 127.0.0.1@%s\n' $name "$port" >> stubs.conf
 done
