@@ -28,6 +28,12 @@ void check_parts(config::Loaded& loaded) {
     const auto certificate = net::ClientCertificate::load({one.client_certificate.path, one.client_key.path});
     if (!certificate) loaded.complain(item("routes", i, "client_certificate"), certificate.error().detail);
   }
+  if (!config.postmaster.empty()) {
+    const auto parsed = smtp::Mailbox::parse(config.postmaster);
+    const auto* mailbox = std::get_if<smtp::Mailbox>(&parsed);
+    if (mailbox == nullptr || mailbox->is_null() || mailbox->is_bare_postmaster())
+      loaded.complain("postmaster", "'" + config.postmaster + "' is not an address; allowed: user@domain");
+  }
   const auto tls = net::ClientTls::load(tls_options(config));
   if (!tls) loaded.complain("tls.ca_file", tls.error().detail);
 }

@@ -70,7 +70,7 @@ json::object host_to_json(const Host& host) {
 std::string_view explain(Verdict verdict) {
   switch (verdict) {
     case Verdict::dane:
-      return "mail goes under TLSA records that DNSSEC vouches for";
+      return "TLSA records govern where mail goes";
     case Verdict::sts:
       return "mail goes under an MTA-STS policy";
     case Verdict::sts_testing:

@@ -189,6 +189,7 @@ class Run {
       if (waived) probe.detail = waived->text + "; only watched (audit), mail would go all the same";
       if (!waived && probe.tls == "none" && probe.detail.empty() && target.plan.tls != hop::Tls::never)
         probe.detail = "the server does not offer STARTTLS";
+      if (target.plan.tlsa_unusable) probe.detail = "no TLSA record is usable: encrypted, but nothing proves who it is";
       co_return probe;
     }
   }

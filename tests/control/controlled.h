@@ -1,0 +1,57 @@
+// A queue with its control socket, as the daemon has them, for tests of either end.
+#pragma once
+#include <future>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "control/client.h"
+#include "control/server.h"
+#include "tests/queue/world.h"
+#include "tests/support/memory_log.h"
+
+namespace hoplock::control::test {
+
+struct Controlled {
+  Controlled() : world(dir.path()), server(world.loop.executor(), *world.queue, log, calls()) {
+    server.open(path).value();
+  }
+  ~Controlled() { stop(); }
+  void stop() { world.loop.run(server.stop(std::chrono::steady_clock::now() + std::chrono::seconds(2))); }
+  control::Calls calls() {
+    control::Calls to;
+    to.kick = [this] { ++kicks; };
+    to.counts = [] { return std::map<std::string, std::int64_t>{{"connections", 3}}; };
+    return to;
+  }
+  // Runs `function`, which blocks, on a thread of its own while the loop runs here.
+  template <class F>
+  auto apart(F function) {
+    auto result = std::async(std::launch::async, std::move(function));
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (result.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      REQUIRE(std::chrono::steady_clock::now() < end);
+      world.loop.io().restart();
+      world.loop.io().run_for(std::chrono::milliseconds(5));
+    }
+    return result.get();
+  }
+  queue::Touched act(queue::Action action, queue::Selection selection) {
+    return apart([&, selection] { return Client::connect(path).value().act(action, selection).value(); });
+  }
+  std::string lines(std::string_view event) const {
+    std::string text;
+    for (const auto& one : log.events(event))
+      text += std::string(one.get("id")) + " " + std::string(one.get("by")) + ";";
+    return text;
+  }
+
+  support::TempDirectory dir;
+  std::string path = dir.file("control.sock");
+  queue::test::World world;
+  support::MemoryLog log;
+  int kicks = 0;
+  control::Server server;
+};
+
+}  // namespace hoplock::control::test

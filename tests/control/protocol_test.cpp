@@ -1,0 +1,113 @@
+#include "control/protocol.h"
+
+#include <doctest/doctest.h>
+
+using namespace hoplock;
+using namespace hoplock::control;
+
+namespace {
+queue::Id id(std::int64_t value) { return queue::Id{value}; }
+
+queue::Selection selection(queue::Selection::By by) {
+  queue::Selection one;
+  one.by = by;
+  one.ids = by == queue::Selection::By::ids ? std::vector<queue::Id>{id(1), id(1LL << 47)} : std::vector<queue::Id>{};
+  if (by == queue::Selection::By::domain) one.domain = dns::Name::parse("contoso.com").value();
+  if (by == queue::Selection::By::sender) one.sender = "o'neil\"\\@contoso.com";
+  return one;
+}
+}  // namespace
+
+TEST_CASE("parse_request: every action with every selection comes out as it went in") {
+  using By = queue::Selection::By;
+  for (const auto action : {queue::Action::retry, queue::Action::hold, queue::Action::release, queue::Action::remove}) {
+    for (const By by : {By::ids, By::domain, By::sender, By::all}) {
+      const auto again = parse_request(to_json(Request(Act{action, selection(by)})));
+      REQUIRE(again.has_value());
+      const Act& act = std::get<Act>(*again);
+      const auto wanted = selection(by);
+      CHECK(act.action == action);
+      CHECK(act.selection.by == by);
+      CHECK(act.selection.ids == wanted.ids);
+      CHECK(act.selection.domain == wanted.domain);
+      CHECK(act.selection.sender == wanted.sender);
+    }
+  }
+  CHECK(std::holds_alternative<AskActive>(parse_request(to_json(Request(AskActive{}))).value()));
+  CHECK(std::holds_alternative<AskStatus>(parse_request(to_json(Request(AskStatus{}))).value()));
+}
+
+TEST_CASE("parse_request: the empty sender is a sender") {
+  const auto request = parse_request(R"({"do":"hold","sender":""})");
+  REQUIRE(request.has_value());
+  CHECK(std::get<Act>(*request).selection.by == queue::Selection::By::sender);
+}
+
+TEST_CASE("parse_request: what is not quite a request is refused, never guessed at") {
+  const struct {
+    const char* line;
+    const char* why;
+  } rows[] = {
+      {"", "nothing"},
+      {"[]", "not an object"},
+      {"{", "cut short"},
+      {R"({"do":"hold"})", "no selection: never taken for all"},
+      {R"({"do":"remove","all":false})", "all must be true"},
+      {R"({"do":"remove","all":"true"})", "all must be a boolean"},
+      {R"({"do":"hold","ids":[]})", "an empty list of ids"},
+      {R"({"do":"hold","ids":["zzz"]})", "no id"},
+      {R"({"do":"hold","ids":[7]})", "a number for an id"},
+      {R"({"do":"hold","ids":["0000000001"],"all":true})", "two selections"},
+      {R"({"do":"hold","domain":"a..b"})", "no domain"},
+      {R"({"do":"hold","domain":7})", "a number for a domain"},
+      {R"({"do":"explode","all":true})", "an unknown action"},
+      {R"({"do":["hold"],"all":true})", "an action that is a list"},
+      {"{\"do\":\"hold\",\"sender\":\"\xff\"}", "not UTF-8"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.why);
+    CHECK_FALSE(parse_request(row.line).has_value());
+  }
+  std::string deep = R"({"do":"hold","ids":)";
+  for (int i = 0; i < 100'000; ++i) deep += '[';
+  CHECK_FALSE(parse_request(deep).has_value());
+}
+
+TEST_CASE("parse_touched, parse_active, parse_status: what the server writes the client reads") {
+  queue::Touched touched;
+  touched.messages = 7;
+  touched.recipients = 1ULL << 40U;
+  touched.active = 2;
+  const auto counted = parse_touched(to_json(touched));
+  REQUIRE(counted.has_value());
+  CHECK(counted->messages == 7);
+  CHECK(counted->recipients == 1ULL << 40U);
+  CHECK(counted->active == 2);
+
+  const std::vector<queue::Lease> leases{{id(9), 3}, {id(2), 0}};
+  const auto active = parse_active(to_json(leases));
+  REQUIRE(active.has_value());
+  CHECK_MESSAGE(active->front() == leases.back(), "sorted, whatever the order on the wire");
+  CHECK(active->size() == 2);
+
+  Status status;
+  status.version = "1.2.3";
+  status.pid = 4711;
+  status.counts = {{"sessions", 12}};
+  const auto told = parse_status(to_json(status));
+  REQUIRE(told.has_value());
+  CHECK(told->version == "1.2.3");
+  CHECK(told->pid == 4711);
+  CHECK(told->counts == status.counts);
+}
+
+TEST_CASE("parse_touched: a refusal carries the daemon's words, and rubbish is no answer") {
+  const auto refused = parse_touched(refusal_to_json("user bob may not control this daemon"));
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == errc::operation_not_permitted);
+  CHECK(refused.error().detail == "user bob may not control this daemon");
+  CHECK_FALSE(parse_touched("hello").has_value());
+  CHECK_FALSE(parse_active(R"({"ok":true})").has_value());
+  CHECK_FALSE(parse_active(R"({"ok":true,"active":[["0000000001",-1]]})").has_value());
+  CHECK_FALSE(parse_active(R"({"ok":true,"active":[["0000000001",4294967296]]})").has_value());
+}

@@ -1,0 +1,165 @@
+#include "control/server.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <optional>
+
+#include "control/client.h"
+#include "control/peer.h"
+#include "tests/control/controlled.h"
+
+using namespace hoplock;
+using control::Client;
+using control::test::Controlled;
+
+namespace {
+
+// Says one thing over a plain socket, and gives all that comes back until the server ends it or has said a line.
+std::string say(const std::string& path, const std::string& octets) {
+  const int descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  std::string reply;
+  if (connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    std::size_t sent = 0;
+    while (sent < octets.size()) {
+      const ssize_t n = send(descriptor, octets.data() + sent, octets.size() - sent, MSG_NOSIGNAL);
+      if (n <= 0) break;
+      sent += static_cast<std::size_t>(n);
+    }
+    std::array<char, 4096> buffer{};
+    for (ssize_t n = 1; n > 0 && (reply.empty() || reply.back() != '\n');) {
+      n = recv(descriptor, buffer.data(), buffer.size(), 0);
+      if (n > 0) reply.append(buffer.data(), static_cast<std::size_t>(n));
+    }
+  }
+  close(descriptor);
+  return reply;
+}
+
+}  // namespace
+
+TEST_CASE("control: hold, release, retry and remove act on the queue, and the log says who did it") {
+  Controlled control;
+  const auto first = control.world.put({"a@one.test"});
+  const auto second = control.world.put({"b@two.test"});
+  const std::string me = control::user_name(geteuid());
+
+  CHECK(control.act(queue::Action::hold, queue::test::ids({first})).messages == 1);
+  CHECK(control.world.list()[0].state() == "held");
+  CHECK(control.lines("held") == first.text() + " " + me + ";");
+  CHECK(control.kicks == 0);
+
+  CHECK(control.act(queue::Action::retry, queue::test::domain("two.test")).messages == 1);
+  CHECK(control.kicks == 1);
+  CHECK(control.lines("retried") == second.text() + " " + me + ";");
+
+  CHECK(control.act(queue::Action::release, queue::test::ids({first})).messages == 1);
+  CHECK(control.kicks == 2);
+  CHECK(control.world.list()[0].state() == "queued");
+
+  queue::Selection all;
+  all.by = queue::Selection::By::all;
+  CHECK(control.act(queue::Action::remove, all).messages == 2);
+  CHECK(control.world.list().empty());
+  CHECK(control.lines("removed").size() == (first.text() + " " + me + ";").size() * 2);
+  CHECK(control.act(queue::Action::remove, all).messages == 0);
+}
+
+TEST_CASE("control: what is under way and the daemon's state are told") {
+  Controlled control;
+  const auto id = control.world.put({"a@one.test", "b@one.test"});
+  control.world.lease("one.test");
+  const auto active = control.apart([&] { return Client::connect(control.path).value().active().value(); });
+  REQUIRE(active.size() == 2);
+  CHECK(active[0] == queue::Lease{id, 0});
+  const auto status = control.apart([&] { return Client::connect(control.path).value().status().value(); });
+  CHECK(status.pid == getpid());
+  CHECK(status.counts.at("connections") == 3);
+  CHECK(status.counts.at("active") == 2);
+}
+
+TEST_CASE("control: more ids than one request may hold go in several, on one connection") {
+  Controlled control;
+  const auto id = control.world.put({"a@one.test"});
+  queue::Selection many = queue::test::ids(std::vector<queue::Id>(control::max_ids + 1, queue::Id{1}));
+  many.ids.push_back(id);
+  CHECK(control.act(queue::Action::hold, many).messages == 1);
+}
+
+TEST_CASE("control: the socket is 0660, replaces a stale one, and goes with the server") {
+  Controlled control;
+  struct stat file {};
+  REQUIRE(stat(control.path.c_str(), &file) == 0);
+  CHECK(S_ISSOCK(file.st_mode));
+  CHECK((file.st_mode & 0777U) == 0660U);
+  {
+    control::Server heir(control.world.loop.executor(), *control.world.queue, control.log, {});
+    CHECK(heir.open(control.path).has_value());  // what a killed daemon left behind
+  }
+  CHECK_FALSE(std::filesystem::exists(control.path));
+}
+
+TEST_CASE("control: a file that is no socket is not replaced, and a path that is too long is named") {
+  Controlled control;
+  const std::string file = control.dir.write("precious", "data");
+  control::Server other(control.world.loop.executor(), *control.world.queue, control.log, {});
+  const auto refused = other.open(file);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().detail.find(file) != std::string::npos);
+  CHECK(std::filesystem::file_size(file) == 4);
+  const auto too_long = other.open(control.dir.file(std::string(120, 'x')));
+  REQUIRE_FALSE(too_long.has_value());
+  CHECK(too_long.error().detail.find("107 octets") != std::string::npos);
+}
+
+TEST_CASE("control: without a daemon the client says that it is not reachable") {
+  support::TempDirectory dir;
+  const auto none = Client::connect(dir.file("control.sock"));
+  REQUIRE_FALSE(none.has_value());
+  CHECK(none.error().code == errc::not_connected);
+  CHECK(none.error().detail.find("is hoplockd running?") != std::string::npos);
+  CHECK(Client::connect(dir.file(std::string(200, 'x'))).error().code == errc::not_connected);
+}
+
+TEST_CASE("control: bad lines get a refusal, endless ones get the end, and the next client is served") {
+  Controlled control;
+  const std::string refusal = control.apart([&] { return say(control.path, "GET / HTTP/1.1\n"); });
+  CHECK(refusal.find("\"ok\":false") != std::string::npos);
+  const std::string nothing =
+      control.apart([&] { return say(control.path, std::string(control::max_request + 100'000, 'x')); });
+  CHECK(nothing.empty());
+  CHECK(control.apart([&] { return Client::connect(control.path).value().status().has_value(); }));
+}
+
+TEST_CASE("control: at the stop idle clients are let go at once") {
+  Controlled control;
+  std::optional<Client> idle;
+  control.apart([&] {
+    idle.emplace(Client::connect(control.path).value());
+    return idle->status().has_value();
+  });
+  const auto begin = std::chrono::steady_clock::now();
+  control.world.loop.run(control.server.stop(begin + std::chrono::seconds(20)));
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(5));
+  CHECK_FALSE(idle->status().has_value());
+}
+
+TEST_CASE("may_control: root, the daemon's own user and the socket's group, nobody else") {
+  control::Peer peer;
+  peer.uid = 1000;
+  peer.groups = {1000, 27};
+  CHECK(control::may_control(peer, 1000, 5));
+  CHECK(control::may_control(peer, 999, 27));
+  CHECK_FALSE(control::may_control(peer, 999, 5));
+  peer.uid = 0;
+  CHECK(control::may_control(peer, 999, 5));
+  CHECK(control::user_name(0) == "root");
+  CHECK(control::user_name(4'000'000'001U) == "4000000001");
+}

@@ -1,0 +1,212 @@
+#include <boost/json.hpp>
+#include <sstream>
+
+#include "daemon/system.h"
+#include "daemon/tool/tool.h"
+#include "tests/control/controlled.h"
+
+using namespace hoplock;
+using control::test::Controlled;
+using queue::Verdict;
+using queue::test::at;
+using queue::test::World;
+namespace json = boost::json;
+
+namespace {
+
+struct Said {
+  int code = 0;
+  std::string out;
+  std::string err;
+  json::value data() const { return json::parse(out); }
+  // Octets that a terminal would obey.
+  bool tame() const {
+    for (const char c : out + err) {
+      if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7F) return false;
+    }
+    return true;
+  }
+};
+
+Said tool(std::vector<std::string> words, std::optional<std::size_t> width = std::nullopt) {
+  std::ostringstream out, err;
+  Said said;
+  said.code = daemon::tool::run(std::move(words), {out, err, width, at(600)});
+  said.out = out.str();
+  said.err = err.str();
+  return said;
+}
+
+std::string configure(const support::TempDirectory& dir) {
+  return dir.write("hoplock.yaml",
+                   "hostname: relay.example.net\ndata_dir: .\ntls: {ca_file: \"\"}\n"
+                   "dns: {trust_anchor: \"\", root_hints: \"\"}\n");
+}
+
+// Three messages, one deferred with a nasty reply, one held; and the daemon's end of the control socket.
+struct Stage : Controlled {
+  Stage() : config(configure(dir)) {
+    deferred = world.put({"a@one.test", "b@one.test"}, "Subject: x\r\n\r\n\x1b[31mhello\r\n", at(1), "s@example.net");
+    auto job = world.lease("one.test", at(2)).at(0);
+    auto settled = World::all(job, Verdict::deferred, at(900));
+    for (auto& one : settled.recipients) one.reply = "450 4.7.1 \x1b[2Jnot \xc2\x9bnow\r\nor ever\x07";
+    settled.recipients[1].verdict = Verdict::bounced;
+    world.apply({settled}, at(2));
+    held = world.put({"c@two.test"}, "x\r\n", at(3), "");
+    world.act(queue::Action::hold, queue::test::ids({held}), at(4));
+    queued = world.put({"d@three.test"}, "x\r\n", at(5), "s@example.net");
+  }
+  Said ask(std::vector<std::string> words, std::optional<std::size_t> width = std::nullopt) {
+    words.insert(words.begin(), {"--config", config});
+    return apart([&] { return tool(words, width); });
+  }
+  Said ask_json(std::vector<std::string> words) {
+    words.insert(words.begin(), "--json");
+    return ask(std::move(words));
+  }
+  std::string config;
+  queue::Id deferred, held, queued;
+};
+
+std::string text(const json::value& value) { return value.is_null() ? "null" : std::string(value.as_string()); }
+
+}  // namespace
+
+TEST_CASE("queue list --json: oldest first, in the shape of the contract") {
+  Stage stage;
+  const auto said = stage.ask_json({"queue", "list"});
+  CHECK(said.code == 0);
+  CHECK(said.tame());
+  const auto list = said.data().as_array();
+  REQUIRE(list.size() == 3);
+  const auto& first = list[0].as_object();
+  CHECK(text(first.at("id")) == stage.deferred.text());
+  CHECK(text(first.at("from")) == "s@example.net");
+  CHECK(text(first.at("received")) == to_rfc3339(at(1)));
+  CHECK(first.at("size").as_int64() == 26);
+  CHECK(text(first.at("state")) == "deferred");
+  REQUIRE(first.at("recipients").as_array().size() == 2);
+  const auto& recipient = first.at("recipients").as_array()[0].as_object();
+  CHECK(text(recipient.at("to")) == "a@one.test");
+  CHECK(text(recipient.at("state")) == "deferred");
+  CHECK(recipient.at("attempts").as_int64() == 1);
+  CHECK(text(recipient.at("next")) == to_rfc3339(at(900)));
+  CHECK(text(recipient.at("reason")) == "connect-timeout");
+  CHECK(text(recipient.at("reply")).find("not ") != std::string::npos);
+  const auto& ended = first.at("recipients").as_array()[1].as_object();
+  CHECK_MESSAGE(text(ended.at("state")) == "bounced", "listed while another recipient lives");
+  CHECK(text(ended.at("next")) == "null");
+  CHECK_MESSAGE(text(list[1].as_object().at("from")) == "<>", "the empty sender");
+  CHECK(text(list[1].as_object().at("state")) == "held");
+  CHECK(text(list[2].as_object().at("recipients").as_array()[0].as_object().at("reason")) == "null");
+}
+
+TEST_CASE("queue list: filters, what is under way, and nothing") {
+  Stage stage;
+  const auto count = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"queue", "list"});
+    return stage.ask_json(std::move(words)).data().as_array().size();
+  };
+  CHECK(count({"--domain", "ONE.test"}) == 1);
+  CHECK(count({"--sender", "s@EXAMPLE.net"}) == 2);
+  CHECK(count({"--sender", "<>"}) == 1);
+  CHECK(count({"--sender="}) == 1);
+  CHECK(count({"--state", "held"}) == 1);
+  CHECK(count({"--state", "active"}) == 0);
+  CHECK(count({"--domain", "one.test", "--sender", "other@example.net"}) == 0);
+  stage.world.lease("three.test", at(6));
+  CHECK_MESSAGE(count({"--state", "active"}) == 1, "the daemon knows of its leases");
+  const auto nothing = stage.ask_json({"queue", "list", "--domain", "none.test"});
+  CHECK(nothing.out == "[]\n");
+  CHECK(nothing.code == 0);
+  const auto state = stage.ask({"queue", "list", "--state", "lost"});
+  CHECK(state.code == 64);
+  CHECK(state.err.find("allowed: queued, active, deferred, held, bounced, expired") != std::string::npos);
+  CHECK(stage.ask({"queue", "list", "--domain", "a..b"}).code == 64);
+}
+
+TEST_CASE("queue list for people: one row a recipient, tame, and no wider than the terminal") {
+  Stage stage;
+  const auto said = stage.ask({"queue", "list"});
+  CHECK(said.tame());
+  CHECK(std::count(said.out.begin(), said.out.end(), '\n') == 5);
+  CHECK(said.out.find(stage.deferred.text() + "   9m   26B  deferred      1  s@example.net  a@one.test    in 5m") !=
+        std::string::npos);
+  CHECK(said.out.find("?[2Jnot ?now or ever?") != std::string::npos);
+  const auto narrow = stage.ask({"queue", "list"}, 80);
+  std::istringstream lines(narrow.out);
+  for (std::string line; std::getline(lines, line);) CHECK(line.size() <= 80 + 2 * 9);  // "…" has three octets
+  CHECK(stage.ask({"queue", "list", "--domain", "none.test"}).out == "no messages\n");
+}
+
+TEST_CASE("queue show: envelope, recipients, attempts; the body raw only where no terminal is") {
+  Stage stage;
+  const auto data = stage.ask_json({"queue", "show", stage.deferred.text()}).data().as_object();
+  CHECK(text(data.at("id")) == stage.deferred.text());
+  REQUIRE(data.at("history").as_array().size() == 2);
+  CHECK(text(data.at("history").as_array()[0].as_object().at("time")) == to_rfc3339(at(2)));
+  const auto plain = stage.ask({"queue", "show", stage.deferred.text()});
+  CHECK(plain.tame());
+  CHECK(plain.out.find("From:      s@example.net\n") != std::string::npos);
+  const auto piped = stage.ask({"queue", "show", stage.deferred.text(), "--body"});
+  CHECK(piped.out.ends_with("\n\nSubject: x\r\n\r\n\x1b[31mhello\r\n"));
+  const auto terminal = stage.ask({"queue", "show", stage.deferred.text(), "--body"}, 80);
+  CHECK(terminal.tame());
+  CHECK(terminal.out.ends_with("\n\nSubject: x\n\n?[31mhello\n"));
+  CHECK(stage.ask({"queue", "show", "0000000001"}).code == 1);
+  CHECK(stage.ask({"queue", "show", "no-id-at-all"}).code == 1);
+}
+
+TEST_CASE("queue stats: by state and by domain") {
+  Stage stage;
+  const auto data = stage.ask_json({"queue", "stats"}).data().as_object();
+  CHECK(data.at("total").as_int64() == 3);
+  CHECK(text(data.at("oldest")) == to_rfc3339(at(1)));
+  const auto& states = data.at("states").as_object();
+  CHECK(states.at("deferred").as_object().at("count").as_int64() == 1);
+  CHECK(text(states.at("held").as_object().at("oldest")) == to_rfc3339(at(3)));
+  CHECK(data.at("domains").as_array().size() >= 3);
+  const auto plain = stage.ask({"queue", "stats"});
+  CHECK(plain.out.find("3 messages, the oldest 9m old\n") == 0);
+}
+
+TEST_CASE("queue hold, release, retry, remove: how many were touched, and exit 1 for none") {
+  Stage stage;
+  const auto touched = [&](std::vector<std::string> words) {
+    const auto said = stage.ask_json(std::move(words));
+    return std::to_string(said.code) + " " + std::to_string(said.data().as_object().at("touched").as_int64());
+  };
+  CHECK(touched({"queue", "hold", stage.queued.text(), stage.deferred.text()}) == "0 2");
+  CHECK(touched({"queue", "release", "--all"}) == "0 3");
+  CHECK(touched({"queue", "retry", "--sender", "s@example.net"}) == "0 2");
+  CHECK(touched({"queue", "remove", "--domain", "two.test"}) == "0 1");
+  CHECK(touched({"queue", "remove", "--domain", "two.test"}) == "1 0");
+  CHECK(touched({"queue", "hold", "no-id-at-all"}) == "1 0");
+  CHECK(stage.ask({"queue", "hold", stage.queued.text()}).out == "1 message held\n");
+  CHECK(stage.ask({"queue", "hold"}).code == 64);
+  CHECK(stage.ask({"queue", "hold", "--all", "--domain", "a.test"}).code == 64);
+  CHECK(stage.ask({"queue", "hold", "--all", stage.queued.text()}).code == 64);
+}
+
+TEST_CASE("queue: without the daemon it is read all the same, and actions are exit 69") {
+  support::TempDirectory dir;
+  { World(dir.path()).put({"a@one.test"}, "x\r\n", at(1)); }
+  const std::string config = configure(dir);
+  CHECK(tool({"--config", config, "--json", "queue", "list"}).data().as_array().size() == 1);
+  CHECK(tool({"--config", config, "queue", "stats"}).code == 0);
+  const auto said = tool({"--config", config, "queue", "hold", "--all"});
+  CHECK(said.code == 69);
+  CHECK(said.out.empty());
+  CHECK(said.err.find("not reachable") != std::string::npos);
+}
+
+TEST_CASE("queue: no database, and a damaged one, are exit 74") {
+  support::TempDirectory dir;
+  const std::string config = configure(dir);
+  CHECK(tool({"--config", config, "queue", "list"}).code == 74);
+  dir.write("queue.db", "this is no database, however long one looks at it, and it is long enough to be one " +
+                            std::string(4096, 'x'));
+  const auto said = tool({"--config", config, "--json", "queue", "list"});
+  CHECK(said.code == 74);
+  CHECK(said.err.find("queue.db") != std::string::npos);
+}
