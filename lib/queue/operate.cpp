@@ -36,7 +36,7 @@ Started take_up(disk::Tx& tx, Store& store) {
   }
   std::vector<std::int64_t> removed;  // by an operator while they were under way: that lease is void
   {
-    auto row = tx.prepare("SELECT r.id FROM domain d JOIN recipient r ON r.domain = d.id AND r.state = 6");
+    auto row = tx.prepare("SELECT r.id FROM domain d CROSS JOIN recipient r ON r.domain = d.id AND r.state = 6");
     while (row.step()) removed.push_back(row.integer(0));
   }
   for (const auto key : removed) {

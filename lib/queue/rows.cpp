@@ -109,9 +109,10 @@ Result<std::optional<std::string>> load_chunk(disk::Tx& tx, Id id, std::uint32_t
 
 Result<std::optional<Job>> load_job(disk::Tx& tx, Id id, const Wanted& wanted) {
   std::optional<Job> job;
+  // CROSS: the message's few recipients first, never all those of a domain.
   auto recipients = tx.prepare(
-      "SELECT r.id, r.address, d.name, r.attempts, r.interval, r.last, r.orcpt, r.notify FROM recipient r JOIN domain "
-      "d ON d.id = r.domain"
+      "SELECT r.id, r.address, d.name, r.attempts, r.interval, r.last, r.orcpt, r.notify FROM recipient r "
+      "CROSS JOIN domain d ON d.id = r.domain"
       " WHERE r.id BETWEEN ?1 AND ?2 AND r.state <= 1 AND r.due <= ?3 AND d.destination = ?4");
   recipients.bind(first_key(id), last_key(id), wanted.due, wanted.destination);
   while (recipients.step()) {

@@ -53,11 +53,10 @@ Result<Stats> Reader::stats(const std::vector<Lease>& active) try {
     if (stored != states.end() && stored->second.count > 0 && --stored->second.count == 0) states.erase(stored);
   }
   {
-    auto row = tx.prepare("SELECT count(*), min(id) FROM message");
-    if (row.step()) {
-      stats.messages = static_cast<std::uint64_t>(row.integer(0));
-      if (!row.null(1)) stats.oldest = Id{row.integer(1)}.time();
-    }
+    auto row = tx.prepare("SELECT count(*) FROM message");  // alone, SQLite counts pages
+    if (row.step()) stats.messages = static_cast<std::uint64_t>(row.integer(0));
+    auto first = tx.prepare("SELECT min(id) FROM message");
+    if (first.step() && !first.null(0)) stats.oldest = Id{first.integer(0)}.time();
   }
   for (auto& [state, count] : states) stats.states.push_back({state, count});
   for (auto& [domain, count] : domains) {

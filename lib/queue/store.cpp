@@ -140,7 +140,7 @@ Refilled Store::older(disk::Tx& tx, const Refill& wanted, Id before) {
   std::vector<Id> ids;
   {
     auto rows = tx.prepare(
-        "SELECT r.id FROM recipient r NOT INDEXED JOIN domain d ON d.id = r.domain"
+        "SELECT r.id FROM recipient r NOT INDEXED CROSS JOIN domain d ON d.id = r.domain"
         " WHERE r.id < ?1 AND r.state <= 1 AND d.destination = ?2 ORDER BY r.id");
     rows.bind(first_key(before), *destination);
     while (ids.size() < wanted.messages && rows.step()) {
