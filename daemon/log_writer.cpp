@@ -84,14 +84,16 @@ class LogSink : public spdlog::sinks::sink {
   }
 
   void log(const spdlog::details::log_msg& message) override {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     if (waiting_.size() + message.payload.size() >= most_waiting) {
       ++lost_;
       return;
     }
     waiting_.append(message.payload.data(), message.payload.size());
     waiting_ += '\n';
-    if (idle_) wake_.notify_one();
+    const bool asleep = std::exchange(idle_, false);
+    lock.unlock();  // else the writer wakes only to wait for the lock, and we for it to take it
+    if (asleep) wake_.notify_one();
   }
   void flush() override {
     std::unique_lock lock(mutex_);
