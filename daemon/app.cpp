@@ -1,6 +1,7 @@
 #include "daemon/app.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
@@ -22,6 +23,14 @@ constexpr std::size_t sweep_octets = 4U << 20U;
 
 Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
 
+// Sessions in and out and the resolver's sockets want more descriptors than the 1024 that a login shell hands down.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 ExitCode exit_code(const Error& error) {
   if (error.code == errc::device_or_resource_busy) return unavailable;
   if (error.code == errc::no_such_file_or_directory || error.code == errc::permission_denied ||
@@ -40,6 +49,7 @@ App::~App() = default;
 int App::run() {
   umask(0027);
   ::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
   auto log = LogWriter::open(log_options(loaded_.config));
   if (!log) {
     std::cerr << loaded_.where("log.file") << ": " << log.error().detail << "\n";
@@ -212,8 +222,8 @@ void App::reload() {
   sd_notify(0, "READY=1");
 }
 
-// What may change while the daemon runs. The store's and the resolver's own settings are those of the start; saying so is
-// better than half a change.
+// What may change while the daemon runs; an error leaves everything as it was. Where data lies, and how much space must stay free there,
+// is settled at the start.
 std::optional<std::string> App::apply(config::Loaded loaded) {
   const auto& config = loaded.config;
   if (database_path(config) != database_path(loaded_.config))
@@ -225,12 +235,15 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   if (const auto error = listener_->open(listener_options(config))) {
     return loaded.where("listeners[" + std::to_string(error->index) + "]") + ": " + error->error.detail;
   }
+  if (resolver_options(config) != resolver_options(loaded_.config)) {
+    if (const auto reloaded = resolver_->reload(resolver_options(config)); !reloaded) {
+      listener_->open(listener_options(loaded_.config));  // as it was
+      return loaded.where("dns") + ": " + reloaded.error().detail;
+    }
+  }
   client_tls_ = std::move(*tls);
   router_->reload(routing(config));
   scheduler_->set(delivery_options(config), client_tls_);
-  if (resolver_options(config) != resolver_options(loaded_.config)) {
-    loaded.warn("dns", "'dns' changes only with a restart (but for local_targets)");
-  }
   loaded_ = std::move(loaded);
   warn_all();
   tasks_->spawn("reroute", [](queue::Queue& queue, Log& log, delivery::Scheduler& scheduler) -> asio::awaitable<void> {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/time.h"
+#include "hop/plan.h"
 #include "net/signal.h"
 #include "route/cache.h"
 #include "route/gather.h"
@@ -51,9 +52,7 @@ class Landing {
 
 // Whether an answer to this question could change how the hop is made.
 Host::Tlsa tlsa_for(const hop::LocalRule& rule, Host::Origin origin) {
-  bool wanted = rule.dane != hop::Mode::off;
-  if (rule.route_tls) wanted = *rule.route_tls == hop::RouteTls::dane || *rule.route_tls == hop::RouteTls::dane_only;
-  return wanted && origin != Host::Origin::literal ? Host::Tlsa::ask : Host::Tlsa::skip;
+  return hop::needs_tlsa(origin, rule) ? Host::Tlsa::ask : Host::Tlsa::skip;
 }
 
 std::vector<Host> configured(const Route& route, const hop::LocalRule& rule) {

@@ -66,8 +66,6 @@ hop::LocalRule Table::rule(const dns::Name& domain, Time now) const {
   rule.mta_sts = route.mta_sts.value_or(rule.mta_sts);
   rule.route_tls = route.tls;
   rule.verify_names = route.verify_names;
-  // CONTRACT: a route with hosts that leaves `tls` out is opportunistic; one without hosts leaves `security` as it is.
-  if (!rule.route_tls && !route.hosts.empty()) rule.route_tls = hop::RouteTls::opportunistic;
   return rule;
 }
 
