@@ -6,15 +6,6 @@
 
 namespace hoplock::daemon::tool {
 
-namespace {
-
-boost::asio::awaitable<void> gather(probe::Tools tools, dns::Name domain, probe::Connecting connecting,
-                                    probe::Finding& into) {
-  into = co_await probe::check(std::move(tools), std::move(domain), connecting);
-}
-
-}  // namespace
-
 int check(const Call& call) {
   const Console& console = call.console;
   auto domain = dns::Name::parse(call.arguments.words.front());
@@ -23,16 +14,16 @@ int check(const Call& call) {
                     "'" + call.arguments.words.front() + "' is no domain; allowed: a name such as example.org");
   }
   const auto connecting = call.arguments.has("--no-connect") ? probe::Connecting::no : probe::Connecting::yes;
-  probe::Finding finding;
-  const auto gone = with_network(call.loaded.config, console, Whose::ours, [&](probe::Tools tools) {
-    return gather(std::move(tools), *domain, connecting, finding);
-  });
-  if (!gone) return complain(console, config_error, gone.error().detail);
-  const probe::Verdict verdict = probe::judge(finding, connecting);
+  const auto network = Network::open(call.loaded.config, console, Whose::ours);
+  if (!network) return complain(console, config_error, network.error().detail);
+  auto task = probe::check((*network)->tools(), std::move(*domain), connecting);
+  const auto finding = (*network)->run(std::move(task));
+  if (!finding) return complain(console, software, broke_off);
+  const probe::Verdict verdict = probe::judge(*finding, connecting);
   if (call.arguments.json) {
-    console.out << to_line(to_json(finding, verdict)) << '\n';
+    console.out << to_line(to_json(*finding, verdict)) << '\n';
   } else {
-    print(console, finding, verdict);
+    print(console, *finding, verdict);
   }
   return verdict == probe::Verdict::fail ? no : ok;
 }

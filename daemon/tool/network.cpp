@@ -1,14 +1,12 @@
 #include "daemon/tool/network.h"
 
 #include <algorithm>
-#include <boost/asio/io_context.hpp>
 #include <random>
 
 #include "daemon/options.h"
 #include "daemon/system.h"
 #include "daemon/tool/text.h"
 #include "net/task_group.h"
-#include "resolver/unbound.h"
 
 namespace hoplock::daemon::tool {
 
@@ -19,19 +17,6 @@ namespace {
 // A person waits: no server may take as long as it may when mail is delivered.
 constexpr std::chrono::seconds most_to_connect{15};
 constexpr std::chrono::seconds most_for_a_command{60};
-
-// Warnings and errors for the person at the terminal.
-class ErrorLog : public Log {
- public:
-  explicit ErrorLog(const Console& console) : console_(console) {}
-  bool enabled(Level level) const override { return level >= Level::warn; }
-  void write(const Event& event) override {
-    if (enabled(event.level())) console_.err << "hoplock: " << to_logfmt(event, console_.now) << '\n';
-  }
-
- private:
-  const Console& console_;
-};
 
 route::Options routing(const config::Config& config, Whose whose) {
   if (whose == Whose::ours) return route_options(config, own_addresses(endpoints(config), interface_addresses()));
@@ -47,36 +32,66 @@ delivery::Options conversation(const config::Config& config) {
   return options;
 }
 
-using Task = std::function<asio::awaitable<void>(probe::Tools)>;
-
-asio::awaitable<void> run_and_stop(asio::io_context& loop, Task task, probe::Tools tools, bool& done) {
-  struct Stop {
-    asio::io_context& loop;
-    ~Stop() { loop.stop(); }
-  } const stop{loop};
-  co_await task(std::move(tools));
-  done = true;
-}
-
 }  // namespace
 
-Result<> with_network(const config::Config& config, const Console& console, Whose whose, Task task) {
+// Warnings and errors for the person at the terminal.
+class Network::ErrorLog : public Log {
+ public:
+  explicit ErrorLog(Console console) : console_(console) {}
+  bool enabled(Level level) const override { return level >= Level::warn; }
+  void write(const Event& event) override {
+    if (enabled(event.level())) console_.err << "hoplock: " << to_logfmt(event, console_.now) << '\n';
+  }
+
+ private:
+  Console console_;
+};
+
+struct Network::Parts {
+  Parts(Console console, delivery::Options with) : log(console), options(std::move(with)) {}
   asio::io_context loop{1};
-  ErrorLog log(console);
+  ErrorLog log;
+  delivery::Options options;
+  std::shared_ptr<const net::ClientTls> tls;
+  std::unique_ptr<resolver::Unbound> resolver;
+  std::optional<route::Router> router;
+};
+
+Network::Network(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Network::~Network() = default;
+
+Result<std::unique_ptr<Network>> Network::open(const config::Config& config, Console console, Whose whose) {
+  auto parts = std::make_unique<Parts>(console, conversation(config));
   auto tls = net::ClientTls::load(tls_options(config));
   if (!tls) return tls.error();
-  auto resolver = resolver::Unbound::open(loop.get_executor(), resolver_options(config));
+  parts->tls = std::move(*tls);
+  auto resolver = resolver::Unbound::open(parts->loop.get_executor(), resolver_options(config));
   if (!resolver) return resolver.error();
-  route::Router router(**resolver, routing(config, whose), std::mt19937_64(std::random_device{}()));
-  bool done = false;
-  {
-    net::TaskGroup tasks(loop.get_executor(), log);
-    probe::Tools tools{**resolver, router, log, std::move(*tls), conversation(config)};
-    tasks.spawn("tool", run_and_stop(loop, std::move(task), std::move(tools), done));
-    loop.run();
-  }
-  if (!done) return fail(errc::state_not_recoverable, "the look-up broke off; standard error says why");
-  return {};
+  parts->resolver = std::move(*resolver);
+  parts->router.emplace(*parts->resolver, routing(config, whose), std::mt19937_64(std::random_device{}()));
+  return std::unique_ptr<Network>(new Network(std::move(parts)));
+}
+
+probe::Tools Network::tools() {
+  return {*parts_->resolver, *parts_->router, parts_->log, parts_->tls, parts_->options};
+}
+
+void Network::drive(asio::awaitable<void> task) {
+  // The resolver watches its descriptor for ever, so the loop is stopped when the task is over, however it ended.
+  struct Stop {
+    asio::io_context& loop;
+    explicit Stop(asio::io_context& of) : loop(of) {}
+    ~Stop() { loop.stop(); }
+  };
+  constexpr auto then_stop = [](asio::awaitable<void> first, std::shared_ptr<Stop> stop) -> asio::awaitable<void> {
+    co_await std::move(first);
+    stop.reset();
+  };
+  net::TaskGroup tasks(parts_->loop.get_executor(), parts_->log);
+  auto stop = std::make_shared<Stop>(parts_->loop);
+  tasks.spawn("tool", then_stop(std::move(task), std::move(stop)));
+  parts_->loop.restart();
+  parts_->loop.run();
 }
 
 }  // namespace hoplock::daemon::tool

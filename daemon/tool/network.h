@@ -1,21 +1,52 @@
-// What `check` and `tlsa` need to look at the world: a resolver, a router and TLS of the tool's own, as the configuration has them,
+// What `check` and `tlsa` look at the world with: a resolver, a router and TLS of the tool's own, as the configuration has them,
 // and a loop to run one task on. The daemon is not asked.
 #pragma once
 #include <boost/asio/awaitable.hpp>
-#include <functional>
-#include <string>
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
 
 #include "config/config.h"
 #include "daemon/tool/tool.h"
 #include "probe/check.h"
+#include "resolver/unbound.h"
 
 namespace hoplock::daemon::tool {
 
-// ours: refuse what would lead back to this relay, as delivery does; anyone's: look at any host.
+// ours: refuse what would lead back to this relay, as delivery does; anyones: look at any host.
 enum class Whose : std::uint8_t { ours, anyones };
 
-// Runs the task; the error says what in the configuration is of no use, or that the task did not end.
-Result<> with_network(const config::Config& config, const Console& console, Whose whose,
-                      std::function<boost::asio::awaitable<void>(probe::Tools)> task);
+inline constexpr std::string_view broke_off = "the look-up broke off";
+
+class Network {
+ public:
+  // The error says what in the configuration is of no use.
+  static Result<std::unique_ptr<Network>> open(const config::Config& config, Console console, Whose whose);
+  ~Network();
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+
+  probe::Tools tools();
+  // To its end. Nothing: it broke off, and standard error says why.
+  template <class T>
+  std::optional<T> run(boost::asio::awaitable<T> task) {
+    auto result = std::make_shared<std::optional<T>>();
+    drive(keep(std::move(task), result));
+    return std::move(*result);
+  }
+
+ private:
+  class ErrorLog;
+  struct Parts;
+  explicit Network(std::unique_ptr<Parts> parts);
+  template <class T>
+  static boost::asio::awaitable<void> keep(boost::asio::awaitable<T> task, std::shared_ptr<std::optional<T>> result) {
+    *result = co_await std::move(task);
+  }
+  void drive(boost::asio::awaitable<void> task);
+  std::unique_ptr<Parts> parts_;
+};
 
 }  // namespace hoplock::daemon::tool

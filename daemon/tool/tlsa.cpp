@@ -176,16 +176,13 @@ int tell(const Call& call, const Wanted& wanted, const probe::LiveTarget& target
   return matches ? ok : no;
 }
 
-boost::asio::awaitable<void> gather(probe::Tools tools, probe::LiveTarget target, Result<probe::Live>& into) {
-  into = co_await probe::look_live(std::move(tools), std::move(target));
-}
-
 int of_host(const Call& call, const Wanted& wanted, probe::LiveTarget target) {
   target.name = wanted.name;
-  Result<probe::Live> live = bad_input("nothing was looked at");
-  const auto gone = with_network(call.loaded.config, call.console, Whose::anyones,
-                                 [&](probe::Tools tools) { return gather(std::move(tools), target, live); });
-  if (!gone) return complain(call.console, config_error, gone.error().detail);
+  const auto network = Network::open(call.loaded.config, call.console, Whose::anyones);
+  if (!network) return complain(call.console, config_error, network.error().detail);
+  const auto done = (*network)->run(probe::look_live((*network)->tools(), target));
+  if (!done) return complain(call.console, software, broke_off);
+  const Result<probe::Live>& live = *done;
   if (!live) return complain(call.console, no, call.arguments.words.front() + ": " + live.error().detail);
   return tell(call, wanted, target, *live);
 }

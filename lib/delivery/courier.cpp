@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
 
-#include "base/ascii.h"
+#include "delivery/credentials.h"
 
 namespace hoplock::delivery {
 
@@ -18,29 +16,6 @@ std::string host_text(const route::Host& host) {
   return host.origin == route::Host::Origin::literal ? host.literal.literal() : host.name.text();
 }
 std::string host_key(const route::Host& host) { return host_text(host) + ":" + std::to_string(host.port); }
-
-// What a route adds to its sessions; read when a session is opened, so a renewed file counts without a reload.
-struct Credentials {
-  std::shared_ptr<const net::ClientCertificate> certificate;
-  std::shared_ptr<const Login> login;
-};
-
-Result<Credentials> load_credentials(const route::Route& route) {
-  Credentials loaded;
-  if (!route.client_certificate.empty()) {
-    auto certificate = net::ClientCertificate::load({route.client_certificate, route.client_key});
-    if (!certificate) return certificate.error();
-    loaded.certificate = std::move(*certificate);
-  }
-  if (!route.username.empty()) {
-    std::ifstream in(route.password_file, std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-    if (!in && text.empty())
-      return fail(errc::io_error, "the password file '" + route.password_file + "' cannot be read");
-    loaded.login = std::make_shared<const Login>(Login{route.username, std::string(trim(text))});
-  }
-  return loaded;
-}
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <utility>
 
+#include "delivery/credentials.h"
 #include "net/task_group.h"
 
 namespace hoplock::probe {
@@ -157,13 +158,14 @@ class Run {
     Probe probe;
     probe.ip = target.at.ip;
     probe.reason = hop::Reason::validation_failure;
-    if (hosts_.route && !hosts_.route->client_certificate.empty()) {
-      auto loaded = net::ClientCertificate::load({hosts_.route->client_certificate, hosts_.route->client_key});
-      if (!loaded) {
-        probe.detail = loaded.error().detail;
+    if (hosts_.route) {
+      auto credentials = delivery::load_credentials(*hosts_.route);
+      if (!credentials) {
+        probe.detail = credentials.error().detail;
         co_return probe;
       }
-      target.certificate = std::move(*loaded);
+      target.certificate = std::move(credentials->certificate);
+      target.login = std::move(credentials->login);
     }
     std::optional<hop::Refusal> waived = target.plan.waived;
     for (;;) {

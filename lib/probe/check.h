@@ -1,5 +1,5 @@
 // What a delivery to a domain would meet: the same look-ups, decisions and conversation as delivery's, up to the second EHLO
-// (RFC 3207), with every host and every address and never a MAIL. Reports; changes nothing, logs nothing.
+// (RFC 3207) and the login of a route, with every host and every address and never a MAIL. Reports; changes nothing, logs nothing.
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <memory>

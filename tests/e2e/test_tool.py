@@ -225,6 +225,24 @@ class Check(Case):
         code, data = self.relay.tool("check", "nowhere-at-all.test")
         self.assertEqual((code, data["verdict"], data["mx"]), (1, "fail", []))
 
+    def configured(self, **settings):
+        """A configuration for the tool alone; `check` needs no daemon."""
+        return Relay(self.world, Stage.build, settings, name=self.id().rsplit(".", 1)[-1], port=2828)
+
+    def test_check_under_audit_is_still_about_what_is_published(self):
+        code, data = self.configured(security={"dane": "audit"}).tool("check", "mismatch.test")
+        probe = data["mx"][0]["probes"][0]
+        self.assertEqual((code, data["verdict"], probe["result"]), (1, "fail", "tlsa-invalid"))
+        self.assertIn("audit", probe["detail"])
+
+    def test_check_follows_a_route(self):
+        relay = self.configured(routes=[{"match": ["routed.example"], "hosts": ["mx.ee.test:25"], "tls": "dane-only", "note": "by hand"}])
+        code, data = relay.tool("check", "routed.example")
+        self.assertEqual((code, data["verdict"], data["note"], data["route"]), (0, "dane", "by hand", "mx.ee.test:25"))
+        relay = self.configured(routes=[{"match": ["routed.example"], "hosts": ["mx.ee.test:25"], "tls": "none"}])
+        code, data = relay.tool("check", "routed.example")
+        self.assertEqual((code, data["verdict"], data["mx"][0]["policy"]), (0, "plaintext", "route"))
+
 
 class Tlsa(Case):
     def record(self, *arguments):
