@@ -31,6 +31,16 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// The end is under way: a second SIGTERM must not turn it into a death by signal.
+void hold_signals() {
+  sigset_t ending{};
+  sigemptyset(&ending);
+  sigaddset(&ending, SIGTERM);
+  sigaddset(&ending, SIGINT);
+  sigaddset(&ending, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &ending, nullptr);
+}
+
 ExitCode exit_code(const Error& error) {
   if (error.code == errc::device_or_resource_busy) return unavailable;
   if (error.code == errc::no_such_file_or_directory || error.code == errc::permission_denied ||
@@ -63,6 +73,7 @@ int App::run() {
   tasks_->spawn("start", start());
   tasks_->spawn("signals", serve_signals());
   loop_.run();
+  hold_signals();
   log_->flush();
   return exit_;
 }
