@@ -288,6 +288,8 @@ asio::awaitable<smtp::EndOfData> Conversation::finish(Incoming& incoming) {
   if (!incoming.content.empty()) co_await store(incoming);
   if (!incoming.writer) co_return end;
   queue::Envelope envelope = to_queue(session_.envelope(), stream_.peer().ip);
+  // what a client did not declare is known from the content: it leaves with BODY=8BITMIME (RFC 6152)
+  if (incoming.scan.facts().eight_bit) envelope.body = queue::Body::eight_bit;
   std::vector<queue::NewRecipient> recipients = to_queue(session_.envelope().recipients);
   const auto committed = co_await incoming.writer->commit(std::move(envelope), std::move(recipients));
   if (!committed) {

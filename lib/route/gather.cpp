@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::chrono::seconds keep_at_most{300};
 constexpr std::chrono::seconds keep_failures{5};
+constexpr std::size_t known_beforehand = 8;  // hosts whose addresses are looked up with the MX records
 
 enum class Families : std::uint8_t { v4, v6, both };
 
@@ -83,13 +84,15 @@ awaitable<Preference> own_by_address(Resolver& resolver, SettingsPtr settings, s
   co_return std::nullopt;
 }
 
-// MX-09: on the full list, before anything else is left out of it.
+// MX-09: on the full list, before anything else is left out of it. The hosts' addresses are looked up in any case, as Postfix does: a name
+// server that never answers TLSA questions is taken for dead once one was asked, and must not take the other hosts along.
 awaitable<Preference> own_preference(Resolver& resolver, SettingsPtr settings, std::vector<Host> hosts) {
   const Preference named = own_by_name(hosts, settings->options);
   const auto& own = settings->options.own_addresses;
   const auto reachable = [&settings](const OwnAddress& address) { return address.port == settings->options.port; };
-  if (std::none_of(own.begin(), own.end(), reachable)) co_return named;
   if (named) std::erase_if(hosts, [&named](const Host& host) { return host.preference >= *named; });
+  const bool may_be_us = std::any_of(own.begin(), own.end(), reachable);
+  if (!may_be_us && hosts.size() > known_beforehand) hosts.resize(known_beforehand);
   const Preference addressed = co_await own_by_address(resolver, settings, std::move(hosts));
   co_return least(named, addressed);
 }
