@@ -36,6 +36,11 @@ void Checkpointer::request() {
   wake_.notify_one();
 }
 
+void Checkpointer::wait() {
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, [this] { return state_ == State::idle || state_ == State::finished; });
+}
+
 bool Checkpointer::take_finished() {
   std::lock_guard lock(mutex_);
   if (state_ != State::finished) return false;
@@ -59,6 +64,7 @@ void Checkpointer::work(const std::filesystem::path& path) {
     }
     lock.lock();
     state_ = State::finished;
+    done_.notify_one();
   }
 }
 

@@ -25,6 +25,8 @@ class Checkpointer {
 
   // On the disk thread. Starts a round unless one is under way.
   void request();
+  // Waits for the round that is under way.
+  void wait();
   // True once after a round: what remains is little, the disk thread may finish it between two transactions.
   bool take_finished();
 
@@ -33,6 +35,7 @@ class Checkpointer {
   enum class State { idle, requested, working, finished };
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::condition_variable done_;
   State state_ = State::idle;
   bool stop_ = false;
   std::thread thread_;

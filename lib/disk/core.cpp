@@ -195,8 +195,9 @@ Result<> Disk::Core::recover() {
 
 void Disk::Core::copy_log() {
   const int threshold = as_frames(options.checkpoint_bytes, page_bytes_);
-  const bool finished = checkpointer_->take_finished();
-  if (finished || log_frames_ > as_frames(options.checkpoint_cap_bytes, page_bytes_)) {
+  const bool too_long = log_frames_ > as_frames(options.checkpoint_cap_bytes, page_bytes_);
+  if (too_long) checkpointer_->wait();  // now commits do wait: the log must not grow without end
+  if (checkpointer_->take_finished() || too_long) {
     // What remains is little; when it is copied and nobody reads the log, the next transaction starts it anew.
     if (auto copied = checkpoint(db_); copied && copied->copied < copied->frames) log_frames_ = copied->frames;
     request_at_frames_ = log_frames_ + threshold;

@@ -35,6 +35,26 @@ void sync_directory(const std::filesystem::path& path) {
   ::close(fd);
 }
 
+// Made under another name and moved into place whole: a start that is cut short leaves no half database.
+Result<> make_new(const std::filesystem::path& path, const std::vector<Migration>& migrations) {
+  const std::filesystem::path unfinished = path.string() + ".new";
+  std::error_code ec;
+  for (const char* rest : {"", "-journal", "-wal", "-shm"}) {
+    std::filesystem::remove(unfinished.string() + rest, ec);
+    if (*rest) std::filesystem::remove(path.string() + rest, ec);  // of a file that examine() found to be nothing
+  }
+  {
+    auto db = Database::open(unfinished, Access::read_write);
+    if (!db) return db.error();
+    if (const auto migrated = migrate(*db, migrations); !migrated)
+      return fail(migrated.error().code, unfinished.string() + ": " + migrated.error().detail);
+  }
+  std::filesystem::rename(unfinished, path, ec);
+  if (ec) return directory_error(path, ec);
+  sync_directory(path.parent_path());
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Disk>> Disk::open(asio::any_io_executor loop, Options options) {
@@ -42,14 +62,16 @@ Result<std::unique_ptr<Disk>> Disk::open(asio::any_io_executor loop, Options opt
   auto lock = Lock::take(options.directory / "lock");
   if (!lock) return lock.error();
   const auto path = options.directory / "queue.db";
-  if (const auto found = examine(path, options.migrations); !found) return found.error();
+  const auto found = examine(path, options.migrations);
+  if (!found) return found.error();
+  if (*found == Found::nothing)
+    if (const auto made = make_new(path, options.migrations); !made) return made.error();
   Database::Settings settings;
   settings.cache_bytes = options.cache_bytes;
   auto db = Database::open(path, Access::read_write, settings);
   if (!db) return db.error();
   if (const auto migrated = migrate(*db, options.migrations); !migrated)
     return fail(migrated.error().code, path.string() + ": " + migrated.error().detail);
-  sync_directory(options.directory);
   return std::unique_ptr<Disk>(
       new Disk(std::make_unique<Core>(std::move(loop), std::move(options), std::move(*lock), std::move(*db))));
 }

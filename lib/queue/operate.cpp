@@ -13,7 +13,7 @@ using disk::Durability;
 namespace {
 
 constexpr std::size_t page_rows = 10'000;    // of a read
-constexpr std::size_t batch_messages = 256;  // of a change
+constexpr std::size_t batch_messages = 512;  // of a change
 constexpr std::size_t most_ids_told = 1000;
 
 struct Started {

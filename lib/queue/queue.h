@@ -50,18 +50,18 @@ class Queue {
   asio::awaitable<Result<>> start(Time now);
 
   // --- intake
-  // ------------------------------------------------------------------------------------------------------------- The
-  // id is known at once (the Received field names it).
+
+  // The id is known at once (the Received field names it).
   Writer begin(Time received);
-  // 452 4.3.1 unless this is good: below min_free_space, or the last transaction failed for want of space or I/O.
+  // 452 4.3.1 unless this is good: below min_free_space. A store that cannot be written shows in write() and commit().
   Result<> accepting();
   // Octets that new mail may still take: free space above min_free_space; 0 while accepting() is not good.
   std::uint64_t room();
 
   // --- delivery
-  // ----------------------------------------------------------------------------------------------------------- Called
-  // on the loop, once for all commits that came back together, with destinations that got fresh work and are not held
-  // off.
+
+  // Called on the loop, once for all commits that came back together, with destinations that got fresh work and are not
+  // held off.
   void on_work(std::function<void(std::vector<Ready>)> call);
   // Called on the loop with a message whose stored body proved damaged; it is held.
   void on_damage(std::function<void(Id)> call);
@@ -85,8 +85,8 @@ class Queue {
   asio::awaitable<Result<std::optional<Backoff>>> backoff(std::string destination);
 
   // --- operation
-  // ---------------------------------------------------------------------------------------------------------- In
-  // bounded batches, each of them atomic. What is leased (active): hold and remove take effect when the lease ends,
+
+  // In bounded batches, each of them atomic. What is leased (active): hold and remove take effect when the lease ends,
   // unless it ends with the delivery; retry leaves it alone. Counts messages.
   asio::awaitable<Result<Touched>> act(Action action, Selection selection, Time now);
   // After the routes changed: destinations are computed anew for all waiting mail, in bounded batches.

@@ -25,6 +25,7 @@ struct World {
     options.directory = directory;
     options.migrations = one_table;
     options.checkpoint_bytes = checkpoint_bytes;
+    options.checkpoint_cap_bytes = 4 * checkpoint_bytes;
     auto opened = Disk::open(loop.executor(), options);
     if (!opened) throw std::runtime_error(opened.error().detail);
     disk = std::move(*opened);
@@ -90,11 +91,13 @@ TEST_CASE("run: one that waits alone is synced before it completes, every time")
   support::TempDirectory dir;
   support::FaultyVfs vfs;
   World world(dir.path());
+  const int start = vfs.plan().syncs;
   for (int i = 0; i < 20; ++i) {
     const int before = vfs.plan().syncs;
     CHECK(world.loop.run(world.disk->run(Durability::durable, insert(i))).has_value());
-    CHECK(vfs.plan().syncs == before + 1);
+    CHECK(vfs.plan().syncs > before);
   }
+  CHECK(vfs.plan().syncs <= start + 20 + 2);  // the log's header is synced by itself when it starts
 }
 
 TEST_CASE("run: reads and relaxed writes cost no sync; the next durable commit covers what was relaxed") {
@@ -215,7 +218,7 @@ TEST_CASE("run: failing at every write and sync in turn, a good answer is always
   }
 }
 
-TEST_CASE("the write-ahead log does not grow without end, and its copying costs commits nothing they wait for") {
+TEST_CASE("the write-ahead log does not grow without end, however slow its copying is") {
   support::TempDirectory dir;
   World world(dir.path(), 1 << 20);
   const std::string text(20'000, 'x');
@@ -224,7 +227,7 @@ TEST_CASE("the write-ahead log does not grow without end, and its copying costs 
     REQUIRE(world.loop.run(world.disk->run(Durability::relaxed, insert(i, text))).has_value());
     largest = std::max(largest, std::filesystem::file_size(dir / "queue.db-wal"));
   }
-  CHECK(largest < (12u << 20));  // of 30 MiB written
+  CHECK(largest < (6u << 20));  // of 30 MiB written
 }
 
 TEST_CASE("open: files are for the owner and the group only") {

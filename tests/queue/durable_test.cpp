@@ -172,6 +172,58 @@ TEST_CASE("SUB-29: what nobody delivered is all there after kill -9") {
   }
 }
 
+TEST_CASE(
+    "SUB-29: killed at each write and sync in turn, also while it recovers, a good answer is kept and no other is half "
+    "there") {
+  std::size_t told = 0;
+  bool survived = false;
+  for (int step = 0; !survived && step < 400; step += 1 + step / 20) {
+    CAPTURE(step);
+    support::TempDirectory dir;
+    std::vector<Report> reports;
+    for (int life = 0; life < 2; ++life) {  // the second is killed on its way through what the first left
+      int ends[2];
+      REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+      const pid_t child = ::fork();
+      if (child == 0) {
+        support::FaultyVfs vfs;
+        vfs.plan().calls_until_kill = step;
+        {
+          World world(dir.path());
+          for (int i = 0; i < 3; ++i) {
+            const Id id = world.put({"a@one.test", "b@two.test"}, body_of(i, i == 1 ? 150'000 : 2000));
+            const Report report{'c', id.value};
+            if (::write(ends[1], &report, sizeof report) != sizeof report) ::_exit(1);
+          }
+          world.act(Action::hold, domain("two.test"));
+        }
+        ::_exit(0);
+      }
+      ::close(ends[1]);
+      for (Report report; ::read(ends[0], &report, sizeof report) == sizeof report;) reports.push_back(report);
+      ::close(ends[0]);
+      int status = 0;
+      ::waitpid(child, &status, 0);
+      survived = WIFEXITED(status);
+      if (survived) CHECK(WEXITSTATUS(status) == 0);
+    }
+    World world(dir.path());
+    auto reader = world.reader();
+    CHECK(world.count("draft") == 0);
+    CHECK(world.count("chunk WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.id = chunk.id >> 15)") == 0);
+    CHECK(world.count("message") <= static_cast<std::int64_t>(reports.size()) + 2);  // one a life may be there untold
+    for (const auto& report : reports) {
+      const auto message = reader.show(Id{report.id}, {}).value();
+      REQUIRE(message.has_value());
+      CHECK(message->recipients.size() == 2);
+      check_whole(reader, message->id);
+    }
+    told += reports.size();
+  }
+  CHECK(survived);  // so every call was the last one once
+  CHECK(told > 50);
+}
+
 TEST_CASE("SUB-29: with a disk that is full or fails, a commit is refused, and taken again when the disk is well") {
   for (const int error : {SQLITE_FULL, SQLITE_IOERR_FSYNC}) {
     CAPTURE(error);

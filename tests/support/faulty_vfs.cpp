@@ -1,5 +1,6 @@
 #include "tests/support/faulty_vfs.h"
 
+#include <signal.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -31,14 +32,23 @@ bool spent(std::atomic<int>& left) {
   return false;
 }
 
+void perhaps_die() {
+  if (the_plan.calls_until_kill >= 0 && the_plan.calls_until_kill-- == 0) ::raise(SIGKILL);
+}
+
 int close(sqlite3_file* f) { return inner(f)->pMethods ? inner(f)->pMethods->xClose(inner(f)) : SQLITE_OK; }
 int read(sqlite3_file* f, void* to, int n, sqlite3_int64 at) { return inner(f)->pMethods->xRead(inner(f), to, n, at); }
 int write(sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
+  perhaps_die();
   if (spent(the_plan.writes_until_failure)) return the_plan.error;
   return inner(f)->pMethods->xWrite(inner(f), from, n, at);
 }
-int truncate(sqlite3_file* f, sqlite3_int64 size) { return inner(f)->pMethods->xTruncate(inner(f), size); }
+int truncate(sqlite3_file* f, sqlite3_int64 size) {
+  perhaps_die();
+  return inner(f)->pMethods->xTruncate(inner(f), size);
+}
 int sync(sqlite3_file* f, int flags) {
+  perhaps_die();
   if (spent(the_plan.syncs_until_failure)) return the_plan.error;
   if (file(f)->log) ++the_plan.syncs;
   if (file(f)->main) ++the_plan.database_syncs;
@@ -97,6 +107,7 @@ FaultyVfs::~FaultyVfs() {
 FaultyVfs::Plan& FaultyVfs::plan() { return the_plan; }
 
 void FaultyVfs::heal() {
+  the_plan.calls_until_kill = -1;
   the_plan.writes_until_failure = -1;
   the_plan.syncs_until_failure = -1;
 }
