@@ -108,7 +108,8 @@ Result<Found> examine(const std::filesystem::path& path, const std::vector<Migra
   if (head != std::string("SQLite format 3\0", 16))
     return about(path, errc::wrong_protocol_type, "not a hoplock database (no SQLite header); damaged, or foreign");
   auto db = Database::open(path, Access::read_only);
-  if (!db && db.error().code == errc::bad_message) return fail(errc::bad_message, "the database is damaged: " + db.error().detail);
+  if (!db && db.error().code == errc::bad_message)
+    return fail(errc::bad_message, "the database is damaged: " + db.error().detail);
   if (!db) return db.error();
   try {
     return examine_open(path, *db, migrations);

@@ -229,7 +229,8 @@ void fill(const std::filesystem::path& directory, int count) {
   const std::string body(1024, 'x');
   auto chunk = db.prepare("INSERT INTO chunk VALUES (?1, ?3, ?2)");
   const auto base = std::stoll(first);
-  for (int i = 0; i < count; ++i) chunk.bind((base + std::int64_t{i} * 5000) << 15, disk::Blob{body}, checksum(body)).run();
+  for (int i = 0; i < count; ++i)
+    chunk.bind((base + std::int64_t{i} * 5000) << 15, disk::Blob{body}, checksum(body)).run();
   db.execute("COMMIT");
 }
 

@@ -76,7 +76,8 @@ TEST_CASE("DANE-36: a route changes the rule for its own domains only") {
   CHECK(table.rule(name("a.example"), at).default_tls == hop::DefaultTls::encrypt);
   CHECK(table.rule(name("b.example"), at).dane == hop::Mode::enforce);
   CHECK(table.rule(name("e.example"), at).route_tls == hop::RouteTls::encrypt);
-  CHECK_FALSE(table.rule(name("s.example"), at).route_tls);  // hosts, and `tls` left out: hop::decide knows what that means
+  CHECK_FALSE(
+      table.rule(name("s.example"), at).route_tls);  // hosts, and `tls` left out: hop::decide knows what that means
 }
 
 TEST_CASE("MX-16, DANE-33: a route's hosts are never MX-resolved, and recipient domains cause no look-up") {
