@@ -63,19 +63,20 @@ Preference own_by_name(const std::vector<Host>& hosts, const Options& options) {
 }
 
 // The least preference among `hosts` at which one of our own addresses stands; all are asked side by side.
-awaitable<Preference> own_by_address(Resolver& resolver, SettingsPtr settings, std::vector<Host> hosts) {
+awaitable<Preference> own_by_address(Resolver& resolver, SettingsPtr settings, std::vector<Host> hosts,
+                                     Families families) {
   if (hosts.empty()) co_return std::nullopt;
   if (hosts.size() > 1) {
     const auto middle = hosts.begin() + static_cast<std::ptrdiff_t>(hosts.size() / 2);
     std::vector<Host> left(hosts.begin(), middle);
     std::vector<Host> right(middle, hosts.end());
-    auto first = own_by_address(resolver, settings, std::move(left));
-    auto second = own_by_address(resolver, settings, std::move(right));
+    auto first = own_by_address(resolver, settings, std::move(left), families);
+    auto second = own_by_address(resolver, settings, std::move(right), families);
     const auto [here, there] = co_await net::together(std::move(first), std::move(second));
     co_return least(here, there);
   }
   const Host host = std::move(hosts.front());
-  const auto answers = co_await find_addresses(resolver, host.name, Families::both);
+  const auto answers = co_await find_addresses(resolver, host.name, families);
   for (const dns::Answer& answer : answers) {
     for (const Ip& ip : answer.all<Ip>()) {
       if (is_own(ip, host.port, settings->options)) co_return host.preference;
@@ -93,7 +94,8 @@ awaitable<Preference> own_preference(Resolver& resolver, SettingsPtr settings, s
   if (named) std::erase_if(hosts, [&named](const Host& host) { return host.preference >= *named; });
   const bool may_be_us = std::any_of(own.begin(), own.end(), reachable);
   if (!may_be_us && hosts.size() > known_beforehand) hosts.resize(known_beforehand);
-  const Preference addressed = co_await own_by_address(resolver, settings, std::move(hosts));
+  const Families families = may_be_us ? Families::both : wanted(settings->options.address_family);
+  const Preference addressed = co_await own_by_address(resolver, settings, std::move(hosts), families);
   co_return least(named, addressed);
 }
 

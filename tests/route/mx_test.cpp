@@ -149,13 +149,21 @@ TEST_CASE("MX-09: our own name or address drops that record and all that are not
   CHECK(world.none("self.example").enhanced == "5.4.6");  // implicit MX
 }
 
-TEST_CASE("MX-09: a listener on another port is not a mail loop, and nobody is asked for addresses early") {
+TEST_CASE("MX-09: a listener on another port is not a mail loop") {
   Options options;
   options.hostname = name("relay.example");
   options.own_addresses = {OwnAddress{Ip::parse("192.0.2.25").value(), 2525}};
   World world("example.org MX 10 self.example\nself.example A 192.0.2.25", options);
   CHECK(world.order("example.org") == "self.example");
-  CHECK_FALSE(world.dns.asked_of(" A"));
+}
+
+TEST_CASE("the addresses of all hosts are asked for before any TLSA, whose silence makes a name server look dead") {
+  World world(
+      "example.org MX 10 one.example\nexample.org MX 20 two.example\none.example A 192.0.2.1\ntwo.example A 192.0.2.2");
+  CHECK(world.order("example.org") == "one.example two.example");
+  CHECK(world.dns.asked_of("one.example A"));
+  CHECK(world.dns.asked_of("two.example A"));
+  CHECK_FALSE(world.dns.asked_of("TLSA"));
 }
 
 TEST_CASE("MX-17: MX names that are address literals are skipped, after our own place was looked for") {
