@@ -110,13 +110,13 @@ TEST_CASE("Stream: a deadline ends a read with timed_out, and the stream lives o
 TEST_CASE("Stream: the deadline is one for all reads under it, however often octets drip in") {
   Loop loop;
   Script drip;
-  for (int i = 0; i < 40; ++i) drip.send("x").pause(10ms);
+  for (int i = 0; i < 200; ++i) drip.send("x").pause(10ms);
   ScriptedPeer peer(drip);
   auto stream = connected(loop, peer.port());
   const auto start = steady_clock::now();
   stream.expires_after(100ms);
   CHECK(loop.run(read_error(stream)) == errc::timed_out);
-  CHECK(steady_clock::now() - start < 350ms);
+  CHECK(steady_clock::now() - start < 1500ms);
   stream.close();
 }
 
