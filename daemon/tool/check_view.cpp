@@ -92,23 +92,46 @@ std::string tlsa_count(const Host& host) {
   return std::to_string(usable) + " of " + std::to_string(host.tlsa.size()) + " usable";
 }
 
-void add_rows(Table& table, const Host& host) {
-  const std::vector<std::string> left{host.preference ? std::to_string(*host.preference) : "-", host.host,
-                                      std::string(to_text(host.dnssec)), tlsa_count(host),
-                                      std::string(to_text(policy_of(host)))};
-  const auto add = [&](std::vector<std::string> right) {
-    std::vector<std::string> row = left;
-    row.insert(row.end(), right.begin(), right.end());
-    table.add(std::move(row));
-  };
-  for (const Probe& probe : host.probes)
-    add({probe.ip.text(), probe.tls, std::string(to_text(probe.auth)), result_of(probe), probe.detail});
-  if (!host.probes.empty()) return;
-  const hop::Refuse* refuse = refusal_of(host);
-  if (refuse != nullptr) return add({"-", "-", "-", refusal_text(*refuse), refuse->text});
-  std::string addresses;
-  for (const Ip& ip : host.addresses) addresses += (addresses.empty() ? "" : " ") + ip.text();
-  add({addresses, "-", "-", "-", "not asked"});
+std::string with_detail(std::string word, const std::string& detail) {
+  return detail.empty() ? word : std::move(word) + ": " + detail;
+}
+
+void print_hosts(const Console& console, const Finding& finding) {
+  Table table(console.out, console.width,
+              {{"PREF", Table::Align::right}, {"HOST"}, {"DNSSEC"}, {"POLICY"}, {"TLSA", Table::Align::right}});
+  for (const Host& host : finding.hosts) {
+    table.add({host.preference ? std::to_string(*host.preference) : "-", host.host, std::string(to_text(host.dnssec)),
+               std::string(to_text(policy_of(host))), tlsa_count(host)});
+  }
+  console.out << '\n';
+  table.finish();
+}
+
+void print_addresses(const Console& console, const Finding& finding) {
+  Table table(console.out, console.width, {{"HOST"}, {"ADDRESS"}, {"TLS"}, {"AUTH"}, {"RESULT"}});
+  for (const Host& host : finding.hosts) {
+    const hop::Refuse* refuse = refusal_of(host);
+    for (const Probe& probe : host.probes) {
+      table.add({host.host, probe.ip.text(), probe.tls, std::string(to_text(probe.auth)),
+                 with_detail(result_of(probe), probe.detail)});
+    }
+    if (!host.probes.empty()) continue;
+    if (refuse != nullptr) {
+      table.add({host.host, "-", "-", "-", with_detail(refusal_text(*refuse), refuse->text)});
+      continue;
+    }
+    for (const Ip& ip : host.addresses) table.add({host.host, ip.text(), "-", "-", "not asked"});
+  }
+  console.out << '\n';
+  table.finish();
+}
+
+void print_records(const Console& console, const Host& host) {
+  console.out << "\nTLSA at _" << host.port << "._tcp." << printable(host.tlsa_base.text()) << ":\n";
+  for (const auto& one : host.tlsa) {
+    const std::string line = "  " + printable(one.text()) + (dane::is_usable(one) ? "" : "  (unusable)");
+    console.out << (console.width ? fit(line, *console.width) : line) << '\n';
+  }
 }
 
 }  // namespace
@@ -142,28 +165,11 @@ void print(const Console& console, const Finding& finding, Verdict verdict) {
     out << (finding.reason ? std::string(hop::to_text(*finding.reason)) + ": " : std::string())
         << printable(finding.detail) << '\n';
   }
-  using Align = Table::Align;
-  Table table(out, console.width,
-              {{"PREF", Align::right},
-               {"HOST"},
-               {"DNSSEC"},
-               {"TLSA"},
-               {"POLICY"},
-               {"ADDRESS"},
-               {"TLS"},
-               {"AUTH"},
-               {"RESULT"},
-               {"DETAIL"}});
-  for (const Host& host : finding.hosts) add_rows(table, host);
-  if (!finding.hosts.empty()) out << '\n';
-  table.finish();
+  if (finding.hosts.empty()) return;
+  print_hosts(console, finding);
+  print_addresses(console, finding);
   for (const Host& host : finding.hosts) {
-    if (host.tlsa.empty()) continue;
-    out << '\n' << "TLSA at _" << host.port << "._tcp." << printable(host.tlsa_base.text()) << ":\n";
-    for (const auto& one : host.tlsa) {
-      const std::string line = "  " + printable(one.text()) + (dane::is_usable(one) ? "" : "  (unusable)");
-      out << (console.width ? fit(line, *console.width) : line) << '\n';
-    }
+    if (!host.tlsa.empty()) print_records(console, host);
   }
 }
 

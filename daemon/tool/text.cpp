@@ -201,7 +201,7 @@ void Table::print(const std::vector<std::string>& cells) {
     line += (i == 0 ? "" : "  ") + (columns_[i].align == Align::right ? pad + cell : cell + pad);
   }
   line.erase(line.find_last_not_of(' ') + 1);
-  out_ << line << '\n';
+  out_ << (width_ ? fit(line, *width_) : line) << '\n';
 }
 
 void Table::finish() {

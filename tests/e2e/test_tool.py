@@ -1,9 +1,12 @@
 """The operator's tool: the queue of a running and of a stopped daemon, `check` and `tlsa` against the world."""
 
-import json
+import fcntl
 import os
+import pty
 import re
+import struct
 import subprocess
+import termios
 
 from case import Case, Domain, Host, Stage
 from world.relay import Relay
@@ -67,6 +70,23 @@ def run(relay, *arguments, stdout=subprocess.PIPE):
     done = subprocess.run([os.path.join(Stage.build, "hoplock"), "--config", relay.config, *arguments], stdin=subprocess.DEVNULL,
                           stdout=stdout, stderr=subprocess.PIPE, timeout=30, check=False)
     return done.returncode, (done.stdout or b"").decode(), done.stderr.decode()
+
+
+def on_terminal(relay, width, *arguments):
+    """What the tool writes to a terminal of that width."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    with subprocess.Popen([os.path.join(Stage.build, "hoplock"), "--config", relay.config, *arguments], stdin=subprocess.DEVNULL,
+                          stdout=theirs, stderr=subprocess.DEVNULL):
+        os.close(theirs)
+        octets = b""
+        try:
+            while piece := os.read(ours, 65536):
+                octets += piece
+        except OSError:  # the other end is closed
+            pass
+    os.close(ours)
+    return octets.decode().replace("\r\n", "\n")
 
 
 class Queue(Case):
@@ -166,6 +186,17 @@ class Queue(Case):
             self.assertIn("red", out)
             self.assertNotRegex(out + err, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
+    def test_on_a_terminal_everything_fits_and_nothing_is_raw(self):
+        ident = self.send("user@esc.test", body="\x1b[2J\x07 a long line " + 40 * "of words " + "\r\n", subject="\x1b]0;title\x07")
+        self.relay.wait_log(event="deferred", id=ident)
+        for arguments in (("queue", "list"), ("queue", "show", ident), ("queue", "show", ident, "--body"), ("check", "second.test")):
+            text = on_terminal(self.relay, 70, *arguments)
+            self.assertNotRegex(text, "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+            if "--body" in arguments:
+                self.assertIn("Subject: ?]0;title?", text)
+            else:
+                self.assertLessEqual(max(len(line) for line in text.splitlines()), 70, text)
+
     def test_stats_count_by_state_and_by_domain(self):
         self.deferred_mail("later.test", 2)
         code, data = self.relay.tool("queue", "stats")
@@ -219,7 +250,8 @@ class Check(Case):
         code, out, _ = run(self.relay, "check", "second.test")
         self.assertEqual(code, 0)
         self.assertTrue(out.startswith("second.test: dane"))
-        self.assertRegex(out, r"10 +mx1\.second\.test +secure +1 +dane +127\.\S+ +TLSv1\.3 +none +tlsa-invalid")
+        self.assertRegex(out, r"\n  10  mx1\.second\.test  secure  dane +1\n  20  mx2\.second\.test  secure  dane +1\n")
+        self.assertRegex(out, r"\nmx1\.second\.test  127\.\S+ +TLSv1\.3  none +tlsa-invalid: no TLSA record matches")
 
     def test_check_of_what_does_not_exist(self):
         code, data = self.relay.tool("check", "nowhere-at-all.test")
