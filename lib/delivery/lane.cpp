@@ -187,7 +187,6 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
     destination->backoff = hold_for(why, attempt.ended, holding);
     destination->held = true;
     note_due(destination->backoff->until);
-    tasks_.spawn("expire", expire_waiting(shared_from_this(), destination->name, *destination->backoff, attempt.ended));
   }
   const Settler::Ticket ticket = finish(*destination, attempt);
   co_await settler_.stored(ticket);
@@ -242,16 +241,15 @@ Settler::Ticket Scheduler::Impl::put(Ending ending) {
 }
 
 // What waits behind the hold and has waited long enough ends with the destination's own failure (DANE-07, MX-11).
-asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string destination, queue::Backoff hold,
-                                                      Time at) {
+asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string destination, queue::Backoff hold) {
   queue::LeaseLimit limit;
   limit.messages = expire_messages;
   limit.bytes = lease_bytes;
   while (!self->stopping_ && !self->is_paused()) {
     co_await self->settler_.room();
-    auto jobs = co_await self->queue_.lease_older(destination, at - self->options_.expire, limit);
+    auto jobs = co_await self->queue_.lease_older(destination, hold.last - self->options_.expire, limit);
     if (!jobs || jobs->empty()) co_return;
-    for (const queue::Job& job : *jobs) self->put(expired_behind(hold, job, at));
+    for (const queue::Job& job : *jobs) self->put(expired_behind(hold, job, hold.last));
   }
 }
 

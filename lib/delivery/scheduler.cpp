@@ -187,6 +187,7 @@ void Scheduler::Impl::lane_gone(Destination& destination) {
     if (destination.more || !destination.jobs.empty()) pool_.wake_idle(destination);
   } else if (destination.held) {
     look_ = true;  // an operator may have ended the hold meanwhile
+    tasks_.spawn("expire", expire_waiting(shared_from_this(), destination.name, *destination.backoff));
   } else if (destination.more) {
     queue::Ready ready;
     ready.destination = destination.name;

@@ -57,7 +57,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   asio::awaitable<void> give_back_rest(DestinationPtr destination);
   Settler::Ticket finish(Destination& destination, const Attempt& attempt);
   Settler::Ticket put(Ending ending);
-  static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold, Time at);
+  static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold);
   Schedule schedule();
   double fraction() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
