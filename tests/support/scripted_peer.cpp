@@ -266,11 +266,12 @@ Script Script::cut(std::size_t steps, Cut how) const {
 
 ScriptedPeer::ScriptedPeer(Script script) : ScriptedPeer(std::vector<Script>{std::move(script)}) {}
 
-ScriptedPeer::ScriptedPeer(std::vector<Script> scripts, std::string address) : scripts_(std::move(scripts)) {
+ScriptedPeer::ScriptedPeer(std::vector<Script> scripts, std::string address, std::uint16_t port)
+    : scripts_(std::move(scripts)) {
   ::signal(SIGPIPE, SIG_IGN);  // blocking OpenSSL writes to the socket itself
   listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   must(listener_ >= 0 && ::pipe2(stop_, O_CLOEXEC) == 0, "socket");
-  sockaddr_in at = loopback(address, 0);
+  sockaddr_in at = loopback(address, port);
   must(::bind(listener_, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0, "bind");
   must(::listen(listener_, 16) == 0, "listen");
   socklen_t size = sizeof at;

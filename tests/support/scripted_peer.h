@@ -81,7 +81,7 @@ class Script {
 // Listens on 127.0.0.1 and plays one script for each connection, in order; further connections are refused.
 class ScriptedPeer {
  public:
-  explicit ScriptedPeer(std::vector<Script> scripts, std::string address = "127.0.0.1");
+  explicit ScriptedPeer(std::vector<Script> scripts, std::string address = "127.0.0.1", std::uint16_t port = 0);
   explicit ScriptedPeer(Script script);
   ~ScriptedPeer();
   std::uint16_t port() const { return port_; }

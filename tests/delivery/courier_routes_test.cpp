@@ -1,0 +1,161 @@
+#include <doctest/doctest.h>
+
+#include "base/ascii.h"
+#include "delivery/courier.h"
+#include "tests/delivery/courier_world.h"
+
+using namespace hoplock;
+using namespace hoplock::delivery;
+using namespace hoplock::delivery::testing;
+
+namespace {
+
+// A route for example.org over these hosts, on the port of the world's peers.
+route::Route route_to(const Courses& world, std::initializer_list<const char*> hosts) {
+  route::Route route;
+  route.match = {route::parse_pattern("example.org").value()};
+  for (const char* host : hosts) {
+    route::NextHop next;
+    if (const auto ip = Ip::parse(host)) {
+      next.host = *ip;
+    } else {
+      next.host = name(host);
+    }
+    next.port = world.routing.port;
+    route.hosts.push_back(std::move(next));
+  }
+  return route;
+}
+
+}  // namespace
+
+TEST_CASE("MX-16: a route's hosts are tried in their order, without MX, and carry the route's note") {
+  Courses world;
+  Script second = Courses::clear();
+  ScriptedPeer& two = world.peer({Courses::takes(second)}, "127.0.0.3");
+  route::Route route = route_to(world, {"mx1.example.org", "mx2.example.org"});
+  route.note = "their relay";
+  world.routing.routes = {route};
+  world.dns.remove("example.org MX");
+  const Attempt attempt = world.send();
+  CHECK(line(attempt, {"mx", "policy", "note"}) == "delivered mx2.example.org route their relay");
+  CHECK(actions(attempt) == Problems{"mx1.example.org 127.0.0.2 connect-refused next-host"});
+  CHECK(two.finish() == Problems{});
+  CHECK_FALSE(world.dns.asked_of("MX"));
+}
+
+TEST_CASE("a route to an address literal names it in brackets, once") {
+  Courses world;
+  Script script = Courses::clear();
+  world.peer({Courses::takes(script)});
+  world.routing.routes = {route_to(world, {"127.0.0.2"})};
+  CHECK(line(world.send(), {"mx", "ip"}) == "delivered [127.0.0.2] 127.0.0.2");
+  world.leave();
+  world.peers.clear();
+  CHECK(line(world.send(), {"reply"}).starts_with("deferred 450 4.4.1 connect-refused: [127.0.0.2]: "));
+}
+
+TEST_CASE("tls: verify takes the certificate for verify_names, and nothing else") {
+  const struct {
+    const char* verify_name;
+    const char* outcome;
+  } rows[] = {{"mx1.example.org", "delivered pkix "}, {"other.example.org", "deferred none 4.7.325"}};
+  for (const auto& row : rows) {
+    CAPTURE(row.verify_name);
+    Courses world;
+    world.peer({world.good(world.tls_of(world.leaf, "mx1"))});
+    route::Route route = route_to(world, {"mx1.example.org"});
+    route.tls = hop::RouteTls::verify;
+    route.verify_names = {name(row.verify_name)};
+    world.routing.routes = {route};
+    const Attempt attempt = world.send();
+    CHECK(line(attempt, {"auth", "dsn"}).starts_with(row.outcome));
+    CHECK(line(attempt, {"policy"}).ends_with(" route"));
+  }
+}
+
+TEST_CASE("TLS-13: a client certificate is shown where the route says so") {
+  Courses world;
+  PeerTls tls = world.tls_of(world.leaf, "mx1");
+  tls.client_ca = world.dir.write("clients.pem", world.ca.pem());
+  const Certificate client({.dns = {"relay.example.net"}}, world.ca);
+  const net::CertificateFiles files = write_chain(world.dir, "client", client);
+  ScriptedPeer& peer = world.peer({world.good(tls)});
+  route::Route route = route_to(world, {"mx1.example.org"});
+  route.tls = hop::RouteTls::encrypt;
+  route.client_certificate = files.certificate;
+  route.client_key = files.key;
+  world.routing.routes = {route};
+  CHECK(line(world.send(), {"tls"}) == "delivered TLSv1.3");
+  CHECK(peer.finish() == Problems{});
+}
+
+TEST_CASE("TLS-13: an MX host that asks for a client certificate gets none") {
+  Courses world;
+  PeerTls tls = world.tls_of(world.leaf, "mx1");
+  tls.client_ca = world.dir.write("clients.pem", world.ca.pem());
+  ScriptedPeer& peer = world.peer({world.secured(tls), Courses::clear(with_tls)});
+  CHECK(line(world.send(), {}) == "deferred");
+  CHECK(peer.finish().front().find("peer did not return a certificate") != std::string::npos);
+}
+
+TEST_CASE(
+    "a route's login is said inside TLS; the password file is read for each session, its last line break is not part "
+    "of it") {
+  Courses world;
+  const auto plain = [](const std::string& password) {
+    return "AUTH PLAIN " + to_base64(std::string("\0user\0", 6) + password) + "\r\n";
+  };
+  const PeerTls tls = world.tls_of(world.leaf, "mx1");
+  Script first = world.secured(tls)
+                     .expect_line("EHLO")
+                     .send("250-mx\r\n250 AUTH PLAIN\r\n")
+                     .expect(plain("secret"))
+                     .send("235 ok\r\n");
+  Script second = world.secured(tls)
+                      .expect_line("EHLO")
+                      .send("250-mx\r\n250 AUTH PLAIN\r\n")
+                      .expect(plain("newer"))
+                      .send("235 ok\r\n");
+  ScriptedPeer& peer = world.peer({Courses::takes(first), Courses::takes(second)});
+  route::Route route = route_to(world, {"mx1.example.org"});
+  route.username = "user";
+  route.password_file = world.dir.write("password", "secret\n");
+  world.routing.routes = {route};
+  CHECK(line(world.send(), {}) == "delivered");
+  world.leave();
+  world.dir.write("password", "newer");
+  CHECK(line(world.send(), {}) == "delivered");
+  world.leave();
+  CHECK(peer.finish() == Problems{});
+}
+
+TEST_CASE("a route whose files cannot be read defers its mail and says which") {
+  Courses world;
+  world.peer({Courses::clear()});
+  route::Route route = route_to(world, {"mx1.example.org"});
+  route.username = "user";
+  route.password_file = "/nonexistent/password";
+  world.routing.routes = {route};
+  CHECK(line(world.send(), {"reply"}).find("'/nonexistent/password'") != std::string::npos);
+  route.username.clear();
+  route.client_certificate = "/nonexistent/client.pem";
+  route.client_key = "/nonexistent/client.key";
+  world.routing.routes = {route};
+  world.forget();
+  CHECK(line(world.send(), {"reply"}).find("/nonexistent/client.pem") != std::string::npos);
+}
+
+TEST_CASE("after a reload a session that was opened for another route carries nothing more") {
+  Courses world;
+  Script first = Courses::clear(), second = Courses::clear();
+  Courses::takes(first).expect_line("QUIT").send("221 bye\r\n");
+  ScriptedPeer& peer = world.peer({first, Courses::takes(second)});
+  world.routing.routes = {route_to(world, {"mx1.example.org"})};
+  world.send();
+  world.routing.routes[0].note = "changed";
+  world.forget();
+  CHECK(line(world.send(), {"note"}) == "delivered changed");
+  CHECK(peer.finish() == Problems{});
+  CHECK(peer.connections() == 2);
+}
