@@ -38,7 +38,7 @@ TEST_CASE("MX-16: a route's hosts are tried in their order, without MX, and carr
   world.routing.routes = {route};
   world.dns.remove("example.org MX");
   const Attempt attempt = world.send();
-  CHECK(line(attempt, {"mx", "policy", "note"}) == "delivered mx2.example.org route their relay");
+  CHECK(line(attempt, {"mx", "policy", "note"}) == "delivered mx2.example.org opportunistic their relay");
   CHECK(actions(attempt) == Problems{"mx1.example.org 127.0.0.2 connect-refused next-host"});
   CHECK(two.finish() == Problems{});
   CHECK_FALSE(world.dns.asked_of("MX"));
