@@ -115,6 +115,11 @@ void Intake::wait_idle_disk() {
   must(asio::co_spawn(io_, disk_->run(disk::Durability::durable, nothing), asio::use_future).get());
 }
 
+void Intake::sweep() {
+  while (!must(asio::co_spawn(io_, queue_->sweep(1U << 20U), asio::use_future).get()).end) {
+  }
+}
+
 asio::awaitable<void> Intake::stop_by(listener::Server& server, std::chrono::milliseconds time) {
   co_await server.stop(std::chrono::steady_clock::now() + time);
 }

@@ -51,6 +51,8 @@ class Intake {
   std::int64_t rows(const std::string& table) const;
   // Waits until no session is left.
   void wait_idle();
+  // The queue's sweep in the background, once through all that is stored.
+  void sweep();
   // Waits until the disk has done all that it was given so far.
   void wait_idle_disk();
   listener::Counts counts();
