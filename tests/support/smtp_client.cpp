@@ -17,7 +17,7 @@
 namespace hoplock::support {
 
 namespace {
-constexpr std::chrono::milliseconds patience{10000};
+constexpr std::chrono::milliseconds patience{30000};
 
 [[noreturn]] void give_up(const std::string& what) { throw std::runtime_error("smtp client: " + what); }
 

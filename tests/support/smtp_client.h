@@ -1,5 +1,5 @@
 // An SMTP client for tests, on the test's own thread: blocking sockets and OpenSSL, no code of ours. Everything waits at
-// most 10 seconds; what goes otherwise than asked for is an exception that says what was got.
+// most 30 seconds; what goes otherwise than asked for is an exception that says what was got.
 #pragma once
 #include <chrono>
 #include <cstdint>
