@@ -21,7 +21,7 @@ UNBOUND_CONF = """server:
     infra-host-ttl: 1
     infra-keep-probing: yes
     infra-cache-min-rtt: 50
-    infra-cache-max-rtt: 1000
+    infra-cache-max-rtt: 4000
     outbound-msg-retry: 3
     val-bogus-ttl: 1
     cache-max-negative-ttl: 1
