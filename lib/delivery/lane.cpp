@@ -13,8 +13,7 @@ using Steady = std::chrono::steady_clock;
 
 constexpr std::size_t lease_bytes = 128U << 10U;
 constexpr std::size_t expire_messages = 32;
-constexpr std::chrono::milliseconds linger{100};  // of an idle lane although others wait: its next mail saves a session
-constexpr std::chrono::seconds turn{10};          // of a lane while other destinations wait
+constexpr std::chrono::seconds turn{10};  // of a lane while other destinations wait
 
 Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
 
@@ -56,8 +55,8 @@ struct Scheduler::Impl::Lane {
 
 asio::awaitable<void> Scheduler::Impl::run_lane(Self self, DestinationPtr destination) {
   Lane lane(*self, destination);
-  bool goes_on = true;  // by name: GCC 12 may drop the loop of `while (co_await …) {}`
-  while (goes_on) goes_on = co_await self->step(lane);
+  while (co_await self->step(lane)) {
+  }
   if (lane.session) co_await lane.session->client->quit();
   lane.session.reset();
   lane.set_connected(false);
@@ -79,22 +78,12 @@ asio::awaitable<bool> Scheduler::Impl::step(Lane& lane) {
   co_return stay;
 }
 
-// Rests with an open session: for a moment in any case, then as long as no other destination wants the lane. True: there is mail.
 asio::awaitable<bool> Scheduler::Impl::wait_idle(Lane& lane) {
   const auto until = lane.last_job + options_.idle_session;
-  if (!lane.session) co_return false;
-  const net::Woken early = co_await rest(lane, std::min(until, lane.last_job + linger), Pool::Idle::stays);
-  if (early == net::Woken::notified) co_return true;
-  if (stopping_ || Steady::now() >= until || (pool_.waiting() > 0 && pool_.is_full())) co_return false;
-  const net::Woken woken = co_await rest(lane, until, Pool::Idle::gives_way);
-  co_return woken == net::Woken::notified && !lane.evicted;
-}
-
-asio::awaitable<net::Woken> Scheduler::Impl::rest(Lane& lane, Steady::time_point until, Pool::Idle manner) {
-  if (stopping_ || Steady::now() >= until) co_return net::Woken::timed_out;
+  if (!lane.session || stopping_ || Steady::now() >= until || (pool_.waiting() > 0 && pool_.is_full())) co_return false;
   IdleLane me;
   me.at = lane.destination.get();
-  pool_.idle_begins(me, manner);
+  pool_.idle_begins(me);
   const struct Leave {
     Pool& pool;
     IdleLane& lane;
@@ -102,7 +91,7 @@ asio::awaitable<net::Woken> Scheduler::Impl::rest(Lane& lane, Steady::time_point
   } leave{pool_, me};
   const net::Woken woken = co_await me.wake.wait_until(until);
   lane.evicted = me.evicted;
-  co_return woken;
+  co_return woken == net::Woken::notified && !me.evicted;
 }
 
 asio::awaitable<std::optional<queue::Job>> Scheduler::Impl::next_job(DestinationPtr destination) {

@@ -72,9 +72,9 @@ bool Pool::must_yield(const Destination& destination, Turn turn) const {
   return turn == Turn::over || destination.lanes > share;
 }
 
-void Pool::idle_begins(IdleLane& lane, Idle manner) {
+void Pool::idle_begins(IdleLane& lane) {
   lane.at->idle.push_back(&lane);
-  if (manner == Idle::gives_way) idle_.push_back(&lane);
+  idle_.push_back(&lane);
 }
 
 void Pool::forget_idle(IdleLane& lane) {
@@ -93,9 +93,7 @@ bool Pool::wake_idle(Destination& destination) {
 }
 
 void Pool::wake_all_idle() {
-  for (const auto& [name, destination] : active_) {
-    for (IdleLane* lane : destination->idle) lane->wake.notify_all();
-  }
+  for (IdleLane* lane : idle_) lane->wake.notify_all();
 }
 
 void Pool::evict_idle() {

@@ -81,8 +81,7 @@ class Pool {
   enum class Turn : std::uint8_t { young, over };
   bool must_yield(const Destination& destination, Turn turn) const;
 
-  enum class Idle : std::uint8_t { stays, gives_way };  // to destinations that wait
-  void idle_begins(IdleLane& lane, Idle manner);
+  void idle_begins(IdleLane& lane);
   void idle_ends(IdleLane& lane);
   // False: none idles there.
   bool wake_idle(Destination& destination);

@@ -50,7 +50,6 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   static asio::awaitable<void> run_lane(Self self, DestinationPtr destination);
   asio::awaitable<bool> step(Lane& lane);
   asio::awaitable<bool> wait_idle(Lane& lane);
-  asio::awaitable<net::Woken> rest(Lane& lane, Steady::time_point until, Pool::Idle manner);
   asio::awaitable<std::optional<queue::Job>> next_job(DestinationPtr destination);
   asio::awaitable<bool> lease(DestinationPtr destination);
   asio::awaitable<bool> carry(Lane& lane, queue::Job job);
