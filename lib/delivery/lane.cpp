@@ -13,7 +13,7 @@ using Steady = std::chrono::steady_clock;
 
 constexpr std::size_t lease_bytes = 128U << 10U;
 constexpr std::size_t expire_messages = 32;
-constexpr std::chrono::seconds turn{10};  // of a lane while other destinations wait
+constexpr std::chrono::seconds turn{2};  // of a lane while other destinations wait
 
 Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
 
@@ -55,8 +55,8 @@ struct Scheduler::Impl::Lane {
 
 asio::awaitable<void> Scheduler::Impl::run_lane(Self self, DestinationPtr destination) {
   Lane lane(*self, destination);
-  while (co_await self->step(lane)) {
-  }
+  bool goes_on = true;  // by name: GCC 12 may drop the loop of `while (co_await …) {}`
+  while (goes_on) goes_on = co_await self->step(lane);
   if (lane.session) co_await lane.session->client->quit();
   lane.session.reset();
   lane.set_connected(false);
@@ -80,16 +80,18 @@ asio::awaitable<bool> Scheduler::Impl::step(Lane& lane) {
 
 asio::awaitable<bool> Scheduler::Impl::wait_idle(Lane& lane) {
   const auto until = lane.last_job + options_.idle_session;
-  if (!lane.session || stopping_ || Steady::now() >= until || (pool_.waiting() > 0 && pool_.is_full())) co_return false;
+  if (!lane.session || stopping_ || Steady::now() >= until) co_return false;
   IdleLane me;
   me.at = lane.destination.get();
+  me.since = Steady::now();
   pool_.idle_begins(me);
   const struct Leave {
     Pool& pool;
     IdleLane& lane;
     ~Leave() { pool.idle_ends(lane); }
   } leave{pool_, me};
-  const net::Woken woken = co_await me.wake.wait_until(until);
+  start_lanes();  // its turn to give way may have come
+  const net::Woken woken = me.evicted ? net::Woken::notified : co_await me.wake.wait_until(until);
   lane.evicted = me.evicted;
   co_return woken == net::Woken::notified && !me.evicted;
 }

@@ -5,6 +5,10 @@
 
 namespace hoplock::delivery {
 
+namespace {
+constexpr std::chrono::milliseconds most_patience{500};
+}
+
 void Destination::measure(Kind kind, double ms) {
   double& figure = kind == Kind::first ? setup_ms : message_ms;
   figure = figure == 0 ? ms : figure * 0.75 + ms * 0.25;
@@ -96,14 +100,24 @@ void Pool::wake_all_idle() {
   for (IdleLane* lane : idle_) lane->wake.notify_all();
 }
 
-void Pool::evict_idle() {
-  while (leaving_ < waiting_.size() && !idle_.empty()) {
+std::chrono::milliseconds Pool::patience() const {
+  const std::size_t most = std::min(3 * sessions_, most_waiting);
+  if (waiting_.size() >= most) return std::chrono::milliseconds(0);
+  const auto room = static_cast<double>(most - waiting_.size()) / static_cast<double>(most);
+  return std::chrono::milliseconds(static_cast<int>(std::min(1.0, room * 1.5) * most_patience.count()));
+}
+
+std::optional<net::SteadyTime> Pool::evict_idle(net::SteadyTime now) {
+  while (is_full() && leaving_ < waiting_.size() && !idle_.empty()) {
     IdleLane& lane = *idle_.front();
+    const auto due = lane.since + patience();
+    if (due > now) return due;
     forget_idle(lane);
     lane.evicted = true;
     ++leaving_;
     lane.wake.notify_all();
   }
+  return std::nullopt;
 }
 
 std::vector<std::string> Pool::busy() const {

@@ -22,6 +22,7 @@ using DestinationPtr = std::shared_ptr<Destination>;
 // A lane that keeps its session open for more mail. Lives in the lane's frame.
 struct IdleLane {
   Destination* at = nullptr;
+  net::SteadyTime since;
   net::Signal wake;
   bool evicted = false;
 };
@@ -86,8 +87,12 @@ class Pool {
   // False: none idles there.
   bool wake_idle(Destination& destination);
   void wake_all_idle();
-  // As many idle lanes as destinations wait end, those that idle longest.
-  void evict_idle();
+  // While destinations wait and all lanes are taken, those that idle longest end, once they idled for patience(). When the next one
+  // will have; nothing: none needs to.
+  std::optional<net::SteadyTime> evict_idle(net::SteadyTime now);
+  // How long an idle session is kept although others wait: its next mail saves a handshake, and those that wait gather more mail for
+  // one session meanwhile. The more they are, the less; with very many there is none.
+  std::chrono::milliseconds patience() const;
   void evicted_left() { --leaving_; }
 
   // Destinations whose lanes all work, sorted: whatever comes due there, they find it.

@@ -103,7 +103,7 @@ Scheduler::Impl::Steady::time_point Scheduler::Impl::next_wake() const {
   const auto at = Steady::now();
   if (is_paused()) return settler_.stalled() ? at + pause : paused_until_;
   const bool may_look = pool_.waiting() == 0 && !pool_.is_full();
-  return may_look ? std::min(look_at_, at + look_again) : at + look_again;
+  return std::min({may_look ? look_at_ : at + look_again, at + look_again, evict_at_.value_or(at + look_again)});
 }
 
 asio::awaitable<void> Scheduler::Impl::look() {
@@ -166,7 +166,8 @@ void Scheduler::Impl::add_work(std::vector<queue::Ready> ready) {
 void Scheduler::Impl::start_lanes() {
   if (stopping_ || is_paused()) return;
   while (const DestinationPtr destination = pool_.next()) add_lane(destination);
-  if (pool_.waiting() > 0) pool_.evict_idle();
+  evict_at_ = pool_.evict_idle(Steady::now());
+  if (evict_at_ && *evict_at_ < asleep_until_) wake_.notify_all();
 }
 
 // One more lane when those there are cannot keep up.

@@ -73,6 +73,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Steady::time_point looked_at_;
   Steady::time_point paused_until_;
   Steady::time_point asleep_until_;
+  std::optional<Steady::time_point> evict_at_;  // an idle lane gives way then
   bool stopping_ = false;
   Counts counts_;
   Time wall_;

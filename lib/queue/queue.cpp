@@ -203,7 +203,10 @@ asio::awaitable<Result<std::vector<Job>>> Queue::lease(std::string destination, 
   Core& core = *core_;
   for (int reads = 0;; ++reads) {
     Lane& lane = core.window.lane(destination);
-    auto jobs = core.window.take(lane, limit.messages, limit.bytes);
+    // a retry whose time has come does not wait until nothing fresh comes in
+    const bool overdue = reads == 0 && lane.next <= now && lane.next != at_once;
+    std::vector<Job> jobs;
+    if (!overdue) jobs = core.window.take(lane, limit.messages, limit.bytes);
     if (!jobs.empty() || lane.next > now || reads == 3) co_return jobs;
     auto read = co_await core.read_due(destination, now, limit.messages);
     if (!read) co_return read.error();
