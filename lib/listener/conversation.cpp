@@ -105,8 +105,9 @@ Conversation::Conversation(net::Stream stream, std::shared_ptr<const Profile> pr
       session_(session_options(*profile_), may_relay(*profile_, stream_.peer().ip),
                profile_->address.tls == smtp::TlsMode::implicit ? smtp::Channel::tls : smtp::Channel::clear) {}
 
+// GCC 12 skips the body of a coroutine that awaits in a condition (if, while, for, switch) and has no variable of its own: here
+// and in all coroutines below what an await gave is named first.
 asio::awaitable<void> Conversation::run() {
-  // GCC 12 drops the loop of `while (co_await …) {}` as one without effects, hence the name for what it gave.
   Go go = co_await open();
   while (go == Go::on) go = co_await read_commands();
   co_await say_goodbye();
@@ -171,7 +172,7 @@ asio::awaitable<Conversation::Go> Conversation::obey_buffered() {
     if (answer.reply.code >= 400) log_refused_command(answer.reply, lines_.line());
     out_ += answer.reply.to_wire();
     if (answer.action == smtp::Action::none) continue;
-    const Go acted = co_await act(answer.action);  // not behind an `&&`, where GCC 12 loses what act is called with
+    const Go acted = co_await act(answer.action);
     if (acted == Go::end) co_return Go::end;
   }
   co_return Go::on;

@@ -179,7 +179,8 @@ asio::awaitable<void> Server::stop(net::SteadyTime deadline) {
   state_->stopping = true;
   for (auto& [address, bound] : state_->bound) bound->acceptor.close();
   for (Conversation* one : state_->open) one->end();
-  if (co_await state_->sessions.join(deadline) > 0) {
+  const std::size_t left = co_await state_->sessions.join(deadline);
+  if (left > 0) {
     for (Conversation* one : state_->open) one->cut();
     state_->sessions.stop();
   }
