@@ -1,13 +1,14 @@
 // 250 only when the message is safe: what a client is told while the disk hangs, fails or is full.
 #include <doctest/doctest.h>
+#include <sqlite3.h>
 
-#include "tests/support/faulty_disk.h"
+#include "tests/support/faulty_vfs.h"
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
 using namespace hoplock;
 using namespace std::chrono_literals;
-using support::FaultyDisk;
+using support::FaultyVfs;
 using support::Intake;
 using support::SmtpClient;
 
@@ -41,28 +42,28 @@ std::string deliver_until_taken(SmtpClient& client) {
 TEST_CASE("SUB-29: no 250 before fsync has returned; commands and other sessions go on meanwhile") {
   for (const auto& one : contents()) {
     CAPTURE(one.size());
-    FaultyDisk disk;
+    FaultyVfs disk;
     Intake intake;
     SmtpClient client(intake.port());
     client.greet();
     client.command("MAIL FROM:<a@example.net>");
     client.command("RCPT TO:<u@example.org>");
     client.command("DATA");
-    disk.set(FaultyDisk::Mode::stalled);
+    FaultyVfs::Hang hang(disk);
     client.send(one + ".\r\n");
-    disk.wait_stalled();
+    hang.wait();
     CHECK(client.is_silent(50ms));
     SmtpClient other(intake.port());
     other.greet();
     CHECK(other.command("NOOP").starts_with("250 "));
-    disk.set(FaultyDisk::Mode::good);
+    hang.release();
     CHECK(client.reply().starts_with("250 2.0.0 Ok: queued"));
   }
 }
 
 TEST_CASE("SUB-29: sessions that wait together share an fsync") {
   constexpr std::size_t sessions = 40;
-  FaultyDisk disk;
+  FaultyVfs disk;
   Intake intake;
   std::vector<std::unique_ptr<SmtpClient>> clients;
   for (std::size_t i = 0; i < sessions; ++i) {
@@ -71,25 +72,25 @@ TEST_CASE("SUB-29: sessions that wait together share an fsync") {
     clients.back()->send("MAIL FROM:<a@example.net>\r\nRCPT TO:<u@example.org>\r\nDATA\r\n");
     REQUIRE(clients.back()->replies(3).back().starts_with("354"));
   }
-  disk.set(FaultyDisk::Mode::stalled);
+  FaultyVfs::Hang hang(disk);
   clients[0]->send(content + ".\r\n");
-  disk.wait_stalled();
+  hang.wait();
   for (std::size_t i = 1; i < sessions; ++i) clients[i]->send(content + ".\r\n");
   for (std::size_t i = 0; i < sessions; ++i) REQUIRE(clients[i]->is_silent(2ms));
-  const auto before = disk.syncs();
-  disk.set(FaultyDisk::Mode::good);
+  const int before = disk.plan().syncs;
+  hang.release();
   for (auto& client : clients) REQUIRE(client->reply().starts_with("250 2.0.0 Ok: queued"));
-  CHECK(disk.syncs() - before <= 3);
+  CHECK(disk.plan().syncs - before <= 3);
   CHECK(intake.stored().size() == sessions);
 }
 
 TEST_CASE(
     "SUB-29: when the disk fails or fills up the client gets 452 4.3.1, nothing stays, and the session lives on") {
-  for (const auto mode : {FaultyDisk::Mode::full, FaultyDisk::Mode::sync_fails}) {
+  for (const int error : {SQLITE_FULL, SQLITE_IOERR_FSYNC}) {
     for (const auto& one : contents()) {
-      CAPTURE(int(mode));
+      CAPTURE(error);
       CAPTURE(one.size());
-      FaultyDisk disk;
+      FaultyVfs disk;
       Intake intake;
       SmtpClient client(intake.port());
       client.greet();
@@ -97,12 +98,13 @@ TEST_CASE(
       client.command("MAIL FROM:<a@example.net>");
       client.command("RCPT TO:<u@example.org>");
       client.command("DATA");
-      disk.set(mode);
+      disk.plan().error = error;
+      (error == SQLITE_FULL ? disk.plan().writes_until_failure : disk.plan().syncs_until_failure) = 0;
       client.send(one + ".\r\n");
       CHECK(client.reply().starts_with("452 4.3.1 "));
       CHECK_FALSE(intake.log().events("store-failed").empty());
       CHECK(client.command("NOOP").starts_with("250 "));
-      disk.set(FaultyDisk::Mode::good);
+      disk.heal();
       CHECK(deliver_until_taken(client).starts_with("250 2.0.0 "));
       const auto stored = intake.stored();
       CHECK(stored.size() == 2);

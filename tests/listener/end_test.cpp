@@ -1,14 +1,14 @@
 // How sessions end that neither side ended by QUIT: time-outs, and a daemon that stops.
 #include <doctest/doctest.h>
 
-#include "tests/support/faulty_disk.h"
+#include "tests/support/faulty_vfs.h"
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
 using namespace hoplock;
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
-using support::FaultyDisk;
+using support::FaultyVfs;
 using support::Intake;
 using support::SmtpClient;
 
@@ -150,18 +150,18 @@ TEST_CASE(
 }
 
 TEST_CASE("SUB-29: a stop during a commit leaves the message whole, whether or not its 250 could still be said") {
-  FaultyDisk disk;
+  FaultyVfs disk;
   Intake intake;
   SmtpClient client(intake.port());
   client.greet();
   client.send(envelope);
   client.replies(3);
-  disk.set(FaultyDisk::Mode::stalled);
+  FaultyVfs::Hang hang(disk);
   client.send("Subject: x\r\n\r\nx\r\n.\r\n");
-  disk.wait_stalled();
+  hang.wait();
   auto stopped = intake.begin_stop(50ms);
   CHECK(stopped.wait_for(200ms) == std::future_status::timeout);
-  disk.set(FaultyDisk::Mode::good);
+  hang.release();
   stopped.get();
   const auto stored = intake.stored();
   REQUIRE(stored.size() == 1);

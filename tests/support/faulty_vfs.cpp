@@ -52,6 +52,12 @@ int sync(sqlite3_file* f, int flags) {
   if (spent(the_plan.syncs_until_failure)) return the_plan.error;
   if (file(f)->log) ++the_plan.syncs;
   if (file(f)->main) ++the_plan.database_syncs;
+  if (the_plan.hang) {
+    ++the_plan.hanging;
+    the_plan.hanging.notify_all();
+    the_plan.hang.wait(true);
+    --the_plan.hanging;
+  }
   if (the_plan.sync_delay_us > 0) ::usleep(static_cast<useconds_t>(the_plan.sync_delay_us));
   return inner(f)->pMethods->xSync(inner(f), flags);
 }
@@ -110,6 +116,17 @@ void FaultyVfs::heal() {
   the_plan.calls_until_kill = -1;
   the_plan.writes_until_failure = -1;
   the_plan.syncs_until_failure = -1;
+}
+
+FaultyVfs::Hang::Hang(FaultyVfs& vfs) : plan_(vfs.plan()) { plan_.hang = true; }
+
+void FaultyVfs::Hang::wait() {
+  for (int hanging = plan_.hanging; hanging == 0; hanging = plan_.hanging) plan_.hanging.wait(hanging);
+}
+
+void FaultyVfs::Hang::release() {
+  plan_.hang = false;
+  plan_.hang.notify_all();
 }
 
 }  // namespace hoplock::support

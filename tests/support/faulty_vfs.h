@@ -19,9 +19,24 @@ class FaultyVfs {
     std::atomic<int> syncs{0};              // of write-ahead logs
     std::atomic<int> database_syncs{0};
     std::atomic<int> sync_delay_us{0};
+    std::atomic<bool> hang{false};  // syncs do not return; see Hang
+    std::atomic<int> hanging{0};
   };
   Plan& plan();
   void heal();
+
+  // From now on no sync returns until release() or its end.
+  class Hang {
+   public:
+    explicit Hang(FaultyVfs& vfs);
+    ~Hang() { release(); }
+    Hang(const Hang&) = delete;
+    void wait();  // until a sync hangs
+    void release();
+
+   private:
+    Plan& plan_;
+  };
 };
 
 }  // namespace hoplock::support
