@@ -22,7 +22,7 @@ Queue::Core::Core(disk::Disk& disk_, Options options_, RouteOf route_)
 }
 
 Queue::Queue(disk::Disk& disk, Options options, RouteOf route)
-    : core_(std::make_unique<Core>(disk, options, std::move(route))) {}
+    : core_(std::make_shared<Core>(disk, options, std::move(route))) {}
 Queue::~Queue() { core_->announcer->call = nullptr; }
 
 void Queue::on_work(std::function<void(std::vector<Ready>)> call) { core_->announcer->call = std::move(call); }
@@ -38,7 +38,7 @@ Id Queue::Core::next_id(Time now) {
 
 Writer Queue::begin(Time received) {
   auto state = std::make_unique<Writer::State>();
-  state->core = core_.get();
+  state->core = core_;
   state->id = core_->next_id(received);
   state->received = received;
   return Writer(std::move(state));
@@ -177,13 +177,15 @@ asio::awaitable<Result<>> Queue::Core::read_due(std::string destination, Time no
   Refill wanted;
   wanted.destination = destination;
   wanted.now = now;
-  wanted.messages = std::max<std::size_t>(least, 256);
-  wanted.bytes = 2 << 20;
+  const auto share = window.set_aside(std::max<std::size_t>(least, 1));
+  wanted.messages = share.messages;
+  wanted.bytes = share.bytes;
   wanted.exclude = window.excluded(lane);
   auto job = [shared = store, wanted = std::move(wanted)](disk::Tx& tx) -> Result<Refilled> {
     return shared->refill(tx, wanted);
   };
   auto refilled = co_await disk.run(Durability::read, std::move(job));
+  window.give_back(share);
   Lane& after = window.lane(destination);  // not erased: it was not idle
   after.reading->cancel();
   after.reading.reset();

@@ -20,7 +20,7 @@ namespace hoplock::queue {
 
 struct Options {
   std::size_t window_messages = 4096;
-  std::size_t window_bytes = 32 << 20;
+  std::size_t window_bytes = 16 << 20;
   std::uint64_t min_free_space = 256 << 20;
 };
 
@@ -41,7 +41,7 @@ class Queue {
  public:
   using RouteOf = std::function<std::string(const dns::Name& domain)>;
 
-  // REQUIRES: disk outlives it. `route` is called on the loop, often; it must be quick.
+  // REQUIRES: disk outlives it; nothing but writers, which then do nothing, outlives it. `route` is called on the loop, often; it must be quick.
   Queue(disk::Disk& disk, Options options, RouteOf route);
   ~Queue();
 
@@ -106,7 +106,7 @@ class Queue {
  private:
   friend class Writer;
   struct Core;
-  std::unique_ptr<Core> core_;
+  std::shared_ptr<Core> core_;  // writers look whether it is still there
 };
 
 }  // namespace hoplock::queue

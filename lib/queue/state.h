@@ -6,7 +6,7 @@
 namespace hoplock::queue {
 
 struct Writer::State {
-  Queue::Core* core = nullptr;
+  std::weak_ptr<Queue::Core> core;  // a session that is cut off at the end may die after the queue
   Id id;
   Time received;
   std::uint64_t size = 0;
@@ -15,7 +15,7 @@ struct Writer::State {
   bool committed = false;
 
   // The first chunk_bytes of the buffer become a row.
-  asio::awaitable<Result<>> stream();
+  asio::awaitable<Result<>> stream(Queue::Core& queue);
 };
 
 }  // namespace hoplock::queue

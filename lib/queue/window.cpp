@@ -55,6 +55,22 @@ Window::Room Window::add_fresh(Lane& lane, Job job) {
   return Room::none;
 }
 
+Window::Share Window::set_aside(std::size_t least_messages) {
+  const auto left = [](std::size_t most, std::size_t used) { return most > used ? most - used : 0; };
+  Share share;
+  share.messages = std::clamp<std::size_t>(left(most_messages_, messages_ + aside_.messages) / 8, least_messages,
+                                           std::max<std::size_t>(least_messages, 256));
+  share.bytes = std::clamp<std::size_t>(left(most_bytes_, bytes_ + aside_.bytes) / 8, chunk_bytes, 2 << 20);
+  aside_.messages += share.messages;
+  aside_.bytes += share.bytes;
+  return share;
+}
+
+void Window::give_back(const Share& share) {
+  aside_.messages -= share.messages;
+  aside_.bytes -= share.bytes;
+}
+
 void Window::add_read(Lane& lane, std::vector<Job> jobs) {
   for (auto& job : jobs) {
     if (frozen_.contains(job.id) || overlaps(job)) {

@@ -45,6 +45,14 @@ class Window {
   // False: there is no room, or older work is in the database, which therefore has this too.
   enum class Room : std::uint8_t { taken, none };
   Room add_fresh(Lane& lane, Job job);
+  // How much a read for a lane may bring: a share of the room there is, so that many lanes that read at once stay within
+  // bounds. It is set aside until the read is over.
+  struct Share {
+    std::size_t messages = 0;
+    std::size_t bytes = 0;
+  };
+  Share set_aside(std::size_t least_messages);
+  void give_back(const Share& share);
   // From a read of the database, oldest first; jobs that overlap a lease, or are here already, or are frozen, are dropped.
   void add_read(Lane& lane, std::vector<Job> jobs);
   // Takes the oldest jobs and leases them.
@@ -94,6 +102,7 @@ class Window {
   std::vector<std::string> woken_;
   std::size_t messages_ = 0;
   std::size_t bytes_ = 0;
+  Share aside_;  // for reads under way
   std::size_t idle_checked_ = 0;
 };
 

@@ -13,8 +13,10 @@ Writer::Writer(Writer&&) noexcept = default;
 
 Writer::~Writer() {
   if (!state_ || state_->committed || state_->chunks == 0) return;
-  state_->core->drafts.erase(state_->id);
-  state_->core->disk.post(Durability::relaxed, [id = state_->id](disk::Tx& tx) -> Result<> {
+  const auto core = state_->core.lock();
+  if (!core) return;  // swept at the next start
+  core->drafts.erase(state_->id);
+  core->disk.post(Durability::relaxed, [id = state_->id](disk::Tx& tx) -> Result<> {
     drop_draft(tx, id);
     return {};
   });
@@ -23,7 +25,7 @@ Writer::~Writer() {
 Id Writer::id() const { return state_->id; }
 std::uint64_t Writer::size() const { return state_->size; }
 
-asio::awaitable<Result<>> Writer::State::stream() {
+asio::awaitable<Result<>> Writer::State::stream(Queue::Core& queue) {
   if (chunks + 1 >= max_chunks) co_return fail(errc::file_too_large, "the message is larger than the queue can hold");
   std::string octets;
   if (buffer.size() < 2 * chunk_bytes) {
@@ -34,18 +36,20 @@ asio::awaitable<Result<>> Writer::State::stream() {
     octets = buffer.substr(0, chunk_bytes);
     buffer.erase(0, chunk_bytes);
   }
-  core->drafts.insert(id);
+  queue.drafts.insert(id);
   auto job = [which = id, n = chunks, octets = std::move(octets)](disk::Tx& tx) -> Result<> {
     if (n == 0) note_draft(tx, which);
     insert_chunk(tx, which, n, octets);
     return {};
   };
   ++chunks;
-  co_return co_await core->disk.run(Durability::relaxed, chunk_bytes, std::move(job));
+  co_return co_await queue.disk.run(Durability::relaxed, chunk_bytes, std::move(job));
 }
 
 asio::awaitable<Result<>> Writer::write(std::string octets) {
   State& state = *state_;
+  Queue::Core* core = state.core.lock().get();  // not kept alive from here
+  if (!core) co_return fail(errc::operation_canceled, "the queue is closed");
   state.size += octets.size();
   if (state.buffer.empty())
     state.buffer = std::move(octets);
@@ -53,7 +57,7 @@ asio::awaitable<Result<>> Writer::write(std::string octets) {
     state.buffer += octets;
   octets = std::string();
   while (state.buffer.size() > chunk_bytes) {
-    auto streamed = co_await state.stream();
+    auto streamed = co_await state.stream(*core);
     if (!streamed) co_return streamed.error();
   }
   co_return Result<>();
@@ -62,7 +66,9 @@ asio::awaitable<Result<>> Writer::write(std::string octets) {
 asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRecipient> recipients) {
   auto loop = co_await asio::this_coro::executor;
   State& state = *state_;
-  Queue::Core& core = *state.core;
+  Queue::Core* alive = state.core.lock().get();  // not kept alive from here
+  if (!alive) co_return fail(errc::operation_canceled, "the queue is closed");
+  Queue::Core& core = *alive;
   auto draft = std::make_shared<Draft>();
   draft->id = state.id;
   draft->received = state.received;

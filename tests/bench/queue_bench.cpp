@@ -1,5 +1,5 @@
 // What the queue alone can do, without SMTP or DNS: commits and settled leases a second, and the cost of a million messages.
-//   bench_queue DIRECTORY [intake] [flow] [million [COUNT]]
+//   bench_queue DIRECTORY [intake] [flow] [large] [million [COUNT]]
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -197,6 +197,29 @@ void flow(Setup& setup, int writers, Load load) {
   setup.queue->on_work([](std::vector<Ready>) {});
 }
 
+// One client's large message, in the pieces in which a socket gives it.
+asio::awaitable<void> large_writer(Queue& queue, std::size_t size) {
+  auto message = queue.begin(wall());
+  for (std::size_t sent = 0; sent < size; sent += 16 << 10)
+    (co_await message.write(std::string(16 << 10, 'x'))).value();
+  std::vector<NewRecipient> to(1);
+  to[0].domain = dns::Name::parse("large.example").value();
+  to[0].address = "user@large.example";
+  Envelope envelope;
+  (co_await message.commit(std::move(envelope), std::move(to))).value();
+}
+
+void large(Setup& setup, int writers, std::size_t size) {
+  const double before = resident_mib();
+  const auto start = Clock::now();
+  for (int i = 0; i < writers; ++i) setup.spawn(large_writer(*setup.queue, size));
+  double most = 0;
+  setup.loop.restart();
+  for (setup.loop.run_for(Milliseconds(50)); !setup.loop.stopped(); setup.loop.run_for(Milliseconds(50))) most = std::max(most, resident_mib());
+  std::printf("%d writers of %zu MiB: %.0f MiB/s, memory rose by %.0f MiB\n", writers, size >> 20,
+              writers * static_cast<double>(size >> 20) / since(start), most - before);
+}
+
 template <class F>
 double timed(const char* what, F function) {
   const auto start = Clock::now();
@@ -281,6 +304,16 @@ void million(const std::filesystem::path& directory, int count) {
     load.domains = domains;
     intake(*setup, 50, load);
   }
+  Selection dead;
+  dead.by = Selection::By::domain;
+  dead.domain = dns::Name::parse("m1.example").value();
+  for (const auto action : {Action::hold, Action::release, Action::retry, Action::remove}) {
+    const auto what = std::string(to_text(action)) + " the dead domain's messages";
+    timed(what.c_str(), [&] {
+      const auto touched = setup->run(setup->queue->act(action, dead, wall())).value();
+      std::printf("(%llu) ", static_cast<unsigned long long>(touched.messages));
+    });
+  }
   drain(*setup, 20);
 }
 
@@ -319,6 +352,10 @@ int main(int argc, char** argv) {
       flow(setup, 20, load);
     }
     drain(setup, 20);
+  }
+  if (wants("large")) {
+    Setup setup(fresh);
+    large(setup, 100, 20 << 20);
   }
   if (wants("million")) million(directory, argc > 3 ? std::stoi(argv[argc - 1]) : 1'000'000);
   std::filesystem::remove_all(fresh);

@@ -144,6 +144,24 @@ TEST_CASE("a writer that dies without a commit leaves nothing, now or after a re
   CHECK(world.count("draft") == 0);
 }
 
+TEST_CASE(
+    "a session that is cut off at the end may die after the queue and the disk; its rows are swept at the next start") {
+  support::TempDirectory dir;
+  {
+    World world(dir.path());
+    auto writer = world.queue->begin(t0);
+    world.loop.run(writer.write(long_body(300'000))).value();
+    auto waiting = [](Writer own) -> asio::awaitable<void> { (void)co_await own.write(std::string(200'000, 'x')); };
+    world.loop.start(waiting(std::move(writer)));
+    world.loop.io().restart();
+    world.loop.io().poll_one();  // it waits for the disk now, and goes down with the loop
+    world.queue.reset();
+    world.disk.reset();
+  }
+  World world(dir.path());
+  CHECK(world.count("chunk") == 0);
+}
+
 TEST_CASE("MX-11: a deferred recipient comes back when it is due, with what it has been through") {
   support::TempDirectory dir;
   {
