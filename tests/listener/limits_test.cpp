@@ -122,6 +122,25 @@ TEST_CASE("reload: addresses that stay keep their sockets and sessions, new sess
   CHECK(added.deliver(large).starts_with("552 5.3.4 "));
 }
 
+TEST_CASE("reload: new sessions are shown a new certificate, old ones go on") {
+  Intake intake;
+  SmtpClient old(intake.port());
+  old.greet();
+  old.start_tls();
+  SmtpClient half(intake.port());
+  half.greet();
+  intake.renew_certificate();
+  CHECK_FALSE(intake.open(Intake::usual()));
+  SmtpClient fresh(intake.port());
+  fresh.greet();
+  fresh.start_tls();
+  CHECK(fresh.certificate_serial() != old.certificate_serial());
+  half.start_tls();  // a session keeps what it began with
+  CHECK(half.certificate_serial() == old.certificate_serial());
+  old.command("EHLO x.test");
+  CHECK(old.deliver("Subject: x\r\n\r\nx\r\n").starts_with("250 2.0.0 "));
+}
+
 TEST_CASE("reload: options that cannot be served are refused by name and change nothing") {
   Intake intake;
   auto changed = Intake::usual();

@@ -56,8 +56,7 @@ queue::Options Intake::roomy() {
 }
 
 Intake::Intake(listener::Options options, queue::Options queue_options) {
-  certificate_ = {directory_.file("tls.pem"), directory_.file("tls.key")};
-  must(net::write_self_signed(intake_name, certificate_));
+  renew_certificate();
   disk::Options disk_options;
   disk_options.directory = directory_.file("data");
   disk_options.migrations = queue::migrations();
@@ -83,6 +82,12 @@ Intake::~Intake() {
   thread_.join();
   queue_.reset();
   disk_.reset();
+}
+
+void Intake::renew_certificate() {
+  const std::string name = "tls" + std::to_string(++certificates_);
+  certificate_ = {directory_.file(name + ".pem"), directory_.file(name + ".key")};
+  must(net::write_self_signed(intake_name, certificate_));
 }
 
 listener::Options Intake::with_certificate(listener::Options options) const {

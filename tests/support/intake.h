@@ -58,6 +58,8 @@ class Intake {
   listener::Counts counts();
   // Reload; the certificate is filled in.
   std::optional<listener::ListenError> open(listener::Options options);
+  // Another certificate from the next open() on.
+  void renew_certificate();
   std::vector<net::Endpoint> bound();
   void stop(std::chrono::milliseconds time);
   // stop(), begun and not waited for.
@@ -80,6 +82,7 @@ class Intake {
   boost::asio::io_context io_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{io_.get_executor()};
   net::CertificateFiles certificate_;
+  int certificates_ = 0;
   std::unique_ptr<disk::Disk> disk_;
   std::optional<queue::Queue> queue_;
   std::optional<listener::Server> server_;

@@ -182,6 +182,14 @@ void SmtpClient::start_tls() {
   if (!handshake()) give_up("the handshake failed");
 }
 
+std::string SmtpClient::certificate_serial() const {
+  X509* shown = SSL_get1_peer_certificate(ssl_);
+  const ASN1_INTEGER* serial = X509_get0_serialNumber(shown);
+  std::string octets(reinterpret_cast<const char*>(serial->data), static_cast<std::size_t>(serial->length));
+  X509_free(shown);
+  return octets;
+}
+
 void SmtpClient::finish_sending() {
   if (ssl_ != nullptr) SSL_shutdown(ssl_);
   ::shutdown(fd_, SHUT_WR);

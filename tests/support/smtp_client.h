@@ -42,6 +42,8 @@ class SmtpClient {
   bool handshake();
   // STARTTLS and handshake; the EHLO that must follow is the test's.
   void start_tls();
+  // The serial number of the server's certificate, after a handshake.
+  std::string certificate_serial() const;
   void finish_sending();                                       // FIN
   void reset();                                                // RST
   const std::string& everything() const { return received_; }  // that was received, inside TLS as well as in clear
