@@ -164,7 +164,10 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   for (const Event& event : hop_events(attempt)) log_.write(event);
   lane.set_connected(attempt.reached);
   if (auto why = down(attempt)) co_return co_await go_down(lane, *kept, std::move(attempt), std::move(*why));
-  if (attempt.reached) destination->measure(kind, milliseconds_since(began));
+  if (attempt.reached) {
+    destination->measure(kind, milliseconds_since(began));
+    if (kind == Destination::Kind::first) pool_.measure_setup(destination->setup_ms);
+  }
   finish(*destination, attempt);
   if (attempt.reached) grow(destination);
   co_return true;

@@ -6,7 +6,7 @@
 namespace hoplock::delivery {
 
 namespace {
-constexpr std::chrono::milliseconds most_patience{500};
+constexpr double setups_of_patience = 20, least_patience_ms = 50, most_patience_ms = 1000;
 }
 
 void Destination::measure(Kind kind, double ms) {
@@ -104,7 +104,8 @@ std::chrono::milliseconds Pool::patience() const {
   const std::size_t most = std::min(3 * sessions_, most_waiting);
   if (waiting_.size() >= most) return std::chrono::milliseconds(0);
   const auto room = static_cast<double>(most - waiting_.size()) / static_cast<double>(most);
-  return std::chrono::milliseconds(static_cast<int>(std::min(1.0, room * 1.5) * most_patience.count()));
+  const double wish = std::clamp(setup_ms_ * setups_of_patience, least_patience_ms, most_patience_ms);
+  return std::chrono::milliseconds(static_cast<int>(std::min(1.0, room * 1.5) * wish));
 }
 
 std::optional<net::SteadyTime> Pool::evict_idle(net::SteadyTime now) {

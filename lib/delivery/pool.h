@@ -93,6 +93,8 @@ class Pool {
   // How long an idle session is kept although others wait: its next mail saves a handshake, and those that wait gather more mail for
   // one session meanwhile. The more they are, the less; with very many there is none.
   std::chrono::milliseconds patience() const;
+  // What opening a session took; where that takes long, also because this machine is busy, patience pays.
+  void measure_setup(double ms) { setup_ms_ = setup_ms_ == 0 ? ms : setup_ms_ * 0.9 + ms * 0.1; }
   void evicted_left() { --leaving_; }
 
   // Destinations whose lanes all work, sorted: whatever comes due there, they find it.
@@ -110,6 +112,7 @@ class Pool {
   std::list<IdleLane*> idle_;  // longest first
   std::size_t lanes_ = 0;
   std::size_t leaving_ = 0;  // evicted, not yet gone
+  double setup_ms_ = 0;      // smoothed over all destinations
 };
 
 }  // namespace hoplock::delivery

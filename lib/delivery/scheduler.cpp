@@ -170,10 +170,10 @@ void Scheduler::Impl::start_lanes() {
   if (evict_at_ && *evict_at_ < asleep_until_) wake_.notify_all();
 }
 
-// One more lane when those there are cannot keep up.
+// More lanes when those there are cannot keep up.
 void Scheduler::Impl::grow(const DestinationPtr& destination) {
   if (stopping_ || is_paused() || destination->jobs.empty() || pool_.wake_idle(*destination)) return;
-  if (pool_.may_grow(*destination) && destination->is_behind()) add_lane(destination);
+  while (pool_.may_grow(*destination) && destination->is_behind()) add_lane(destination);
 }
 
 void Scheduler::Impl::add_lane(const DestinationPtr& destination) {

@@ -1,0 +1,179 @@
+#include "delivery/pool.h"
+
+#include <doctest/doctest.h>
+
+using namespace hoplock;
+using namespace hoplock::delivery;
+using namespace std::chrono_literals;
+
+namespace {
+
+const net::SteadyTime t0 = net::SteadyTime(1h);
+
+queue::Ready ready(const std::string& name) {
+  queue::Ready one;
+  one.destination = name;
+  return one;
+}
+
+// A pool whose lanes are all taken by destinations "a0", "a1", …, each with one idle lane.
+struct Full {
+  explicit Full(std::size_t sessions) : lanes(sessions) {
+    pool.limit(sessions, 20);
+    pool.measure_setup(10);  // so patience is 200 ms while few wait
+    for (std::size_t i = 0; i < sessions; ++i) {
+      pool.add(ready("a" + std::to_string(i)));
+      destinations.push_back(pool.next());
+      pool.lane_came(*destinations.back());
+      lanes[i].at = destinations.back().get();
+      lanes[i].since = t0 + std::chrono::milliseconds(i);
+      pool.idle_begins(lanes[i]);
+    }
+  }
+  ~Full() {
+    for (IdleLane& lane : lanes) pool.idle_ends(lane);
+  }
+  std::size_t evicted() const {
+    std::size_t count = 0;
+    for (const IdleLane& lane : lanes) count += lane.evicted ? 1 : 0;
+    return count;
+  }
+  Pool pool;
+  std::vector<DestinationPtr> destinations;
+  std::vector<IdleLane> lanes;
+};
+
+}  // namespace
+
+TEST_CASE("a destination waits once, and becomes active when there is a lane") {
+  Pool pool;
+  pool.limit(1, 20);
+  CHECK(pool.add(ready("a")));
+  CHECK(pool.add(ready("a")));
+  CHECK(pool.add(ready("b")));
+  CHECK(pool.waiting() == 2);
+  const DestinationPtr a = pool.next();
+  REQUIRE(a);
+  CHECK(a->name == "a");
+  CHECK(pool.active("a") == a);
+  pool.lane_came(*a);
+  CHECK(pool.is_full());
+  CHECK_FALSE(pool.next());
+  CHECK(pool.lane_left(*a));
+  CHECK_FALSE(pool.active("a"));
+  CHECK(pool.next()->name == "b");
+}
+
+TEST_CASE("no more destinations wait than fit; the queue knows the others") {
+  Pool pool;
+  for (std::size_t i = 0; i < Pool::most_waiting; ++i) REQUIRE(pool.add(ready("d" + std::to_string(i))));
+  CHECK_FALSE(pool.add(ready("one more")));
+  CHECK(pool.add(ready("d0")));  // which waits already
+}
+
+TEST_CASE("an idle lane gives way when it has idled long enough, the longest first, as many as wait") {
+  Full full(4);
+  CHECK_FALSE(full.pool.evict_idle(t0 + 1h));  // nobody waits
+  full.pool.add(ready("b"));
+  const auto patience = full.pool.patience();
+  CHECK(patience == 200ms);
+  CHECK(full.pool.evict_idle(t0) == t0 + patience);
+  CHECK(full.evicted() == 0);
+  CHECK_FALSE(full.pool.evict_idle(t0 + patience));
+  CHECK(full.lanes[0].evicted);
+  CHECK(full.evicted() == 1);
+  CHECK_FALSE(full.pool.evict_idle(t0 + 1h));  // one leaves already
+  full.pool.add(ready("c"));
+  full.pool.evict_idle(t0 + 1h);
+  CHECK(full.evicted() == 2);
+}
+
+TEST_CASE("the more destinations wait the shorter idle sessions are kept, at last not at all") {
+  Full full(4);
+  full.pool.add(ready("b0"));
+  auto before = full.pool.patience();
+  CHECK(before > 0ms);
+  for (int i = 1; i < 12; ++i) {
+    full.pool.add(ready("b" + std::to_string(i)));
+    CHECK(full.pool.patience() <= before);
+    before = full.pool.patience();
+  }
+  CHECK(before == 0ms);
+}
+
+TEST_CASE("a lane that was woken is not evicted, and one that was evicted is not woken: no mail is forgotten") {
+  Full full(2);
+  CHECK(full.pool.wake_idle(*full.destinations[0]));
+  CHECK_FALSE(full.pool.wake_idle(*full.destinations[0]));
+  full.pool.add(ready("b"));
+  full.pool.evict_idle(t0 + 1h);
+  CHECK_FALSE(full.lanes[0].evicted);
+  CHECK(full.lanes[1].evicted);
+  CHECK_FALSE(full.pool.wake_idle(*full.destinations[1]));
+}
+
+TEST_CASE("destinations with an idle lane are not busy: what comes due there is told to it") {
+  Full full(2);
+  CHECK(full.pool.busy().empty());
+  full.pool.wake_idle(*full.destinations[1]);
+  CHECK(full.pool.busy() == std::vector<std::string>{"a1"});
+  full.destinations[0]->more = full.destinations[1]->more = false;
+  full.pool.remind_busy();
+  CHECK_FALSE(full.destinations[0]->more);
+  CHECK(full.destinations[1]->more);
+}
+
+TEST_CASE("lanes grow only where mail gets through, nobody waits, and the backlog takes longer than more sessions") {
+  Pool pool;
+  pool.limit(10, 3);
+  pool.add(ready("a"));
+  const DestinationPtr a = pool.next();
+  pool.lane_came(*a);
+  CHECK_FALSE(pool.may_grow(*a));  // not connected yet
+  a->connected = 1;
+  CHECK(pool.may_grow(*a));
+  a->measure(Destination::Kind::first, 10);
+  a->measure(Destination::Kind::further, 2);
+  CHECK_FALSE(a->is_behind());  // no job
+  a->jobs.resize(3);
+  CHECK_FALSE(a->is_behind());
+  a->jobs.resize(20);
+  CHECK(a->is_behind());
+  pool.add(ready("b"));
+  CHECK_FALSE(pool.may_grow(*a));  // others first
+  pool.next();
+  a->backoff.emplace();
+  CHECK_FALSE(pool.may_grow(*a));  // it was down: one at a time
+  CHECK(a->portion() == 1);
+  a->backoff.reset();
+  a->cap = 1;
+  CHECK_FALSE(pool.may_grow(*a));
+  a->cap = 9;
+  pool.lane_came(*a);
+  pool.lane_came(*a);
+  CHECK_FALSE(pool.may_grow(*a));  // the limit of one destination
+}
+
+TEST_CASE("while others wait a destination gives up lanes above its share, and each lane after its turn") {
+  Pool pool;
+  pool.limit(4, 20);
+  pool.add(ready("a"));
+  const DestinationPtr a = pool.next();
+  for (int i = 0; i < 4; ++i) pool.lane_came(*a);
+  CHECK_FALSE(pool.must_yield(*a, Pool::Turn::over));
+  pool.add(ready("b"));
+  CHECK(pool.must_yield(*a, Pool::Turn::young));  // 4 of 4, its share is 2
+  a->lanes = 2;
+  CHECK_FALSE(pool.must_yield(*a, Pool::Turn::young));
+  CHECK(pool.must_yield(*a, Pool::Turn::over));
+}
+
+TEST_CASE("limits that were lowered are obeyed by lanes that exist") {
+  Pool pool;
+  pool.limit(4, 20);
+  pool.add(ready("a"));
+  const DestinationPtr a = pool.next();
+  for (int i = 0; i < 4; ++i) pool.lane_came(*a);
+  pool.limit(4, 2);
+  CHECK(pool.must_yield(*a, Pool::Turn::young));
+}
