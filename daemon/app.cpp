@@ -31,14 +31,15 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// The end is under way: a second SIGTERM must not turn it into a death by signal.
-void hold_signals() {
-  sigset_t ending{};
-  sigemptyset(&ending);
-  sigaddset(&ending, SIGTERM);
-  sigaddset(&ending, SIGINT);
-  sigaddset(&ending, SIGHUP);
-  pthread_sigmask(SIG_BLOCK, &ending, nullptr);
+// Only the loop's thread takes signals, and only while the loop runs: the others start with them blocked, and a second SIGTERM
+// while the end is under way must not turn it into a death by signal.
+void take_signals(int how) {
+  sigset_t ours{};
+  sigemptyset(&ours);
+  sigaddset(&ours, SIGTERM);
+  sigaddset(&ours, SIGINT);
+  sigaddset(&ours, SIGHUP);
+  pthread_sigmask(how, &ours, nullptr);
 }
 
 ExitCode exit_code(const Error& error) {
@@ -60,6 +61,7 @@ int App::run() {
   umask(0027);
   ::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
+  take_signals(SIG_BLOCK);
   auto log = LogWriter::open(log_options(loaded_.config));
   if (!log) {
     std::cerr << loaded_.where("log.file") << ": " << log.error().detail << "\n";
@@ -72,8 +74,9 @@ int App::run() {
   }
   tasks_->spawn("start", start());
   tasks_->spawn("signals", serve_signals());
+  take_signals(SIG_UNBLOCK);
   loop_.run();
-  hold_signals();
+  take_signals(SIG_BLOCK);
   log_->flush();
   return exit_;
 }
