@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from .staple import Stapled
 
+NOBODY = {socket.AF_INET: "127.0.0.254", socket.AF_INET6: "::1"}  # whose connections are the world's own
 EXTENSIONS = ("PIPELINING", "8BITMIME", "SIZE 52428800", "ENHANCEDSTATUSCODES")
 
 
@@ -113,7 +114,7 @@ class Receiver:
         b = self.behaviour
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.set_ciphers(b.ciphers)
-        with _quiet():
+        with quiet():
             context.minimum_version = getattr(ssl.TLSVersion, b.min_tls)
             context.maximum_version = getattr(ssl.TLSVersion, b.max_tls)
         context.load_cert_chain(self.certificate.path)
@@ -148,7 +149,8 @@ class Receiver:
             return True
 
 
-def _quiet():
+def quiet():
+    """Without warnings about versions of TLS that are tested because they are old."""
     import warnings
     catcher = warnings.catch_warnings()
     catcher.__enter__()
@@ -371,34 +373,50 @@ class _Conversation:
 
 
 class Receivers:
-    """All listening sockets of the world's receivers; each connection gets a thread."""
+    """All listening sockets of the world's servers; each connection gets a thread."""
 
     def __init__(self):
         self._poll = select.epoll()
-        self._listening, self._stuck = {}, []
+        self._listening, self._stuck = {}, {}
         threading.Thread(target=self._accept, daemon=True).start()
 
     def add(self, receiver):
         for address in receiver.addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             listener = socket.create_server((address, receiver.port), family=family, backlog=128)
+            listener.setblocking(False)
             self._listening[listener.fileno()] = (listener, receiver, address)
             self._poll.register(listener.fileno(), select.EPOLLIN)
+
+    def remove(self, receiver):
+        """Nobody listens at its addresses any more, and they are no black holes either."""
+        for number, (listener, whose, _) in list(self._listening.items()):
+            if whose is receiver:
+                self._poll.unregister(number)
+                del self._listening[number]
+                listener.close()
+        for address in receiver.addresses:
+            for stuck in self._stuck.pop((address, receiver.port), ()):
+                stuck.close()
 
     def black_hole(self, address, port=25):
         """An address that swallows every SYN: its backlog is full and stays so."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         listener = socket.create_server((address, port), family=family, backlog=0)
-        self._stuck.append(listener)
+        stuck = self._stuck[address, port] = [listener]
         for _ in range(2):
             filler = socket.socket(family, socket.SOCK_STREAM)
             filler.setblocking(False)
+            filler.bind((NOBODY[family], 0))
             filler.connect_ex((address, port))
-            self._stuck.append(filler)
+            stuck.append(filler)
 
     def _accept(self):
         while True:
             for number, _ in self._poll.poll():
-                listener, receiver, address = self._listening[number]
-                connection, peer = listener.accept()
+                try:
+                    listener, receiver, address = self._listening[number]
+                    connection, peer = listener.accept()
+                except (KeyError, OSError):  # it was removed, or the other side is gone
+                    continue
                 threading.Thread(target=receiver.serve, args=(connection, address, peer[0]), daemon=True).start()

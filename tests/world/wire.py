@@ -14,6 +14,9 @@ import dns.flags
 import dns.message
 import dns.rdatatype
 
+from .receiver import NOBODY
+
+FAMILY = {8: socket.AF_INET, 32: socket.AF_INET6}  # by the length of both addresses
 
 @dataclass(frozen=True)
 class Query:
@@ -47,7 +50,7 @@ class Wire:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         self._socket.bind(("lo", 0))
         self._lock = threading.Lock()
-        self._queries, self._syns = [], []
+        self._queries, self._syns, self._seen = [], [], set()
         self._running = True
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -90,21 +93,28 @@ class Wire:
 
     def _packet(self, packet):
         if packet[0] >> 4 == 4:
-            protocol, target, payload = packet[9], socket.inet_ntop(socket.AF_INET, packet[16:20]), packet[(packet[0] & 15) * 4:]
+            protocol, ends, payload = packet[9], packet[12:20], packet[(packet[0] & 15) * 4:]
         elif packet[0] >> 4 == 6:
-            protocol, target, payload = packet[6], socket.inet_ntop(socket.AF_INET6, packet[24:40]), packet[40:]
+            protocol, ends, payload = packet[6], packet[8:40], packet[40:]
         else:
             return
+        source, target = (socket.inet_ntop(FAMILY[len(ends)], end) for end in (ends[:len(ends) // 2], ends[len(ends) // 2:]))
         port = struct.unpack("!H", payload[2:4])[0]
         if protocol == 17 and port == 53:
             self._query(target, payload[8:], False)
         elif protocol == 6:
-            if payload[13] & 0x12 == 0x02:
-                with self._lock:
-                    self._syns.append(Syn(time.time(), target, port))
+            if payload[13] & 0x12 == 0x02 and source not in NOBODY.values():
+                self._syn(Syn(time.time(), target, port), (ends, payload[:8]))
             data = payload[(payload[12] >> 4) * 4:]
             if port == 53 and len(data) > 14 and int.from_bytes(data[:2], "big") == len(data) - 2:
                 self._query(target, data[2:], True)
+
+    def _syn(self, syn, connection):
+        """A SYN that is sent again, with the same ports and sequence number, is the same attempt."""
+        with self._lock:
+            if connection not in self._seen:
+                self._seen.add(connection)
+                self._syns.append(syn)
 
     def _query(self, server, data, tcp):
         message = dns.message.from_wire(data, ignore_trailing=True)

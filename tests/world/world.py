@@ -1,4 +1,4 @@
-"""The private world: a DNS tree with its own trust anchor, a CA, and mail receivers, on loopback addresses of one namespace."""
+"""The private world: a DNS tree with its own trust anchor, a CA, mail receivers and web hosts, on addresses of one namespace's lo."""
 
 import os
 import shutil
@@ -10,6 +10,7 @@ from .ca import Authority
 from .liar import Liar
 from .nameserver import NameServer
 from .receiver import Behaviour, Receiver, Receivers
+from .web import Site
 from .wire import Wire
 from .zones import DOMAIN_SERVER, LIAR, ROOT_SERVER, TLD_SERVER, Domain, Zones
 
@@ -45,12 +46,16 @@ class World:
         os.chmod(self.directory, 0o755)
         self.authority = Authority(os.path.join(self.directory, "ca"))
         self.receivers = {}  # by host name
+        self.sites = {}  # by host name
         self._ports = Receivers()
         self._addresses = (f"127.1.{i}.{j}" for i in range(256) for j in range(1, 255))
+        self._web_addresses = (f"127.3.{i}.{j}" for i in range(256) for j in range(1, 255))
+        self._given = set()  # addresses that lo has besides its own
         self._lock = threading.Lock()
 
     def __enter__(self):
         self._place_hosts()
+        self._place_webs()
         self.zones = Zones(os.path.join(self.directory, "zones"), self.authority, self._all)
         self.zones.sign_all()
         self.wire = Wire()
@@ -87,6 +92,23 @@ class World:
         found = self.host(name=host)
         return sum(len(self.wire.connections(ip, found.port)) for ip in [*found.ip, *found.aaaa])
 
+    def site(self, name):
+        """The site of this domain's MTA-STS policy, or the one with this full host name."""
+        return self.sites.get(f"mta-sts.{name}") or self.sites[name]
+
+    def fetches(self, name):
+        """How many HTTPS connections were tried to that site, seen on the wire."""
+        return sum(len(self.wire.connections(address, 443)) for address in self.site(name).addresses)
+
+    def publish(self, name, **changes):
+        """Changes what a domain publishes for MTA-STS: publish("a.test", id="2", mx=("mx2",)). Only `id` and `txt` are in DNS."""
+        for key, value in changes.items():
+            if key not in ("mode", "mx", "max_age", "id", "txt", "text"):
+                raise KeyError(key)
+            setattr(self.domain(name).sts, key, value)
+        if "id" in changes or "txt" in changes:
+            self.change(name)
+
     def change(self, name):
         """Signs and loads a zone again after its Domain was changed. Caches keep what they have until its TTL is over."""
         with self._lock:
@@ -107,22 +129,39 @@ class World:
             for host in domain.hosts:
                 name = host.fqdn(domain.name)
                 host.ip = host.ip or [next(self._addresses) for _ in range(host.addresses)]
-                for address in host.aaaa:
-                    if address.startswith("fd00:"):
-                        ns.add_address(address + "/128")
+                self._give_to_lo(address for address in (*host.ip, *host.aaaa) if not address.startswith("2001:"))
+                host.certificate = self._certificate(host.cert, name)
                 self._make_receiver(host, name)
+
+    def _place_webs(self):
+        for domain in self._all:
+            for host in domain.web_hosts():
+                name = host.fqdn(domain.name)
+                if not host.alias:
+                    host.ip = host.ip or [next(self._web_addresses)]
+                    self._give_to_lo((*host.ip, *host.aaaa))
+                site = self.sites[name] = Site(host, name, self._certificate(host.cert, name), self._ports, self.sites)
+                site.block(host.web.get("down"))
+
+    def _give_to_lo(self, addresses):
+        for address in addresses:
+            if address not in self._given and not address.startswith("127."):
+                ns.add_address(address + ("/128" if ":" in address else "/32"))
+                self._given.add(address)
+
+    def _certificate(self, cert, name):
+        """Of `cert` as Host and WebHost have it."""
+        if callable(cert):
+            made = cert(self.authority, name)
+        else:
+            made = self.authority.leaf(*cert.get("names", (name,)), **{key: value for key, value in cert.items() if key != "names"})
+        if made.path is None:
+            self.authority.save(made)
+        return made
 
     def _make_receiver(self, host, name):
         smtp = dict(host.smtp)
         down = smtp.pop("down", "")
-        cert = dict(host.cert) if isinstance(host.cert, dict) else host.cert
-        if callable(cert):
-            host.certificate = cert(self.authority, name)
-        else:
-            names = cert.pop("names", (name,))
-            host.certificate = self.authority.leaf(*names, **cert)
-        if host.certificate.path is None:
-            self.authority.save(host.certificate)
         dead = [*host.ip[:host.dead], *(address for address in host.aaaa if address.startswith("fd00:dead:"))]
         served = [address for address in (*host.ip, *host.aaaa) if address not in dead and not address.startswith("2001:")]
         for address in dead:

@@ -51,7 +51,8 @@ class Host:
 class Domain:
     """One zone. `spoil` and `expire` name RRsets whose signatures are broken or long over: "MX", or "mx A" for one owner only
     (relative to the zone, "*" any). `ds`: good, none, algorithm (an unassigned one), digest (an unassigned one), wrong.
-    `lies`: {"name TYPE": what the liar does instead of the truth}, see liar.py; any makes the liar serve the zone.
+    `lies`: {"name TYPE": what the liar does instead of the truth}, see liar.py; any makes the liar serve the zone, as does `liar`
+    for lies that are told later. `sts`: see sts.py, `webs`: further web hosts, see web.py.
     """
 
     name: str
@@ -65,11 +66,21 @@ class Domain:
     expire: tuple = ()
     nsec3: str = ""  # options of ldns-signzone for NSEC3: "-n -p" with opt-out, "-n -t 500" with too many iterations
     lies: dict = field(default_factory=dict)
+    liar: bool = False
+    sts: object = None
+    webs: tuple = ()
     tlsa: tuple = ()  # further TLSA records, "owner: U S M of:HOST"
     send: bool = True  # the tests send a message to user@NAME at the start
     ttl: int = 60
     negative_ttl: int = 1
     serial: int = 1
+
+    def __post_init__(self):
+        if self.sts:
+            self.sts.belong_to(self)
+
+    def web_hosts(self):
+        return [*self.webs, *([self.sts.host] if self.sts else [])]
 
     def absolute(self, name):
         if name.endswith("."):
@@ -141,7 +152,7 @@ class Zones:
             return ROOT_SERVER
         if "." not in name:
             return TLD_SERVER
-        return LIAR if self.domains[name].lies else DOMAIN_SERVER
+        return LIAR if self.domains[name].lies or self.domains[name].liar else DOMAIN_SERVER
 
     def path(self, name):
         return os.path.join(self.directory, f"{name or 'root'}.zone")
@@ -201,7 +212,9 @@ class Zones:
         for spec in domain.tlsa:
             where, data = tlsa_data(spec, None, self.authority, self.host)
             lines.append(_tlsa_record(domain.absolute(where), data))
-        lines += list(domain.records)
+        for host in domain.web_hosts():
+            lines += host.records(domain.absolute(host.name))
+        lines += [*(domain.sts.records() if domain.sts else ()), *domain.records]
         lines += self._delegations(domain.name)
         return "\n".join(lines) + "\n"
 
