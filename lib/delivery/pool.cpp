@@ -6,8 +6,9 @@
 namespace hoplock::delivery {
 
 namespace {
-constexpr double setups_of_patience = 20, least_patience_ms = 50, most_patience_ms = 1000;
-}
+constexpr double setups_of_patience = 5, least_patience_ms = 50, most_patience_ms = 1000;
+constexpr std::size_t working_share = 4;  // of all lanes, one in so many works at least while destinations wait
+}  // namespace
 
 void Destination::measure(Kind kind, double ms) {
   double& figure = kind == Kind::first ? setup_ms : message_ms;
@@ -112,7 +113,8 @@ std::optional<net::SteadyTime> Pool::evict_idle(net::SteadyTime now) {
   while (is_full() && leaving_ < waiting_.size() && !idle_.empty()) {
     IdleLane& lane = *idle_.front();
     const auto due = lane.since + patience();
-    if (due > now) return due;
+    const bool too_few_work = lanes_ - idle_.size() < sessions_ / working_share;
+    if (due > now && !too_few_work) return due;
     forget_idle(lane);
     lane.evicted = true;
     ++leaving_;

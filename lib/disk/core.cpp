@@ -13,6 +13,9 @@ int remember_frames(void* frames, sqlite3*, const char*, int count) {
   return SQLITE_OK;
 }
 
+constexpr std::chrono::microseconds slow_commit{500};
+constexpr int gather_share = 3;  // of a commit's time
+
 int as_frames(std::size_t bytes, int page_bytes) {
   return static_cast<int>(
       std::min<std::size_t>(bytes / static_cast<std::size_t>(page_bytes), std::numeric_limits<int>::max()));
@@ -65,7 +68,11 @@ void Disk::Core::work() {
       deliver(std::move(batch.reads));
     }
     if (!batch.writes.empty()) {
+      const auto began = std::chrono::steady_clock::now();
+      last_group_ = batch.writes.size();
       write(batch);
+      committed_ = std::chrono::steady_clock::now();
+      commit_took_ = committed_ - began;
       deliver(std::move(batch.writes));
       copy_log();
     }
@@ -76,6 +83,7 @@ void Disk::Core::work() {
 bool Disk::Core::take(Batch& batch) {
   std::unique_lock lock(mutex_);
   wake_.wait(lock, [this] { return stop_ || !waiting_.empty(); });
+  gather(lock);
   std::size_t bytes = 0;
   for (std::size_t count = 0; count < options.batch_jobs && bytes < options.batch_bytes && !waiting_.empty(); ++count) {
     auto job = std::move(waiting_.front());
@@ -85,6 +93,15 @@ bool Disk::Core::take(Batch& batch) {
     (job->durability() == Durability::read ? batch.reads : batch.writes).push_back(std::move(job));
   }
   return !batch.reads.empty() || !batch.writes.empty();  // stopping: what waits is still done
+}
+
+// Where a commit takes long, those whom the last one let go are back in a moment: with them it is one commit instead of two that
+// each half of the sessions waits for in turn.
+void Disk::Core::gather(std::unique_lock<std::mutex>& lock) {
+  if (commit_took_ < slow_commit || last_group_ < 2) return;
+  wake_.wait_until(lock, committed_ + commit_took_ / gather_share, [this] {
+    return stop_ || waiting_.size() >= last_group_ || waiting_.front()->durability() != Durability::durable;
+  });
 }
 
 // Reads come first and alone: they see what was committed before, never a change that is not yet durable.

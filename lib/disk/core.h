@@ -45,6 +45,7 @@ struct Disk::Core {
   // On the disk thread.
   void work();
   bool take(Batch& batch);
+  void gather(std::unique_lock<std::mutex>& lock);
   void read(Jobs& jobs);
   void write(Batch& batch);
   Result<> commit_together(Jobs& jobs);
@@ -64,6 +65,9 @@ struct Disk::Core {
   int log_frames_ = 0;         // after the last commit
   int request_at_frames_ = 0;  // ask for a checkpoint from here on
   int page_bytes_ = 4096;
+  std::size_t last_group_ = 0;  // jobs of the last transaction
+  std::chrono::steady_clock::time_point committed_{};
+  std::chrono::steady_clock::duration commit_took_{};
   bool suspect_ = false;  // a write or sync failed: what the log holds must be copied before it is trusted again
 
   mutable std::mutex mutex_;

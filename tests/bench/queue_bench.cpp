@@ -215,7 +215,8 @@ void large(Setup& setup, int writers, std::size_t size) {
   for (int i = 0; i < writers; ++i) setup.spawn(large_writer(*setup.queue, size));
   double most = 0;
   setup.loop.restart();
-  for (setup.loop.run_for(Milliseconds(50)); !setup.loop.stopped(); setup.loop.run_for(Milliseconds(50))) most = std::max(most, resident_mib());
+  for (setup.loop.run_for(Milliseconds(50)); !setup.loop.stopped(); setup.loop.run_for(Milliseconds(50)))
+    most = std::max(most, resident_mib());
   std::printf("%d writers of %zu MiB: %.0f MiB/s, memory rose by %.0f MiB\n", writers, size >> 20,
               writers * static_cast<double>(size >> 20) / since(start), most - before);
 }

@@ -20,7 +20,7 @@ queue::Ready ready(const std::string& name) {
 struct Full {
   explicit Full(std::size_t sessions) : lanes(sessions) {
     pool.limit(sessions, 20);
-    pool.measure_setup(10);  // so patience is 200 ms while few wait
+    pool.measure_setup(40);  // so patience is 200 ms while few wait
     for (std::size_t i = 0; i < sessions; ++i) {
       pool.add(ready("a" + std::to_string(i)));
       destinations.push_back(pool.next());
@@ -73,6 +73,7 @@ TEST_CASE("no more destinations wait than fit; the queue knows the others") {
 
 TEST_CASE("an idle lane gives way when it has idled long enough, the longest first, as many as wait") {
   Full full(4);
+  full.pool.idle_ends(full.lanes[3]);          // a quarter of all works
   CHECK_FALSE(full.pool.evict_idle(t0 + 1h));  // nobody waits
   full.pool.add(ready("b"));
   const auto patience = full.pool.patience();
@@ -86,6 +87,15 @@ TEST_CASE("an idle lane gives way when it has idled long enough, the longest fir
   full.pool.add(ready("c"));
   full.pool.evict_idle(t0 + 1h);
   CHECK(full.evicted() == 2);
+}
+
+TEST_CASE("where hardly a lane works, those that idle longest give way at once") {
+  Full full(8);
+  full.pool.idle_ends(full.lanes[7]);
+  for (int i = 0; i < 4; ++i) full.pool.add(ready("b" + std::to_string(i)));
+  CHECK(full.pool.evict_idle(t0));  // the next one when it has idled long enough
+  CHECK(full.lanes[0].evicted);     // now two of eight work, or will
+  CHECK(full.evicted() == 1);
 }
 
 TEST_CASE("the more destinations wait the shorter idle sessions are kept, at last not at all") {

@@ -87,6 +87,27 @@ TEST_CASE("run: the work of many sessions that wait together costs fewer syncs t
   CHECK(vfs.plan().syncs < 20);
 }
 
+asio::awaitable<void> insert_some(Disk& disk, int first, int how_many) {
+  for (int i = 0; i < how_many; ++i) {
+    auto job = insert(first + i);
+    const auto done = co_await disk.run(Durability::durable, std::move(job));
+    CHECK(done);
+  }
+}
+
+TEST_CASE(
+    "run: on a slow disk sessions that take turns are gathered into one commit, not into two halves that wait for each "
+    "other") {
+  support::TempDirectory dir;
+  support::FaultyVfs vfs;
+  World world(dir.path());
+  vfs.plan().sync_delay_us = 10000;
+  const int before = vfs.plan().syncs;
+  for (int session = 0; session < 10; ++session) world.loop.start(insert_some(*world.disk, session * 100, 20));
+  world.loop.run_all();
+  CHECK(vfs.plan().syncs - before <= 30);  // 20 when all ten always share; two halves would need 40
+}
+
 TEST_CASE("run: one that waits alone is synced before it completes, every time") {
   support::TempDirectory dir;
   support::FaultyVfs vfs;
