@@ -9,6 +9,7 @@
 #include "base/ip.h"
 #include "dns/answer.h"
 #include "hop/words.h"
+#include "mtasts/policy.h"
 
 namespace hoplock::hop {
 
@@ -41,12 +42,28 @@ struct HostFacts {
   TlsaFact tlsa;
 };
 
+// The MTA-STS policy of a domain, as the cache, the TXT record and the fetch together have it (RFC 8461 section 5.1).
+struct StsFact {
+  enum class State : std::uint8_t {
+    none,  // not asked, none published, or none to be had and none live (STS-13)
+    live,  // `policy` is in force, cached or just fetched, mode none included
+    unknown,  // none is live, and the TXT look-up failed; `problem` has dnssec_invalid for a bogus answer, else dns_failure
+  };
+  State state = State::none;
+  std::string id;         // of the live policy
+  mtasts::Policy policy;  // for live
+  // What went wrong on the way, also beside a live policy (a failed refresh): sts_policy_fetch_error, sts_policy_invalid,
+  // sts_webpki_invalid, or of the look-up as above. For logs and reports (STS-37); decides only for `unknown`.
+  std::optional<Refusal> problem;
+};
+
 // The next-hop domain.
 struct DomainFacts {
   dns::Name domain;    // recipient domain, before any alias
   dns::Name expanded;  // where its aliases end; == domain without aliases
   // Of the MX RRset or its denial, aliases included. A configured host counts as secure selection.
   dns::Security mx_security = dns::Security::insecure;
+  StsFact sts{};  // of `domain` itself, never of its expansion (STS-01)
 };
 
 struct Facts {

@@ -46,22 +46,26 @@ std::vector<Refusal> pkix_defects(const std::optional<PkixVerdict>& verdict) {
   return verdict->defects;
 }
 
-// Every check of the plan must pass.
-std::optional<Refusal> failed_check(const Connect& plan, const Outcome& outcome) {
+// Every check of the rule (a Connect with its Outcome, or an Observed with its verdict) must pass.
+template <class Rule, class Verdict>
+std::optional<Refusal> failed_check(const Rule& rule, const Verdict& verdict) {
   std::vector<Refusal> defects;
-  if (plan.dane) defects = dane_defects(*plan.dane, outcome.dane);
-  if (plan.pkix) {
-    auto more = pkix_defects(outcome.pkix);
+  if (rule.dane) defects = dane_defects(*rule.dane, verdict.dane);
+  if (rule.pkix) {
+    auto more = pkix_defects(verdict.pkix);
     std::move(more.begin(), more.end(), std::back_inserter(defects));
   }
   return gravest(defects);
 }
 
-// How the peer proved itself to a plan whose checks all passed.
+// How the peer proved itself to a plan whose checks all passed. Where DANE and STS both had to, the MX records are not signed: TLSA
+// proves the host, and only STS that it is a host of the domain.
 Auth proof(const Connect& plan, const Outcome& outcome) {
-  if (plan.dane) return outcome.dane->matched->usage == 3 ? Auth::dane_ee : Auth::dane_ta;
+  if (plan.dane && plan.policy != Policy::sts) return outcome.dane->matched->usage == 3 ? Auth::dane_ee : Auth::dane_ta;
   return plan.pkix ? Auth::pkix : Auth::none;
 }
+
+Refusal no_starttls() { return {Reason::starttls_not_supported, "the server does not offer STARTTLS"}; }
 
 // TLS was a must, or would have been if the operator did more than watch.
 bool lacks_tls(const Connect& plan, const Outcome& outcome) {
@@ -72,15 +76,16 @@ bool lacks_tls(const Connect& plan, const Outcome& outcome) {
 Next judge_session(const Connect& plan, const Outcome& outcome) {
   std::optional<Refusal> defect;
   if (lacks_tls(plan, outcome)) {
-    defect = Refusal{Reason::starttls_not_supported, "the server does not offer STARTTLS"};
+    defect = no_starttls();
   } else if (outcome.tls) {
     defect = failed_check(plan, outcome);
   }
   const bool clear_forbidden = plan.tls == Tls::must && !outcome.tls;
   if (defect && (plan.on_failure != OnFailure::audit || clear_forbidden)) return NextHost{*defect};
-  if (plan.waived) return Proceed{plan.policy, Auth::none, plan.waived};
-  if (defect) return Proceed{plan.policy, Auth::none, defect};
-  return Proceed{plan.policy, outcome.tls ? proof(plan, outcome) : Auth::none, std::nullopt};
+  auto observed = observe(plan, outcome);
+  if (plan.waived) return Proceed{plan.policy, Auth::none, plan.waived, std::move(observed)};
+  if (defect) return Proceed{plan.policy, Auth::none, defect, std::move(observed)};
+  return Proceed{plan.policy, outcome.tls ? proof(plan, outcome) : Auth::none, std::nullopt, std::move(observed)};
 }
 
 // A server that refuses EHLO offers no STARTTLS; where TLS is a must there is no HELO (MX-14), and its 5yz says nothing
@@ -97,11 +102,12 @@ bool is_tls_failure(const Outcome& outcome) {
   return outcome.stage == Stage::handshake;
 }
 
+Refusal ehlo_refusal(const Outcome& outcome) {
+  return {Reason::starttls_not_supported, "the server refuses EHLO, which STARTTLS needs: " + outcome.reply->text};
+}
+
 Next judge_failure(const Connect& plan, const Outcome& outcome) {
-  if (plan.tls == Tls::must && refuses_ehlo(outcome)) {
-    return NextHost{
-        {Reason::starttls_not_supported, "the server refuses EHLO, which STARTTLS needs: " + outcome.reply->text}};
-  }
+  if (plan.tls == Tls::must && refuses_ehlo(outcome)) return NextHost{ehlo_refusal(outcome)};
   const bool clear_allowed = plan.tls == Tls::if_offered && plan.on_failure != OnFailure::next_host;
   if (clear_allowed && is_tls_failure(outcome)) return RetryInClear{*outcome.failure, plan.on_failure};
   return NextHost{*outcome.failure};
@@ -114,6 +120,19 @@ Next after(const Connect& plan, const Outcome& outcome) {
   return judge_session(plan, outcome);
 }
 
+std::optional<Observation> observe(const Connect& plan, const Outcome& outcome) {
+  if (!plan.observed) return std::nullopt;
+  const Observed& rule = *plan.observed;
+  const auto found = [&](std::optional<Refusal> defect) { return Observation{rule.policy, std::move(defect)}; };
+  if (rule.known) return found(rule.known);
+  if (outcome.failure) {
+    if (refuses_ehlo(outcome)) return found(ehlo_refusal(outcome));
+    return is_tls_failure(outcome) ? std::optional(found(outcome.failure)) : std::nullopt;
+  }
+  if (outcome.stage != Stage::ready) return std::nullopt;
+  return found(outcome.tls ? failed_check(rule, outcome.observed.value_or(ObservedVerdict{})) : no_starttls());
+}
+
 Connect in_clear(const Connect& plan, const RetryInClear& retry) {
   Connect clear;
   clear.policy = plan.policy;
@@ -123,6 +142,9 @@ Connect in_clear(const Connect& plan, const RetryInClear& retry) {
   clear.waived = plan.waived;
   if (!clear.waived && retry.rule == OnFailure::audit) clear.waived = retry.why;
   clear.tlsa_unusable = plan.tlsa_unusable;
+  if (plan.observed) {
+    clear.observed = Observed{plan.observed->policy, plan.observed->known.value_or(retry.why), {}, {}};
+  }
   return clear;
 }
 

@@ -30,6 +30,12 @@ struct PkixVerdict {
   std::vector<Refusal> defects;
 };
 
+// What the checks of Connect::observed found.
+struct ObservedVerdict {
+  std::optional<DaneVerdict> dane;
+  std::optional<PkixVerdict> pkix;
+};
+
 // A reply of the server that ended the attempt to get a session.
 struct PeerReply {
   int code = 0;
@@ -50,6 +56,14 @@ struct Outcome {
   std::optional<TlsSession> tls;    // ready without it: in clear
   std::optional<DaneVerdict> dane;  // present when the plan had the check and the handshake completed
   std::optional<PkixVerdict> pkix;
+  std::optional<ObservedVerdict> observed;  // likewise
+};
+
+// What became of a rule that was only observed.
+struct Observation {
+  Policy policy = Policy::sts;    // the rule's word
+  std::optional<Refusal> defect;  // what it would have refused the host for; nothing: it was satisfied
+  bool operator==(const Observation&) const = default;
 };
 
 // Mail may go over this session.
@@ -57,6 +71,7 @@ struct Proceed {
   Policy policy = Policy::opportunistic;
   Auth auth = Auth::none;
   std::optional<Refusal> waived;  // under audit: the rule that failed (then auth == none)
+  std::optional<Observation> observed;
 };
 // One more connection to the same address, in clear, in this attempt; logged as `hop … action=plaintext`.
 struct RetryInClear {
@@ -72,8 +87,12 @@ using Next = std::variant<Proceed, RetryInClear, NextHost>;
 // Several defects of one certificate: tlsa-invalid, then not-trusted, host-mismatch, expired (CONTRACT).
 Next after(const Connect& plan, const Outcome& outcome);
 
+// What the observed rule would have said of this connection, whatever follows from it. Nothing: the plan observes nothing, or the
+// connection ended before TLS came into it.
+std::optional<Observation> observe(const Connect& plan, const Outcome& outcome);
+
 // The plan of the second connection that a RetryInClear asks for: no TLS, no checks, under the same policy; under audit it
-// carries what was waived.
+// carries what was waived. A rule that is observed failed on the first one.
 Connect in_clear(const Connect& plan, const RetryInClear& retry);
 
 // The refusal as the deferral or bounce text: "450 4.7.323 tlsa-invalid: mx1.example.org[192.0.2.1]: no TLSA record matches the certificate".

@@ -2,6 +2,7 @@
 
 #include "dane/base_domain.h"
 #include "dane/usable.h"
+#include "hop/with_sts.h"
 
 namespace hoplock::hop {
 
@@ -26,6 +27,12 @@ Mode dane_mode(Origin origin, const LocalRule& rule) {
 
 Policy local_policy(const LocalRule& rule) { return rule.route_tls ? Policy::route : Policy::opportunistic; }
 
+// What governs a host that is refused before DANE could.
+Policy governing(const Facts& facts, const LocalRule& rule) {
+  return needs_sts(facts.host.origin, rule) ? sts_policy(facts.domain.sts).value_or(local_policy(rule))
+                                            : local_policy(rule);
+}
+
 Connect opportunistic(const Facts& facts) {
   Connect plan;
   plan.sni = facts.host.name;
@@ -41,11 +48,11 @@ void demand_tls(Connect& plan) {
 // Data of a bogus answer is never used, whatever the operator waives (DNS-06).
 std::optional<Refuse> without_address(const Facts& facts, const LocalRule& rule) {
   if (selection(facts) == dns::Security::bogus) {
-    return Refuse{local_policy(rule), Reason::dnssec_invalid, "the MX records failed DNSSEC validation"};
+    return Refuse{governing(facts, rule), Reason::dnssec_invalid, "the MX records failed DNSSEC validation"};
   }
   // One family's failure does not matter beside the other's addresses.
   if (!facts.host.addresses.empty()) return std::nullopt;
-  return Refuse{local_policy(rule), facts.host.address_failure, facts.host.why_no_address};
+  return Refuse{governing(facts, rule), facts.host.address_failure, facts.host.why_no_address};
 }
 
 // The base of a plan for a host that TLSA governs. Under audit the hop goes on as if DANE were off, so only the
@@ -166,16 +173,30 @@ std::string list(const std::vector<dns::Tlsa>& records) {
   return text;
 }
 
+std::string text_of(const DaneCheck& check) {
+  return check.base.text() + ";" + list(check.records) + ";" + list(check.names);
+}
+
+// The length first, so that nothing in a free text passes for another member.
+std::string text_of(const Refusal& refusal) {
+  return std::string(to_text(refusal.reason)) + ":" + std::to_string(refusal.text.size()) + ":" + refusal.text;
+}
+
+std::string text_of(const Observed& observed) {
+  std::string text = " observed=" + std::string(to_text(observed.policy));
+  if (observed.known) text += " known=" + text_of(*observed.known);
+  if (observed.dane) text += " watch-dane=" + text_of(*observed.dane);
+  if (observed.pkix) text += " watch-pkix=" + list(observed.pkix->names);
+  return text;
+}
+
 template <class Enum>
 std::string number(Enum value) {
   return std::to_string(static_cast<unsigned>(value));
 }
-}  // namespace
 
-bool needs_tlsa(Origin origin, const LocalRule& rule) { return dane_mode(origin, rule) != Mode::off; }
-
-Plan decide(const Facts& facts, const LocalRule& rule) {
-  if (auto refused = without_address(facts, rule)) return *refused;
+// DANE, or where it is not in use the operator's own rule.
+Plan without_sts(const Facts& facts, const LocalRule& rule) {
   if (needs_tlsa(facts.host.origin, rule)) {
     switch (facts.host.tlsa.state) {
       case State::failed:
@@ -189,18 +210,36 @@ Plan decide(const Facts& facts, const LocalRule& rule) {
   }
   return by_local_rule(facts, rule);
 }
+}  // namespace
 
-// Names hold no blank, comma or equals sign and records none but the blanks of their fixed fields; the one free text is
-// last.
+bool needs_tlsa(Origin origin, const LocalRule& rule) { return dane_mode(origin, rule) != Mode::off; }
+
+bool needs_sts(Origin origin, const LocalRule& rule) {
+  return !is_configured(origin) && !rule.route_tls && rule.mta_sts != Mode::off;
+}
+
+StsFact after_waiting(StsFact fact, Seconds waited) {
+  const bool bogus = fact.problem && fact.problem->reason == Reason::dnssec_invalid;
+  if (fact.state == StsFact::State::unknown && !bogus && waited >= sts_patience) fact.state = StsFact::State::none;
+  return fact;
+}
+
+Plan decide(const Facts& facts, const LocalRule& rule) {
+  if (auto refused = without_address(facts, rule)) return *refused;
+  Plan plan = without_sts(facts, rule);
+  return needs_sts(facts.host.origin, rule) ? with_sts(std::move(plan), facts, rule.mta_sts) : plan;
+}
+
+// Names hold no blank, comma or equals sign and records none but the blanks of their fixed fields; free texts tell their length.
 std::string digest(const Connect& plan) {
   std::string text =
       "policy=" + std::string(to_text(plan.policy)) + " tls=" + number(plan.tls) + " fail=" + number(plan.on_failure);
   text += " mx=" + std::string(dns::to_text(plan.mx_security)) + " sni=" + plan.sni.text();
   if (plan.tlsa_unusable) text += " unusable";
-  if (plan.dane)
-    text += " dane=" + plan.dane->base.text() + ";" + list(plan.dane->records) + ";" + list(plan.dane->names);
+  if (plan.dane) text += " dane=" + text_of(*plan.dane);
   if (plan.pkix) text += " pkix=" + list(plan.pkix->names);
-  if (plan.waived) text += " waived=" + std::string(to_text(plan.waived->reason)) + ":" + plan.waived->text;
+  if (plan.waived) text += " waived=" + text_of(*plan.waived);
+  if (plan.observed) text += text_of(*plan.observed);
   return text;
 }
 

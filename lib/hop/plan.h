@@ -12,13 +12,6 @@
 
 namespace hoplock::hop {
 
-// Why a host gets no mail in this attempt. `text` is one sentence without host name or code, e.g. "no TLSA record matches the certificate".
-struct Refusal {
-  Reason reason = Reason::validation_failure;
-  std::string text;
-  bool operator==(const Refusal&) const = default;
-};
-
 // Do not connect: next host.
 struct Refuse {
   Policy policy = Policy::opportunistic;
@@ -50,6 +43,16 @@ enum class OnFailure : std::uint8_t {
               // his own `default_tls: encrypt` demands (Tls::must) still stands: no clear text then
 };
 
+// A rule that does not bind this hop, but is evaluated in full for logs and reports: MTA-STS in testing mode, or beside a DANE that
+// decides, or only watched beside a DANE that binds; or a watched DANE beside an MTA-STS policy that binds. At most one rule.
+struct Observed {
+  Policy policy = Policy::sts;   // the rule's word: sts, sts_testing or dane
+  std::optional<Refusal> known;  // it fails whatever the session shows: mx_not_in_policy; dnssec_invalid for TLSA
+  std::optional<DaneCheck> dane;
+  std::optional<PkixCheck> pkix;
+  bool operator==(const Observed&) const = default;
+};
+
 // Every check that is present must pass. With OnFailure::audit they are made, and failing them only sets `Proceed::waived`.
 struct Connect {
   Policy policy = Policy::opportunistic;
@@ -63,6 +66,8 @@ struct Connect {
   std::optional<Refusal> waived;
   // All TLSA records unusable: TLS is a must, without authentication; a failed session in reports (RPT-23).
   bool tlsa_unusable = false;
+  // Never decides: hop::observe tells what became of it.
+  std::optional<Observed> observed;
   bool operator==(const Connect&) const = default;
 };
 
@@ -71,6 +76,16 @@ using Plan = std::variant<Refuse, Connect>;
 // Whether TLSA records can matter for such a host under this rule; where not, `decide` ignores facts.host.tlsa and nobody need
 // look them up. A route's `tls` replaces `security.dane` and its modes; address literals have no TLSA (DANE-33).
 bool needs_tlsa(HostFacts::Origin origin, const LocalRule& rule);
+
+// Whether the recipient domain's MTA-STS policy can matter (STS-02): not for configured hosts, nor where a route's `tls` replaces
+// it. Where not, `decide` ignores facts.domain.sts and nobody need look the policy up.
+bool needs_sts(HostFacts::Origin origin, const LocalRule& rule);
+
+// STS-06: how long a message is kept back by a TXT record that cannot be looked up.
+inline constexpr Seconds sts_patience{15 * 60};
+// The fact as it counts for a message that has waited this long in the queue: an `unknown` other than bogus becomes `none` (its
+// problem stays, to be told), so that `decide`, which defers on `unknown`, no longer does.
+StsFact after_waiting(StsFact fact, Seconds waited);
 
 // REQUIRES: facts.host.name is canonical; usable records are chosen here (dane::usable).
 // A configured host (route_name, literal) whose route leaves `tls` out is opportunistic, whatever `security` says.

@@ -37,6 +37,14 @@ enum class Reason : std::uint8_t {
   smtp_reply,
 };
 
+// Why a host gets no mail, or what was wrong where it gets some. `text` is one sentence without host name or code, e.g. "no TLSA
+// record matches the certificate".
+struct Refusal {
+  Reason reason = Reason::validation_failure;
+  std::string text;
+  bool operator==(const Refusal&) const = default;
+};
+
 std::string_view to_text(Policy policy);
 std::string_view to_text(Auth auth);
 std::string_view to_text(Reason reason);
