@@ -78,6 +78,29 @@ bool Ip::is_private() const {
          (ip.octets_[0] == 192 && ip.octets_[1] == 168);
 }
 
+bool Ip::is_shared() const {
+  const Ip ip = unmapped();
+  return ip.v4_ && ip.octets_[0] == 100 && (ip.octets_[1] & 0xc0U) == 64;
+}
+
+bool Ip::is_internal() const {
+  if (is_loopback() || is_unspecified() || is_link_local() || is_multicast() || is_private() || is_shared())
+    return true;
+  if (unmapped().v4_) return false;
+  const std::string all = octets();
+  const auto begins = [&all](std::string_view prefix) {
+    return std::string_view(all).substr(0, prefix.size()) == prefix;
+  };
+  using namespace std::string_view_literals;
+  constexpr auto nat64 = "\0\x64\xff\x9b\0\0\0\0\0\0\0\0"sv;
+  if (begins(nat64)) return from_octets(all.substr(12)).is_internal();
+  if (begins("\x20\x02"sv)) return from_octets(all.substr(2, 4)).is_internal();  // 6to4
+  const bool site_local = octets_[0] == 0xfe && (octets_[1] & 0xc0U) == 0xc0;
+  const auto compatible = nat64.substr(4, 8);  // zeros
+  return site_local || begins("\0\x64\xff\x9b\0\1"sv) ||
+         (begins(compatible) && all.substr(8, 4) == compatible.substr(0, 4));
+}
+
 namespace {
 void clear_host_bits(std::array<std::uint8_t, 16>& octets, unsigned prefix) {
   for (unsigned bit = prefix; bit < 128; ++bit) octets[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> (bit % 8)));

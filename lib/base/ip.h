@@ -33,6 +33,11 @@ class Ip {
   bool is_link_local() const;
   bool is_multicast() const;  // also 255.255.255.255
   bool is_private() const;    // RFC 1918, RFC 4193
+  bool is_shared() const;     // RFC 6598, between a provider and its customers
+  // May lead to this machine or into its network: all of the above, the retired site-local and IPv4-compatible blocks, local NAT64
+  // (RFC 8215), and such an IPv4 address inside NAT64 (RFC 6052) or 6to4. What foreign DNS names as a policy host or report endpoint
+  // must not be there (STS-11, RPT-42) unless dns.local_targets allows it.
+  bool is_internal() const;
   // ::ffff:a.b.c.d as a.b.c.d; anything else as it is.
   Ip unmapped() const;
 

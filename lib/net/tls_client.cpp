@@ -5,6 +5,7 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "net/certificate.h"
@@ -57,6 +58,11 @@ Refusal refusal_of(const Error& error) {
     return {Reason::validation_failure, "the server closed the connection during the TLS handshake"};
   }
   return {Reason::validation_failure, "the TLS handshake failed: " + printable(error.detail)};
+}
+
+bool offer_http(SSL* ssl) {
+  static constexpr std::array<unsigned char, 9> names{8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+  return SSL_set_alpn_protos(ssl, names.data(), names.size()) == 0;
 }
 
 hop::TlsSession session_facts(const SSL* ssl, X509* certificate) {
@@ -113,7 +119,7 @@ ClientTls::~ClientTls() {
   X509_STORE_free(roots_);
 }
 
-Result<SslHandle> ClientTls::session(const hop::Connect& plan, const ClientCertificate* certificate) const {
+Result<SslHandle> ClientTls::session(const hop::Connect& plan, const ClientCertificate* certificate, Alpn alpn) const {
   ERR_clear_error();
   SslHandle ssl(SSL_new(ctx_));
   bool good = ssl != nullptr;
@@ -127,13 +133,14 @@ Result<SslHandle> ClientTls::session(const hop::Connect& plan, const ClientCerti
   if (good && !plan.sni.is_root()) good = SSL_set_tlsext_host_name(ssl.get(), plan.sni.text().c_str()) == 1;
   if (good && plan.pkix) ask_for_staple(ssl.get());
   if (good && plan.dane) good = set_dane(ssl.get(), *plan.dane);
+  if (good && alpn == Alpn::http) good = offer_http(ssl.get());
   if (good && certificate != nullptr) good = show_certificate(ssl.get(), certificate->parts_->identity);
   if (!good) return fail(errc::invalid_argument, "cannot set up TLS: " + take_openssl_error());
   return ssl;
 }
 
 asio::awaitable<Handshake> ClientTls::handshake(Stream& stream, hop::Connect plan,
-                                                std::shared_ptr<const ClientCertificate> certificate) const {
+                                                std::shared_ptr<const ClientCertificate> certificate, Alpn alpn) const {
   Handshake result;
   result.stage = hop::Stage::starttls;
   if (stream.has_unread_input()) {  // RFC 3207 section 4: a server has nothing to say before our ClientHello
@@ -141,7 +148,7 @@ asio::awaitable<Handshake> ClientTls::handshake(Stream& stream, hop::Connect pla
     co_return result;
   }
   result.stage = hop::Stage::handshake;
-  auto ssl = session(plan, certificate.get());
+  auto ssl = session(plan, certificate.get(), alpn);
   if (!ssl) {
     result.failure = Refusal{Reason::validation_failure, ssl.error().detail};
     co_return result;

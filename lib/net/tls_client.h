@@ -44,6 +44,9 @@ struct Handshake {
   std::optional<hop::PkixVerdict> pkix;
 };
 
+// What is spoken inside TLS, as ALPN tells it (RFC 7301): SMTP offers nothing.
+enum class Alpn : std::uint8_t { none, http };
+
 class ClientTls {
  public:
   // The error names ca_file and what is wrong with it.
@@ -55,11 +58,12 @@ class ClientTls {
   // REQUIRES: the caller's buffer holds nothing that came after the 220 (TLS-09). Octets in clear that wait in the
   // socket are a validation_failure. *this must outlive the operation.
   boost::asio::awaitable<Handshake> handshake(Stream& stream, hop::Connect plan,
-                                              std::shared_ptr<const ClientCertificate> certificate = nullptr) const;
+                                              std::shared_ptr<const ClientCertificate> certificate = nullptr,
+                                              Alpn alpn = Alpn::none) const;
 
  private:
   ClientTls(ssl_ctx_st* ctx, x509_store_st* roots) : ctx_(ctx), roots_(roots) {}
-  Result<SslHandle> session(const hop::Connect& plan, const ClientCertificate* certificate) const;
+  Result<SslHandle> session(const hop::Connect& plan, const ClientCertificate* certificate, Alpn alpn) const;
   ssl_ctx_st* ctx_;
   x509_store_st* roots_;  // public roots: for PKIX only, never seen by DANE (DANE-18)
 };

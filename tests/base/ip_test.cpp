@@ -65,6 +65,45 @@ TEST_CASE("Ip: classes; an IPv4-mapped address counts as the IPv4 address in it"
   }
 }
 
+TEST_CASE("Ip: internal is what may lead into our own network, also wrapped in IPv6") {
+  for (const char* inside : {"127.0.0.1",
+                             "0.0.0.0",
+                             "169.254.169.254",
+                             "224.0.0.1",
+                             "255.255.255.255",
+                             "10.0.0.5",
+                             "172.16.0.1",
+                             "192.168.1.1",
+                             "100.64.0.1",
+                             "100.127.255.255",
+                             "::1",
+                             "::",
+                             "fe80::1",
+                             "ff02::1",
+                             "fc00::1",
+                             "fdff::1",
+                             "fec0::1",
+                             "::ffff:10.0.0.5",
+                             "::ffff:100.64.0.1",
+                             "::10.0.0.5",
+                             "::127.0.0.1",
+                             "::8.8.8.8",
+                             "64:ff9b::10.0.0.5",
+                             "64:ff9b::127.0.0.1",
+                             "64:ff9b:1::8.8.8.8",
+                             "2002:a00:5::1",
+                             "2002:7f00:1::"}) {
+    CAPTURE(inside);
+    CHECK(Ip::parse(inside)->is_internal());
+  }
+  for (const char* outside :
+       {"192.0.2.1", "8.8.8.8", "100.63.255.255", "100.128.0.1", "172.32.0.1", "11.0.0.1", "2001:db8::1", "2a00::1",
+        "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "64:ff9b:2::1", "2002:808:808::1", "0:0:1::1"}) {
+    CAPTURE(outside);
+    CHECK_FALSE(Ip::parse(outside)->is_internal());
+  }
+}
+
 TEST_CASE("Network: a prefix, or one address; host bits are an error that names the network") {
   CHECK(Network::parse("127.0.0.0/8")->contains(*Ip::parse("127.9.9.9")));
   CHECK_FALSE(Network::parse("127.0.0.0/8")->contains(*Ip::parse("128.0.0.1")));
