@@ -37,7 +37,10 @@ struct Relay {
     options.retry.jitter = 0;
     open_queue();
   }
-  ~Relay() { stop(); }
+  ~Relay() {
+    stop();
+    for (const auto& sink : sinks) loop.run(sink->end());
+  }
 
   void open_queue() {
     disk::Options on_disk;

@@ -22,6 +22,12 @@ class Sink {
     tasks_.spawn("sink", accept(*this));
   }
 
+  // No session is left of it. REQUIRES: the loop runs; before the end.
+  asio::awaitable<void> end() {
+    tasks_.stop();
+    co_await tasks_.join(std::chrono::steady_clock::now() + std::chrono::seconds(5));
+  }
+
   std::uint16_t port() const { return acceptor_.local().port; }
 
   // Before each command's reply ("" is the connection itself, "." the end of the message); what to say instead of yes, or "". A text
