@@ -252,6 +252,8 @@ class Durable(Case):
         time.sleep(0.2)  # the other threads are attached one by one
         try:
             action()
+            with Plain() as client:  # once it is greeted, all calls before are traced to their end
+                client.ask("NOOP")
         finally:
             tracer.send_signal(signal.SIGINT)
             tracer.wait(10)
