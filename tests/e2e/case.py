@@ -1,13 +1,12 @@
 """What every end-to-end test stands on: one world and one relay for the file, and assertions in the words of the contract."""
 
 import os
-import pathlib
-import re
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
+from world.sts import Sts  # noqa: E402  pylint: disable=wrong-import-position,unused-import
 from world.zones import Domain, Host  # noqa: E402  pylint: disable=wrong-import-position,unused-import
 
 
@@ -17,11 +16,6 @@ class Stage:
     world = None
     relay = None
     build = None
-
-    @classmethod
-    def is_sanitized(cls):
-        cache = pathlib.Path(cls.build, "CMakeCache.txt").read_text()
-        return re.search(r"^HOPLOCK_SANITIZE:\w+=.", cache, re.MULTILINE) is not None
 
 
 def address(name):
@@ -83,3 +77,26 @@ class Case(unittest.TestCase):
 
     def tlsa_queries(self, base, port=25):
         return self.world.wire.queries(name=f"_{port}._tcp.{base}", kind="TLSA")
+
+    def refused_first(self, domain, reason, **keys):
+        """The log line of a host that was refused, after which the next one was tried."""
+        hop = self.relay.wait_log(10, event="hop", domain=domain, reason=reason, **keys)
+        self.assertEqual((hop["action"], hop["level"]), ("next-host", "warn"), hop)
+        return hop
+
+    def policy_event(self, domain, action, timeout=20, since=0, relay=None, **keys):
+        """The sts-policy log line of this action."""
+        return (relay or self.relay).wait_log(timeout, since, event="sts-policy", domain=domain, action=action, **keys)
+
+    def policy_failed(self, domain, result):
+        """The fetch failed, and the log says so in RFC 8460's word."""
+        line = self.policy_event(domain, "failed")
+        self.assertIn(result, " ".join(line.get(key, "") for key in ("error", "reason")), line)
+        return line
+
+    def requests(self, domain):
+        """What the domain's policy host was asked for."""
+        return self.world.site(domain).requests()
+
+    def never_fetched(self, domain):
+        self.assertEqual(self.world.fetches(domain), 0, f"mta-sts.{domain} was contacted")

@@ -199,3 +199,14 @@ class Relay:
         except ValueError:
             data = None
         return done.returncode, data
+
+    def text(self, *arguments, timeout=30):
+        """What people see: the exit code, standard output and standard error."""
+        done = subprocess.run([os.path.join(self.build, "hoplock"), "--config", self.config, *arguments], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, check=False)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def peak_memory(self):
+        """The most that the daemon's memory ever was, in octets."""
+        with open(f"/proc/{self._process.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))

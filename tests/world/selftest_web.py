@@ -7,7 +7,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -94,10 +93,7 @@ class TheWeb(unittest.TestCase):
     def test_certificates(self):
         with self.assertRaises(ssl.SSLCertVerificationError):
             self.ask("stranger.test")
-        for _ in range(50):
-            if self.world.site("stranger.test").visits[0].error:
-                break
-            time.sleep(0.02)
+        self.assertTrue(self.world.site("stranger.test").all_ended())
         self.assertTrue(self.world.site("stranger.test").visits[0].error)
         site = self.world.site("stranger.test")
         site.use(self.world.authority.leaf(site.name))
@@ -150,6 +146,7 @@ class TheWeb(unittest.TestCase):
                     self.assertTrue(isinstance(got, type) and issubclass(got, (wanted, ConnectionResetError)), got)
                 else:
                     self.assertEqual(got, wanted)
+        self.assertTrue(self.world.site("strange.test").all_ended())
         visit = self.world.site("strange.test").visits[12]
         self.assertEqual((visit.requests[0].method, visit.sent > 150, visit.ended - visit.time > 0.2), ("GET", True, True))
         self.assertEqual(self.strange(compress=True)[1][:2], b"\x1f\x8b")

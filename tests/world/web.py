@@ -4,7 +4,6 @@ Each web host has an address of its own; one that is an `alias` is served at ano
 """
 
 import gzip
-import socket
 import ssl
 import threading
 import time
@@ -51,7 +50,7 @@ class WebHost:
     cert: object = field(default_factory=dict)
     web: dict = field(default_factory=dict)
     ip: list = field(default_factory=list)  # the world finds one when it is empty; other than 127.0.0.0/8 it is put on lo
-    aaaa: tuple = ()  # AAAA records, put on lo and served
+    aaaa: tuple = ()  # AAAA records, put on lo and served but for those in 2001::/16, which nobody can reach
     a: bool = True  # publish A records
     alias: str = ""
     text: object = b""  # what it publishes: octets, or a function that makes them
@@ -106,7 +105,7 @@ class Site:
         self.name = name
         self.port = 443
         self.host = host
-        self.addresses = [] if host.alias else [*host.ip, *host.aaaa]
+        self.addresses = [] if host.alias else [ip for ip in (*host.ip, *host.aaaa) if not ip.startswith("2001:")]
         self.web = Web(**{key: value for key, value in host.web.items() if key != "down"})
         self.visits = []
         self._ports, self._sites = ports, sites
@@ -139,6 +138,13 @@ class Site:
         elif how == "black hole":
             for address in self.addresses:
                 self._ports.black_hole(address, self.port)
+
+    def all_ended(self, timeout=5):
+        """Whether every visit so far has ended, or does soon."""
+        end = time.monotonic() + timeout
+        while not all(visit.ended for visit in self.visits) and time.monotonic() < end:
+            time.sleep(0.02)
+        return all(visit.ended for visit in self.visits)
 
     def text(self):
         return self.host.text() if callable(self.host.text) else self.host.text

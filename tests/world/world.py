@@ -139,7 +139,7 @@ class World:
                 name = host.fqdn(domain.name)
                 if not host.alias:
                     host.ip = host.ip or [next(self._web_addresses)]
-                    self._give_to_lo((*host.ip, *host.aaaa))
+                    self._give_to_lo(address for address in (*host.ip, *host.aaaa) if not address.startswith("2001:"))
                 site = self.sites[name] = Site(host, name, self._certificate(host.cert, name), self._ports, self.sites)
                 site.block(host.web.get("down"))
 
