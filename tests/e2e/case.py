@@ -1,6 +1,8 @@
 """What every end-to-end test stands on: one world and one relay for the file, and assertions in the words of the contract."""
 
 import os
+import pathlib
+import re
 import sys
 import unittest
 
@@ -16,6 +18,11 @@ class Stage:
     world = None
     relay = None
     build = None
+
+    @classmethod
+    def is_sanitized(cls):
+        cache = pathlib.Path(cls.build, "CMakeCache.txt").read_text()
+        return re.search(r"^HOPLOCK_SANITIZE:\w+=.", cache, re.MULTILINE) is not None
 
 
 def address(name):
