@@ -108,6 +108,7 @@ asio::awaitable<bool> Client::upgrade(hop::Outcome& outcome, const Target& targe
   outcome.tls = std::move(made.session);
   outcome.dane = std::move(made.dane);
   outcome.pkix = std::move(made.pkix);
+  outcome.observed = std::move(made.observed);
   if (outcome.failure) {
     usable_ = false;  // neither in clear nor in TLS
     co_return false;

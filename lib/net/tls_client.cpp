@@ -48,6 +48,14 @@ bool set_dane(SSL* ssl, const hop::DaneCheck& check) {
   return true;
 }
 
+// Of a plan's rule or, where that has none, of the one it observes; never both.
+const hop::DaneCheck* dane_check(const hop::Connect& plan) {
+  if (plan.dane) return &*plan.dane;
+  return plan.observed && plan.observed->dane ? &*plan.observed->dane : nullptr;
+}
+
+bool wants_staple(const hop::Connect& plan) { return plan.pkix || (plan.observed && plan.observed->pkix); }
+
 bool show_certificate(SSL* ssl, const Identity& identity) {
   return SSL_use_cert_and_key(ssl, identity.certificate.get(), identity.key.get(), identity.chain.get(), 1) == 1;
 }
@@ -78,6 +86,21 @@ hop::PkixVerdict checked_pkix(SSL* ssl, X509_STORE* roots, const hop::PkixCheck&
     verdict.defects.insert(verdict.defects.begin(), revoked);
   }
   return verdict;
+}
+
+// An observed check gets its verdict in the same way as one that binds, but shapes neither the handshake's demands (security level,
+// SNI) nor its result.
+struct Verdicts {
+  std::optional<hop::DaneVerdict> dane;
+  std::optional<hop::PkixVerdict> pkix;
+};
+
+template <class Rule>
+Verdicts verdicts_of(const Rule& rule, SSL* ssl, X509_STORE* roots, const Complaints& complaints) {
+  Verdicts verdicts;
+  if (rule.dane) verdicts.dane = dane_verdict(ssl, *rule.dane, complaints);
+  if (rule.pkix) verdicts.pkix = checked_pkix(ssl, roots, *rule.pkix);
+  return verdicts;
 }
 
 Owned<X509_STORE> load_roots(const std::string& file) {
@@ -131,8 +154,8 @@ Result<SslHandle> ClientTls::session(const hop::Connect& plan, const ClientCerti
     SSL_set_security_level(ssl.get(), security_level(plan));
   }
   if (good && !plan.sni.is_root()) good = SSL_set_tlsext_host_name(ssl.get(), plan.sni.text().c_str()) == 1;
-  if (good && plan.pkix) ask_for_staple(ssl.get());
-  if (good && plan.dane) good = set_dane(ssl.get(), *plan.dane);
+  if (good && wants_staple(plan)) ask_for_staple(ssl.get());
+  if (const auto* check = dane_check(plan); good && check != nullptr) good = set_dane(ssl.get(), *check);
   if (good && alpn == Alpn::http) good = offer_http(ssl.get());
   if (good && certificate != nullptr) good = show_certificate(ssl.get(), certificate->parts_->identity);
   if (!good) return fail(errc::invalid_argument, "cannot set up TLS: " + take_openssl_error());
@@ -164,8 +187,13 @@ asio::awaitable<Handshake> ClientTls::handshake(Stream& stream, hop::Connect pla
   if (result.failure) co_return result;
   result.stage = hop::Stage::ready;
   result.session = session_facts(raw, leaf);
-  if (plan.dane) result.dane = dane_verdict(raw, *plan.dane, complaints);
-  if (plan.pkix) result.pkix = checked_pkix(raw, roots_, *plan.pkix);
+  Verdicts made = verdicts_of(plan, raw, roots_, complaints);
+  result.dane = std::move(made.dane);
+  result.pkix = std::move(made.pkix);
+  if (plan.observed) {
+    Verdicts watched = verdicts_of(*plan.observed, raw, roots_, complaints);
+    result.observed.emplace(hop::ObservedVerdict{std::move(watched.dane), std::move(watched.pkix)});
+  }
   co_return result;
 }
 

@@ -42,6 +42,7 @@ struct Handshake {
   std::optional<hop::TlsSession> session;  // exactly when it completed; then also the verdicts that the plan asks for
   std::optional<hop::DaneVerdict> dane;
   std::optional<hop::PkixVerdict> pkix;
+  std::optional<hop::ObservedVerdict> observed;
 };
 
 // What is spoken inside TLS, as ALPN tells it (RFC 7301): SMTP offers nothing.

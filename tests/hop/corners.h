@@ -156,6 +156,15 @@ inline std::string to_text(OnFailure rule) {
   return rule == OnFailure::next_host ? "next-host" : rule == OnFailure::plaintext ? "plaintext" : "audit";
 }
 
+// " observes=sts+pkix" · " observes=sts:mx-not-in-policy+pkix" · " observes=dane+tlsa"
+inline std::string describe(const Observed& observed) {
+  std::string text = " observes=" + std::string(hop::to_text(observed.policy));
+  if (observed.known) text += ":" + std::string(hop::to_text(observed.known->reason));
+  if (observed.dane) text += "+tlsa";
+  if (observed.pkix) text += "+pkix";
+  return text;
+}
+
 // "refuse dane dnssec-invalid" · "dane must tlsa sni=base next-host" · "… unusable …" · "… waived=dnssec-invalid"
 inline std::string describe(const Plan& plan) {
   using hop::to_text;
@@ -170,7 +179,15 @@ inline std::string describe(const Plan& plan) {
   if (connect.pkix) text += " pkix=" + part(connect.pkix->names.front());
   text += " sni=" + part(connect.sni) + " " + testing::to_text(connect.on_failure);
   if (connect.waived) text += " waived=" + std::string(to_text(connect.waived->reason));
+  if (connect.observed) text += describe(*connect.observed);
   return text;
+}
+
+// "sts satisfied" · "sts-testing mx-not-in-policy" · "nothing"
+inline std::string describe(const std::optional<Observation>& seen) {
+  if (!seen) return "nothing";
+  return std::string(hop::to_text(seen->policy)) + " " +
+         std::string(seen->defect ? hop::to_text(seen->defect->reason) : "satisfied");
 }
 
 // "proceed dane dane-ee" · "proceed dane none waived=tlsa-invalid" · "in clear (plaintext) validation-failure" · "next host tlsa-invalid"
@@ -183,6 +200,7 @@ inline std::string describe(const Next& next) {
   const auto& proceed = std::get<Proceed>(next);
   std::string text = "proceed " + std::string(to_text(proceed.policy)) + " " + std::string(to_text(proceed.auth));
   if (proceed.waived) text += " waived=" + std::string(to_text(proceed.waived->reason));
+  if (proceed.observed) text += " " + describe(proceed.observed);
   return text;
 }
 
