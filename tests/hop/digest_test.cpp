@@ -3,7 +3,7 @@
 #include <functional>
 #include <set>
 
-#include "tests/hop/corners.h"
+#include "tests/hop/sts_corners.h"
 
 using namespace hoplock;
 using namespace hoplock::hop;
@@ -20,6 +20,8 @@ Connect full() {
   plan.on_failure = OnFailure::next_host;
   plan.mx_security = dns::Security::secure;
   plan.waived = Refusal{Reason::dnssec_invalid, "why"};
+  plan.observed = Observed{Policy::sts, Refusal{Reason::mx_not_in_policy, "seen"},
+                           DaneCheck{name("base.ex"), {ee()}, {name("base.ex")}}, PkixCheck{{name("mx.ex")}}};
   return plan;
 }
 }  // namespace
@@ -52,6 +54,15 @@ TEST_CASE("TLS-08: the digest differs whenever any member of the plan differs") 
       [](Connect& p) { p.waived->reason = Reason::tlsa_invalid; },
       [](Connect& p) { p.waived->text = "why not"; },
       [](Connect& p) { p.tlsa_unusable = true; },
+      [](Connect& p) { p.observed.reset(); },
+      [](Connect& p) { p.observed->policy = Policy::sts_testing; },
+      [](Connect& p) { p.observed->known.reset(); },
+      [](Connect& p) { p.observed->known->reason = Reason::dnssec_invalid; },
+      [](Connect& p) { p.observed->known->text = "not seen"; },
+      [](Connect& p) { p.observed->dane.reset(); },
+      [](Connect& p) { p.observed->dane->records.front().selector = 0; },
+      [](Connect& p) { p.observed->pkix.reset(); },
+      [](Connect& p) { p.observed->pkix->names = {name("mx2.ex")}; },
   };
   std::set<std::string> digests;
   for (const auto& change : changes) {
@@ -72,6 +83,26 @@ TEST_CASE("TLS-08: what moves between two members of a plan, or hides in a free 
   in_text.pkix.reset();
   in_text.waived->text = "why pkix=,mx.ex,mx2.ex";
   CHECK(digest(in_text) != digest(full()));
+  // the observed rule's text, told as part of the waived one
+  Connect swallowed = full();
+  swallowed.observed->known.reset();
+  swallowed.waived->text = "why observed=sts known=mx-not-in-policy:4:seen";
+  CHECK(digest(swallowed) != digest(full()));
+}
+
+TEST_CASE("STS-35, TLS-08: a session without a policy is none under one, nor one under DANE under both") {
+  const auto text = [](TlsaIs tlsa, HostIs host, StsIs sts) {
+    return digest(std::get<Connect>(plan_with(tlsa, host, sts)));
+  };
+  const auto all = {text(TlsaIs::absent, HostIs::insecure_mx, StsIs::none),
+                    text(TlsaIs::absent, HostIs::insecure_mx, StsIs::testing),
+                    text(TlsaIs::absent, HostIs::insecure_mx, StsIs::testing_other),
+                    text(TlsaIs::absent, HostIs::insecure_mx, StsIs::enforce),
+                    text(TlsaIs::usable, HostIs::insecure_mx, StsIs::none),
+                    text(TlsaIs::usable, HostIs::insecure_mx, StsIs::enforce),
+                    text(TlsaIs::usable, HostIs::secure_mx, StsIs::none),
+                    text(TlsaIs::usable, HostIs::secure_mx, StsIs::enforce)};
+  CHECK(std::set<std::string>(all).size() == all.size());
 }
 
 TEST_CASE("DANE-38, TLS-08: a session under one TLSA set is none under another, nor under none") {
