@@ -38,6 +38,13 @@ class Cache {
     entries_.pop_back();
   }
 
+  void erase(const Key& key) {
+    const auto found = index_.find(key);
+    if (found == index_.end()) return;
+    entries_.erase(found->second);
+    index_.erase(found);
+  }
+
   void clear() {
     index_.clear();
     entries_.clear();

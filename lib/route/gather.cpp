@@ -11,13 +11,19 @@ namespace hoplock::route {
 using boost::asio::awaitable;
 using resolver::Resolver;
 
-namespace {
-
-constexpr std::chrono::seconds keep_at_most{300};
-constexpr std::chrono::seconds keep_failures{5};
-constexpr std::size_t known_beforehand = 8;  // hosts whose addresses are looked up with the MX records
-
-enum class Families : std::uint8_t { v4, v6, both };
+Families families(AddressFamily wanted) {
+  switch (wanted) {
+    case AddressFamily::ipv4:
+      return Families::v4;
+    case AddressFamily::ipv6:
+      return Families::v6;
+    case AddressFamily::any:
+    case AddressFamily::prefer_ipv4:
+    case AddressFamily::prefer_ipv6:
+      break;
+  }
+  return Families::both;
+}
 
 awaitable<std::vector<dns::Answer>> find_addresses(Resolver& resolver, dns::Name name, Families families) {
   std::vector<dns::Answer> answers;
@@ -33,19 +39,11 @@ awaitable<std::vector<dns::Answer>> find_addresses(Resolver& resolver, dns::Name
   co_return answers;
 }
 
-Families wanted(AddressFamily family) {
-  switch (family) {
-    case AddressFamily::ipv4:
-      return Families::v4;
-    case AddressFamily::ipv6:
-      return Families::v6;
-    case AddressFamily::any:
-    case AddressFamily::prefer_ipv4:
-    case AddressFamily::prefer_ipv6:
-      break;
-  }
-  return Families::both;
-}
+namespace {
+
+constexpr std::chrono::seconds keep_at_most{300};
+constexpr std::chrono::seconds keep_failures{5};
+constexpr std::size_t known_beforehand = 8;  // hosts whose addresses are looked up with the MX records
 
 using Preference = std::optional<std::uint16_t>;
 
@@ -94,8 +92,8 @@ awaitable<Preference> own_preference(Resolver& resolver, SettingsPtr settings, s
   if (named) std::erase_if(hosts, [&named](const Host& host) { return host.preference >= *named; });
   const bool may_be_us = std::any_of(own.begin(), own.end(), reachable);
   if (!may_be_us && hosts.size() > known_beforehand) hosts.resize(known_beforehand);
-  const Families families = may_be_us ? Families::both : wanted(settings->options.address_family);
-  const Preference addressed = co_await own_by_address(resolver, settings, std::move(hosts), families);
+  const Families asked = may_be_us ? Families::both : families(settings->options.address_family);
+  const Preference addressed = co_await own_by_address(resolver, settings, std::move(hosts), asked);
   co_return least(named, addressed);
 }
 
@@ -175,7 +173,7 @@ awaitable<DomainPtr> gather_domain(Resolver& resolver, SettingsPtr settings, dns
 awaitable<HostPtr> gather_host(Resolver& resolver, SettingsPtr settings, Host host) {
   auto entry = std::make_shared<HostEntry>();
   const Options& options = settings->options;
-  const auto answers = co_await find_addresses(resolver, host.name, wanted(options.address_family));
+  const auto answers = co_await find_addresses(resolver, host.name, families(options.address_family));
   entry->addresses = usable(answers, host, options);
   const Addresses& addresses = entry->addresses;
   entry->keep = addresses.any_failed ? keep_failures : std::min(addresses.ttl, keep_at_most);

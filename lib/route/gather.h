@@ -34,6 +34,12 @@ struct HostEntry {
 };
 using HostPtr = std::shared_ptr<const HostEntry>;
 
+enum class Families : std::uint8_t { v4, v6, both };
+Families families(AddressFamily wanted);
+// A, AAAA or both, asked side by side.
+boost::asio::awaitable<std::vector<dns::Answer>> find_addresses(resolver::Resolver& resolver, dns::Name name,
+                                                                Families families);
+
 boost::asio::awaitable<DomainPtr> gather_domain(resolver::Resolver& resolver, SettingsPtr settings, dns::Name domain);
 boost::asio::awaitable<HostPtr> gather_host(resolver::Resolver& resolver, SettingsPtr settings, Host host);
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "base/time.h"
 #include "hop/plan.h"
 #include "net/signal.h"
+#include "net/together.h"
 #include "route/cache.h"
 #include "route/gather.h"
 
@@ -102,8 +104,11 @@ Time now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::
 
 class Router::Impl {
  public:
-  Impl(resolver::Resolver& resolver, Options options, std::mt19937_64 random)
-      : resolver_(resolver), random_(random), settings_(std::make_shared<const Settings>(std::move(options))) {}
+  Impl(resolver::Resolver& resolver, PolicyCache* policies, Options options, std::mt19937_64 random)
+      : resolver_(resolver),
+        policies_(policies),
+        random_(random),
+        settings_(std::make_shared<const Settings>(std::move(options))) {}
 
   const Table& table() const { return settings_->table; }
   void reload(Options options);
@@ -115,7 +120,10 @@ class Router::Impl {
   static awaitable<std::shared_ptr<const Entry>> obtain(std::shared_ptr<Impl> self, Store<Key, Entry>& store, Key key,
                                                         Gather gather);
 
+  static awaitable<std::tuple<DomainPtr, PolicyTxt>> obtain_with_txt(std::shared_ptr<Impl> self, dns::Name domain);
+
   resolver::Resolver& resolver_;
+  PolicyCache* policies_;  // null: no policies are looked for
   std::mt19937_64 random_;
   SettingsPtr settings_;
   Store<dns::Name, DomainEntry> domains_;
@@ -154,6 +162,18 @@ awaitable<std::shared_ptr<const Entry>> Router::Impl::obtain(std::shared_ptr<Imp
   co_return entry;
 }
 
+// Side by side, unless the domain's hosts are at hand already.
+awaitable<std::tuple<DomainPtr, PolicyTxt>> Router::Impl::obtain_with_txt(std::shared_ptr<Impl> self,
+                                                                          dns::Name domain) {
+  if (auto kept = self->domains_.cache.find(domain, std::chrono::steady_clock::now())) {
+    PolicyTxt txt = co_await self->policies_->find_txt(std::move(domain));
+    co_return std::make_tuple(std::move(*kept), std::move(txt));
+  }
+  auto entry = obtain(self, self->domains_, domain, &gather_domain);
+  auto txt = self->policies_->find_txt(std::move(domain));
+  co_return co_await net::together(std::move(entry), std::move(txt));
+}
+
 awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain) {
   const auto settings = self->settings_;
   const Time at = now();
@@ -167,8 +187,14 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
   }
   auto failure = self->resolver_.validation_failure();
   DomainPtr entry;
+  PolicyTxt txt;
+  const bool with_policy = self->policies_ != nullptr && hop::needs_sts(Host::Origin::mx, found.rule);
   if (!failure) {
-    entry = co_await obtain(self, self->domains_, std::move(domain), &gather_domain);
+    if (with_policy) {
+      std::tie(entry, txt) = co_await obtain_with_txt(self, domain);
+    } else {
+      entry = co_await obtain(self, self->domains_, domain, &gather_domain);
+    }
     failure = self->resolver_.validation_failure();
   }
   const auto* none = failure ? nullptr : std::get_if<NoHosts>(&entry->hosts);
@@ -183,6 +209,7 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
     if (tlsa_for(found.rule, host.origin) == Host::Tlsa::skip) host.tlsa = Host::Tlsa::skip;
   }
   shuffle_equals(found.hosts, self->random_);
+  if (with_policy) found.domain.sts = co_await self->policies_->find(std::move(domain), std::move(txt));
   co_return found;
 }
 
@@ -206,7 +233,9 @@ awaitable<hop::HostFacts> Router::Impl::look(std::shared_ptr<Impl> self, Host ho
 }
 
 Router::Router(resolver::Resolver& resolver, Options options, std::mt19937_64 random)
-    : impl_(std::make_shared<Impl>(resolver, std::move(options), random)) {}
+    : impl_(std::make_shared<Impl>(resolver, nullptr, std::move(options), random)) {}
+Router::Router(resolver::Resolver& resolver, PolicyCache& policies, Options options, std::mt19937_64 random)
+    : impl_(std::make_shared<Impl>(resolver, &policies, std::move(options), random)) {}
 Router::~Router() = default;
 
 const Table& Router::table() const { return impl_->table(); }

@@ -15,6 +15,7 @@
 #include "hop/facts.h"
 #include "resolver/resolver.h"
 #include "route/options.h"
+#include "route/sts.h"
 #include "route/table.h"
 
 namespace hoplock::route {
@@ -32,7 +33,7 @@ struct Host {
   auto operator<=>(const Host&) const = default;
 };
 
-// Where a domain's mail goes. STS policy facts will join here; `domain` and `hosts` are complete without them.
+// Where a domain's mail goes.
 struct Hosts {
   hop::DomainFacts domain;
   hop::LocalRule rule;
@@ -57,6 +58,8 @@ class Router {
  public:
   // `random` orders hosts of equal preference and the addresses of a host.
   Router(resolver::Resolver& resolver, Options options, std::mt19937_64 random);
+  // With the MTA-STS policy among a domain's facts, wherever a rule could use it (STS-02).
+  Router(resolver::Resolver& resolver, PolicyCache& policies, Options options, std::mt19937_64 random);
   ~Router();
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;

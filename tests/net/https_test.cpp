@@ -185,7 +185,7 @@ TEST_CASE("fetch: the next address takes over until one has a good session, each
 
   ScriptedPeer silent({Script().stall()}, "127.0.0.78", server.port());
   request.addresses = {Ip::parse("127.0.0.78").value(), good};
-  request.deadline = std::chrono::steady_clock::now() + 3s;
+  request.deadline = std::chrono::steady_clock::now() + 1500ms;
   asked.answer = world.ask(server.port(), request);
   CHECK(asked.text() == "200 asked by 127.0.0.9");
   silent.finish();
@@ -243,7 +243,7 @@ TEST_CASE("fetch: to a post the status counts, whatever is wrong with the body t
   HttpsWorld world;
   const auto text_of = [&world](const HttpsReply& reply) {
     net::HttpsRequest request = post_to("mta-sts.d.example", "x");
-    request.deadline = std::chrono::steady_clock::now() + 1500ms;
+    request.deadline = std::chrono::steady_clock::now() + 700ms;
     request.most_body = 10;
     return ask(world, reply, std::move(request)).text();
   };

@@ -1,0 +1,316 @@
+#include "route/sts.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "route/sts_impl.h"
+
+namespace hoplock::route {
+
+using boost::asio::awaitable;
+using hop::Refusal;
+using Steady = std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::size_t most_fetches = 50;          // for deliveries, at once
+constexpr std::size_t most_patterns = 64;         // of a policy that stays in memory
+constexpr std::chrono::seconds keep_txt{300};     // at most
+constexpr std::chrono::seconds keep_failures{5};  // of look-ups
+
+Time now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
+
+}  // namespace
+
+std::string_view to_text(PolicyNews::Action action) {
+  using Action = PolicyNews::Action;
+  switch (action) {
+    case Action::fetched:
+      return "fetched";
+    case Action::refreshed:
+      return "refreshed";
+    case Action::unchanged:
+      return "unchanged";
+    case Action::failed:
+      return "failed";
+    case Action::expired:
+      return "expired";
+    case Action::removed:
+      return "removed";
+  }
+  return "?";
+}
+
+Event event_of(const PolicyNews& news) {
+  Event event(news.level, "sts-policy");
+  event.add("domain", news.domain.text()).add("action", std::string(to_text(news.action))).add("id", news.id);
+  if (news.mode) event.add("mode", std::string(to_text(*news.mode))).add("max_age", news.max_age.count());
+  if (news.expires) event.add("expires", to_rfc3339(*news.expires));
+  event.add("error", news.error);
+  return event;
+}
+
+// Ends a flight, however its coroutine ends; who waits for it looks again.
+class PolicyCache::Impl::Landing {
+ public:
+  Landing(Self self, dns::Name domain, const std::string& id) : self_(std::move(self)), domain_(std::move(domain)) {
+    flight_ = std::make_shared<Flight>();
+    flight_->id = id;
+    self_->flights_.emplace(domain_, flight_);
+  }
+  ~Landing() {
+    self_->flights_.erase(domain_);
+    flight_->landed.notify_all();
+  }
+  Landing(const Landing&) = delete;
+  Landing& operator=(const Landing&) = delete;
+  void done() { flight_->done = true; }
+
+ private:
+  Self self_;
+  dns::Name domain_;
+  FlightPtr flight_;
+};
+
+// One of the places for fetches that deliveries wait for.
+class PolicyCache::Impl::Place {
+ public:
+  explicit Place(Self self) : self_(std::move(self)) { ++self_->fetching_; }
+  ~Place() {
+    --self_->fetching_;
+    self_->place_free_.notify_one();
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+ private:
+  Self self_;
+};
+
+bool PolicyCache::Impl::is_live(const PolicyRow& row, Time at) {
+  return row.freshness.held && mtasts::is_live(*row.freshness.held, at);
+}
+
+hop::StsFact PolicyCache::Impl::fact_of(const Entry& entry, const PolicyTxt& txt) {
+  using State = hop::StsFact::State;
+  hop::StsFact fact;
+  if (is_live(entry.row, now())) {
+    fact.state = State::live;
+    fact.id = entry.row.freshness.held->id;
+    fact.policy = entry.policy;
+    fact.problem = entry.row.problem;
+  } else if (txt.failure) {
+    fact.state = State::unknown;
+    fact.problem = txt.failure;
+  } else if (txt.valid()) {
+    fact.problem = entry.row.problem;
+  }
+  return fact;
+}
+
+// What there is to tell, but for the action.
+PolicyNews PolicyCache::Impl::news_of(const Entry& entry) {
+  PolicyNews news;
+  news.domain = entry.row.domain;
+  if (const auto& held = entry.row.freshness.held) {
+    news.id = held->id;
+    news.mode = entry.policy.mode;
+    news.max_age = held->max_age;
+    news.expires = mtasts::expires(*held);
+  }
+  return news;
+}
+
+void PolicyCache::Impl::reload(PolicyOptions options) {
+  options_ = options;
+  txts_.clear();
+}
+
+void PolicyCache::Impl::tell(const PolicyNews& news) {
+  if (parts_.log.enabled(news.level)) parts_.log.write(event_of(news));
+}
+
+awaitable<PolicyTxt> PolicyCache::Impl::find_txt(Self self, dns::Name domain) {
+  if (const auto kept = self->txts_.find(domain, Steady::now())) co_return **kept;
+  const auto found = std::make_shared<const PolicyTxt>(co_await find_policy_txt(self->parts_.resolver, domain));
+  const auto time = found->failure ? keep_failures : std::min<std::chrono::seconds>(found->ttl, keep_txt);
+  self->txts_.put(domain, found, Steady::now() + time);
+  co_return *found;
+}
+
+PolicyCache::Impl::EntryPtr PolicyCache::Impl::entry_of(dns::Name domain, std::optional<PolicyRow> row) const {
+  auto entry = std::make_shared<Entry>();
+  entry->row.domain = std::move(domain);
+  if (!row) return entry;
+  entry->row = std::move(*row);
+  if (!entry->row.text) return entry;
+  auto policy = mtasts::parse_policy(*entry->row.text);
+  entry->row.text.reset();
+  if (policy) {
+    entry->policy = std::move(*policy);
+    return entry;
+  }
+  // Nothing that we ever wrote: it is fetched anew.
+  PolicyNews news = news_of(*entry);
+  news.level = Level::error;
+  news.mode.reset();
+  news.error = "the stored policy cannot be read: " + policy.error().detail;
+  parts_.log.write(event_of(news));
+  entry->row.freshness.held.reset();
+  return entry;
+}
+
+void PolicyCache::Impl::keep(const EntryPtr& entry) {
+  if (entry->policy.mx.size() > most_patterns) {
+    entries_.erase(entry->row.domain);
+  } else {
+    entries_.put(entry->row.domain, entry, Steady::time_point::max());
+  }
+}
+
+awaitable<PolicyCache::Impl::EntryPtr> PolicyCache::Impl::load(Self self, dns::Name domain) {
+  if (auto kept = self->entries_.find(domain, Steady::now())) co_return self->settle(std::move(*kept));
+  auto job = [domain](disk::Tx& tx) -> Result<std::optional<PolicyRow>> { return find_policy(tx, domain); };
+  auto row = co_await self->parts_.disk.run(disk::Durability::read, std::move(job));
+  if (auto kept = self->entries_.find(domain, Steady::now())) co_return self->settle(std::move(*kept));
+  const EntryPtr entry = self->entry_of(std::move(domain), std::move(row).value());
+  self->keep(entry);
+  co_return self->settle(entry);
+}
+
+// A clock that was set back: times that lie ahead count from now on.
+PolicyCache::Impl::EntryPtr PolicyCache::Impl::settle(EntryPtr entry) {
+  const Time at = now();
+  const auto& [held, failures] = entry->row.freshness;
+  if ((!held || held->fetched <= at) && (failures.count == 0 || failures.last <= at)) return entry;
+  auto settled = std::make_shared<Entry>(*entry);
+  settled->row.freshness = mtasts::settled(entry->row.freshness, at);
+  settled->row.due = next_look(settled->row);
+  keep(settled);
+  parts_.disk.post(disk::Durability::relaxed, [row = settled->row](disk::Tx& tx) -> Result<> {
+    update_policy(tx, row);
+    return {};
+  });
+  return settled;
+}
+
+awaitable<hop::StsFact> PolicyCache::Impl::find(Self self, dns::Name domain, PolicyTxt txt) {
+  EntryPtr entry = co_await load(self, domain);
+  const auto must_fetch = [&txt](const EntryPtr& at) {
+    return txt.valid() && mtasts::need(at->row.freshness, txt.choice.id, now()) == mtasts::Need::fetch;
+  };
+  bool shared = false;  // somebody's fetch under this id came to its end
+  while (!shared && must_fetch(entry)) {
+    const auto found = self->flights_.find(domain);
+    if (found == self->flights_.end()) {
+      co_await fetch(self, domain, txt.choice.id, Cause::delivery);
+      shared = true;
+    } else {
+      const FlightPtr flight = found->second;
+      co_await flight->landed.wait();
+      shared = flight->done && flight->id == txt.choice.id;
+    }
+    entry = co_await load(self, domain);
+  }
+  co_return fact_of(*entry, txt);
+}
+
+// REQUIRES: nobody fetches for this domain.
+awaitable<PolicyNews> PolicyCache::Impl::fetch(Self self, dns::Name domain, std::string id, Cause cause) {
+  Landing landing(self, domain, id);
+  std::optional<Place> place;
+  if (cause == Cause::delivery) {
+    while (self->fetching_ >= most_fetches) co_await self->place_free_.wait();
+    place.emplace(self);
+  }
+  auto fetched = co_await fetch_policy(self->parts_.fetch, domain);
+  place.reset();
+  EntryPtr before = co_await load(self, domain);
+  PolicyNews news;
+  if (auto* why = std::get_if<Refusal>(&fetched)) {
+    news = co_await fail(self, std::move(before), std::move(id), std::move(*why));
+  } else {
+    auto policy = std::get<FetchedPolicy>(std::move(fetched));
+    news = co_await succeed(self, std::move(before), std::move(id), std::move(policy), cause);
+  }
+  landing.done();
+  co_return news;
+}
+
+awaitable<PolicyNews> PolicyCache::Impl::succeed(Self self, EntryPtr before, std::string id, FetchedPolicy fetched,
+                                                 Cause cause) {
+  const Time at = now();
+  auto entry = std::make_shared<Entry>();
+  entry->row.domain = before->row.domain;
+  entry->row.checked = at;
+  entry->row.freshness.held = mtasts::Held{std::move(id), at, fetched.policy.max_age};
+  entry->row.due = self->next_look(entry->row);
+  entry->policy = std::move(fetched.policy);
+  PolicyRow row = entry->row;
+  row.text = std::move(fetched.text);
+  const std::size_t bytes = row.text->size();
+  auto job = [row = std::move(row)](disk::Tx& tx) -> Result<> {
+    put_policy(tx, row);
+    return {};
+  };
+  const auto stored = co_await self->parts_.disk.run(disk::Durability::durable, bytes, std::move(job));
+  self->keep(entry);
+  PolicyNews news = news_of(*entry);
+  news.action = PolicyNews::Action::fetched;
+  if (cause != Cause::delivery && is_live(before->row, at)) {
+    const bool same = before->policy == entry->policy && before->row.freshness.held->id == news.id;
+    news.action = same ? PolicyNews::Action::unchanged : PolicyNews::Action::refreshed;
+  }
+  if (!stored) {
+    news.level = Level::error;
+    news.error = "the policy is in force, but cannot be stored: " + stored.error().detail;
+  }
+  self->tell(news);
+  co_return news;
+}
+
+// STS-31, STS-32: a policy that is live stays, and the first failure in a row is told to the administrator.
+awaitable<PolicyNews> PolicyCache::Impl::fail(Self self, EntryPtr before, std::string id, Refusal why) {
+  const Time at = now();
+  auto entry = std::make_shared<Entry>(*before);
+  PolicyRow& row = entry->row;
+  row.checked = at;
+  row.freshness.failures.count += 1;
+  row.freshness.failures.last = at;
+  row.freshness.failures.id = id;
+  row.problem = why;
+  const bool live = is_live(row, at);
+  if (live || !row.freshness.held) row.due = self->next_look(row);
+  auto job = [row](disk::Tx& tx) -> Result<> {
+    row.freshness.held ? update_policy(tx, row) : put_policy(tx, row);
+    return {};
+  };
+  const auto stored = co_await self->parts_.disk.run(disk::Durability::relaxed, std::move(job));
+  self->keep(entry);
+  PolicyNews news = news_of(*entry);
+  const bool harmless = live && entry->policy.mode == mtasts::Mode::none;
+  if (!harmless) news.level = Level::warn;
+  if (before->row.freshness.failures.count > 0) news.level = Level::debug;
+  news.id = std::move(id);
+  news.error = std::string(to_text(why.reason)) + ": " + why.text;
+  if (live) {
+    news.error += "; the policy of " + to_rfc3339(row.freshness.held->fetched) + " stays in force until " +
+                  to_rfc3339(*news.expires);
+  }
+  if (!stored) news.error += "; and this cannot be stored: " + stored.error().detail;
+  self->tell(news);
+  co_return news;
+}
+
+PolicyCache::PolicyCache(Parts parts, PolicyOptions options) : impl_(std::make_shared<Impl>(parts, options)) {}
+PolicyCache::~PolicyCache() = default;
+
+void PolicyCache::reload(PolicyOptions options) { impl_->reload(options); }
+awaitable<PolicyTxt> PolicyCache::find_txt(dns::Name domain) { return Impl::find_txt(impl_, std::move(domain)); }
+awaitable<hop::StsFact> PolicyCache::find(dns::Name domain, PolicyTxt txt) {
+  return Impl::find(impl_, std::move(domain), std::move(txt));
+}
+awaitable<PolicyNews> PolicyCache::refresh(dns::Name domain) { return Impl::refresh(impl_, std::move(domain)); }
+awaitable<void> PolicyCache::look_after() { return Impl::look_after(impl_); }
+
+}  // namespace hoplock::route

@@ -1,0 +1,61 @@
+// Fetching a policy: RFC 8461 sections 3.2, 3.3. `PolicyFetch` is a seam: the daemon asks the policy host over HTTPS, tests may answer
+// from a map. Gets the text and says why there is none; the text's meaning is mtasts::parse_policy's, keeping it is sts.h's.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "hop/plan.h"
+#include "net/https.h"
+#include "net/tls_client.h"
+#include "resolver/resolver.h"
+#include "route/options.h"
+
+namespace hoplock::route {
+
+// The policy text as it was served, or why there is none: sts_policy_fetch_error or sts_webpki_invalid.
+using FetchedText = std::variant<std::string, hop::Refusal>;
+
+class PolicyFetch {
+ public:
+  virtual ~PolicyFetch() = default;
+  // Never throws for what a policy host does, and ends within a time of its own (STS-11).
+  virtual boost::asio::awaitable<FetchedText> fetch(dns::Name domain) = 0;
+};
+
+// `mta_sts:`, and what of `dns:` and `delivery:` holds for policy hosts too.
+struct FetchOptions {
+  std::uint16_t https_port = 443;
+  std::chrono::milliseconds timeout{60'000};  // for everything, look-ups included
+  LocalTargets local_targets = LocalTargets::refuse;
+  AddressFamily address_family = AddressFamily::any;
+  std::optional<Ip> source_ipv4;
+  std::optional<Ip> source_ipv6;
+};
+
+class HttpsPolicyFetch final : public PolicyFetch {
+ public:
+  // REQUIRES: resolver outlives it.
+  explicit HttpsPolicyFetch(resolver::Resolver& resolver) : resolver_(resolver) {}
+  // Before the first fetch, and at a reload: for fetches begun from now on.
+  void set(FetchOptions options, std::shared_ptr<const net::ClientTls> tls);
+
+  boost::asio::awaitable<FetchedText> fetch(dns::Name domain) override;
+
+ private:
+  resolver::Resolver& resolver_;
+  FetchOptions options_;
+  std::shared_ptr<const net::ClientTls> tls_;
+};
+
+// What an answer of the policy host comes to (STS-09, STS-10). Pure.
+FetchedText policy_text(const net::HttpsAnswer& answer);
+
+// The addresses of a policy host that may be contacted, in the order to try; or why there is none. Pure.
+std::variant<std::vector<Ip>, hop::Refusal> policy_addresses(const std::vector<dns::Answer>& answers,
+                                                             const FetchOptions& options);
+
+}  // namespace hoplock::route

@@ -1,0 +1,82 @@
+// The inside of PolicyCache. Only for sts.cpp and sts_refresh.cpp.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/signal.h"
+#include "route/cache.h"
+#include "route/sts.h"
+
+namespace hoplock::route {
+
+class PolicyCache::Impl {
+ public:
+  using Self = std::shared_ptr<Impl>;
+  template <class T>
+  using awaitable = boost::asio::awaitable<T>;
+
+  Impl(Parts parts, PolicyOptions options) : parts_(parts), options_(options) {}
+  void reload(PolicyOptions options);
+
+  static awaitable<PolicyTxt> find_txt(Self self, dns::Name domain);
+  static awaitable<hop::StsFact> find(Self self, dns::Name domain, PolicyTxt txt);
+  static awaitable<PolicyNews> refresh(Self self, dns::Name domain);
+  static awaitable<void> look_after(Self self);
+
+ private:
+  // A domain's row with its policy parsed; the row's text is left in the database.
+  struct Entry {
+    PolicyRow row;
+    mtasts::Policy policy;
+  };
+  using EntryPtr = std::shared_ptr<const Entry>;
+
+  // A fetch under way.
+  struct Flight {
+    std::string id;
+    net::Signal landed;
+    bool done = false;  // it came to an end of its own, good or bad
+  };
+  using FlightPtr = std::shared_ptr<Flight>;
+  class Landing;
+  class Place;
+
+  enum class Cause : std::uint8_t { delivery, schedule, request };
+
+  // --- sts.cpp: what deliveries ask
+  static awaitable<EntryPtr> load(Self self, dns::Name domain);
+  static bool is_live(const PolicyRow& row, Time at);
+  static hop::StsFact fact_of(const Entry& entry, const PolicyTxt& txt);
+  static PolicyNews news_of(const Entry& entry);
+  EntryPtr entry_of(dns::Name domain, std::optional<PolicyRow> row) const;
+  EntryPtr settle(EntryPtr entry);
+  void keep(const EntryPtr& entry);
+  static awaitable<void> wait_for_others(Self self, dns::Name domain);
+  static awaitable<PolicyNews> fetch(Self self, dns::Name domain, std::string id, Cause cause);
+  static awaitable<PolicyNews> succeed(Self self, EntryPtr before, std::string id, FetchedPolicy fetched, Cause cause);
+  static awaitable<PolicyNews> fail(Self self, EntryPtr before, std::string id, hop::Refusal why);
+  void tell(const PolicyNews& news);
+
+  // --- sts_refresh.cpp: what nobody asks
+  static awaitable<PolicyNews> refresh_now(Self self, dns::Name domain, Cause cause);
+  static awaitable<void> look_at(Self self, std::vector<dns::Name> domains);
+  static awaitable<void> look_at_one(Self self, dns::Name domain);
+  static awaitable<void> expire(Self self, EntryPtr before);
+  static awaitable<void> forget(Self self, EntryPtr before);
+
+  Time next_look(const PolicyRow& row) const;
+
+  static constexpr std::size_t capacity = 4096;
+
+  Parts parts_;
+  PolicyOptions options_;
+  Cache<dns::Name, EntryPtr> entries_{capacity};
+  Cache<dns::Name, std::shared_ptr<const PolicyTxt>> txts_{capacity};
+  std::map<dns::Name, FlightPtr> flights_;
+  std::size_t fetching_ = 0;  // for deliveries
+  net::Signal place_free_;
+};
+
+}  // namespace hoplock::route

@@ -1,0 +1,176 @@
+// What becomes of policies without anybody asking: refreshed, told expired, forgotten (STS-32).
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "net/task_group.h"
+#include "route/sts_impl.h"
+
+namespace hoplock::route {
+
+using boost::asio::awaitable;
+using hop::Refusal;
+using Steady = std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::size_t most_rows = 64;  // of one look
+constexpr std::size_t width = 8;       // refreshed at a time
+constexpr std::chrono::seconds shortest_pause{1};
+constexpr std::chrono::minutes longest_pause{1};
+constexpr std::chrono::minutes patience{30};  // for one look's rows
+constexpr std::chrono::seconds last_words{5};
+constexpr std::chrono::days keep_expired{7};
+constexpr std::chrono::days keep_failures{1};  // of a domain without a policy
+constexpr Seconds farthest = mtasts::max_lifetime + keep_expired + std::chrono::days{1};
+
+Time now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
+
+// 0 to 1, the same for a domain each time: refreshes that began together spread, and stay spread.
+double jitter_of(const dns::Name& domain) {
+  std::uint32_t hash = 2166136261U;  // FNV-1a
+  for (const char c : domain.text()) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  return static_cast<double>(hash) / 4294967295.0;
+}
+
+std::string not_there(const mtasts::Choice& choice) {
+  return "the domain has no usable _mta-sts record any more" + (choice.why.empty() ? "" : ": " + choice.why);
+}
+
+}  // namespace
+
+Time PolicyCache::Impl::next_look(const PolicyRow& row) const {
+  const auto& held = row.freshness.held;
+  if (!held) return row.freshness.failures.last + keep_failures;
+  const Time expires = mtasts::expires(*held);
+  const auto refresh = mtasts::refresh_at(row.freshness, options_.refresh, jitter_of(row.domain));
+  return std::min(refresh.value_or(expires), expires);
+}
+
+awaitable<PolicyNews> PolicyCache::Impl::refresh(Self self, dns::Name domain) {
+  return refresh_now(std::move(self), std::move(domain), Cause::request);
+}
+
+// The record is asked for afresh. Without one there is no policy to be had (RFC 8461 section 3.1); while DNS does not answer, the
+// policy at hand is refreshed under its own id.
+awaitable<PolicyNews> PolicyCache::Impl::refresh_now(Self self, dns::Name domain, Cause cause) {
+  const PolicyTxt txt = co_await find_policy_txt(self->parts_.resolver, domain);
+  EntryPtr entry = co_await load(self, domain);
+  for (;;) {
+    const auto found = self->flights_.find(domain);
+    if (found == self->flights_.end()) break;
+    const FlightPtr flight = found->second;
+    co_await flight->landed.wait();
+    entry = co_await load(self, domain);
+  }
+  const auto& held = entry->row.freshness.held;
+  if (txt.valid() || (txt.failure && held)) {
+    std::string id = txt.valid() ? txt.choice.id : held->id;
+    co_return co_await fetch(self, std::move(domain), std::move(id), cause);
+  }
+  if (held) {
+    Refusal why{hop::Reason::sts_policy_fetch_error, not_there(txt.choice)};
+    std::string id = held->id;
+    co_return co_await fail(self, std::move(entry), std::move(id), std::move(why));
+  }
+  PolicyNews news;
+  news.domain = std::move(domain);
+  news.level = Level::warn;
+  news.error = txt.failure
+                   ? std::string(to_text(txt.failure->reason)) + ": " + txt.failure->text
+                   : "the domain has no usable _mta-sts record" + (txt.choice.why.empty() ? "" : ": " + txt.choice.why);
+  co_return news;
+}
+
+awaitable<void> PolicyCache::Impl::look_after(Self self) {
+  for (;;) {
+    const DueBy by{now(), now() + farthest, most_rows};
+    auto job = [by](disk::Tx& tx) -> Result<DuePolicies> { return due_policies(tx, by); };
+    auto due = co_await self->parts_.disk.run(disk::Durability::read, std::move(job));
+    std::chrono::milliseconds pause = longest_pause;  // also when the database cannot be read: others tell of that
+    if (due && !due->domains.empty()) {
+      pause = shortest_pause;
+      co_await look_at(self, std::move(due->domains));
+    } else if (due && due->next) {
+      pause = std::clamp<std::chrono::milliseconds>(*due->next - now(), shortest_pause, longest_pause);
+    }
+    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, pause);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+  }
+}
+
+// All of these rows, a few at a time.
+awaitable<void> PolicyCache::Impl::look_at(Self self, std::vector<dns::Name> domains) {
+  struct Rest {
+    std::vector<dns::Name> domains;
+  };
+  const auto rest = std::make_shared<Rest>();
+  rest->domains = std::move(domains);
+  std::reverse(rest->domains.begin(), rest->domains.end());
+  const auto work = [](Self of, std::shared_ptr<Rest> from) -> awaitable<void> {
+    while (!from->domains.empty()) {
+      dns::Name domain = std::move(from->domains.back());
+      from->domains.pop_back();
+      co_await look_at_one(of, std::move(domain));
+    }
+  };
+  net::TaskGroup tasks(co_await boost::asio::this_coro::executor, self->parts_.log);
+  for (std::size_t i = 0; i < std::min(width, rest->domains.size()); ++i) tasks.spawn("sts-refresh", work(self, rest));
+  co_await tasks.join(Steady::now() + patience);
+  tasks.stop();
+  co_await tasks.join(Steady::now() + last_words);
+}
+
+awaitable<void> PolicyCache::Impl::look_at_one(Self self, dns::Name domain) {
+  const EntryPtr entry = co_await load(self, domain);
+  if (self->flights_.contains(domain)) co_return;  // what comes of that counts
+  const Time at = now();
+  const auto& held = entry->row.freshness.held;
+  if (!held && entry->row.freshness.failures.count == 0) co_return;  // gone
+  if (entry->row.due > at && entry->row.due <= at + farthest) co_return;
+  if (is_live(entry->row, at)) {
+    co_await refresh_now(self, std::move(domain), Cause::schedule);
+  } else if (held && entry->row.due <= mtasts::expires(*held)) {
+    co_await expire(self, entry);
+  } else {
+    co_await forget(self, entry);
+  }
+}
+
+awaitable<void> PolicyCache::Impl::expire(Self self, EntryPtr before) {
+  auto entry = std::make_shared<Entry>(*before);
+  PolicyNews news = news_of(*entry);
+  entry->row.due = *news.expires + keep_expired;
+  auto job = [row = entry->row](disk::Tx& tx) -> Result<> {
+    update_policy(tx, row);
+    return {};
+  };
+  const auto stored = co_await self->parts_.disk.run(disk::Durability::relaxed, std::move(job));
+  if (!stored) co_return;  // another time
+  self->keep(entry);
+  news.action = PolicyNews::Action::expired;
+  news.level = entry->policy.mode == mtasts::Mode::none ? Level::info : Level::warn;
+  if (entry->row.problem)
+    news.error = std::string(to_text(entry->row.problem->reason)) + ": " + entry->row.problem->text;
+  self->tell(news);
+}
+
+awaitable<void> PolicyCache::Impl::forget(Self self, EntryPtr before) {
+  auto job = [domain = before->row.domain](disk::Tx& tx) -> Result<> {
+    remove_policy(tx, domain);
+    return {};
+  };
+  const auto stored = co_await self->parts_.disk.run(disk::Durability::relaxed, std::move(job));
+  if (!stored) co_return;
+  auto entry = std::make_shared<Entry>();
+  entry->row.domain = before->row.domain;
+  self->keep(entry);
+  if (!before->row.freshness.held) co_return;
+  PolicyNews news = news_of(*before);
+  news.action = PolicyNews::Action::removed;
+  self->tell(news);
+}
+
+}  // namespace hoplock::route

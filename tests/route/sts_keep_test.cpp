@@ -1,0 +1,252 @@
+// Policies over time: restarts, kill -9, refresh, expiry, other clocks: RFC 8461 sections 3.3, 5.1, 10.2.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "net/task_group.h"
+#include "tests/route/sts_world.h"
+
+namespace hoplock::route {
+
+using namespace testing;
+
+TEST_CASE("STS-33: a policy survives a restart, with everything known of it") {
+  StsWorld world;
+  world.publish("1", policy("enforce"));
+  world.find();
+  world.say("2");
+  world.block_https(Reason::sts_webpki_invalid);
+  world.find();
+  const PolicyRow before = world.row().value();
+  world.restart();
+  const PolicyRow after = world.row().value();
+  CHECK(after.text == policy("enforce"));
+  CHECK(after.freshness.held->id == "1");
+  CHECK(after.freshness.held->fetched == before.freshness.held->fetched);
+  CHECK(after.freshness.failures.count == 1);
+  CHECK(after.freshness.failures.id == "2");
+  CHECK(after.problem->reason == Reason::sts_webpki_invalid);
+  const auto fact = world.find();
+  CHECK(mode_of(fact) == "enforce");
+  CHECK(fact.problem->reason == Reason::sts_webpki_invalid);
+}
+
+namespace {
+
+// The child: fetches one domain's policy after the other, tells of each that was found in force, until it is killed.
+[[noreturn]] void fetch_until_killed(const std::filesystem::path& directory, int pipe) {
+  support::Loop loop;
+  support::FakeResolver dns;
+  support::MemoryLog log;
+  FakeFetch fetch;
+  disk::Options on_disk;
+  on_disk.directory = directory;
+  on_disk.migrations = migrations();
+  const auto disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
+  PolicyCache cache(PolicyCache::Parts{*disk, dns, fetch, log}, {});
+  for (int i = 0;; ++i) {
+    const std::string domain = "d" + std::to_string(i) + ".example";
+    fetch.answers[domain] = policy("enforce", "mx." + domain);
+    PolicyTxt txt;
+    txt.choice.state = mtasts::Choice::State::valid;
+    txt.choice.id = std::to_string(i);
+    if (loop.run(cache.find(name(domain), txt)).state != State::live) ::_exit(1);
+    if (::write(pipe, &i, sizeof i) != sizeof i) ::_exit(2);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("STS-33: after kill -9 at any moment every policy that a delivery went by is there, whole") {
+  support::TempDirectory dir;
+  int last = -1;
+  for (const unsigned microseconds : {150'000U, 90'000U, 210'000U}) {
+    const std::filesystem::path directory = dir.file("data" + std::to_string(microseconds));
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    const pid_t child = ::fork();
+    if (child == 0) fetch_until_killed(directory, ends[1]);
+    ::close(ends[1]);
+    ::usleep(microseconds);
+    ::kill(child, SIGKILL);
+    int told = 0;
+    last = -1;
+    while (::read(ends[0], &told, sizeof told) == sizeof told) last = told;
+    ::close(ends[0]);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    CHECK(WIFSIGNALED(status));
+    if (last < 0) continue;  // a slow machine
+    auto db = disk::open_read_only(directory / "queue.db").value();
+    disk::Tx tx(db);
+    for (int i = 0; i <= last; ++i) {
+      const std::string domain = "d" + std::to_string(i) + ".example";
+      const auto row = find_policy(tx, name(domain));
+      REQUIRE(row.has_value());
+      REQUIRE(row->text == policy("enforce", "mx." + domain));
+      REQUIRE(row->freshness.held->id == std::to_string(i));
+    }
+  }
+  CHECK(last >= 0);
+}
+
+TEST_CASE("STS-32: policies are refreshed before they expire, without mail and under the same id") {
+  StsWorld world;
+  world.publish("1", policy("enforce"));
+  world.find();
+  world.look_after();
+  CHECK(world.fetch.asked.size() == 1);  // not due
+  world.age(Seconds(86400 / 2));
+  const Time old = world.row()->freshness.held->fetched;
+  world.look_after();
+  CHECK(world.fetch.asked.size() == 2);
+  CHECK(world.row()->freshness.held->fetched > old);
+  CHECK(world.actions() == "fetched unchanged");
+  world.fetch.answers["example.org"] = policy("enforce", "other.example.org");
+  world.age(Seconds(86400 / 2));
+  world.look_after();
+  CHECK(world.actions() == "refreshed");
+  CHECK(mode_of(world.find()) == "enforce");
+  CHECK(world.find().policy.mx.front().name == name("other.example.org"));
+}
+
+TEST_CASE(
+    "STS-32: a refresh that fails is told once, with how long the live policy holds; of mode none nobody is alarmed") {
+  for (const std::string mode : {"enforce", "testing", "none"}) {
+    StsWorld world;
+    world.publish("1", policy(mode, "mx.example.org", 604800));
+    world.find();
+    world.block_https();
+    world.age(Seconds(86400));
+    world.look_after();
+    CHECK(world.fetch.asked.size() == 2);
+    CHECK(world.last_event().get("error").find("stays in force until 20") != std::string::npos);
+    for (int i = 0; i < 3; ++i) {
+      world.age(Seconds(3601));
+      world.look_after();
+    }
+    CHECK(world.fetch.asked.size() == 5);
+    CHECK(world.actions(Level::warn) == (mode == "none" ? "" : "failed"));
+    CHECK(mode_of(world.find()) == mode);
+  }
+}
+
+TEST_CASE("STS-32: while DNS does not answer, a policy is refreshed under its own id; without a record it is not") {
+  StsWorld world;
+  world.publish("1", policy("enforce"));
+  world.find();
+  world.dns.fail["_mta-sts.example.org TXT"] = "SERVFAIL";
+  world.age(Seconds(86400 / 2));
+  world.look_after();
+  CHECK(world.actions() == "fetched unchanged");
+  CHECK(world.row()->freshness.held->id == "1");
+  world.dns.fail.clear();
+  world.say("");
+  world.age(Seconds(86400 / 2));
+  world.look_after();
+  CHECK(world.actions() == "failed");
+  CHECK(world.last_event().get("error").find("no usable _mta-sts record") != std::string::npos);
+  CHECK(world.fetch.asked.size() == 2);
+  CHECK(mode_of(world.find()) == "enforce");
+}
+
+TEST_CASE("STS-31: an expired policy is told once, kept for a week, then forgotten") {
+  StsWorld world;
+  world.publish("1", policy("enforce", "mx.example.org", 3600));
+  world.find();
+  world.say("");
+  world.age(Seconds(3601));
+  world.look_after();
+  CHECK(world.actions() == "fetched expired");
+  CHECK(world.last_event().level() == Level::warn);
+  world.look_after();
+  CHECK(world.actions() == "");
+  CHECK(world.row().has_value());
+  world.age(std::chrono::days(7));
+  world.look_after();
+  CHECK(world.actions() == "removed");
+  CHECK_FALSE(world.row().has_value());
+  CHECK(world.find().state == State::none);
+}
+
+TEST_CASE("STS-12: a domain whose policy never came is forgotten after a day") {
+  StsWorld world;
+  world.block_https();
+  world.find();
+  REQUIRE(world.row().has_value());
+  world.age(std::chrono::days(1));
+  world.look_after();
+  CHECK_FALSE(world.row().has_value());
+  CHECK(world.actions() == "failed");
+}
+
+TEST_CASE("STS-33: a clock that was set back neither ends a policy nor makes it immortal") {
+  StsWorld world;
+  world.publish("1", policy("enforce", "mx.example.org", 7200));
+  world.find();
+  world.age(-Seconds(3600));  // fetched an hour from now
+  CHECK(mode_of(world.find()) == "enforce");
+  CHECK(world.row()->freshness.held->fetched <= now());
+  world.block_https();
+  world.age(Seconds(7201));
+  CHECK(world.find().state == State::none);
+}
+
+TEST_CASE("STS-32: rows that another clock put far ahead are looked after all the same") {
+  StsWorld world;
+  world.publish("1", policy("enforce"));
+  world.find();
+  PolicyRow row = world.row().value();
+  row.due += std::chrono::days(2000);
+  world.write(row);
+  world.look_after();
+  CHECK(world.fetch.asked.size() == 2);
+}
+
+TEST_CASE("refresh: fetches whatever is at hand, and says what came of it") {
+  StsWorld world;
+  world.publish("1", policy("enforce"));
+  PolicyNews news = world.refresh();
+  CHECK(news.action == PolicyNews::Action::fetched);
+  CHECK(news.mode == mtasts::Mode::enforce);
+  CHECK(world.refresh().action == PolicyNews::Action::unchanged);
+  world.publish("2", policy("testing"));
+  CHECK(world.refresh().action == PolicyNews::Action::refreshed);
+  world.block_https();
+  news = world.refresh();
+  CHECK(news.action == PolicyNews::Action::failed);
+  CHECK(news.error.find("blocked") != std::string::npos);
+  CHECK(world.refresh("none.example").error == "the domain has no usable _mta-sts record");
+  world.publish("2", policy("testing"));
+  CHECK(world.refresh().action == PolicyNews::Action::unchanged);  // no waiting after the failure
+}
+
+TEST_CASE("the cache: policies beyond what stays in memory are read through, large ones each time") {
+  StsWorld world("");
+  std::string large = "version: STSv1\nmode: enforce\nmax_age: 86400\n";
+  for (int i = 0; i < 100; ++i) large += "mx: mx" + std::to_string(i) + ".example.org\n";
+  world.publish("1", large);
+  for (int i = 0; i < 3; ++i) CHECK(world.find().policy.mx.size() == 100);
+  CHECK(world.fetch.asked.size() == 1);
+}
+
+TEST_CASE("list: by domain, a page at a time") {
+  StsWorld world("");
+  for (const char* domain : {"c.example", "a.example", "b.example"}) {
+    world.dns.add("_mta-sts." + std::string(domain) + " TXT v=STSv1; id=1;");
+    world.fetch.answers[domain] = policy("enforce");
+    world.find(domain);
+  }
+  auto db = disk::open_read_only(world.disk->path()).value();
+  disk::Tx tx(db);
+  const auto first = list_policies(tx, "", 2);
+  REQUIRE(first.size() == 2);
+  CHECK(first[0].domain == name("a.example"));
+  CHECK(first[1].domain == name("b.example"));
+  const auto rest = list_policies(tx, first[1].domain.text(), 2);
+  REQUIRE(rest.size() == 1);
+  CHECK(rest[0].domain == name("c.example"));
+  CHECK(rest[0].text == policy("enforce"));
+}
+
+}  // namespace hoplock::route
