@@ -106,9 +106,9 @@ std::optional<std::string> from_base64(std::string_view text) {
   std::uint32_t bits = 0;
   int held = 0;
   for (const char c : text.substr(0, text.size() - padding)) {
-    const int value = base64_values[static_cast<unsigned char>(c)];
+    const auto value = base64_values[static_cast<unsigned char>(c)];
     if (value < 0) return std::nullopt;
-    bits = (bits << 6U) | static_cast<std::uint32_t>(value);
+    bits = (bits << 6U) | static_cast<unsigned char>(value);
     held += 6;
     if (held >= 8) {
       held -= 8;

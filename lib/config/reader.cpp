@@ -52,8 +52,7 @@ struct Target {
 // Walks the keys of one section (Config's `fields`) beside one YAML map.
 class Reader {
  public:
-  Reader(Target& target, YAML::Node map, std::string path)
-      : target_(target), map_(std::move(map)), path_(std::move(path)) {
+  Reader(Target& target, const YAML::Node& map, std::string path) : target_(target), map_(map), path_(std::move(path)) {
     index();
   }
   ~Reader() = default;

@@ -30,8 +30,8 @@ error_code bind_and_listen(tcp::acceptor& acceptor, const tcp::endpoint& at) {
 
 Acceptor::Acceptor(tcp::acceptor acceptor, Endpoint local) : acceptor_(std::move(acceptor)), local_(local) {}
 
-Result<Acceptor> Acceptor::listen(asio::any_io_executor executor, Endpoint at) {
-  tcp::acceptor acceptor(std::move(executor));
+Result<Acceptor> Acceptor::listen(const asio::any_io_executor& executor, Endpoint at) {
+  tcp::acceptor acceptor(executor);
   if (const error_code code = bind_and_listen(acceptor, to_asio(at)); code) {
     return fail(code, "cannot listen on " + at.text() + ": " + code.message());
   }

@@ -10,7 +10,7 @@ namespace hoplock::net {
 class Acceptor {
  public:
   // Binds and listens; port 0 takes a free one. An IPv6 address takes IPv6 only. The error names the address.
-  static Result<Acceptor> listen(boost::asio::any_io_executor executor, Endpoint at);
+  static Result<Acceptor> listen(const boost::asio::any_io_executor& executor, Endpoint at);
 
   // Out of descriptors or memory: waits a moment and tries again, the client waits in the backlog. The
   // error is operation_canceled after close() or cancellation.

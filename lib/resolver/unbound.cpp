@@ -172,8 +172,8 @@ Result<std::shared_ptr<Unbound::Impl>> Unbound::Impl::open(asio::any_io_executor
 
 // What the Unbound and its watch share.
 struct Unbound::Current {
-  Current(asio::any_io_executor on, std::shared_ptr<Impl> first)
-      : executor(on), impl(std::move(first)), next_check(std::move(on)) {}
+  Current(const asio::any_io_executor& on, std::shared_ptr<Impl> first)
+      : executor(on), impl(std::move(first)), next_check(on) {}
   asio::any_io_executor executor;
   std::shared_ptr<Impl> impl;  // null when the Unbound is gone
   asio::steady_timer next_check;
