@@ -93,7 +93,7 @@ void check(const std::vector<Row>& rows) {
 }
 }  // namespace
 
-TEST_CASE("STS-21, STS-23, STS-36: under enforce a session is used only when its certificate passed") {
+TEST_CASE("STS-21, STS-23, STS-36, DANE-10, TLS-10: under enforce a session is used only when its certificate passed") {
   check({
       {enforce, session(enforce, none, none), "proceed sts pkix", "the chain and the name are good"},
       {enforce, session(enforce, none, untrusted), "next host certificate-not-trusted", "unknown authority"},

@@ -128,7 +128,8 @@ bool covers(const Row& row, const StsCorner& at) {
 }  // namespace
 
 TEST_CASE(
-    "STS-23, STS-26, STS-34, STS-35, STS-36, STS-06: the table: every corner where a policy can matter has one row, "
+    "STS-06, STS-23, STS-26, STS-34, STS-35, STS-36, DANE-08, DANE-10, TLS-03: the table: every corner where a policy "
+    "can matter has one row, "
     "and the plan that it says") {
   std::size_t corners = 0;
   every_sts_corner([&](const StsCorner& at) {
