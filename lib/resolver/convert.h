@@ -12,7 +12,7 @@
 
 namespace hoplock::resolver {
 
-constexpr std::size_t max_aliases = 12;  // links in one chain (DNS-13); libunbound 1.17 gives up after 11 itself
+constexpr std::size_t max_aliases = 12;  // links in one chain (DNS-13); setup.cpp lets libunbound go as far
 
 // An Answer that says why nothing could be found out.
 dns::Answer failed(dns::Name name, dns::Type type, std::string why);

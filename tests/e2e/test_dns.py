@@ -43,6 +43,7 @@ DOMAINS = [
     Domain("n11host.lab", "", (), (Host("x"),), signed=False, send=False),
     Domain("n12.test", "MX below a DNAME", ("10 mx.old",), (Host("mx.new", ("3 1 1",)),), ("old DNAME new.n12.test.",)),
     Domain("n13.test", "13 aliases", ("10 c0",), (Host("c13"),), tuple(f"c{i} CNAME c{i + 1}" for i in range(13))),
+    Domain("n13dozen.test", "12 aliases", ("10 c0",), (Host("c12", ("3 1 1",)),), tuple(f"c{i} CNAME c{i + 1}" for i in range(12))),
     Domain("n13loop.test", "an alias loop", ("10 a",), (), ("a CNAME b", "b CNAME a")),
     Domain("n13five.test", "5 aliases", ("10 c0",), (Host("c5", ("3 1 1",)),), tuple(f"c{i} CNAME c{i + 1}" for i in range(5))),
     Domain("n15.test", "MX host of one label", ("10 mail.",), (Host("@"), Host("mail"))),
@@ -116,6 +117,7 @@ class Dns(Case):
         self.deferred("n13.test", "dns-failure", "4.4.3")
         self.untouched("c13.n13.test")
         self.deferred("n13loop.test", "dns-failure", "4.4.3")
+        self.delivered("n13dozen.test", policy="dane", auth="dane-ee", sni="c12.n13dozen.test")
         self.delivered("n13five.test", policy="dane", auth="dane-ee", sni="c5.n13five.test")
 
     def test_DNS_15_DNS_03_names_are_absolute_and_resolv_conf_is_never_read(self):
