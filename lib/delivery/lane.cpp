@@ -133,7 +133,11 @@ asio::awaitable<bool> Scheduler::Impl::lease(DestinationPtr destination) {
     queue_failed(jobs.error().detail);
     co_return false;
   }
-  if (jobs->empty()) co_return destination->more;
+  if (jobs->empty()) {
+    // what is due here later was no news to a look that came while there was still something to do
+    if (const auto due = queue_.next_due(destination->name)) note_due(*due);
+    co_return destination->more;
+  }
   destination->more = true;
   for (queue::Job& job : *jobs) destination->jobs.push_back(std::move(job));
   co_return true;

@@ -215,6 +215,12 @@ asio::awaitable<Result<std::vector<Job>>> Queue::lease(std::string destination, 
   }
 }
 
+std::optional<Time> Queue::next_due(const std::string& destination) const {
+  const Lane* lane = core_->window.find(destination);
+  if (lane == nullptr || lane->next == at_once || lane->next == not_known_to_come) return std::nullopt;
+  return lane->next;
+}
+
 asio::awaitable<Result<std::vector<Job>>> Queue::lease_older(std::string destination, Time before, LeaseLimit limit) {
   Core& core = *core_;
   Lane& lane = core.window.lane(destination);

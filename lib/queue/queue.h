@@ -72,6 +72,8 @@ class Queue {
   // Jobs for that destination, oldest due first, hold or not; empty when nothing is due or all is leased. Every job
   // must come back in apply().
   asio::awaitable<Result<std::vector<Job>>> lease(std::string destination, Time now, LeaseLimit limit);
+  // When the destination has work again, as far as that is known: after lease() gave nothing.
+  std::optional<Time> next_due(const std::string& destination) const;
   // Waiting recipients of messages received before `before`, due or not: to expire those that wait behind a
   // destination's hold.
   asio::awaitable<Result<std::vector<Job>>> lease_older(std::string destination, Time before, LeaseLimit limit);

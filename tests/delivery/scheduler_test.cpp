@@ -212,6 +212,25 @@ TEST_CASE("a retry comes in time also where mail keeps its destination busy") {
   CHECK(sink.recipients.contains("grey@a.example"));
 }
 
+TEST_CASE("a retry comes in time also when routes were reloaded while its destination had other mail") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  int asked = 0;
+  sink.answer = [&asked](const std::string& command) {
+    return std::string(command.starts_with("RCPT TO:<grey@") && ++asked <= 1 ? "450 4.7.1 later\r\n" : "");
+  };
+  relay.domain("a.example");
+  relay.options.retry.first = 500ms;
+  relay.put({"grey@a.example"});
+  relay.start();
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 1; }));
+  sink.delay = 10ms;
+  relay.put({"bob@a.example"});
+  relay.loop.run(relay.queue->reroute()).value();
+  relay.scheduler->kick();
+  CHECK(relay.until([&] { return sink.recipients.contains("grey@a.example"); }, 2s));
+}
+
 TEST_CASE("what waited behind a hold until its time was over expires with the destination's failure") {
   Relay relay;
   Sink& sink = relay.sink();
