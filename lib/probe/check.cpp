@@ -88,7 +88,9 @@ class Run {
     finding_.dnssec = hosts_.domain.mx_security == dns::Security::secure ? Dnssec::secure : Dnssec::insecure;
     if (hosts_.route) finding_.note = hosts_.route->note;
     for (route::Host& from : hosts_.hosts) {
-      from.tlsa = route::Host::Tlsa::ask;  // what is published is told, whether a rule uses it or not
+      // what is published is told, whether a rule uses it or not; but what an unsigned "no MX records" leads to has none
+      const bool unsure = from.origin == Origin::implicit_mx && finding_.dnssec != Dnssec::secure;
+      from.tlsa = unsure ? route::Host::Tlsa::skip : route::Host::Tlsa::ask;
       Host host;
       host.host = name_of(from);
       if (from.origin == Origin::mx) host.preference = from.preference;

@@ -93,7 +93,8 @@ class Dns(Case):
 
     def test_DNS_08_opt_out_and_too_many_iterations_are_insecure(self):
         self.delivered("n08.optout", mx_dnssec="insecure", policy="opportunistic")
-        self.delivered("host.n08.test", mx_dnssec="insecure")
+        self.delivered("host.n08.test", mx_dnssec="insecure", policy="opportunistic")
+        self.assertEqual(self.relay.tool("check", "host.n08.test")[1]["verdict"], "opportunistic", "as it is delivered")
         self.delivered("host.n08nsec3.test", mx_dnssec="secure", policy="dane")
 
     def test_DNS_09_unknown_algorithms_mean_insecure_and_a_wrong_key_means_bogus(self):
