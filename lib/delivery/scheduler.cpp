@@ -125,19 +125,23 @@ asio::awaitable<void> Scheduler::Impl::look() {
 
 // Something comes due then: the dispatcher shall be awake.
 void Scheduler::Impl::note_due(Time due) {
+  if (clock_went_back()) return kick();  // or `due` would seem far away until it is noticed otherwise
   const auto at = std::max(Steady::now() + std::min<Milliseconds>(due - now(), look_again), looked_at_ + look_gap);
   if (at >= look_at_) return;
   look_at_ = at;
   if (at < asleep_until_) wake_.notify_all();
 }
 
+bool Scheduler::Impl::clock_went_back() const {
+  return now() - wall_ < std::chrono::duration_cast<Milliseconds>(Steady::now() - steady_) - clock_tolerance;
+}
+
 // CONTRACT: a clock set back delays no message by more than its own retry interval.
 asio::awaitable<void> Scheduler::Impl::mind_the_clock() {
+  const bool set_back = clock_went_back();
   const auto wall = now();
-  const auto steady = Steady::now();
-  const bool set_back = wall - wall_ < std::chrono::duration_cast<Milliseconds>(steady - steady_) - clock_tolerance;
   wall_ = wall;
-  steady_ = steady;
+  steady_ = Steady::now();
   if (!set_back) co_return;
   log_.write(Event(Level::warn, "clock-set-back"));
   look_ = true;

@@ -34,6 +34,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   static asio::awaitable<void> settle(Self self);
   static asio::awaitable<void> dispatch(Self self);
   asio::awaitable<void> look();
+  bool clock_went_back() const;
   asio::awaitable<void> mind_the_clock();
   bool is_paused() const;
   bool looks_now() const;
