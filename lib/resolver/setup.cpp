@@ -36,7 +36,7 @@ constexpr std::array defaults{
     Setting{"cache-max-negative-ttl:", "300"},  // a record that was missing is found within a few attempts
     Setting{"cache-max-ttl:", "3600"},          // the hourly check of validation asks the network
     Setting{"qname-minimisation:", "yes"},
-    Setting{"max-query-restarts:", "12"},  // aliases, as convert.h allows (DNS-13)
+    Setting{"max-query-restarts:", "12"},           // aliases, as convert.h allows (DNS-13)
     Setting{"local-zone:", "\"test.\" nodefault"},  // a name like any other: labs use it, signed
     Setting{"local-zone:", "\"home.arpa.\" nodefault"},
 };
