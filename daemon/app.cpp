@@ -42,6 +42,12 @@ void take_signals(int how) {
   pthread_sigmask(how, &ours, nullptr);
 }
 
+// The key at fault.
+std::string place_of(const listener::ListenError& error) {
+  const bool address = error.what == listener::ListenError::What::address;
+  return "listeners[" + std::to_string(error.index) + "]." + (address ? "address" : "certificate");
+}
+
 ExitCode exit_code(const Error& error) {
   if (error.code == errc::device_or_resource_busy) return unavailable;
   if (error.code == errc::no_such_file_or_directory || error.code == errc::permission_denied ||
@@ -163,9 +169,7 @@ asio::awaitable<void> App::start() {
   if (!started) co_return fail_with(exit_code(started.error()), started.error().detail);
   listener::Options options = listener_options(loaded_.config);
   if (const auto error = listener_->open(std::move(options))) {
-    const std::string key = "listeners[" + std::to_string(error->index) + "]." +
-                            (error->what == listener::ListenError::What::address ? "address" : "certificate");
-    co_return fail_with(config_error, loaded_.where(key) + ": " + error->error.detail);
+    co_return fail_with(config_error, loaded_.where(place_of(*error)) + ": " + error->error.detail);
   }
   if (const auto opened = control_->open(control_path(loaded_.config)); !opened)
     co_return fail_with(cannot_create, opened.error().detail);
@@ -228,36 +232,38 @@ void App::reload() {
     error = apply(std::move(loaded));
   }
   Event event(error ? Level::error : Level::info, "reloaded");
-  event.add("version", HOPLOCK_VERSION)
-      .add("config", loaded_.file)
-      .add("ok", error ? "false" : "true")
-      .add("error", error.value_or(""));
+  event.add("version", HOPLOCK_VERSION).add("config", loaded_.file);
+  event.add_bare("ok", error ? "false" : "true").add("error", error.value_or(""));
   log_->write(event);
   sd_notify(0, "READY=1");
 }
 
-// What may change while the daemon runs; an error leaves everything as it was. Where data lies, and how much space must stay free there,
-// is settled at the start.
+// What may change while the daemon runs; an error leaves everything as it was. Where data lies is settled at the start.
 std::optional<std::string> App::apply(config::Loaded loaded) {
   const auto& config = loaded.config;
   if (database_path(config) != database_path(loaded_.config))
     return loaded.where("data_dir") + ": data_dir changes only with a restart";
+  if (control_path(config) != control_path(loaded_.config))
+    return loaded.where("control_socket") + ": control_socket changes only with a restart";
   auto tls = net::ClientTls::load(tls_options(config));
   if (!tls) return loaded.where("tls.ca_file") + ": " + tls.error().detail;
   if (const auto reopened = log_->reopen(log_options(config)); !reopened)
     return loaded.where("log.file") + ": " + reopened.error().detail;
   if (const auto error = listener_->open(listener_options(config))) {
-    return loaded.where("listeners[" + std::to_string(error->index) + "]") + ": " + error->error.detail;
+    log_->reopen(log_options(loaded_.config));  // as it was
+    return loaded.where(place_of(*error)) + ": " + error->error.detail;
   }
   if (resolver_options(config) != resolver_options(loaded_.config)) {
     if (const auto reloaded = resolver_->reload(resolver_options(config)); !reloaded) {
       listener_->open(listener_options(loaded_.config));  // as it was
+      log_->reopen(log_options(loaded_.config));
       return loaded.where("dns") + ": " + reloaded.error().detail;
     }
   }
   client_tls_ = std::move(*tls);
   router_->reload(routing(config));
   scheduler_->set(delivery_options(config), client_tls_);
+  queue_->set_min_free_space(queue_options(config).min_free_space);
   loaded_ = std::move(loaded);
   warn_all();
   tasks_->spawn("reroute", [](queue::Queue& queue, Log& log, delivery::Scheduler& scheduler) -> asio::awaitable<void> {

@@ -1,6 +1,7 @@
 // hoplockd: the relay daemon. Reads its configuration, then runs in the foreground until it is told to stop.
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ constexpr const char* usage_text =
     "  --version      print the version\n";
 
 struct Arguments {
-  std::string config;
+  std::optional<std::string> config;
   bool check = false;
   bool version = false;
   bool help = false;
@@ -33,10 +34,15 @@ std::optional<Arguments> parse(const std::vector<std::string>& words) {
       arguments.check = true;
     } else if (words[i] == "--version") {
       arguments.version = true;
-    } else if (words[i] == "--help") {
+    } else if (words[i] == "--help" || words[i] == "-h") {
       arguments.help = true;
     } else if (words[i] == "--config" && i + 1 < words.size()) {
       arguments.config = words[++i];
+    } else if (words[i].starts_with("--config=")) {
+      arguments.config = words[i].substr(words[i].find('=') + 1);
+    } else if (words[i] == "--config") {
+      std::cerr << "hoplockd: '--config' needs a value\n" << usage_text;
+      return std::nullopt;
     } else {
       std::cerr << "hoplockd: what is '" << words[i] << "'?\n" << usage_text;
       return std::nullopt;
@@ -52,10 +58,10 @@ int serve(const std::vector<std::string>& words) {
     std::cout << (arguments->help ? usage_text : "hoplockd " HOPLOCK_VERSION "\n");
     return daemon::ok;
   }
-  std::string path = arguments->config;
-  if (path.empty() && std::filesystem::exists(default_path)) path = default_path;
-  config::Loaded loaded = path.empty() ? config::defaults() : config::load(path);
-  if (path.empty()) config::check(loaded);  // the defaults name files too
+  std::optional<std::string> path = arguments->config;
+  if (!path && std::filesystem::exists(default_path)) path = default_path;
+  config::Loaded loaded = path ? config::load(*path) : config::defaults();
+  if (!path) config::check(loaded);  // the defaults name files too
   if (loaded.errors.empty()) daemon::check_parts(loaded);
   for (const auto& error : loaded.errors) std::cerr << error << "\n";
   if (!loaded.errors.empty()) return daemon::config_error;
@@ -64,7 +70,7 @@ int serve(const std::vector<std::string>& words) {
     std::cout << loaded.file << ": ok\n";
     return daemon::ok;
   }
-  daemon::App app(std::move(loaded), path);
+  daemon::App app(std::move(loaded), path.value_or(""));
   return app.run();
 }
 

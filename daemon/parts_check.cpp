@@ -3,6 +3,8 @@
 #include "daemon/options.h"
 #include "net/tls_client.h"
 #include "net/tls_server.h"
+#include "resolver/setup.h"
+#include "route/table.h"
 
 namespace hoplock::daemon {
 
@@ -10,6 +12,41 @@ namespace {
 
 std::string item(const char* list, std::size_t index, const char* key) {
   return std::string(list) + "[" + std::to_string(index) + "]." + key;
+}
+
+// CONTRACT: without `postmaster` somebody must take mail to postmaster@HOSTNAME, and only a route to hosts of its own does.
+void check_postmaster(config::Loaded& loaded) {
+  const auto& config = loaded.config;
+  if (config.postmaster.empty()) {
+    const route::Options options = route_options(config, {});
+    const auto now = std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now());
+    const auto route = route::Table(options.routes, options.security).match(hostname(config), now);
+    if (route == nullptr || route->hosts.empty()) {
+      loaded.warn("postmaster", "'postmaster' is empty: mail to <postmaster> goes to postmaster@" +
+                                    hostname(config).text() + ", which no route takes");
+    }
+    return;
+  }
+  const auto parsed = smtp::Mailbox::parse(config.postmaster);
+  const auto* mailbox = std::get_if<smtp::Mailbox>(&parsed);
+  if (mailbox == nullptr || mailbox->is_null() || mailbox->is_bare_postmaster())
+    loaded.complain("postmaster", "'" + config.postmaster + "' is not an address; allowed: user@domain");
+}
+
+// libunbound reads its files only when it is set up; its complaint names the file.
+void check_resolver(config::Loaded& loaded) {
+  const auto& dns = loaded.config.dns;
+  const auto context = resolver::make_context(resolver_options(loaded.config));
+  if (context) return;
+  const std::string& what = context.error().detail;
+  const auto names = [&what](const config::InputFile& file) {
+    return !file.path.empty() && what.find(file.path) != std::string::npos;
+  };
+  const char* key = names(dns.unbound_conf)   ? "dns.unbound_conf"
+                    : names(dns.trust_anchor) ? "dns.trust_anchor"
+                    : names(dns.root_hints)   ? "dns.root_hints"
+                                              : "dns";
+  loaded.complain(key, what);
 }
 
 }  // namespace
@@ -28,12 +65,8 @@ void check_parts(config::Loaded& loaded) {
     const auto certificate = net::ClientCertificate::load({one.client_certificate.path, one.client_key.path});
     if (!certificate) loaded.complain(item("routes", i, "client_certificate"), certificate.error().detail);
   }
-  if (!config.postmaster.empty()) {
-    const auto parsed = smtp::Mailbox::parse(config.postmaster);
-    const auto* mailbox = std::get_if<smtp::Mailbox>(&parsed);
-    if (mailbox == nullptr || mailbox->is_null() || mailbox->is_bare_postmaster())
-      loaded.complain("postmaster", "'" + config.postmaster + "' is not an address; allowed: user@domain");
-  }
+  check_postmaster(loaded);
+  check_resolver(loaded);
   const auto tls = net::ClientTls::load(tls_options(config));
   if (!tls) loaded.complain("tls.ca_file", tls.error().detail);
 }

@@ -22,6 +22,11 @@ Event& Event::add(std::string_view key, std::int64_t value) & {
   return *this;
 }
 
+Event& Event::add_bare(std::string_view key, std::string word) & {
+  fields_.push_back(Field{key, std::move(word), true});
+  return *this;
+}
+
 std::string_view Event::get(std::string_view key) const {
   for (const auto& field : fields_) {
     if (field.key == key) return field.value;
@@ -77,11 +82,11 @@ void append_logfmt(std::string& out, std::string_view key, std::string_view valu
   out += '"';
 }
 
-void append_json(std::string& out, std::string_view key, std::string_view value, bool number) {
+void append_json(std::string& out, std::string_view key, std::string_view value, bool bare) {
   out += out.empty() ? "{\"" : ",\"";
   out += key;
   out += "\":";
-  if (number) {
+  if (bare) {
     out += value;
     return;
   }
@@ -108,7 +113,7 @@ std::string to_json(const Event& event, Time time) {
   append_json(out, "time", to_rfc3339(time), false);
   append_json(out, "level", to_text(event.level()), false);
   append_json(out, "event", event.name(), false);
-  for (const auto& field : event.fields()) append_json(out, field.key, field.value, field.number);
+  for (const auto& field : event.fields()) append_json(out, field.key, field.value, field.bare);
   out += '}';
   return out;
 }

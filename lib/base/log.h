@@ -22,13 +22,15 @@ class Event {
   // Keys must outlive the event: string literals. An empty value is left out of the line.
   Event& add(std::string_view key, std::string value) &;
   Event& add(std::string_view key, std::int64_t value) &;
+  // A word that JSON has without quotes: true or false.
+  Event& add_bare(std::string_view key, std::string word) &;
   Event&& add(std::string_view key, std::string value) && { return std::move(add(key, std::move(value))); }
   Event&& add(std::string_view key, std::int64_t value) && { return std::move(add(key, value)); }
 
   struct Field {
     std::string_view key;
     std::string value;
-    bool number = false;
+    bool bare = false;  // a number, true or false: not quoted in JSON
   };
   Level level() const { return level_; }
   const std::string& name() const { return name_; }

@@ -82,11 +82,12 @@ void check_routes(Loaded& loaded) {
 
 void check_ranges(Loaded& loaded) {
   const auto& config = loaded.config;
-  if (config.delivery.retry.factor < 1) loaded.complain("delivery.retry.factor", "allowed: 1 or more");
-  if (config.delivery.retry.jitter > 1) loaded.complain("delivery.retry.jitter", "allowed: 0 to 1");
-  if (config.delivery.retry.first.value.count() <= 0) loaded.complain("delivery.retry.first", "allowed: more than 0s");
-  if (config.delivery.retry.max < config.delivery.retry.first)
-    loaded.complain("delivery.retry.max", "allowed: 'first' or more");
+  const auto& retry = config.delivery.retry;
+  if (retry.factor < 1) loaded.complain("delivery.retry.factor", "pauses would shrink; allowed: 1 or more");
+  if (retry.jitter > 1) loaded.complain("delivery.retry.jitter", "more than the whole pause; allowed: 0 to 1");
+  if (retry.first.value.count() <= 0) loaded.complain("delivery.retry.first", "no pause at all; allowed: more than 0s");
+  if (retry.max < retry.first)
+    loaded.complain("delivery.retry.max", "shorter than 'first'; allowed: " + retry.first.text() + " or more");
   const std::pair<const char*, Duration> needed[] = {{"limits.command_timeout", config.limits.command_timeout},
                                                      {"limits.data_timeout", config.limits.data_timeout},
                                                      {"dns.timeout", config.dns.timeout},
@@ -95,10 +96,11 @@ void check_ranges(Loaded& loaded) {
                                                      {"delivery.data_timeout", config.delivery.data_timeout},
                                                      {"delivery.expire", config.delivery.expire}};
   for (const auto& [path, duration] : needed) {
-    if (duration.value.count() <= 0) loaded.complain(path, "allowed: more than 0s");
+    if (duration.value.count() <= 0) loaded.complain(path, "no time at all; allowed: more than 0s");
   }
+  if (config.limits.message_size.octets == 0) loaded.complain("limits.message_size", "no mail at all; allowed: 1B or more");
   if (config.limits.message_size.octets < 65536)
-    loaded.complain("limits.message_size", "allowed: 64KiB or more");  // RFC 5321 section 4.5.3.1.7
+    loaded.warn("limits.message_size", "RFC 5321 asks for at least 64KiB");  // section 4.5.3.1.7
   if (config.limits.recipients < 100) loaded.warn("limits.recipients", "RFC 5321 asks for at least 100");
   if (config.delivery.source_ipv4 && config.delivery.source_ipv4->is_v6())
     loaded.complain("delivery.source_ipv4", "an IPv4 address is needed");
@@ -113,15 +115,10 @@ void check_rest(Loaded& loaded) {
   check_file(loaded, config.dns.unbound_conf, "dns.unbound_conf");
   check_file(loaded, config.tls.ca_file, "tls.ca_file");
   for (std::size_t i = 0; i < config.dkim.size(); ++i) check_file(loaded, config.dkim[i].key, item("dkim", i, "key"));
-  if (config.postmaster.empty()) {
-    bool routed = false;
-    for (const auto& route : config.routes) routed = routed || !route.hosts.empty();
-    if (!routed)
-      loaded.warn("postmaster",
-                  "'postmaster' is empty: mail to <postmaster> goes to postmaster@HOSTNAME, which no route takes");
-  } else if (config.postmaster.find('@') == std::string::npos) {
+  if (!config.postmaster.empty() && config.postmaster.find('@') == std::string::npos)
     loaded.complain("postmaster", "'" + config.postmaster + "' is not an address; allowed: user@domain");
-  }
+  if (config.control_socket.empty())
+    loaded.complain("control_socket", "the tool needs a socket; allowed: a file name, as in control.sock");
 }
 
 }  // namespace

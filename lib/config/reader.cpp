@@ -156,7 +156,7 @@ class Reader {
   static Result<> parse(const std::string& text, dns::Name& value) {
     if (text.empty()) return {};  // as good as left out
     auto parsed = dns::Name::parse(text);
-    if (!parsed || parsed->is_root())
+    if (!parsed || parsed->is_root() || Ip::parse(text) || text.find('*') != std::string::npos)
       return bad_input("'" + text.substr(0, 100) +
                        "' is not a host name; allowed: a domain name such as \"relay.example.net\"");
     value = std::move(*parsed);
@@ -245,9 +245,9 @@ std::string Loaded::where(std::string_view path) const {
     if (const auto found = places.find(at); found != places.end()) {
       return file + ":" + std::to_string(found->second.line) + ":" + std::to_string(found->second.column);
     }
+    if (at.empty()) return file;
     const auto cut = at.find_last_of(".[");
-    if (cut == std::string::npos) return file;
-    at.resize(cut);
+    at.resize(cut == std::string::npos ? 0 : cut);
   }
 }
 
@@ -266,8 +266,13 @@ Loaded read_text(const std::string& text, const std::string& file, const std::st
   loaded.file = file;
   try {
     Target target{loaded, directory};
-    const YAML::Node root = YAML::Load(text);
+    const auto documents = YAML::LoadAll(text);
+    const YAML::Node root = documents.empty() ? YAML::Node() : documents.front();
     target.mark("", root.IsDefined() && !root.IsNull() ? root.Mark() : YAML::Mark());
+    if (documents.size() > 1) {
+      target.mark("---", documents[1].Mark());
+      loaded.complain("---", "a second document; allowed: one, what stands behind '---' would have no effect");
+    }
     Reader reader(target, root, "");
     loaded.config.fields(reader);
     reader.finish();

@@ -22,7 +22,7 @@ struct Loaded {
   std::vector<std::string> warnings;    // "FILE:LINE: …"
   std::map<std::string, Place> places;  // "listeners[0].key" -> where its value stands
 
-  // "FILE:LINE:COL" of a key, its nearest enclosing section, or FILE alone.
+  // "FILE:LINE:COL" of a key, else of its nearest enclosing section, at last of the whole; FILE alone for what is no file.
   std::string where(std::string_view path) const;
   void complain(std::string_view path, std::string_view text);
   void warn(std::string_view path, std::string_view text);

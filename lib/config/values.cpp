@@ -69,9 +69,21 @@ Result<Duration> Duration::parse(std::string_view text) {
   if (!millis)
     return bad_input(quoted(text) +
                      " is not a duration; allowed: a number and a unit, as in 30s, 5m, 4h or 5d (at most 3650d)");
-  return Duration{Milliseconds{static_cast<std::int64_t>(*millis)}};
+  Duration duration{Milliseconds{static_cast<std::int64_t>(*millis)}};
+  const std::string_view unit = text.substr(text.find_first_not_of("0123456789"));
+  for (const auto& one : duration_units) {
+    if (one.name == unit) duration.unit = Milliseconds{static_cast<std::int64_t>(one.factor)};
+  }
+  return duration;
 }
-std::string Duration::text() const { return in_units(static_cast<std::uint64_t>(value.count()), duration_units, "0s"); }
+std::string Duration::text() const {
+  const auto millis = static_cast<std::uint64_t>(value.count());
+  for (const auto& one : duration_units) {
+    const bool written_so = one.factor == static_cast<std::uint64_t>(unit.count()) && millis % one.factor == 0;
+    if (written_so && millis > 0) return std::to_string(millis / one.factor) + std::string(one.name);
+  }
+  return in_units(millis, duration_units, "0s");
+}
 
 Result<Size> Size::parse(std::string_view text) {
   const auto octets = with_unit(text, size_units, largest);

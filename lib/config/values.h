@@ -15,12 +15,19 @@
 
 namespace hoplock::config {
 
-// "500ms 30s 5m 4h 5d"; one number, one unit, at most 10 years.
+// "500ms 30s 5m 4h 5d"; one number, one unit, at most 10 years. It is printed in the unit that it was written in.
 struct Duration {
   Milliseconds value{0};
+  Milliseconds unit{0};  // 0: the largest that divides the value
+  constexpr Duration() = default;
+  constexpr explicit Duration(Milliseconds length) : value(length) {}
+  template <class Rep, class Period>
+  constexpr explicit Duration(std::chrono::duration<Rep, Period> length)
+      : value(length), unit(std::chrono::duration<Rep, Period>(1)) {}
   static Result<Duration> parse(std::string_view text);
   std::string text() const;
-  auto operator<=>(const Duration&) const = default;
+  auto operator<=>(const Duration& other) const { return value <=> other.value; }
+  bool operator==(const Duration& other) const { return value == other.value; }
 };
 
 // "64KiB 50MiB 2GiB 512B"; octets.

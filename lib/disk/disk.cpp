@@ -14,6 +14,8 @@
 namespace hoplock::disk {
 namespace {
 
+constexpr std::chrono::milliseconds free_age{5};  // a fast client fills a small disk in a fraction of a second
+
 Error directory_error(const std::filesystem::path& path, const std::error_code& ec) {
   return fail(error_code(ec.value(), boost::system::generic_category()), path.string() + ": " + ec.message());
 }
@@ -88,7 +90,7 @@ Result<> Disk::health() const { return core_->health(); }
 std::uint64_t Disk::free_bytes() {
   const auto now = std::chrono::steady_clock::now();
   if (core_->free_known == std::chrono::steady_clock::time_point{} ||
-      now - core_->free_known >= std::chrono::seconds(1)) {
+      now - core_->free_known >= free_age) {
     struct statvfs system {};
     if (::statvfs(core_->options.directory.c_str(), &system) == 0)
       core_->file_system_free = static_cast<std::uint64_t>(system.f_bavail) * system.f_frsize;

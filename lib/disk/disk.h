@@ -62,7 +62,7 @@ class Disk {
   // it before the first job.
   void on_rollback(std::function<void()> call);
 
-  // Space that new mail may take: free on the file system plus pages that the database has free. At most a second old.
+  // Space that new mail may take: free on the file system plus pages that the database has free. A few milliseconds old at most.
   std::uint64_t free_bytes();
   // The last failure of the store as a whole (full, I/O, read-only, corrupt); empty while transactions succeed.
   Result<> health() const;

@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <bit>
 #include <chrono>
 #include <fstream>
 #include <system_error>
@@ -94,13 +95,59 @@ Result<Found> examine_open(const std::filesystem::path& path, Database& db, cons
 
 }  // namespace
 
+namespace {
+
+std::uint32_t word_at(std::string_view octets, std::size_t at, std::endian order) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const std::size_t from = order == std::endian::big ? at + i : at + 3 - i;
+    value = value << 8U | static_cast<unsigned char>(octets[from]);
+  }
+  return value;
+}
+
+// SQLite takes a log whose header is damaged for an empty one, and everything that is only there would be gone (its file format,
+// section 4.1: magic number, version and checksum). A header of zeros is one that never was written.
+bool has_damaged_log(const std::filesystem::path& path) {
+  constexpr std::size_t header_octets = 32;
+  std::ifstream file(path.string() + "-wal", std::ios::binary);
+  std::string head(header_octets, '\0');
+  if (!file.read(head.data(), header_octets) || head == std::string(header_octets, '\0')) return false;
+  const std::uint32_t magic = word_at(head, 0, std::endian::big);
+  if ((magic & ~1U) != 0x377f0682U || word_at(head, 4, std::endian::big) != 3007000) return true;
+  const auto order = (magic & 1U) != 0 ? std::endian::big : std::endian::little;
+  std::uint32_t first = 0;
+  std::uint32_t second = 0;
+  for (std::size_t at = 0; at < 24; at += 8) {
+    first += word_at(head, at, order) + second;
+    second += word_at(head, at + 4, order) + first;
+  }
+  return first != word_at(head, 24, std::endian::big) || second != word_at(head, 28, std::endian::big);
+}
+
+// A log that holds something belongs to a database that did.
+bool has_orphaned_log(const std::filesystem::path& path) {
+  std::error_code ec;
+  const auto size = std::filesystem::file_size(path.string() + "-wal", ec);
+  return !ec && size > 0;
+}
+
+}  // namespace
+
 Result<Found> examine(const std::filesystem::path& path, const std::vector<Migration>& migrations) {
   std::error_code ec;
   const auto status = std::filesystem::status(path, ec);
-  if (!std::filesystem::exists(status)) return Found::nothing;
+  if (!std::filesystem::exists(status)) {
+    if (!has_orphaned_log(path)) return Found::nothing;
+    return about(path, errc::bad_message, "the database is damaged: it is gone, but its log queue.db-wal is there");
+  }
   if (!std::filesystem::is_regular_file(status)) return about(path, errc::wrong_protocol_type, "not a file");
   const auto size = std::filesystem::file_size(path, ec);
-  if (!ec && size == 0) return Found::nothing;
+  // A new database comes into place whole (disk.cpp): an empty file once held mail, or is not ours.
+  if (!ec && size == 0)
+    return about(path, errc::bad_message, "the database is damaged: it is empty; to begin anew, move it away");
+  if (has_damaged_log(path))
+    return about(path, errc::bad_message, "the database is damaged: the header of its log queue.db-wal");
   std::string head(16, '\0');
   std::ifstream file(path, std::ios::binary);
   if (!file) return about(path, errc::permission_denied, "cannot be read");

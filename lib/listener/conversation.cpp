@@ -356,7 +356,8 @@ void Conversation::log_refused_command(const smtp::Reply& reply, std::string_vie
   const std::string path(command.path);
   switch (command.verb) {
     case smtp::Verb::mail:
-      return log_rejected(reply, path.empty() ? "<>" : path, {});
+      // only `<>` is the empty sender; a line that names none at all says nothing of it
+      return log_rejected(reply, path.empty() && command.well_formed ? "<>" : path, {});
     case smtp::Verb::rcpt:
       return log_rejected(reply, reply.code == 503 ? "" : std::string(session_.envelope().sender.display()), path);
     default:

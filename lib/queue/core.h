@@ -24,7 +24,7 @@ struct Queue::Core {
   Core(disk::Disk& disk_, Options options_, RouteOf route_);
 
   disk::Disk& disk;
-  const Options options;
+  Options options;
   RouteOf route;
   std::shared_ptr<Store> store;  // jobs hold it too
   std::shared_ptr<Announcer> announcer;

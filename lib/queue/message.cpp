@@ -10,7 +10,10 @@ constexpr std::array<std::string_view, 7> words = {"queued",  "deferred",  "held
 
 }  // namespace
 
-std::string_view to_text(State state) { return words[static_cast<std::size_t>(state)]; }
+std::string_view to_text(State state) {
+  const auto index = static_cast<std::size_t>(state);
+  return index < words.size() ? words[index] : "held";  // no state of ours: nothing is done with it, as with a held one
+}
 
 std::optional<State> parse_state(std::string_view text) {
   for (std::size_t i = 0; i < words.size(); ++i)

@@ -56,6 +56,8 @@ std::uint64_t Queue::room() {
   return free > core_->options.min_free_space ? free - core_->options.min_free_space : 0;
 }
 
+void Queue::set_min_free_space(std::uint64_t octets) { core_->options.min_free_space = octets; }
+
 // A message was committed: its jobs go into the window where there is room for them.
 void Queue::Core::landed(std::vector<Landed> destinations, const std::shared_ptr<Draft>& draft) {
   for (std::size_t i = 0; i < destinations.size(); ++i) {

@@ -57,6 +57,7 @@ class Queue {
   Result<> accepting();
   // Octets that new mail may still take: free space above min_free_space; 0 while accepting() is not good.
   std::uint64_t room();
+  void set_min_free_space(std::uint64_t octets);
 
   // --- delivery
 

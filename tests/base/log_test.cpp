@@ -34,6 +34,14 @@ TEST_CASE("JSON: one object with the same keys, numbers as numbers") {
         "\"a\\\"\\n\xef\xbf\xbd\"}");
 }
 
+TEST_CASE("JSON: true and false without quotes; logfmt has them as they are") {
+  Event event(Level::info, "x");
+  event.add_bare("ok", "true").add("s", "true");
+  CHECK(to_json(event, noon) ==
+        "{\"time\":\"2026-11-21T19:14:09.123Z\",\"level\":\"info\",\"event\":\"x\",\"ok\":true,\"s\":\"true\"}");
+  CHECK(to_logfmt(event, noon) == "time=2026-11-21T19:14:09.123Z level=info event=x ok=true s=true");
+}
+
 TEST_CASE("RFC 3339: UTC, milliseconds, there and back; nothing else is taken") {
   CHECK(to_rfc3339(noon) == "2026-11-21T19:14:09.123Z");
   CHECK(parse_rfc3339("2026-11-21T19:14:09.123Z") == noon);

@@ -46,6 +46,12 @@ TEST_CASE("read_text: every complaint names file, line and column, what is wrong
        "allowed: \"relay.example\", \"relay.example:587\", or an address literal \"[192.0.2.1]:25\""},
       {"listeners:\n  - allow: [10.0.0.1/8]\n",
        "h.yaml:2:13: '10.0.0.1/8' has host bits set; the network is 10.0.0.0/8"},
+      {"hostname: a.example\n---\nhostname: b.example\n",
+       "h.yaml:3:1: a second document; allowed: one, what stands behind '---' would have no effect"},
+      {"hostname: 127.0.0.1\n",
+       "h.yaml:1:11: '127.0.0.1' is not a host name; allowed: a domain name such as \"relay.example.net\""},
+      {"hostname: \"*.example.net\"\n",
+       "h.yaml:1:11: '*.example.net' is not a host name; allowed: a domain name such as \"relay.example.net\""},
       {"a: [\n", "h.yaml:2:1: not valid YAML: end of sequence flow not found"},
   };
   for (const auto& row : rows) {
@@ -90,6 +96,26 @@ TEST_CASE("to_yaml: what is shown is accepted as it is and shows the same again"
   CHECK(config::to_yaml(again.config) == shown);
   CHECK(shown.find("hosts: [\"exch01.contoso.local:25\", \"[192.0.2.1]:2525\"]") != std::string::npos);
   CHECK(shown.find("first: \"1s\"") != std::string::npos);
+}
+
+TEST_CASE("where: a key that is not in the file has the place of the whole, so that every complaint has line and column") {
+  const auto loaded = read_text("# about\nhostname: a.example\nlimits: {recipients: 5}\n", "h.yaml", "");
+  CHECK(loaded.where("limits.connections") == "h.yaml:3:9");
+  CHECK(loaded.where("listeners[0].address") == "h.yaml:2:1");
+  CHECK(read_text("", "h.yaml", "").where("tls.ca_file") == "h.yaml:1:1");
+  CHECK(config::defaults().where("tls.ca_file") == "(defaults)");
+}
+
+TEST_CASE("to_yaml: durations keep their unit, and what is not set is shown as such") {
+  const auto loaded = read_text("delivery: {expire: 48h}\n", "h.yaml", "");
+  const std::string shown = config::to_yaml(loaded.config);
+  for (const char* line : {"  fetch_timeout: \"60s\"\n", "  refresh: \"24h\"\n", "  expire: \"48h\"\n",
+                           "  expire_bounces: \"1d\"\n", "  source_ipv4: \"\"\n", "  source_ipv6: \"\"\n",
+                           "http:\n  address: \"\"\n"}) {
+    CAPTURE(line);
+    CHECK(shown.find(line) != std::string::npos);
+  }
+  CHECK(config::to_yaml(read_text(shown, "h.yaml", "").config) == shown);
 }
 
 TEST_CASE("MX-16: a bracketed name among a route's hosts is a configuration error, an address literal is not") {

@@ -139,3 +139,51 @@ TEST_CASE("config check: a postmaster that is no address is found") {
   CHECK(said.code == 78);
   CHECK(said.err.find(file + ":1:13: ") != std::string::npos);
 }
+
+TEST_CASE("config check: an empty postmaster is warned of unless a route to hosts takes its mail") {
+  Directory dir;
+  const std::string head =
+      "hostname: r.example.net\ntls: {ca_file: ca.pem}\ndns: {trust_anchor: \"\", root_hints: \"\"}\nroutes:\n";
+  const struct {
+    const char* routes;
+    bool warned;
+    const char* why;
+  } rows[] = {
+      {"  - {match: [r.example.net], hosts: [h.example]}\n", false, "this route takes it"},
+      {"  - {match: [\"*\"], hosts: [h.example]}\n", false, "so does one for all"},
+      {"  - {match: [contoso.com], hosts: [h.example]}\n", true, "a route for others does not"},
+      {"  - {match: [\"*\"]}\n", true, "without hosts it goes to the MX of our own name"},
+      {"  - {match: [\"*\"], hosts: [h.example], until: \"2001-01-01\"}\n", true, "its time is over"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.why);
+    const auto said = tool({"--config", dir.write("h.yaml", head + row.routes), "config", "check"});
+    CHECK(said.code == 0);
+    CHECK((said.err.find("'postmaster' is empty") != std::string::npos) == row.warned);
+  }
+}
+
+TEST_CASE("config check: the resolver's files are read too, and the complaint has the key's place") {
+  Directory dir;
+  dir.write("garbage", "garbage\n");
+  for (const std::string key : {"trust_anchor", "root_hints", "unbound_conf"}) {
+    CAPTURE(key);
+    const std::string text = "postmaster: a@example.net\ntls: {ca_file: ca.pem}\ndns:\n  " + key + ": garbage\n";
+    const std::string file = dir.write("h.yaml", text);
+    const auto said = tool({"--config", file, "config", "check"});
+    CHECK(said.code == 78);
+    const std::string place = file + ":4:" + std::to_string(key.size() + 5) + ": ";
+    CHECK_MESSAGE(said.err.find(place) != std::string::npos, said.err);
+  }
+}
+
+TEST_CASE("config check: a control socket needs a name; small messages are allowed, with a warning") {
+  Directory dir;
+  const std::string file = dir.write("h.yaml", quiet("control_socket: \"\"\n"));
+  const auto said = tool({"--config", file, "config", "check"});
+  CHECK(said.code == 78);
+  CHECK(said.err.find(file + ":5:17: ") != std::string::npos);
+  const auto small = tool({"--config", dir.write("small.yaml", quiet("limits: {message_size: 10KiB}\n")), "config", "check"});
+  CHECK(small.code == 0);
+  CHECK(small.err.find("RFC 5321 asks for at least 64KiB") != std::string::npos);
+}

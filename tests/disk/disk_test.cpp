@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <stdexcept>
+#include <thread>
 
 #include "tests/support/faulty_vfs.h"
 #include "tests/support/loop.h"
@@ -287,6 +288,15 @@ TEST_CASE("free_bytes: pages that the database has free count") {
   CHECK(world.loop.run(world.disk->run(Durability::durable, remove)).has_value());
   const auto system = std::filesystem::space(dir.path()).available;
   CHECK(world.disk->free_bytes() + (4 << 20) > system + (8 << 20));
+}
+
+TEST_CASE("free_bytes: what was just written is known at once, not a second later") {
+  support::TempDirectory dir;
+  World world(dir.path());
+  const auto before = world.disk->free_bytes();
+  CHECK(world.loop.run(world.disk->run(Durability::durable, insert(1, std::string(64 << 20, 'x')))).has_value());
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(world.disk->free_bytes() + (32 << 20) < before);
 }
 
 TEST_CASE("open_read_only: another connection reads while the daemon writes, and when it is stopped") {

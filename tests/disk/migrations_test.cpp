@@ -137,10 +137,58 @@ TEST_CASE("open: newer, foreign and damaged databases are refused and left untou
   }
 }
 
+TEST_CASE("open: a database cut to nothing, or gone while its log is there, is damaged and nothing is removed") {
+  for (const bool gone : {false, true}) {
+    support::TempDirectory dir;
+    REQUIRE(open_and_close(dir.path(), first));
+    {
+      std::ofstream log(dir / "queue.db-wal");
+      log << std::string(4096, 'x');
+    }
+    if (gone)
+      std::filesystem::remove(dir / "queue.db");
+    else
+      std::filesystem::resize_file(dir / "queue.db", 0);
+    const auto before = files_of(dir.path());
+    const auto opened = open_and_close(dir.path(), first);
+    REQUIRE(!opened);
+    CHECK(opened.error().code == errc::bad_message);
+    CHECK(opened.error().detail.find("queue.db: the database is damaged: it is ") != std::string::npos);
+    CHECK(files_of(dir.path()) == before);
+  }
+}
+
+TEST_CASE("open: a log whose header is damaged is not taken for an empty one") {
+  support::TempDirectory dir;
+  REQUIRE(open_and_close(dir.path(), first));
+  const auto log = dir / "queue.db-wal";
+  {
+    auto db = Database::open(dir / "queue.db", Access::read_write).value();
+    db.execute("INSERT INTO item (id, text) VALUES (1, 'only in the log')");
+    std::filesystem::copy(log, dir / "kept");
+  }
+  const struct {
+    std::streamoff at;
+    std::size_t length;
+    bool good;
+    const char* why;
+  } rows[] = {{0, 0, true, "as SQLite left it"},      {0, 4, false, "the magic number"}, {4, 4, false, "the version"},
+              {8, 4, false, "what the checksum covers"}, {28, 4, false, "the checksum"}};
+  for (const auto& row : rows) {
+    CAPTURE(row.why);
+    std::filesystem::copy(dir / "kept", log, std::filesystem::copy_options::overwrite_existing);
+    overwrite(log, row.at, row.length);
+    const auto found = examine(dir / "queue.db", first);
+    CHECK(found.has_value() == row.good);
+    if (!found) CHECK(found.error().code == errc::bad_message);
+  }
+  std::filesystem::resize_file(log, 0);
+  std::filesystem::resize_file(log, 4096);  // zeros: a log that was made longer and never written
+  CHECK(examine(dir / "queue.db", first).has_value());
+}
+
 TEST_CASE("open: a file that was made but never finished counts as nothing") {
   support::TempDirectory dir;
-  { std::ofstream empty(dir / "queue.db"); }
-  CHECK(examine(dir / "queue.db", first).value() == Found::nothing);
   CHECK(Database::open(dir / "queue.db", Access::read_write).has_value());
   CHECK(examine(dir / "queue.db", first).value() == Found::nothing);
   CHECK(open_and_close(dir.path(), first));

@@ -94,6 +94,25 @@ TEST_CASE("SUB-02: a client that spoke before the banner is told so and is cut; 
   CHECK(rejected[0].get("code") == "554");
 }
 
+TEST_CASE("rejected: the sender is the one that the command named; a command that names none is not from <>") {
+  const struct {
+    const char* command;
+    const char* from;
+  } rows[] = {{"MAIL FROM:a@example.net", ""}, {"MAIL FROM", ""}, {"MAIL FROM:<a@example.net> X=1", "a@example.net"},
+              {"MAIL FROM:<> X=1", "<>"}};
+  for (const auto& row : rows) {
+    CAPTURE(row.command);
+    Intake intake;
+    SmtpClient client(intake.port());
+    client.reply();
+    client.command("EHLO client.test");
+    CHECK(client.command(row.command).starts_with("5"));
+    const auto rejected = intake.log().events("rejected");
+    REQUIRE(rejected.size() == 1);
+    CHECK(rejected[0].get("from") == row.from);
+  }
+}
+
 TEST_CASE("SUB-05: a lone LF or CR in a command is answered 500 5.5.2 and ends the session, nothing of it is obeyed") {
   for (const std::string bad :
        {"RCPT TO:<a@example.org>\nRCPT TO:<b@example.org>\r\n", "RCPT TO:<a@example.org>\rRCPT TO:<b@example.org>\r\n",

@@ -1,0 +1,177 @@
+"""The daemon itself: how it starts and refuses to, what a reload changes and leaves, and a disk with little room."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+
+from case import Case, Stage
+from world.relay import Relay
+
+DOMAINS = []
+PLACE = re.compile(r"^(?P<file>/[^:]+):\d+:\d+: (?P<text>.*)", re.M)
+
+
+def start(*arguments, timeout=10):
+    """Exit code and standard error of a daemon that must not come up."""
+    done = subprocess.run([os.path.join(Stage.build, "hoplockd"), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, timeout=timeout, check=False)
+    return done.returncode, done.stderr.decode()
+
+
+class Client:
+    """A bare socket to a port of 127.0.0.1."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.file = self.socket.makefile("rb")
+        self.banner = self.reply()
+
+    def reply(self):
+        lines = b""
+        while True:
+            line = self.file.readline()
+            lines += line
+            if line[3:4] != b"-":
+                return lines.decode()
+
+    def ask(self, text):
+        self.socket.sendall(text.encode() + b"\r\n")
+        return self.reply()
+
+    def deliver(self, octets=10):
+        refused = self.ask("MAIL FROM:<a@client.test>")
+        if not refused.startswith("250 "):
+            return refused
+        self.ask("RCPT TO:<u@nobody.test>")
+        self.ask("DATA")
+        self.socket.sendall(b"Subject: x\r\n\r\n" + (b"z" * 998 + b"\r\n") * (octets // 1000) + b"\r\n")
+        return self.ask(".")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        self.socket.close()
+
+
+class Second(Relay):
+    """A relay of this test's own."""
+
+    def __init__(self, name, port, settings=None):
+        super().__init__(Stage.world, Stage.build, settings, name=name, port=port)
+
+
+class Starting(Case):
+    def test_a_port_in_use_is_exit_78_with_its_place_also_when_the_file_does_not_name_it(self):
+        taken = Second("taken", 2525)  # the relay of this file has the port
+        code, said = start("--config", taken.config)
+        self.assertEqual(code, 78)
+        self.assertIn("cannot listen on 127.0.0.1:2525: Address already in use", PLACE.search(said)["text"])
+        with open(taken.config, "w", encoding="utf-8") as file:
+            file.write(f"hostname: relay.test\ndata_dir: {taken.directory}/data\npostmaster: a@b.test\n")
+        code, said = start("--config", taken.config)
+        self.assertEqual(code, 78)
+        self.assertEqual(PLACE.search(said)["file"], taken.config)
+
+    def test_a_file_that_was_named_and_is_missing_is_exit_78_even_without_a_name(self):
+        self.assertEqual(start("--config", "/nowhere/hoplock.yaml")[0], 78)
+        self.assertEqual(start("--config=/nowhere/hoplock.yaml")[0], 78)
+        self.assertEqual(start("--config", "")[0], 78)
+        self.assertEqual(start("--config")[0], 64)
+
+    def test_a_database_cut_to_nothing_beside_its_log_is_exit_74_and_left_untouched(self):
+        second = Second("cut", 2531)
+        with second, Client(2531) as client:
+            client.ask("EHLO client.test")
+            self.assertTrue(client.deliver().startswith("250 "))
+            second.kill9()
+        data = os.path.join(second.directory, "data")
+        log = os.path.join(data, "queue.db-wal")
+        size = os.path.getsize(log)
+        self.assertGreater(size, 0)
+        os.truncate(os.path.join(data, "queue.db"), 0)
+        code, said = start("--config", second.config)
+        self.assertEqual(code, 74)
+        self.assertIn("queue.db: the database is damaged", said)
+        self.assertEqual((os.path.getsize(log), os.path.getsize(os.path.join(data, "queue.db"))), (size, 0))
+
+
+class Reloading(Case):
+    def reload_with(self, relay, settings):
+        with open(relay.config, "w", encoding="utf-8") as file:
+            json.dump(settings, file)
+        return relay.reload()
+
+    def test_a_refused_reload_leaves_the_log_as_it_was(self):
+        with Second("refused", 2532) as second, socket.create_server(("127.0.0.1", 2533)):
+            other = os.path.join(second.directory, "other.log")
+            wrong = dict(second.settings, log={"level": "error", "format": "json", "file": other},
+                         listeners=[{"address": "127.0.0.1:2533"}])
+            line = self.reload_with(second, wrong)
+            self.assertEqual((line["ok"], line["level"]), ("false", "error"))
+            self.assertRegex(line["error"], rf"^{re.escape(second.config)}:\d+:\d+: cannot listen on 127\.0\.0\.1:2533")
+            with Client(2532) as client:
+                client.ask("FOO")
+            second.wait_log(event="rejected", code="500")
+
+    def test_a_reload_changes_min_free_space(self):
+        with Second("space", 2534) as second, Client(2534) as client:
+            client.ask("EHLO client.test")
+            limits = dict(second.settings["limits"], min_free_space="1000000GiB")
+            self.assertEqual(self.reload_with(second, dict(second.settings, limits=limits))["ok"], "true")
+            self.assertTrue(client.ask("MAIL FROM:<a@client.test>").startswith("452 4.3.1 "))
+            self.assertEqual(self.reload_with(second, second.settings)["ok"], "true")
+            self.assertTrue(client.ask("MAIL FROM:<a@client.test>").startswith("250 "))
+
+    def test_data_dir_and_control_socket_do_not_change_while_it_runs_and_that_is_said(self):
+        with Second("fixed", 2535) as second:
+            for key, value in (("data_dir", "elsewhere"), ("control_socket", "other.sock")):
+                line = self.reload_with(second, dict(second.settings, **{key: value}))
+                self.assertEqual(line["ok"], "false", key)
+                self.assertIn(f"{key} changes only with a restart", line["error"])
+            self.reload_with(second, second.settings)
+            self.assertEqual(second.tool("queue", "stats")[0], 0)
+
+    def test_ok_is_true_or_false_in_json(self):
+        log = os.path.join(Stage.world.path("json.log"))
+        with Second("json", 2536) as second:
+            settings = dict(second.settings, log={"level": "info", "format": "json", "file": log})
+            with open(second.config, "w", encoding="utf-8") as file:
+                json.dump(settings, file)
+            second._process.send_signal(1)  # pylint: disable=protected-access
+            end = time.monotonic() + 10
+            lines = []
+            while not lines and time.monotonic() < end:
+                time.sleep(0.05)
+                if os.path.exists(log):
+                    with open(log, encoding="utf-8") as file:
+                        lines = [json.loads(line) for line in file.read().splitlines()]
+            self.assertIs([line for line in lines if line["event"] == "reloaded"][0]["ok"], True)
+
+
+class LittleRoom(Case):
+    def test_min_free_space_holds_against_a_fast_client_and_a_drained_queue_takes_mail_again(self):
+        mount = Stage.world.path("small")
+        os.makedirs(mount)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", mount], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", mount], check=False)
+        second = Second("room", 2537, {"data_dir": os.path.join(mount, "data"), "limits": {"min_free_space": "32MiB"}})
+        with second, Client(2537) as client:
+            client.ask("EHLO client.test")
+            for _ in range(2):
+                replies = []
+                while len(replies) < 200 and (not replies or replies[-1].startswith("250 ")):
+                    replies.append(client.deliver(1_000_000))
+                self.assertTrue(replies[-1].startswith("452 4.3.1 "), replies[-1])
+                self.assertLess(len(replies), 36, "mail was taken although less than min_free_space was free")
+                self.assertEqual(second.tool("queue", "remove", "--all")[1]["touched"], len(replies) - 1)
+                end = time.monotonic() + 10
+                while not client.ask("MAIL FROM:<a@client.test>").startswith("250 ") and time.monotonic() < end:
+                    time.sleep(0.1)
+                self.assertTrue(client.ask("RSET").startswith("250 "))
+                self.assertTrue(client.deliver().startswith("250 "), "the queue is empty, and there is no room")
+                second.tool("queue", "remove", "--all")
