@@ -14,6 +14,12 @@ std::string item(const char* list, std::size_t index, const char* key) {
   return std::string(list) + "[" + std::to_string(index) + "]." + key;
 }
 
+bool is_address(const std::string& text) {
+  const auto parsed = smtp::Mailbox::parse(text);
+  const auto* mailbox = std::get_if<smtp::Mailbox>(&parsed);
+  return mailbox != nullptr && !mailbox->is_null() && !mailbox->is_bare_postmaster();
+}
+
 // CONTRACT: without `postmaster` somebody must take mail to postmaster@HOSTNAME, and only a route to hosts of its own does.
 void check_postmaster(config::Loaded& loaded) {
   const auto& config = loaded.config;
@@ -27,9 +33,7 @@ void check_postmaster(config::Loaded& loaded) {
     }
     return;
   }
-  const auto parsed = smtp::Mailbox::parse(config.postmaster);
-  const auto* mailbox = std::get_if<smtp::Mailbox>(&parsed);
-  if (mailbox == nullptr || mailbox->is_null() || mailbox->is_bare_postmaster())
+  if (!is_address(config.postmaster))
     loaded.complain("postmaster", "'" + config.postmaster + "' is not an address; allowed: user@domain");
 }
 
@@ -55,6 +59,10 @@ void check_parts(config::Loaded& loaded) {
   const auto& config = loaded.config;
   for (std::size_t i = 0; i < config.listeners.size(); ++i) {
     const auto& one = config.listeners[i];
+    if (!one.client_ca.path.empty()) {
+      const auto authorities = net::ClientTls::load({one.client_ca.path, net::TlsVersion::tls12});
+      if (!authorities) loaded.complain(item("listeners", i, "client_ca"), authorities.error().detail);
+    }
     if (one.certificate.path.empty() || one.tls == config::ListenerTls::none) continue;
     const auto tls = net::ServerTls::load({one.certificate.path, one.key.path});
     if (!tls) loaded.complain(item("listeners", i, "certificate"), tls.error().detail);
@@ -66,6 +74,8 @@ void check_parts(config::Loaded& loaded) {
     if (!certificate) loaded.complain(item("routes", i, "client_certificate"), certificate.error().detail);
   }
   check_postmaster(loaded);
+  if (!config.tls_rpt.from.empty() && !is_address(config.tls_rpt.from))
+    loaded.complain("tls_rpt.from", "'" + config.tls_rpt.from + "' is not an address; allowed: user@domain");
   check_resolver(loaded);
   const auto tls = net::ClientTls::load(tls_options(config));
   if (!tls) loaded.complain("tls.ca_file", tls.error().detail);

@@ -98,7 +98,8 @@ void check_ranges(Loaded& loaded) {
   for (const auto& [path, duration] : needed) {
     if (duration.value.count() <= 0) loaded.complain(path, "no time at all; allowed: more than 0s");
   }
-  if (config.limits.message_size.octets == 0) loaded.complain("limits.message_size", "no mail at all; allowed: 1B or more");
+  if (config.limits.message_size.octets == 0)
+    loaded.complain("limits.message_size", "no mail at all; allowed: 1B or more");
   if (config.limits.message_size.octets < 65536)
     loaded.warn("limits.message_size", "RFC 5321 asks for at least 64KiB");  // section 4.5.3.1.7
   if (config.limits.recipients < 100) loaded.warn("limits.recipients", "RFC 5321 asks for at least 100");

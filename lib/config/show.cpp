@@ -66,7 +66,8 @@ class Flow {
   template <class T>
   Flow& key(const char* name, std::optional<T>& value) {
     if (value) return key(name, *value);
-    if constexpr (!std::is_enum_v<T>) {  // a word left out follows another key; of anything else "" says that there is none
+    if constexpr (!std::is_enum_v<
+                      T>) {  // a word left out follows another key; of anything else "" says that there is none
       std::string none;
       return key(name, none);
     }
@@ -136,7 +137,8 @@ class Block {
   template <class T>
   Block& key(const char* name, std::optional<T>& value) {
     if (value) return key(name, *value);
-    if constexpr (!std::is_enum_v<T>) {  // a word left out follows another key; of anything else "" says that there is none
+    if constexpr (!std::is_enum_v<
+                      T>) {  // a word left out follows another key; of anything else "" says that there is none
       std::string none;
       return key(name, none);
     }

@@ -98,7 +98,8 @@ TEST_CASE("to_yaml: what is shown is accepted as it is and shows the same again"
   CHECK(shown.find("first: \"1s\"") != std::string::npos);
 }
 
-TEST_CASE("where: a key that is not in the file has the place of the whole, so that every complaint has line and column") {
+TEST_CASE(
+    "where: a key that is not in the file has the place of the whole, so that every complaint has line and column") {
   const auto loaded = read_text("# about\nhostname: a.example\nlimits: {recipients: 5}\n", "h.yaml", "");
   CHECK(loaded.where("limits.connections") == "h.yaml:3:9");
   CHECK(loaded.where("listeners[0].address") == "h.yaml:2:1");
@@ -109,9 +110,9 @@ TEST_CASE("where: a key that is not in the file has the place of the whole, so t
 TEST_CASE("to_yaml: durations keep their unit, and what is not set is shown as such") {
   const auto loaded = read_text("delivery: {expire: 48h}\n", "h.yaml", "");
   const std::string shown = config::to_yaml(loaded.config);
-  for (const char* line : {"  fetch_timeout: \"60s\"\n", "  refresh: \"24h\"\n", "  expire: \"48h\"\n",
-                           "  expire_bounces: \"1d\"\n", "  source_ipv4: \"\"\n", "  source_ipv6: \"\"\n",
-                           "http:\n  address: \"\"\n"}) {
+  for (const char* line :
+       {"  fetch_timeout: \"60s\"\n", "  refresh: \"24h\"\n", "  expire: \"48h\"\n", "  expire_bounces: \"1d\"\n",
+        "  source_ipv4: \"\"\n", "  source_ipv6: \"\"\n", "http:\n  address: \"\"\n"}) {
     CAPTURE(line);
     CHECK(shown.find(line) != std::string::npos);
   }

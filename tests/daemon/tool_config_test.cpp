@@ -183,7 +183,20 @@ TEST_CASE("config check: a control socket needs a name; small messages are allow
   const auto said = tool({"--config", file, "config", "check"});
   CHECK(said.code == 78);
   CHECK(said.err.find(file + ":5:17: ") != std::string::npos);
-  const auto small = tool({"--config", dir.write("small.yaml", quiet("limits: {message_size: 10KiB}\n")), "config", "check"});
+  const auto small =
+      tool({"--config", dir.write("small.yaml", quiet("limits: {message_size: 10KiB}\n")), "config", "check"});
   CHECK(small.code == 0);
   CHECK(small.err.find("RFC 5321 asks for at least 64KiB") != std::string::npos);
+}
+
+TEST_CASE("config check: keys whose feature is to come are checked like any other") {
+  Directory dir;
+  dir.write("garbage", "garbage\n");
+  for (const char* more : {"listeners:\n  - client_ca: garbage\n", "tls_rpt:\n  from: nobody\n"}) {
+    CAPTURE(more);
+    const std::string file = dir.write("h.yaml", quiet(more));
+    const auto said = tool({"--config", file, "config", "check"});
+    CHECK(said.code == 78);
+    CHECK_MESSAGE(said.err.find(file + ":6:") != std::string::npos, said.err);
+  }
 }

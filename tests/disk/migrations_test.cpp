@@ -172,8 +172,11 @@ TEST_CASE("open: a log whose header is damaged is not taken for an empty one") {
     std::size_t length;
     bool good;
     const char* why;
-  } rows[] = {{0, 0, true, "as SQLite left it"},      {0, 4, false, "the magic number"}, {4, 4, false, "the version"},
-              {8, 4, false, "what the checksum covers"}, {28, 4, false, "the checksum"}};
+  } rows[] = {{0, 0, true, "as SQLite left it"},
+              {0, 4, false, "the magic number"},
+              {4, 4, false, "the version"},
+              {8, 4, false, "what the checksum covers"},
+              {28, 4, false, "the checksum"}};
   for (const auto& row : rows) {
     CAPTURE(row.why);
     std::filesystem::copy(dir / "kept", log, std::filesystem::copy_options::overwrite_existing);

@@ -98,7 +98,9 @@ TEST_CASE("rejected: the sender is the one that the command named; a command tha
   const struct {
     const char* command;
     const char* from;
-  } rows[] = {{"MAIL FROM:a@example.net", ""}, {"MAIL FROM", ""}, {"MAIL FROM:<a@example.net> X=1", "a@example.net"},
+  } rows[] = {{"MAIL FROM:a@example.net", ""},
+              {"MAIL FROM", ""},
+              {"MAIL FROM:<a@example.net> X=1", "a@example.net"},
               {"MAIL FROM:<> X=1", "<>"}};
   for (const auto& row : rows) {
     CAPTURE(row.command);
