@@ -288,7 +288,10 @@ int queue_act(const Call& call) {
   if (!client) return complain(console, unavailable, client.error().detail);
   if (which.selection.by != queue::Selection::By::ids || !which.selection.ids.empty()) {
     const auto done = client->act(action, which.selection);
-    if (!done) return complain(console, unavailable, done.error().detail);
+    if (!done) {  // a daemon that answers is reachable: what it says no to, it cannot store now
+      const bool answered = done.error().code == errc::operation_not_permitted;
+      return complain(console, answered ? io_error : unavailable, done.error().detail);
+    }
     touched = *done;
   }
   if (call.arguments.json) {

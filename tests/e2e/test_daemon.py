@@ -11,6 +11,7 @@ from case import Case, Stage
 from world.relay import Relay
 
 DOMAINS = []
+NOBODY = [{"match": ["*"], "hosts": ["[127.0.0.1]:9"]}]  # refuses connections: mail waits
 PLACE = re.compile(r"^(?P<file>/[^:]+):\d+:\d+: (?P<text>.*)", re.M)
 
 
@@ -154,12 +155,37 @@ class Reloading(Case):
 
 
 class LittleRoom(Case):
-    def test_min_free_space_holds_against_a_fast_client_and_a_drained_queue_takes_mail_again(self):
-        mount = Stage.world.path("small")
+    def disk(self, name, size):
+        mount = Stage.world.path(name)
         os.makedirs(mount)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", mount], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", mount], check=True)
         self.addCleanup(subprocess.run, ["umount", "-l", mount], check=False)
-        second = Second("room", 2537, {"data_dir": os.path.join(mount, "data"), "limits": {"min_free_space": "32MiB"}})
+        return mount
+
+    def test_a_full_disk_is_452_and_for_the_tool_exit_74_and_all_goes_on_when_there_is_space(self):
+        mount = self.disk("full", "32m")
+        second = Second("full-relay", 2538, {"data_dir": os.path.join(mount, "data"), "routes": NOBODY})
+        with second, Client(2538) as client:
+            client.ask("EHLO client.test")
+            self.assertTrue(client.deliver().startswith("250 "))
+            filler = os.path.join(mount, "filler")
+            with self.assertRaises(OSError), open(filler, "wb", buffering=0) as file:
+                while file.write(b"x" * 65536) == 65536:
+                    pass
+                raise OSError("full")
+            time.sleep(0.1)
+            self.assertTrue(client.deliver().startswith("452 4.3.1 "))
+            self.assertEqual(second.tool("queue", "hold", "--all")[0], 74)
+            self.assertEqual(len(second.tool("queue", "list")[1]), 1)
+            os.unlink(filler)
+            time.sleep(0.1)
+            self.assertTrue(client.deliver().startswith("250 "))
+            self.assertEqual(second.tool("queue", "hold", "--all")[1]["touched"], 2)
+
+    def test_min_free_space_holds_against_a_fast_client_and_a_drained_queue_takes_mail_again(self):
+        mount = self.disk("small", "64m")
+        second = Second("room", 2537, {"data_dir": os.path.join(mount, "data"), "limits": {"min_free_space": "32MiB"},
+                                       "routes": NOBODY})
         with second, Client(2537) as client:
             client.ask("EHLO client.test")
             for _ in range(2):
