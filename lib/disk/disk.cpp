@@ -89,8 +89,7 @@ Result<> Disk::health() const { return core_->health(); }
 
 std::uint64_t Disk::free_bytes() {
   const auto now = std::chrono::steady_clock::now();
-  if (core_->free_known == std::chrono::steady_clock::time_point{} ||
-      now - core_->free_known >= free_age) {
+  if (core_->free_known == std::chrono::steady_clock::time_point{} || now - core_->free_known >= free_age) {
     struct statvfs system {};
     if (::statvfs(core_->options.directory.c_str(), &system) == 0)
       core_->file_system_free = static_cast<std::uint64_t>(system.f_bavail) * system.f_frsize;
