@@ -24,7 +24,9 @@ Refusal connect_refusal(const Error& error) {
 Refusal lost_refusal(const Error& error) {
   if (error.code == errc::timed_out) return {Reason::connection_lost, "the server did not answer in time"};
   if (net::is_end_of_stream(error)) return {Reason::connection_lost, "the server closed the connection"};
-  return {Reason::connection_lost, error.detail.empty() ? error.code.message() : error.detail};
+  // TLS 1.3: a server may refuse a session only after our handshake completed, by an alert
+  const std::string alert = error.code == errc::protocol_error ? error.detail : "";
+  return {Reason::connection_lost, error.detail.empty() ? error.code.message() : error.detail, alert};
 }
 
 }  // namespace
@@ -65,6 +67,7 @@ asio::awaitable<bool> Client::greet(hop::Outcome& outcome) {
   stream_.expires_after(options_.command_timeout);
   const auto banner = co_await read_reply();
   if (!banner) co_return lost(outcome, banner.error());
+  outcome.helo = banner->text.substr(0, banner->text.find_first_of(" \t\n"));
   if (!banner->is_positive()) co_return refused(outcome, *banner, Reason::smtp_reply);
   co_return true;
 }

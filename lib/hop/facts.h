@@ -55,6 +55,7 @@ struct StsFact {
   // What went wrong on the way, also beside a live policy (a failed refresh): sts_policy_fetch_error, sts_policy_invalid,
   // sts_webpki_invalid, or of the look-up as above. For logs and reports (STS-37); decides only for `unknown`.
   std::optional<Refusal> problem;
+  std::string text{};  // the policy as it was served, for live; reports tell it (RPT-14)
 };
 
 // The next-hop domain.

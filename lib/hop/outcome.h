@@ -53,6 +53,7 @@ struct Outcome {
   // With Tls::if_offered a server that does not offer STARTTLS is no failure: the session is ready, in clear.
   std::optional<Refusal> failure;
   std::optional<PeerReply> reply;
+  std::string helo;                 // what the server called itself in its greeting, as it came; empty: not heard
   std::optional<TlsSession> tls;    // ready without it: in clear
   std::optional<DaneVerdict> dane;  // present when the plan had the check and the handshake completed
   std::optional<PkixVerdict> pkix;

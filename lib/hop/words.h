@@ -38,10 +38,12 @@ enum class Reason : std::uint8_t {
 };
 
 // Why a host gets no mail, or what was wrong where it gets some. `text` is one sentence without host name or code, e.g. "no TLSA
-// record matches the certificate".
+// record matches the certificate". `code`: a short ASCII word for TLS reports where the reason alone says little (RPT-19), like
+// "X509_V_ERR_CERT_NOT_YET_VALID"; decides nothing, may be empty.
 struct Refusal {
   Reason reason = Reason::validation_failure;
   std::string text;
+  std::string code{};
   bool operator==(const Refusal&) const = default;
 };
 

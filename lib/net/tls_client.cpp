@@ -60,12 +60,23 @@ bool show_certificate(SSL* ssl, const Identity& identity) {
   return SSL_use_cert_and_key(ssl, identity.certificate.get(), identity.key.get(), identity.chain.get(), 1) == 1;
 }
 
+// OpenSSL's words differ with the side that noticed.
+bool is_about_version(std::string_view why) {
+  return why.find("protocol version") != std::string_view::npos ||
+         why.find("unsupported protocol") != std::string_view::npos;
+}
+
 Refusal refusal_of(const Error& error) {
-  if (error.code == errc::timed_out) return {Reason::connect_timeout, "the TLS handshake timed out"};
-  if (is_end_of_stream(error)) {
-    return {Reason::validation_failure, "the server closed the connection during the TLS handshake"};
+  if (error.code == errc::timed_out) {
+    return {Reason::connect_timeout, "the TLS handshake timed out", "handshake-timeout"};
   }
-  return {Reason::validation_failure, "the TLS handshake failed: " + printable(error.detail)};
+  if (is_end_of_stream(error)) {
+    return {Reason::validation_failure, "the server closed the connection during the TLS handshake",
+            "handshake-closed"};
+  }
+  const std::string why = printable(error.detail);
+  return {Reason::validation_failure, "the TLS handshake failed: " + why,
+          is_about_version(why) ? "protocol-version" : why};
 }
 
 bool offer_http(SSL* ssl) {
@@ -81,8 +92,8 @@ hop::TlsSession session_facts(const SSL* ssl, X509* certificate) {
 hop::PkixVerdict checked_pkix(SSL* ssl, X509_STORE* roots, const hop::PkixCheck& check) {
   hop::PkixVerdict verdict = pkix_verdict(ssl, roots, check);
   if (staple_says_revoked(ssl, roots)) {
-    const Refusal revoked{Reason::certificate_not_trusted,
-                          "the certificate is revoked, says its stapled OCSP response"};
+    const Refusal revoked{Reason::certificate_not_trusted, "the certificate is revoked, says its stapled OCSP response",
+                          "X509_V_ERR_CERT_REVOKED"};
     verdict.defects.insert(verdict.defects.begin(), revoked);
   }
   return verdict;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 #include <utility>
 
 namespace hoplock::net {
@@ -29,6 +30,36 @@ Reason reason_of(int error) {
     default:
       return Reason::certificate_not_trusted;
   }
+}
+
+struct ErrorName {
+  int error;
+  std::string_view name;
+};
+// OpenSSL has sentences for its errors, but not their names, which is what TLS reports tell (RPT-19).
+constexpr std::array error_names{
+    ErrorName{X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, "X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT"},
+    ErrorName{X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, "X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY"},
+    ErrorName{X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, "X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE"},
+    ErrorName{X509_V_ERR_CERT_SIGNATURE_FAILURE, "X509_V_ERR_CERT_SIGNATURE_FAILURE"},
+    ErrorName{X509_V_ERR_CERT_NOT_YET_VALID, "X509_V_ERR_CERT_NOT_YET_VALID"},
+    ErrorName{X509_V_ERR_CERT_HAS_EXPIRED, "X509_V_ERR_CERT_HAS_EXPIRED"},
+    ErrorName{X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, "X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT"},
+    ErrorName{X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, "X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN"},
+    ErrorName{X509_V_ERR_CERT_CHAIN_TOO_LONG, "X509_V_ERR_CERT_CHAIN_TOO_LONG"},
+    ErrorName{X509_V_ERR_CERT_REVOKED, "X509_V_ERR_CERT_REVOKED"},
+    ErrorName{X509_V_ERR_INVALID_CA, "X509_V_ERR_INVALID_CA"},
+    ErrorName{X509_V_ERR_INVALID_PURPOSE, "X509_V_ERR_INVALID_PURPOSE"},
+    ErrorName{X509_V_ERR_HOSTNAME_MISMATCH, "X509_V_ERR_HOSTNAME_MISMATCH"},
+    ErrorName{X509_V_ERR_EE_KEY_TOO_SMALL, "X509_V_ERR_EE_KEY_TOO_SMALL"},
+    ErrorName{X509_V_ERR_CA_KEY_TOO_SMALL, "X509_V_ERR_CA_KEY_TOO_SMALL"},
+    ErrorName{X509_V_ERR_CA_MD_TOO_WEAK, "X509_V_ERR_CA_MD_TOO_WEAK"},
+};
+
+std::string name_of(int error) {
+  const auto* known = std::find_if(error_names.begin(), error_names.end(),
+                                   [error](const ErrorName& one) { return one.error == error; });
+  return known == error_names.end() ? "X509_V_ERR_" + std::to_string(error) : std::string(known->name);
 }
 
 std::string whose(const Complaint& complaint) {
@@ -70,11 +101,11 @@ Refusal refusal_of(const Complaint& complaint, X509* leaf, const std::vector<dns
   const Reason reason = reason_of(complaint.error);
   switch (reason) {
     case Reason::certificate_host_mismatch:
-      return {reason, "certificate is for " + names_of(leaf) + ", not " + list(names)};
+      return {reason, "certificate is for " + names_of(leaf) + ", not " + list(names), name_of(complaint.error)};
     case Reason::certificate_expired:
-      return {reason, expiry_text(complaint)};
+      return {reason, expiry_text(complaint), name_of(complaint.error)};
     default:
-      return {reason, trust_text(complaint)};
+      return {reason, trust_text(complaint), name_of(complaint.error)};
   }
 }
 

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t most_fetches = 50;          // for deliveries, at once
 constexpr std::size_t most_patterns = 64;         // of a policy that stays in memory
+constexpr std::size_t most_text = 8192;           // likewise, octets
 constexpr std::chrono::seconds keep_txt{300};     // at most
 constexpr std::chrono::seconds keep_failures{5};  // of look-ups
 
@@ -98,6 +99,7 @@ hop::StsFact PolicyCache::Impl::fact_of(const Entry& entry, const PolicyTxt& txt
     fact.state = State::live;
     fact.id = entry.row.freshness.held->id;
     fact.policy = entry.policy;
+    fact.text = entry.text;
     fact.problem = entry.row.problem;
   } else if (txt.failure) {
     fact.state = State::unknown;
@@ -145,6 +147,7 @@ PolicyCache::Impl::EntryPtr PolicyCache::Impl::entry_of(dns::Name domain, std::o
   entry->row = std::move(*row);
   if (!entry->row.text) return entry;
   auto policy = mtasts::parse_policy(*entry->row.text);
+  entry->text = std::move(*entry->row.text);
   entry->row.text.reset();
   if (policy) {
     entry->policy = std::move(*policy);
@@ -161,7 +164,7 @@ PolicyCache::Impl::EntryPtr PolicyCache::Impl::entry_of(dns::Name domain, std::o
 }
 
 void PolicyCache::Impl::keep(const EntryPtr& entry) {
-  if (entry->policy.mx.size() > most_patterns) {
+  if (entry->policy.mx.size() > most_patterns || entry->text.size() > most_text) {
     entries_.erase(entry->row.domain);
   } else {
     entries_.put(entry->row.domain, entry, Steady::time_point::max());
@@ -246,8 +249,9 @@ awaitable<PolicyNews> PolicyCache::Impl::succeed(Self self, EntryPtr before, std
   entry->row.freshness.held = mtasts::Held{std::move(id), at, fetched.policy.max_age};
   entry->row.due = self->next_look(entry->row);
   entry->policy = std::move(fetched.policy);
+  entry->text = std::move(fetched.text);
   PolicyRow row = entry->row;
-  row.text = std::move(fetched.text);
+  row.text = entry->text;
   const std::size_t bytes = row.text->size();
   auto job = [row = std::move(row)](disk::Tx& tx) -> Result<> {
     put_policy(tx, row);

@@ -26,10 +26,11 @@ class PolicyCache::Impl {
   static awaitable<void> look_after(Self self);
 
  private:
-  // A domain's row with its policy parsed; the row's text is left in the database.
+  // A domain's row with its policy parsed; the row itself has no text.
   struct Entry {
     PolicyRow row;
     mtasts::Policy policy;
+    std::string text;  // verbatim
   };
   using EntryPtr = std::shared_ptr<const Entry>;
 

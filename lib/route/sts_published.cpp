@@ -55,11 +55,12 @@ hop::StsFact fact_of(const Published& published) {
     fact.problem = *refusal;
     return fact;
   }
-  const auto& policy = std::get<FetchedPolicy>(*published.fetched).policy;
+  const auto& [text, policy] = std::get<FetchedPolicy>(*published.fetched);
   if (policy.max_age.count() == 0) return fact;  // STS-17: it expires at once
   fact.state = State::live;
   fact.id = published.txt.choice.id;
   fact.policy = policy;
+  fact.text = text;
   return fact;
 }
 

@@ -49,6 +49,28 @@ TEST_CASE("TLS-05: path validation refuses every broken chain") {
   }
 }
 
+TEST_CASE(
+    "RPT-19, RPT-21: each defect carries OpenSSL's name for it, which tells an expired from a not yet valid "
+    "certificate") {
+  const Authority authority;
+  const std::vector<std::string> good{"mx.example"};
+  struct Row {
+    Recipe recipe;
+    const char* code;
+  };
+  const std::vector<Row> rows{{{.dns = good, .valid_from = -48h, .valid_to = -24h}, "X509_V_ERR_CERT_HAS_EXPIRED"},
+                              {{.dns = good, .valid_from = 24h, .valid_to = 48h}, "X509_V_ERR_CERT_NOT_YET_VALID"},
+                              {{.dns = {"x.example"}}, "X509_V_ERR_HOSTNAME_MISMATCH"},
+                              {{.dns = good, .key = Key::rsa1024}, "X509_V_ERR_EE_KEY_TOO_SMALL"},
+                              {{.dns = good, .unknown_critical = true}, "X509_V_ERR_34"}};
+  for (const auto& row : rows) {
+    const auto result = shake_leaf(authority, row.recipe);
+    REQUIRE(result.pkix);
+    REQUIRE(result.pkix->defects.size() == 1);
+    CHECK(result.pkix->defects[0].code == row.code);
+  }
+}
+
 TEST_CASE("TLS-05: issuers are held to their constraints") {
   const Authority authority;
   const Recipe good{.cn = "mx.example", .dns = {"mx.example"}};

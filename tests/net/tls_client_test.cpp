@@ -35,6 +35,7 @@ TEST_CASE("TLS-01: TLS 1.2 and 1.3 are offered, nothing older, whatever the poli
     const auto old = shake_with(authority, {.min_version = TLS1_VERSION, .max_version = TLS1_1_VERSION}, plan);
     REQUIRE(old.failure);
     CHECK(old.failure->reason == Reason::validation_failure);
+    CHECK(old.failure->code == "protocol-version");
     CHECK(old.stage == hop::Stage::handshake);
     const auto new_enough = shake_with(authority, {.max_version = TLS1_2_VERSION}, plan);
     REQUIRE(new_enough.session);
@@ -148,20 +149,22 @@ TEST_CASE(
   stream->close();
 }
 
-TEST_CASE("A handshake that breaks is a validation-failure at its stage, with a text (TLS-10)") {
+TEST_CASE("RPT-19: a handshake that breaks is a validation-failure at its stage, with a text and a code (TLS-10)") {
   const Authority authority;
   struct Row {
     Script script;
     const char* text;
+    const char* code;
     const char* why;
   };
   const char* left = "the server closed the connection during the TLS handshake";
   const std::vector<Row> rows{
-      {Script().receive().close(), left, "FIN"},
-      {Script().receive().reset(), left, "RST"},
-      {Script().receive().send("454 TLS not available\r\n").close(), "the TLS handshake failed: ", "clear text"},
+      {Script().receive().close(), left, "handshake-closed", "FIN"},
+      {Script().receive().reset(), left, "handshake-closed", "RST"},
+      {Script().receive().send("454 TLS not available\r\n").close(),
+       "the TLS handshake failed: ", "wrong version number", "clear text"},
       {Script().receive().send(std::string("\x15\x03\x03\x00\x02\x02\x28", 7)).close(),
-       "the TLS handshake failed: ", "alert"},
+       "the TLS handshake failed: ", "sslv3 alert handshake failure", "alert"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.why);
@@ -169,6 +172,7 @@ TEST_CASE("A handshake that breaks is a validation-failure at its stage, with a 
     REQUIRE(result.failure);
     CHECK(result.failure->reason == Reason::validation_failure);
     CHECK(result.failure->text.find(row.text) == 0);
+    CHECK(result.failure->code == row.code);
     CHECK(result.stage == hop::Stage::handshake);
     CHECK_FALSE(result.session);
   }
@@ -193,6 +197,7 @@ TEST_CASE("TLS-13: a handshake that stalls ends at the stream's deadline") {
   const auto result = loop.run(dial_briefly(peer.port(), *tls));
   REQUIRE(result.failure);
   CHECK(result.failure->reason == Reason::connect_timeout);
+  CHECK(result.failure->code == "handshake-timeout");
   CHECK(std::chrono::steady_clock::now() - start < 3s);
 }
 

@@ -28,6 +28,7 @@ TEST_CASE("STS-33: a policy survives a restart, with everything known of it") {
   CHECK(after.problem->reason == Reason::sts_webpki_invalid);
   const auto fact = world.find();
   CHECK(mode_of(fact) == "enforce");
+  CHECK(fact.text == policy("enforce"));  // RPT-14
   CHECK(fact.problem->reason == Reason::sts_webpki_invalid);
 }
 
@@ -227,6 +228,16 @@ TEST_CASE("the cache: policies beyond what stays in memory are read through, lar
   for (int i = 0; i < 100; ++i) large += "mx: mx" + std::to_string(i) + ".example.org\n";
   world.publish("1", large);
   for (int i = 0; i < 3; ++i) CHECK(world.find().policy.mx.size() == 100);
+  CHECK(world.fetch.asked.size() == 1);
+  CHECK(world.find().text == large);
+}
+
+TEST_CASE("the cache: a long policy is read through, word for word, though it names few hosts") {
+  StsWorld world("");
+  const std::string wordy =
+      "version: STSv1\nmode: enforce\nmax_age: 86400\nmx: a.example.org\nnote: " + std::string(20'000, 'x') + "\n";
+  world.publish("1", wordy);
+  for (int i = 0; i < 2; ++i) CHECK(world.find().text == wordy);
   CHECK(world.fetch.asked.size() == 1);
 }
 

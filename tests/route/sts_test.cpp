@@ -16,6 +16,7 @@ TEST_CASE("STS-14: the first contact waits for the fetch, and what it brought is
   CHECK(fact.policy == mtasts::parse_policy(policy("enforce")).value());
   CHECK_FALSE(fact.problem.has_value());
   CHECK(world.row()->text == policy("enforce"));  // verbatim
+  CHECK(fact.text == policy("enforce"));
   const auto events = world.log.events("sts-policy");
   REQUIRE(events.size() == 1);
   const std::string line = to_logfmt(events[0], Time{});
