@@ -16,7 +16,7 @@ namespace {
 struct FreeBio {
   void operator()(BIO* bio) const { BIO_free(bio); }
 };
-struct FreeContext {
+struct FreeSigning {
   void operator()(EVP_PKEY_CTX* ctx) const { EVP_PKEY_CTX_free(ctx); }
 };
 struct FreeDigest {
@@ -68,7 +68,7 @@ std::optional<std::string> sign_ed25519(EVP_PKEY* key, std::string_view hash) {
 
 // RFC 6376 section 3.3.1: RSASSA-PKCS1-v1_5 over the hash.
 std::optional<std::string> sign_rsa(EVP_PKEY* key, std::string_view hash) {
-  const std::unique_ptr<EVP_PKEY_CTX, FreeContext> ctx(EVP_PKEY_CTX_new(key, nullptr));
+  const std::unique_ptr<EVP_PKEY_CTX, FreeSigning> ctx(EVP_PKEY_CTX_new(key, nullptr));
   if (!ctx || EVP_PKEY_sign_init(ctx.get()) != 1) return std::nullopt;
   if (EVP_PKEY_CTX_set_rsa_padding(ctx.get(), RSA_PKCS1_PADDING) != 1) return std::nullopt;
   if (EVP_PKEY_CTX_set_signature_md(ctx.get(), EVP_sha256()) != 1) return std::nullopt;

@@ -1,0 +1,2 @@
+// The compiled half of Boost.JSON, in one unit.
+#include <boost/json/src.hpp>
