@@ -132,7 +132,12 @@ std::optional<StartFailure> App::open_network() {
   auto resolver = resolver::Unbound::open(executor, resolver_options(config));
   if (!resolver) return StartFailure{config_error, loaded_.where("dns") + ": " + resolver.error().detail};
   resolver_ = std::move(*resolver);
-  router_ = std::make_unique<route::Router>(*resolver_, routing(config), std::mt19937_64(std::random_device{}()));
+  policy_fetch_ = std::make_unique<route::HttpsPolicyFetch>(*resolver_);
+  policy_fetch_->set(fetch_options(config), client_tls_);
+  const route::PolicyCache::Parts parts{*disk_, *resolver_, *policy_fetch_, *log_};
+  policies_ = std::make_unique<route::PolicyCache>(parts, policy_options(config));
+  const std::mt19937_64 random(std::random_device{}());
+  router_ = std::make_unique<route::Router>(*resolver_, *policies_, routing(config), random);
   route::Router& router = *router_;
   queue_ = std::make_unique<queue::Queue>(*disk_, queue_options(config), [&router](const dns::Name& domain) {
     return router.table().destination(domain, now());
@@ -149,6 +154,8 @@ std::optional<StartFailure> App::open_network() {
                                                {"delivered", static_cast<std::int64_t>(counts.delivered)},
                                                {"deferred", static_cast<std::int64_t>(counts.deferred)}};
   };
+  route::PolicyCache& policies = *policies_;
+  calls.refresh_policy = [&policies](dns::Name domain) { return policies.refresh(std::move(domain)); };
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
   return std::nullopt;
 }
@@ -185,6 +192,7 @@ asio::awaitable<void> App::start() {
   scheduler_->start();
   tasks_->spawn("routes", watch_routes());
   tasks_->spawn("sweep", sweep());
+  tasks_->spawn("policies", policies_->look_after());
   warn_all();
   log_->write(Event(Level::info, "started").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
   sd_notify(0, "READY=1");
@@ -261,6 +269,8 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
     }
   }
   client_tls_ = std::move(*tls);
+  policy_fetch_->set(fetch_options(config), client_tls_);
+  policies_->reload(policy_options(config));
   router_->reload(routing(config));
   scheduler_->set(delivery_options(config), client_tls_);
   queue_->set_min_free_space(queue_options(config).min_free_space);

@@ -20,6 +20,7 @@
 #include "queue/queue.h"
 #include "resolver/unbound.h"
 #include "route/router.h"
+#include "route/sts.h"
 
 namespace hoplock::daemon {
 
@@ -67,6 +68,8 @@ class App {
   std::shared_ptr<const net::ClientTls> client_tls_;
   std::unique_ptr<disk::Disk> disk_;
   std::unique_ptr<resolver::Unbound> resolver_;
+  std::unique_ptr<route::HttpsPolicyFetch> policy_fetch_;
+  std::unique_ptr<route::PolicyCache> policies_;
   std::unique_ptr<route::Router> router_;
   std::unique_ptr<queue::Queue> queue_;
   std::unique_ptr<delivery::Scheduler> scheduler_;

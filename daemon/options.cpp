@@ -68,6 +68,11 @@ route::AddressFamily family(config::AddressFamily from) {
   return route::AddressFamily::any;
 }
 
+route::LocalTargets local_targets(const config::Config& config) {
+  return config.dns.local_targets == config::LocalTargets::allow ? route::LocalTargets::allow
+                                                                 : route::LocalTargets::refuse;
+}
+
 smtp::TlsMode tls_mode(config::ListenerTls from) {
   switch (from) {
     case config::ListenerTls::none:
@@ -165,17 +170,33 @@ route::Options route_options(const config::Config& config, std::vector<route::Ow
   to.security.default_tls = config.security.default_tls;
   to.port = config.delivery.port;
   to.address_family = family(config.delivery.address_family);
-  to.local_targets = config.dns.local_targets == config::LocalTargets::allow ? route::LocalTargets::allow
-                                                                             : route::LocalTargets::refuse;
+  to.local_targets = local_targets(config);
   to.hostname = hostname(config);
   to.own_addresses = std::move(own);
   return to;
 }
 
+route::PolicyOptions policy_options(const config::Config& config) {
+  return {std::chrono::duration_cast<Seconds>(config.mta_sts.refresh.value)};
+}
+
+route::FetchOptions fetch_options(const config::Config& config) {
+  route::FetchOptions to;
+  to.https_port = config.mta_sts.https_port;
+  to.timeout = config.mta_sts.fetch_timeout.value;
+  to.local_targets = local_targets(config);
+  to.address_family = family(config.delivery.address_family);
+  to.source_ipv4 = config.delivery.source_ipv4;
+  to.source_ipv6 = config.delivery.source_ipv6;
+  return to;
+}
+
+// In the order in which they came to be: a database counts how many of the list it has had.
 disk::Options disk_options(const config::Config& config) {
   disk::Options to;
   to.directory = config.data_dir.path;
   to.migrations = queue::migrations();
+  for (const auto& migration : route::migrations()) to.migrations.push_back(migration);
   return to;
 }
 

@@ -13,6 +13,7 @@
 #include "queue/queue.h"
 #include "resolver/options.h"
 #include "route/options.h"
+#include "route/sts.h"
 
 namespace hoplock::daemon {
 
@@ -38,6 +39,8 @@ LogOptions log_options(const config::Config& config);
 net::TlsOptions tls_options(const config::Config& config);
 resolver::Options resolver_options(const config::Config& config);
 route::Options route_options(const config::Config& config, std::vector<route::OwnAddress> own);
+route::PolicyOptions policy_options(const config::Config& config);
+route::FetchOptions fetch_options(const config::Config& config);
 disk::Options disk_options(const config::Config& config);
 queue::Options queue_options(const config::Config& config);
 delivery::Options delivery_options(const config::Config& config);

@@ -91,6 +91,8 @@ void check_ranges(Loaded& loaded) {
   const std::pair<const char*, Duration> needed[] = {{"limits.command_timeout", config.limits.command_timeout},
                                                      {"limits.data_timeout", config.limits.data_timeout},
                                                      {"dns.timeout", config.dns.timeout},
+                                                     {"mta_sts.fetch_timeout", config.mta_sts.fetch_timeout},
+                                                     {"mta_sts.refresh", config.mta_sts.refresh},
                                                      {"delivery.connect_timeout", config.delivery.connect_timeout},
                                                      {"delivery.command_timeout", config.delivery.command_timeout},
                                                      {"delivery.data_timeout", config.delivery.data_timeout},

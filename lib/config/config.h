@@ -120,10 +120,8 @@ struct Security {
   Honor tls_required_no = Honor::honor;
   template <class V>
   void fields(V& v) {
-    v.key("dane", dane)
-        .unbuilt("mta_sts", mta_sts)
-        .key("default_tls", default_tls)
-        .unbuilt("tls_required_no", tls_required_no);
+    v.key("dane", dane).key("mta_sts", mta_sts).key("default_tls", default_tls);
+    v.unbuilt("tls_required_no", tls_required_no);
   }
 };
 
@@ -133,7 +131,7 @@ struct MtaSts {
   Duration refresh{std::chrono::hours{24}};
   template <class V>
   void fields(V& v) {
-    v.unbuilt("https_port", https_port).unbuilt("fetch_timeout", fetch_timeout).unbuilt("refresh", refresh);
+    v.key("https_port", https_port).key("fetch_timeout", fetch_timeout).key("refresh", refresh);
   }
 };
 
@@ -198,7 +196,7 @@ struct Route {
     v.key("client_certificate", client_certificate)
         .key("client_key", client_key)
         .key("dane", dane)
-        .unbuilt("mta_sts", mta_sts);
+        .key("mta_sts", mta_sts);
     v.key("until", until).key("note", note).key("username", username).key("password_file", password_file);
   }
 };

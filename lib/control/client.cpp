@@ -18,6 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds for_questions{10};
 constexpr std::chrono::seconds for_actions{600};  // on a queue of millions
+constexpr std::chrono::seconds for_fetches{600};
 
 Error unreachable(const std::string& path, int number) {
   const std::string why = error_code(number, boost::system::system_category()).message();
@@ -125,6 +126,12 @@ Result<Status> Client::status() {
   const auto reply = ask(Request(AskStatus{}), for_questions);
   if (!reply) return reply.error();
   return parse_status(*reply);
+}
+
+Result<route::PolicyNews> Client::refresh_policy(const dns::Name& domain) {
+  const auto reply = ask(Request(RefreshPolicy{domain}), for_fetches);
+  if (!reply) return reply.error();
+  return parse_news(*reply);
 }
 
 }  // namespace hoplock::control

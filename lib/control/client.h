@@ -21,6 +21,8 @@ class Client {
   Result<queue::Touched> act(queue::Action action, const queue::Selection& selection);
   Result<std::vector<queue::Lease>> active();  // sorted
   Result<Status> status();
+  // Waits for the fetch.
+  Result<route::PolicyNews> refresh_policy(const dns::Name& domain);
 
  private:
   explicit Client(int descriptor) : descriptor_(descriptor) {}

@@ -90,8 +90,13 @@ Result<json::object> parse_reply(std::string_view line) {
 std::string to_json(const Request& request) {
   if (std::holds_alternative<AskActive>(request)) return R"({"do":"active"})";
   if (std::holds_alternative<AskStatus>(request)) return R"({"do":"status"})";
-  const Act& act = std::get<Act>(request);
   json::object object;
+  if (const auto* refresh = std::get_if<RefreshPolicy>(&request)) {
+    object["do"] = "sts-refresh";
+    object["domain"] = refresh->domain.text();
+    return json::serialize(object);
+  }
+  const Act& act = std::get<Act>(request);
   object["do"] = queue::to_text(act.action);
   switch (act.selection.by) {
     case queue::Selection::By::ids: {
@@ -147,6 +152,19 @@ std::string to_json(const Status& status) {
   return json::serialize(object);
 }
 
+std::string to_json(const route::PolicyNews& news) {
+  json::object object;
+  object["ok"] = true;
+  object["domain"] = news.domain.text();
+  object["action"] = route::to_text(news.action);
+  object["id"] = news.id;
+  if (news.mode) object["mode"] = mtasts::to_text(*news.mode);
+  if (news.mode) object["max_age"] = news.max_age.count();
+  if (news.expires) object["expires"] = to_rfc3339(*news.expires);
+  object["error"] = news.error;
+  return json::serialize(object);
+}
+
 std::string refusal_to_json(std::string_view why) {
   json::object object;
   object["ok"] = false;
@@ -161,13 +179,21 @@ Result<Request> parse_request(std::string_view line) {
   if (what == nullptr) return bad_input("'do' is missing");
   if (*what == "active") return Request(AskActive{});
   if (*what == "status") return Request(AskStatus{});
+  if (*what == "sts-refresh") {
+    const json::string* domain = text_of(*object, "domain");
+    if (domain == nullptr) return bad_input("'domain' is missing");
+    auto name = dns::Name::parse(std::string_view(domain->data(), domain->size()));
+    if (!name) return name.error();
+    return Request(RefreshPolicy{std::move(*name)});
+  }
   for (const queue::Action action : actions) {
     if (*what != queue::to_text(action)) continue;
     auto selection = parse_selection(*object);
     if (!selection) return selection.error();
     return Request(Act{action, std::move(*selection)});
   }
-  return bad_input("this daemon does not know that request; it knows active, status, retry, hold, release, remove");
+  return bad_input(
+      "this daemon does not know that request; it knows active, status, retry, hold, release, remove, sts-refresh");
 }
 
 Result<queue::Touched> parse_touched(std::string_view line) {
@@ -214,6 +240,29 @@ Result<Status> parse_status(std::string_view line) {
     }
   }
   return status;
+}
+
+Result<route::PolicyNews> parse_news(std::string_view line) {
+  using Action = route::PolicyNews::Action;
+  const auto object = parse_reply(line);
+  if (!object) return object.error();
+  const auto text = [&object](std::string_view key) {
+    const json::string* found = text_of(*object, key);
+    return found == nullptr ? std::string() : std::string(found->data(), found->size());
+  };
+  route::PolicyNews news;
+  auto domain = dns::Name::parse(text("domain"));
+  if (!domain) return fail(errc::protocol_error, "the daemon's answer names no domain");
+  news.domain = std::move(*domain);
+  for (const Action action : {Action::fetched, Action::refreshed, Action::unchanged}) {
+    if (text("action") == route::to_text(action)) news.action = action;
+  }
+  news.id = text("id");
+  news.mode = mtasts::parse_mode(text("mode"));
+  news.max_age = Seconds(number_of(*object, "max_age"));
+  news.expires = parse_rfc3339(text("expires"));
+  news.error = text("error");
+  return news;
 }
 
 }  // namespace hoplock::control

@@ -4,6 +4,8 @@
 //   {"do":"hold","ids":["0D5K2M7QZ3"]}   {"do":"retry","domain":"example.org"}   {"do":"remove","all":true}
 //   {"ok":true,"messages":1,"recipients":2,"active":0}
 //   {"do":"active"}                      {"ok":true,"active":[["0D5K2M7QZ3",0]]}
+//   {"do":"sts-refresh","domain":"example.org"}
+//   {"ok":true,"domain":"example.org","action":"refreshed","id":"7","mode":"enforce","max_age":86400,"expires":"…","error":""}
 //   {"do":"status"}                      {"ok":true,"version":"0.1.0","pid":712,"counts":{"connections":3}}
 //   anything else                        {"ok":false,"error":"…"}
 #pragma once
@@ -16,6 +18,7 @@
 
 #include "base/result.h"
 #include "queue/actions.h"
+#include "route/sts.h"
 
 namespace hoplock::control {
 
@@ -29,7 +32,10 @@ struct Act {
 };
 struct AskActive {};
 struct AskStatus {};
-using Request = std::variant<Act, AskActive, AskStatus>;
+struct RefreshPolicy {
+  dns::Name domain;
+};
+using Request = std::variant<Act, AskActive, AskStatus, RefreshPolicy>;
 
 struct Status {
   std::string version;
@@ -42,6 +48,7 @@ std::string to_json(const Request& request);
 std::string to_json(const queue::Touched& touched);
 std::string to_json(const std::vector<queue::Lease>& active);
 std::string to_json(const Status& status);
+std::string to_json(const route::PolicyNews& news);
 std::string refusal_to_json(std::string_view why);
 
 Result<Request> parse_request(std::string_view line);
@@ -49,5 +56,6 @@ Result<Request> parse_request(std::string_view line);
 Result<queue::Touched> parse_touched(std::string_view line);
 Result<std::vector<queue::Lease>> parse_active(std::string_view line);
 Result<Status> parse_status(std::string_view line);
+Result<route::PolicyNews> parse_news(std::string_view line);
 
 }  // namespace hoplock::control

@@ -108,6 +108,7 @@ struct Server::State {
   static asio::awaitable<void> serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection);
   asio::awaitable<std::string> answer(Request request, std::string by);
   asio::awaitable<std::string> act(Act act, std::string by);
+  asio::awaitable<std::string> refresh(dns::Name domain);
   Result<std::string> admit(local::socket& socket) const;
   void tell(queue::Action action, const queue::Touched& touched, const std::string& by);
   void close();
@@ -221,6 +222,7 @@ asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, std::sha
 asio::awaitable<std::string> Server::State::answer(Request request, std::string by) {
   if (std::holds_alternative<AskActive>(request)) co_return to_json(queue.active());
   if (auto* order = std::get_if<Act>(&request)) co_return co_await act(std::move(*order), std::move(by));
+  if (auto* order = std::get_if<RefreshPolicy>(&request)) co_return co_await refresh(std::move(order->domain));
   Status status;
   status.version = HOPLOCK_VERSION;
   status.pid = getpid();
@@ -236,6 +238,12 @@ asio::awaitable<std::string> Server::State::act(Act act, std::string by) {
   const bool due = act.action == queue::Action::retry || act.action == queue::Action::release;
   if (due && calls.kick) calls.kick();
   co_return to_json(*touched);
+}
+
+asio::awaitable<std::string> Server::State::refresh(dns::Name domain) {
+  if (!calls.refresh_policy) co_return refusal_to_json("this daemon keeps no policies");
+  const route::PolicyNews news = co_await calls.refresh_policy(std::move(domain));
+  co_return to_json(news);
 }
 
 void Server::State::tell(queue::Action action, const queue::Touched& touched, const std::string& by) {

@@ -14,12 +14,14 @@
 #include "base/result.h"
 #include "net/signal.h"
 #include "queue/queue.h"
+#include "route/sts.h"
 
 namespace hoplock::control {
 
 struct Calls {
   std::function<void()> kick;                                   // after retry and release: there may be due work
   std::function<std::map<std::string, std::int64_t>()> counts;  // for `status`
+  std::function<boost::asio::awaitable<route::PolicyNews>(dns::Name)> refresh_policy;
 };
 
 class Server {

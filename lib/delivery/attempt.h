@@ -29,7 +29,9 @@ struct Hop {
   std::optional<dns::Tlsa> matched;
   std::optional<hop::Refusal> refusal;  // why it took no mail, or not all of it
   std::optional<hop::Refusal> waived;   // under audit: the rule that failed, while mail may go over it all the same
-  bool definite = false;                // refused for good: it has no usable address (MX-06)
+  std::optional<hop::Observation> observed;  // what a rule that did not decide made of it
+  bool definite = false;                     // refused for good: it has no usable address (MX-06)
+  bool outdated = false;  // refused under a policy that was replaced while the attempt went on (STS-25)
   Action action = Action::none;
   std::string where() const;  // "mx1.example.org[192.0.2.1]"
 };

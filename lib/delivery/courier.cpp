@@ -17,6 +17,10 @@ std::string host_text(const route::Host& host) {
 }
 std::string host_key(const route::Host& host) { return host_text(host) + ":" + std::to_string(host.port); }
 
+bool same_policy(const hop::StsFact& a, const hop::StsFact& b) {
+  return a.state == b.state && a.id == b.id && a.policy == b.policy;
+}
+
 }  // namespace
 
 std::string Hop::where() const { return ip && mx != ip->literal() ? mx + "[" + ip->text() + "]" : mx; }
@@ -39,24 +43,54 @@ class Run {
   }
 
   asio::awaitable<Attempt> go() {
-    auto found = co_await courier_.router_.find(job_.recipients.front().domain);
+    auto found = co_await find();
     if (auto* none = std::get_if<route::NoHosts>(&found)) {
       if (none->route) attempt_.note = none->route->note;
       attempt_.no_hosts = std::move(*none);
     } else {
       hosts_ = std::get<route::Hosts>(std::move(found));
       if (hosts_.route) attempt_.note = hosts_.route->note;
-      prefer_open_session();
-      for (const route::Host& host : hosts_.hosts) {
-        if (open_.empty()) break;
-        co_await try_host(host);
-      }
+      co_await try_hosts();
+      if (co_await has_new_policy()) co_await try_hosts();
     }
     attempt_.ended = now();
     co_return std::move(attempt_);
   }
 
  private:
+  // A TXT record that cannot be looked up counts for as long as the message is young (STS-06).
+  asio::awaitable<route::Found> find() {
+    auto found = co_await courier_.router_.find(job_.recipients.front().domain);
+    if (auto* hosts = std::get_if<route::Hosts>(&found)) {
+      const auto waited = std::chrono::floor<Seconds>(now() - job_.received);
+      hosts->domain.sts = hop::after_waiting(std::move(hosts->domain.sts), waited);
+    }
+    co_return found;
+  }
+
+  asio::awaitable<void> try_hosts() {
+    prefer_open_session();
+    for (const route::Host& host : hosts_.hosts) {
+      if (open_.empty()) break;
+      co_await try_host(host);
+    }
+  }
+
+  // STS-25: before an MTA-STS refusal may be the last word (this attempt's, and so perhaps the message's), the id is looked at once
+  // more. A policy that came of it is tried at once; what the old one refused decides nothing any more.
+  asio::awaitable<bool> has_new_policy() {
+    const auto refused = [](const Hop& hop) {
+      return hop.policy == hop::Policy::sts && hop.refusal && is_policy(hop.refusal->reason);
+    };
+    if (open_.empty() || std::none_of(attempt_.hops.begin(), attempt_.hops.end(), refused)) co_return false;
+    auto found = co_await find();
+    auto* hosts = std::get_if<route::Hosts>(&found);
+    if (hosts == nullptr || same_policy(hosts->domain.sts, hosts_.domain.sts)) co_return false;
+    hosts_ = std::move(*hosts);
+    for (Hop& hop : attempt_.hops) hop.outdated = refused(hop);
+    co_return true;
+  }
+
   // Hosts of the best preference come in random order; the one that a session is open to goes first.
   void prefer_open_session() {
     if (!session_) return;
@@ -133,6 +167,7 @@ class Run {
       Opened opened = co_await connect(host, ip, plan);
       hop.tls = opened.outcome.tls;
       if (opened.outcome.dane) hop.matched = opened.outcome.dane->matched;
+      hop.observed = hop::observe(plan, opened.outcome);
       const hop::Next next = hop::after(plan, opened.outcome);
       if (const auto* refused = std::get_if<hop::NextHost>(&next)) {
         hop.refusal = refused->why;

@@ -20,7 +20,7 @@ struct Judgement {
 // Several hosts: the last one refused by policy, else the last one tried (CONTRACT).
 const Hop* deciding_hop(const Attempt& attempt) {
   const auto refused = [](const Hop& hop) {  // and not tried again in clear
-    return hop.refusal && hop.action != Hop::Action::audit && hop.action != Hop::Action::plaintext;
+    return hop.refusal && !hop.outdated && hop.action != Hop::Action::audit && hop.action != Hop::Action::plaintext;
   };
   const auto& hops = attempt.hops;
   const auto policy = std::find_if(hops.rbegin(), hops.rend(), [&](const Hop& hop) {
@@ -151,10 +151,17 @@ void add_hop_keys(Event& event, const Hop& hop) {
   event.add("tls", hop.tls ? hop.tls->version : "none");
 }
 
+// "sts:ok", "sts-testing:mx-not-in-policy": a rule that did not decide, and what it would have refused the host for.
+std::string observed_text(const hop::Observation& observed) {
+  return std::string(to_text(observed.policy)) + ":" +
+         (observed.defect ? std::string(to_text(observed.defect->reason)) : "ok");
+}
+
 void add_proof_keys(Event& event, const Hop& hop) {
   event.add("mx_dnssec", std::string(dns::to_text(hop.mx_security)));
   if (hop.tls) event.add("sni", hop.tls->sni);
   if (hop.matched && hop.auth != hop::Auth::none) event.add("tlsa", hop.matched->params());
+  if (hop.observed) event.add("observed", observed_text(*hop.observed));
 }
 
 std::string_view action_word(Hop::Action action) {

@@ -22,6 +22,16 @@ struct Controlled {
     control::Calls to;
     to.kick = [this] { ++kicks; };
     to.counts = [] { return std::map<std::string, std::int64_t>{{"connections", 3}}; };
+    to.refresh_policy = [](dns::Name domain) -> boost::asio::awaitable<route::PolicyNews> {
+      route::PolicyNews news;
+      news.action = route::PolicyNews::Action::refreshed;
+      news.domain = std::move(domain);
+      news.id = "7";
+      news.mode = mtasts::Mode::testing;
+      news.max_age = Seconds(86400);
+      news.expires = queue::test::t0;
+      co_return news;
+    };
     return to;
   }
   // Runs `function`, which blocks, on a thread of its own while the loop runs here.

@@ -34,6 +34,8 @@ TEST_CASE("parse_request: every action with every selection comes out as it went
     }
   }
   CHECK(std::holds_alternative<AskActive>(parse_request(to_json(Request(AskActive{}))).value()));
+  const auto refresh = parse_request(to_json(Request(RefreshPolicy{dns::Name::parse("contoso.com").value()})));
+  CHECK(std::get<RefreshPolicy>(refresh.value()).domain.text() == "contoso.com");
   CHECK(std::holds_alternative<AskStatus>(parse_request(to_json(Request(AskStatus{}))).value()));
 }
 

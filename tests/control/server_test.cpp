@@ -163,3 +163,17 @@ TEST_CASE("may_control: root, the daemon's own user and the socket's group, nobo
   CHECK(control::user_name(0) == "root");
   CHECK(control::user_name(4'000'000'001U) == "4000000001");
 }
+
+TEST_CASE("sts-refresh: the daemon fetches, and says what came of it") {
+  Controlled at;
+  const auto news = at.apart(
+      [&] { return Client::connect(at.path).value().refresh_policy(dns::Name::parse("contoso.com").value()).value(); });
+  CHECK(news.action == route::PolicyNews::Action::refreshed);
+  CHECK(news.domain.text() == "contoso.com");
+  CHECK(news.id == "7");
+  CHECK(news.mode == mtasts::Mode::testing);
+  CHECK(news.max_age == Seconds(86400));
+  CHECK(news.expires == queue::test::t0);
+  CHECK(news.error.empty());
+  CHECK(say(at.path, "{\"do\":\"sts-refresh\"}\n").find("'domain' is missing") != std::string::npos);
+}

@@ -11,8 +11,10 @@
 #include "delivery/courier.h"
 #include "delivery/describe.h"
 #include "disk/disk.h"
+#include "tests/support/fake_policies.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
+#include "tests/support/memory_log.h"
 #include "tests/support/scripted_peer.h"
 #include "tests/support/temp_directory.h"
 #include "tests/support/test_ca.h"
@@ -30,6 +32,7 @@ struct Courses {
     disk::Options on_disk;
     on_disk.directory = own.file("data");
     on_disk.migrations = queue::migrations();
+    for (const auto& more : route::migrations()) on_disk.migrations.push_back(more);
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue = std::make_unique<queue::Queue>(*disk, queue::Options{}, [](const dns::Name& at) { return at.text(); });
     routing.local_targets = route::LocalTargets::allow;
@@ -89,7 +92,9 @@ struct Courses {
 
   Courier& courier() {
     if (made) return *made;
-    router = std::make_unique<route::Router>(dns, routing, std::mt19937_64{7});
+    const route::PolicyCache::Parts parts{*disk, dns, policy_hosts, log};
+    policies = std::make_unique<route::PolicyCache>(parts, route::PolicyOptions{});
+    router = std::make_unique<route::Router>(dns, *policies, routing, std::mt19937_64{7});
     made = std::make_unique<Courier>(*router, *queue);
     Options options;
     options.hostname = name("relay.example.net");
@@ -138,6 +143,9 @@ struct Courses {
   route::Options routing;
   std::unique_ptr<disk::Disk> disk;
   std::unique_ptr<queue::Queue> queue;
+  FakeFetch policy_hosts;
+  MemoryLog log;
+  std::unique_ptr<route::PolicyCache> policies;
   std::unique_ptr<route::Router> router;
   std::unique_ptr<Courier> made;
   std::vector<std::unique_ptr<ScriptedPeer>> peers;

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <boost/asio/steady_timer.hpp>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "net/task_group.h"
 #include "queue/queue.h"
 #include "route/sts.h"
+#include "tests/support/fake_policies.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
@@ -18,38 +18,13 @@
 
 namespace hoplock::route::testing {
 
+using support::FakeFetch;
 using support::name;
+using support::policy;
 using State = hop::StsFact::State;
 using hop::Reason;
 
 inline Time now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
-
-inline std::string policy(const std::string& mode, const std::string& mx = "mx.example.org", long max_age = 86400) {
-  return "version: STSv1\nmode: " + mode + "\nmx: " + mx + "\nmax_age: " + std::to_string(max_age) + "\n";
-}
-
-// The seam's other side: policy hosts that answer, refuse, or take their time.
-class FakeFetch final : public PolicyFetch {
- public:
-  std::map<std::string, FetchedText> answers;
-  std::vector<std::string> asked;
-  std::chrono::milliseconds delay{0};
-  std::size_t at_once = 0;
-  std::size_t most_at_once = 0;
-
-  boost::asio::awaitable<FetchedText> fetch(dns::Name domain) override {
-    asked.push_back(domain.text());
-    most_at_once = std::max(most_at_once, ++at_once);
-    if (delay.count() > 0) {
-      boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, delay);
-      co_await timer.async_wait(boost::asio::use_awaitable);
-    }
-    --at_once;
-    const auto found = answers.find(domain.text());
-    if (found != answers.end()) co_return found->second;
-    co_return hop::Refusal{Reason::sts_policy_fetch_error, "the policy host does not answer"};
-  }
-};
 
 struct StsWorld {
   explicit StsWorld(const std::string& zone = "_mta-sts.example.org TXT v=STSv1; id=1;") : dns(zone) {
