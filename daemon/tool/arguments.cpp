@@ -6,7 +6,7 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-constexpr std::string_view later[] = {"queue bounce", "trace", "sts", "tlsrpt"};  // commands of versions to come
+constexpr std::string_view later[] = {"queue bounce", "trace", "tlsrpt"};  // commands of versions to come
 constexpr std::string_view selection = "ID… | --domain D | --sender S | --all";
 
 Syntax action(std::string_view name, std::string_view summary) {
@@ -153,6 +153,15 @@ const std::vector<Syntax>& commands() {
        1,
        1,
        {"--name", "--usage", "--selector", "--matching"},
+       {}},
+      {"sts list", "", "the MTA-STS policies that are kept, by domain", 0, 0, {}, {}},
+      {"sts show", "DOMAIN", "one of them, word for word, and what became of its last fetch", 1, 1, {}, {}},
+      {"sts refresh",
+       "DOMAIN",
+       "let the daemon fetch it now, whatever it keeps; exit 1 when none came, and a policy that is in force stays",
+       1,
+       1,
+       {},
        {}},
   };
   return table;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/ascii.h"
+#include "daemon/tool/check_policy.h"
 #include "daemon/tool/text.h"
 #include "dane/usable.h"
 
@@ -36,6 +37,7 @@ json::object probe_to_json(const Probe& probe) {
   to["detail"] = text_or_null(probe.detail);
   to["cipher"] = text_or_null(probe.cipher);
   to["cert"] = text_or_null(probe.key);
+  to["observed"] = observed_to_json(probe.observed);
   to["matched"] = probe.matched ? json::value(clean(probe.matched->params())) : json::value();
   return to;
 }
@@ -61,6 +63,8 @@ json::object host_to_json(const Host& host) {
   const hop::Refuse* refuse = refusal_of(host);
   to["refused"] = refuse != nullptr && refuse->reason ? json::value(to_text(*refuse->reason)) : json::value();
   to["detail"] = refuse != nullptr ? text_or_null(refuse->text) : json::value();
+  to["in_policy"] = host.in_policy ? json::value(*host.in_policy) : json::value();
+  to["observed"] = observed_to_json(known_of(host));
   json::array probes;
   for (const auto& one : host.probes) probes.push_back(probe_to_json(one));
   to["probes"] = std::move(probes);
@@ -97,11 +101,12 @@ std::string with_detail(std::string word, const std::string& detail) {
 }
 
 void print_hosts(const Console& console, const Finding& finding) {
-  Table table(console.out, console.width,
-              {{"PREF", Table::Align::right}, {"HOST"}, {"DNSSEC"}, {"POLICY"}, {"TLSA", Table::Align::right}});
+  Table table(
+      console.out, console.width,
+      {{"PREF", Table::Align::right}, {"HOST"}, {"DNSSEC"}, {"POLICY"}, {"MTA-STS"}, {"TLSA", Table::Align::right}});
   for (const Host& host : finding.hosts) {
     table.add({host.preference ? std::to_string(*host.preference) : "-", host.host, std::string(to_text(host.dnssec)),
-               std::string(to_text(policy_of(host))), tlsa_count(host)});
+               std::string(to_text(policy_of(host))), match_word(host), tlsa_count(host)});
   }
   console.out << '\n';
   table.finish();
@@ -148,7 +153,7 @@ json::object to_json(const Finding& finding, Verdict verdict) {
   json::array hosts;
   for (const auto& one : finding.hosts) hosts.push_back(host_to_json(one));
   to["mx"] = std::move(hosts);
-  to["mta_sts"] = nullptr;
+  to["mta_sts"] = finding.sts ? json::value(policy_to_json(*finding.sts)) : json::value();
   to["tls_rpt"] = nullptr;
   return to;
 }
@@ -165,9 +170,11 @@ void print(const Console& console, const Finding& finding, Verdict verdict) {
     out << (finding.reason ? std::string(hop::to_text(*finding.reason)) + ": " : std::string())
         << printable(finding.detail) << '\n';
   }
+  print_policy(console, finding);
   if (finding.hosts.empty()) return;
   print_hosts(console, finding);
   print_addresses(console, finding);
+  print_observed(console, finding);
   for (const Host& host : finding.hosts) {
     if (!host.tlsa.empty()) print_records(console, host);
   }

@@ -23,5 +23,8 @@ int queue_stats(const Call& call);
 int queue_act(const Call& call);  // retry, hold, release, remove
 int check(const Call& call);
 int tlsa(const Call& call);
+int sts_list(const Call& call);
+int sts_show(const Call& call);
+int sts_refresh(const Call& call);
 
 }  // namespace hoplock::daemon::tool

@@ -54,6 +54,7 @@ struct Network::Parts {
   delivery::Options options;
   std::shared_ptr<const net::ClientTls> tls;
   std::unique_ptr<resolver::Unbound> resolver;
+  std::optional<route::HttpsPolicyFetch> fetch;
   std::optional<route::Router> router;
 };
 
@@ -68,12 +69,14 @@ Result<std::unique_ptr<Network>> Network::open(const config::Config& config, Con
   auto resolver = resolver::Unbound::open(parts->loop.get_executor(), resolver_options(config));
   if (!resolver) return resolver.error();
   parts->resolver = std::move(*resolver);
+  parts->fetch.emplace(*parts->resolver);
+  parts->fetch->set(fetch_options(config), parts->tls);
   parts->router.emplace(*parts->resolver, routing(config, whose), std::mt19937_64(std::random_device{}()));
   return std::unique_ptr<Network>(new Network(std::move(parts)));
 }
 
 probe::Tools Network::tools() {
-  return {*parts_->resolver, *parts_->router, parts_->log, parts_->tls, parts_->options};
+  return {*parts_->resolver, *parts_->router, *parts_->fetch, parts_->log, parts_->tls, parts_->options};
 }
 
 void Network::drive(asio::awaitable<void> task) {

@@ -36,7 +36,10 @@ const std::map<std::string_view, std::function<int(const Call&)>>& table() {
                                                                                {"queue remove", queue_act},
                                                                                {"queue stats", queue_stats},
                                                                                {"check", check},
-                                                                               {"tlsa", tlsa}};
+                                                                               {"tlsa", tlsa},
+                                                                               {"sts list", sts_list},
+                                                                               {"sts show", sts_show},
+                                                                               {"sts refresh", sts_refresh}};
   return all;
 }
 

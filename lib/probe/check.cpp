@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "delivery/credentials.h"
+#include "mtasts/match.h"
 #include "net/task_group.h"
 
 namespace hoplock::probe {
@@ -31,9 +32,11 @@ std::string name_of(const route::Host& host) {
 
 class Run {
  public:
-  Run(Tools tools, dns::Name domain) : tools_(std::move(tools)) { finding_.domain = std::move(domain); }
+  Run(Tools tools, Question question) : tools_(std::move(tools)), question_(std::move(question)) {
+    finding_.domain = question_.domain;
+  }
 
-  asio::awaitable<Finding> go(Connecting connecting) {
+  asio::awaitable<Finding> go() {
     auto found = co_await tools_.router.find(finding_.domain);
     if (const auto* none = std::get_if<route::NoHosts>(&found)) {
       co_await tell_no_hosts(*none);
@@ -41,8 +44,9 @@ class Run {
     }
     hosts_ = std::get<route::Hosts>(std::move(found));
     take_hosts();
-    co_await all(hosts_.hosts.size(), &Run::look);
-    if (connecting == Connecting::yes) {
+    co_await all(hosts_.hosts.size() + 1, &Run::look);
+    make_plans();
+    if (question_.connecting == Connecting::yes) {
       for (std::size_t i = 0; i < finding_.hosts.size(); ++i) {
         for (std::size_t j = 0; j < finding_.hosts[i].probes.size(); ++j) conversations_.emplace_back(i, j);
       }
@@ -87,6 +91,7 @@ class Run {
     finding_.expanded = hosts_.domain.expanded;
     finding_.dnssec = hosts_.domain.mx_security == dns::Security::secure ? Dnssec::secure : Dnssec::insecure;
     if (hosts_.route) finding_.note = hosts_.route->note;
+    facts_.resize(hosts_.hosts.size());
     for (route::Host& from : hosts_.hosts) {
       // what is published is told, whether a rule uses it or not; but what an unsigned "no MX records" leads to has none
       const bool unsure = from.origin == Origin::implicit_mx && finding_.dnssec != Dnssec::secure;
@@ -102,7 +107,26 @@ class Run {
     }
   }
 
-  asio::awaitable<void> look(std::size_t index) {
+  // The policy, then the hosts.
+  asio::awaitable<void> look(std::size_t number) {
+    if (number == 0) return look_for_policy();
+    return look_at(number - 1);
+  }
+
+  // STS-02: what is published is told, whether a rule uses it or not; but a configured host has none.
+  asio::awaitable<void> look_for_policy() {
+    using Origin = route::Host::Origin;
+    const Origin origin = hosts_.hosts.front().origin;
+    if (origin != Origin::mx && origin != Origin::implicit_mx) co_return;
+    Sts unknown;
+    unknown.error = "not looked up to the end: there was no time left";
+    unknown.fact.state = hop::StsFact::State::unknown;
+    finding_.sts = std::move(unknown);
+    const auto published = co_await route::find_published(tools_.resolver, tools_.fetch, question_.domain);
+    finding_.sts = sts_of(published, question_.kept, question_.now);
+  }
+
+  asio::awaitable<void> look_at(std::size_t index) {
     const route::Host from = hosts_.hosts[index];
     const hop::HostFacts facts = co_await tools_.router.look(from);
     const Dnssec dnssec = co_await dnssec_of_host(from, facts);
@@ -112,13 +136,26 @@ class Run {
     host.tlsa = facts.tlsa.records;
     if (!facts.tlsa.records.empty()) host.tlsa_base = facts.tlsa.base;
     host.addresses = facts.addresses;
-    host.plan = hop::decide(hop::Facts{hosts_.domain, facts}, hosts_.rule);
+    facts_[index] = facts;
     for (const Ip& ip : facts.addresses) {
       Probe probe;
       probe.ip = ip;
       probe.reason = hop::Reason::connect_timeout;
       probe.detail = "not tried: there was no time left";
       host.probes.push_back(std::move(probe));
+    }
+  }
+
+  // CONTRACT: it is about what is published, so an MTA-STS policy that the operator only watches or ignores counts in full.
+  void make_plans() {
+    hosts_.rule.mta_sts = hop::Mode::enforce;
+    if (finding_.sts) hosts_.domain.sts = finding_.sts->fact;
+    const auto* policy = finding_.sts && finding_.sts->policy ? &*finding_.sts->policy : nullptr;
+    for (std::size_t i = 0; i < finding_.hosts.size(); ++i) {
+      finding_.hosts[i].plan = hop::decide(hop::Facts{hosts_.domain, facts_[i]}, hosts_.rule);
+      if (policy != nullptr && !policy->mx.empty()) {
+        finding_.hosts[i].in_policy = mtasts::matches(*policy, hosts_.hosts[i].name);
+      }
     }
   }
 
@@ -174,6 +211,7 @@ class Run {
       auto opened = co_await delivery::Client::open(target, *tools_.tls, tools_.options);
       take_session(probe, opened.outcome);
       const hop::Next next = hop::after(target.plan, opened.outcome);
+      if (auto observed = hop::observe(target.plan, opened.outcome)) probe.observed = std::move(observed);
       if (opened.client) co_await opened.client->quit();
       if (const auto* refused = std::get_if<hop::NextHost>(&next)) {
         probe.reason = refused->why.reason;
@@ -206,16 +244,18 @@ class Run {
   }
 
   Tools tools_;
+  Question question_;
   Finding finding_;
   route::Hosts hosts_;
+  std::vector<hop::HostFacts> facts_;                               // of each of hosts_
   std::vector<std::pair<std::size_t, std::size_t>> conversations_;  // host, probe
 };
 
 }  // namespace
 
-asio::awaitable<Finding> check(Tools tools, dns::Name domain, Connecting connecting) {
-  Run run(std::move(tools), std::move(domain));
-  co_return co_await run.go(connecting);
+asio::awaitable<Finding> check(Tools tools, Question question) {
+  Run run(std::move(tools), std::move(question));
+  co_return co_await run.go();
 }
 
 }  // namespace hoplock::probe

@@ -15,13 +15,22 @@ namespace hoplock::probe {
 
 struct Tools {
   resolver::Resolver& resolver;
-  route::Router& router;
+  route::Router& router;  // without a cache of policies: the policy is looked for here
+  route::PolicyFetch& fetch;
   Log& log;  // for `internal-error` alone
   std::shared_ptr<const net::ClientTls> tls;
   delivery::Options options;  // hostname, source addresses and time-outs
 };
 
-// At most 16 look-ups or conversations at a time. REQUIRES: what `tools` refers to outlives it.
-boost::asio::awaitable<Finding> check(Tools tools, dns::Name domain, Connecting connecting);
+struct Question {
+  dns::Name domain;
+  Connecting connecting = Connecting::yes;
+  std::optional<route::PolicyRow> kept;  // the domain's MTA-STS policy in the daemon's cache
+  Time now;                              // for which a kept policy is or is not in force
+};
+
+// Hosts are judged as if `security.mta_sts` were `enforce`: by what the domain publishes. At most 16 look-ups or conversations at a
+// time. REQUIRES: what `tools` refers to outlives it.
+boost::asio::awaitable<Finding> check(Tools tools, Question question);
 
 }  // namespace hoplock::probe

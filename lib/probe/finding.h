@@ -9,6 +9,7 @@
 #include "base/ip.h"
 #include "dns/answer.h"
 #include "hop/outcome.h"
+#include "probe/sts.h"
 
 namespace hoplock::probe {
 
@@ -31,6 +32,7 @@ struct Probe {
   std::optional<dns::Tlsa> matched;
   std::optional<hop::Reason> reason;  // nothing: mail would be taken ("ok")
   std::string detail;
+  std::optional<hop::Observation> observed;  // what became of a rule that refuses nothing here
 };
 
 struct Host {
@@ -43,7 +45,8 @@ struct Host {
   dns::Name tlsa_base;               // root: none
   std::vector<Ip> addresses;
   hop::Plan plan;
-  std::vector<Probe> probes;  // none without connecting
+  std::optional<bool> in_policy;  // whether the MTA-STS policy names it; nothing: there is none, or it names no hosts
+  std::vector<Probe> probes;      // none without connecting
 };
 
 struct Finding {
@@ -53,8 +56,9 @@ struct Finding {
   std::vector<Host> hosts;            // by rank
   std::optional<hop::Reason> reason;  // of a destination that takes no mail
   std::string detail;
-  std::string route;  // the next hops that a route names; "" for MX routing
-  std::string note;   // of that route
+  std::string route;       // the next hops that a route names; "" for MX routing
+  std::string note;        // of that route
+  std::optional<Sts> sts;  // MTA-STS; nothing: a route leads elsewhere, or there are no hosts
 };
 
 hop::Policy policy_of(const Host& host);

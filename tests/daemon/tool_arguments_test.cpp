@@ -46,12 +46,14 @@ TEST_CASE("parse: what is wrong is named, with what is allowed") {
   CHECK(says(wrong({"queue", "list", "more"}), "one word too many"));
   CHECK(says(wrong({"queue", "show"}), "usage: hoplock queue show ID"));
   CHECK(says(wrong({"check"}), "usage: hoplock check DOMAIN"));
+  CHECK(says(wrong({"sts"}), "allowed: sts list, sts show, sts refresh"));
+  CHECK(says(wrong({"sts", "refresh"}), "usage: hoplock sts refresh DOMAIN"));
   CHECK(says(wrong({"check", "a", "b"}), "one word too many"));
 }
 
 TEST_CASE("parse: commands of versions to come are said to be that") {
   for (const auto& words : std::vector<std::vector<std::string>>{
-           {"queue", "bounce", "X"}, {"trace", "x"}, {"sts", "list"}, {"tlsrpt", "show", "--day", "2026-01-01"}}) {
+           {"queue", "bounce", "X"}, {"trace", "x"}, {"tlsrpt", "show", "--day", "2026-01-01"}}) {
     CHECK(says(wrong(words), "is not in this version of hoplock"));
   }
 }

@@ -4,88 +4,13 @@
 
 #include "base/ascii.h"
 #include "probe/live.h"
-#include "tests/support/fake_resolver.h"
-#include "tests/support/loop.h"
-#include "tests/support/memory_log.h"
-#include "tests/support/scripted_peer.h"
-#include "tests/support/test_ca.h"
+#include "tests/probe/world.h"
 
 using namespace hoplock;
-using support::Certificate;
-using support::Cut;
-using support::Recipe;
+using probe::test::result;
+using probe::test::World;
 using support::Script;
 using support::ScriptedPeer;
-
-namespace {
-
-Recipe named(const char* host) {
-  Recipe recipe;
-  recipe.dns = {host};
-  return recipe;
-}
-
-// A world with one MX host, mx.example.org at 127.0.0.1, played by a script.
-struct World {
-  World() : files(support::write_chain(dir, "mx", leaf)) {
-    options.hostname = support::name("relay.example.net");
-    options.command_timeout = std::chrono::seconds(5);
-    dns.secure = {"example.org"};
-    dns.add("example.org MX 10 mx.example.org\nmx.example.org A 127.0.0.1");
-  }
-  void publish(std::uint16_t port, const dns::Tlsa& record) {
-    dns.add("_" + std::to_string(port) + "._tcp.mx.example.org TLSA " + record.text());
-  }
-  route::Router& router(std::uint16_t port) {
-    route::Options route;
-    route.port = port;
-    route.local_targets = route::LocalTargets::allow;
-    made.emplace(dns, route, std::mt19937_64{7});
-    return *made;
-  }
-  probe::Tools tools(std::uint16_t port) {
-    net::TlsOptions with;
-    with.ca_file = dir.write("ca.pem", leaf.pem());
-    return probe::Tools{dns, router(port), log, net::ClientTls::load(with).value(), options};
-  }
-  probe::Finding check(std::uint16_t port, probe::Connecting connecting = probe::Connecting::yes) {
-    return loop.run(probe::check(tools(port), support::name("example.org"), connecting));
-  }
-  Script until_tls() const {
-    Script script;
-    script.send("220 mx.example.org ESMTP\r\n").expect_line("EHLO ");
-    script.send("250-mx.example.org\r\n250 STARTTLS\r\n").expect_line("STARTTLS").send("220 go\r\n");
-    support::PeerTls tls;
-    tls.files = files;
-    return script.start_tls(tls);
-  }
-  Script good() const {
-    return until_tls()
-        .expect_line("EHLO ")
-        .send("250 mx.example.org\r\n")
-        .expect_line("QUIT")
-        .send("221 bye\r\n")
-        .close();
-  }
-
-  support::TempDir dir;
-  Certificate leaf{named("mx.example.org")};
-  Certificate stranger{named("mx.example.org")};
-  net::CertificateFiles files;
-  support::Loop loop;
-  support::FakeResolver dns;
-  support::MemoryLog log;
-  delivery::Options options;
-  std::optional<route::Router> made;
-};
-
-std::string result(const probe::Finding& finding) {
-  const auto& probe = finding.hosts.at(0).probes.at(0);
-  return std::string(to_text(judge(finding, probe::Connecting::yes))) + " " + probe.tls + " " +
-         std::string(to_text(probe.auth)) + " " + (probe.reason ? std::string(to_text(*probe.reason)) : "ok");
-}
-
-}  // namespace
 
 TEST_CASE("check: a host that matches its TLSA record is spoken to up to the second EHLO, and no further") {
   World world;

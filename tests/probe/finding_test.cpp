@@ -60,6 +60,11 @@ TEST_CASE("judge: the first host that takes mail says how, and among equals the 
                 "an address of the host has no TLS");
   CHECK_MESSAGE(verdict({host(10, Policy::dane, {Answer::broken, Answer::tls})}) == "dane", "the second address");
   CHECK_MESSAGE(verdict({host(10, Policy::route, {Answer::tls})}) == "opportunistic", "a route's own rule");
+  CHECK(verdict({host(10, Policy::sts, {Answer::tls})}) == "sts");
+  CHECK(verdict({host(10, Policy::sts, {Answer::broken})}) == "fail");
+  CHECK(verdict({host(10, Policy::sts_testing, {Answer::tls})}) == "sts-testing");
+  CHECK_MESSAGE(verdict({host(10, Policy::sts_testing, {Answer::clear})}) == "plaintext", "testing demands no TLS");
+  CHECK_MESSAGE(verdict({dane(10, Answer::tls), host(10, Policy::sts, {Answer::tls})}) == "sts", "chance decides");
 }
 
 TEST_CASE("judge: without connecting it is what the hosts publish") {

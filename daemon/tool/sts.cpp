@@ -1,0 +1,91 @@
+// `hoplock sts …`: reading straight from the database, fetching through the daemon.
+#include "control/client.h"
+#include "daemon/options.h"
+#include "daemon/system.h"
+#include "daemon/tool/commands.h"
+#include "daemon/tool/sts_view.h"
+#include "daemon/tool/text.h"
+#include "route/sts_reader.h"
+
+namespace hoplock::daemon::tool {
+
+namespace {
+
+int cannot_read(const Call& call, const Error& error) {
+  const std::string path = database_path(call.loaded.config);
+  const bool named = error.detail.find(path) != std::string::npos;
+  return complain(call.console, io_error, named ? error.detail : "the policies in '" + path + "': " + error.detail);
+}
+
+Result<dns::Name> domain_of(const Call& call) {
+  const std::string& word = call.arguments.words.front();
+  auto domain = dns::Name::parse(word);
+  if (domain && !domain->is_root()) return domain;
+  return bad_input("'" + word + "' is no domain; allowed: a name such as example.org");
+}
+
+}  // namespace
+
+int sts_list(const Call& call) {
+  const Console& console = call.console;
+  auto reader = route::PolicyReader::open(database_path(call.loaded.config));
+  if (!reader) return cannot_read(call, reader.error());
+  Table table(console.out, console.width, {{"DOMAIN"}, {"MODE"}, {"ID"}, {"EXPIRES"}, {"CHECKED"}, {"ERROR"}});
+  std::size_t count = 0;
+  const auto listed = reader->list([&](const route::PolicyRow& row) {
+    if (call.arguments.json) {
+      console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(row));
+    } else {
+      const auto& held = row.freshness.held;
+      table.add({row.domain.text(), mode_of(row), held ? held->id : "", expiry(row, console.now),
+                 age(console.now - row.checked) + " ago", error_of(row)});
+    }
+    ++count;
+  });
+  if (call.arguments.json) console.out << (count == 0 ? "[]\n" : "\n]\n");
+  table.finish();
+  if (!listed) return cannot_read(call, listed.error());
+  if (!call.arguments.json && count == 0) console.out << "no policies\n";
+  return ok;
+}
+
+int sts_show(const Call& call) {
+  const Console& console = call.console;
+  const auto domain = domain_of(call);
+  if (!domain) return complain(console, usage, domain.error().detail);
+  auto reader = route::PolicyReader::open(database_path(call.loaded.config));
+  if (!reader) return cannot_read(call, reader.error());
+  const auto row = reader->find(*domain);
+  if (!row) return cannot_read(call, row.error());
+  if (!*row) return complain(console, no, "no policy of " + domain->text() + " is kept");
+  if (call.arguments.json) {
+    console.out << to_line(to_full_json(**row)) << '\n';
+  } else {
+    print(console, **row);
+  }
+  return ok;
+}
+
+int sts_refresh(const Call& call) {
+  const Console& console = call.console;
+  auto domain = domain_of(call);
+  if (!domain) return complain(console, usage, domain.error().detail);
+  auto client = control::Client::connect(control_path(call.loaded.config));
+  if (!client) return complain(console, unavailable, client.error().detail);
+  const auto news = client->refresh_policy(std::move(*domain));
+  if (!news) {  // a daemon that answers is reachable: what it says no to, it cannot store or read now
+    const bool answered = news.error().code == errc::operation_not_permitted;
+    return complain(console, answered ? io_error : unavailable, news.error().detail);
+  }
+  const bool failed = news->action == route::PolicyNews::Action::failed;
+  if (call.arguments.json) {
+    console.out << to_line(to_json(*news)) << '\n';
+  } else if (failed) {
+    complain(console, no, to_text(*news, console.now));
+  } else {
+    console.out << printable(to_text(*news, console.now)) << '\n';
+  }
+  return failed ? no : ok;
+}
+
+}  // namespace hoplock::daemon::tool
