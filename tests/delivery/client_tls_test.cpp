@@ -43,6 +43,21 @@ TEST_CASE("DANE-09: TLS and a matching record come before MAIL") {
   CHECK(peer.finish() == Problems{});
 }
 
+TEST_CASE("RPT-16: what the server called itself in its greeting is kept, whatever became of the session") {
+  struct Row {
+    const char* greeting;
+    const char* helo;
+  };
+  for (const Row& row : {Row{"220 mx.example.org ESMTP ready\r\n", "mx.example.org"}, Row{"220 alone\r\n", "alone"},
+                         Row{"220 \r\n", ""}, Row{"220-first.example hi\r\n220 second\r\n", "first.example"},
+                         Row{"554 mx.example.org no\r\n", "mx.example.org"}}) {
+    CAPTURE(row.greeting);
+    World world;
+    ScriptedPeer peer(Script().send(row.greeting).close());
+    CHECK(world.open(peer).outcome.helo == row.helo);
+  }
+}
+
 TEST_CASE("DANE-09: after a mismatch nothing but QUIT is said inside TLS") {
   World world;
   const Certificate other({.dns = {"mx.example.org"}}, world.ca);
