@@ -11,6 +11,7 @@
 
 #include "config/check.h"
 #include "daemon/parts_check.h"
+#include "daemon/signing_keys.h"
 #include "net/tls_server.h"
 
 namespace hoplock::daemon {
@@ -100,7 +101,15 @@ std::optional<StartFailure> App::open() {
   tasks_ = std::make_unique<net::TaskGroup>(executor, *log_);
   signals_ = std::make_unique<boost::asio::signal_set>(loop_, SIGTERM, SIGINT, SIGHUP);
   if (auto failure = open_store()) return failure;
+  if (auto failure = open_keys()) return failure;
   return open_network();
+}
+
+std::optional<StartFailure> App::open_keys() {
+  config::Loaded looked_at = loaded_;
+  keyring_ = load_keyring(looked_at);
+  if (!keyring_) return StartFailure{config_error, looked_at.errors.front()};
+  return std::nullopt;
 }
 
 std::optional<StartFailure> App::open_store() {
@@ -144,6 +153,7 @@ std::optional<StartFailure> App::open_network() {
   });
   scheduler_ = std::make_unique<delivery::Scheduler>(executor, *queue_, *router_, *log_);
   scheduler_->set(delivery_options(config), client_tls_);
+  scheduler_->sign_with(keyring_);
   listener_ = std::make_unique<listener::Server>(executor, *queue_, *log_);
   control::Calls calls;
   delivery::Scheduler& scheduler = *scheduler_;
@@ -194,9 +204,12 @@ asio::awaitable<void> App::start() {
   tasks_->spawn("sweep", sweep());
   tasks_->spawn("policies", policies_->look_after());
   warn_all();
+  check_keys();
   log_->write(Event(Level::info, "started").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
   sd_notify(0, "READY=1");
 }
+
+void App::check_keys() { tasks_->spawn("dkim-records", check_records(keyring_, std::nullopt, *resolver_, *log_)); }
 
 void App::warn_all() const {
   for (const auto& warning : loaded_.warnings) log_->write(Event(Level::warn, "config-warning").add("error", warning));
@@ -255,6 +268,9 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
     return loaded.where("control_socket") + ": control_socket changes only with a restart";
   auto tls = net::ClientTls::load(tls_options(config));
   if (!tls) return loaded.where("tls.ca_file") + ": " + tls.error().detail;
+  config::Loaded looked_at = loaded;  // its warnings are known
+  auto keyring = load_keyring(looked_at);
+  if (!keyring) return looked_at.errors.front();
   if (const auto reopened = log_->reopen(log_options(config)); !reopened)
     return loaded.where("log.file") + ": " + reopened.error().detail;
   if (const auto error = listener_->open(listener_options(config))) {
@@ -273,9 +289,12 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   policies_->reload(policy_options(config));
   router_->reload(routing(config));
   scheduler_->set(delivery_options(config), client_tls_);
+  keyring_ = std::move(keyring);
+  scheduler_->sign_with(keyring_);
   queue_->set_min_free_space(queue_options(config).min_free_space);
   loaded_ = std::move(loaded);
   warn_all();
+  check_keys();
   tasks_->spawn("reroute", [](queue::Queue& queue, Log& log, delivery::Scheduler& scheduler) -> asio::awaitable<void> {
     const auto rerouted = co_await queue.reroute();
     if (!rerouted) log.write(Event(Level::error, "queue-failed").add("error", rerouted.error().detail));

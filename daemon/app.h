@@ -15,6 +15,7 @@
 #include "daemon/system.h"
 #include "delivery/scheduler.h"
 #include "disk/disk.h"
+#include "dkim/signer.h"
 #include "listener/server.h"
 #include "net/task_group.h"
 #include "queue/queue.h"
@@ -46,6 +47,7 @@ class App {
  private:
   std::optional<StartFailure> open();
   std::optional<StartFailure> open_store();
+  std::optional<StartFailure> open_keys();
   std::optional<StartFailure> open_network();
   asio::awaitable<void> start();
   asio::awaitable<void> serve_signals();
@@ -55,6 +57,7 @@ class App {
   void reload();
   std::optional<std::string> apply(config::Loaded loaded);
   void warn_all() const;
+  void check_keys();
   void start_failed(const StartFailure& failure);
   route::Options routing(const config::Config& config) const;
 
@@ -66,6 +69,7 @@ class App {
 
   // in floor order; destroyed in reverse
   std::shared_ptr<const net::ClientTls> client_tls_;
+  std::shared_ptr<const dkim::Keyring> keyring_;
   std::unique_ptr<disk::Disk> disk_;
   std::unique_ptr<resolver::Unbound> resolver_;
   std::unique_ptr<route::HttpsPolicyFetch> policy_fetch_;

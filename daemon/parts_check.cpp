@@ -1,6 +1,7 @@
 #include "daemon/parts_check.h"
 
 #include "daemon/options.h"
+#include "daemon/signing_keys.h"
 #include "net/tls_client.h"
 #include "net/tls_server.h"
 #include "resolver/setup.h"
@@ -73,6 +74,7 @@ void check_parts(config::Loaded& loaded) {
     const auto certificate = net::ClientCertificate::load({one.client_certificate.path, one.client_key.path});
     if (!certificate) loaded.complain(item("routes", i, "client_certificate"), certificate.error().detail);
   }
+  load_keyring(loaded);
   check_postmaster(loaded);
   if (!config.tls_rpt.from.empty() && !is_address(config.tls_rpt.from))
     loaded.complain("tls_rpt.from", "'" + config.tls_rpt.from + "' is not an address; allowed: user@domain");

@@ -277,7 +277,7 @@ struct Config {
         .key("limits", limits)
         .key("dns", dns);
     v.key("tls", tls).key("security", security).key("mta_sts", mta_sts).key("delivery", delivery).key("routes", routes);
-    v.unbuilt("dkim", dkim).key("tls_rpt", tls_rpt).key("history", history).key("http", http);
+    v.key("dkim", dkim).key("tls_rpt", tls_rpt).key("history", history).key("http", http);
   }
 };
 

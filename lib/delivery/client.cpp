@@ -228,7 +228,8 @@ asio::awaitable<Result<>> Client::stream_content(Content& content, Sent& sent) {
     }
     const std::string& piece = content.whole ? *content.whole : chunk;
     wire.clear();
-    wire.reserve(piece.size() + piece.size() / 32 + 16);
+    wire.reserve(piece.size() + piece.size() / 32 + (n == 0 ? content.before.size() : 0) + 16);
+    if (n == 0) stuffer.feed(content.before, wire);
     stuffer.feed(piece, wire);
     if (n + 1 == pieces) stuffer.finish(wire);
     stream_.expires_after(options_.data_timeout);

@@ -35,6 +35,7 @@ struct Target {
 
 // A message's octets: all of them in `whole`, or, when that is null, `chunks` pieces to be read one after the other.
 struct Content {
+  std::string before;  // header fields that are put on top of it
   std::shared_ptr<const std::string> whole;
   std::uint32_t chunks = 0;
   std::function<asio::awaitable<Result<std::string>>(std::uint32_t)> read;

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "delivery/credentials.h"
+#include "delivery/signing.h"
 
 namespace hoplock::delivery {
 
@@ -225,8 +226,15 @@ class Run {
     std::vector<std::size_t> batch = open_;
     Heard heard = Heard::nothing;
     while (!batch.empty()) {
+      Result<Content> signed_content = co_await content_to_send();
+      if (!signed_content) {
+        halt_all(batch, "the message cannot be signed: " + signed_content.error().detail);
+        heard = Heard::something;  // this session did nothing wrong
+        break;
+      }
+      Content content = std::move(*signed_content);
       smtp::Envelope envelope = envelope_of(batch);
-      Content content = content_of();
+      envelope.size = job_.size + content.before.size();
       const Sent sent = co_await session_->client->send(std::move(envelope), std::move(content));
       std::vector<std::size_t> later;
       bool progress = false;
@@ -272,6 +280,10 @@ class Run {
     if (sent.handed_over) outcome.halt = Halt{hop::Reason::connection_lost, "no answer to the end of the message"};
   }
 
+  void halt_all(const std::vector<std::size_t>& batch, const std::string& why) {
+    for (const std::size_t i : batch) attempt_.recipients[i].halt = Halt{std::nullopt, why};
+  }
+
   // Why this host leaves recipients waiting: what the hop's own log line says when another host is tried.
   static void note_refusal(Hop& hop, const RecipientOutcome& first) {
     hop.refusal = first.reply
@@ -295,8 +307,19 @@ class Run {
       envelope.recipients.push_back(std::move(recipient));
     }
     envelope.body = job_.envelope.body == queue::Body::seven_bit ? smtp::Body::seven_bit : smtp::Body::eight_bit_mime;
-    envelope.size = job_.size;
     return envelope;
+  }
+
+  // Signed once an attempt, whoever is told of it.
+  asio::awaitable<Result<Content>> content_to_send() {
+    Content content = content_of();
+    if (signatures_) {
+      content.before = *signatures_;
+      co_return content;
+    }
+    auto made = co_await sign(std::move(content), courier_.keyring_, now());
+    if (made) signatures_ = made->before;
+    co_return made;
   }
 
   Content content_of() const {
@@ -322,6 +345,7 @@ class Run {
   std::optional<OpenSession>& session_;
   route::Hosts hosts_;
   Attempt attempt_;
+  std::optional<std::string> signatures_;
   std::vector<std::size_t> open_;  // recipients for whom hosts are still tried, as indices
 };
 

@@ -9,6 +9,7 @@
 
 #include "delivery/attempt.h"
 #include "delivery/client.h"
+#include "dkim/signer.h"
 #include "queue/queue.h"
 #include "route/router.h"
 
@@ -35,6 +36,9 @@ class Courier {
     tls_ = std::move(tls);
   }
 
+  // What signs mail from now on; null: nothing does.
+  void sign_with(std::shared_ptr<const dkim::Keyring> keyring) { keyring_ = std::move(keyring); }
+
   // `session` belongs to the caller's frame, which waits: it is used when it fits, and left open, or empty.
   asio::awaitable<Attempt> attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session);
 
@@ -44,6 +48,7 @@ class Courier {
   queue::Queue& queue_;
   Options options_;
   std::shared_ptr<const net::ClientTls> tls_;
+  std::shared_ptr<const dkim::Keyring> keyring_;
 };
 
 }  // namespace hoplock::delivery

@@ -212,6 +212,7 @@ void Scheduler::set(Options options, std::shared_ptr<const net::ClientTls> tls) 
 }
 void Scheduler::start() { impl_->start(); }
 asio::awaitable<void> Scheduler::stop(net::SteadyTime deadline) { return impl_->stop(deadline); }
+void Scheduler::sign_with(std::shared_ptr<const dkim::Keyring> keyring) { impl_->sign_with(std::move(keyring)); }
 void Scheduler::kick() { impl_->kick(); }
 Counts Scheduler::counts() const { return impl_->counts(); }
 

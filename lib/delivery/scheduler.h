@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "delivery/options.h"
+#include "dkim/signer.h"
 #include "net/signal.h"
 #include "net/tls_client.h"
 #include "queue/queue.h"
@@ -38,6 +39,8 @@ class Scheduler {
 
   // Before start(), and at a reload: for sessions opened from now on.
   void set(Options options, std::shared_ptr<const net::ClientTls> tls);
+  // What signs mail from now on; null: nothing does.
+  void sign_with(std::shared_ptr<const dkim::Keyring> keyring);
   void start();
   // Takes no more work, lets messages under way end until `deadline`, then cuts; results so far are stored in any case.
   boost::asio::awaitable<void> stop(net::SteadyTime deadline);

@@ -20,6 +20,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
 
   Impl(asio::any_io_executor executor, queue::Queue& queue, route::Router& router, Log& log);
   void set(Options options, std::shared_ptr<const net::ClientTls> tls);
+  void sign_with(std::shared_ptr<const dkim::Keyring> keyring) { courier_.sign_with(std::move(keyring)); }
   void start();
   asio::awaitable<void> stop(net::SteadyTime deadline);
   void abandon();

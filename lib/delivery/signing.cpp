@@ -1,0 +1,21 @@
+#include "delivery/signing.h"
+
+namespace hoplock::delivery {
+
+asio::awaitable<Result<Content>> sign(Content content, std::shared_ptr<const dkim::Keyring> keyring, Time now) {
+  if (!keyring || keyring->all().empty()) co_return content;
+  dkim::Signer signer(std::move(keyring));
+  if (content.whole) signer.feed(*content.whole);
+  const std::uint32_t pieces = content.whole ? 0 : content.chunks;
+  for (std::uint32_t n = 0; n < pieces && signer.is_signing(); ++n) {
+    const auto piece = co_await content.read(n);
+    if (!piece) co_return piece.error();
+    signer.feed(*piece);
+  }
+  auto made = signer.finish(now);
+  if (!made) co_return made.error();
+  content.before = std::move(made->fields);
+  co_return content;
+}
+
+}  // namespace hoplock::delivery

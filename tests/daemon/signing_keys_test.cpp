@@ -1,0 +1,131 @@
+#include "daemon/signing_keys.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "tests/dkim/verify.h"
+#include "tests/support/fake_resolver.h"
+#include "tests/support/loop.h"
+#include "tests/support/memory_log.h"
+#include "tests/support/temp_directory.h"
+
+using namespace hoplock;
+using support::name;
+
+namespace {
+struct Directory : support::TempDirectory {
+  std::string key(const std::string& file, const std::string& pem) const {
+    const std::string path = write(file, pem);
+    std::filesystem::permissions(path, std::filesystem::perms::owner_read);
+    return path;
+  }
+};
+
+std::string entry(const std::string& domain, const std::string& selector, const std::string& key) {
+  return "  - {domain: " + domain + ", selector: " + selector + ", key: " + key + "}\n";
+}
+config::Loaded loaded(const std::string& entries) { return config::read_text("dkim:\n" + entries, "h.yaml", ""); }
+
+// The complaints of the check that begin with this selector's record.
+std::vector<std::string> complaints(support::FakeResolver& dns, std::shared_ptr<const dkim::Keyring> ring,
+                                    std::optional<dns::Name> reports) {
+  support::Loop loop;
+  support::MemoryLog log;
+  loop.run(daemon::check_records(std::move(ring), std::move(reports), dns, log));
+  std::vector<std::string> all;
+  for (const Event& event : log.events("dkim-record")) {
+    CHECK(event.level() == Level::warn);
+    all.push_back(std::string(event.get("error")));
+  }
+  return all;
+}
+}  // namespace
+
+TEST_CASE("DKIM-01: a weak or broken key is a configuration error with its place; 2048 bits and Ed25519 are not") {
+  Directory dir;
+  const std::string good = dir.key("rsa.pem", testing::rsa_pem());
+  auto fine =
+      loaded(entry("example.net", "r1", good) + entry("example.net", "e1", dir.key("ed.pem", testing::ed25519_pem())));
+  const auto ring = daemon::load_keyring(fine);
+  REQUIRE(ring);
+  CHECK(ring->for_domain(name("example.net")).size() == 2);
+  CHECK(fine.warnings.empty());
+  const struct {
+    const char* file;
+    std::string pem;
+    const char* said;
+  } rows[] = {
+      {"weak.pem", testing::rsa_pem(1024), "1024 bits is too weak"},
+      {"ec.pem", testing::ec_pem(), "neither RSA nor Ed25519"},
+      {"text.pem", "no key\n", "no PEM"},
+      {"empty.pem", "", "empty or cannot be read"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.file);
+    auto bad = loaded(entry("example.net", "r1", good) + entry("example.org", "r2", dir.key(row.file, row.pem)));
+    CHECK(daemon::load_keyring(bad) == nullptr);
+    REQUIRE(bad.errors.size() == 1);
+    CHECK(bad.errors[0].starts_with("h.yaml:3:"));
+    CHECK(bad.errors[0].find(row.said) != std::string::npos);
+    CHECK(bad.errors[0].find("2048") != std::string::npos);  // what is allowed
+  }
+}
+
+TEST_CASE("dkim: a selector that is none, or is there twice, is an error at its place; an open key file is a warning") {
+  Directory dir;
+  const std::string key = dir.key("rsa.pem", testing::rsa_pem());
+  auto twice = loaded(entry("example.net", "r1", key) + entry("example.net", "R1", key));
+  CHECK(daemon::load_keyring(twice) == nullptr);
+  REQUIRE(twice.errors.size() == 1);
+  CHECK(twice.errors[0].starts_with("h.yaml:3:"));
+  auto odd = loaded(entry("example.net", "\"a b\"", key));
+  CHECK(daemon::load_keyring(odd) == nullptr);
+  std::filesystem::permissions(key, std::filesystem::perms::others_read, std::filesystem::perm_options::add);
+  auto open = loaded(entry("example.net", "r1", key));
+  CHECK(daemon::load_keyring(open) != nullptr);
+  REQUIRE(open.warnings.size() == 1);
+  CHECK(open.warnings[0].find("every user of this machine") != std::string::npos);
+}
+
+TEST_CASE("DKIM-06: the check at the start reads the published record, and says what keeps others from verifying") {
+  Directory dir;
+  auto one = loaded(entry("example.net", "r1", dir.key("rsa.pem", testing::rsa_pem())));
+  const auto ring = daemon::load_keyring(one);
+  REQUIRE(ring);
+  const std::string record = ring->all()[0].key->record();
+  const std::string at = "r1._domainkey.example.net";
+  const auto us = std::optional(name("example.net"));
+  const struct {
+    const char* what;
+    std::string zone;
+    std::optional<dns::Name> reports;
+    std::vector<std::string> said;  // a part of each complaint
+  } rows[] = {
+      {"no s=: every service", at + " TXT " + record, us, {}},
+      {"s=*", at + " TXT " + record + "; s=*", us, {}},
+      {"s=email:tlsrpt", at + " TXT " + record + "; s=email:tlsrpt", us, {}},
+      {"s=tlsrpt alone", at + " TXT " + record + "; s=tlsrpt", us, {"does not allow email"}},
+      {"s=email", at + " TXT " + record + "; s=email", us, {"does not allow tlsrpt"}},
+      {"s=email where no reports come from", at + " TXT " + record + "; s=email", std::nullopt, {}},
+      {"another key", at + " TXT v=DKIM1; p=AAAA", us, {"another key"}},
+      {"none", "", us, {"there is no record; publish there: \"" + record + "\""}},
+      {"two", at + " TXT " + record + "\n" + at + " TXT " + record, us, {"there are 2 records"}},
+      {"nonsense", at + " TXT what", us, {"no tag"}},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.what);
+    support::FakeResolver dns(row.zone);
+    const auto said = complaints(dns, ring, row.reports);
+    REQUIRE(said.size() == row.said.size());
+    for (std::size_t i = 0; i < said.size(); ++i) {
+      CHECK(said[i].starts_with(at + ": "));
+      CHECK(said[i].find(row.said[i]) != std::string::npos);
+    }
+  }
+  support::FakeResolver dns;
+  dns.fail[at + " TXT"] = "SERVFAIL";
+  const auto said = complaints(dns, ring, us);
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].find("cannot be looked up") != std::string::npos);
+}
