@@ -8,6 +8,7 @@ import tempfile
 
 import cases
 import measure
+import policies
 import sides
 import world
 
@@ -16,7 +17,7 @@ HEAD = ["case", "hoplock /s", "Postfix /s", "ratio", "target", "hoplock CPU ms",
 
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="hoplock and Postfix side by side")
-    parser.add_argument("what", nargs="*", default=["all"], help="intake, e2e, latency, memory, ceiling or all")
+    parser.add_argument("what", nargs="*", default=["all"], help="intake, e2e, latency, memory, sts, ceiling or all")
     parser.add_argument("--quick", action="store_true", help="fewer messages and rounds: a few minutes")
     parser.add_argument("--rounds", type=int, help="rounds of each case (default 5; quick 3)")
     parser.add_argument("--only", choices=["hoplock", "postfix"], help="one side alone; nothing is judged")
@@ -64,7 +65,7 @@ def print_comparison(wanted):
 
 def main():
     options = arguments()
-    groups = {"intake", "e2e", "latency", "memory", "ceiling"} if "all" in options.what else set(options.what)
+    groups = {"intake", "e2e", "latency", "memory", "sts", "ceiling"} if "all" in options.what else set(options.what)
     programs = pathlib.Path(options.build, "tests/bench")
     daemon = pathlib.Path(options.build, "hoplockd")
     progress = measure.Progress()
@@ -99,6 +100,13 @@ def main():
             rows = cases.memory(bench, hoplock, options.quick)
             progress.done("done")
             print("\nMemory of hoplockd (resident set)\n")
+            print(measure.table(["case", "measured", "limit", "verdict"], [cells for cells, _ in rows]))
+            good = all(met for _, met in rows) and good
+        if "sts" in groups and hoplock in relays:
+            progress.step("policies of hoplock")
+            rows = policies.measure(bench, hoplock, options.quick)
+            progress.done("done")
+            print("\nMTA-STS in hoplockd\n")
             print(measure.table(["case", "measured", "limit", "verdict"], [cells for cells, _ in rows]))
             good = all(met for _, met in rows) and good
         ours.stop()

@@ -3,6 +3,7 @@ unsigned TLD, one authoritative server for all of them, and a validating resolve
 
     dNNN.dane    MX mx.dNNN.dane   A 127.1.x.y   TLSA 3 1 1 of the sink's certificate     every zone signed on its own
     dNNN.clear   MX mx.dNNN.clear  A 127.2.x.y                                           an unsigned TLD under the signed root
+    d000.sts     MX mx.d000.sts    A 127.3.0.1   TXT at _mta-sts                         likewise
 """
 import concurrent.futures
 import hashlib
@@ -41,7 +42,7 @@ class World:
 
     def _make_certificate(self):
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
-            "/CN=sink.bench", "-keyout", self.key, "-out", self.certificate)
+            "/CN=sink.bench", "-addext", "subjectAltName=DNS:mx.d000.sts", "-keyout", self.key, "-out", self.certificate)
         public = subprocess.run(["openssl", "x509", "-in", self.certificate, "-noout", "-pubkey"], check=True, stdout=subprocess.PIPE)
         der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=public.stdout, check=True, stdout=subprocess.PIPE)
         self.digest = hashlib.sha256(der.stdout).hexdigest()
@@ -69,13 +70,15 @@ class World:
         clear = SOA + "@ NS ns.dane.\n"
         clear += "".join(f"d{n:03} MX 10 mx.d{n:03}\nmx.d{n:03} A {host_address(2, n)}\n" for n in range(DOMAINS))
         (self.base / "clear.signed").write_text(clear)
+        (self.base / "sts.signed").write_text(SOA + f"@ NS ns.dane.\nd000 MX 10 mx.d000\nmx.d000 A {host_address(3, 0)}\n"
+                                              "_mta-sts.d000 TXT \"v=STSv1; id=1;\"\n")
         self._sign(".", SOA + f"@ NS a.root.\na.root. A {AUTHORITY}\ndane. NS ns.dane.\nns.dane. A {AUTHORITY}\n{delegation}"
-                   "clear. NS ns.dane.\n")
+                   "clear. NS ns.dane.\nsts. NS ns.dane.\n")
 
     def _configure(self):
         self.hints.write_text(f". 3600000 NS a.root.\na.root. 3600000 A {AUTHORITY}\n")
         self.unbound_conf.write_text("server:\n    do-not-query-localhost: no\n")
-        zones = [("." , "root"), ("dane", "dane"), ("clear", "clear")] + [(f"d{n:03}.dane", f"d{n:03}.dane") for n in range(DOMAINS)]
+        zones = [("." , "root"), ("dane", "dane"), ("clear", "clear"), ("sts", "sts")] + [(f"d{n:03}.dane", f"d{n:03}.dane") for n in range(DOMAINS)]
         (self.base / "nsd.conf").write_text(
             f'server:\n  ip-address: {AUTHORITY}\n  port: 53\n  username: ""\n  pidfile: ""\n  database: ""\n  zonesdir: "{self.base}"\n'
             f'  xfrdfile: "{self.base}/xfrd.state"\n  zonelistfile: "{self.base}/zone.list"\n  server-count: 1\n  rrl-ratelimit: 0\n'

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "net/task_group.h"
+#include "route/sts_reader.h"
 #include "tests/route/sts_world.h"
 
 namespace hoplock::route {
@@ -241,23 +242,28 @@ TEST_CASE("the cache: a long policy is read through, word for word, though it na
   CHECK(world.fetch.asked.size() == 1);
 }
 
-TEST_CASE("list: by domain, a page at a time") {
+TEST_CASE("PolicyReader: all rows by domain beside a running daemon, and one of them") {
   StsWorld world("");
-  for (const char* domain : {"c.example", "a.example", "b.example"}) {
-    world.dns.add("_mta-sts." + std::string(domain) + " TXT v=STSv1; id=1;");
-    world.fetch.answers[domain] = policy("enforce");
-    world.find(domain);
-  }
-  auto db = disk::open_read_only(world.disk->path()).value();
-  disk::Tx tx(db);
-  const auto first = list_policies(tx, "", 2);
-  REQUIRE(first.size() == 2);
-  CHECK(first[0].domain == name("a.example"));
-  CHECK(first[1].domain == name("b.example"));
-  const auto rest = list_policies(tx, first[1].domain.text(), 2);
-  REQUIRE(rest.size() == 1);
-  CHECK(rest[0].domain == name("c.example"));
-  CHECK(rest[0].text == policy("enforce"));
+  std::vector<std::string> domains;
+  for (int i = 0; i < 450; ++i) domains.push_back("d" + std::to_string(1000 + i) + ".example");
+  auto job = [domains](disk::Tx& tx) -> Result<> {
+    for (const auto& domain : domains) {
+      PolicyRow row;
+      row.domain = name(domain);
+      row.freshness.held = mtasts::Held{"1", now(), Seconds(86400)};
+      row.text = policy("enforce", "mx." + domain);
+      put_policy(tx, row);
+    }
+    return {};
+  };
+  world.loop.run(world.disk->run(disk::Durability::durable, std::move(job))).value();
+  world.find("none.example");
+  auto reader = PolicyReader::open(world.disk->path()).value();
+  std::vector<std::string> listed;
+  reader.list([&](const PolicyRow& row) { listed.push_back(row.domain.text()); }).value();
+  CHECK(listed == domains);
+  CHECK(reader.find(name("d1007.example")).value()->text == policy("enforce", "mx.d1007.example"));
+  CHECK_FALSE(reader.find(name("none.example")).value().has_value());
 }
 
 }  // namespace hoplock::route
