@@ -1,5 +1,6 @@
 #include "daemon/options.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -177,7 +178,12 @@ route::Options route_options(const config::Config& config, std::vector<route::Ow
 }
 
 route::PolicyOptions policy_options(const config::Config& config) {
-  return {std::chrono::duration_cast<Seconds>(config.mta_sts.refresh.value)};
+  using Upkeep = route::PolicyOptions::Upkeep;
+  const bool used = config.security.mta_sts != hop::Mode::off ||
+                    std::any_of(config.routes.begin(), config.routes.end(), [](const config::Route& route) {
+                      return route.mta_sts.value_or(hop::Mode::off) != hop::Mode::off;
+                    });
+  return {std::chrono::duration_cast<Seconds>(config.mta_sts.refresh.value), used ? Upkeep::on : Upkeep::off};
 }
 
 route::FetchOptions fetch_options(const config::Config& config) {

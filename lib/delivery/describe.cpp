@@ -218,7 +218,9 @@ std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedu
       result.verdict = queue::Verdict::expired;
     } else {
       const queue::Delay delay = queue::next_delay(schedule.retry, outcome.due.interval, schedule.random);
-      result.due = schedule.hold ? schedule.hold->until : attempt.ended + delay.wait;
+      // the last attempt is made when its time is over, not when the retry after that would be due
+      result.due = std::min(schedule.hold ? schedule.hold->until : attempt.ended + delay.wait,
+                            attempt.received + schedule.expire);
       result.interval = schedule.hold ? schedule.hold->interval : delay.interval;
     }
     found.push_back(std::move(result));

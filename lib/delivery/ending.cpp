@@ -79,6 +79,7 @@ queue::Backoff hold_for(const Down& why, Time now, const Holding& holding) {
   hold.failures = (holding.before ? holding.before->failures : 0) + 1;
   const queue::Delay delay = queue::delay_after(holding.retry, hold.failures, holding.random);
   hold.until = now + delay.wait;
+  if (holding.end && *holding.end > now) hold.until = std::min(hold.until, *holding.end);
   hold.interval = delay.interval;
   hold.last = now;
   hold.status = why.status;

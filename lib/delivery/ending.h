@@ -33,6 +33,7 @@ struct Holding {
   queue::Retry retry;
   double random = 0.5;  // in [0, 1)
   std::optional<queue::Backoff> before;
+  std::optional<Time> end;  // of the life of the message that found it so: tried then at the latest
 };
 queue::Backoff hold_for(const Down& why, Time now, const Holding& holding);
 

@@ -193,6 +193,7 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
     holding.retry = options_.retry;
     holding.random = fraction();
     holding.before = destination->backoff;
+    holding.end = job.received + options_.expire;
     destination->backoff = hold_for(why, attempt.ended, holding);
     destination->held = true;
     note_due(destination->backoff->until);

@@ -37,8 +37,10 @@ Need need(const Freshness& row, std::string_view id, Time now) {
 }
 
 std::optional<Time> refresh_at(const Freshness& row, Seconds every, double jitter) {
-  if (!row.held || row.held->max_age < 2 * shortest_wait) return std::nullopt;
-  const auto after = std::max(std::min(every, row.held->max_age / 2), shortest_wait);
+  if (!row.held) return std::nullopt;
+  const Seconds half = row.held->max_age / 2;
+  if (half < std::min(every, shortest_wait)) return std::nullopt;
+  const auto after = std::min(every, half);
   const auto early = std::chrono::duration_cast<Seconds>(after * (std::clamp(jitter, 0.0, 1.0) / 5));
   const Time due = row.held->fetched + after - early;
   return std::max(due, may_fetch_at(row.failures, row.failures.id));

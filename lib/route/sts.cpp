@@ -65,7 +65,10 @@ class PolicyCache::Impl::Landing {
   }
   Landing(const Landing&) = delete;
   Landing& operator=(const Landing&) = delete;
-  void done() { flight_->done = true; }
+  void done(EntryPtr brought) {
+    flight_->done = true;
+    flight_->brought = std::move(brought);
+  }
 
  private:
   Self self_;
@@ -92,16 +95,22 @@ bool PolicyCache::Impl::is_live(const PolicyRow& row, Time at) {
   return row.freshness.held && mtasts::is_live(*row.freshness.held, at);
 }
 
+// REQUIRES: it has a policy.
+hop::StsFact PolicyCache::Impl::in_force(const Entry& entry) {
+  hop::StsFact fact;
+  fact.state = hop::StsFact::State::live;
+  fact.id = entry.row.freshness.held->id;
+  fact.policy = entry.policy;
+  fact.text = entry.text;
+  fact.problem = entry.row.problem;
+  return fact;
+}
+
 hop::StsFact PolicyCache::Impl::fact_of(const Entry& entry, const PolicyTxt& txt) {
   using State = hop::StsFact::State;
   hop::StsFact fact;
-  if (is_live(entry.row, now())) {
-    fact.state = State::live;
-    fact.id = entry.row.freshness.held->id;
-    fact.policy = entry.policy;
-    fact.text = entry.text;
-    fact.problem = entry.row.problem;
-  } else if (txt.failure) {
+  if (is_live(entry.row, now())) return in_force(entry);
+  if (txt.failure) {
     fact.state = State::unknown;
     fact.problem = txt.failure;
   } else if (txt.valid()) {
@@ -202,24 +211,29 @@ awaitable<hop::StsFact> PolicyCache::Impl::find(Self self, dns::Name domain, Pol
   const auto must_fetch = [&txt](const EntryPtr& at) {
     return txt.valid() && mtasts::need(at->row.freshness, txt.choice.id, now()) == mtasts::Need::fetch;
   };
-  bool shared = false;  // somebody's fetch under this id came to its end
-  while (!shared && must_fetch(entry)) {
+  bool tried = false;  // a fetch under this id came to its end, ours or another's
+  while (!tried && must_fetch(entry)) {
+    EntryPtr brought;
     const auto found = self->flights_.find(domain);
     if (found == self->flights_.end()) {
-      co_await fetch(self, domain, txt.choice.id, Cause::delivery);
-      shared = true;
+      const Fetched fetched = co_await fetch(self, domain, txt.choice.id, Cause::delivery);
+      tried = true;
+      brought = fetched.brought;
     } else {
       const FlightPtr flight = found->second;
       co_await flight->landed.wait();
-      shared = flight->done && flight->id == txt.choice.id;
+      tried = flight->done && flight->id == txt.choice.id;
+      if (tried) brought = flight->brought;
     }
+    if (brought) co_return in_force(*brought);
     entry = co_await load(self, domain);
   }
   co_return fact_of(*entry, txt);
 }
 
 // REQUIRES: nobody fetches for this domain.
-awaitable<PolicyNews> PolicyCache::Impl::fetch(Self self, dns::Name domain, std::string id, Cause cause) {
+awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::fetch(Self self, dns::Name domain, std::string id,
+                                                               Cause cause) {
   Landing landing(self, domain, id);
   std::optional<Place> place;
   if (cause == Cause::delivery) {
@@ -229,19 +243,20 @@ awaitable<PolicyNews> PolicyCache::Impl::fetch(Self self, dns::Name domain, std:
   auto fetched = co_await fetch_policy(self->parts_.fetch, domain);
   place.reset();
   EntryPtr before = co_await load(self, domain);
-  PolicyNews news;
+  Fetched result;
   if (auto* why = std::get_if<Refusal>(&fetched)) {
-    news = co_await fail(self, std::move(before), std::move(id), std::move(*why));
+    result.news = co_await fail(self, std::move(before), std::move(id), std::move(*why));
   } else {
     auto policy = std::get<FetchedPolicy>(std::move(fetched));
-    news = co_await succeed(self, std::move(before), std::move(id), std::move(policy), cause);
+    result = co_await succeed(self, std::move(before), std::move(id), std::move(policy), cause);
   }
-  landing.done();
-  co_return news;
+  landing.done(result.brought);
+  co_return result;
 }
 
-awaitable<PolicyNews> PolicyCache::Impl::succeed(Self self, EntryPtr before, std::string id, FetchedPolicy fetched,
-                                                 Cause cause) {
+// STS-17: a policy with a max_age of 0 governs the attempts that waited for it, and leaves nothing behind.
+awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::succeed(Self self, EntryPtr before, std::string id,
+                                                                 FetchedPolicy fetched, Cause cause) {
   const Time at = now();
   auto entry = std::make_shared<Entry>();
   entry->row.domain = before->row.domain;
@@ -253,12 +268,14 @@ awaitable<PolicyNews> PolicyCache::Impl::succeed(Self self, EntryPtr before, std
   PolicyRow row = entry->row;
   row.text = entry->text;
   const std::size_t bytes = row.text->size();
-  auto job = [row = std::move(row)](disk::Tx& tx) -> Result<> {
-    put_policy(tx, row);
+  const bool lasts = entry->policy.max_age.count() > 0;
+  auto job = [row = std::move(row), lasts](disk::Tx& tx) -> Result<> {
+    lasts ? put_policy(tx, row) : remove_policy(tx, row.domain);
     return {};
   };
   const auto stored = co_await self->parts_.disk.run(disk::Durability::durable, bytes, std::move(job));
-  self->keep(entry);
+  lasts ? self->keep(entry) : self->entries_.erase(entry->row.domain);
+  if (lasts) self->note_due(entry->row.due);
   PolicyNews news = news_of(*entry);
   news.action = PolicyNews::Action::fetched;
   if (cause != Cause::delivery && is_live(before->row, at)) {
@@ -270,7 +287,10 @@ awaitable<PolicyNews> PolicyCache::Impl::succeed(Self self, EntryPtr before, std
     news.error = "the policy is in force, but cannot be stored: " + stored.error().detail;
   }
   self->tell(news);
-  co_return news;
+  Fetched result;
+  result.news = std::move(news);
+  result.brought = std::move(entry);
+  co_return result;
 }
 
 // STS-31, STS-32: a policy that is live stays, and the first failure in a row is told to the administrator.
@@ -291,6 +311,7 @@ awaitable<PolicyNews> PolicyCache::Impl::fail(Self self, EntryPtr before, std::s
   };
   const auto stored = co_await self->parts_.disk.run(disk::Durability::relaxed, std::move(job));
   self->keep(entry);
+  self->note_due(row.due);
   PolicyNews news = news_of(*entry);
   const bool harmless = live && entry->policy.mode == mtasts::Mode::none;
   if (!harmless) news.level = Level::warn;

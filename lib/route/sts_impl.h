@@ -39,8 +39,13 @@ class PolicyCache::Impl {
     std::string id;
     net::Signal landed;
     bool done = false;  // it came to an end of its own, good or bad
+    EntryPtr brought;   // what came of it; null: nothing
   };
   using FlightPtr = std::shared_ptr<Flight>;
+  struct Fetched {
+    PolicyNews news;
+    EntryPtr brought;
+  };
   class Landing;
   class Place;
 
@@ -49,25 +54,28 @@ class PolicyCache::Impl {
   // --- sts.cpp: what deliveries ask
   static awaitable<EntryPtr> load(Self self, dns::Name domain);
   static bool is_live(const PolicyRow& row, Time at);
+  static hop::StsFact in_force(const Entry& entry);
   static hop::StsFact fact_of(const Entry& entry, const PolicyTxt& txt);
   static PolicyNews news_of(const Entry& entry);
   EntryPtr entry_of(dns::Name domain, std::optional<PolicyRow> row) const;
   EntryPtr settle(EntryPtr entry);
   void keep(const EntryPtr& entry);
   static awaitable<void> wait_for_others(Self self, dns::Name domain);
-  static awaitable<PolicyNews> fetch(Self self, dns::Name domain, std::string id, Cause cause);
-  static awaitable<PolicyNews> succeed(Self self, EntryPtr before, std::string id, FetchedPolicy fetched, Cause cause);
+  static awaitable<Fetched> fetch(Self self, dns::Name domain, std::string id, Cause cause);
+  static awaitable<Fetched> succeed(Self self, EntryPtr before, std::string id, FetchedPolicy fetched, Cause cause);
   static awaitable<PolicyNews> fail(Self self, EntryPtr before, std::string id, hop::Refusal why);
   void tell(const PolicyNews& news);
 
   // --- sts_refresh.cpp: what nobody asks
   static awaitable<PolicyNews> refresh_now(Self self, dns::Name domain, Cause cause);
+  static awaitable<void> rest(Self self, std::chrono::milliseconds pause);
   static awaitable<void> look_at(Self self, std::vector<dns::Name> domains);
   static awaitable<void> look_at_one(Self self, dns::Name domain);
   static awaitable<void> expire(Self self, EntryPtr before);
   static awaitable<void> forget(Self self, EntryPtr before);
 
   Time next_look(const PolicyRow& row) const;
+  void note_due(Time due);
 
   static constexpr std::size_t capacity = 4096;
 
@@ -78,6 +86,8 @@ class PolicyCache::Impl {
   std::map<dns::Name, FlightPtr> flights_;
   std::size_t fetching_ = 0;  // for deliveries
   net::Signal place_free_;
+  Time look_at_;  // when the background looks again
+  net::Signal due_sooner_;
 };
 
 }  // namespace hoplock::route

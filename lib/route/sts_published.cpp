@@ -56,7 +56,6 @@ hop::StsFact fact_of(const Published& published) {
     return fact;
   }
   const auto& [text, policy] = std::get<FetchedPolicy>(*published.fetched);
-  if (policy.max_age.count() == 0) return fact;  // STS-17: it expires at once
   fact.state = State::live;
   fact.id = published.txt.choice.id;
   fact.policy = policy;

@@ -68,7 +68,8 @@ awaitable<PolicyNews> PolicyCache::Impl::refresh_now(Self self, dns::Name domain
   const auto& held = entry->row.freshness.held;
   if (txt.valid() || (txt.failure && held)) {
     std::string id = txt.valid() ? txt.choice.id : held->id;
-    co_return co_await fetch(self, std::move(domain), std::move(id), cause);
+    Fetched fetched = co_await fetch(self, std::move(domain), std::move(id), cause);
+    co_return std::move(fetched.news);
   }
   if (held) {
     Refusal why{hop::Reason::sts_policy_fetch_error, not_there(txt.choice)};
@@ -86,6 +87,11 @@ awaitable<PolicyNews> PolicyCache::Impl::refresh_now(Self self, dns::Name domain
 
 awaitable<void> PolicyCache::Impl::look_after(Self self) {
   for (;;) {
+    self->look_at_ = Time::max();  // what becomes due from here on is noted
+    if (self->options_.upkeep == PolicyOptions::Upkeep::off) {
+      co_await rest(self, longest_pause);
+      continue;
+    }
     const DueBy by{now(), now() + farthest, most_rows};
     auto job = [by](disk::Tx& tx) -> Result<DuePolicies> { return due_policies(tx, by); };
     auto due = co_await self->parts_.disk.run(disk::Durability::read, std::move(job));
@@ -96,9 +102,26 @@ awaitable<void> PolicyCache::Impl::look_after(Self self) {
     } else if (due && due->next) {
       pause = std::clamp<std::chrono::milliseconds>(*due->next - now(), shortest_pause, longest_pause);
     }
-    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, pause);
-    co_await timer.async_wait(boost::asio::use_awaitable);
+    co_await rest(self, pause);
   }
+}
+
+// Until then, or until something is due sooner; never shorter than the shortest pause.
+awaitable<void> PolicyCache::Impl::rest(Self self, std::chrono::milliseconds pause) {
+  const auto end = Steady::now() + pause;
+  self->look_at_ = std::min<Time>(self->look_at_, now() + pause);
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, shortest_pause);
+  co_await timer.async_wait(boost::asio::use_awaitable);
+  while (now() < self->look_at_ && Steady::now() < end) {
+    const auto until = std::min<Steady::time_point>(end, Steady::now() + (self->look_at_ - now()));
+    co_await self->due_sooner_.wait_until(until);
+  }
+}
+
+void PolicyCache::Impl::note_due(Time due) {
+  if (due >= look_at_) return;
+  look_at_ = due;
+  due_sooner_.notify_all();
 }
 
 // All of these rows, a few at a time.

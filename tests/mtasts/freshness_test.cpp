@@ -120,7 +120,9 @@ TEST_CASE("STS-32: a policy is refreshed daily, and well before it expires") {
   CHECK(due(10min, 24h, 1) == 4min);
   CHECK(due(599s, 24h, 0) == std::nullopt);  // dead before anybody could look
   CHECK(due(0s, 24h, 0) == std::nullopt);
-  CHECK(due(168h, 1s, 0) == 5min);  // never more often than that
+  CHECK(due(168h, 2s, 0) == 2s);  // the operator's word
+  CHECK(due(60s, 5s, 0) == 5s);
+  CHECK(due(8s, 5s, 0) == std::nullopt);
   CHECK(!mtasts::refresh_at({}, 24h, 0));
 }
 

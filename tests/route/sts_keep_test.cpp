@@ -98,6 +98,12 @@ TEST_CASE("STS-32: policies are refreshed before they expire, without mail and u
   world.find();
   world.look_after();
   CHECK(world.fetch.asked.size() == 1);  // not due
+  world.options.upkeep = PolicyOptions::Upkeep::off;
+  world.age(Seconds(86400 / 2));
+  world.look_after();
+  CHECK(world.fetch.asked.size() == 1);  // nobody uses it
+  world.options.upkeep = PolicyOptions::Upkeep::on;
+  world.age(Seconds(-86400 / 2));
   world.age(Seconds(86400 / 2));
   const Time old = world.row()->freshness.held->fetched;
   world.look_after();
@@ -110,6 +116,22 @@ TEST_CASE("STS-32: policies are refreshed before they expire, without mail and u
   CHECK(world.actions() == "refreshed");
   CHECK(mode_of(world.find()) == "enforce");
   CHECK(world.find().policy.mx.front().name == name("other.example.org"));
+}
+
+TEST_CASE("STS-32: what comes while the background rests is looked after in its time, as often as the operator says") {
+  StsWorld world;
+  world.options.refresh = Seconds(1);
+  world.restart();
+  world.publish("1", policy("enforce"));
+  net::TaskGroup tasks(world.loop.executor(), world.log);
+  tasks.spawn("sts", world.cache->look_after());
+  world.loop.run(StsWorld::pause(std::chrono::milliseconds{1200}));  // it rests: there is nothing
+  world.find();
+  world.loop.run(StsWorld::pause(std::chrono::milliseconds{2500}));
+  tasks.stop();
+  world.loop.run(tasks.join(std::chrono::steady_clock::now() + std::chrono::seconds{5}));
+  CHECK(world.fetch.asked.size() >= 2);
+  CHECK(world.fetch.asked.size() <= 4);
 }
 
 TEST_CASE(

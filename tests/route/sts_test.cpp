@@ -200,9 +200,18 @@ TEST_CASE("STS-27: mode none replaces enforce at once, and is kept") {
   CHECK(world.fetch.asked.size() == 2);
 }
 
-TEST_CASE("STS-17: a max_age of 0 expires at once") {
+TEST_CASE("STS-17: a max_age of 0 governs the attempt that fetched it, and leaves nothing behind") {
   StsWorld world;
-  world.publish("1", policy("enforce", "mx.example.org", 0));
+  world.publish("1", policy("enforce"));
+  world.find();
+  world.publish("2", policy("enforce", "mx.example.org", 0));
+  const auto fact = world.find();
+  CHECK(mode_of(fact) == "enforce");
+  CHECK(fact.id == "2");
+  CHECK_FALSE(world.row().has_value());
+  CHECK(mode_of(world.find()) == "enforce");  // fetched anew
+  CHECK(world.fetch.asked.size() == 3);
+  world.block_https();
   CHECK(world.find().state == State::none);
 }
 
@@ -233,13 +242,18 @@ TEST_CASE("STS-14: everybody who asks while a fetch is under way shares it") {
   CHECK(world.fetch.asked.size() == 1);
 }
 
-TEST_CASE("STS-17: those who share a fetch do not each fetch again what expires at once") {
+TEST_CASE("STS-17: what expires at once governs all who waited for it, and is fetched once for them") {
   StsWorld world;
   world.publish("1", policy("enforce", "mx.example.org", 0));
   world.fetch.delay = std::chrono::milliseconds{50};
-  const auto one = [](StsWorld& at) -> boost::asio::awaitable<void> { co_await at.ask(name("example.org")); };
-  for (int i = 0; i < 25; ++i) world.loop.start(one(world));
+  std::size_t live = 0;
+  const auto one = [](StsWorld& at, std::size_t& count) -> boost::asio::awaitable<void> {
+    const auto fact = co_await at.ask(name("example.org"));
+    if (fact.state == State::live) ++count;
+  };
+  for (int i = 0; i < 25; ++i) world.loop.start(one(world, live));
   world.loop.run_all();
+  CHECK(live == 25);
   CHECK(world.fetch.asked.size() == 1);
 }
 
