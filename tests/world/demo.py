@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What scripts/demo runs: a world of some twenty domains, one message to each, and a table of what became of them."""
+"""What scripts/demo runs: a world of some forty domains, one message to each, and a table of what became of them."""
 
 import argparse
 import os
@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from world import ns, postfix  # noqa: E402
 from world.relay import FINAL, Relay  # noqa: E402
+from world.sts import Sts  # noqa: E402
 from world.world import World  # noqa: E402
 from world.zones import Domain, Host  # noqa: E402
 
@@ -17,8 +18,19 @@ SELF_SIGNED = {"self_signed": True, "names": ("localhost.localdomain",)}
 EXPIRED = {"self_signed": True, "expired": True}
 
 
+OTHER_NAME = {"names": ("mail.hosting.example",)}
+
+
 def private_root(ca, name):
     return ca.leaf(name, issuer=ca.stranger, send="full")
+
+
+def two():
+    return {"mx": ("10 mx1", "20 mx2"), "hosts": (Host("mx1"), Host("mx2"))}
+
+
+def sts(name, publishes, host=None, policy=None, **more):
+    return Domain(name, publishes, **({"hosts": (host or Host(),), "signed": False, "sts": policy or Sts()} | more))
 
 
 # One row each: what the domain publishes, and (event, policy, auth, reason or enhanced status) as it must come out.
@@ -62,8 +74,30 @@ ROWS = [
     (Domain("from-postfix.test", "TLSA 3 1 1, mail by Postfix's client", hosts=(Host(tlsa=("3 1 1",)),)), ("delivered", "dane", "dane-ee", "")),
     (Domain("postfix.test", "TLSA 3 1 1, a real Postfix", hosts=(Host(tlsa=("3 1 1",), smtp={"down": "elsewhere"}),)),
      ("delivered", "dane", "dane-ee", "")),
+    (sts("sts.lab", "MTA-STS enforce, all good"), ("delivered", "sts", "pkix", "")),
+    (sts("sts-second.lab", "MTA-STS enforce, first MX not in it", policy=Sts(mx=("mx2",)), **two()), ("delivered", "sts", "pkix", "")),
+    (sts("sts-no-host.lab", "MTA-STS enforce, no MX in it", policy=Sts(mx=("mail",))), ("deferred", "sts", "none", "4.4.8")),
+    (sts("sts-name.lab", "MTA-STS enforce, certificate of another name", Host(cert=OTHER_NAME)), ("deferred", "sts", "none", "4.7.325")),
+    (sts("sts-old-cert.lab", "MTA-STS enforce, expired certificate", Host(cert={"expired": True})), ("deferred", "sts", "none", "4.7.322")),
+    (sts("sts-stripped.lab", "MTA-STS enforce, no STARTTLS", Host(smtp={"starttls": "none"})), ("deferred", "sts", "none", "4.7.321")),
+    (sts("sts-testing.lab", "MTA-STS testing, certificate of another name", Host(cert=OTHER_NAME), Sts("testing")),
+     ("delivered", "sts-testing", "none", "")),
+    (sts("sts-none.lab", "MTA-STS none, self-signed certificate", Host(cert=SELF_SIGNED), Sts("none", ())),
+     ("delivered", "opportunistic", "none", "")),
+    (sts("sts-down.lab", "MTA-STS record, its policy host is down", policy=Sts(web={"down": "refused"})),
+     ("delivered", "opportunistic", "none", "")),
+    (sts("sts-moved.lab", "MTA-STS record, its policy is a redirect", policy=Sts(web={"status": "301 Moved Permanently"})),
+     ("delivered", "opportunistic", "none", "")),
+    (sts("sts-blocked.lab", "MTA-STS changed, its policy host blocked", policy=Sts(mx=("mx2",)), **two()), ("delivered", "sts", "pkix", "")),
+    (sts("sts-gone.lab", "MTA-STS record gone since last time", policy=Sts(mx=("mx2",)), **two()), ("delivered", "sts", "pkix", "")),
+    (sts("sts-mismatch.test", "TLSA mismatch, MTA-STS good", Host(tlsa=("3 1 1 wrong",)), signed=True),
+     ("deferred", "dane", "none", "4.7.323")),
+    (sts("sts-dane.test", "TLSA 3 1 1, MTA-STS names another host", Host(tlsa=("3 1 1",)), Sts(mx=("mail",)), signed=True),
+     ("delivered", "dane", "dane-ee", "")),
     (None, ("bounced", None, None, "5.1.2")),
 ]
+BEFORE = {"sts-blocked.lab": {"id": "2", "mx": ("mx1",)}, "sts-gone.lab": {"txt": ()}}  # what changes after a first message
+SETTINGS = {"security": {"mta_sts": "enforce"}, "mta_sts": {"fetch_timeout": "5s"}}
 NOWHERE = "nowhere.test"
 
 
@@ -132,7 +166,8 @@ def main():
     rows = [row for row in ROWS if postfix.available() or "postfix" not in name_of(row[0])]
     domains = [domain for domain, _ in rows if domain]
     said("a namespace of its own; signing the DNS tree, starting name servers and mail servers")
-    with World(domains) as world, Relay(world, os.path.abspath(options.build)) as relay:
+    with World(domains) as world, Relay(world, os.path.abspath(options.build), SETTINGS) as relay:
+        change_some(world, relay)
         if postfix.available():
             with postfix.Postfix(world, "postfix.test", "mx.postfix.test") as real:
                 outcomes = run(rows, relay, real)
@@ -146,6 +181,18 @@ def main():
     wrong = sum(not fits for _, fits in judged)
     print(f"\n{len(judged)} domains in {time.monotonic() - start:.1f} s" + (f", {wrong} not as expected (?)" if wrong else ", all as expected"))
     return 1 if wrong else 0
+
+
+def change_some(world, relay):
+    """Lets the relay learn some policies, then takes away where it learned them."""
+    said("a first message to " + " and ".join(BEFORE) + ", whose policy hosts vanish then")
+    for name in BEFORE:
+        relay.send(f"first@{name}", subject="demo")
+    for name, changes in BEFORE.items():
+        relay.outcome(f"first@{name}")
+        world.site(name).block()
+        world.publish(name, **changes)
+    time.sleep(1.1)  # of the records' TTL
 
 
 def run(rows, relay, real):
