@@ -23,7 +23,6 @@ Reason reason_of(int error) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
       return Reason::certificate_host_mismatch;
     case X509_V_ERR_CERT_HAS_EXPIRED:
-    case X509_V_ERR_CERT_NOT_YET_VALID:
       return Reason::certificate_expired;
     case X509_V_ERR_DANE_NO_MATCH:
       return Reason::tlsa_invalid;
@@ -69,15 +68,15 @@ std::string whose(const Complaint& complaint) {
 }
 
 std::string expiry_text(const Complaint& complaint) {
-  if (!complaint.about) return "certificate is not valid now";
-  if (complaint.error == X509_V_ERR_CERT_HAS_EXPIRED) {
-    return whose(complaint) + " expired " + day_of(X509_get0_notAfter(complaint.about.get()));
-  }
-  return whose(complaint) + " is not valid before " + day_of(X509_get0_notBefore(complaint.about.get()));
+  if (!complaint.about) return "certificate has expired";
+  return whose(complaint) + " expired " + day_of(X509_get0_notAfter(complaint.about.get()));
 }
 
 std::string trust_text(const Complaint& complaint) {
   switch (complaint.error) {
+    case X509_V_ERR_CERT_NOT_YET_VALID:  // RPT-21: no matter of expiry
+      if (!complaint.about) return "certificate is not valid yet";
+      return whose(complaint) + " is not valid before " + day_of(X509_get0_notBefore(complaint.about.get()));
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
       return "certificate is self-signed";
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:

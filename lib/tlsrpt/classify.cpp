@@ -66,9 +66,7 @@ Defect defect_of(const Refusal& refusal) {
     case Reason::certificate_host_mismatch:
       return {ResultType::certificate_host_mismatch, short_code(refusal)};
     case Reason::certificate_expired:
-      // RPT-21
-      return {is_not_yet_valid(refusal) ? ResultType::certificate_not_trusted : ResultType::certificate_expired,
-              short_code(refusal)};
+      return {ResultType::certificate_expired, short_code(refusal)};
     case Reason::certificate_not_trusted:
       return {ResultType::certificate_not_trusted, short_reason(refusal)};
     case Reason::tlsa_invalid:

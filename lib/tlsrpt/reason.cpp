@@ -23,8 +23,6 @@ std::string short_reason(const hop::Refusal& refusal) {
   return ascii_line(refusal.code.empty() ? refusal.text : refusal.code, longest_reason);
 }
 
-bool is_not_yet_valid(const hop::Refusal& refusal) { return refusal.code == "X509_V_ERR_CERT_NOT_YET_VALID"; }
-
 // libunbound: "validation failure <_25._tcp.mx.ex. TLSA IN>: signature expired from 192.0.2.53 for key mx.ex. while …"
 std::string dnssec_reason(std::string_view why) {
   constexpr std::string_view preamble = "validation failure <";

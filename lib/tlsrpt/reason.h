@@ -15,7 +15,6 @@ inline constexpr std::size_t longest_helo = 100;
 std::string short_code(const hop::Refusal& refusal);
 // The refusal's code, or the beginning of its text.
 std::string short_reason(const hop::Refusal& refusal);
-bool is_not_yet_valid(const hop::Refusal& refusal);
 // Why a look-up failed, without the addresses of name servers, some of which may be our own.
 std::string dnssec_reason(std::string_view why);
 std::string clean_helo(std::string_view helo);

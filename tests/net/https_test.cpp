@@ -46,7 +46,7 @@ TEST_CASE("STS-08: the certificate is unexpired, leads to a trusted root and has
   rows.push_back({issue({.dns = {"MTA-STS.D.Example"}}), {}, "case"});
   rows.push_back({issue(expired), {Reason::certificate_expired}, "expired"});
   rows.push_back(
-      {issue({.dns = {"mta-sts.d.example"}, .valid_from = 24h}), {Reason::certificate_expired}, "not yet valid"});
+      {issue({.dns = {"mta-sts.d.example"}, .valid_from = 24h}), {Reason::certificate_not_trusted}, "not yet valid"});
   rows.push_back({Certificate({.dns = {"mta-sts.d.example"}}), {Reason::certificate_not_trusted}, "self-signed"});
   rows.push_back(
       {Certificate({.dns = {"mta-sts.d.example"}}, stranger), {Reason::certificate_not_trusted}, "unknown CA"});

@@ -31,7 +31,7 @@ TEST_CASE("TLS-05: path validation refuses every broken chain") {
   const std::vector<std::string> good{"mx.example"};
   const std::vector<Row> rows{
       {{.dns = good, .valid_from = -48h, .valid_to = -24h}, {Reason::certificate_expired}, "expired"},
-      {{.dns = good, .valid_from = 24h, .valid_to = 48h}, {Reason::certificate_expired}, "not yet valid"},
+      {{.dns = good, .valid_from = 24h, .valid_to = 48h}, {Reason::certificate_not_trusted}, "not yet valid"},
       {{.dns = good, .extended_key_usage = "clientAuth"}, {Reason::certificate_not_trusted}, "purpose"},
       {{.dns = good, .extended_key_usage = "serverAuth"}, {}, "purpose"},
       {{.dns = good, .key_usage = "cRLSign"}, {Reason::certificate_not_trusted}, "key usage"},

@@ -38,7 +38,8 @@ inline hop::Refusal expired() {
   return {Reason::certificate_expired, "certificate expired 2025-01-01", "X509_V_ERR_CERT_HAS_EXPIRED"};
 }
 inline hop::Refusal too_young() {
-  return {Reason::certificate_expired, "certificate is not valid before 2027-01-01", "X509_V_ERR_CERT_NOT_YET_VALID"};
+  return {Reason::certificate_not_trusted, "certificate is not valid before 2027-01-01",
+          "X509_V_ERR_CERT_NOT_YET_VALID"};
 }
 inline hop::Refusal untrusted() {
   return {Reason::certificate_not_trusted, "certificate is self-signed", "X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT"};
