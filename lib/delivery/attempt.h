@@ -61,8 +61,10 @@ struct Attempt {
   std::vector<Hop> hops;
   std::vector<RecipientOutcome> recipients;
   std::optional<route::NoHosts> no_hosts;  // the whole destination takes no mail
-  bool reached = false;                    // some host answered for this mail, not only with a 421
-  std::string note;                        // of the route
+  std::optional<hop::Refusal>
+      overlooked;        // why no MTA-STS policy was looked for any longer, though there may be one (STS-06)
+  bool reached = false;  // some host answered for this mail, not only with a 421
+  std::string note;      // of the route
 };
 
 }  // namespace hoplock::delivery

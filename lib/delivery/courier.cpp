@@ -64,7 +64,10 @@ class Run {
     auto found = co_await courier_.router_.find(job_.recipients.front().domain);
     if (auto* hosts = std::get_if<route::Hosts>(&found)) {
       const auto waited = std::chrono::floor<Seconds>(now() - job_.received);
-      hosts->domain.sts = hop::after_waiting(std::move(hosts->domain.sts), waited);
+      auto counts = hop::after_waiting(hosts->domain.sts, waited);
+      const bool waited_enough = counts.state != hosts->domain.sts.state;
+      attempt_.overlooked = waited_enough ? counts.problem : std::nullopt;
+      hosts->domain.sts = std::move(counts);
     }
     co_return found;
   }

@@ -198,6 +198,16 @@ Event hop_event(const Attempt& attempt, const Hop& hop, const hop::Refusal& why,
   return event;
 }
 
+// STS-06: mail goes on without a policy that there may be. Nobody is to learn that from a delivery's silence.
+Event overlooked_event(const Attempt& attempt, const hop::Refusal& why) {
+  const auto waited = std::chrono::duration_cast<std::chrono::minutes>(hop::sts_patience).count();
+  Event event(Level::warn, "sts-policy");
+  event.add("domain", attempt.recipients.front().due.domain.text()).add("action", "failed");
+  event.add("error", std::string(to_text(why.reason)) + ": " + why.text + "; after " + std::to_string(waited) +
+                         " minutes in the queue mail is sent as if there were no policy");
+  return event;
+}
+
 }  // namespace
 
 std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedule& schedule) {
@@ -230,6 +240,7 @@ std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedu
 
 std::vector<Event> hop_events(const Attempt& attempt) {
   std::vector<Event> events;
+  if (attempt.overlooked) events.push_back(overlooked_event(attempt, *attempt.overlooked));
   for (std::size_t i = 0; i < attempt.hops.size(); ++i) {
     const Hop& hop = attempt.hops[i];
     // the connection in clear that an audited rule's failure led to is waived too: told already

@@ -21,7 +21,8 @@ struct Schedule {
 // Results for the queue, one for each recipient, in order.
 std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedule& schedule);
 
-// `hop` lines: one for each host that was refused before the next was tried, and for each relaxed one.
+// `hop` lines: one for each host that was refused before the next was tried, and for each relaxed one. Before them an `sts-policy`
+// line where a policy that nobody could look for was given up.
 std::vector<Event> hop_events(const Attempt& attempt);
 // `delivered`, `deferred`, `bounced` or `expired`: one for each recipient, to be logged once `results` are on stable storage.
 std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<queue::RecipientResult>& results);

@@ -50,7 +50,8 @@ Need need(const Freshness& row, std::string_view id, Time now);
 
 // STS-32: when a held policy is fetched again without a delivery asking: `every` (mta_sts.refresh) after its fetch, and no later
 // than half of its life, earlier by up to a fifth as `jitter` (0 to 1) says, not before failed fetches may be repeated. Nothing: it
-// lives too short to be worth looking after more often than the operator said. REQUIRES: the row is settled; one row gets one jitter, kept or made from its domain.
+// lives too short to be looked after as often as it would need. REQUIRES: the row is settled; one row gets one jitter, kept or made
+// from its domain.
 std::optional<Time> refresh_at(const Freshness& row, Seconds every, double jitter);
 
 }  // namespace hoplock::mtasts

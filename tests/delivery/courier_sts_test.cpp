@@ -89,7 +89,13 @@ TEST_CASE(
   world.peer({Courses::takes(script)});
   CHECK(line(world.send_old(std::chrono::seconds{890}), {"policy", "reason", "dsn"}) ==
         "deferred sts dns-failure 4.4.3");
-  CHECK(line(world.send_old(std::chrono::seconds{910}), {"policy", "tls"}) == "delivered opportunistic none");
+  const Attempt late = world.send_old(std::chrono::seconds{910});
+  CHECK(line(late, {"policy", "tls"}) == "delivered opportunistic none");
+  const auto told = hop_events(late);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].level() == Level::warn);
+  CHECK(told[0].name() == "sts-policy");
+  CHECK(std::string(told[0].get("error")).find("as if there were no policy") != std::string::npos);
   world.dns.fail.clear();
   world.dns.bogus["_mta-sts.example.org TXT"] = "signature expired";
   world.policies->reload({});

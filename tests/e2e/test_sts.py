@@ -47,6 +47,7 @@ CERTIFICATES = {  # of an MX host, under an enforce policy that names it
 DOMAINS = [
     one("good.lab", "enforce, all good"),
     Domain("outside.lab", "the first MX is not in the policy", TWO, (Host("mx1"), Host("mx2")), signed=False, sts=Sts(mx=("mx2",))),
+    Domain("shared.lab", "the host of good.lab, without a policy", ("10 mx.good.lab.",), signed=False),
     one("nofit.lab", "no MX is in the policy", sts=Sts(mx=("nobody",))),
     one("wrongname.lab", "certificate of another name", Host(cert=OTHER)),
     one("strip.lab", "no STARTTLS", Host(smtp=NO_TLS)),
@@ -95,6 +96,8 @@ DOMAINS = [
     elsewhere("in-tlsa.lab", "insecure MX, TLSA mismatch, good STS", "bad.hosts.test"),
     elsewhere("in-name.lab", "insecure MX, TLSA match, not in the policy", "good.hosts.test", mx=("mx",)),
     elsewhere("in-alias.lab", "insecure MX, an alias with TLSA at its end, good STS", "alias.hosts.test"),
+    one("xn--jxalpdlp.lab", "an A-label"),
+    Domain("nullmx.lab", "null MX and a policy", ("0 .",), (Host("@"),), signed=False, sts=Sts(mx=("@",))),
     one("routed.lab", "a route with hosts", sts=Sts(mx=("nobody",))),
     one("routed-tls.lab", "a route with tls", sts=Sts(mx=("nobody",))),
     one("routed-audit.lab", "a route with mta_sts: audit", sts=Sts(mx=("nobody",))),
@@ -181,6 +184,16 @@ class Sole(Case):
         self.never_fetched("real.sub.lab")
         self.assertEqual(len(self.requests("sub.lab")), 1)
 
+    def test_MX_15_the_record_and_the_policy_are_asked_for_under_a_labels(self):
+        self.delivered("xn--jxalpdlp.lab", policy="sts", auth="pkix")
+        self.assertTrue(self.world.wire.queries("_mta-sts.xn--jxalpdlp.lab"))
+        self.assertEqual(self.requests("xn--jxalpdlp.lab")[0].header("Host"), "mta-sts.xn--jxalpdlp.lab")
+
+    def test_MX_04_of_a_null_mx_no_policy_is_asked_for(self):
+        self.bounced("nullmx.lab", "5.1.10")
+        self.assertEqual(self.world.wire.queries("_mta-sts.nullmx.lab"), [])
+        self.never_fetched("nullmx.lab")
+
     def test_STS_02_a_route_with_hosts_asks_for_no_policy(self):
         self.delivered("routed.lab", policy="opportunistic")
         self.delivered("routed-tls.lab", policy="route")
@@ -219,6 +232,17 @@ class Sole(Case):
     def test_TLS_06_a_stapled_revocation_fails_the_policy(self):
         self.deferred("staple.lab", policy="sts")
         self.no_mail_command("mx.staple.lab")
+
+
+    def test_TLS_08_a_session_under_a_policy_carries_nothing_of_a_domain_without_it(self):
+        people = [f"w{number}@{domain}" for number in range(10) for domain in ("good.lab", "shared.lab")]
+        for person in people:
+            self.send(person)
+        for person in people:
+            self.delivered(person, policy="sts" if person.endswith("@good.lab") else "opportunistic")
+        for session in self.sessions("mx.good.lab"):
+            domains = {argument.rsplit("@", 1)[1] for argument, _ in session.commands if argument.startswith("RCPT")}
+            self.assertLessEqual(len(domains), 1, session.commands)
 
 
 class BesideDane(Case):

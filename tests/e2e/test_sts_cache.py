@@ -152,7 +152,7 @@ class Changes(Cached):
         self.assertEqual(len(self.requests("etag.lab")), 2)
 
     def test_STS_12_failing_fetches_are_few(self):
-        for _ in range(12):
+        for _ in range(100):
             self.free("down.lab")
         self.assertEqual(self.world.fetches("down.lab"), 1)
 

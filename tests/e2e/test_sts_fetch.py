@@ -159,6 +159,11 @@ DOMAINS += [one(f"a-{name}.lab", f"answer {name}", web=web) for name, web in {**
 DOMAINS += [one(f"g-{name}.lab", f"answer {name}", web=web) for name, web in GOOD_ANSWERS.items()]
 DOMAINS += [one(f"p-{name}.lab", f"policy {name}", text=octets) for name, octets in GOOD_POLICIES.items()]
 DOMAINS += [one(f"b-{name}.lab", f"policy {name}", text=octets) for name, octets in BAD_POLICIES.items()]
+DOMAINS += [
+    one("tls12.lab", "policy host with TLS 1.2 only", web={"max_tls": "TLSv1_2"}),
+    one("tls11.lab", "policy host with TLS 1.1 only", web={"min_tls": "TLSv1_1", "max_tls": "TLSv1_1"}),
+    one("tls10.lab", "policy host with TLS 1.0 only", web={"min_tls": "TLSv1", "max_tls": "TLSv1"}),
+]
 INSIDE = {"10": "10.0.0.5", "172": "172.16.3.4", "192": "192.168.7.7", "link": "169.254.4.4", "loop": "127.3.255.1"}
 DOMAINS += [Domain(f"i-{name}.lab", f"policy host at {ip}", hosts=(Host(ip=[f"198.51.100.{number}"]),), signed=False, send=False,
                    sts=Sts(mx=("nobody",), ip=[ip])) for number, (name, ip) in enumerate(INSIDE.items(), 1)]
@@ -209,6 +214,11 @@ class Fetch(Case):
             with self.subTest(name):
                 self.not_taken(f"c-{name}.lab", "sts-webpki-invalid")
                 self.assertEqual(self.requests(f"c-{name}.lab"), [], "the request is told to nobody but the right host")
+
+    def test_TLS_01_policy_hosts_are_asked_by_tls_1_2_and_1_3_only(self):
+        self.taken("tls12.lab")
+        for domain in ("tls11.lab", "tls10.lab"):
+            self.not_taken(domain, "sts-policy-fetch-error")
 
     def test_STS_09_STS_10_STS_11_STS_13_each_answer_that_is_no_policy(self):
         for name in ANSWERS:
