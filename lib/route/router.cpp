@@ -120,7 +120,8 @@ class Router::Impl {
   static awaitable<std::shared_ptr<const Entry>> obtain(std::shared_ptr<Impl> self, Store<Key, Entry>& store, Key key,
                                                         Gather gather);
 
-  static awaitable<std::tuple<DomainPtr, PolicyTxt>> obtain_with_txt(std::shared_ptr<Impl> self, dns::Name domain);
+  static awaitable<HostPtr> obtain_host(std::shared_ptr<Impl> self, Host host);
+  static awaitable<hop::StsFact> find_policy(std::shared_ptr<Impl> self, dns::Name domain, Host first);
 
   resolver::Resolver& resolver_;
   PolicyCache* policies_;  // null: no policies are looked for
@@ -162,16 +163,24 @@ awaitable<std::shared_ptr<const Entry>> Router::Impl::obtain(std::shared_ptr<Imp
   co_return entry;
 }
 
-// Side by side, unless the domain's hosts are at hand already.
-awaitable<std::tuple<DomainPtr, PolicyTxt>> Router::Impl::obtain_with_txt(std::shared_ptr<Impl> self,
-                                                                          dns::Name domain) {
-  if (auto kept = self->domains_.cache.find(domain, std::chrono::steady_clock::now())) {
-    PolicyTxt txt = co_await self->policies_->find_txt(std::move(domain));
-    co_return std::make_tuple(std::move(*kept), std::move(txt));
+awaitable<HostPtr> Router::Impl::obtain_host(std::shared_ptr<Impl> self, Host host) {
+  host.preference = 0;
+  return obtain(self, self->hosts_, std::move(host), &gather_host);
+}
+
+// Only once it is known that the domain takes mail (MX-04), side by side with what the first host's turn will ask for.
+awaitable<hop::StsFact> Router::Impl::find_policy(std::shared_ptr<Impl> self, dns::Name domain, Host first) {
+  auto asked = self->policies_->find_txt(domain);
+  PolicyTxt txt;
+  first.preference = 0;
+  if (first.origin == Host::Origin::literal || self->hosts_.cache.find(first, std::chrono::steady_clock::now())) {
+    txt = co_await std::move(asked);
+  } else {
+    auto looked = obtain_host(self, std::move(first));
+    auto both = co_await net::together(std::move(asked), std::move(looked));
+    txt = std::move(std::get<0>(both));
   }
-  auto entry = obtain(self, self->domains_, domain, &gather_domain);
-  auto txt = self->policies_->find_txt(std::move(domain));
-  co_return co_await net::together(std::move(entry), std::move(txt));
+  co_return co_await self->policies_->find(std::move(domain), std::move(txt));
 }
 
 awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain) {
@@ -187,14 +196,8 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
   }
   auto failure = self->resolver_.validation_failure();
   DomainPtr entry;
-  PolicyTxt txt;
-  const bool with_policy = self->policies_ != nullptr && hop::needs_sts(Host::Origin::mx, found.rule);
   if (!failure) {
-    if (with_policy) {
-      std::tie(entry, txt) = co_await obtain_with_txt(self, domain);
-    } else {
-      entry = co_await obtain(self, self->domains_, domain, &gather_domain);
-    }
+    entry = co_await obtain(self, self->domains_, domain, &gather_domain);
     failure = self->resolver_.validation_failure();
   }
   const auto* none = failure ? nullptr : std::get_if<NoHosts>(&entry->hosts);
@@ -209,16 +212,15 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
     if (tlsa_for(found.rule, host.origin) == Host::Tlsa::skip) host.tlsa = Host::Tlsa::skip;
   }
   shuffle_equals(found.hosts, self->random_);
-  if (with_policy) found.domain.sts = co_await self->policies_->find(std::move(domain), std::move(txt));
+  const bool with_policy = self->policies_ != nullptr && hop::needs_sts(Host::Origin::mx, found.rule);
+  if (with_policy) found.domain.sts = co_await find_policy(self, std::move(domain), found.hosts.front());
   co_return found;
 }
 
 awaitable<hop::HostFacts> Router::Impl::look(std::shared_ptr<Impl> self, Host host) {
   const auto settings = self->settings_;
   if (host.origin == Host::Origin::literal) co_return literal_facts(host, settings->options);
-  Host key = host;
-  key.preference = 0;
-  const HostPtr entry = co_await obtain(self, self->hosts_, std::move(key), &gather_host);
+  const HostPtr entry = co_await obtain_host(self, host);
   hop::HostFacts facts = entry->facts;
   const auto failure = self->resolver_.validation_failure();
   if (failure && host.tlsa == Host::Tlsa::ask) {
