@@ -45,8 +45,18 @@ void take_signals(int how) {
 
 // The key at fault.
 std::string place_of(const listener::ListenError& error) {
-  const bool address = error.what == listener::ListenError::What::address;
-  return "listeners[" + std::to_string(error.index) + "]." + (address ? "address" : "certificate");
+  const std::string listener = "listeners[" + std::to_string(error.index) + "].";
+  switch (error.what) {
+    case listener::ListenError::What::address:
+      return listener + "address";
+    case listener::ListenError::What::certificate:
+      return listener + "certificate";
+    case listener::ListenError::What::users_file:
+      return listener + "users_file";
+    case listener::ListenError::What::client_ca:
+      break;
+  }
+  return listener + "client_ca";
 }
 
 ExitCode exit_code(const Error& error) {

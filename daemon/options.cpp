@@ -95,6 +95,9 @@ listener::Address address(const config::Listener& from, const net::CertificateFi
   to.certificate =
       from.certificate.path.empty() ? self_signed : net::CertificateFiles{from.certificate.path, from.key.path};
   to.allow = from.allow;
+  if (from.auth) to.users_file = from.users_file.path;
+  to.client_ca = from.client_ca.path;
+  to.client_names = names(from.client_names);
   to.senders = sender_domains(from.senders);
   to.bare_newline =
       from.bare_newline == config::BareNewline::normalize ? smtp::BareNewline::normalize : smtp::BareNewline::reject;

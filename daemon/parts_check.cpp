@@ -2,6 +2,7 @@
 
 #include "daemon/options.h"
 #include "daemon/signing_keys.h"
+#include "listener/users.h"
 #include "net/tls_client.h"
 #include "net/tls_server.h"
 #include "resolver/setup.h"
@@ -63,6 +64,10 @@ void check_parts(config::Loaded& loaded) {
     if (!one.client_ca.path.empty()) {
       const auto authorities = net::ClientTls::load({one.client_ca.path, net::TlsVersion::tls12});
       if (!authorities) loaded.complain(item("listeners", i, "client_ca"), authorities.error().detail);
+    }
+    if (one.auth) {
+      const auto users = listener::Users::load(one.users_file.path);
+      if (!users) loaded.complain(item("listeners", i, "users_file"), users.error().detail);
     }
     if (one.certificate.path.empty() || one.tls == config::ListenerTls::none) continue;
     const auto tls = net::ServerTls::load({one.certificate.path, one.key.path});

@@ -34,6 +34,36 @@ void check_pair(Loaded& loaded, const InputFile& certificate, const InputFile& k
     loaded.complain(key_path, "a key is given but no certificate; both or neither");
 }
 
+void check_logins(Loaded& loaded, std::size_t i) {
+  const auto& one = loaded.config.listeners[i];
+  check_file(loaded, one.users_file, item("listeners", i, "users_file"));
+  if (one.auth && one.users_file.path.empty())
+    loaded.complain(item("listeners", i, "auth"), "logins need a users_file to be looked up in");
+  if (one.auth && one.tls == ListenerTls::none)
+    loaded.complain(item("listeners", i, "auth"),
+                    "logins are taken inside TLS only; allowed with 'tls': starttls, required, implicit");
+  if (!one.auth && !one.users_file.path.empty())
+    loaded.warn(item("listeners", i, "users_file"), "has no effect without 'auth: true'");
+}
+
+void check_client_certificates(Loaded& loaded, std::size_t i) {
+  const auto& one = loaded.config.listeners[i];
+  check_file(loaded, one.client_ca, item("listeners", i, "client_ca"));
+  if (!one.client_ca.path.empty() && one.tls == ListenerTls::none)
+    loaded.complain(item("listeners", i, "client_ca"),
+                    "certificates come with TLS only; allowed with 'tls': starttls, required, implicit");
+  if (!one.client_names.empty() && one.client_ca.path.empty())
+    loaded.complain(item("listeners", i, "client_names"),
+                    "names prove nothing without a client_ca whose certificates carry them");
+  if (one.client_names.empty() && !one.client_ca.path.empty())
+    loaded.warn(item("listeners", i, "client_ca"), "lets nobody relay as long as 'client_names' is empty");
+  for (const auto& name : one.client_names) {
+    if (name.value == "*")
+      loaded.complain(item("listeners", i, "client_names"),
+                      "'*' would let every certificate of client_ca relay; allowed: names, \"*.contoso.com\"");
+  }
+}
+
 void check_listeners(Loaded& loaded) {
   const auto& listeners = loaded.config.listeners;
   if (listeners.empty()) loaded.complain("listeners", "at least one listener is needed");
@@ -43,8 +73,8 @@ void check_listeners(Loaded& loaded) {
     if (!seen.insert(one.address).second)
       loaded.complain(item("listeners", i, "address"), "two listeners have the address " + one.address.text());
     check_pair(loaded, one.certificate, one.key, item("listeners", i, "certificate"), item("listeners", i, "key"));
-    check_file(loaded, one.users_file, item("listeners", i, "users_file"));
-    check_file(loaded, one.client_ca, item("listeners", i, "client_ca"));
+    check_logins(loaded, i);
+    check_client_certificates(loaded, i);
     for (const auto& network : one.allow) {
       if (network.text().ends_with("/0")) {
         loaded.warn(item("listeners", i, "allow"),

@@ -54,16 +54,13 @@ struct Listener {
   bool auth = false;
   InputFile users_file;
   InputFile client_ca;
-  std::vector<std::string> client_names;
+  std::vector<Pattern> client_names;
   std::vector<Pattern> senders;
   BareNewline bare_newline = BareNewline::reject;
   template <class V>
   void fields(V& v) {
     v.key("address", address).key("tls", tls).key("certificate", certificate).key("key", key).key("allow", allow);
-    v.unbuilt("auth", auth)
-        .unbuilt("users_file", users_file)
-        .unbuilt("client_ca", client_ca)
-        .unbuilt("client_names", client_names);
+    v.key("auth", auth).key("users_file", users_file).key("client_ca", client_ca).key("client_names", client_names);
     v.key("senders", senders).key("bare_newline", bare_newline);
   }
 };

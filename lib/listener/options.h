@@ -18,7 +18,11 @@ struct Address {
   smtp::TlsMode tls = smtp::TlsMode::starttls;
   net::CertificateFiles certificate;  // REQUIRES: named unless tls == none
   std::vector<Network> allow;         // clients that may relay
-  std::vector<dns::Name> senders;     // "*.contoso.com" for those below; empty: any
+  std::string users_file;             // who may log in, inside TLS; "": nobody
+  std::string client_ca;              // clients are asked for a certificate of these authorities; "": not asked
+  std::vector<dns::Name>
+      client_names;                // who may relay when such a certificate says so, "*.contoso.com" for those below
+  std::vector<dns::Name> senders;  // "*.contoso.com" for those below; empty: any
   smtp::BareNewline bare_newline = smtp::BareNewline::reject;
 };
 
@@ -31,6 +35,7 @@ struct Limits {
   std::chrono::milliseconds command_timeout{std::chrono::minutes{5}};  // for a whole command line
   std::chrono::milliseconds data_timeout{std::chrono::minutes{3}};     // without an octet
   std::size_t received_headers = 50;
+  std::chrono::milliseconds failed_login{1000};  // how long the answer to one is held back, doubled with each
 };
 
 struct Options {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <unordered_set>
+#include <variant>
 
 #include "listener/conversation.h"
 #include "net/acceptor.h"
@@ -38,6 +39,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   asio::any_io_executor executor;
   queue::Queue& queue;
   Log& log;
+  Passwords passwords{executor};
+  FailedLogins failed_logins;
   Limits limits;
   std::map<net::Endpoint, std::shared_ptr<Bound>> bound;  // by the address in the options
   std::map<Ip, std::size_t> clients;
@@ -48,6 +51,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   net::TaskGroup refusals;
   net::TaskGroup accepting;
 
+  Services services() { return {queue, log, counts, passwords, failed_logins}; }
   void admit(net::Stream stream, std::shared_ptr<const Profile> profile);
   static asio::awaitable<void> accept_all(std::shared_ptr<State> self, std::shared_ptr<Bound> at);
   static asio::awaitable<void> serve(std::shared_ptr<State> self, net::Stream stream,
@@ -83,7 +87,7 @@ class Counted {
 asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, net::Stream stream,
                                            std::shared_ptr<const Profile> profile) {
   const Ip client = stream.peer().ip;
-  Conversation conversation(std::move(stream), std::move(profile), self->queue, self->log, self->counts);
+  Conversation conversation(std::move(stream), std::move(profile), self->services());
   const Counted counted(*self, client, conversation);
   if (self->stopping) conversation.end();
   co_await conversation.run();
@@ -130,16 +134,31 @@ Server::~Server() {
 
 namespace {
 
-Result<std::shared_ptr<const Profile>> make_profile(const Options& options, const Address& address) {
+using What = ListenError::What;
+struct Refused {
+  What what;
+  Error error;
+};
+
+std::variant<std::shared_ptr<const Profile>, Refused> make_profile(const Options& options, const Address& address) {
   auto profile = std::make_shared<Profile>();
   profile->address = address;
   profile->limits = options.limits;
   profile->hostname = options.hostname;
   profile->postmaster = options.postmaster;
-  if (address.tls != smtp::TlsMode::none) {
-    auto tls = net::ServerTls::load(address.certificate);
-    if (!tls) return tls.error();
-    profile->tls = std::move(*tls);
+  if (address.tls == smtp::TlsMode::none) return std::shared_ptr<const Profile>(std::move(profile));
+  auto identity = net::ServerTls::load(address.certificate);
+  if (!identity) return Refused{What::certificate, identity.error()};
+  profile->tls = std::move(*identity);
+  if (!address.client_ca.empty()) {
+    auto asking = net::ServerTls::load(address.certificate, address.client_ca);
+    if (!asking) return Refused{What::client_ca, asking.error()};
+    profile->tls = std::move(*asking);
+  }
+  if (!address.users_file.empty()) {
+    auto users = Users::load(address.users_file);
+    if (!users) return Refused{What::users_file, users.error()};
+    profile->users = std::move(*users);
   }
   return std::shared_ptr<const Profile>(std::move(profile));
 }
@@ -151,16 +170,17 @@ std::optional<ListenError> Server::open(Options options) {
   std::vector<std::pair<std::shared_ptr<Bound>, std::shared_ptr<const Profile>>> kept;
   for (std::size_t i = 0; i < options.addresses.size(); ++i) {
     const Address& address = options.addresses[i];
-    auto profile = make_profile(options, address);
-    if (!profile) return ListenError{i, ListenError::What::certificate, profile.error()};
+    auto made = make_profile(options, address);
+    if (auto* refused = std::get_if<Refused>(&made)) return ListenError{i, refused->what, std::move(refused->error)};
+    const auto profile = std::get<std::shared_ptr<const Profile>>(std::move(made));
     if (const auto old = state_->bound.find(address.at); old != state_->bound.end()) {
-      kept.emplace_back(old->second, *profile);
+      kept.emplace_back(old->second, profile);
       next.emplace(address.at, old->second);
       continue;
     }
     auto acceptor = net::Acceptor::listen(state_->executor, address.at);
-    if (!acceptor) return ListenError{i, ListenError::What::address, acceptor.error()};
-    next.emplace(address.at, std::make_shared<Bound>(Bound{std::move(*acceptor), *profile}));
+    if (!acceptor) return ListenError{i, What::address, acceptor.error()};
+    next.emplace(address.at, std::make_shared<Bound>(Bound{std::move(*acceptor), profile}));
   }
   // Nothing can fail any more.
   for (auto& [bound, profile] : kept) bound->profile = profile;

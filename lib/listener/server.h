@@ -23,7 +23,7 @@ struct Counts {
 // Which address of `Options` could not be served, and why.
 struct ListenError {
   std::size_t index = 0;
-  enum class What : std::uint8_t { address, certificate } what = What::address;
+  enum class What : std::uint8_t { address, certificate, users_file, client_ca } what = What::address;
   Error error;
 };
 

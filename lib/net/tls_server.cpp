@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include <string_view>
 #include <utility>
@@ -13,6 +14,7 @@
 namespace hoplock::net {
 
 namespace {
+constexpr std::size_t longest_list = 8192;               // octets of CA names in a handshake
 constexpr std::string_view session_context = "hoplock";  // tickets are for this daemon's sessions only
 
 Result<> present(SSL_CTX* ctx, const Identity& identity, const CertificateFiles& files) {
@@ -22,9 +24,62 @@ Result<> present(SSL_CTX* ctx, const Identity& identity, const CertificateFiles&
   if (used == 1) return {};
   return bad_input(files.certificate + ": the certificate cannot be used: " + take_openssl_error());
 }
+// Lets the handshake go on, and marks a session whose certificate did not verify.
+int note_refusal(int ok, X509_STORE_CTX* store) {
+  if (ok == 1) return 1;
+  auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  SSL_set_app_data(ssl, ssl);
+  return 1;
+}
+
+// The list as it would be sent (RFC 8446 section 4.2.4): each name with two octets of length.
+bool is_short(const STACK_OF(X509_NAME) * names) {
+  std::size_t octets = 0;
+  for (int i = 0; i < sk_X509_NAME_num(names); ++i) {
+    const int one = i2d_X509_NAME(sk_X509_NAME_value(names, i), nullptr);
+    octets += one > 0 ? static_cast<std::size_t>(one) + 2 : 0;
+  }
+  return octets <= longest_list;
+}
+
+Result<> ask_clients(SSL_CTX* ctx, const std::string& client_ca) {
+  ERR_clear_error();
+  if (SSL_CTX_load_verify_locations(ctx, client_ca.c_str(), nullptr) != 1)
+    return bad_input(client_ca + ": no certificates can be read from it: " + take_openssl_error());
+  STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(client_ca.c_str());
+  if (names == nullptr) return bad_input(client_ca + ": no certificates can be read from it: " + take_openssl_error());
+  if (is_short(names)) {
+    SSL_CTX_set_client_CA_list(ctx, names);
+  } else {
+    sk_X509_NAME_pop_free(names, X509_NAME_free);
+  }
+  SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, note_refusal);
+  // RFC 5280's purpose is judged with the names: public authorities no longer sign for clients.
+  X509_VERIFY_PARAM_set_purpose(SSL_CTX_get0_param(ctx), X509_PURPOSE_ANY);
+  // A resumed session would bring a verdict that was made under other authorities, at another time.
+  SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(ctx, 0);
+  return {};
+}
+
+std::vector<std::string> dns_names(X509* certificate) {
+  std::vector<std::string> found;
+  auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
+    if (name->type != GEN_DNS) continue;
+    const auto* text = reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName));
+    found.emplace_back(text, static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName)));
+  }
+  GENERAL_NAMES_free(names);
+  return found;
+}
+
 }  // namespace
 
-Result<std::shared_ptr<const ServerTls>> ServerTls::load(CertificateFiles files) {
+Result<std::shared_ptr<const ServerTls>> ServerTls::load(CertificateFiles files) { return load(std::move(files), {}); }
+
+Result<std::shared_ptr<const ServerTls>> ServerTls::load(CertificateFiles files, const std::string& client_ca) {
   auto identity = load_identity(files);
   if (!identity) return identity.error();
   auto ctx = make_ssl_ctx(TLS_server_method(), TlsVersion::tls12);
@@ -34,6 +89,9 @@ Result<std::shared_ptr<const ServerTls>> ServerTls::load(CertificateFiles files)
   SSL_CTX_set_num_tickets(ctx->get(), 1);
   const auto* id = reinterpret_cast<const unsigned char*>(session_context.data());
   SSL_CTX_set_session_id_context(ctx->get(), id, static_cast<unsigned>(session_context.size()));
+  if (!client_ca.empty()) {
+    if (auto asking = ask_clients(ctx->get(), client_ca); !asking) return asking.error();
+  }
   return std::shared_ptr<const ServerTls>(new ServerTls(ctx->release()));
 }
 
@@ -43,6 +101,15 @@ SslHandle ServerTls::session() const {
   SslHandle ssl(SSL_new(ctx_));
   if (ssl) SSL_set_accept_state(ssl.get());
   return ssl;
+}
+
+std::vector<std::string> proven_client_names(const Stream& stream) {
+  const SSL* ssl = stream.ssl();
+  X509* certificate = ssl == nullptr ? nullptr : SSL_get0_peer_certificate(ssl);
+  if (certificate == nullptr || SSL_get_app_data(ssl) != nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return {};
+  constexpr std::uint32_t for_tls = XKU_SSL_CLIENT | XKU_SSL_SERVER | XKU_ANYEKU;
+  if ((X509_get_extended_key_usage(certificate) & for_tls) == 0) return {};
+  return dns_names(certificate);
 }
 
 boost::asio::awaitable<Result<>> accept_tls(Stream& stream, std::shared_ptr<const ServerTls> tls) {

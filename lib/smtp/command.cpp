@@ -14,8 +14,8 @@ constexpr std::array<std::pair<std::string_view, Verb>, 19> verbs{{
     {"EHLO", Verb::ehlo},          {"HELO", Verb::helo},          {"MAIL", Verb::mail},
     {"RCPT", Verb::rcpt},          {"DATA", Verb::data},          {"RSET", Verb::rset},
     {"NOOP", Verb::noop},          {"QUIT", Verb::quit},          {"VRFY", Verb::vrfy},
-    {"HELP", Verb::help},          {"STARTTLS", Verb::starttls},  {"BDAT", Verb::unimplemented},
-    {"AUTH", Verb::unimplemented}, {"EXPN", Verb::unimplemented}, {"SEND", Verb::unimplemented},
+    {"HELP", Verb::help},          {"STARTTLS", Verb::starttls},  {"BDAT", Verb::bdat},
+    {"AUTH", Verb::auth},          {"EXPN", Verb::unimplemented}, {"SEND", Verb::unimplemented},
     {"SOML", Verb::unimplemented}, {"SAML", Verb::unimplemented}, {"TURN", Verb::unimplemented},
     {"ETRN", Verb::unimplemented},
 }};
@@ -80,6 +80,16 @@ bool parse_path(std::string_view text, std::string_view prefix, Command& command
   return parse_parameters(text.substr(end + 1), command);
 }
 
+// "1000 LAST": how much follows is told even when the rest is wrong, so that it can be passed over (SUB-19).
+bool parse_chunk(std::string_view text, Command& command) {
+  const std::string_view size = text.substr(0, text.find(' '));
+  const auto octets = parse_decimal(size);
+  if (!octets) return false;
+  const std::string_view rest = text.substr(size.size());
+  command.chunk = Chunk{*octets, equals_ignoring_case(rest, " LAST")};
+  return rest.empty() || command.chunk->last;
+}
+
 }  // namespace
 
 Command parse_command(std::string_view line) {
@@ -104,6 +114,9 @@ Command parse_command(std::string_view line) {
     case Verb::rcpt:
       command.well_formed = parse_path(command.argument, "TO:", command);
       break;
+    case Verb::bdat:
+      command.well_formed = parse_chunk(command.argument, command);
+      break;
     case Verb::data:
     case Verb::rset:
     case Verb::quit:
@@ -117,6 +130,7 @@ Command parse_command(std::string_view line) {
           std::all_of(command.argument.begin(), command.argument.end(), [](char c) { return c > ' ' && c < 0x7f; });
       break;
     case Verb::vrfy:
+    case Verb::auth:
       command.well_formed = !command.argument.empty();
       break;
     case Verb::noop:

@@ -14,13 +14,15 @@ enum class Verb : std::uint8_t {
   mail,
   rcpt,
   data,
+  bdat,
   rset,
   noop,
   quit,
   vrfy,
   help,
   starttls,
-  unimplemented,  // known and not served: BDAT, AUTH, EXPN, SEND, SOML, SAML, TURN, ETRN
+  auth,
+  unimplemented,  // known and not served: EXPN, SEND, SOML, SAML, TURN, ETRN
   http,           // a request of another protocol; see is_http_request
   unknown,
 };
@@ -31,12 +33,19 @@ struct Parameter {
   std::optional<std::string_view> value;
 };
 
+// RFC 3030 section 2: how many octets follow the command line.
+struct Chunk {
+  std::uint64_t octets = 0;
+  bool last = false;
+};
+
 struct Command {
   Verb verb = Verb::unknown;
   std::string_view argument;  // all behind the verb, without blanks around it
   std::string_view path;      // MAIL, RCPT: between the angle brackets
   std::vector<Parameter> parameters;
-  bool well_formed = true;  // false: a known verb whose argument has not the form it must have
+  std::optional<Chunk> chunk;  // BDAT, also when it is not well-formed; nothing: nobody can say what belongs to it
+  bool well_formed = true;     // false: a known verb whose argument has not the form it must have
 };
 
 // `line` is without its CRLF. A blank after "FROM:" or "TO:" and blanks at the end of the line are let pass; nothing

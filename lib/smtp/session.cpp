@@ -1,21 +1,15 @@
 #include "smtp/session.h"
 
 #include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 #include "base/ascii.h"
+#include "smtp/answers.h"
+#include "smtp/parameters.h"
 
 namespace hoplock::smtp {
 
 namespace {
-
-Answer answer(int code, EnhancedStatus status, std::string_view text, Action action = Action::none) {
-  return Answer{Reply(code, status, std::string(text)), action};
-}
-Answer out_of_order(std::string_view text) { return answer(503, {5, 5, 1}, text); }
-Answer bad_argument(std::string_view text) { return answer(501, {5, 5, 4}, text); }
-Answer ok() { return answer(250, {2, 0, 0}, "Ok"); }
 
 bool has_control(std::string_view line) {
   return std::any_of(line.begin(), line.end(),
@@ -26,29 +20,9 @@ bool works_before_tls(Verb verb) {
   return verb == Verb::ehlo || verb == Verb::helo || verb == Verb::noop || verb == Verb::starttls || verb == Verb::quit;
 }
 
-// What the parameters of MAIL ask for, or the reply that refuses them (RFC 1870 section 6, RFC 6152 section 2).
-struct MailParameters {
-  std::uint64_t size = 0;
-  Body body = Body::seven_bit;
-  bool size_given = false, body_given = false;
-};
-
-std::optional<Answer> take_size(const Parameter& parameter, MailParameters& wanted) {
-  const std::string_view digits = parameter.value.value_or("");
-  const bool numeric = std::all_of(digits.begin(), digits.end(), is_digit);
-  if (digits.empty() || digits.size() > 20 || !numeric || std::exchange(wanted.size_given, true))
-    return bad_argument("Bad SIZE");
-  wanted.size = parse_decimal(digits).value_or(UINT64_MAX);
-  return std::nullopt;
-}
-
-std::optional<Answer> take_body(const Parameter& parameter, MailParameters& wanted) {
-  const std::string_view value = parameter.value.value_or("");
-  const bool eight = equals_ignoring_case(value, "8BITMIME");
-  if ((!eight && !equals_ignoring_case(value, "7BIT")) || std::exchange(wanted.body_given, true))
-    return bad_argument("Bad BODY");
-  wanted.body = eight ? Body::eight_bit_mime : Body::seven_bit;
-  return std::nullopt;
+Answer refuse_parameter(const BadParameter& bad) {
+  return bad.kind == BadParameter::Kind::unknown ? answer(555, {5, 5, 4}, "Unsupported parameter")
+                                                 : bad_argument(bad.why);
 }
 
 // The reply to a path that is no mailbox; sender or recipient decide on the enhanced code (RFC 3463 section 3.2).
@@ -59,14 +33,6 @@ Answer refuse_mailbox(const BadMailbox& bad, Verb verb) {
   };
   if (bad.kind == BadMailbox::Kind::bad_domain) return answer(550, detail(8, 2), "Bad domain: " + bad.why);
   return answer(501, detail(7, 3), "Bad address: " + bad.why);
-}
-
-// Each recipient once, the first mention counts.
-void drop_repeated(std::vector<Recipient>& recipients) {
-  if (recipients.size() < 2) return;
-  std::unordered_set<std::string> seen;
-  seen.reserve(recipients.size());
-  std::erase_if(recipients, [&](const Recipient& one) { return !seen.insert(one.mailbox.text()).second; });
 }
 
 }  // namespace
@@ -81,12 +47,13 @@ Answer Session::greet(Client client) const {
 }
 
 Answer Session::take(std::string_view line, const Facts& facts) {
-  if (has_control(line)) return count(answer(500, {5, 5, 2}, "Control character in command"));
+  if (challenge_ != Challenge::none) return count(take_response(line));
   const Command command = parse_command(line);
+  if (has_control(line)) return count(discard(answer(500, {5, 5, 2}, "Control character in command"), command));
   if (command.verb == Verb::http)
     return answer(421, {4, 7, 0}, options_.hostname + " This is no mail protocol", Action::close);
   if (options_.tls == TlsMode::required && channel_ == Channel::clear && !works_before_tls(command.verb)) {
-    return count(answer(530, {5, 7, 0}, "Must issue a STARTTLS command first"));
+    return count(discard(answer(530, {5, 7, 0}, "Must issue a STARTTLS command first"), command));
   }
   return count(obey(command, facts));
 }
@@ -102,8 +69,12 @@ Answer Session::obey(const Command& command, const Facts& facts) {
       return rcpt(command);
     case Verb::data:
       return data(command);
+    case Verb::bdat:
+      return bdat(command);
     case Verb::starttls:
       return starttls(command, facts);
+    case Verb::auth:
+      return auth(command);
     case Verb::rset:
       if (!command.well_formed) return bad_argument("RSET takes no argument");
       reset();
@@ -117,7 +88,7 @@ Answer Session::obey(const Command& command, const Facts& facts) {
       if (!command.well_formed) return bad_argument("Syntax: VRFY address");
       return answer(252, {2, 0, 0}, "Cannot VRFY, but will take mail for it and try");
     case Verb::help:
-      return answer(214, {2, 0, 0}, "EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS");
+      return answer(214, {2, 0, 0}, "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH");
     case Verb::unimplemented:
       return answer(502, {5, 5, 1}, "Command not implemented");
     case Verb::http:
@@ -136,27 +107,26 @@ Answer Session::ehlo(const Command& command, const Facts& facts) {
   helo_ = command.argument;
   std::string text = options_.hostname;
   if (extended) {
-    text += "\nSIZE " + std::to_string(options_.message_size) + "\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES";
+    text += "\nSIZE " + std::to_string(options_.message_size) + "\nPIPELINING\n8BITMIME\nCHUNKING\nENHANCEDSTATUSCODES";
     const bool has_starttls = options_.tls == TlsMode::starttls || options_.tls == TlsMode::required;
     if (has_starttls && channel_ == Channel::clear && facts.tls == Facts::Tls::ready) text += "\nSTARTTLS";
+    if (options_.logins == Logins::in_tls && channel_ == Channel::tls) text += "\nAUTH PLAIN LOGIN";
   }
   return {Reply(250, std::nullopt, std::move(text)), Action::none};
 }
 
 Answer Session::mail(const Command& command, const Facts& facts) {
   if (state_ == State::start) return out_of_order("Send EHLO first");
+  if (state_ == State::failed) return out_of_order("The transaction failed, send RSET");
   if (state_ != State::greeted) return out_of_order("Nested MAIL command");
   if (!command.well_formed) return bad_argument("Syntax: MAIL FROM:<address>");
   if (messages_ >= options_.messages) {
     return answer(421, {4, 7, 0}, options_.hostname + " Too many messages on this connection", Action::close);
   }
-  MailParameters wanted;
-  for (const Parameter& parameter : command.parameters) {
-    const bool size = equals_ignoring_case(parameter.keyword, "SIZE"),
-               body = equals_ignoring_case(parameter.keyword, "BODY");
-    if (!extended_ || (!size && !body)) return answer(555, {5, 5, 4}, "Unsupported parameter");
-    if (auto refused = size ? take_size(parameter, wanted) : take_body(parameter, wanted)) return *std::move(refused);
-  }
+  if (!extended_ && !command.parameters.empty()) return answer(555, {5, 5, 4}, "Unsupported parameter");
+  const auto asked = parse_mail_parameters(command.parameters);
+  if (const auto* bad = std::get_if<BadParameter>(&asked)) return refuse_parameter(*bad);
+  const auto& wanted = std::get<MailParameters>(asked);
   auto parsed = Mailbox::parse(command.path);
   if (const auto* bad = std::get_if<BadMailbox>(&parsed)) return refuse_mailbox(*bad, command.verb);
   Mailbox& sender = std::get<Mailbox>(parsed);
@@ -184,7 +154,7 @@ Answer Session::rcpt(const Command& command) {
   if (mailbox.is_null()) return answer(501, {5, 1, 3}, "Bad address: empty");
   const Mailbox* postmaster = own_postmaster(mailbox);
   if (postmaster == nullptr) {
-    if (relay_ == Relay::refused) return answer(550, {5, 7, 1}, "Relaying denied");
+    if (!may_relay()) return answer(550, {5, 7, 1}, "Relaying denied");
     if (mailbox.is_literal()) return answer(550, {5, 1, 3}, "Address literals are not served");
     if (mailbox.has_utf8_local()) return answer(553, {5, 6, 7}, "Address needs SMTPUTF8");
   }
@@ -192,17 +162,6 @@ Answer Session::rcpt(const Command& command) {
   if (postmaster != nullptr) mailbox = *postmaster;
   envelope_.recipients.push_back(Recipient{std::move(mailbox)});
   return answer(250, {2, 1, 5}, "Ok");
-}
-
-Answer Session::data(const Command& command) {
-  if (state_ != State::mail) return out_of_order("Need MAIL command");
-  if (envelope_.recipients.empty()) {
-    return refused_recipients_ ? answer(554, {5, 5, 1}, "No valid recipients") : out_of_order("Need RCPT command");
-  }
-  if (!command.well_formed) return bad_argument("DATA takes no argument");
-  drop_repeated(envelope_.recipients);
-  state_ = State::data;
-  return {Reply(354, std::nullopt, "End data with <CR><LF>.<CR><LF>"), Action::receive_data};
 }
 
 Answer Session::starttls(const Command& command, const Facts& facts) {
@@ -214,10 +173,16 @@ Answer Session::starttls(const Command& command, const Facts& facts) {
   return answer(220, {2, 0, 0}, "Ready to start TLS", Action::start_tls);
 }
 
-Answer Session::line_too_long() { return count(answer(500, {5, 5, 2}, "Line too long")); }
+Answer Session::line_too_long() {
+  // RFC 4954 section 4: the exchange is over
+  const bool response = std::exchange(challenge_, Challenge::none) != Challenge::none;
+  return count(response ? answer(500, {5, 5, 6}, "Authentication line too long")
+                        : answer(500, {5, 5, 2}, "Line too long"));
+}
 
 Answer Session::bare_newline() {
   reset();
+  challenge_ = Challenge::none;
   return answer(500, {5, 5, 2}, "Lone CR or LF in command", Action::close);
 }
 
@@ -226,45 +191,15 @@ Answer Session::octets_after_starttls() {
   return answer(554, {5, 5, 1}, "Octets after STARTTLS before the handshake", Action::close);
 }
 
-void Session::tls_started() {
+void Session::tls_started(Peer peer) {
   reset();
+  peer_ = peer;
+  user_.clear();
+  login_ = Login{};
   channel_ = Channel::tls;
   state_ = State::start;
   extended_ = false;
   helo_.clear();
-}
-
-Content Session::judge(const DataDecoder& decoder, const message::HeaderFacts& scan) const {
-  constexpr std::size_t most_by_us = 5;  // SUB-32
-  if (decoder.content() != Content::good) return decoder.content();
-  const bool loops = scan.received > options_.received_headers || scan.received_by_us > most_by_us;
-  return loops ? Content::loop : Content::good;
-}
-
-Answer Session::end_of_data(const EndOfData& end) {
-  ++messages_;
-  reset();
-  switch (end.content) {
-    case Content::good:
-      break;
-    case Content::bare_newline:
-      return answer(554, {5, 6, 0}, "Message has a lone CR or LF");
-    case Content::nul:
-      return answer(554, {5, 6, 0}, "Message has a NUL");
-    case Content::too_large:
-      return answer(552, {5, 3, 4}, "Message too large");
-    case Content::loop:
-      return answer(554, {5, 4, 6}, "Too many hops, mail loop");
-  }
-  switch (end.stored) {
-    case EndOfData::Stored::stored:
-      return answer(250, {2, 0, 0}, "Ok: queued as " + end.id);
-    case EndOfData::Stored::full:
-      return answer(452, {4, 3, 1}, "Insufficient storage, try again later");
-    case EndOfData::Stored::failed:
-      break;
-  }
-  return answer(451, {4, 3, 0}, "Internal error, try again later");
 }
 
 Answer Session::shutting_down() const {
@@ -278,7 +213,8 @@ Reply Session::too_many_connections(std::string_view hostname) {
 
 std::string_view Session::protocol() const {
   if (!extended_) return "SMTP";
-  return channel_ == Channel::tls ? "ESMTPS" : "ESMTP";
+  if (channel_ == Channel::clear) return "ESMTP";
+  return user_.empty() ? "ESMTPS" : "ESMTPSA";
 }
 
 // Counts what failed for good; what is only refused for now (452) is no fault of the client's.
@@ -290,7 +226,7 @@ Answer Session::count(Answer given) {
 
 // A client that may not relay reaches only our postmaster, whatever it sends as (SUB-26).
 bool Session::may_send_as(const Mailbox& sender) const {
-  if (options_.senders.empty() || sender.is_null() || relay_ == Relay::refused) return true;
+  if (options_.senders.empty() || sender.is_null() || !may_relay()) return true;
   if (sender.is_literal()) return false;
   return std::any_of(options_.senders.begin(), options_.senders.end(), [&](const dns::Name& allowed) {
     if (!allowed.text().starts_with("*.")) return sender.domain() == allowed;

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "message/header_scan.h"
+#include "smtp/chunk_decoder.h"
 #include "smtp/line_buffer.h"
 #include "smtp/session.h"
 
@@ -50,13 +52,13 @@ class Listener {
   }
 
   void read(std::string_view octets) {
-    while (!octets.empty() && !closed_ && decoding_) octets.remove_prefix(decode(octets));
+    while (!octets.empty() && !closed_ && inside()) octets.remove_prefix(take(octets));
     if (closed_) return;
     lines_.append(octets);
     while (!closed_) {
-      if (decoding_) {
-        lines_.consume(decode(lines_.rest()));
-        if (decoding_) return;
+      if (inside()) {
+        lines_.consume(take(lines_.rest()));
+        if (inside()) return;
       }
       const auto event = lines_.next();
       if (event == LineBuffer::Event::none) return;
@@ -83,6 +85,11 @@ class Listener {
       content_.clear();
       decoding_ = true;
     }
+    if (!session_.is_receiving()) chunks_ = false;
+    if (given.action == Action::receive_chunk || given.action == Action::discard_chunk) {
+      begin_chunk(given);
+      return;
+    }
     if (given.action == Action::start_tls) {
       require(session_.channel() == Channel::clear && given.reply.code == 220);
       answer(session_.octets_after_starttls().action == Action::close && !lines_.rest().empty()
@@ -96,6 +103,68 @@ class Listener {
     answer(given);
   }
 
+  bool inside() const { return decoding_ || chunk_; }
+  std::size_t take(std::string_view octets) { return decoding_ ? decode(octets) : take_chunk(octets); }
+
+  void begin_chunk(const Answer& given) {
+    chunk_ = given;
+    left_ = session_.chunk().octets;
+    if (given.action == Action::receive_chunk) {
+      require(!session_.envelope().recipients.empty() && session_.is_receiving());
+      if (!chunks_) {
+        chunk_decoder_ = ChunkDecoder(mode_, limit_);
+        scan_ = message::HeaderScan("relay.example.net");
+        content_.clear();
+        chunks_ = true;
+      }
+    } else {
+      require(given.reply.code >= 500 && !session_.is_receiving());
+    }
+    if (left_ == 0) end_chunk();
+  }
+
+  std::size_t take_chunk(std::string_view octets) {
+    const std::size_t used = std::min<std::uint64_t>(left_, octets.size());
+    if (chunks_) chunk_decoder_.feed(octets.substr(0, used), content_);
+    left_ -= used;
+    if (left_ == 0 && used > 0) end_chunk();
+    return used;
+  }
+
+  void end_chunk() {
+    Answer given = *chunk_;
+    chunk_.reset();
+    if (!chunks_) return answer(given);
+    const bool last = session_.chunk().last;
+    EndOfData end;
+    if (last) chunk_decoder_.finish(content_);
+    end.content = chunk_decoder_.content();
+    if (last) {
+      scan_.feed(content_);
+      scan_.finish();
+      end.content = session_.judge(end.content, scan_.facts());
+      end.id = "4Xy0aB12";
+    }
+    if (chunk_decoder_.content() == Content::good && last) {
+      check_content(chunk_decoder_.size());
+      transcript += content_;
+    }
+    given = session_.end_of_chunk(end);
+    require(given.reply.is_positive() == (end.content == Content::good));
+    require(session_.is_receiving() == (given.reply.is_positive() && !last));
+    if (!session_.is_receiving()) chunks_ = false;
+    answer(given);
+  }
+
+  void check_content(std::uint64_t size) const {
+    require(content_.size() == size && content_.size() <= limit_);
+    require(content_.find('\0') == std::string::npos);
+    for (std::size_t i = 0; i < content_.size(); ++i) {
+      if (content_[i] == '\n') require(i > 0 && content_[i - 1] == '\r');
+      if (content_[i] == '\r') require(i + 1 < content_.size() && content_[i + 1] == '\n');
+    }
+  }
+
   std::size_t decode(std::string_view octets) {
     if (octets.empty()) return 0;
     const std::size_t used = decoder_.feed(octets, content_);
@@ -103,19 +172,14 @@ class Listener {
     if (!decoder_.finished()) return used;
     decoding_ = false;
     if (decoder_.content() == Content::good) {
-      require(content_.size() == decoder_.size() && content_.size() <= limit_);
-      require(content_.find('\0') == std::string::npos);
-      for (std::size_t i = 0; i < content_.size(); ++i) {
-        if (content_[i] == '\n') require(i > 0 && content_[i - 1] == '\r');
-        if (content_[i] == '\r') require(i + 1 < content_.size() && content_[i + 1] == '\n');
-      }
+      check_content(decoder_.size());
       require(content_.empty() || content_.ends_with("\r\n"));
       transcript += content_;
     }
     scan_.feed(content_);
     scan_.finish();
     EndOfData end;
-    end.content = session_.judge(decoder_, scan_.facts());
+    end.content = session_.judge(decoder_.content(), scan_.facts());
     end.id = "4Xy0aB12";
     const Answer given = session_.end_of_data(end);
     require(given.reply.is_positive() == (end.content == Content::good));
@@ -141,6 +205,10 @@ class Listener {
   message::HeaderScan scan_{"relay.example.net"};
   std::string content_;
   bool decoding_ = false;
+  ChunkDecoder chunk_decoder_{BareNewline::reject, 0};
+  bool chunks_ = false;          // a message by BDAT is on its way
+  std::optional<Answer> chunk_;  // inside one: what was said to it
+  std::uint64_t left_ = 0;       // of its octets
   bool closed_ = false;
 };
 

@@ -175,7 +175,7 @@ TEST_CASE("SUB-21: every reply line but banner, EHLO and HELO has an enhanced co
                                            "RSET x",
                                            "RSET",
                                            "STARTTLS x",
-                                           "BDAT 5 LAST",
+                                           "BDAT 0 LAST",
                                            "AUTH PLAIN",
                                            std::string(3000, 'x'),
                                            "EHLO",

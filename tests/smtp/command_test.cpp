@@ -16,7 +16,7 @@ TEST_CASE("verbs in any case, arguments without the blanks around them") {
   CHECK(parse_command("EHLOX c").verb == Verb::unknown);
   CHECK(parse_command(" NOOP").verb == Verb::unknown);
   CHECK(parse_command("").verb == Verb::unknown);
-  CHECK(parse_command("BDAT 5").verb == Verb::unimplemented);
+  CHECK(parse_command("BDAT 5").verb == Verb::bdat);
   CHECK(parse_command("GET").verb == Verb::unknown);
 }
 

@@ -197,17 +197,6 @@ TEST_CASE("an HTTP request ends the session at once, at any point, under any met
   CHECK(dialog.code("Host: relay.example.net") == "421 4.7.0");
 }
 
-TEST_CASE(
-    "SUB-08: BDAT is refused while CHUNKING is not offered; content behind it ends the session, it never runs as "
-    "commands") {
-  Dialog dialog;
-  dialog.code("MAIL FROM:<a@example.org>");
-  dialog.code("RCPT TO:<b@example.com>");
-  CHECK(dialog.code("BDAT 80 LAST") == "502 5.5.1");
-  CHECK(dialog.code("Subject: x") == "421 4.7.0");
-  CHECK(dialog.action == Action::close);
-}
-
 TEST_CASE("messages of a connection are limited: the next MAIL is 421 and the end") {
   SessionOptions few = options();
   few.messages = 2;

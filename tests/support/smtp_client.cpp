@@ -165,9 +165,18 @@ bool SmtpClient::is_silent(std::chrono::milliseconds time) {
 
 bool SmtpClient::ended() { return pending_.empty() && fill() == Got::end; }
 
-bool SmtpClient::handshake() {
+bool SmtpClient::handshake(const net::CertificateFiles& presented) {
   SSL_CTX* ctx = SSL_CTX_new(TLS_client_method());
+  SSL_CTX_set_client_cert_cb(ctx, [](SSL* ssl, X509**, EVP_PKEY**) {
+    *static_cast<bool*>(SSL_get_app_data(ssl)) = true;
+    return 0;
+  });
   ssl_ = SSL_new(ctx);
+  SSL_set_app_data(ssl_, &asked_);
+  if (!presented.certificate.empty()) {
+    SSL_use_certificate_chain_file(ssl_, presented.certificate.c_str());
+    SSL_use_PrivateKey_file(ssl_, presented.key.c_str(), SSL_FILETYPE_PEM);
+  }
   SSL_CTX_free(ctx);
   SSL_set_fd(ssl_, fd_);
   ERR_clear_error();
@@ -176,11 +185,18 @@ bool SmtpClient::handshake() {
   return done == 1;
 }
 
-void SmtpClient::start_tls() {
+void SmtpClient::start_tls(const net::CertificateFiles& presented) {
   const std::string answer = command("STARTTLS");
   if (!answer.starts_with("220 ")) give_up("STARTTLS was refused: " + answer);
-  if (!handshake()) give_up("the handshake failed");
+  if (!handshake(presented)) give_up("the handshake failed");
 }
+
+int SmtpClient::asked_authorities() const {
+  const auto* names = SSL_get0_peer_CA_list(ssl_);
+  return names == nullptr ? 0 : sk_X509_NAME_num(names);
+}
+
+bool SmtpClient::was_asked_for_certificate() const { return asked_; }
 
 std::string SmtpClient::certificate_serial() const {
   X509* shown = SSL_get1_peer_certificate(ssl_);

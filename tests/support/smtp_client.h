@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "net/options.h"
+
 struct ssl_st;
 
 namespace hoplock::support {
@@ -39,9 +41,12 @@ class SmtpClient {
   // The other side ends the stream in order, having said nothing more.
   bool ended();
   // The client's side of a handshake that trusts anybody; false: it failed.
-  bool handshake();
+  bool handshake(const net::CertificateFiles& presented = {});
   // STARTTLS and handshake; the EHLO that must follow is the test's.
-  void start_tls();
+  void start_tls(const net::CertificateFiles& presented = {});
+  // The authorities that the server said it asks for, and whether it asked for a certificate at all.
+  int asked_authorities() const;
+  bool was_asked_for_certificate() const;
   // The serial number of the server's certificate, after a handshake.
   std::string certificate_serial() const;
   void finish_sending();                                       // FIN
@@ -54,6 +59,7 @@ class SmtpClient {
   std::string take(std::size_t octets);
   int fd_ = -1;
   ssl_st* ssl_ = nullptr;
+  bool asked_ = false;
   std::string pending_;
   std::string received_;
 };

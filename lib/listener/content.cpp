@@ -1,0 +1,192 @@
+// The part of Conversation that takes message content in, by DATA or by BDAT, and stores it.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "listener/incoming.h"
+#include "message/received.h"
+
+namespace hoplock::listener {
+
+namespace asio = boost::asio;
+
+namespace {
+
+Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+
+queue::Envelope to_queue(const smtp::Envelope& envelope, const Ip& client) {
+  queue::Envelope stored;
+  stored.sender = envelope.sender.text();
+  stored.body = envelope.body == smtp::Body::eight_bit_mime ? queue::Body::eight_bit : queue::Body::seven_bit;
+  stored.client = client.text();
+  return stored;
+}
+
+std::vector<queue::NewRecipient> to_queue(const std::vector<smtp::Recipient>& recipients) {
+  std::vector<queue::NewRecipient> stored;
+  stored.reserve(recipients.size());
+  for (const auto& one : recipients) {
+    queue::NewRecipient recipient;
+    recipient.address = one.mailbox.text();
+    recipient.domain = one.mailbox.domain();
+    stored.push_back(std::move(recipient));
+  }
+  return stored;
+}
+
+}  // namespace
+
+void Conversation::begin_message(smtp::Action framing) {
+  const Time received = now();
+  auto writer = queue_.begin(received);
+  std::string field = received_field(writer, received);
+  const bool chunks = framing == smtp::Action::receive_chunk;
+  incoming_ = std::make_unique<Incoming>(*profile_, chunks ? Incoming::Framing::chunks : Incoming::Framing::dots,
+                                         std::move(writer), std::move(field));
+}
+
+asio::awaitable<Conversation::Go> Conversation::receive_message() {
+  begin_message(smtp::Action::receive_data);
+  const auto read = co_await read_content();
+  if (!read) co_return co_await content_lost(read.error());
+  const smtp::EndOfData end = co_await end_message();
+  const std::string sender(session_.envelope().sender.display());
+  const smtp::Answer answer = session_.end_of_data(end);
+  incoming_.reset();
+  if (answer.reply.code >= 400) log_rejected(answer.reply, sender, {});
+  out_ += answer.reply.to_wire();
+  co_return Go::on;
+}
+
+// BDAT: its octets first, then the reply (RFC 3030 section 2).
+asio::awaitable<Conversation::Go> Conversation::take_chunk(smtp::Answer answer) {
+  const bool wanted = answer.action == smtp::Action::receive_chunk;
+  if (wanted && !incoming_) begin_message(answer.action);
+  const auto read = co_await read_chunk();
+  if (!read) co_return co_await content_lost(read.error());
+  if (wanted) {
+    smtp::EndOfData end;
+    end.content = incoming_->found();
+    if (!incoming_->is_kept()) end.stored = smtp::EndOfData::Stored::full;
+    if (session_.chunk().last) end = co_await end_message();
+    const std::string sender(session_.envelope().sender.display());
+    answer = session_.end_of_chunk(end);
+    if (!session_.is_receiving()) incoming_.reset();
+    if (answer.reply.code >= 400) log_rejected(answer.reply, sender, {});
+  }
+  out_ += answer.reply.to_wire();
+  co_return Go::on;
+}
+
+asio::awaitable<Conversation::Go> Conversation::content_lost(Error error) {
+  if (error.code != errc::timed_out) co_return Go::end;
+  const smtp::Answer late = session_.timed_out();
+  co_return co_await take(late);
+}
+
+// Content up to its end; what came behind it goes back to `lines_`.
+asio::awaitable<Result<>> Conversation::read_content() {
+  lines_.consume(incoming_->feed(lines_.rest()));
+  std::unique_ptr<char[]> buffer;
+  while (!incoming_->ended()) {
+    if (incoming_->has_chunk()) co_await store();
+    if (!buffer) buffer = std::make_unique_for_overwrite<char[]>(content_octets);
+    stream_.expires_after(profile_->limits.data_timeout);
+    const auto got = co_await stream_.read_some({buffer.get(), content_octets});
+    if (!got) co_return got.error();
+    const std::string_view octets(buffer.get(), *got);
+    const std::size_t used = incoming_->feed(octets);
+    if (used < octets.size()) lines_.append(octets.substr(used));
+  }
+  co_return Result<>{};
+}
+
+// Exactly the octets that BDAT announced, into the message on its way if there is one. Nothing behind them is read. The
+// client is told what it waits for only when more must come.
+asio::awaitable<Result<>> Conversation::read_chunk() {
+  if (incoming_ && incoming_->has_chunk()) co_await store();
+  std::uint64_t left = session_.chunk().octets;
+  const std::string_view here = lines_.rest().substr(0, std::min<std::uint64_t>(left, lines_.rest().size()));
+  if (incoming_) incoming_->feed(here);
+  left -= here.size();
+  lines_.consume(here.size());
+  if (left == 0) co_return Result<>{};
+  const Go flushed = co_await flush(profile_->limits.command_timeout);
+  if (flushed == Go::end) co_return fail(errc::broken_pipe, "the client is gone");
+  const auto buffer = std::make_unique_for_overwrite<char[]>(content_octets);
+  while (left > 0) {
+    if (incoming_ && incoming_->has_chunk()) co_await store();
+    stream_.expires_after(profile_->limits.data_timeout);
+    const std::size_t most = std::min<std::uint64_t>(left, content_octets);
+    const auto got = co_await stream_.read_some({buffer.get(), most});
+    if (!got) co_return got.error();
+    if (incoming_) incoming_->feed({buffer.get(), *got});
+    left -= *got;
+  }
+  co_return Result<>{};
+}
+
+asio::awaitable<void> Conversation::store() {
+  const auto stored = co_await incoming_->store();
+  if (!stored) log_store_failed(stored.error());
+}
+
+asio::awaitable<smtp::EndOfData> Conversation::end_message() {
+  incoming_->finish();
+  smtp::EndOfData end;
+  end.content = session_.judge(incoming_->found(), incoming_->facts());
+  if (end.content != smtp::Content::good) co_return end;
+  end.stored = smtp::EndOfData::Stored::full;
+  if (!incoming_->is_kept() || !queue_.accepting()) co_return end;
+  queue::Envelope envelope = to_queue(session_.envelope(), stream_.peer().ip);
+  // what a client did not declare is known from the content: it leaves with BODY=8BITMIME (RFC 6152)
+  if (incoming_->facts().eight_bit) envelope.body = queue::Body::eight_bit;
+  std::vector<queue::NewRecipient> recipients = to_queue(session_.envelope().recipients);
+  const auto committed = co_await incoming_->commit(std::move(envelope), std::move(recipients));
+  if (!committed) {
+    log_store_failed(committed.error());
+    co_return end;
+  }
+  end.stored = smtp::EndOfData::Stored::stored;
+  end.id = committed->text();
+  log_accepted(end.id);
+  co_return end;
+}
+
+std::string Conversation::received_field(const queue::Writer& writer, Time time) const {
+  const auto tls = stream_.tls();
+  const std::string id = writer.id().text();
+  message::Received received;
+  received.helo = session_.helo();
+  received.client = stream_.peer().ip;
+  received.by = profile_->hostname.text();
+  received.with = session_.protocol();
+  received.id = id;
+  if (tls) {
+    received.tls_version = tls->version;
+    received.tls_cipher = tls->cipher;
+  }
+  const auto& recipients = session_.envelope().recipients;
+  if (recipients.size() == 1) received.for_address = recipients.front().mailbox.text();
+  received.date = time;
+  return message::to_field(received);
+}
+
+void Conversation::log_accepted(const std::string& id) const {
+  ++counts_.accepted;
+  if (!log_.enabled(Level::info)) return;
+  const auto tls = stream_.tls();
+  Event event(Level::info, "accepted");
+  event.add("id", id).add("from", std::string(session_.envelope().sender.display()));
+  event.add("nrcpt", static_cast<std::int64_t>(session_.envelope().recipients.size()));
+  event.add("size", static_cast<std::int64_t>(incoming_->size()))
+      .add("client", stream_.peer().ip.text())
+      .add("helo", session_.helo());
+  event.add("tls", tls ? tls->version : "none")
+      .add("user", session_.user())
+      .add("msgid", incoming_->facts().message_id);
+  if (incoming_->lone_newlines() > 0) event.add("normalized", static_cast<std::int64_t>(incoming_->lone_newlines()));
+  log_.write(event);
+}
+
+}  // namespace hoplock::listener

@@ -1,0 +1,87 @@
+#include "listener/incoming.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace hoplock::listener {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using Decoder = std::variant<smtp::DataDecoder, smtp::ChunkDecoder>;
+
+// What the queue can hold of one message, our own Received field aside.
+constexpr std::uint64_t most_the_queue_takes = (queue::max_chunks - 2) * std::uint64_t{queue::chunk_bytes};
+
+}  // namespace
+
+std::uint64_t most_octets(const Profile& profile) {
+  return std::min(profile.limits.message_size, most_the_queue_takes);
+}
+
+Conversation::Incoming::Incoming(const Profile& profile, Framing framing, queue::Writer into, std::string first)
+    : decoder_(framing == Framing::dots
+                   ? Decoder(smtp::DataDecoder(profile.address.bare_newline, most_octets(profile)))
+                   : Decoder(smtp::ChunkDecoder(profile.address.bare_newline, most_octets(profile)))),
+      scan_(profile.hostname.text()),
+      writer_(std::move(into)),
+      content_(std::move(first)) {}
+
+std::size_t Conversation::Incoming::feed(std::string_view octets) {
+  const std::size_t before = content_.size();
+  // Larger than one read: room for a whole chunk at once instead of by doubling.
+  if (before > content_octets) content_.reserve(queue::chunk_bytes + content_octets);
+  std::size_t used = octets.size();
+  if (auto* dots = std::get_if<smtp::DataDecoder>(&decoder_)) {
+    used = dots->feed(octets, content_);
+  } else {
+    std::get<smtp::ChunkDecoder>(decoder_).feed(octets, content_);
+  }
+  scan_.feed(std::string_view(content_).substr(before));
+  if (found() != smtp::Content::good) writer_.reset();
+  if (!writer_) std::string().swap(content_);
+  return used;
+}
+
+bool Conversation::Incoming::ended() const {
+  const auto* dots = std::get_if<smtp::DataDecoder>(&decoder_);
+  return dots != nullptr && dots->finished();
+}
+
+void Conversation::Incoming::finish() {
+  if (auto* chunks = std::get_if<smtp::ChunkDecoder>(&decoder_)) {
+    const std::size_t before = content_.size();
+    chunks->finish(content_);
+    scan_.feed(std::string_view(content_).substr(before));
+  }
+  scan_.finish();
+}
+
+smtp::Content Conversation::Incoming::found() const {
+  return std::visit([](const auto& decoder) { return decoder.content(); }, decoder_);
+}
+std::uint64_t Conversation::Incoming::size() const {
+  return std::visit([](const auto& decoder) { return decoder.size(); }, decoder_);
+}
+std::uint64_t Conversation::Incoming::lone_newlines() const {
+  return std::visit([](const auto& decoder) { return decoder.lone_newlines(); }, decoder_);
+}
+
+asio::awaitable<Result<>> Conversation::Incoming::store() {
+  std::string octets = std::exchange(content_, {});
+  auto written = co_await writer_->write(std::move(octets));
+  if (!written) writer_.reset();
+  co_return written;
+}
+
+asio::awaitable<Result<queue::Id>> Conversation::Incoming::commit(queue::Envelope envelope,
+                                                                  std::vector<queue::NewRecipient> recipients) {
+  if (!content_.empty()) {
+    const auto stored = co_await store();
+    if (!stored) co_return stored.error();
+  }
+  co_return co_await writer_->commit(std::move(envelope), std::move(recipients));
+}
+
+}  // namespace hoplock::listener

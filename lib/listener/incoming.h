@@ -1,0 +1,57 @@
+// One message on its way in: decoded, scanned, and handed to the queue's writer in pieces. For this module's own
+// sources.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "listener/conversation.h"
+#include "message/header_scan.h"
+#include "queue/queue.h"
+#include "smtp/chunk_decoder.h"
+#include "smtp/data_decoder.h"
+
+namespace hoplock::listener {
+
+constexpr std::size_t content_octets = 16384;  // of one read of message content
+
+// The largest message that this listener takes.
+std::uint64_t most_octets(const Profile& profile);
+
+class Conversation::Incoming {
+ public:
+  enum class Framing : std::uint8_t { dots, chunks };  // DATA, BDAT
+  // `first` goes before the content.
+  Incoming(const Profile& profile, Framing framing, queue::Writer into, std::string first);
+
+  // Decodes what belongs to the content and says how much that was. Content that is unfit is not kept.
+  std::size_t feed(std::string_view octets);
+  // The true end is there: framing by dots knows it by itself.
+  bool ended() const;
+  void finish();
+
+  smtp::Content found() const;
+  std::uint64_t size() const;
+  std::uint64_t lone_newlines() const;
+  const message::HeaderFacts& facts() const { return scan_.facts(); }
+
+  // Enough has gathered for store().
+  bool has_chunk() const { return content_.size() >= queue::chunk_bytes; }
+  // Hands what has come so far to the disk; after an error the message is only read to its end.
+  boost::asio::awaitable<Result<>> store();
+  // The whole message; REQUIRES: is_kept().
+  boost::asio::awaitable<Result<queue::Id>> commit(queue::Envelope envelope,
+                                                   std::vector<queue::NewRecipient> recipients);
+  // False once the message is unfit or cannot be stored.
+  bool is_kept() const { return writer_.has_value(); }
+
+ private:
+  std::variant<smtp::DataDecoder, smtp::ChunkDecoder> decoder_;
+  message::HeaderScan scan_;
+  std::optional<queue::Writer> writer_;
+  std::string content_;  // decoded, not yet with the writer
+};
+
+}  // namespace hoplock::listener

@@ -1,0 +1,26 @@
+// The parameters of MAIL as a client gives them: SIZE (RFC 1870), BODY (RFC 6152, 3030), AUTH (RFC 4954). Syntax only,
+// each at most once; whether what they ask for can be had is the Session's to say.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "smtp/command.h"
+#include "smtp/envelope.h"
+
+namespace hoplock::smtp {
+
+struct MailParameters {
+  std::uint64_t size = 0;  // 0: not given; a number too large for us is the largest there is
+  Body body = Body::seven_bit;
+};
+
+struct BadParameter {
+  enum class Kind : std::uint8_t { unknown, malformed } kind = Kind::unknown;
+  std::string why;  // of a malformed one: "Bad SIZE"
+};
+
+std::variant<MailParameters, BadParameter> parse_mail_parameters(const std::vector<Parameter>& parameters);
+
+}  // namespace hoplock::smtp

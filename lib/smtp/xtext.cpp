@@ -1,0 +1,46 @@
+#include "smtp/xtext.h"
+
+namespace hoplock::smtp {
+
+namespace {
+
+constexpr std::string_view digits = "0123456789ABCDEF";
+
+bool stands_as_it_is(char c) { return c > ' ' && c < 0x7f && c != '+' && c != '='; }
+
+}  // namespace
+
+std::optional<std::string> from_xtext(std::string_view text) {
+  std::string octets;
+  octets.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (stands_as_it_is(text[i])) {
+      octets += text[i];
+      continue;
+    }
+    if (text[i] != '+' || i + 2 >= text.size()) return std::nullopt;
+    const auto high = digits.find(text[i + 1]), low = digits.find(text[i + 2]);
+    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+    octets += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return octets;
+}
+
+std::string to_xtext(std::string_view octets) {
+  std::string text;
+  text.reserve(octets.size());
+  for (const char c : octets) {
+    if (stands_as_it_is(c)) {
+      text += c;
+      continue;
+    }
+    const auto octet = static_cast<unsigned char>(c);
+    text += '+';
+    text += digits[octet >> 4U];
+    text += digits[octet & 15U];
+  }
+  return text;
+}
+
+}  // namespace hoplock::smtp
