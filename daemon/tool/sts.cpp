@@ -72,7 +72,7 @@ int sts_refresh(const Call& call) {
   if (!domain) return complain(console, usage, domain.error().detail);
   auto client = control::Client::connect(control_path(call.loaded.config));
   if (!client) return complain(console, unavailable, client.error().detail);
-  const auto news = client->refresh_policy(std::move(*domain));
+  const auto news = client->refresh_policy(*domain);
   if (!news) {  // a daemon that answers is reachable: what it says no to, it cannot store or read now
     const bool answered = news.error().code == errc::operation_not_permitted;
     return complain(console, answered ? io_error : unavailable, news.error().detail);

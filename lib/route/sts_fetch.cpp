@@ -41,7 +41,7 @@ net::HttpsRequest request_for(dns::Name host, std::vector<Ip> addresses, const F
 }  // namespace
 
 void HttpsPolicyFetch::set(FetchOptions options, std::shared_ptr<const net::ClientTls> tls) {
-  options_ = std::move(options);
+  options_ = options;
   tls_ = std::move(tls);
 }
 
