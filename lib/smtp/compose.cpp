@@ -14,6 +14,19 @@ std::string mail_command(const Envelope& envelope, const Capabilities& peer) {
   out += envelope.sender.path();
   if (peer.size) out += " SIZE=" + std::to_string(envelope.size);
   if (peer.eight_bit_mime && envelope.body == Body::eight_bit_mime) out += " BODY=8BITMIME";
+  // RFC 3461 section 5.2.1: exactly what was received, to a server that knows it
+  if (peer.dsn && envelope.ret != Ret::unset) out += envelope.ret == Ret::full ? " RET=FULL" : " RET=HDRS";
+  if (peer.dsn && !envelope.envid.empty()) out += " ENVID=" + envelope.envid;
+  out += "\r\n";
+  return out;
+}
+
+std::string rcpt_command(const Recipient& recipient, const Capabilities& peer) {
+  std::string out = "RCPT TO:<";
+  out += recipient.mailbox.text();
+  out += '>';
+  if (peer.dsn && recipient.notify != 0) out += " NOTIFY=" + notify_text(recipient.notify);
+  if (peer.dsn && !recipient.orcpt.empty()) out += " ORCPT=" + recipient.orcpt;
   out += "\r\n";
   return out;
 }
@@ -34,11 +47,9 @@ std::vector<Group> compose(const Envelope& envelope, const Capabilities& peer) {
     return groups.back();
   };
   for (std::size_t i = 0; i < envelope.recipients.size(); ++i) {
-    const std::string& address = envelope.recipients[i].mailbox.text();
-    Group& group = room_for(address.size() + 12, i);
-    group.wire += "RCPT TO:<";
-    group.wire += address;
-    group.wire += ">\r\n";
+    const std::string command = rcpt_command(envelope.recipients[i], peer);
+    Group& group = room_for(command.size(), i);
+    group.wire += command;
     ++group.replies;
     ++group.rcpts;
   }

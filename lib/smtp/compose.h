@@ -21,7 +21,7 @@ struct Group {
 };
 
 // MAIL, a RCPT for each recipient in order, DATA. SIZE= when the peer offers SIZE, BODY=8BITMIME when it offers that
-// and the content needs it. Groups are kept so small that their replies fit into a socket's buffer: no deadlock of two
+// and the content needs it, the parameters of RFC 3461 when it offers DSN. Groups are kept so small that their replies fit into a socket's buffer: no deadlock of two
 // writers. REQUIRES: at least one recipient.
 std::vector<Group> compose(const Envelope& envelope, const Capabilities& peer);
 

@@ -2,8 +2,10 @@
 // compose().
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "smtp/dsn.h"
 #include "smtp/mailbox.h"
 
 namespace hoplock::smtp {
@@ -12,6 +14,8 @@ enum class Body : std::uint8_t { seven_bit, eight_bit_mime };  // RFC 6152
 
 struct Recipient {
   Mailbox mailbox;
+  std::uint8_t notify = 0;  // RFC 3461: bits of smtp/dsn.h
+  std::string orcpt;        // as received, "rfc822;user@example.org"
   bool operator==(const Recipient&) const = default;
 };
 
@@ -20,6 +24,8 @@ struct Envelope {
   std::vector<Recipient> recipients;
   Body body = Body::seven_bit;
   std::uint64_t size = 0;  // received: as declared by SIZE=, 0 without it; to be sent: the octets there are
+  Ret ret = Ret::unset;    // RFC 3461
+  std::string envid;       // as received
 };
 
 }  // namespace hoplock::smtp

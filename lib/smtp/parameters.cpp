@@ -32,28 +32,60 @@ bool take_auth(std::string_view value, MailParameters& /*wanted*/) {
   return std::holds_alternative<Mailbox>(Mailbox::parse(*decoded));
 }
 
+bool take_ret(std::string_view value, MailParameters& wanted) {
+  wanted.ret = parse_ret(value).value_or(Ret::unset);
+  return wanted.ret != Ret::unset;
+}
+
+bool take_envid(std::string_view value, MailParameters& wanted) {
+  wanted.envid = value;
+  return is_envid(value);
+}
+
+bool take_notify(std::string_view value, RcptParameters& wanted) {
+  wanted.notify = parse_notify(value).value_or(0);
+  return wanted.notify != 0;
+}
+
+bool take_orcpt(std::string_view value, RcptParameters& wanted) {
+  wanted.orcpt = value;
+  return parse_orcpt(value).has_value();
+}
+
+template <class Wanted>
 struct Known {
   std::string_view keyword;
-  bool (*take)(std::string_view value, MailParameters& wanted);
+  bool (*take)(std::string_view value, Wanted& wanted);
 };
-constexpr std::array<Known, 3> known_to_mail{{{"SIZE", take_size}, {"BODY", take_body}, {"AUTH", take_auth}}};
+constexpr std::array<Known<MailParameters>, 5> known_to_mail{
+    {{"SIZE", take_size}, {"BODY", take_body}, {"AUTH", take_auth}, {"RET", take_ret}, {"ENVID", take_envid}}};
+constexpr std::array<Known<RcptParameters>, 2> known_to_rcpt{{{"NOTIFY", take_notify}, {"ORCPT", take_orcpt}}};
 
-}  // namespace
-
-std::variant<MailParameters, BadParameter> parse_mail_parameters(const std::vector<Parameter>& parameters) {
-  MailParameters wanted;
-  std::array<bool, known_to_mail.size()> seen{};
+template <class Wanted, std::size_t N>
+std::variant<Wanted, BadParameter> parse_with(const std::array<Known<Wanted>, N>& all,
+                                              const std::vector<Parameter>& parameters) {
+  Wanted wanted;
+  std::array<bool, N> seen{};
   for (const Parameter& parameter : parameters) {
-    const auto* known = std::find_if(known_to_mail.begin(), known_to_mail.end(), [&](const Known& one) {
-      return equals_ignoring_case(one.keyword, parameter.keyword);
-    });
-    if (known == known_to_mail.end()) return BadParameter{BadParameter::Kind::unknown, {}};
-    bool& repeated = seen.at(static_cast<std::size_t>(known - known_to_mail.begin()));
+    const auto* known = std::find_if(
+        all.begin(), all.end(), [&](const auto& one) { return equals_ignoring_case(one.keyword, parameter.keyword); });
+    if (known == all.end()) return BadParameter{BadParameter::Kind::unknown, {}};
+    bool& repeated = seen.at(static_cast<std::size_t>(known - all.begin()));
     if (repeated || !known->take(parameter.value.value_or(""), wanted))
       return BadParameter{BadParameter::Kind::malformed, "Bad " + std::string(known->keyword)};
     repeated = true;
   }
   return wanted;
+}
+
+}  // namespace
+
+std::variant<MailParameters, BadParameter> parse_mail_parameters(const std::vector<Parameter>& parameters) {
+  return parse_with(known_to_mail, parameters);
+}
+
+std::variant<RcptParameters, BadParameter> parse_rcpt_parameters(const std::vector<Parameter>& parameters) {
+  return parse_with(known_to_rcpt, parameters);
 }
 
 }  // namespace hoplock::smtp

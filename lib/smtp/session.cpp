@@ -107,7 +107,8 @@ Answer Session::ehlo(const Command& command, const Facts& facts) {
   helo_ = command.argument;
   std::string text = options_.hostname;
   if (extended) {
-    text += "\nSIZE " + std::to_string(options_.message_size) + "\nPIPELINING\n8BITMIME\nCHUNKING\nENHANCEDSTATUSCODES";
+    text += "\nSIZE " + std::to_string(options_.message_size) +
+            "\nPIPELINING\n8BITMIME\nCHUNKING\nDSN\nENHANCEDSTATUSCODES";
     const bool has_starttls = options_.tls == TlsMode::starttls || options_.tls == TlsMode::required;
     if (has_starttls && channel_ == Channel::clear && facts.tls == Facts::Tls::ready) text += "\nSTARTTLS";
     if (options_.logins == Logins::in_tls && channel_ == Channel::tls) text += "\nAUTH PLAIN LOGIN";
@@ -139,6 +140,8 @@ Answer Session::mail(const Command& command, const Facts& facts) {
   envelope_.sender = std::move(sender);
   envelope_.body = wanted.body;
   envelope_.size = wanted.size;
+  envelope_.ret = wanted.ret;
+  envelope_.envid = wanted.envid;
   state_ = State::mail;
   return answer(250, {2, 1, 0}, "Ok");
 }
@@ -147,7 +150,10 @@ Answer Session::rcpt(const Command& command) {
   if (state_ != State::mail) return out_of_order("Need MAIL command");
   refused_recipients_ = true;  // until it is taken
   if (!command.well_formed) return bad_argument("Syntax: RCPT TO:<address>");
-  if (!command.parameters.empty()) return answer(555, {5, 5, 4}, "Unsupported parameter");
+  if (!extended_ && !command.parameters.empty()) return answer(555, {5, 5, 4}, "Unsupported parameter");
+  auto asked = parse_rcpt_parameters(command.parameters);
+  if (const auto* bad = std::get_if<BadParameter>(&asked)) return refuse_parameter(*bad);
+  auto& wanted = std::get<RcptParameters>(asked);
   auto parsed = Mailbox::parse(command.path);
   if (const auto* bad = std::get_if<BadMailbox>(&parsed)) return refuse_mailbox(*bad, command.verb);
   Mailbox& mailbox = std::get<Mailbox>(parsed);
@@ -160,7 +166,11 @@ Answer Session::rcpt(const Command& command) {
   }
   if (envelope_.recipients.size() >= options_.recipients) return answer(452, {4, 5, 3}, "Too many recipients");
   if (postmaster != nullptr) mailbox = *postmaster;
-  envelope_.recipients.push_back(Recipient{std::move(mailbox)});
+  Recipient recipient;
+  recipient.mailbox = std::move(mailbox);
+  recipient.notify = wanted.notify;
+  recipient.orcpt = std::move(wanted.orcpt);
+  envelope_.recipients.push_back(std::move(recipient));
   return answer(250, {2, 1, 5}, "Ok");
 }
 
@@ -250,6 +260,8 @@ void Session::reset() {
   envelope_.recipients.clear();
   envelope_.body = Body::seven_bit;
   envelope_.size = 0;
+  envelope_.ret = Ret::unset;
+  envelope_.envid.clear();
 }
 
 }  // namespace hoplock::smtp

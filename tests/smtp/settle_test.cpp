@@ -14,7 +14,9 @@ Envelope envelope(std::size_t recipients) {
   some.sender = std::get<Mailbox>(Mailbox::parse("a@example.org"));
   some.size = 1234;
   for (std::size_t i = 0; i < recipients; ++i) {
-    some.recipients.push_back(Recipient{std::get<Mailbox>(Mailbox::parse("u" + std::to_string(i) + "@example.com"))});
+    Recipient recipient;
+    recipient.mailbox = std::get<Mailbox>(Mailbox::parse("u" + std::to_string(i) + "@example.com"));
+    some.recipients.push_back(std::move(recipient));
   }
   return some;
 }
