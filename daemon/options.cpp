@@ -230,6 +230,9 @@ delivery::Options delivery_options(const config::Config& config) {
   to.data_timeout = from.data_timeout.value;
   to.retry = {from.retry.first.value, from.retry.factor, from.retry.max.value, from.retry.jitter};
   to.expire = from.expire.value;
+  to.expire_bounces = from.expire_bounces.value;
+  to.delay_notice = from.delay_notice.value;
+  to.postmaster = postmaster(config).text();
   return to;
 }
 

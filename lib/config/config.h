@@ -170,7 +170,7 @@ struct Delivery {
         .key("messages_per_session", messages_per_session);
     v.key("idle_session", idle_session).key("connect_timeout", connect_timeout).key("command_timeout", command_timeout);
     v.key("data_timeout", data_timeout).key("retry", retry).key("expire", expire);
-    v.unbuilt("expire_bounces", expire_bounces).unbuilt("delay_notice", delay_notice);
+    v.key("expire_bounces", expire_bounces).key("delay_notice", delay_notice);
   }
 };
 

@@ -33,6 +33,7 @@ struct Hop {
   bool definite = false;                     // refused for good: it has no usable address (MX-06)
   bool outdated = false;  // refused under a policy that was replaced while the attempt went on (STS-25)
   Action action = Action::none;
+  bool dsn = false;           // it tells of deliveries itself (RFC 3461)
   std::string where() const;  // "mx1.example.org[192.0.2.1]"
 };
 
@@ -55,6 +56,8 @@ struct RecipientOutcome {
 struct Attempt {
   queue::Id id;
   std::string destination;
+  queue::Envelope envelope;
+  std::uint64_t size = 0;
   std::string sender;
   Time received;
   Time ended;

@@ -67,6 +67,7 @@ class Client {
   // REQUIRES: usable(), and the content has a first piece.
   asio::awaitable<Sent> send(smtp::Envelope envelope, Content content);
   bool usable() const { return usable_; }
+  const smtp::Capabilities& peer() const { return peer_; }
   std::size_t transactions() const { return transactions_; }
   // QUIT, not waiting long for its answer.
   asio::awaitable<void> quit();

@@ -34,6 +34,8 @@ class Run {
     attempt_.id = job_.id;
     attempt_.destination = job_.destination;
     attempt_.sender = job_.envelope.sender;
+    attempt_.envelope = job_.envelope;
+    attempt_.size = job_.size;
     attempt_.received = job_.received;
     for (std::size_t i = 0; i < job_.recipients.size(); ++i) {
       RecipientOutcome outcome;
@@ -239,6 +241,7 @@ class Run {
       smtp::Envelope envelope = envelope_of(batch);
       envelope.size = job_.size + content.before.size();
       const Sent sent = co_await session_->client->send(std::move(envelope), std::move(content));
+      attempt_.hops[hop].dsn = session_->client->peer().dsn;
       std::vector<std::size_t> later;
       bool progress = false;
       for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -307,9 +310,13 @@ class Run {
     for (const std::size_t i : batch) {
       smtp::Recipient recipient;
       recipient.mailbox = mailbox(job_.recipients[i].address);
+      recipient.notify = job_.recipients[i].notify;
+      recipient.orcpt = job_.recipients[i].orcpt;
       envelope.recipients.push_back(std::move(recipient));
     }
     envelope.body = job_.envelope.body == queue::Body::seven_bit ? smtp::Body::seven_bit : smtp::Body::eight_bit_mime;
+    envelope.ret = job_.envelope.ret;
+    envelope.envid = job_.envelope.envid;
     return envelope;
   }
 

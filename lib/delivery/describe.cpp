@@ -224,13 +224,13 @@ std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedu
       result.verdict = queue::Verdict::delivered;
     } else if (judgement.fate == Fate::bounced) {
       result.verdict = queue::Verdict::bounced;
-    } else if (queue::is_over({attempt.received, schedule.expire}, attempt.ended)) {
+    } else if (queue::is_over({attempt.received, schedule.life_of(attempt.sender)}, attempt.ended)) {
       result.verdict = queue::Verdict::expired;
     } else {
       const queue::Delay delay = queue::next_delay(schedule.retry, outcome.due.interval, schedule.random);
       // the last attempt is made when its time is over, not when the retry after that would be due
       result.due = std::min(schedule.hold ? schedule.hold->until : attempt.ended + delay.wait,
-                            attempt.received + schedule.expire);
+                            attempt.received + schedule.life_of(attempt.sender));
       result.interval = schedule.hold ? schedule.hold->interval : delay.interval;
     }
     found.push_back(std::move(result));

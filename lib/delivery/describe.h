@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "delivery/attempt.h"
+#include "delivery/notices.h"
 #include "queue/message.h"
 #include "queue/schedule.h"
 
@@ -14,6 +15,9 @@ namespace hoplock::delivery {
 struct Schedule {
   queue::Retry retry;
   Milliseconds expire{std::chrono::hours{24 * 5}};
+  Milliseconds expire_bounces{std::chrono::hours{24}};  // mail with the empty sender
+  Milliseconds life_of(const std::string& sender) const { return sender.empty() ? expire_bounces : expire; }
+  std::optional<Telling> telling;      // nothing: nobody is told
   double random = 0.5;                 // in [0, 1)
   std::optional<queue::Backoff> hold;  // the destination is down as a whole: until when
 };

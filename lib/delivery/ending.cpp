@@ -31,12 +31,60 @@ Event expired_event(const queue::Job& job, const queue::Due& due, const queue::R
   return event;
 }
 
+Subject subject_of(const queue::Job& job, Time now) {
+  Subject subject;
+  subject.id = job.id;
+  subject.envelope = job.envelope;
+  subject.received = job.received;
+  subject.size = job.size;
+  subject.now = now;
+  return subject;
+}
+
+void tell(Ending& ending, const Subject& subject, const std::vector<Told>& told, const Schedule& schedule) {
+  for (Event& event : dropped(subject, told)) ending.events.push_back(std::move(event));
+  if (schedule.telling) ending.notices = notices(subject, told, *schedule.telling);
+}
+
+queue::RecipientResult result_behind(const queue::Backoff& hold, const queue::Due& due, queue::Verdict verdict) {
+  queue::RecipientResult result;
+  result.seq = due.seq;
+  result.verdict = verdict;
+  result.status = hold.status;
+  result.reply = hold.reply;
+  result.reason = hold.reason;
+  result.host = hold.host;
+  return result;
+}
+
+std::vector<Told> told_of(const Attempt& attempt, const Ending& ending) {
+  std::vector<Told> all;
+  for (std::size_t i = 0; i < attempt.recipients.size(); ++i) {
+    const RecipientOutcome& outcome = attempt.recipients[i];
+    Told told;
+    told.due = outcome.due;
+    told.result = ending.settled.recipients[i];
+    told.policy = ending.events[i].get("policy");
+    told.peer_tells = outcome.hop && attempt.hops[*outcome.hop].dsn;
+    all.push_back(std::move(told));
+  }
+  return all;
+}
+
 }  // namespace
 
 Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
   Ending ending = ending_for(attempt.id, attempt.destination);
   ending.settled.recipients = results(attempt, schedule);
   ending.events = recipient_events(attempt, ending.settled.recipients);
+  Subject subject;
+  subject.id = attempt.id;
+  subject.envelope = attempt.envelope;
+  subject.envelope.sender = attempt.sender;
+  subject.received = attempt.received;
+  subject.size = attempt.size;
+  subject.now = attempt.ended;
+  tell(ending, subject, told_of(attempt, ending), schedule);
   return ending;
 }
 
@@ -47,6 +95,8 @@ Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule)
   attempt.id = job.id;
   attempt.destination = job.destination;
   attempt.sender = job.envelope.sender;
+  attempt.envelope = job.envelope;
+  attempt.size = job.size;
   attempt.received = job.received;
   attempt.ended = now;
   for (const queue::Due& due : job.recipients) {
@@ -58,19 +108,25 @@ Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule)
   return ending_of(attempt, schedule);
 }
 
-Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, Time now) {
+Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
   Ending ending = ending_for(job.id, job.destination);
+  std::vector<Told> told;
   for (const queue::Due& due : job.recipients) {
-    queue::RecipientResult result;
-    result.seq = due.seq;
-    result.verdict = queue::Verdict::expired;
-    result.status = hold.status;
-    result.reply = hold.reply;
-    result.reason = hold.reason;
-    result.host = hold.host;
-    ending.events.push_back(expired_event(job, due, result, now));
+    queue::RecipientResult result = result_behind(hold, due, queue::Verdict::expired);
+    ending.events.push_back(expired_event(job, due, result, hold.last));
+    told.push_back({due, result, "", false});
     ending.settled.recipients.push_back(std::move(result));
   }
+  tell(ending, subject_of(job, hold.last), told, schedule);
+  return ending;
+}
+
+Ending delayed_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
+  Ending ending = give_back(job);
+  std::vector<Told> told;
+  for (const queue::Due& due : job.recipients)
+    told.push_back({due, result_behind(hold, due, queue::Verdict::deferred), "", false});
+  tell(ending, subject_of(job, hold.last), told, schedule);
   return ending;
 }
 

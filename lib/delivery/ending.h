@@ -14,6 +14,7 @@ namespace hoplock::delivery {
 struct Ending {
   queue::Settled settled;
   std::optional<queue::DestinationChange> change;
+  std::vector<queue::Notice> notices;
   std::vector<Event> events;
 };
 
@@ -26,7 +27,10 @@ Ending give_back(const queue::Job& job);
 Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule);
 
 // The job waited behind its destination's hold until its time was over: the destination's own failure ends it (DANE-07, MX-11).
-Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, Time now);
+Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule);
+
+// The same wait, long enough for the senders to be told of it: the job goes back as it was.
+Ending delayed_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule);
 
 // The hold of a destination that was found down; `before`: the one that it follows.
 struct Holding {

@@ -193,7 +193,7 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
     holding.retry = options_.retry;
     holding.random = fraction();
     holding.before = destination->backoff;
-    holding.end = job.received + options_.expire;
+    holding.end = job.received + (job.envelope.sender.empty() ? options_.expire_bounces : options_.expire);
     destination->backoff = hold_for(why, attempt.ended, holding);
     destination->held = true;
     note_due(destination->backoff->until);
@@ -219,6 +219,8 @@ Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt&
   if (attempt.reached && destination.backoff) {
     destination.backoff.reset();
     destination.held = false;
+    told_.erase({destination.name, queue::Waiting::Kind::notices});
+    told_.erase({destination.name, queue::Waiting::Kind::untold});
     Ending ending = ending_of(attempt, when);
     ending.change = queue::DestinationChange{destination.name, std::nullopt};
     return put(std::move(ending));
@@ -259,7 +261,35 @@ asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string des
     co_await self->settler_.room();
     auto jobs = co_await self->queue_.lease_older(destination, hold.last - self->options_.expire, limit);
     if (!jobs || jobs->empty()) co_return;
-    for (const queue::Job& job : *jobs) self->put(expired_behind(hold, job, hold.last));
+    for (const queue::Job& job : *jobs) self->put(expired_behind(hold, job, self->schedule()));
+  }
+}
+
+// What waits behind it and was not tried itself: the senders of notices give up earlier, others are told that it takes long. Each
+// recipient is looked at once for as long as the hold lasts.
+asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string destination, queue::Backoff hold) {
+  using Kind = queue::Waiting::Kind;
+  for (const Kind kind : {Kind::notices, Kind::untold}) {
+    const Options& options = self->options_;
+    const Milliseconds wait = kind == Kind::notices ? options.expire_bounces : options.delay_notice;
+    if (kind == Kind::untold && (wait.count() == 0 || options.postmaster.empty())) continue;
+    queue::Waiting waiting;
+    waiting.kind = kind;
+    waiting.after = std::exchange(self->told_[{destination, kind}], hold.last - wait);
+    waiting.until = hold.last - wait;
+    waiting.messages = expire_messages;
+    while (!self->stopping_ && !self->is_paused()) {
+      co_await self->settler_.room();
+      queue::Waiting copy = waiting;
+      auto jobs = co_await self->queue_.lease_waiting(destination, std::move(copy));
+      if (!jobs || jobs->empty()) break;
+      Settler::Ticket ticket = 0;
+      for (const queue::Job& job : *jobs) {
+        ticket = self->put(kind == Kind::notices ? expired_behind(hold, job, self->schedule())
+                                                 : delayed_behind(hold, job, self->schedule()));
+      }
+      co_await self->settler_.stored(ticket);  // so that they are not found again
+    }
   }
 }
 
@@ -267,6 +297,15 @@ Schedule Scheduler::Impl::schedule() {
   Schedule schedule;
   schedule.retry = options_.retry;
   schedule.expire = options_.expire;
+  schedule.expire_bounces = options_.expire_bounces;
+  if (!options_.postmaster.empty()) {
+    schedule.telling.emplace();
+    schedule.telling->hostname = options_.hostname.text();
+    schedule.telling->from = options_.postmaster;
+    schedule.telling->delay_notice = options_.delay_notice;
+    schedule.telling->expire = options_.expire;
+    schedule.telling->token = random_();
+  }
   schedule.random = fraction();
   return schedule;
 }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "base/ip.h"
 #include "dns/name.h"
@@ -23,6 +24,9 @@ struct Options {
   std::chrono::milliseconds data_timeout{std::chrono::minutes{10}};  // for the answer to the final dot
   queue::Retry retry;
   Milliseconds expire{std::chrono::hours{24 * 5}};
+  Milliseconds expire_bounces{std::chrono::hours{24}};  // mail with the empty sender
+  Milliseconds delay_notice{std::chrono::hours{4}};     // when the sender is told that it takes long; 0: never
+  std::string postmaster;                               // whom notices are from; "": nobody is told anything
 };
 
 }  // namespace hoplock::delivery

@@ -1,5 +1,6 @@
 // The scheduler's inside: a dispatcher that finds due destinations, and their lanes. Only for scheduler.cpp and lane.cpp.
 #pragma once
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -60,6 +61,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Settler::Ticket finish(Destination& destination, const Attempt& attempt);
   Settler::Ticket put(Ending ending);
   static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold);
+  static asio::awaitable<void> tell_waiting(Self self, std::string destination, queue::Backoff hold);
   Schedule schedule();
   double fraction() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
@@ -77,6 +79,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Steady::time_point asleep_until_;
   std::optional<Steady::time_point> evict_at_;  // an idle lane gives way then
   bool stopping_ = false;
+  std::map<std::pair<std::string, queue::Waiting::Kind>, Time> told_;  // of destinations that are down: up to where
   Counts counts_;
   Time wall_;
   Steady::time_point steady_ = Steady::now();

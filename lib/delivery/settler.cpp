@@ -46,6 +46,7 @@ asio::awaitable<void> Settler::run() {
     results.now = now();
     for (Ending& one : batch) {
       results.settled.push_back(std::move(one.settled));
+      for (queue::Notice& notice : one.notices) results.notices.push_back(std::move(notice));
       if (one.change) results.destinations.push_back(std::move(*one.change));
     }
     const bool good = co_await store(std::move(results));

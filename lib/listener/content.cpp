@@ -18,6 +18,8 @@ queue::Envelope to_queue(const smtp::Envelope& envelope, const Ip& client) {
   queue::Envelope stored;
   stored.sender = envelope.sender.text();
   stored.body = envelope.body == smtp::Body::eight_bit_mime ? queue::Body::eight_bit : queue::Body::seven_bit;
+  stored.ret = envelope.ret;
+  stored.envid = envelope.envid;
   stored.client = client.text();
   return stored;
 }
@@ -29,6 +31,8 @@ std::vector<queue::NewRecipient> to_queue(const std::vector<smtp::Recipient>& re
     queue::NewRecipient recipient;
     recipient.address = one.mailbox.text();
     recipient.domain = one.mailbox.domain();
+    recipient.orcpt = one.orcpt;
+    recipient.notify = one.notify;
     stored.push_back(std::move(recipient));
   }
   return stored;

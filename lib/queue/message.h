@@ -2,6 +2,7 @@
 // the job that delivery leases. Addresses are plain text, without brackets; the empty sender is "".
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "base/time.h"
 #include "dns/name.h"
 #include "queue/id.h"
+#include "smtp/dsn.h"
 
 namespace hoplock::queue {
 
@@ -18,7 +20,7 @@ inline constexpr std::uint32_t max_recipients = 32767;  // of one message
 inline constexpr std::uint32_t max_chunks = 32767;
 
 enum class Body : std::uint8_t { seven_bit, eight_bit, binary };
-enum class Ret : std::uint8_t { unset, full, headers };  // RFC 3461
+using smtp::Ret;  // RFC 3461
 
 struct Envelope {
   std::string sender;
@@ -35,7 +37,7 @@ struct NewRecipient {
   std::string address;
   dns::Name domain;
   std::string orcpt;
-  std::uint8_t notify = 0;  // RFC 3461 bits: 1 never, 2 success, 4 failure, 8 delay; 0 unset
+  std::uint8_t notify = 0;  // RFC 3461: bits of smtp/dsn.h
 };
 
 // As CONTRACT names them; `active` is a lease and so not stored. `removed`: an operator removed it while it was under
@@ -54,6 +56,7 @@ struct Due {
   std::optional<Time> last;    // the last attempt
   std::string orcpt;
   std::uint8_t notify = 0;
+  bool told_delay = false;  // a notice of delay was sent
 };
 
 // The due recipients of one message at one destination: one transaction on the wire. (id, destination) names the lease.
@@ -104,10 +107,44 @@ struct DestinationChange {
   std::optional<Backoff> backoff;  // nothing: it works again
 };
 
+// A notice as composed: what stands before and behind the message that it is about, and whether that goes between.
+struct NoticeText {
+  enum class Between : std::uint8_t { nothing, message };
+  std::string head;
+  std::string tail;
+  Between between = Between::nothing;
+  Body body = Body::seven_bit;
+};
+
+// A message of our own about one that is queued, written in the transaction that settles what it tells of.
+struct Notice {
+  enum class Kind : std::uint8_t { end, delay };  // a delay is told once
+  Id about;
+  std::vector<std::uint32_t> seqs;  // it tells of these; no notice when an operator removed them all meanwhile
+  Kind kind = Kind::end;
+  Envelope envelope;
+  NewRecipient recipient;
+  // Called on the disk thread, perhaps more than once, with the beginning of that message; touches nothing else.
+  std::function<NoticeText(std::string_view beginning)> compose;
+};
+
 struct Results {
   Time now;
+  std::vector<Notice> notices;  // come first
   std::vector<Settled> settled;
   std::vector<DestinationChange> destinations;
+};
+
+// Recipients that wait behind a destination's hold and were not tried yet themselves, by the time since which they are due.
+struct Waiting {
+  enum class Kind : std::uint8_t {
+    notices,
+    untold
+  };  // of mail with the empty sender; that no notice of delay tells of
+  Kind kind = Kind::untold;
+  Time after;
+  Time until;
+  std::size_t messages = 1;
 };
 
 // A destination with due work.

@@ -241,6 +241,24 @@ asio::awaitable<Result<std::vector<Job>>> Queue::lease_older(std::string destina
   co_return core.window.lease(core.window.lane(destination), std::move(found->jobs));
 }
 
+asio::awaitable<Result<std::vector<Job>>> Queue::lease_waiting(std::string destination, Waiting waiting) {
+  Core& core = *core_;
+  Lane& lane = core.window.lane(destination);
+  core.window.drop_lane_jobs(lane);  // what was prefetched may be among them
+  Refill wanted;
+  wanted.destination = destination;
+  wanted.messages = waiting.messages;
+  wanted.bytes = chunk_bytes;
+  wanted.exclude = core.window.excluded(lane);
+  auto job = [store = core.store, wanted = std::move(wanted), waiting](disk::Tx& tx) -> Result<Refilled> {
+    return store->waiting(tx, wanted, waiting);
+  };
+  auto found = co_await core.disk.run(Durability::read, std::move(job));
+  if (!found) co_return found.error();
+  core.report_damage(found->damaged);
+  co_return core.window.lease(core.window.lane(destination), std::move(found->jobs));
+}
+
 asio::awaitable<Result<std::string>> Queue::read_chunk(Id id, std::uint32_t n) {
   Core& core = *core_;
   auto job = [id, n](disk::Tx& tx) -> Result<std::optional<std::string>> { return load_chunk(tx, id, n); };
@@ -253,13 +271,25 @@ asio::awaitable<Result<std::string>> Queue::read_chunk(Id id, std::uint32_t n) {
   co_return std::move(**octets);
 }
 
+std::shared_ptr<const std::vector<PlacedNotice>> Queue::Core::place(std::vector<Notice> notices, Time now) {
+  auto placed = std::make_shared<std::vector<PlacedNotice>>();
+  for (Notice& notice : notices) {
+    PlacedNotice one;
+    one.id = next_id(now);
+    one.destination = route(notice.recipient.domain);
+    one.notice = std::move(notice);
+    placed->push_back(std::move(one));
+  }
+  return placed;
+}
+
 asio::awaitable<Result<>> Queue::apply(Results results) {
   Core& core = *core_;
   auto loop = co_await asio::this_coro::executor;
+  auto notices = core.place(std::exchange(results.notices, {}), results.now);
   auto shared = std::make_shared<const Results>(std::move(results));
-  auto job = [store = core.store, shared](disk::Tx& tx) -> Result<> {
-    store->apply(tx, *shared);
-    return {};
+  auto job = [store = core.store, shared, notices = std::move(notices)](disk::Tx& tx) -> Result<std::vector<Noticed>> {
+    return store->apply(tx, *shared, *notices);
   };
   auto applied = co_await core.disk.run(Durability::durable, shared->settled.size() * 512, std::move(job));
   if (!applied) co_return applied.error();
@@ -271,6 +301,7 @@ asio::awaitable<Result<>> Queue::apply(Results results) {
       if (recipient.verdict == Verdict::deferred) lane.next = std::min(lane.next, recipient.due);
   }
   for (const auto& change : shared->destinations) core.window.lane(change.destination).backoff = change.backoff;
+  for (auto& noticed : *applied) core.landed(std::move(noticed.landed), noticed.draft);
   core.announce_woken(loop, shared->now);
   co_return Result<>();
 }

@@ -126,7 +126,9 @@ Result<std::optional<Job>> load_job(disk::Tx& tx, Id id, const Wanted& wanted) {
     due.interval = Milliseconds(recipients.integer(4));
     if (!recipients.null(5)) due.last = from_millis(recipients.integer(5));
     due.orcpt = recipients.text(6);
-    due.notify = static_cast<std::uint8_t>(recipients.integer(7));
+    const auto notify = static_cast<std::uint8_t>(recipients.integer(7));
+    due.notify = notify & ~told_of_delay & 0xffU;
+    due.told_delay = (notify & told_of_delay) != 0;
     job->recipients.push_back(std::move(due));
   }
   if (!job) return job;
@@ -151,7 +153,7 @@ Result<std::optional<Job>> load_job(disk::Tx& tx, Id id, const Wanted& wanted) {
 }
 
 void remove_if_done(disk::Tx& tx, Id id) {
-  const bool left = tx.prepare("SELECT 1 FROM recipient WHERE id BETWEEN ?1 AND ?2 AND state <> 5 LIMIT 1")
+  const bool left = tx.prepare("SELECT 1 FROM recipient WHERE id BETWEEN ?1 AND ?2 AND state IN (0, 1, 2, 6) LIMIT 1")
                         .bind(first_key(id), last_key(id))
                         .step();
   if (!left) remove_message(tx, id);

@@ -64,7 +64,23 @@ Result<std::optional<Job>> load_job(disk::Tx& tx, Id id, const Wanted& wanted);
 void settle(disk::Tx& tx, Places& places, const Settled& settled, Time now);
 // Recipients that wait become held, with the reason.
 void hold_damaged(disk::Tx& tx, Id id);
-// When nothing but delivered recipients is left, the message goes.
+// When no recipient is waiting or under way any more, the message goes.
 void remove_if_done(disk::Tx& tx, Id id);
+
+// recipient.notify: beside the bits of RFC 3461.
+inline constexpr std::uint8_t told_of_delay = 16;
+
+// A notice with its place in the queue, which is found on the loop.
+struct PlacedNotice {
+  Notice notice;
+  Id id;
+  std::string destination;
+};
+struct Noticed {
+  std::shared_ptr<Draft> draft;
+  std::vector<Landed> landed;
+};
+// Writes the notice; nothing when nobody is left that it would tell of.
+std::optional<Noticed> insert_notice(disk::Tx& tx, Places& places, const PlacedNotice& placed, Time now);
 
 }  // namespace hoplock::queue

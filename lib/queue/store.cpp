@@ -40,19 +40,28 @@ void Store::see(disk::Tx& tx, Time now) {
   set_mark(tx, "seen", seen_);
 }
 
+void Store::reserve(disk::Tx& tx, Id id) {
+  if (id.value < reserved_) return;
+  reserved_ = id.value + ids_reserved;
+  set_mark(tx, "id", reserved_);
+}
+
 std::vector<Landed> Store::commit(disk::Tx& tx, const Draft& draft) {
   see(tx, draft.received);
-  if (draft.id.value >= reserved_) {
-    reserved_ = draft.id.value + ids_reserved;
-    set_mark(tx, "id", reserved_);
-  }
+  reserve(tx, draft.id);
   return insert_message(tx, places_, draft);
 }
 
-void Store::apply(disk::Tx& tx, const Results& results) {
+std::vector<Noticed> Store::apply(disk::Tx& tx, const Results& results, const std::vector<PlacedNotice>& notices) {
   see(tx, results.now);
+  std::vector<Noticed> noticed;
+  for (const auto& placed : notices) {
+    reserve(tx, placed.id);
+    if (auto one = insert_notice(tx, places_, placed, results.now)) noticed.push_back(std::move(*one));
+  }
   for (const auto& settled : results.settled) settle(tx, places_, settled, results.now);
   for (const auto& change : results.destinations) places_.set_backoff(tx, change);
+  return noticed;
 }
 
 // --- what is due at a destination --------------------------------------------------------------------------------------
@@ -148,6 +157,35 @@ Refilled Store::older(disk::Tx& tx, const Refill& wanted, Id before) {
       if ((ids.empty() || ids.back() != id) && !contains(wanted.exclude, id)) ids.push_back(id);
     }
   }
+  Wanted which;
+  which.destination = *destination;
+  which.destination_name = wanted.destination;
+  load(tx, ids, which, wanted.bytes, out);
+  return out;
+}
+
+Refilled Store::waiting(disk::Tx& tx, const Refill& wanted, const Waiting& waiting) {
+  Refilled out;
+  out.next = at_once;
+  const auto destination = places_.find_destination(tx, wanted.destination);
+  if (!destination) return out;
+  std::vector<Id> ids;
+  {
+    // not tried yet: due since it came in
+    auto rows = tx.prepare(
+        "SELECT r.id FROM domain d CROSS JOIN recipient r ON r.domain = d.id AND r.state = 0 AND r.due > ?2 AND r.due "
+        "<= ?3"
+        " WHERE d.destination = ?1 AND iif(?4, (SELECT sender = '' FROM message WHERE id = r.id >> 15),"
+        " (r.notify & 16) = 0 AND (r.notify = 0 OR (r.notify & 8) <> 0)"
+        " AND (SELECT sender <> '' FROM message WHERE id = r.id >> 15))");
+    rows.bind(*destination, to_millis(waiting.after), to_millis(waiting.until), waiting.kind == Waiting::Kind::notices);
+    while (ids.size() < wanted.messages && rows.step()) {
+      const Id id = id_of_key(rows.integer(0));
+      if ((ids.empty() || ids.back() != id) && !contains(wanted.exclude, id)) ids.push_back(id);
+    }
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   Wanted which;
   which.destination = *destination;
   which.destination_name = wanted.destination;

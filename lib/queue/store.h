@@ -34,9 +34,10 @@ struct Found {
 class Store {
  public:
   std::vector<Landed> commit(disk::Tx& tx, const Draft& draft);
-  void apply(disk::Tx& tx, const Results& results);
+  std::vector<Noticed> apply(disk::Tx& tx, const Results& results, const std::vector<PlacedNotice>& notices);
   Refilled refill(disk::Tx& tx, const Refill& wanted);
   Refilled older(disk::Tx& tx, const Refill& wanted, Id before);
+  Refilled waiting(disk::Tx& tx, const Refill& wanted, const Waiting& waiting);
   // Destinations with something due, `busy` (sorted) left out; bounds that proved stale on the way are mended.
   Found ready(disk::Tx& tx, Time now, std::size_t limit, const std::vector<std::string>& busy);
   void tidy(disk::Tx& tx, const std::vector<std::int64_t>& domains);
@@ -52,6 +53,7 @@ class Store {
   void scan_domain(disk::Tx& tx, Scan& scan, std::int64_t domain);
   void load(disk::Tx& tx, const std::vector<Id>& ids, const Wanted& wanted, std::size_t bytes, Refilled& out);
   void see(disk::Tx& tx, Time now);
+  void reserve(disk::Tx& tx, Id id);
 
   Places places_;
   std::int64_t reserved_ = 0;  // ids below it are marked as used

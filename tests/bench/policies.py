@@ -1,7 +1,5 @@
 """MTA-STS: what 100,000 cached policies cost at the start and in memory, and what a live one adds to a delivery. hoplock alone."""
-import contextlib
 import re
-import socket
 import sqlite3
 import subprocess
 import time
@@ -43,35 +41,21 @@ def held(bench, side, count, row):
     row(f"idle with {count:,} policies, MiB more", figures[count][1] - figures[0][1], 60)
 
 
-@contextlib.contextmanager
-def receiver(bench):
-    """Counters of a sink that takes connections: a relay that found it not there yet would wait for minutes."""
+def deliver(bench, side, recipient, messages):
+    """CPU milliseconds a message, over one session at a time."""
     counters = Counters(bench.base / "sink.counters")
     command = [bench.programs / "bench_sink", "--listen", "0.0.0.0:25", "--counters", counters.path, "--certificate", bench.world.certificate,
                "--key", bench.world.key]
     with subprocess.Popen([str(part) for part in command]) as sink:
         try:
-            for _ in range(100):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", 25)) == 0:
-                        break
-                time.sleep(0.05)
-            yield counters
+            bench.load(side.address, messages=20, size=4096, sessions=1, recipient=recipient)  # caches and sessions
+            bench.wait_for(counters, 20)
+            before = side.meter.settle()
+            bench.load(side.address, messages=messages, size=4096, sessions=10, recipient=recipient)
+            bench.wait_for(counters, messages + 20)
+            return (side.meter.settle() - before) * 1000 / messages
         finally:
             sink.kill()
-
-
-def deliver(bench, side, counters, recipient, messages):
-    """CPU milliseconds a message."""
-    def take(count, sessions):
-        arrived = counters.read()["messages"]
-        bench.load(side.address, messages=count, size=4096, sessions=sessions, recipient=recipient)
-        bench.wait_for(counters, arrived + count)
-
-    take(20, 1)  # caches and sessions
-    before = side.meter.settle()
-    take(messages, 10)
-    return (side.meter.settle() - before) * 1000 / messages
 
 
 def deliveries(bench, side, quick, row):
@@ -81,10 +65,9 @@ def deliveries(bench, side, quick, row):
     fill(side.base / "data/queue.db", 1)
     side.launch()
     spent = {"d000.clear": [], DOMAIN: []}
-    with receiver(bench) as counters:
-        for _ in range(3 if quick else 7):
-            for domain, figures in spent.items():  # A B A B
-                figures.append(deliver(bench, side, counters, f"user@{domain}", 2000 if quick else 5000))
+    for _ in range(3 if quick else 7):
+        for domain, figures in spent.items():  # A B A B
+            figures.append(deliver(bench, side, f"user@{domain}", 2000 if quick else 5000))
     lines = [line for line in side.log().splitlines() if "event=delivered" in line and f"@{DOMAIN}" in line]
     kept = sum("policy=sts" in line and "auth=pkix" in line for line in lines)
     fetched = len(re.findall("event=sts-policy", side.log()))

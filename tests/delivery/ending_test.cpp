@@ -32,6 +32,7 @@ Attempt failed(Time at, Reason reason = Reason::tlsa_invalid) {
   Attempt made;
   made.id = queue::Id::at(accepted);
   made.destination = "example.org";
+  made.sender = "ann@example.net";
   made.received = accepted;
   made.ended = at;
   Hop hop;
@@ -115,7 +116,8 @@ TEST_CASE("what waited behind a hold until its time was over ends with the desti
   hold.reply = "450 4.7.323 tlsa-invalid: mx1.example.org[192.0.2.1]: no match";
   hold.reason = "tlsa-invalid";
   hold.host = "mx1.example.org[192.0.2.1]";
-  const auto ending = expired_behind(hold, job_to({"bob@example.org"}), accepted + 24h * 5);
+  hold.last = accepted + 24h * 5;
+  const auto ending = expired_behind(hold, job_to({"bob@example.org"}), Schedule{});
   CHECK(ending.settled.recipients.at(0).verdict == queue::Verdict::expired);
   CHECK(ending.settled.recipients.at(0).status == "4.7.323");
   const Event& event = ending.events.at(0);

@@ -246,9 +246,7 @@ TEST_CASE("what waited behind a hold until its time was over expires with the de
   CHECK(sink.connections == 1);
   REQUIRE(relay.until([&] { return relay.log.events("expired").size() == 70; }));
   for (const Event& event : relay.log.events("expired")) CHECK(event.get("dsn") == "4.3.2");
-  std::size_t kept = 0;
-  for (const auto& message : relay.list()) kept += message.state() == "expired" ? 1 : 0;
-  CHECK(kept == 70);
+  CHECK(relay.until([&] { return relay.list().size() == 1; }));  // the young one
 }
 
 TEST_CASE("a store that fails stalls sending, and nothing is sent twice when it works again") {

@@ -90,7 +90,7 @@ TEST_CASE("what is under way: hold and remove take effect when the lease ends, u
   };
   const Row rows[] = {
       {Action::hold, Verdict::deferred, "held"},      {Action::hold, Verdict::delivered, ""},
-      {Action::hold, Verdict::bounced, "bounced"},    {Action::remove, Verdict::deferred, ""},
+      {Action::hold, Verdict::bounced, ""},           {Action::remove, Verdict::deferred, ""},
       {Action::remove, Verdict::delivered, ""},       {Action::remove, Verdict::bounced, ""},
       {Action::retry, Verdict::deferred, "deferred"},
   };

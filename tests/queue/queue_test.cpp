@@ -189,21 +189,25 @@ TEST_CASE("MX-11: a deferred recipient comes back when it is due, with what it h
   CHECK(listed[0].recipients[0].host == "mx.one.test");
 }
 
-TEST_CASE("bounced and expired recipients are kept, and not tried again") {
+TEST_CASE(
+    "bounced and expired recipients are listed while another one lives, are not tried again, and go with the last") {
   support::TempDirectory dir;
   World world(dir.path());
-  world.put({"a@one.test", "b@two.test", "c@three.test"});
+  world.put({"a@one.test", "b@two.test", "c@three.test", "d@four.test"});
   world.apply({World::all(world.lease("one.test")[0], Verdict::bounced)});
   world.apply({World::all(world.lease("two.test")[0], Verdict::expired)});
   world.apply({World::all(world.lease("three.test")[0], Verdict::delivered)});
-  CHECK(world.ready(at(1'000'000)).empty());
+  CHECK(world.ready(at(1'000'000)) == std::vector<std::string>{"four.test"});
   const auto listed = world.list();
   REQUIRE(listed.size() == 1);
-  CHECK(listed[0].state() == "bounced");
+  CHECK(listed[0].state() == "queued");
   CHECK(world.count("chunk") == 1);
   Filter filter;
   filter.state = "expired";
   CHECK(world.list(filter).size() == 1);
+  world.apply({World::all(world.lease("four.test")[0], Verdict::bounced)});
+  CHECK(world.list().empty());
+  CHECK(world.count("chunk") == 0);
 }
 
 TEST_CASE("recipients that a result does not name go back as they were, due at once") {

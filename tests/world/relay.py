@@ -171,7 +171,7 @@ class Relay:
     def hops(self, domain):
         return self.log(event="hop", domain=domain)
 
-    def send(self, recipients, sender="sender@relay.test", body="hello\r\n", subject="test", headers="", options=()):
+    def send(self, recipients, sender="sender@relay.test", body="hello\r\n", subject="test", headers="", options=(), rcpt_options=()):
         """Submits one message and returns its queue id."""
         recipients = [recipients] if isinstance(recipients, str) else list(recipients)
         text = f"From: {sender}\r\nTo: {recipients[0]}\r\nSubject: {subject}\r\n{headers}\r\n{body}"
@@ -181,7 +181,7 @@ class Relay:
             if code != 250:
                 raise smtplib.SMTPSenderRefused(code, reply, sender)
             for recipient in recipients:
-                code, reply = client.rcpt(recipient)
+                code, reply = client.rcpt(recipient, rcpt_options)
                 if code != 250:
                     raise smtplib.SMTPRecipientsRefused({recipient: (code, reply)})
             code, reply = client.data(text.encode())

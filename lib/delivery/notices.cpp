@@ -1,0 +1,166 @@
+#include "delivery/notices.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/ascii.h"
+#include "dsn/notice.h"
+#include "smtp/dsn.h"
+#include "smtp/mailbox.h"
+
+namespace hoplock::delivery {
+
+namespace {
+
+// DSN-08, DSN-09, DSN-11: does this recipient's NOTIFY ask for it?
+bool wants(std::uint8_t notify, dsn::Action action) {
+  switch (action) {
+    case dsn::Action::failed:
+      return notify == 0 || (notify & smtp::notify_failure) != 0;
+    case dsn::Action::delayed:
+      return notify == 0 || (notify & smtp::notify_delay) != 0;
+    case dsn::Action::relayed:
+      return (notify & smtp::notify_success) != 0;
+  }
+  return false;
+}
+
+std::optional<dsn::Action> action_for(const Subject& subject, const Told& told, const Telling& telling) {
+  switch (told.result.verdict) {
+    case queue::Verdict::bounced:
+    case queue::Verdict::expired:
+      return dsn::Action::failed;
+    case queue::Verdict::delivered:
+      if (told.peer_tells) return std::nullopt;
+      return dsn::Action::relayed;
+    case queue::Verdict::deferred:
+      if (telling.delay_notice.count() == 0 || told.due.told_delay) return std::nullopt;
+      if (subject.now - subject.received < telling.delay_notice) return std::nullopt;
+      return dsn::Action::delayed;
+  }
+  return std::nullopt;
+}
+
+// A server's own words begin with its code; what else has the reason smtp-reply is ours.
+bool is_reply(const queue::RecipientResult& result) {
+  const bool said = result.verdict == queue::Verdict::delivered || result.reason == "smtp-reply";
+  const std::string& text = result.reply;
+  return said && text.size() >= 3 && is_digit(text[0]) && is_digit(text[1]) && is_digit(text[2]);
+}
+
+dsn::Recipient to_dsn(const Subject& subject, const Told& told) {
+  dsn::Recipient recipient;
+  recipient.address = told.due.address;
+  recipient.orcpt = told.due.orcpt;
+  recipient.status = told.result.status.empty() ? "4.4.7" : told.result.status;
+  recipient.reply = told.result.reply;
+  recipient.reason = told.result.reason;
+  recipient.policy = told.policy;
+  recipient.host = told.result.host;
+  recipient.by = is_reply(told.result) ? dsn::Recipient::By::peer : dsn::Recipient::By::us;
+  recipient.last_attempt = subject.now;
+  return recipient;
+}
+
+// DSN-12, DSN-13, RTLS-10.
+dsn::Return returned(const Subject& subject, dsn::Action action, const Telling& telling) {
+  if (subject.envelope.requiretls) return dsn::Return::nothing;
+  const bool whole = action == dsn::Action::failed && subject.envelope.ret == smtp::Ret::full &&
+                     subject.size <= telling.return_limit && subject.envelope.body != queue::Body::binary;
+  return whole ? dsn::Return::message : dsn::Return::headers;
+}
+
+queue::NoticeText to_queue(dsn::Text text) {
+  queue::NoticeText out;
+  out.head = std::move(text.head);
+  out.tail = std::move(text.tail);
+  if (text.between == dsn::Text::Between::message) out.between = queue::NoticeText::Between::message;
+  if (text.octets == dsn::Content::Octets::eight_bit) out.body = queue::Body::eight_bit;
+  return out;
+}
+
+dsn::Notice blank(const Subject& subject, dsn::Action action, const Telling& telling) {
+  dsn::Notice notice;
+  notice.action = action;
+  notice.hostname = telling.hostname;
+  notice.from = telling.from;
+  notice.to = subject.envelope.sender;
+  const std::string token = std::to_string(telling.token);
+  notice.message_id =
+      subject.id.text() + "." + std::string(dsn::to_text(action)) + "." + token + "@" + telling.hostname;
+  notice.boundary = "=_hoplock-" + subject.id.text() + "-" + token;
+  notice.date = subject.now;
+  notice.arrival = subject.received;
+  notice.id = subject.id.text();
+  notice.envid = subject.envelope.envid;
+  if (action == dsn::Action::delayed) notice.retry_until = subject.received + telling.expire;
+  return notice;
+}
+
+// DSN-01: from nobody, asking for nothing, to the sender.
+queue::Notice around(const Subject& subject, dsn::Notice notice, const Telling& telling) {
+  queue::Notice out;
+  out.about = subject.id;
+  if (notice.action == dsn::Action::delayed) out.kind = queue::Notice::Kind::delay;
+  out.envelope.client = telling.hostname;
+  out.recipient.address = subject.envelope.sender;
+  const auto sender = smtp::Mailbox::parse(subject.envelope.sender);
+  if (const auto* mailbox = std::get_if<smtp::Mailbox>(&sender)) out.recipient.domain = mailbox->domain();
+  const dsn::Return what = returned(subject, notice.action, telling);
+  const auto octets = subject.envelope.body == queue::Body::seven_bit ? dsn::Content::Octets::seven_bit
+                                                                      : dsn::Content::Octets::eight_bit;
+  out.compose = [notice = std::move(notice), what, octets](std::string_view beginning) {
+    dsn::Content content;
+    content.what = what;
+    content.octets = octets;
+    content.beginning = beginning;
+    return to_queue(dsn::compose(notice, content));
+  };
+  return out;
+}
+
+std::vector<queue::Notice> notices_about(const Subject& subject, const std::vector<std::pair<Told, dsn::Action>>& told,
+                                         const Telling& telling) {
+  std::vector<queue::Notice> all;
+  for (const auto action : {dsn::Action::failed, dsn::Action::delayed, dsn::Action::relayed}) {
+    dsn::Notice notice = blank(subject, action, telling);
+    std::vector<std::uint32_t> seqs;
+    for (const auto& [one, what] : told) {
+      if (what != action) continue;
+      notice.recipients.push_back(to_dsn(subject, one));
+      seqs.push_back(one.due.seq);
+    }
+    if (seqs.empty()) continue;
+    queue::Notice made = around(subject, std::move(notice), telling);
+    made.seqs = std::move(seqs);
+    all.push_back(std::move(made));
+  }
+  return all;
+}
+
+}  // namespace
+
+std::vector<queue::Notice> notices(const Subject& subject, const std::vector<Told>& told, const Telling& telling) {
+  if (subject.envelope.sender.empty()) return {};
+  std::vector<std::pair<Told, dsn::Action>> due;
+  for (const Told& one : told) {
+    const auto action = action_for(subject, one, telling);
+    if (action && wants(one.due.notify, *action)) due.emplace_back(one, *action);
+  }
+  return notices_about(subject, due, telling);
+}
+
+std::vector<Event> dropped(const Subject& subject, const std::vector<Told>& told) {
+  std::vector<Event> events;
+  if (!subject.envelope.sender.empty()) return events;
+  for (const Told& one : told) {
+    if (one.result.verdict != queue::Verdict::bounced && one.result.verdict != queue::Verdict::expired) continue;
+    Event event(Level::error, "notice-dropped");
+    event.add("id", subject.id.text()).add("from", "<>").add("to", one.due.address);
+    event.add("reason", one.result.reason).add("dsn", one.result.status).add("reply", one.result.reply);
+    events.push_back(std::move(event));
+  }
+  return events;
+}
+
+}  // namespace hoplock::delivery
