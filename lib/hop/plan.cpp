@@ -52,6 +52,9 @@ std::optional<Refuse> without_address(const Facts& facts, const LocalRule& rule)
   }
   // One family's failure does not matter beside the other's addresses.
   if (!facts.host.addresses.empty()) return std::nullopt;
+  if (!facts.host.address_failure && needs_sts(facts.host.origin, rule)) {
+    if (auto refused = refused_by_sts(facts, rule.mta_sts)) return refused;
+  }
   return Refuse{governing(facts, rule), facts.host.address_failure, facts.host.why_no_address};
 }
 

@@ -101,6 +101,13 @@ std::optional<Policy> sts_policy(const StsFact& fact) {
   return fact.state == State::live && fact.policy.mode == mtasts::Mode::testing ? Policy::sts_testing : Policy::sts;
 }
 
+std::optional<Refuse> refused_by_sts(const Facts& facts, Mode mode) {
+  if (mode != Mode::enforce || sts_policy(facts.domain.sts) != Policy::sts) return std::nullopt;
+  auto defect = known_defect(facts);
+  if (!defect) return std::nullopt;
+  return Refuse{Policy::sts, defect->reason, std::move(defect->text)};
+}
+
 Plan with_sts(Plan plan, const Facts& facts, Mode mode) {
   auto* connect = std::get_if<Connect>(&plan);
   if (connect == nullptr || !sts_policy(facts.domain.sts)) return plan;

@@ -49,6 +49,7 @@ DOMAINS = [
     Domain("outside.lab", "the first MX is not in the policy", TWO, (Host("mx1"), Host("mx2")), signed=False, sts=Sts(mx=("mx2",))),
     Domain("shared.lab", "the host of good.lab, without a policy", ("10 mx.good.lab.",), signed=False),
     one("nofit.lab", "no MX is in the policy", sts=Sts(mx=("nobody",))),
+    Domain("nowhere.lab", "an MX outside the policy that does not exist", ("10 nothing",), signed=False, sts=Sts(mx=("mx",))),
     one("wrongname.lab", "certificate of another name", Host(cert=OTHER)),
     one("strip.lab", "no STARTTLS", Host(smtp=NO_TLS)),
     one("break.lab", "the handshake breaks", Host(smtp={"handshake": "garbage"})),
@@ -142,6 +143,9 @@ class Sole(Case):
         self.world.publish("nofit.lab", id="2", mx=None)
         self.relay.wait_log(event="delivered", to="user@nofit.lab", policy="sts", auth="pkix")
         self.policy_event("nofit.lab", ("fetched", "refreshed"), id="2")
+
+    def test_STS_23_STS_25_a_host_outside_the_policy_that_does_not_exist_is_no_final_failure(self):
+        self.deferred("nowhere.lab", "mx-not-in-policy", "4.4.8", policy="sts")
 
     def test_STS_21_STS_23_each_defect_of_a_certificate_has_its_reason(self):
         self.deferred("wrongname.lab", "certificate-host-mismatch", "4.7.325", policy="sts", auth="none")

@@ -181,6 +181,27 @@ TEST_CASE("STS-20, MX-08: the MX record's name counts, or the domain itself; nev
   CHECK(plan("mx: real.ex\n") == "refuse sts mx-not-in-policy");
 }
 
+TEST_CASE(
+    "STS-23, MX-06: that a host has no address is not the last word where an enforced policy would have refused it") {
+  Facts facts = make_facts(TlsaIs::absent, HostIs::insecure_mx);
+  facts.host.addresses.clear();
+  facts.host.address_failure.reset();
+  const auto reason = [&](StsIs sts, const LocalRule& rule = {}) {
+    facts.domain.sts = make_sts(sts);
+    return std::get<Refuse>(decide(facts, rule)).reason;
+  };
+  CHECK(reason(StsIs::enforce_other) == Reason::mx_not_in_policy);
+  CHECK(reason(StsIs::unknown) == Reason::dns_failure);
+  CHECK_FALSE(reason(StsIs::enforce).has_value());
+  CHECK_FALSE(reason(StsIs::testing_other).has_value());
+  CHECK_FALSE(reason(StsIs::mode_none).has_value());
+  LocalRule rule;
+  rule.mta_sts = Mode::audit;
+  CHECK_FALSE(reason(StsIs::enforce_other, rule).has_value());
+  rule.mta_sts = Mode::off;
+  CHECK_FALSE(reason(StsIs::enforce_other, rule).has_value());
+}
+
 TEST_CASE("a host without address is refused in the word of the policy that would have governed it") {
   Facts facts = make_facts(TlsaIs::absent, HostIs::insecure_mx);
   facts.host.addresses.clear();
