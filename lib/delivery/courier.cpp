@@ -92,6 +92,9 @@ class Run {
     auto found = co_await find();
     auto* hosts = std::get_if<route::Hosts>(&found);
     if (hosts == nullptr || same_policy(hosts->domain.sts, hosts_.domain.sts)) co_return false;
+    // one that ended meanwhile governs this attempt to its end (STS-17): nothing came of it that could be tried
+    using State = hop::StsFact::State;
+    if (hosts_.domain.sts.state == State::live && hosts->domain.sts.state != State::live) co_return false;
     hosts_ = std::move(*hosts);
     for (Hop& hop : attempt_.hops) hop.outdated = refused(hop);
     co_return true;

@@ -32,6 +32,8 @@ DOMAINS += [
     two("nonsense.lab", "the policy becomes nonsense", max_age=8),
     two("brief.lab", "a brief policy, then HTTPS blocked", max_age=6),
     two("zero.lab", "max_age 0", max_age=0),
+    Domain("zero-once.lab", "max_age 0, no host fits, served once", hosts=(Host(),), signed=False, send=False,
+           sts=Sts(mx=("nobody",), max_age=0)),
     two("etag.lab", "a server that offers caching", web={"headers": ("Cache-Control: max-age=86400", 'ETag: "1"')}),
     two("restart.lab", "a restart"),
     two("look.lab", "looked after"),
@@ -187,6 +189,18 @@ class Lifetime(Cached):
     def test_STS_17_max_age_0_governs_one_attempt(self):
         self.enforced("zero.lab")
         self.assertEqual(self.relay.tool("sts", "show", "zero.lab")[0], 1)
+
+    def test_STS_17_max_age_0_governs_that_attempt_to_its_end(self):
+        site = self.world.site("zero-once.lab")
+        text = site.text()
+
+        def once():
+            if len(site.requests()) > 1:
+                site.web.status = "500 Internal Server Error"
+            return text
+        site.host.text = once
+        line = self.mail("zero-once.lab")
+        self.assertEqual((line["event"], line.get("reason"), line["policy"]), ("deferred", "mx-not-in-policy", "sts"), line)
 
     def test_STS_25_before_the_end_the_id_is_looked_at_once_more(self):
         settings = ENFORCE | {"delivery": {"retry": {"first": "1h"}, "expire": "4s", "expire_bounces": "4s"}}
