@@ -143,7 +143,9 @@ void PolicyCache::Impl::tell(const PolicyNews& news) {
 
 awaitable<PolicyTxt> PolicyCache::Impl::find_txt(Self self, dns::Name domain) {
   if (const auto kept = self->txts_.find(domain, Steady::now())) co_return **kept;
-  const auto found = std::make_shared<const PolicyTxt>(co_await find_policy_txt(self->parts_.resolver, domain));
+  PolicyTxt asked = co_await find_policy_txt(self->parts_.resolver, domain);
+  asked.texts = {};  // 64 KiB at worst, thousands of times
+  const auto found = std::make_shared<const PolicyTxt>(std::move(asked));
   const auto time = found->failure ? keep_failures : std::min<std::chrono::seconds>(found->ttl, keep_txt);
   self->txts_.put(domain, found, Steady::now() + time);
   co_return *found;

@@ -65,7 +65,7 @@ class PolicyCache {
   // What is kept of the policies stays; what DNS said is asked again.
   void reload(PolicyOptions options);
 
-  // The domain's TXT record, kept within its TTL, five minutes at most.
+  // The domain's TXT record, kept within its TTL, five minutes at most; what it says, without its texts.
   boost::asio::awaitable<PolicyTxt> find_txt(dns::Name domain);
   // The policy in force for the domain, whose TXT record was found to be `txt`. A new id is fetched first, and waited for (STS-14): by
   // everybody who asks meanwhile, and not too soon after a fetch that failed (STS-12).
