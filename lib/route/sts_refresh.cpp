@@ -151,7 +151,6 @@ awaitable<void> PolicyCache::Impl::look_at_one(Self self, dns::Name domain) {
   if (self->flights_.contains(domain)) co_return;  // what comes of that counts
   const Time at = now();
   const auto& held = entry->row.freshness.held;
-  if (!held && entry->row.freshness.failures.count == 0) co_return;  // gone
   if (entry->row.due > at && entry->row.due <= at + farthest) co_return;
   if (is_live(entry->row, at)) {
     co_await refresh_now(self, std::move(domain), Cause::schedule);

@@ -89,6 +89,17 @@ TEST_CASE("TLS-02: unauthenticated hops take weak keys, since the alternative is
   CHECK_FALSE(result.pkix);
 }
 
+TEST_CASE("TLS-02: a rule that is only watched makes no handshake fail, since the alternative is clear text") {
+  const Authority authority;
+  const PeerTls old{.max_version = TLS1_2_VERSION, .signatures = "ECDSA+SHA1:RSA+SHA1"};
+  CHECK(shake_with(authority, old, opportunistic()).session);
+  for (hop::Connect plan : {pkix_plan(), dane_plan({authority.leaf.tlsa(2, 0, 1)})}) {
+    CHECK(shake_with(authority, old, plan).failure);
+    plan.on_failure = hop::OnFailure::audit;
+    CHECK(shake_with(authority, old, plan).session);
+  }
+}
+
 TEST_CASE("TLS-02: RC4, 3DES, NULL, anonymous and static weak suites are refused even where nothing binds") {
   const Authority authority;
   for (const char* cipher : {"aNULL:@SECLEVEL=0", "eNULL:@SECLEVEL=0"}) {

@@ -38,6 +38,7 @@ SSL_CTX* make_ctx(const PeerTls& tls, const SSL_METHOD* method) {
   SSL_CTX_set_security_level(ctx, 0);
   SSL_CTX_set_min_proto_version(ctx, tls.min_version);
   SSL_CTX_set_max_proto_version(ctx, tls.max_version);
+  if (!tls.signatures.empty()) SSL_CTX_set1_sigalgs_list(ctx, tls.signatures.c_str());
   SSL_CTX_set_cipher_list(ctx, tls.ciphers.empty() ? "ALL:@SECLEVEL=0" : tls.ciphers.c_str());
   SSL_CTX_set_dh_auto(ctx, 1);
   SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);

@@ -23,7 +23,8 @@ struct PeerTls {
   std::string ciphers = "";          // of TLS 1.2 and below; "" : ALL:@SECLEVEL=0
   int min_version = 0;               // TLS1_VERSION …; 0: any
   int max_version = 0;
-  std::string client_ca = "";  // a server: ask for a certificate of these (PEM file)
+  std::string signatures = "";  // of TLS 1.2's key exchange: "ECDSA+SHA1"; "": any
+  std::string client_ca = "";   // a server: ask for a certificate of these (PEM file)
 };
 
 class Script {
