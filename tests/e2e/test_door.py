@@ -104,8 +104,9 @@ class Door(Case):
             client.reply()
         stranger = socket.create_connection(("127.0.0.1", ALLOWED), timeout=20, source_address=("127.0.0.2", 0))
         with stranger, stranger.makefile("rb") as lines:
+            self.assertEqual(lines.readline()[:3], b"220")  # who talks earlier is cut
             stranger.sendall(b"HELO x\r\nMAIL FROM:<a@client.test>\r\nRCPT TO:<x@good.test>\r\nQUIT\r\n")
-            self.assertEqual([line[:3] for line in lines][1:4], [b"250", b"250", b"550"])
+            self.assertEqual([line[:3] for line in lines][:3], [b"250", b"250", b"550"])
 
     def test_senders_and_rights_are_each_listeners_own_over_IPv6_too(self):
         with smtplib.SMTP("::1", SIX, timeout=20) as client:
