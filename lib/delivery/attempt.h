@@ -45,12 +45,20 @@ struct Halt {
   std::string text;
 };
 
+// Why a host without some extension can take nothing for somebody.
+struct Lacking {
+  std::vector<std::size_t> hops;  // such hosts, as indices
+  std::string status;             // "5.6.7"
+  std::string text;
+};
+
 struct RecipientOutcome {
   queue::Due due;
   Fate fate = Fate::deferred;
   std::optional<std::size_t> hop;    // index of the last hop that was told of it
   std::optional<smtp::Reply> reply;  // that hop's own words, when they decided
   std::optional<Halt> halt;          // it ended at that hop
+  Lacking lacking;
 };
 
 struct Attempt {

@@ -149,6 +149,14 @@ asio::awaitable<bool> Client::log_in(hop::Outcome& outcome, std::shared_ptr<cons
   co_return true;
 }
 
+namespace {
+// Every command was answered, and somebody may be sent the content.
+bool is_worth_content(const std::vector<smtp::Reply>& replies, std::size_t recipients) {
+  if (replies.size() != recipients + 1 || !replies.front().is_positive()) return false;
+  return std::any_of(replies.begin() + 1, replies.end(), [](const smtp::Reply& reply) { return reply.is_positive(); });
+}
+}  // namespace
+
 asio::awaitable<Sent> Client::send(smtp::Envelope envelope, Content content) {
   Sent sent;
   smtp::Settled& settled = sent.settled;
@@ -163,13 +171,22 @@ asio::awaitable<Sent> Client::send(smtp::Envelope envelope, Content content) {
     needs_reset_ = false;
   }
   std::vector<smtp::Group> groups = smtp::compose(envelope, peer_);
-  const std::vector<smtp::Reply> replies = co_await exchange(std::move(groups));
+  std::vector<smtp::Reply> replies = co_await exchange(std::move(groups));
+  const bool by_chunks = envelope.body == smtp::Body::binary_mime;
+  if (by_chunks && is_worth_content(replies, envelope.recipients.size())) {
+    replies.emplace_back(354, std::nullopt, "");  // BDAT asks for no leave
+  }
   settled = smtp::settle(envelope.recipients.size(), replies);
   needs_reset_ = settled.next == smtp::Settled::Next::nothing;
   if (settled.next == smtp::Settled::Next::lone_dot) {
     co_await say(".\r\n");
   } else if (settled.next == smtp::Settled::Next::content) {
-    const auto end = co_await send_content(std::move(content), sent);
+    std::optional<smtp::Reply> end;
+    if (by_chunks) {
+      end = co_await send_chunks(std::move(content), sent);
+    } else {
+      end = co_await send_content(std::move(content), sent);
+    }
     settled = smtp::settle_end(std::move(settled), end);
   }
   if (settled.connection != smtp::Settled::Connection::usable) usable_ = false;
@@ -232,11 +249,46 @@ asio::awaitable<Result<>> Client::stream_content(Content& content, Sent& sent) {
     if (n == 0) stuffer.feed(content.before, wire);
     stuffer.feed(piece, wire);
     if (n + 1 == pieces) stuffer.finish(wire);
+    if (wire.empty()) continue;
     stream_.expires_after(options_.data_timeout);
     const auto written = co_await stream_.write(wire);
     if (!written) co_return written.error();
   }
   co_return Result<>();
+}
+
+// A BDAT for each piece, the next one when the last was taken (RFC 3030): dots mean nothing, nothing is added.
+asio::awaitable<std::optional<smtp::Reply>> Client::send_chunks(Content content, Sent& sent) {
+  sent.begun = true;
+  const std::uint32_t pieces = content.whole ? 1 : content.chunks;
+  for (std::uint32_t n = 0; n < pieces; ++n) {
+    std::string chunk;
+    if (!content.whole) {
+      auto next = co_await content.read(n);
+      if (!next) {
+        sent.unreadable = next.error();
+        usable_ = false;
+        stream_.close();
+        co_return std::nullopt;
+      }
+      chunk = std::move(*next);
+    }
+    const std::string& piece = content.whole ? *content.whole : chunk;
+    const std::string before = n == 0 ? content.before : std::string();
+    const bool last = n + 1 == pieces;
+    const std::string command = "BDAT " + std::to_string(before.size() + piece.size()) + (last ? " LAST\r\n" : "\r\n");
+    stream_.expires_after(options_.data_timeout);
+    const auto written = co_await stream_.write(command, before, piece);
+    sent.handed_over = last && written.has_value();
+    if (!written) usable_ = false;
+    auto reply = co_await read_reply();
+    if (!reply || (!written && reply->is_positive())) co_return std::nullopt;
+    if (last || !reply->is_positive()) {
+      needs_reset_ = !last;
+      co_return std::move(*reply);
+    }
+  }
+  co_return std::nullopt;
 }
 
 asio::awaitable<void> Client::quit() {

@@ -83,6 +83,7 @@ class Client {
   asio::awaitable<std::vector<smtp::Reply>> exchange(std::vector<smtp::Group> groups);
   asio::awaitable<std::optional<smtp::Reply>> send_content(Content content, Sent& sent);
   asio::awaitable<Result<>> stream_content(Content& content, Sent& sent);
+  asio::awaitable<std::optional<smtp::Reply>> send_chunks(Content content, Sent& sent);
   bool lost(hop::Outcome& outcome, const Error& error) const;
   bool refused(hop::Outcome& outcome, const smtp::Reply& reply, hop::Reason reason) const;
 

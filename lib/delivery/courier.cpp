@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "delivery/credentials.h"
+#include "delivery/fitting.h"
 #include "delivery/signing.h"
 
 namespace hoplock::delivery {
@@ -231,18 +232,24 @@ class Run {
   // Transactions over the open session until nobody is left for whom another one makes sense.
   asio::awaitable<Heard> transact() {
     const std::size_t hop = attempt_.hops.size() - 1;
-    std::vector<std::size_t> batch = open_;
-    Heard heard = Heard::nothing;
+    std::vector<std::size_t> batch = fitting(hop);
+    const Form form = form_for(job_.envelope.body, session_->client->peer());
+    Heard heard = batch.empty() ? Heard::something : Heard::nothing;
     while (!batch.empty()) {
-      Result<Content> signed_content = co_await content_to_send();
-      if (!signed_content) {
-        halt_all(batch, "the message cannot be signed: " + signed_content.error().detail);
+      Result<std::variant<Content, Lack>> made = co_await content_to_send(form);
+      if (!made) {
+        halt_all(batch, "the message cannot be signed: " + made.error().detail);
         heard = Heard::something;  // this session did nothing wrong
         break;
       }
-      Content content = std::move(*signed_content);
-      smtp::Envelope envelope = envelope_of(batch);
-      envelope.size = job_.size + content.before.size();
+      if (const auto* lack = std::get_if<Lack>(&*made)) {
+        for (const std::size_t i : batch) note_lack(attempt_.recipients[i], *lack, hop);
+        heard = Heard::something;
+        break;
+      }
+      Content content = std::get<Content>(std::move(*made));
+      smtp::Envelope envelope = envelope_of(batch, form);
+      if (form != Form::seven_bit) envelope.size = job_.size + content.before.size();
       const Sent sent = co_await session_->client->send(std::move(envelope), std::move(content));
       attempt_.hops[hop].dsn = session_->client->peer().dsn;
       std::vector<std::size_t> later;
@@ -264,11 +271,42 @@ class Run {
     co_return heard;
   }
 
+  // Whom the peer can be told of: without SMTPUTF8 nobody who needs it (MX-19).
+  std::vector<std::size_t> fitting(std::size_t hop) {
+    if (session_->client->peer().smtputf8) return open_;
+    std::vector<std::size_t> batch;
+    for (const std::size_t i : open_) {
+      if (!needs_smtputf8(job_.envelope, job_.recipients[i].address)) {
+        batch.push_back(i);
+      } else {
+        note_lack(attempt_.recipients[i], lacks_smtputf8(), hop);
+      }
+    }
+    return batch;
+  }
+
+  static void note_lack(RecipientOutcome& outcome, const Lack& lack, std::size_t hop) {
+    outcome.lacking.hops.push_back(hop);
+    outcome.lacking.status = lack.status.text();
+    outcome.lacking.text = lack.text;
+  }
+
+  bool is_lacking(std::size_t recipient, std::size_t hop) const {
+    const auto& hops = attempt_.recipients[recipient].lacking.hops;
+    return !hops.empty() && hops.back() == hop;
+  }
+
   asio::awaitable<void> end_transactions(std::size_t hop) {
     std::erase_if(open_, [this](std::size_t i) {
       return attempt_.recipients[i].fate != Fate::deferred || attempt_.recipients[i].halt;
     });
-    if (!open_.empty()) note_refusal(attempt_.hops[hop], attempt_.recipients[open_.front()]);
+    const auto told = std::find_if(open_.begin(), open_.end(), [&](std::size_t i) { return !is_lacking(i, hop); });
+    if (told != open_.end()) {
+      note_refusal(attempt_.hops[hop], attempt_.recipients[*told]);
+    } else if (!open_.empty()) {
+      const Lacking& lacking = attempt_.recipients[open_.front()].lacking;
+      attempt_.hops[hop].refusal = hop::Refusal{hop::Reason::smtp_reply, "554 " + lacking.status + " " + lacking.text};
+    }
     const bool goes_on =
         session_->client->usable() && session_->client->transactions() < courier_.options_.messages_per_session;
     if (!goes_on) co_await leave_session();
@@ -307,7 +345,7 @@ class Run {
     throw std::logic_error("the queue holds an address that is none: " + std::get<smtp::BadMailbox>(parsed).why);
   }
 
-  smtp::Envelope envelope_of(const std::vector<std::size_t>& batch) const {
+  smtp::Envelope envelope_of(const std::vector<std::size_t>& batch, Form form) const {
     smtp::Envelope envelope;
     envelope.sender = mailbox(job_.envelope.sender);
     for (const std::size_t i : batch) {
@@ -316,22 +354,38 @@ class Run {
       recipient.notify = job_.recipients[i].notify;
       recipient.orcpt = job_.recipients[i].orcpt;
       envelope.recipients.push_back(std::move(recipient));
+      if (needs_smtputf8(job_.envelope, job_.recipients[i].address)) envelope.smtputf8 = true;
     }
-    envelope.body = job_.envelope.body == queue::Body::seven_bit ? smtp::Body::seven_bit : smtp::Body::eight_bit_mime;
+    const bool eight_bit = form == Form::as_it_is && job_.envelope.body != queue::Body::seven_bit;
+    envelope.body = form == Form::binary ? smtp::Body::binary_mime
+                    : eight_bit          ? smtp::Body::eight_bit_mime
+                                         : smtp::Body::seven_bit;
     envelope.ret = job_.envelope.ret;
     envelope.envid = job_.envelope.envid;
     return envelope;
   }
 
-  // Signed once an attempt, whoever is told of it.
-  asio::awaitable<Result<Content>> content_to_send() {
-    Content content = content_of();
-    if (signatures_) {
-      content.before = *signatures_;
-      co_return content;
+  // In the form that the peer takes, and signed in that form: once an attempt, whoever is told of it (DKIM-07).
+  asio::awaitable<Result<std::variant<Content, Lack>>> content_to_send(Form form) {
+    using Made = std::variant<Content, Lack>;
+    Made made = content_of();
+    if (form == Form::seven_bit) {
+      Content plain = std::get<Content>(std::move(made));
+      auto converted = co_await to_seven_bit(std::move(plain));
+      if (!converted) co_return converted.error();
+      made = std::move(*converted);
+      if (std::holds_alternative<Lack>(made)) co_return made;
     }
-    auto made = co_await sign(std::move(content), courier_.keyring_, now());
-    if (made) signatures_ = made->before;
+    std::optional<std::string>& signatures = form == Form::seven_bit ? signatures_as_seven_bit_ : signatures_;
+    if (signatures) {
+      std::get<Content>(made).before = *signatures;
+      co_return made;
+    }
+    Content unsigned_content = std::get<Content>(std::move(made));
+    auto content = co_await sign(std::move(unsigned_content), courier_.keyring_, now());
+    if (!content) co_return content.error();
+    signatures = content->before;
+    made = std::move(*content);
     co_return made;
   }
 
@@ -359,6 +413,7 @@ class Run {
   route::Hosts hosts_;
   Attempt attempt_;
   std::optional<std::string> signatures_;
+  std::optional<std::string> signatures_as_seven_bit_;
   std::vector<std::size_t> open_;  // recipients for whom hosts are still tried, as indices
 };
 

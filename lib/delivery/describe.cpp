@@ -95,6 +95,27 @@ Judgement judge_unusable(const Hop& hop) {
   return judgement;
 }
 
+// MX-18, MX-19: every host that there is lacks what the message needs; what was relaxed was tried again.
+bool is_lacking_everywhere(const Attempt& attempt, const Lacking& lacking) {
+  if (lacking.hops.empty()) return false;
+  for (std::size_t i = 0; i < attempt.hops.size(); ++i) {
+    const Hop& hop = attempt.hops[i];
+    const bool relaxed = hop.action == Hop::Action::plaintext || hop.action == Hop::Action::audit || hop.outdated;
+    const bool lacks = std::find(lacking.hops.begin(), lacking.hops.end(), i) != lacking.hops.end();
+    if (!lacks && !relaxed && !hop.definite) return false;
+  }
+  return true;
+}
+
+Judgement judge_lacking(const Hop& hop, const Lacking& lacking) {
+  Judgement judgement;
+  judgement.fate = Fate::bounced;
+  judgement.hop = &hop;
+  judgement.status = lacking.status;
+  judgement.reply = "554 " + lacking.status + " " + hop.where() + ": " + lacking.text;
+  return judgement;
+}
+
 Judgement judge(const Attempt& attempt, const RecipientOutcome& outcome) {
   if (attempt.no_hosts) return judge_destination(*attempt.no_hosts, outcome);
   Judgement judgement;
@@ -108,6 +129,8 @@ Judgement judge(const Attempt& attempt, const RecipientOutcome& outcome) {
     judge_halt(judgement, *outcome.halt, outcome.hop ? &attempt.hops[*outcome.hop] : nullptr);
     return judgement;
   }
+  if (is_lacking_everywhere(attempt, outcome.lacking))
+    return judge_lacking(attempt.hops[outcome.lacking.hops.back()], outcome.lacking);
   const Hop* decisive = deciding_hop(attempt);
   if (decisive == nullptr || !decisive->refusal) {
     judgement.hop = decisive;

@@ -17,7 +17,9 @@ Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::syst
 queue::Envelope to_queue(const smtp::Envelope& envelope, const Ip& client) {
   queue::Envelope stored;
   stored.sender = envelope.sender.text();
-  stored.body = envelope.body == smtp::Body::eight_bit_mime ? queue::Body::eight_bit : queue::Body::seven_bit;
+  stored.body = envelope.body == smtp::Body::binary_mime      ? queue::Body::binary
+                : envelope.body == smtp::Body::eight_bit_mime ? queue::Body::eight_bit
+                                                              : queue::Body::seven_bit;
   stored.ret = envelope.ret;
   stored.envid = envelope.envid;
   stored.client = client.text();
@@ -45,8 +47,11 @@ void Conversation::begin_message(smtp::Action framing) {
   auto writer = queue_.begin(received);
   std::string field = received_field(writer, received);
   const bool chunks = framing == smtp::Action::receive_chunk;
-  incoming_ = std::make_unique<Incoming>(*profile_, chunks ? Incoming::Framing::chunks : Incoming::Framing::dots,
-                                         std::move(writer), std::move(field));
+  const bool binary = session_.envelope().body == smtp::Body::binary_mime;
+  incoming_ =
+      std::make_unique<Incoming>(*profile_, chunks ? Incoming::Framing::chunks : Incoming::Framing::dots,
+                                 binary ? smtp::BareNewline::keep : profile_->address.bare_newline, std::move(writer));
+  incoming_->put_first(std::move(field));
 }
 
 asio::awaitable<Conversation::Go> Conversation::receive_message() {
@@ -144,7 +149,9 @@ asio::awaitable<smtp::EndOfData> Conversation::end_message() {
   if (!incoming_->is_kept() || !queue_.accepting()) co_return end;
   queue::Envelope envelope = to_queue(session_.envelope(), stream_.peer().ip);
   // what a client did not declare is known from the content: it leaves with BODY=8BITMIME (RFC 6152)
-  if (incoming_->facts().eight_bit) envelope.body = queue::Body::eight_bit;
+  if (incoming_->facts().eight_bit && envelope.body == queue::Body::seven_bit) envelope.body = queue::Body::eight_bit;
+  // what a client announced and does not use keeps no host from taking the message (MX-19)
+  envelope.smtputf8 = session_.envelope().smtputf8 && incoming_->facts().eight_bit_header;
   std::vector<queue::NewRecipient> recipients = to_queue(session_.envelope().recipients);
   const auto committed = co_await incoming_->commit(std::move(envelope), std::move(recipients));
   if (!committed) {

@@ -20,13 +20,11 @@ std::uint64_t most_octets(const Profile& profile) {
   return std::min(profile.limits.message_size, most_the_queue_takes);
 }
 
-Conversation::Incoming::Incoming(const Profile& profile, Framing framing, queue::Writer into, std::string first)
-    : decoder_(framing == Framing::dots
-                   ? Decoder(smtp::DataDecoder(profile.address.bare_newline, most_octets(profile)))
-                   : Decoder(smtp::ChunkDecoder(profile.address.bare_newline, most_octets(profile)))),
+Conversation::Incoming::Incoming(const Profile& profile, Framing framing, smtp::BareNewline mode, queue::Writer into)
+    : decoder_(framing == Framing::dots ? Decoder(smtp::DataDecoder(mode, most_octets(profile)))
+                                        : Decoder(smtp::ChunkDecoder(mode, most_octets(profile)))),
       scan_(profile.hostname.text()),
-      writer_(std::move(into)),
-      content_(std::move(first)) {}
+      writer_(std::move(into)) {}
 
 std::size_t Conversation::Incoming::feed(std::string_view octets) {
   const std::size_t before = content_.size();

@@ -23,8 +23,8 @@ std::uint64_t most_octets(const Profile& profile);
 class Conversation::Incoming {
  public:
   enum class Framing : std::uint8_t { dots, chunks };  // DATA, BDAT
-  // `first` goes before the content.
-  Incoming(const Profile& profile, Framing framing, queue::Writer into, std::string first);
+  Incoming(const Profile& profile, Framing framing, smtp::BareNewline mode, queue::Writer into);
+  void put_first(std::string field) { content_ = std::move(field); }
 
   // Decodes what belongs to the content and says how much that was. Content that is unfit is not kept.
   std::size_t feed(std::string_view octets);

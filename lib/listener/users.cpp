@@ -42,12 +42,14 @@ std::string_view complaint_about(const std::string& hash) {
 
 Credentials compare(const std::string& password, const std::string& hash) {
   auto data = std::make_unique<crypt_data>();
+  errno = 0;
   const char* made = crypt_r(password.c_str(), hash.c_str(), data.get());
-  const bool too_long = made == nullptr && errno == ERANGE;  // longer than any password that could be set
+  const bool failed = made == nullptr || made[0] == '*';
+  const bool too_long = failed && errno == ERANGE;  // longer than any password that could be set
   Credentials found = Credentials::unknown;
   if (too_long) {
     found = Credentials::wrong;
-  } else if (made != nullptr && made[0] != '*') {
+  } else if (!failed) {
     const bool same = std::strlen(made) == hash.size() && CRYPTO_memcmp(made, hash.data(), hash.size()) == 0;
     found = same ? Credentials::right : Credentials::wrong;
   }

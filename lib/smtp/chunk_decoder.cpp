@@ -25,6 +25,11 @@ void ChunkDecoder::lone_newline(std::string& out) {
 
 void ChunkDecoder::feed(std::string_view octets, std::string& out) {
   if (octets.empty()) return;
+  if (mode_ == BareNewline::keep) {
+    size_ += octets.size();
+    if (content() == Content::good) out += octets;
+    return;
+  }
   std::size_t kept = 0;  // content from here on is not yet put
   if (std::exchange(cr_, false)) {
     if (octets.front() == '\n') {

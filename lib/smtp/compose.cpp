@@ -12,8 +12,10 @@ constexpr std::size_t most_octets = 8192;  // of its commands
 std::string mail_command(const Envelope& envelope, const Capabilities& peer) {
   std::string out = "MAIL FROM:";
   out += envelope.sender.path();
-  if (peer.size) out += " SIZE=" + std::to_string(envelope.size);
+  if (peer.size && envelope.size > 0) out += " SIZE=" + std::to_string(envelope.size);
   if (peer.eight_bit_mime && envelope.body == Body::eight_bit_mime) out += " BODY=8BITMIME";
+  if (envelope.body == Body::binary_mime) out += " BODY=BINARYMIME";
+  if (peer.smtputf8 && envelope.smtputf8) out += " SMTPUTF8";
   // RFC 3461 section 5.2.1: exactly what was received, to a server that knows it
   if (peer.dsn && envelope.ret != Ret::unset) out += envelope.ret == Ret::full ? " RET=FULL" : " RET=HDRS";
   if (peer.dsn && !envelope.envid.empty()) out += " ENVID=" + envelope.envid;
@@ -53,6 +55,7 @@ std::vector<Group> compose(const Envelope& envelope, const Capabilities& peer) {
     ++group.replies;
     ++group.rcpts;
   }
+  if (envelope.body == Body::binary_mime) return groups;
   Group& last = room_for(0, envelope.recipients.size());
   last.wire += "DATA\r\n";
   ++last.replies;

@@ -9,7 +9,11 @@
 
 namespace hoplock::smtp {
 
-enum class BareNewline : std::uint8_t { reject, normalize };
+enum class BareNewline : std::uint8_t {
+  reject,
+  normalize,
+  keep,  // BODY=BINARYMIME, by BDAT only: lone CR, LF and NUL are content like others
+};
 
 // What makes content unfit, in the order in which it is told to the client.
 enum class Content : std::uint8_t {

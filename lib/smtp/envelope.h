@@ -10,7 +10,7 @@
 
 namespace hoplock::smtp {
 
-enum class Body : std::uint8_t { seven_bit, eight_bit_mime };  // RFC 6152
+enum class Body : std::uint8_t { seven_bit, eight_bit_mime, binary_mime };  // RFC 6152, 3030
 
 struct Recipient {
   Mailbox mailbox;
@@ -23,6 +23,7 @@ struct Envelope {
   Mailbox sender;
   std::vector<Recipient> recipients;
   Body body = Body::seven_bit;
+  bool smtputf8 = false;   // RFC 6531
   std::uint64_t size = 0;  // received: as declared by SIZE=, 0 without it; to be sent: the octets there are
   Ret ret = Ret::unset;    // RFC 3461
   std::string envid;       // as received

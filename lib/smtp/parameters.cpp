@@ -20,8 +20,9 @@ bool take_size(std::string_view value, MailParameters& wanted) {
 
 bool take_body(std::string_view value, MailParameters& wanted) {
   const bool eight = equals_ignoring_case(value, "8BITMIME");
-  wanted.body = eight ? Body::eight_bit_mime : Body::seven_bit;
-  return eight || equals_ignoring_case(value, "7BIT");
+  const bool binary = equals_ignoring_case(value, "BINARYMIME");
+  wanted.body = binary ? Body::binary_mime : eight ? Body::eight_bit_mime : Body::seven_bit;
+  return binary || eight || equals_ignoring_case(value, "7BIT");
 }
 
 // RFC 4954 section 5. We vouch for nobody: whatever is said counts as AUTH=<> and is not kept (SUB-25).
@@ -30,6 +31,11 @@ bool take_auth(std::string_view value, MailParameters& /*wanted*/) {
   const auto decoded = from_xtext(value);
   if (!decoded || decoded->empty()) return false;
   return std::holds_alternative<Mailbox>(Mailbox::parse(*decoded));
+}
+
+bool take_smtputf8(std::string_view value, MailParameters& wanted) {
+  wanted.smtputf8 = true;
+  return value.empty();
 }
 
 bool take_ret(std::string_view value, MailParameters& wanted) {
@@ -57,8 +63,12 @@ struct Known {
   std::string_view keyword;
   bool (*take)(std::string_view value, Wanted& wanted);
 };
-constexpr std::array<Known<MailParameters>, 5> known_to_mail{
-    {{"SIZE", take_size}, {"BODY", take_body}, {"AUTH", take_auth}, {"RET", take_ret}, {"ENVID", take_envid}}};
+constexpr std::array<Known<MailParameters>, 6> known_to_mail{{{"SIZE", take_size},
+                                                              {"BODY", take_body},
+                                                              {"AUTH", take_auth},
+                                                              {"SMTPUTF8", take_smtputf8},
+                                                              {"RET", take_ret},
+                                                              {"ENVID", take_envid}}};
 constexpr std::array<Known<RcptParameters>, 2> known_to_rcpt{{{"NOTIFY", take_notify}, {"ORCPT", take_orcpt}}};
 
 template <class Wanted, std::size_t N>

@@ -108,7 +108,7 @@ Answer Session::ehlo(const Command& command, const Facts& facts) {
   std::string text = options_.hostname;
   if (extended) {
     text += "\nSIZE " + std::to_string(options_.message_size) +
-            "\nPIPELINING\n8BITMIME\nCHUNKING\nDSN\nENHANCEDSTATUSCODES";
+            "\nPIPELINING\n8BITMIME\nBINARYMIME\nSMTPUTF8\nCHUNKING\nDSN\nENHANCEDSTATUSCODES";
     const bool has_starttls = options_.tls == TlsMode::starttls || options_.tls == TlsMode::required;
     if (has_starttls && channel_ == Channel::clear && facts.tls == Facts::Tls::ready) text += "\nSTARTTLS";
     if (options_.logins == Logins::in_tls && channel_ == Channel::tls) text += "\nAUTH PLAIN LOGIN";
@@ -132,7 +132,7 @@ Answer Session::mail(const Command& command, const Facts& facts) {
   if (const auto* bad = std::get_if<BadMailbox>(&parsed)) return refuse_mailbox(*bad, command.verb);
   Mailbox& sender = std::get<Mailbox>(parsed);
   if (sender.is_bare_postmaster()) return answer(501, {5, 1, 7}, "Bad address: no domain");
-  if (sender.has_utf8_local()) return answer(550, {5, 6, 7}, "Address needs SMTPUTF8");
+  if (sender.has_utf8_local() && !wanted.smtputf8) return answer(550, {5, 6, 7}, "Address needs SMTPUTF8");
   if (!may_send_as(sender)) return answer(550, {5, 7, 1}, "Sender domain not allowed here");
   if (wanted.size > options_.message_size) return answer(552, {5, 3, 4}, "Message too large");
   if (facts.room == 0 || wanted.size > facts.room)
@@ -142,6 +142,7 @@ Answer Session::mail(const Command& command, const Facts& facts) {
   envelope_.size = wanted.size;
   envelope_.ret = wanted.ret;
   envelope_.envid = wanted.envid;
+  envelope_.smtputf8 = wanted.smtputf8;
   state_ = State::mail;
   return answer(250, {2, 1, 0}, "Ok");
 }
@@ -162,7 +163,7 @@ Answer Session::rcpt(const Command& command) {
   if (postmaster == nullptr) {
     if (!may_relay()) return answer(550, {5, 7, 1}, "Relaying denied");
     if (mailbox.is_literal()) return answer(550, {5, 1, 3}, "Address literals are not served");
-    if (mailbox.has_utf8_local()) return answer(553, {5, 6, 7}, "Address needs SMTPUTF8");
+    if (mailbox.has_utf8_local() && !envelope_.smtputf8) return answer(553, {5, 6, 7}, "Address needs SMTPUTF8");
   }
   if (envelope_.recipients.size() >= options_.recipients) return answer(452, {4, 5, 3}, "Too many recipients");
   if (postmaster != nullptr) mailbox = *postmaster;
@@ -223,8 +224,10 @@ Reply Session::too_many_connections(std::string_view hostname) {
 
 std::string_view Session::protocol() const {
   if (!extended_) return "SMTP";
-  if (channel_ == Channel::clear) return "ESMTP";
-  return user_.empty() ? "ESMTPS" : "ESMTPSA";
+  const bool utf8 = envelope_.smtputf8;  // RFC 6531 section 3.7.3
+  if (channel_ == Channel::clear) return utf8 ? "UTF8SMTP" : "ESMTP";
+  if (user_.empty()) return utf8 ? "UTF8SMTPS" : "ESMTPS";
+  return utf8 ? "UTF8SMTPSA" : "ESMTPSA";
 }
 
 // Counts what failed for good; what is only refused for now (452) is no fault of the client's.
@@ -262,6 +265,7 @@ void Session::reset() {
   envelope_.size = 0;
   envelope_.ret = Ret::unset;
   envelope_.envid.clear();
+  envelope_.smtputf8 = false;
 }
 
 }  // namespace hoplock::smtp

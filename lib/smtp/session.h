@@ -116,7 +116,7 @@ class Session {
   // The next line answers a challenge of ours: it may be a password, and no log may show it.
   bool is_secret_next() const { return challenge_ != Challenge::none; }
   const std::string& user() const { return user_; }  // who logged in; "" nobody
-  // For Received and log: "SMTP", "ESMTP", "ESMTPS" or "ESMTPSA" (RFC 3848).
+  // For Received and log: "SMTP", "ESMTP", "ESMTPS", "ESMTPSA" (RFC 3848), or the like with UTF8SMTP.
   std::string_view protocol() const;
   Channel channel() const { return channel_; }
   std::size_t messages() const { return messages_; }  // accepted on this connection

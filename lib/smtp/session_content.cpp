@@ -31,6 +31,7 @@ std::optional<Answer> Session::refuse_content() const {
 Answer Session::data(const Command& command) {
   if (state_ == State::chunks) return out_of_order("BDAT has begun, DATA cannot follow");
   if (auto refused = refuse_content()) return *std::move(refused);
+  if (envelope_.body == Body::binary_mime) return out_of_order("BINARYMIME is sent by BDAT");
   if (!command.well_formed) return bad_argument("DATA takes no argument");
   drop_repeated(envelope_.recipients);
   state_ = State::data;

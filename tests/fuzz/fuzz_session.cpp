@@ -38,6 +38,7 @@ Settings settings(unsigned choice) {
   some.options.recipients = 3;
   some.options.messages = 4;
   some.options.errors = 20;
+  some.options.logins = (choice & 16U) != 0 ? Logins::in_tls : Logins::none;
   some.relay = (choice & 4U) != 0 ? Relay::refused : Relay::allowed;
   some.channel = some.options.tls == TlsMode::implicit ? Channel::tls : Channel::clear;
   some.bare_newline = (choice & 8U) != 0 ? BareNewline::normalize : BareNewline::reject;
@@ -90,6 +91,15 @@ class Listener {
       begin_chunk(given);
       return;
     }
+    if (given.action == Action::check_login) {
+      require(session_.channel() == Channel::tls && !session_.login().user.empty() &&
+              !session_.login().password.empty());
+      transcript += "-- login of " + session_.login().user + "\n";
+      const auto verdict = static_cast<LoginVerdict>(session_.login().password.size() % 3);
+      answer(session_.end_of_login(verdict));
+      require(session_.user().empty() == (verdict != LoginVerdict::right));
+      return;
+    }
     if (given.action == Action::start_tls) {
       require(session_.channel() == Channel::clear && given.reply.code == 220);
       answer(session_.octets_after_starttls().action == Action::close && !lines_.rest().empty()
@@ -112,7 +122,8 @@ class Listener {
     if (given.action == Action::receive_chunk) {
       require(!session_.envelope().recipients.empty() && session_.is_receiving());
       if (!chunks_) {
-        chunk_decoder_ = ChunkDecoder(mode_, limit_);
+        binary_ = session_.envelope().body == Body::binary_mime;
+        chunk_decoder_ = ChunkDecoder(binary_ ? BareNewline::keep : mode_, limit_);
         scan_ = message::HeaderScan("relay.example.net");
         content_.clear();
         chunks_ = true;
@@ -146,7 +157,7 @@ class Listener {
       end.id = "4Xy0aB12";
     }
     if (chunk_decoder_.content() == Content::good && last) {
-      check_content(chunk_decoder_.size());
+      if (!binary_) check_content(chunk_decoder_.size());
       transcript += content_;
     }
     given = session_.end_of_chunk(end);
@@ -189,7 +200,7 @@ class Listener {
 
   void answer(const Answer& given) {
     const Reply& reply = given.reply;
-    require(reply.code >= 211 && reply.code < 560 && !reply.text.empty());
+    require(reply.code >= 211 && reply.code < 560 && (!reply.text.empty() || reply.code == 334));
     require(reply.text.find('\r') == std::string::npos);
     if (reply.status) require(reply.status->category == reply.code / 100);
     transcript += reply.to_wire();
@@ -206,6 +217,7 @@ class Listener {
   std::string content_;
   bool decoding_ = false;
   ChunkDecoder chunk_decoder_{BareNewline::reject, 0};
+  bool binary_ = false;
   bool chunks_ = false;          // a message by BDAT is on its way
   std::optional<Answer> chunk_;  // inside one: what was said to it
   std::uint64_t left_ = 0;       // of its octets

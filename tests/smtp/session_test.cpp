@@ -62,7 +62,8 @@ TEST_CASE("a whole transaction: codes, actions, envelope") {
   CHECK(dialog.hear(dialog.session.greet(Session::Client::silent)) == "220 relay.example.net ESMTP hoplock\r\n");
   CHECK(dialog.say("EHLO client.example") ==
         "250-relay.example.net\r\n250-SIZE "
-        "52428800\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-CHUNKING\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n250 STARTTLS\r\n");
+        "52428800\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-BINARYMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-"
+        "DSN\r\n250-ENHANCEDSTATUSCODES\r\n250 STARTTLS\r\n");
   CHECK(dialog.say("MAIL FROM:<a@example.org> SIZE=1000 BODY=8BITMIME") == "250 2.1.0 Ok\r\n");
   CHECK(dialog.say("RCPT TO:<b@example.com>") == "250 2.1.5 Ok\r\n");
   CHECK(dialog.say("rcpt to: <c@example.com> ") == "250 2.1.5 Ok\r\n");

@@ -171,7 +171,7 @@ class _Conversation:
         self.b = receiver.behaviour
         self.buffer = b""
         self.sender = None
-        self.parameters, self.recipients = [], []
+        self.parameters, self.recipients, self.chunks = [], [], b""
 
     def run(self):
         try:
@@ -297,6 +297,21 @@ class _Conversation:
 
     def _reset(self):
         self.sender, self.parameters, self.recipients = None, [], []
+        self.chunks = b""
+
+    def _do_bdat(self, rest):
+        size, _, last = rest.partition(" ")
+        while len(self.buffer) < int(size):
+            self._more()
+        self.chunks, self.buffer = self.chunks + self.buffer[:int(size)], self.buffer[int(size):]
+        if "CHUNKING" not in self.b.extensions or not self.recipients:
+            self._reply("503 5.5.1 no BDAT now")
+        elif last.upper() == "LAST":
+            self.session.mails.append(Mail(self.sender, self.parameters, self.recipients, self.chunks, bool(self.session.tls), time.time()))
+            self._reset()
+            self._reply("250 2.0.0 Ok: taken")
+        else:
+            self._reply("250 2.0.0 go on")
 
     def _do_rset(self, _rest):
         self._reset()

@@ -1,0 +1,100 @@
+#include "delivery/fitting.h"
+
+#include <utility>
+
+#include "base/utf8.h"
+
+namespace hoplock::delivery {
+
+namespace {
+
+Lack lack_of(message::Obstacle obstacle) {
+  Lack lack{{5, 6, 3}, "the host takes 7-bit mail only, and the message cannot be converted: "};
+  switch (obstacle) {
+    case message::Obstacle::header:
+      lack.text += "its header is not ASCII";
+      break;
+    case message::Obstacle::sealed:
+      lack.text += "it is signed or encrypted";
+      break;
+    case message::Obstacle::structure:
+    case message::Obstacle::none:
+      lack.text += "its MIME structure does not allow it";
+      break;
+  }
+  return lack;
+}
+
+// One conversion; begun anew whenever the first piece is asked for.
+struct Converting {
+  Content from;
+  message::SevenBitPlan plan;
+  std::optional<message::SevenBit> converter;
+};
+
+asio::awaitable<Result<std::string>> read_converted(std::shared_ptr<Converting> state, std::uint32_t n) {
+  if (n == 0) state->converter.emplace(state->plan);
+  auto piece = co_await state->from.read(n);
+  if (!piece) co_return piece.error();
+  std::string out;
+  state->converter->feed(*piece, out);
+  if (n + 1 == state->from.chunks) state->converter->finish(out);
+  co_return out;
+}
+
+}  // namespace
+
+Form form_for(queue::Body body, const smtp::Capabilities& peer) {
+  switch (body) {
+    case queue::Body::seven_bit:
+      return Form::as_it_is;
+    case queue::Body::eight_bit:
+      return peer.eight_bit_mime ? Form::as_it_is : Form::seven_bit;
+    case queue::Body::binary:
+      break;
+  }
+  return peer.binary_mime && peer.chunking ? Form::binary : Form::seven_bit;
+}
+
+bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient) {
+  return envelope.smtputf8 || !is_ascii(envelope.sender) || !is_ascii(recipient);
+}
+
+Lack lacks_smtputf8() { return {{5, 6, 7}, "the host does not offer SMTPUTF8, which an address or the header needs"}; }
+
+asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content content) {
+  using Made = std::variant<Content, Lack>;
+  message::SevenBit survey;
+  std::string nothing;
+  if (content.whole) survey.feed(*content.whole, nothing);
+  const std::uint32_t pieces = content.whole ? 0 : content.chunks;
+  for (std::uint32_t n = 0; n < pieces; ++n) {
+    const auto piece = co_await content.read(n);
+    if (!piece) co_return piece.error();
+    survey.feed(*piece, nothing);
+  }
+  survey.finish(nothing);
+  if (survey.plan().obstacle != message::Obstacle::none) {
+    Made refused = lack_of(survey.plan().obstacle);
+    co_return refused;
+  }
+  if (content.whole) {
+    message::SevenBit converter(survey.plan());
+    std::string out;
+    converter.feed(*content.whole, out);
+    converter.finish(out);
+    content.whole = std::make_shared<const std::string>(std::move(out));
+    Made made = std::move(content);
+    co_return made;
+  }
+  auto state = std::make_shared<Converting>();
+  state->plan = survey.plan();
+  Content converted;
+  converted.chunks = content.chunks;
+  state->from = std::move(content);
+  converted.read = [state](std::uint32_t n) { return read_converted(state, n); };
+  Made made = std::move(converted);
+  co_return made;
+}
+
+}  // namespace hoplock::delivery

@@ -1,0 +1,41 @@
+// Whether a message fits a peer, and how it must be changed to do so (RFC 6152 section 3, RFC 3030, RFC 6531 section 3; MX-18, MX-19,
+// SUB-20): the decision, pure, and the conversion, a stream over the same content.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "delivery/client.h"
+#include "message/seven_bit.h"
+#include "queue/message.h"
+#include "smtp/capabilities.h"
+#include "smtp/status.h"
+
+namespace hoplock::delivery {
+
+// Why no host that lacks an extension can be given a message for somebody. Final when every host lacks it.
+struct Lack {
+  smtp::EnhancedStatus status;
+  std::string text;
+};
+
+// How the content goes out.
+enum class Form : std::uint8_t {
+  as_it_is,
+  binary,     // by BDAT with BODY=BINARYMIME
+  seven_bit,  // converted
+};
+Form form_for(queue::Body body, const smtp::Capabilities& peer);
+
+// RFC 6531: the header, the sender or this recipient is not ASCII. Recomputed, whatever the client said (MX-19).
+bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient);
+Lack lacks_smtputf8();
+
+// `content` as 7-bit MIME, or why it must not be converted. Error: it cannot be read. REQUIRES: `content.before` is empty; what comes
+// of it is read from the first piece to the last, as often as one likes.
+boost::asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content content);
+
+}  // namespace hoplock::delivery

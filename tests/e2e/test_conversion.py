@@ -1,0 +1,99 @@
+"""What leaves for peers with and without 8BITMIME, BINARYMIME, CHUNKING and SMTPUTF8."""
+
+import email
+import email.policy
+
+from case import Case, Domain, Host
+from test_submission import QUEUED, Plain
+
+ALL = ("PIPELINING", "8BITMIME", "BINARYMIME", "CHUNKING", "SMTPUTF8", "SIZE 52428800", "ENHANCEDSTATUSCODES")
+SEVEN = ("PIPELINING", "ENHANCEDSTATUSCODES")
+
+
+def domain(name, *extensions):
+    hosts = tuple(Host(f"mx{i}", smtp={"starttls": "none", "extensions": each}) for i, each in enumerate(extensions))
+    return Domain(name, "a peer", mx=tuple(f"10 {host.name}" for host in hosts), hosts=hosts, send=False)
+
+
+DOMAINS = [domain("full.test", ALL), domain("seven.test", SEVEN), domain("eight.test", (*SEVEN, "8BITMIME")), domain("two.test", SEVEN, ALL)]
+TEXT = "Grüße, Ärger\r\n.Öl\r\n" + "ü" * 600 + "\r\n"
+MIME = "From: a@client.test\r\nSubject: x\r\nMIME-Version: 1.0\r\n"
+BINARY = bytes(range(256)) * 40 + b"\r\n.\r\nlone\nlone\rend"
+
+
+class Conversion(Case):
+    def submit(self, recipient, content, options):
+        with Plain() as client:
+            self.assertTrue(client.ask(f"MAIL FROM:<a@client.test>{options}").startswith(b"250 "))
+            self.assertTrue(client.ask(f"RCPT TO:<{recipient}>".encode()).startswith(b"250 "))
+            half = len(content) // 2
+            client.socket.sendall(b"BDAT %d\r\n" % half + content[:half] + b"BDAT %d LAST\r\n" % (len(content) - half) + content[half:])
+            client.reply()
+            self.assertRegex(client.reply(), QUEUED)
+
+    def arrival(self, recipient, content, options):
+        self.submit(recipient, content, options)
+        self.relay.wait_log(20, event="delivered", to=recipient)
+        return next(mail for host in self.world.receivers for mail in self.world.receiver(host).mails() if recipient in mail.recipients)
+
+    def test_SUB_17_SUB_18_MX_18_8_bit_text_stays_as_it_is_or_becomes_valid_7_bit_MIME(self):
+        content = (MIME + "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + TEXT).encode()
+        for name in ("full", "eight"):
+            mail = self.arrival(f"eight@{name}.test", content, " BODY=8BITMIME")
+            self.assertTrue(mail.data.endswith(content))
+            self.assertIn("BODY=8BITMIME", mail.parameters)
+        mail = self.arrival("eight@seven.test", content, " BODY=8BITMIME")
+        self.assertTrue(mail.data.isascii(), mail.data)
+        self.assertEqual(mail.parameters, [])
+        read = email.message_from_bytes(mail.data, policy=email.policy.SMTP)
+        self.assertEqual(read["content-transfer-encoding"], "quoted-printable")
+        self.assertEqual(read.get_payload(decode=True).decode(), TEXT)
+
+    def test_SUB_09_SUB_20_binary_content_leaves_by_BDAT_or_encoded(self):
+        content = (MIME + "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n").encode() + BINARY
+        mail = self.arrival("binary@full.test", content, " BODY=BINARYMIME")
+        self.assertTrue(mail.data.endswith(content))
+        self.assertIn("BODY=BINARYMIME", mail.parameters)
+        for name in ("seven", "eight"):
+            mail = self.arrival(f"binary@{name}.test", content, " BODY=BINARYMIME")
+            self.assertTrue(mail.data.isascii())
+            read = email.message_from_bytes(mail.data, policy=email.policy.SMTP)
+            self.assertEqual(read["content-transfer-encoding"], "base64")
+            self.assertEqual(read.get_payload(decode=True), BINARY)
+
+    def test_SUB_18_SUB_20_five_mebibytes_of_both_kinds(self):
+        big = BINARY * (5 * 2**20 // len(BINARY))
+        head = (MIME + "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                "Content-Transfer-Encoding: 8bit\r\n\r\n" + TEXT + "--b\r\nContent-Type: application/x\r\n"
+                "Content-Transfer-Encoding: binary\r\n\r\n").encode()
+        content = head + big + b"\r\n--b--\r\n"
+        mail = self.arrival("big@full.test", content, " BODY=BINARYMIME")
+        self.assertTrue(mail.data.endswith(content))
+        mail = self.arrival("big@seven.test", content, " BODY=BINARYMIME")
+        self.assertTrue(mail.data.isascii())
+        first, second = email.message_from_bytes(mail.data, policy=email.policy.SMTP).iter_parts()
+        self.assertEqual(first.get_payload(decode=True).decode() + "\r\n", TEXT)
+        self.assertEqual(second.get_payload(decode=True), big)
+
+    def test_MX_18_what_is_signed_by_others_is_not_converted_but_bounced_with_5_6_3_and_another_host_is_tried_first(self):
+        content = (MIME + "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n" + TEXT + "--b--\r\n").encode()
+        self.submit("signed@seven.test", content, " BODY=8BITMIME")
+        line = self.relay.wait_log(20, event="bounced", to="signed@seven.test")
+        self.assertEqual(line["dsn"], "5.6.3", line)
+        self.assertNotIn("reason", line)
+        self.assertIn("signed", line["reply"])
+        self.assertTrue(self.arrival("signed@two.test", content, " BODY=8BITMIME").data.endswith(content))
+
+    def test_MX_19_SUB_23_SMTPUTF8_only_where_it_is_needed(self):
+        plain = (MIME + "\r\nx\r\n").encode()
+        self.assertNotIn("SMTPUTF8", self.arrival("ascii@seven.test", plain, " SMTPUTF8").parameters)
+        self.assertNotIn("SMTPUTF8", self.arrival("ascii@full.test", plain, " SMTPUTF8").parameters)
+        utf8 = "From: a@client.test\r\nSubject: Grüße\r\n\r\nx\r\n".encode()
+        self.assertIn("SMTPUTF8", self.arrival("header@full.test", utf8, " SMTPUTF8").parameters)
+        self.assertIn("SMTPUTF8", self.arrival("δ@full.test", plain, " SMTPUTF8").parameters)
+        self.assertIn("SMTPUTF8", self.arrival("δ@two.test", plain, " SMTPUTF8").parameters)
+        for recipient, content in (("header@seven.test", utf8), ("δ@seven.test", plain)):
+            self.submit(recipient, content, " SMTPUTF8")
+            line = self.relay.wait_log(20, event="bounced", to=recipient)
+            self.assertEqual(line["dsn"], "5.6.7", line)
+            self.assertNotIn("reason", line)
