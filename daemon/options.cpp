@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "daemon/system.h"
+#include "reports/ledger.h"
 
 namespace hoplock::daemon {
 
@@ -200,12 +201,21 @@ route::FetchOptions fetch_options(const config::Config& config) {
   return to;
 }
 
+Result<tlsrpt::Submitter> submitter(const config::Config& config) {
+  const std::string host = hostname(config).text();
+  const auto& from = config.tls_rpt;
+  const std::string sender = from.from.empty() ? "tlsrpt@" + host : from.from;
+  return tlsrpt::Submitter::make(from.organization.empty() ? host : from.organization,
+                                 from.contact.empty() ? sender : from.contact, sender);
+}
+
 // In the order in which they came to be: a database counts how many of the list it has had.
 disk::Options disk_options(const config::Config& config) {
   disk::Options to;
   to.directory = config.data_dir.path;
   to.migrations = queue::migrations();
   for (const auto& migration : route::migrations()) to.migrations.push_back(migration);
+  for (const auto& migration : reports::migrations()) to.migrations.push_back(migration);
   return to;
 }
 
@@ -233,6 +243,8 @@ delivery::Options delivery_options(const config::Config& config) {
   to.expire_bounces = from.expire_bounces.value;
   to.delay_notice = from.delay_notice.value;
   to.postmaster = postmaster(config).text();
+  to.counting = {config.tls_rpt.enabled, config.tls_rpt.public_ipv4, config.tls_rpt.public_ipv6, {}};
+  for (const auto& one : config.tls_rpt.except) to.counting.except.push_back(pattern(one));
   return to;
 }
 

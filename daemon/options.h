@@ -14,6 +14,7 @@
 #include "resolver/options.h"
 #include "route/options.h"
 #include "route/sts.h"
+#include "tlsrpt/report.h"
 
 namespace hoplock::daemon {
 
@@ -21,6 +22,8 @@ namespace hoplock::daemon {
 dns::Name hostname(const config::Config& config);
 // The configured address, or postmaster@HOSTNAME.
 smtp::Mailbox postmaster(const config::Config& config);
+// Who reports. Errors: `tls_rpt.contact` is no address, or of another domain than `tls_rpt.from` (RPT-33).
+Result<tlsrpt::Submitter> submitter(const config::Config& config);
 
 // Files in data_dir.
 std::string database_path(const config::Config& config);

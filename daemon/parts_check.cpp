@@ -83,6 +83,8 @@ void check_parts(config::Loaded& loaded) {
   check_postmaster(loaded);
   if (!config.tls_rpt.from.empty() && !is_address(config.tls_rpt.from))
     loaded.complain("tls_rpt.from", "'" + config.tls_rpt.from + "' is not an address; allowed: user@domain");
+  else if (const auto by = submitter(config); !by)
+    loaded.complain(config.tls_rpt.contact.empty() ? "tls_rpt.from" : "tls_rpt.contact", by.error().detail);
   check_resolver(loaded);
   const auto tls = net::ClientTls::load(tls_options(config));
   if (!tls) loaded.complain("tls.ca_file", tls.error().detail);

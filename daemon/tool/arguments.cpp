@@ -6,8 +6,12 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-constexpr std::string_view later[] = {"queue bounce", "trace", "tlsrpt"};  // commands of versions to come
+constexpr std::string_view later[] = {"queue bounce", "trace", "tlsrpt send"};  // commands of versions to come
 constexpr std::string_view selection = "ID… | --domain D | --sender S | --all";
+
+Syntax ledger(std::string_view name, std::string_view parameters, std::string_view summary) {
+  return {name, parameters, summary, 0, 0, {"--day", "--domain"}, {}};
+}
 
 Syntax action(std::string_view name, std::string_view summary) {
   return {name, selection, summary, 0, SIZE_MAX, {"--domain", "--sender"}, {"--all"}};
@@ -163,6 +167,8 @@ const std::vector<Syntax>& commands() {
        1,
        {},
        {}},
+      ledger("tlsrpt list", "[--day D] [--domain D]", "sessions by day and domain, and what became of their report"),
+      ledger("tlsrpt show", "--day YYYY-MM-DD [--domain D]", "the report as it was sent, or as it would be now"),
   };
   return table;
 }

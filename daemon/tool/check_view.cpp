@@ -5,6 +5,7 @@
 #include "base/ascii.h"
 #include "daemon/tool/check_policy.h"
 #include "daemon/tool/text.h"
+#include "daemon/tool/tlsrpt_view.h"
 #include "dane/usable.h"
 
 namespace hoplock::daemon::tool {
@@ -154,7 +155,7 @@ json::object to_json(const Finding& finding, Verdict verdict) {
   for (const auto& one : finding.hosts) hosts.push_back(host_to_json(one));
   to["mx"] = std::move(hosts);
   to["mta_sts"] = finding.sts ? json::value(policy_to_json(*finding.sts)) : json::value();
-  to["tls_rpt"] = nullptr;
+  to["tls_rpt"] = finding.reporting ? json::value(reporting_to_json(*finding.reporting)) : json::value();
   return to;
 }
 
@@ -171,6 +172,7 @@ void print(const Console& console, const Finding& finding, Verdict verdict) {
         << printable(finding.detail) << '\n';
   }
   print_policy(console, finding);
+  print_reporting(console, finding);
   if (finding.hosts.empty()) return;
   print_hosts(console, finding);
   print_addresses(console, finding);

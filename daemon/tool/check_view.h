@@ -7,7 +7,7 @@
 namespace hoplock::daemon::tool {
 
 // `{domain, verdict, mx:[{host, preference, dnssec, tlsa:[…], tlsa_base, policy, probes:[{ip, tls, auth, result, detail}]}],
-// mta_sts:{txt, id, mode, mx, max_age, error}, tls_rpt}` of CONTRACT, and what else is known.
+// mta_sts:{txt, id, mode, mx, max_age, error}, tls_rpt:{txt, rua}}` of CONTRACT, and what else is known.
 json::object to_json(const probe::Finding& finding, probe::Verdict verdict);
 void print(const Console& console, const probe::Finding& finding, probe::Verdict verdict);
 

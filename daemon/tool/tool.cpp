@@ -39,7 +39,9 @@ const std::map<std::string_view, std::function<int(const Call&)>>& table() {
                                                                                {"tlsa", tlsa},
                                                                                {"sts list", sts_list},
                                                                                {"sts show", sts_show},
-                                                                               {"sts refresh", sts_refresh}};
+                                                                               {"sts refresh", sts_refresh},
+                                                                               {"tlsrpt list", tlsrpt_list},
+                                                                               {"tlsrpt show", tlsrpt_show}};
   return all;
 }
 

@@ -139,6 +139,10 @@ void check_ranges(Loaded& loaded) {
     loaded.complain("delivery.source_ipv4", "an IPv4 address is needed");
   if (config.delivery.source_ipv6 && config.delivery.source_ipv6->is_v4())
     loaded.complain("delivery.source_ipv6", "an IPv6 address is needed");
+  if (config.tls_rpt.public_ipv4 && config.tls_rpt.public_ipv4->is_v6())
+    loaded.complain("tls_rpt.public_ipv4", "an IPv4 address is needed");
+  if (config.tls_rpt.public_ipv6 && config.tls_rpt.public_ipv6->is_v4())
+    loaded.complain("tls_rpt.public_ipv6", "an IPv6 address is needed");
 }
 
 void check_rest(Loaded& loaded) {

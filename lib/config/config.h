@@ -214,15 +214,16 @@ struct TlsRpt {
   std::string organization;
   std::string contact;
   std::string from;
+  std::optional<Ip> public_ipv4;
+  std::optional<Ip> public_ipv6;
+  std::vector<Pattern> except;
   TimeOfDay send_at{std::chrono::minutes{30}};
   Duration spread{std::chrono::hours{4}};
   Duration keep{std::chrono::days{30}};
   template <class V>
   void fields(V& v) {
-    v.unbuilt("enabled", enabled)
-        .unbuilt("organization", organization)
-        .unbuilt("contact", contact)
-        .unbuilt("from", from);
+    v.key("enabled", enabled).key("organization", organization).key("contact", contact).key("from", from);
+    v.key("public_ipv4", public_ipv4).key("public_ipv6", public_ipv6).key("except", except);
     v.unbuilt("send_at", send_at).unbuilt("spread", spread).unbuilt("keep", keep);
   }
 };

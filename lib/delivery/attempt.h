@@ -7,6 +7,7 @@
 
 #include "hop/outcome.h"
 #include "queue/message.h"
+#include "reports/ledger.h"
 #include "route/router.h"
 #include "smtp/settle.h"
 
@@ -73,9 +74,10 @@ struct Attempt {
   std::vector<RecipientOutcome> recipients;
   std::optional<route::NoHosts> no_hosts;  // the whole destination takes no mail
   std::optional<hop::Refusal>
-      overlooked;        // why no MTA-STS policy was looked for any longer, though there may be one (STS-06)
-  bool reached = false;  // some host answered for this mail, not only with a 421
-  std::string note;      // of the route
+      overlooked;          // why no MTA-STS policy was looked for any longer, though there may be one (STS-06)
+  bool reached = false;    // some host answered for this mail, not only with a 421
+  std::string note;        // of the route
+  reports::Counts counts;  // its sessions, for TLS reports
 };
 
 }  // namespace hoplock::delivery

@@ -42,6 +42,7 @@ asio::awaitable<Opened> Client::open(Target target, const net::ClientTls& tls, O
     opened.outcome.failure = connect_refusal(stream.error());
     co_return opened;
   }
+  opened.local = stream->local().ip;
   auto client = std::make_unique<Client>(std::move(*stream), std::move(options));
   if (co_await client->prepare(opened.outcome, target, tls)) {
     opened.client = std::move(client);

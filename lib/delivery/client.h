@@ -53,6 +53,7 @@ class Client;
 struct Opened {
   hop::Outcome outcome;
   std::unique_ptr<Client> client;  // exactly when outcome.stage == ready
+  std::optional<Ip> local;         // our end; nothing: no connection
 };
 
 class Client {

@@ -19,6 +19,9 @@ std::string host_text(const route::Host& host) {
 }
 std::string host_key(const route::Host& host) { return host_text(host) + ":" + std::to_string(host.port); }
 
+// RPT-18, RPT-45: no address of an inner network is told.
+std::optional<Ip> if_public(std::optional<Ip> ip) { return ip && !ip->is_internal() ? ip : std::nullopt; }
+
 bool same_policy(const hop::StsFact& a, const hop::StsFact& b) {
   return a.state == b.state && a.id == b.id && a.policy == b.policy;
 }
@@ -31,7 +34,11 @@ std::string Hop::where() const { return ip && mx != ip->literal() ? mx + "[" + i
 class Run {
  public:
   Run(Courier& courier, std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session)
-      : courier_(courier), kept_(std::move(job)), job_(*kept_), session_(session) {
+      : courier_(courier),
+        kept_(std::move(job)),
+        job_(*kept_),
+        session_(session),
+        witness_(wishes(), courier.options_.counting.except) {
     attempt_.id = job_.id;
     attempt_.destination = job_.destination;
     attempt_.sender = job_.envelope.sender;
@@ -46,6 +53,12 @@ class Run {
     }
   }
 
+  // Cut off by the daemon's end, or by a bug: what was seen is not lost.
+  ~Run() {
+    if (!told_) courier_.cut_off_.add(witness_.counts());
+  }
+  Run(const Run&) = delete;
+
   asio::awaitable<Attempt> go() {
     auto found = co_await find();
     if (auto* none = std::get_if<route::NoHosts>(&found)) {
@@ -58,10 +71,16 @@ class Run {
       if (co_await has_new_policy()) co_await try_hosts();
     }
     attempt_.ended = now();
+    if (witness_.waits()) co_await witness_.wait();
+    attempt_.counts = witness_.counts();
+    told_ = true;
     co_return std::move(attempt_);
   }
 
  private:
+  bool is_report() const { return job_.envelope.kind == queue::Kind::report; }
+  Wishes* wishes() const { return courier_.options_.counting.enabled && !is_report() ? &courier_.wishes_ : nullptr; }
+
   // A TXT record that cannot be looked up counts for as long as the message is young (STS-06).
   asio::awaitable<route::Found> find() {
     auto found = co_await courier_.router_.find(job_.recipients.front().domain);
@@ -97,6 +116,7 @@ class Run {
     using State = hop::StsFact::State;
     if (hosts_.domain.sts.state == State::live && hosts->domain.sts.state != State::live) co_return false;
     hosts_ = std::move(*hosts);
+    witness_.forget_sts_refusals();
     for (Hop& hop : attempt_.hops) hop.outdated = refused(hop);
     co_return true;
   }
@@ -129,9 +149,13 @@ class Run {
   }
 
   asio::awaitable<void> try_host(route::Host host) {
-    const hop::HostFacts facts = co_await courier_.router_.look(host);
-    const hop::Plan plan = hop::decide(hop::Facts{hosts_.domain, facts}, hosts_.rule);
+    hop::HostFacts found = co_await courier_.router_.look(host);
+    const hop::Facts facts{hosts_.domain, std::move(found)};
+    const hop::LocalRule rule = is_report() ? hop::for_report(hosts_.rule, host.origin) : hosts_.rule;
+    const tlsrpt::Question question{facts, rule};
+    const hop::Plan plan = hop::decide(facts, rule);
     if (const auto* refuse = std::get_if<hop::Refuse>(&plan)) {
+      witness_.saw(question, *refuse, now());
       Hop refused = hop_of(host, refuse->policy, hosts_.domain.mx_security);
       refused.definite = !refuse->reason;
       refused.refusal = hop::Refusal{refuse->reason.value_or(hop::Reason::dns_failure), refuse->text};
@@ -139,19 +163,20 @@ class Run {
       co_return;
     }
     const hop::Connect& connect = std::get<hop::Connect>(plan);
-    if (session_ && fits(host, facts, connect)) {
+    if (session_ && fits(host, facts.host, connect)) {
       if (co_await use_open_session()) co_return;
     }
     co_await leave_session();
-    for (const Ip& ip : facts.addresses) {
+    witness_.expect(facts);
+    for (const Ip& ip : facts.host.addresses) {
       if (open_.empty()) co_return;
-      if (co_await try_address(host, ip, connect)) co_return;
+      if (co_await try_address(host, ip, connect, question)) co_return;
     }
   }
 
   bool fits(const route::Host& host, const hop::HostFacts& facts, const hop::Connect& plan) const {
     return session_->client->usable() && session_->host == host_key(host) && session_->plan == plan &&
-           session_->route == hosts_.route &&
+           session_->route == hosts_.route && session_->kind == job_.envelope.kind &&
            std::find(facts.addresses.begin(), facts.addresses.end(), session_->ip) != facts.addresses.end();
   }
 
@@ -169,12 +194,15 @@ class Run {
   }
 
   // True: this host has had its say; false: its next address.
-  asio::awaitable<bool> try_address(route::Host host, Ip ip, hop::Connect plan) {
+  // REQUIRES: what `question` refers to outlives it; it is try_host's.
+  asio::awaitable<bool> try_address(route::Host host, Ip ip, hop::Connect plan, tlsrpt::Question question) {
     const hop::Connect original = plan;
     for (;;) {
       Hop hop = hop_of(host, plan.policy, plan.mx_security);
       hop.ip = ip;
+      const Time began = now();
       Opened opened = co_await connect(host, ip, plan);
+      if (plan == original) witness_.saw({question, plan, opened.outcome, ends(opened, host, ip), began});
       hop.tls = opened.outcome.tls;
       if (opened.outcome.dane) hop.matched = opened.outcome.dane->matched;
       hop.observed = hop::observe(plan, opened.outcome);
@@ -201,12 +229,21 @@ class Run {
       session.ip = ip;
       session.plan = original;
       session.route = hosts_.route;
+      session.kind = job_.envelope.kind;
       session.hop = hop;
       session_ = std::move(session);
       add_hop(std::move(hop));
       // what cut the connection off here may not be at the host's other addresses
       co_return co_await transact() == Heard::something;
     }
+  }
+
+  // The two ends as the world may know them.
+  tlsrpt::Ends ends(const Opened& opened, const route::Host& host, const Ip& ip) const {
+    const Counting& counting = courier_.options_.counting;
+    const auto& known = ip.is_v4() ? counting.public_ipv4 : counting.public_ipv6;
+    const bool configured = host.origin == route::Host::Origin::route_name;
+    return {known ? known : if_public(opened.local), configured ? if_public(ip) : ip};
   }
 
   asio::awaitable<Opened> connect(route::Host host, Ip ip, hop::Connect plan) {
@@ -414,6 +451,8 @@ class Run {
   Attempt attempt_;
   std::optional<std::string> signatures_;
   std::optional<std::string> signatures_as_seven_bit_;
+  Witness witness_;
+  bool told_ = false;
   std::vector<std::size_t> open_;  // recipients for whom hosts are still tried, as indices
 };
 

@@ -9,6 +9,7 @@
 
 #include "delivery/attempt.h"
 #include "delivery/client.h"
+#include "delivery/witness.h"
 #include "dkim/signer.h"
 #include "queue/queue.h"
 #include "route/router.h"
@@ -22,14 +23,16 @@ struct OpenSession {
   std::string host;  // of the route: name and port
   Ip ip;
   hop::Connect plan;
-  route::RoutePtr route;  // whose credentials it was opened with
-  Hop hop;                // as judged when it was opened
+  route::RoutePtr route;                     // whose credentials it was opened with
+  queue::Kind kind = queue::Kind::ordinary;  // a report's is not counted and carries nothing else (RPT-39)
+  Hop hop;                                   // as judged when it was opened
 };
 
 class Courier {
  public:
   // REQUIRES: all outlive it.
-  Courier(route::Router& router, queue::Queue& queue) : router_(router), queue_(queue) {}
+  Courier(route::Router& router, queue::Queue& queue, asio::any_io_executor executor, Log& log)
+      : router_(router), queue_(queue), wishes_(router, std::move(executor), log) {}
   // For sessions opened from now on.
   void reload(Options options, std::shared_ptr<const net::ClientTls> tls) {
     options_ = std::move(options);
@@ -41,6 +44,8 @@ class Courier {
 
   // `session` belongs to the caller's frame, which waits: it is used when it fits, and left open, or empty.
   asio::awaitable<Attempt> attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session);
+  // The sessions of attempts that were cut off before they could tell of them; once.
+  reports::Counts take_cut_off() { return std::exchange(cut_off_, {}); }
 
  private:
   friend class Run;
@@ -49,6 +54,8 @@ class Courier {
   Options options_;
   std::shared_ptr<const net::ClientTls> tls_;
   std::shared_ptr<const dkim::Keyring> keyring_;
+  Wishes wishes_;
+  reports::Counts cut_off_;
 };
 
 }  // namespace hoplock::delivery

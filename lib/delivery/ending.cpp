@@ -42,6 +42,7 @@ Subject subject_of(const queue::Job& job, Time now) {
 }
 
 void tell(Ending& ending, const Subject& subject, const std::vector<Told>& told, const Schedule& schedule) {
+  if (subject.envelope.kind == queue::Kind::report) return;  // RPT-40: nobody is told
   for (Event& event : dropped(subject, told)) ending.events.push_back(std::move(event));
   if (schedule.telling) ending.notices = notices(subject, told, *schedule.telling);
 }
@@ -85,6 +86,7 @@ Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
   subject.size = attempt.size;
   subject.now = attempt.ended;
   tell(ending, subject, told_of(attempt, ending), schedule);
+  ending.counts = attempt.counts;
   return ending;
 }
 

@@ -16,6 +16,7 @@ struct Ending {
   std::optional<queue::DestinationChange> change;
   std::vector<queue::Notice> notices;
   std::vector<Event> events;
+  reports::Counts counts;
 };
 
 Ending ending_of(const Attempt& attempt, const Schedule& schedule);

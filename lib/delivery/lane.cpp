@@ -160,7 +160,10 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   }
   if (!broken.empty()) {
     lane.session.reset();  // no telling where its conversation stands
-    if (stopping_) co_return false;
+    if (stopping_) {
+      put(give_back(*kept));
+      co_return false;
+    }
     log_.write(Event(Level::error, "internal-error").add("id", kept->id.text()).add("error", broken));
     put(internal_error(*kept, now(), schedule()));
     co_return false;
@@ -183,7 +186,9 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   const DestinationPtr destination = lane.destination;
   if (destination->connected > 0) {
     destination->cap = std::max<std::size_t>(1, destination->lanes - 1);
-    const Settler::Ticket ticket = put(give_back(job));
+    Ending back = give_back(job);
+    back.counts = std::move(attempt.counts);
+    const Settler::Ticket ticket = put(std::move(back));
     co_await settler_.stored(ticket);
     destination->more = true;
     co_return false;
@@ -249,6 +254,7 @@ Settler::Ticket Scheduler::Impl::put(Ending ending) {
         break;
     }
   }
+  ending.counts.add(courier_.take_cut_off());
   return settler_.add(std::move(ending));
 }
 

@@ -4,12 +4,23 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/ip.h"
 #include "dns/name.h"
 #include "queue/schedule.h"
+#include "route/options.h"
 
 namespace hoplock::delivery {
+
+// Of sessions, for TLS reports.
+struct Counting {
+  bool enabled = false;
+  std::optional<Ip>
+      public_ipv4;  // what the world sees of us behind NAT; nothing: the session's own address, when that is public
+  std::optional<Ip> public_ipv6;
+  std::vector<route::Pattern> except;  // domains that are told nothing, whatever they publish
+};
 
 struct Options {
   dns::Name hostname;  // said in EHLO
@@ -27,6 +38,7 @@ struct Options {
   Milliseconds expire_bounces{std::chrono::hours{24}};  // mail with the empty sender
   Milliseconds delay_notice{std::chrono::hours{4}};     // when the sender is told that it takes long; 0: never
   std::string postmaster;                               // whom notices are from; "": nobody is told anything
+  Counting counting;
 };
 
 }  // namespace hoplock::delivery

@@ -22,7 +22,7 @@ Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::syst
 Scheduler::Impl::Impl(asio::any_io_executor executor, queue::Queue& queue, route::Router& router, Log& log)
     : queue_(queue),
       log_(log),
-      courier_(router, queue),
+      courier_(router, queue, executor, log),
       settler_(queue, log, [this] { kick(); }),
       random_(std::random_device{}()),
       wall_(now()),

@@ -12,6 +12,15 @@ namespace {
 constexpr Settler::Ticket most_unstored = 128;
 constexpr std::chrono::seconds try_again{1};
 Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+
+// With the results of the deliveries that they tell of.
+queue::Along written(reports::Counts counts) {
+  const auto shared = std::make_shared<const reports::Counts>(std::move(counts));
+  return [shared](disk::Tx& tx) -> Result<> {
+    reports::add(tx, *shared);
+    return {};
+  };
+}
 }  // namespace
 
 Settler::Ticket Settler::add(Ending ending) {
@@ -44,11 +53,14 @@ asio::awaitable<void> Settler::run() {
     std::vector<Ending> batch = std::exchange(waiting_, {});
     queue::Results results;
     results.now = now();
+    reports::Counts counts;
     for (Ending& one : batch) {
       results.settled.push_back(std::move(one.settled));
       for (queue::Notice& notice : one.notices) results.notices.push_back(std::move(notice));
       if (one.change) results.destinations.push_back(std::move(*one.change));
+      counts.add(one.counts);
     }
+    if (!counts.empty()) results.along.push_back(written(std::move(counts)));
     const bool good = co_await store(std::move(results));
     if (!good) {
       const auto lost = static_cast<std::int64_t>(batch.size() + waiting_.size());

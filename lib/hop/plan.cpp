@@ -217,6 +217,17 @@ Plan without_sts(const Facts& facts, const LocalRule& rule) {
 
 bool needs_tlsa(Origin origin, const LocalRule& rule) { return dane_mode(origin, rule) != Mode::off; }
 
+LocalRule for_report(LocalRule rule, Origin origin) {
+  rule.dane = Mode::off;
+  rule.mta_sts = Mode::off;
+  rule.default_tls = DefaultTls::opportunistic;
+  if (!rule.route_tls || *rule.route_tls == RouteTls::none) return rule;
+  const bool own =
+      is_configured(origin) && (*rule.route_tls == RouteTls::encrypt || *rule.route_tls == RouteTls::verify);
+  if (!own) rule.route_tls = RouteTls::opportunistic;
+  return rule;
+}
+
 bool needs_sts(Origin origin, const LocalRule& rule) {
   return !is_configured(origin) && !rule.route_tls && rule.mta_sts != Mode::off;
 }

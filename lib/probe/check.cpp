@@ -9,6 +9,7 @@
 #include "delivery/credentials.h"
 #include "mtasts/match.h"
 #include "net/task_group.h"
+#include "tlsrpt/classify.h"
 
 namespace hoplock::probe {
 
@@ -44,7 +45,7 @@ class Run {
     }
     hosts_ = std::get<route::Hosts>(std::move(found));
     take_hosts();
-    co_await all(hosts_.hosts.size() + 1, &Run::look);
+    co_await all(hosts_.hosts.size() + 2, &Run::look);
     make_plans();
     if (question_.connecting == Connecting::yes) {
       for (std::size_t i = 0; i < finding_.hosts.size(); ++i) {
@@ -107,10 +108,11 @@ class Run {
     }
   }
 
-  // The policy, then the hosts.
+  // The policy, whether reports are wanted, then the hosts.
   asio::awaitable<void> look(std::size_t number) {
     if (number == 0) return look_for_policy();
-    return look_at(number - 1);
+    if (number == 1) return look_for_reporting();
+    return look_at(number - 2);
   }
 
   // STS-02: what is published is told, whether a rule uses it or not; but a configured host has none.
@@ -124,6 +126,18 @@ class Run {
     finding_.sts = std::move(unknown);
     const auto published = co_await route::find_published(tools_.resolver, tools_.fetch, question_.domain);
     finding_.sts = sts_of(published, question_.kept, question_.now);
+  }
+
+  asio::awaitable<void> look_for_reporting() {
+    hop::Facts facts{hosts_.domain, {}};
+    facts.host.origin = hosts_.hosts.front().origin;
+    facts.host.name = hosts_.hosts.front().name;
+    const auto domain = tlsrpt::report_domain(facts);
+    if (!domain) co_return;
+    const auto owner = domain->under(tlsrpt::record_label);
+    if (!owner) co_return;  // no such name can exist
+    const auto answer = co_await tools_.resolver.find(*owner, dns::Type::txt);
+    finding_.reporting = reporting_of(*domain, answer);
   }
 
   asio::awaitable<void> look_at(std::size_t index) {

@@ -9,6 +9,7 @@
 #include "base/ip.h"
 #include "dns/answer.h"
 #include "hop/outcome.h"
+#include "probe/reporting.h"
 #include "probe/sts.h"
 
 namespace hoplock::probe {
@@ -56,9 +57,10 @@ struct Finding {
   std::vector<Host> hosts;            // by rank
   std::optional<hop::Reason> reason;  // of a destination that takes no mail
   std::string detail;
-  std::string route;       // the next hops that a route names; "" for MX routing
-  std::string note;        // of that route
-  std::optional<Sts> sts;  // MTA-STS; nothing: a route leads elsewhere, or there are no hosts
+  std::string route;                   // the next hops that a route names; "" for MX routing
+  std::string note;                    // of that route
+  std::optional<Sts> sts;              // MTA-STS; nothing: a route leads elsewhere, or there are no hosts
+  std::optional<Reporting> reporting;  // nothing: there are no hosts, or only addresses, whom nobody reports to
 };
 
 hop::Policy policy_of(const Host& host);

@@ -10,6 +10,7 @@
 
 #include "base/time.h"
 #include "dns/name.h"
+#include "queue/along.h"
 #include "queue/id.h"
 #include "smtp/dsn.h"
 
@@ -22,6 +23,10 @@ inline constexpr std::uint32_t max_chunks = 32767;
 enum class Body : std::uint8_t { seven_bit, eight_bit, binary };
 using smtp::Ret;  // RFC 3461
 
+// What made the message. A report carries an account of TLS to its domain: it goes whatever TLS does there, is counted in no report
+// itself, and nobody is told when it fails (RFC 8460 section 3; RPT-38 to RPT-40). Never taken from a client or a header.
+enum class Kind : std::uint8_t { ordinary, report };
+
 struct Envelope {
   std::string sender;
   Body body = Body::seven_bit;
@@ -31,6 +36,7 @@ struct Envelope {
   Ret ret = Ret::unset;
   std::string envid;
   std::string client;  // who handed it in, for people: "192.0.2.1"
+  Kind kind = Kind::ordinary;
 };
 
 struct NewRecipient {
@@ -133,6 +139,7 @@ struct Results {
   std::vector<Notice> notices;  // come first
   std::vector<Settled> settled;
   std::vector<DestinationChange> destinations;
+  std::vector<Along> along;
 };
 
 // Recipients that wait behind a destination's hold and were not tried yet themselves, by the time since which they are due.

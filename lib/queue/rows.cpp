@@ -15,6 +15,7 @@ enum Flag : std::int64_t {
   tls_not_required = 16,
   ret_full = 32,
   ret_headers = 64,
+  report = 128,
 };
 
 std::optional<std::string_view> unless_empty(std::string_view text) {
@@ -33,6 +34,7 @@ std::int64_t flags_of(const Envelope& e) {
   if (e.tls_required_no) flags |= tls_not_required;
   if (e.ret == Ret::full) flags |= ret_full;
   if (e.ret == Ret::headers) flags |= ret_headers;
+  if (e.kind == Kind::report) flags |= report;
   return flags;
 }
 
@@ -42,6 +44,7 @@ void set_flags(Envelope& e, std::int64_t flags) {
   e.requiretls = (flags & requires_tls) != 0;
   e.tls_required_no = (flags & tls_not_required) != 0;
   e.ret = flags & ret_full ? Ret::full : flags & ret_headers ? Ret::headers : Ret::unset;
+  e.kind = flags & report ? Kind::report : Kind::ordinary;
 }
 
 std::uint32_t checksum(std::string_view octets) {

@@ -32,6 +32,7 @@ struct Draft {
   Envelope envelope;
   std::vector<NewRecipient> recipients;
   std::vector<std::string> destinations;  // of the recipients, one each
+  std::vector<Along> along;
 };
 
 // What a commit learnt of one destination.

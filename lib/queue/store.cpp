@@ -12,6 +12,13 @@ constexpr std::int64_t ids_reserved = std::int64_t{1} << 23;  // about a minute
 constexpr std::int64_t seen_every_ms = 60'000;
 constexpr std::size_t most_mended = 256;  // destinations in one call of ready()
 
+Result<> write_along(disk::Tx& tx, const std::vector<Along>& along) {
+  for (const Along& one : along) {
+    if (auto written = one(tx); !written) return written.error();
+  }
+  return {};
+}
+
 bool contains(const std::vector<Id>& sorted, Id id) { return std::binary_search(sorted.begin(), sorted.end(), id); }
 
 }  // namespace
@@ -46,13 +53,16 @@ void Store::reserve(disk::Tx& tx, Id id) {
   set_mark(tx, "id", reserved_);
 }
 
-std::vector<Landed> Store::commit(disk::Tx& tx, const Draft& draft) {
+Result<std::vector<Landed>> Store::commit(disk::Tx& tx, const Draft& draft) {
   see(tx, draft.received);
   reserve(tx, draft.id);
-  return insert_message(tx, places_, draft);
+  auto landed = insert_message(tx, places_, draft);
+  if (auto written = write_along(tx, draft.along); !written) return written.error();
+  return landed;
 }
 
-std::vector<Noticed> Store::apply(disk::Tx& tx, const Results& results, const std::vector<PlacedNotice>& notices) {
+Result<std::vector<Noticed>> Store::apply(disk::Tx& tx, const Results& results,
+                                          const std::vector<PlacedNotice>& notices) {
   see(tx, results.now);
   std::vector<Noticed> noticed;
   for (const auto& placed : notices) {
@@ -61,6 +71,7 @@ std::vector<Noticed> Store::apply(disk::Tx& tx, const Results& results, const st
   }
   for (const auto& settled : results.settled) settle(tx, places_, settled, results.now);
   for (const auto& change : results.destinations) places_.set_backoff(tx, change);
+  if (auto written = write_along(tx, results.along); !written) return written.error();
   return noticed;
 }
 

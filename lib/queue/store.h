@@ -33,8 +33,8 @@ struct Found {
 
 class Store {
  public:
-  std::vector<Landed> commit(disk::Tx& tx, const Draft& draft);
-  std::vector<Noticed> apply(disk::Tx& tx, const Results& results, const std::vector<PlacedNotice>& notices);
+  Result<std::vector<Landed>> commit(disk::Tx& tx, const Draft& draft);
+  Result<std::vector<Noticed>> apply(disk::Tx& tx, const Results& results, const std::vector<PlacedNotice>& notices);
   Refilled refill(disk::Tx& tx, const Refill& wanted);
   Refilled older(disk::Tx& tx, const Refill& wanted, Id before);
   Refilled waiting(disk::Tx& tx, const Refill& wanted, const Waiting& waiting);

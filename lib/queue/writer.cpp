@@ -64,6 +64,11 @@ asio::awaitable<Result<>> Writer::write(std::string octets) {
 }
 
 asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRecipient> recipients) {
+  return commit(std::move(envelope), std::move(recipients), std::vector<Along>());
+}
+
+asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRecipient> recipients,
+                                           std::vector<Along> along) {
   auto loop = co_await asio::this_coro::executor;
   State& state = *state_;
   Queue::Core* alive = state.core.lock().get();  // not kept alive from here
@@ -80,6 +85,7 @@ asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRec
   draft->destinations.reserve(recipients.size());
   for (const auto& recipient : recipients) draft->destinations.push_back(core.route(recipient.domain));
   draft->recipients = std::move(recipients);
+  draft->along = std::move(along);
   const std::size_t bytes = draft->last_chunk->size() + draft->recipients.size() * 256;
   auto job = [store = core.store, draft](disk::Tx& tx) -> Result<std::vector<Landed>> {
     return store->commit(tx, *draft);

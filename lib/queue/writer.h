@@ -29,6 +29,8 @@ class Writer {
   // Good: message and recipients are on stable storage (SUB-29). REQUIRES: 1 to max_recipients recipients; called once.
   // Error (disk::is_unavailable): 452 4.3.1, and nothing of the message stays.
   asio::awaitable<Result<Id>> commit(Envelope envelope, std::vector<NewRecipient> recipients);
+  // Together with what else is to be written if, and only if, the message is.
+  asio::awaitable<Result<Id>> commit(Envelope envelope, std::vector<NewRecipient> recipients, std::vector<Along> along);
 
  private:
   friend class Queue;

@@ -42,6 +42,7 @@ class Counts {
   struct Account {
     std::uint64_t sessions = 0;
     std::uint64_t failures = 0;
+    explicit Account(dns::Name domain) : tally(std::move(domain)) {}
     tlsrpt::Tally tally;
   };
   std::map<Key, Account> accounts_;

@@ -11,6 +11,7 @@
 #include "net/together.h"
 #include "route/cache.h"
 #include "route/gather.h"
+#include "route/reporting.h"
 
 namespace hoplock::route {
 
@@ -114,6 +115,8 @@ class Router::Impl {
   void reload(Options options);
   static awaitable<Found> find(std::shared_ptr<Impl> self, dns::Name domain);
   static awaitable<hop::HostFacts> look(std::shared_ptr<Impl> self, Host host);
+  static awaitable<bool> find_reporting(std::shared_ptr<Impl> self, dns::Name domain);
+  std::optional<bool> known_reporting(const dns::Name& domain);
 
  private:
   template <class Key, class Entry, class Gather>
@@ -129,12 +132,14 @@ class Router::Impl {
   SettingsPtr settings_;
   Store<dns::Name, DomainEntry> domains_;
   Store<Host, HostEntry> hosts_;
+  Store<dns::Name, ReportingEntry> reporting_;
 };
 
 void Router::Impl::reload(Options options) {
   settings_ = std::make_shared<const Settings>(std::move(options));
   domains_.cache.clear();
   hosts_.cache.clear();
+  reporting_.cache.clear();
 }
 
 // From the cache, from whoever asks already, or by `gather`. What was found while validation failed, or under settings that are
@@ -234,6 +239,16 @@ awaitable<hop::HostFacts> Router::Impl::look(std::shared_ptr<Impl> self, Host ho
   co_return facts;
 }
 
+awaitable<bool> Router::Impl::find_reporting(std::shared_ptr<Impl> self, dns::Name domain) {
+  const ReportingPtr entry = co_await obtain(self, self->reporting_, std::move(domain), &gather_reporting);
+  co_return entry->wanted;
+}
+
+std::optional<bool> Router::Impl::known_reporting(const dns::Name& domain) {
+  const auto kept = reporting_.cache.find(domain, std::chrono::steady_clock::now());
+  return kept ? std::optional((*kept)->wanted) : std::nullopt;
+}
+
 Router::Router(resolver::Resolver& resolver, Options options, std::mt19937_64 random)
     : impl_(std::make_shared<Impl>(resolver, nullptr, std::move(options), random)) {}
 Router::Router(resolver::Resolver& resolver, PolicyCache& policies, Options options, std::mt19937_64 random)
@@ -244,5 +259,7 @@ const Table& Router::table() const { return impl_->table(); }
 void Router::reload(Options options) { impl_->reload(std::move(options)); }
 awaitable<Found> Router::find(dns::Name domain) { return Impl::find(impl_, std::move(domain)); }
 awaitable<hop::HostFacts> Router::look(Host host) { return Impl::look(impl_, std::move(host)); }
+awaitable<bool> Router::find_reporting(dns::Name domain) { return Impl::find_reporting(impl_, std::move(domain)); }
+std::optional<bool> Router::known_reporting(const dns::Name& domain) const { return impl_->known_reporting(domain); }
 
 }  // namespace hoplock::route

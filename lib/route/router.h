@@ -75,6 +75,11 @@ class Router {
   // Addresses in the order to try, and TLSA by the fail-closed rules of RFC 7672 sections 2.1.2 and 2.2.2.
   boost::asio::awaitable<hop::HostFacts> look(Host host);
 
+  // Whether TLS reports are wanted at `domain` (reporting.h); false where that cannot be found out.
+  boost::asio::awaitable<bool> find_reporting(dns::Name domain);
+  // Without asking: nothing where it is not at hand.
+  std::optional<bool> known_reporting(const dns::Name& domain) const;
+
  private:
   class Impl;
   std::shared_ptr<Impl> impl_;

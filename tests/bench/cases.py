@@ -202,6 +202,35 @@ def verdict(case):
     return cells, good
 
 
+def counting(bench, with_reports, without, rounds, quick):
+    """Rows: end to end with sessions counted for TLS reports and without, in turn; hoplock alone."""
+    rows = []
+    for dane, domains in ((True, 1), (True, 500), (False, 500)):
+        case = Case("tlsrpt", f"end to end {'DANE' if dane else 'clear'}, {domains} domain{'s' * (domains > 1)}", 2000 if quick else 6000,
+                    4 * KIB, 10, 0.95, None, domains, dane)
+        results = {side: [] for side in (with_reports, without)}
+        for turn in range(rounds):
+            for side in ((with_reports, without), (without, with_reports))[turn % 2]:
+                bench.progress.step(f"{case.name}, reports {'on' if side is with_reports else 'off'}, round {turn + 1} of {rounds}")
+                results[side].append(bench.run(case, side))
+                bench.progress.done(f"{results[side][-1].rate:,.0f}/s, CPU {results[side][-1].cpu:.3f} ms, {results[side][-1].note}")
+        on, off = (median([one.rate for one in results[side]]) for side in (with_reports, without))
+        spent = [median([one.cpu for one in results[side]]) for side in (with_reports, without)]
+        rows.append(([case.name, number(on), number(off), number(on / off, 3), "≥ 0.95", number(spent[0], 3), number(spent[1], 3),
+                      "met" if on / off >= 0.95 else "MISSED"], on / off >= 0.95))
+    return rows
+
+
+def ledger(bench, quick):
+    """Whether the ledger of a large day keeps its targets; prints its own rows."""
+    size = ["--sessions", "1000000", "--domains", "50000"] if quick else []
+    good = True
+    for kind in ([], ["--hostile"]):
+        good = subprocess.run([str(bench.programs / "bench_ledger"), str(bench.base), *size, *kind], check=False).returncode == 0 and good
+        print(flush=True)
+    return good
+
+
 def memory(bench, side, quick):
     """Rows: what, MiB, limit, and whether it holds; hoplock alone."""
     rows = []

@@ -17,7 +17,7 @@ HEAD = ["case", "hoplock /s", "Postfix /s", "ratio", "target", "hoplock CPU ms",
 
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="hoplock and Postfix side by side")
-    parser.add_argument("what", nargs="*", default=["all"], help="intake, e2e, latency, memory, sts, ceiling or all")
+    parser.add_argument("what", nargs="*", default=["all"], help="intake, e2e, latency, memory, sts, tlsrpt, ceiling or all")
     parser.add_argument("--quick", action="store_true", help="fewer messages and rounds: a few minutes")
     parser.add_argument("--rounds", type=int, help="rounds of each case (default 5; quick 3)")
     parser.add_argument("--only", choices=["hoplock", "postfix"], help="one side alone; nothing is judged")
@@ -65,7 +65,7 @@ def print_comparison(wanted):
 
 def main():
     options = arguments()
-    groups = {"intake", "e2e", "latency", "memory", "sts", "ceiling"} if "all" in options.what else set(options.what)
+    groups = {"intake", "e2e", "latency", "memory", "sts", "tlsrpt", "ceiling"} if "all" in options.what else set(options.what)
     programs = pathlib.Path(options.build, "tests/bench")
     daemon = pathlib.Path(options.build, "hoplockd")
     progress = measure.Progress()
@@ -109,6 +109,15 @@ def main():
             print("\nMTA-STS in hoplockd\n")
             print(measure.table(["case", "measured", "limit", "verdict"], [cells for cells, _ in rows]))
             good = all(met for _, met in rows) and good
+        if "tlsrpt" in groups and hoplock in relays:
+            without = sides.Hoplock(base / "without", ours, daemon, "tls_rpt: {enabled: false}\n")
+            rows = cases.counting(bench, hoplock, without, options.rounds or (3 if options.quick else 7), options.quick)
+            print("\nMessages a second and CPU time a message with sessions counted for TLS reports and without, medians\n")
+            print(measure.table(["case", "on /s", "off /s", "ratio", "target", "on CPU ms", "off CPU ms", "verdict"],
+                                [cells for cells, _ in rows]))
+            good = all(met for _, met in rows) and good
+            print("\nThe ledger of a large day\n", flush=True)
+            good = cases.ledger(bench, options.quick) and good
         ours.stop()
     finally:
         shutil.rmtree(base, ignore_errors=True)

@@ -180,9 +180,10 @@ class Hoplock(Side):
     name = "hoplock"
     address = ("127.0.0.3", 2525)
 
-    def __init__(self, base, world, program):
+    def __init__(self, base, world, program, more=""):
         super().__init__(base, world)
         self.program = program
+        self.more = more
 
     def start(self, hold=False, dane=False, slow=None, more=""):
         self.fresh()
@@ -190,7 +191,7 @@ class Hoplock(Side):
             # a next hop that refuses: the destination backs off and its mail waits
             more += 'routes:\n  - match: ["*"]\n    hosts: ["[127.9.9.9]:9"]\ndelivery:\n  retry: {first: 4h, max: 4h}\n'
         (self.base / "data").mkdir(mode=0o700)
-        (self.base / "hoplock.yaml").write_text(HOPLOCK.format(base=self.base, world=self.world, more=more))
+        (self.base / "hoplock.yaml").write_text(HOPLOCK.format(base=self.base, world=self.world, more=more + self.more))
         self.launch(slow)
 
     def spawn(self, slow=None):

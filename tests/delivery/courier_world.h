@@ -95,11 +95,12 @@ struct Courses {
     const route::PolicyCache::Parts parts{*disk, dns, policy_hosts, log};
     policies = std::make_unique<route::PolicyCache>(parts, route::PolicyOptions{});
     router = std::make_unique<route::Router>(dns, *policies, routing, std::mt19937_64{7});
-    made = std::make_unique<Courier>(*router, *queue);
+    made = std::make_unique<Courier>(*router, *queue, loop.executor(), log);
     Options options;
     options.hostname = name("relay.example.net");
     options.connect_timeout = options.command_timeout = options.data_timeout = 2s;
     options.messages_per_session = 10;
+    options.counting = counting;
     net::TlsOptions from;
     from.ca_file = dir.write("ca.pem", ca.pem());
     made->reload(options, net::ClientTls::load(from).value());
@@ -141,6 +142,7 @@ struct Courses {
   Certificate ca{{.cn = "Test CA", .ca = true}};
   Certificate leaf{{.dns = {"mx1.example.org"}}, ca};
   route::Options routing;
+  Counting counting;
   std::unique_ptr<disk::Disk> disk;
   std::unique_ptr<queue::Queue> queue;
   FakeFetch policy_hosts;

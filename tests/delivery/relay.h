@@ -11,6 +11,7 @@
 #include "disk/disk.h"
 #include "queue/queue.h"
 #include "queue/reader.h"
+#include "reports/ledger.h"
 #include "tests/delivery/sink.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -46,6 +47,7 @@ struct Relay {
     disk::Options on_disk;
     on_disk.directory = directory;
     on_disk.migrations = queue::migrations();
+    for (const auto& more : reports::migrations()) on_disk.migrations.push_back(more);
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue::Options options_of_queue;
     options_of_queue.min_free_space = 0;

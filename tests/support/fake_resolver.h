@@ -42,6 +42,7 @@ class FakeResolver final : public resolver::Resolver {
   std::optional<std::string> broken_validation;
   std::chrono::seconds ttl{60};
   std::chrono::milliseconds delay{0};
+  std::map<std::string, std::chrono::milliseconds> slow;  // questions that take longer
   std::vector<std::string> asked;
 
   std::size_t count(const std::string& question) const {
@@ -53,8 +54,10 @@ class FakeResolver final : public resolver::Resolver {
 
   boost::asio::awaitable<dns::Answer> find(dns::Name question, dns::Type type) override {
     asked.push_back(question.text() + " " + std::string(to_text(type)));
-    if (delay.count() > 0) {
-      boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, delay);
+    const auto own = slow.find(asked.back());
+    const auto takes = own == slow.end() ? delay : own->second;
+    if (takes.count() > 0) {
+      boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, takes);
       co_await timer.async_wait(boost::asio::use_awaitable);
     }
     co_return answer(std::move(question), type);

@@ -1,0 +1,116 @@
+#include "daemon/tool/tlsrpt_view.h"
+
+#include "daemon/tool/text.h"
+
+namespace hoplock::daemon::tool {
+
+namespace {
+
+std::string_view to_text(reports::Destination::State state) {
+  switch (state) {
+    case reports::Destination::State::waiting:
+      return "waiting";
+    case reports::Destination::State::accepted:
+      return "accepted";
+    case reports::Destination::State::failed:
+      break;
+  }
+  return "failed";
+}
+
+json::object to_json(const reports::Destination& destination) {
+  json::object to;
+  to["rua"] = clean(destination.rua);
+  to["state"] = to_text(destination.state);
+  to["attempts"] = destination.attempts;
+  to["next"] = time_or_null(destination.next);
+  to["error"] = text_or_null(destination.error);
+  return to;
+}
+
+bool is_valid(const probe::Reporting& reporting) { return reporting.choice.state == tlsrpt::Choice::State::valid; }
+
+}  // namespace
+
+json::object to_json(const reports::LedgerReader::Row& row) {
+  const auto& account = row.account;
+  json::object to;
+  to["day"] = tlsrpt::to_text(account.key.day);
+  to["domain"] = clean(account.key.domain.text());
+  to["state"] = reports::to_text(account.state);
+  to["sessions"] = account.sessions;
+  to["failures"] = account.failures;
+  to["due"] = time_or_null(account.due);
+  to["attempts"] = account.attempts;
+  to["error"] = text_or_null(account.error);
+  to["report_id"] = text_or_null(row.report_id);
+  json::array destinations;
+  for (const auto& one : row.destinations) destinations.push_back(to_json(one));
+  to["destinations"] = std::move(destinations);
+  return to;
+}
+
+std::vector<std::string> cells(const reports::LedgerReader::Row& row, Time now) {
+  const auto& account = row.account;
+  std::string next;
+  if (account.due) next = *account.due > now ? "in " + age(*account.due - now) : "now";
+  return {tlsrpt::to_text(account.key.day),
+          account.key.domain.text(),
+          std::string(reports::to_text(account.state)),
+          std::to_string(account.sessions),
+          std::to_string(account.failures),
+          next,
+          account.error};
+}
+
+json::object reporting_to_json(const probe::Reporting& reporting) {
+  json::object to;
+  to["domain"] = clean(reporting.domain.text());
+  std::string texts;
+  for (const auto& one : reporting.texts) texts += (texts.empty() ? "" : "\n") + one;
+  to["txt"] = text_or_null(texts);
+  to["rua"] = nullptr;
+  to["ignored"] = nullptr;
+  to["error"] = text_or_null(reporting.error);
+  if (!is_valid(reporting)) return to;
+  json::array rua;
+  for (const auto& one : reporting.choice.record.rua) rua.emplace_back(clean(tlsrpt::to_text(one)));
+  json::array ignored;
+  for (const auto& one : reporting.choice.record.ignored) {
+    json::object bad;
+    bad["uri"] = clean(one.uri);
+    bad["why"] = clean(one.why);
+    ignored.push_back(std::move(bad));
+  }
+  to["rua"] = std::move(rua);
+  to["ignored"] = std::move(ignored);
+  return to;
+}
+
+void print_reporting(const Console& console, const probe::Finding& finding) {
+  if (!finding.reporting) return;
+  auto& out = console.out;
+  const auto& reporting = *finding.reporting;
+  const auto& record = reporting.choice.record;
+  out << "TLS reports: ";
+  if (!is_valid(reporting)) {
+    out << (reporting.failed ? "not known whether they are wanted" : "none wanted") << '\n';
+  } else if (record.rua.empty()) {
+    out << "wanted, but nobody can be told\n";
+  } else {
+    std::string_view before;
+    for (const auto& one : record.rua) {
+      out << before << "to " << printable(tlsrpt::to_text(one));
+      before = ", ";
+    }
+    out << '\n';
+  }
+  for (const auto& one : reporting.texts) {
+    out << "  TXT at _smtp._tls." << printable(reporting.domain.text()) << ": " << printable(one) << '\n';
+  }
+  if (!reporting.error.empty()) out << "  Wrong: " << printable(reporting.error) << '\n';
+  for (const auto& one : record.ignored)
+    out << "  Not used: " << printable(one.uri) << ": " << printable(one.why) << '\n';
+}
+
+}  // namespace hoplock::daemon::tool

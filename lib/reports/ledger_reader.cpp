@@ -1,0 +1,82 @@
+#include "reports/ledger_reader.h"
+
+#include <utility>
+
+#include "disk/migrations.h"
+#include "tlsrpt/gzip.h"
+#include "tlsrpt/json.h"
+
+namespace hoplock::reports {
+
+namespace {
+
+constexpr std::size_t page = 512;
+constexpr std::size_t longest_report = 64U << 20U;  // of our own; RPT-34 keeps them below 10 MB
+
+template <class F>
+auto guarded(F read) -> decltype(read()) {
+  try {
+    return read();
+  } catch (const disk::Failure& failure) {
+    return failure.error();
+  }
+}
+
+// A database that an older version made, and that its daemon has not seen since, has no such table.
+bool has_table(disk::Tx& tx) {
+  return tx.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'tlsrpt_account'").step();
+}
+
+LedgerReader::Row row_of(disk::Tx& tx, Account account) {
+  LedgerReader::Row row;
+  if (account.state >= State::built) {
+    if (auto built = stored(tx, account.key)) row.report_id = std::move(built->report_id);
+    row.destinations = destinations(tx, account.key);
+  }
+  row.account = std::move(account);
+  return row;
+}
+
+}  // namespace
+
+Result<LedgerReader> LedgerReader::open(const std::filesystem::path& database) {
+  auto db = disk::open_read_only(database);
+  if (!db) return db.error();
+  return LedgerReader(std::move(*db));
+}
+
+Result<> LedgerReader::list(Selection selection, const std::function<void(const Row&)>& call) {
+  selection.after.reset();
+  selection.limit = page;
+  return guarded([&]() -> Result<> {
+    for (;;) {
+      std::vector<Row> rows;
+      {
+        disk::Tx tx(db_);
+        if (!has_table(tx)) return {};
+        for (Account& account : reports::list(tx, selection)) rows.push_back(row_of(tx, std::move(account)));
+      }
+      for (const Row& row : rows) call(row);
+      if (rows.empty()) return {};
+      selection.after = rows.back().account.key;
+    }
+  });
+}
+
+Result<std::optional<std::string>> LedgerReader::show(const Key& key, const tlsrpt::Submitter& submitter) {
+  return guarded([&]() -> Result<std::optional<std::string>> {
+    disk::Tx tx(db_);
+    if (!has_table(tx)) return std::optional<std::string>();
+    db_.execute("BEGIN");  // one state of it, while the daemon counts or builds
+    const auto built = stored(tx, key);
+    const auto open = built ? std::nullopt : preview(tx, key, submitter);
+    db_.execute("COMMIT");
+    if (open) return std::optional(tlsrpt::to_json(*open));
+    if (!built) return std::optional<std::string>();
+    auto json = tlsrpt::gunzip(built->gzip, longest_report);
+    if (!json) return json.error();
+    return std::optional(std::move(*json));
+  });
+}
+
+}  // namespace hoplock::reports

@@ -1,0 +1,33 @@
+// Rows that several sources of the ledger read: accounts by key, policies as columns. For this module's own sources.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reports/ledger.h"
+
+namespace hoplock::reports {
+
+inline std::int64_t number_of(tlsrpt::Day day) { return day.time_since_epoch().count(); }
+inline tlsrpt::Day day_of_number(std::int64_t number) { return tlsrpt::Day{std::chrono::days{number}}; }
+
+struct AccountRow {
+  std::int64_t id = 0;
+  State state = State::collecting;
+  std::string tag;  // tells reports about one day apart, in report-id and file name
+  std::uint64_t elements = 0;
+  std::uint64_t octets = 0;  // of their texts
+  std::uint64_t details = 0;
+};
+std::optional<AccountRow> find_row(disk::Tx& tx, const Key& key);
+
+// All that an account counted, once its report says it.
+void drop_counts(disk::Tx& tx, std::int64_t account);
+
+// Lists of lines in one column.
+std::string join_lines(const std::vector<std::string>& lines);
+std::vector<std::string> split_lines(std::string_view text);
+
+}  // namespace hoplock::reports

@@ -1,0 +1,114 @@
+// Sessions in the ledger as the servers saw them: under reuse, restart, a store that fails, and an end in the middle.
+#include "tests/delivery/relay.h"
+#include "tests/support/faulty_vfs.h"
+
+using namespace hoplock;
+using namespace hoplock::delivery;
+using namespace hoplock::delivery::testing;
+
+namespace {
+
+struct World : Relay {
+  World() { options.counting.enabled = true; }
+  void reporting(const std::string& text, const std::string& address = "127.0.0.2") {
+    domain(text, address);
+    dns.add("_smtp._tls." + text + " TXT v=TLSRPTv1; rua=mailto:r@" + text);
+  }
+  // A server without TLS: with no policy each session is one without STARTTLS.
+  std::uint64_t sessions(const std::string& of) {
+    reports::Selection selection;
+    selection.domain = name(of);
+    const auto job = [selection](disk::Tx& tx) -> Result<std::uint64_t> {
+      std::uint64_t sum = 0;
+      for (const auto& account : reports::list(tx, selection)) {
+        CHECK(account.sessions == account.failures);
+        sum += account.sessions;
+      }
+      return sum;
+    };
+    return loop.run(disk->run(disk::Durability::read, job)).value();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("RPT-07: the ledger counts what the servers saw, domain by domain, under reuse and in parallel") {
+  World relay;
+  Sink& one = relay.sink("127.0.0.2");
+  Sink& two = relay.sink("127.0.0.3");
+  relay.reporting("one.example");
+  relay.reporting("two.example", "127.0.0.3");
+  relay.domain("silent.example", "127.0.0.4");
+  Sink& silent = relay.sink("127.0.0.4");
+  relay.options.messages_per_session = 7;
+  relay.put_many(100, "one.example");
+  relay.put_many(30, "two.example");
+  relay.put_many(10, "silent.example");
+  relay.start();
+  REQUIRE(relay.until([&] { return one.messages == 100 && two.messages == 30 && silent.messages == 10; }));
+  relay.stop();
+  CHECK(relay.sessions("one.example") == one.connections);
+  CHECK(relay.sessions("two.example") == two.connections);
+  CHECK(one.connections >= 100 / 7);
+  CHECK(relay.sessions("silent.example") == 0);  // RPT-31: it publishes no record
+}
+
+TEST_CASE("RPT-30: sessions before and after a restart are one account") {
+  World relay;
+  Sink& sink = relay.sink();
+  relay.reporting("one.example");
+  relay.put({"a@one.example"});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages == 1 && relay.list().empty(); }));
+  relay.restart();
+  relay.put({"b@one.example"});
+  REQUIRE(relay.until([&] { return sink.messages == 2 && relay.list().empty(); }));
+  relay.stop();
+  CHECK(sink.connections == 2);
+  CHECK(relay.sessions("one.example") == 2);
+}
+
+TEST_CASE("RPT-30: while the store fails nothing is counted, and once it works again each session once") {
+  support::FaultyVfs faulty;
+  World relay;
+  Sink& sink = relay.sink();
+  relay.reporting("one.example");
+  relay.put({"a@one.example"});
+  sink.answer = [&](const std::string& command) {
+    if (command != ".") return std::string();
+    faulty.plan().error = 13;  // SQLITE_FULL
+    faulty.plan().writes_until_failure = 0;
+    return std::string();
+  };
+  relay.start();
+  REQUIRE(relay.until([&] { return relay.scheduler->counts().stalled; }));
+  relay.pass(1500ms);  // more than one try
+  CHECK(relay.sessions("one.example") == 0);
+  sink.answer = [](const std::string&) { return std::string(); };
+  faulty.heal();
+  REQUIRE(relay.until([&] { return relay.list().empty(); }));
+  relay.stop();
+  CHECK(sink.connections == 1);
+  CHECK(relay.sessions("one.example") == 1);
+}
+
+TEST_CASE("RPT-30: a session that the daemon's end cuts off is counted") {
+  World relay;
+  Sink& sink = relay.sink();
+  relay.reporting("one.example");
+  relay.put({"a@one.example"});
+  bool stuck = false;
+  sink.answer = [&](const std::string& command) {
+    if (command.starts_with("MAIL")) {
+      stuck = true;
+      sink.delay = 30s;
+    }
+    return std::string();
+  };
+  relay.start();
+  REQUIRE(relay.until([&] { return stuck; }));
+  relay.pass(50ms);
+  relay.stop(100ms);
+  CHECK(relay.sessions("one.example") == 1);
+  CHECK(relay.list().size() == 1);
+}

@@ -1,0 +1,89 @@
+// What other modules write in the queue's transactions, and the kind of a message.
+#include "queue/along.h"
+
+#include "tests/queue/world.h"
+
+namespace hoplock::queue::test {
+
+namespace {
+
+Along note(const std::string& name) {
+  return [name](disk::Tx& tx) -> Result<> {
+    tx.prepare("INSERT INTO mark (name, value) VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1")
+        .bind(name)
+        .run();
+    return {};
+  };
+}
+
+Along refuse() {
+  return [](disk::Tx&) -> Result<> { return fail(errc::io_error, "no"); };
+}
+
+std::int64_t noted(World& world, const std::string& name) {
+  const auto job = [name](disk::Tx& tx) -> Result<std::int64_t> {
+    auto row = tx.prepare("SELECT value FROM mark WHERE name = ?1");
+    return row.bind(name).step() ? row.integer(0) : 0;
+  };
+  return world.loop.run(world.disk->run(disk::Durability::read, job)).value();
+}
+
+Results one(const Job& job, std::vector<Along> along) {
+  Results results;
+  results.now = t0;
+  results.settled.push_back(World::all(job, Verdict::delivered));
+  results.along = std::move(along);
+  return results;
+}
+
+}  // namespace
+
+TEST_CASE("what is written along with the end of a lease is there exactly when that end is") {
+  support::TempDirectory directory;
+  World world(directory.path());
+  world.put({"a@example.org"});
+  const auto jobs = world.lease("example.org");
+  REQUIRE(jobs.size() == 1);
+
+  Results refused = one(jobs[0], {note("first"), refuse()});
+  CHECK_FALSE(world.loop.run(world.queue->apply(refused)));
+  CHECK(noted(world, "first") == 0);
+  CHECK(world.queue->active().size() == 1);  // the lease stands
+
+  CHECK(world.loop.run(world.queue->apply(one(jobs[0], {note("first"), note("second")}))));
+  CHECK(noted(world, "first") == 1);
+  CHECK(noted(world, "second") == 1);
+  CHECK(world.queue->active().empty());
+}
+
+TEST_CASE(
+    "RPT-39: a message is a report because its writer says so, also after a restart, and its mark is stored with it") {
+  support::TempDirectory directory;
+  {
+    World world(directory.path());
+    auto writer = world.queue->begin(t0);
+    world.loop.run(writer.write("TLS-Report-Domain: example.org\r\n\r\n")).value();
+    Envelope envelope = World::envelope("tlsrpt@example.net");
+    envelope.kind = Kind::report;
+    REQUIRE(world.loop.run(writer.commit(envelope, World::recipients({"r@example.org"}), {note("sent")})).has_value());
+    world.put({"r@example.org"}, "TLS-Report-Domain: example.org\r\n\r\n");  // says so only itself
+  }
+  World world(directory.path());
+  CHECK(noted(world, "sent") == 1);
+  const auto jobs = world.lease("example.org");
+  REQUIRE(jobs.size() == 2);
+  CHECK(jobs[0].envelope.kind == Kind::report);
+  CHECK(jobs[1].envelope.kind == Kind::ordinary);
+}
+
+TEST_CASE("a message whose mark cannot be stored is not stored either") {
+  support::TempDirectory directory;
+  World world(directory.path());
+  auto writer = world.queue->begin(t0);
+  world.loop.run(writer.write("\r\n")).value();
+  CHECK_FALSE(
+      world.loop.run(writer.commit(World::envelope(""), World::recipients({"r@example.org"}), {refuse()})).has_value());
+  CHECK(world.lease("example.org").empty());
+}
+
+}  // namespace hoplock::queue::test
