@@ -164,6 +164,10 @@ std::optional<StartFailure> App::open_network() {
   scheduler_ = std::make_unique<delivery::Scheduler>(executor, *queue_, *router_, *log_);
   scheduler_->set(delivery_options(config), client_tls_);
   scheduler_->sign_with(keyring_);
+  report_post_ = std::make_unique<reports::HttpsPost>(*resolver_);
+  const reports::Sender::Parts report_parts{executor, *disk_, *resolver_, *queue_, *report_post_, *log_};
+  report_sender_ = std::make_unique<reports::Sender>(report_parts, random);
+  set_reports(config);
   listener_ = std::make_unique<listener::Server>(executor, *queue_, *log_);
   control::Calls calls;
   delivery::Scheduler& scheduler = *scheduler_;
@@ -176,8 +180,15 @@ std::optional<StartFailure> App::open_network() {
   };
   route::PolicyCache& policies = *policies_;
   calls.refresh_policy = [&policies](dns::Name domain) { return policies.refresh(std::move(domain)); };
+  reports::Sender& sender = *report_sender_;
+  calls.send_reports = [&sender](reports::Selection which) { return sender.hurry(std::move(which), now()); };
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
   return std::nullopt;
+}
+
+void App::set_reports(const config::Config& config) {
+  report_post_->set(post_options(config), client_tls_);
+  report_sender_->set(sender_options(config), keyring_);
 }
 
 route::Options App::routing(const config::Config& config) const {
@@ -213,13 +224,16 @@ asio::awaitable<void> App::start() {
   tasks_->spawn("routes", watch_routes());
   tasks_->spawn("sweep", sweep());
   tasks_->spawn("policies", policies_->look_after());
+  tasks_->spawn("reports", report_sender_->run());
   warn_all();
   check_keys();
   log_->write(Event(Level::info, "started").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
   sd_notify(0, "READY=1");
 }
 
-void App::check_keys() { tasks_->spawn("dkim-records", check_records(keyring_, std::nullopt, *resolver_, *log_)); }
+void App::check_keys() {
+  tasks_->spawn("dkim-records", check_records(keyring_, report_domain(loaded_.config), *resolver_, *log_));
+}
 
 void App::warn_all() const {
   for (const auto& warning : loaded_.warnings) log_->write(Event(Level::warn, "config-warning").add("error", warning));
@@ -244,6 +258,7 @@ asio::awaitable<void> App::stop() {
   // Clients and peers share the time: both get until the deadline.
   auto listening = std::make_shared<net::TaskGroup>(loop_.get_executor(), *log_);
   listening->spawn("stop-listener", listener_->stop(deadline));
+  report_sender_->stop();
   co_await scheduler_->stop(deadline);
   co_await listening->join(deadline + last_words);
   co_await control_->stop(std::chrono::steady_clock::now() + last_words);
@@ -301,6 +316,7 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   scheduler_->set(delivery_options(config), client_tls_);
   keyring_ = std::move(keyring);
   scheduler_->sign_with(keyring_);
+  set_reports(config);
   queue_->set_min_free_space(queue_options(config).min_free_space);
   loaded_ = std::move(loaded);
   warn_all();

@@ -19,6 +19,7 @@
 #include "listener/server.h"
 #include "net/task_group.h"
 #include "queue/queue.h"
+#include "reports/sender.h"
 #include "resolver/unbound.h"
 #include "route/router.h"
 #include "route/sts.h"
@@ -58,6 +59,7 @@ class App {
   std::optional<std::string> apply(config::Loaded loaded);
   void warn_all() const;
   void check_keys();
+  void set_reports(const config::Config& config);
   void start_failed(const StartFailure& failure);
   route::Options routing(const config::Config& config) const;
 
@@ -76,6 +78,8 @@ class App {
   std::unique_ptr<route::PolicyCache> policies_;
   std::unique_ptr<route::Router> router_;
   std::unique_ptr<queue::Queue> queue_;
+  std::unique_ptr<reports::HttpsPost> report_post_;
+  std::unique_ptr<reports::Sender> report_sender_;
   std::unique_ptr<delivery::Scheduler> scheduler_;
   std::unique_ptr<listener::Server> listener_;
   std::unique_ptr<control::Server> control_;

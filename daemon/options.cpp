@@ -216,6 +216,7 @@ disk::Options disk_options(const config::Config& config) {
   to.migrations = queue::migrations();
   for (const auto& migration : route::migrations()) to.migrations.push_back(migration);
   for (const auto& migration : reports::migrations()) to.migrations.push_back(migration);
+  for (const auto& migration : reports::quota_migrations()) to.migrations.push_back(migration);
   return to;
 }
 
@@ -246,6 +247,35 @@ delivery::Options delivery_options(const config::Config& config) {
   to.counting = {config.tls_rpt.enabled, config.tls_rpt.public_ipv4, config.tls_rpt.public_ipv6, {}};
   for (const auto& one : config.tls_rpt.except) to.counting.except.push_back(pattern(one));
   return to;
+}
+
+reports::PostOptions post_options(const config::Config& config) {
+  using Families = reports::PostOptions::Families;
+  reports::PostOptions to;
+  if (local_targets(config) == route::LocalTargets::allow) to.internal = reports::PostOptions::Internal::allow;
+  if (config.delivery.address_family == config::AddressFamily::ipv4) to.families = Families::v4;
+  if (config.delivery.address_family == config::AddressFamily::ipv6) to.families = Families::v6;
+  to.source_ipv4 = config.delivery.source_ipv4;
+  to.source_ipv6 = config.delivery.source_ipv6;
+  return to;
+}
+
+std::optional<reports::SenderOptions> sender_options(const config::Config& config) {
+  auto by = submitter(config);
+  if (!config.tls_rpt.enabled || !by) return std::nullopt;
+  const auto& from = config.tls_rpt;
+  reports::SenderOptions to;
+  to.submitter = std::move(*by);
+  to.from = from.from.empty() ? "tlsrpt@" + hostname(config).text() : from.from;
+  to.send_at = from.send_at.since_midnight;
+  to.spread = from.spread.value;
+  to.keep = std::chrono::ceil<std::chrono::days>(from.keep.value);
+  return to;
+}
+
+std::optional<dns::Name> report_domain(const config::Config& config) {
+  const auto options = sender_options(config);
+  return options ? std::optional(options->submitter.domain) : std::nullopt;
 }
 
 listener::Options listener_options(const config::Config& config) {

@@ -11,6 +11,7 @@
 #include "listener/options.h"
 #include "net/options.h"
 #include "queue/queue.h"
+#include "reports/sender.h"
 #include "resolver/options.h"
 #include "route/options.h"
 #include "route/sts.h"
@@ -47,6 +48,11 @@ route::FetchOptions fetch_options(const config::Config& config);
 disk::Options disk_options(const config::Config& config);
 queue::Options queue_options(const config::Config& config);
 delivery::Options delivery_options(const config::Config& config);
+reports::PostOptions post_options(const config::Config& config);
+// Nothing: no reports are sent.
+std::optional<reports::SenderOptions> sender_options(const config::Config& config);
+// The submitter's domain, where reports are sent.
+std::optional<dns::Name> report_domain(const config::Config& config);
 listener::Options listener_options(const config::Config& config);
 
 }  // namespace hoplock::daemon

@@ -55,6 +55,16 @@ void check_resolver(config::Loaded& loaded) {
   loaded.complain(key, what);
 }
 
+// RPT-37: reports by mail must be signed.
+void check_report_key(config::Loaded& loaded) {
+  const auto keyring = load_keyring(loaded);
+  const auto domain = report_domain(loaded.config);
+  if (keyring && domain && keyring->for_domain(*domain).empty()) {
+    loaded.warn("tls_rpt.from", "'dkim' has no key for " + domain->text() +
+                                    ": TLS reports are not sent by mail, only to https destinations");
+  }
+}
+
 }  // namespace
 
 void check_parts(config::Loaded& loaded) {
@@ -79,7 +89,7 @@ void check_parts(config::Loaded& loaded) {
     const auto certificate = net::ClientCertificate::load({one.client_certificate.path, one.client_key.path});
     if (!certificate) loaded.complain(item("routes", i, "client_certificate"), certificate.error().detail);
   }
-  load_keyring(loaded);
+  check_report_key(loaded);
   check_postmaster(loaded);
   if (!config.tls_rpt.from.empty() && !is_address(config.tls_rpt.from))
     loaded.complain("tls_rpt.from", "'" + config.tls_rpt.from + "' is not an address; allowed: user@domain");

@@ -6,7 +6,7 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-constexpr std::string_view later[] = {"queue bounce", "trace", "tlsrpt send"};  // commands of versions to come
+constexpr std::string_view later[] = {"queue bounce", "trace"};  // commands of versions to come
 constexpr std::string_view selection = "ID… | --domain D | --sender S | --all";
 
 Syntax ledger(std::string_view name, std::string_view parameters, std::string_view summary) {
@@ -169,6 +169,9 @@ const std::vector<Syntax>& commands() {
        {}},
       ledger("tlsrpt list", "[--day D] [--domain D]", "sessions by day and domain, and what became of their report"),
       ledger("tlsrpt show", "--day YYYY-MM-DD [--domain D]", "the report as it was sent, or as it would be now"),
+      ledger("tlsrpt send", "--day YYYY-MM-DD [--domain D]",
+             "let the daemon send that day's reports now, today's too; exit 1 when all of them are sent, or there is "
+             "none"),
   };
   return table;
 }

@@ -26,6 +26,7 @@ int tlsa(const Call& call);
 int sts_list(const Call& call);
 int sts_show(const Call& call);
 int sts_refresh(const Call& call);
+int tlsrpt_send(const Call& call);
 int tlsrpt_list(const Call& call);
 int tlsrpt_show(const Call& call);
 

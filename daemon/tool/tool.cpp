@@ -40,6 +40,7 @@ const std::map<std::string_view, std::function<int(const Call&)>>& table() {
                                                                                {"sts list", sts_list},
                                                                                {"sts show", sts_show},
                                                                                {"sts refresh", sts_refresh},
+                                                                               {"tlsrpt send", tlsrpt_send},
                                                                                {"tlsrpt list", tlsrpt_list},
                                                                                {"tlsrpt show", tlsrpt_show}};
   return all;

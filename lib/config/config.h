@@ -224,7 +224,7 @@ struct TlsRpt {
   void fields(V& v) {
     v.key("enabled", enabled).key("organization", organization).key("contact", contact).key("from", from);
     v.key("public_ipv4", public_ipv4).key("public_ipv6", public_ipv6).key("except", except);
-    v.unbuilt("send_at", send_at).unbuilt("spread", spread).unbuilt("keep", keep);
+    v.key("send_at", send_at).key("spread", spread).key("keep", keep);
   }
 };
 

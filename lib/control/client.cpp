@@ -134,4 +134,10 @@ Result<route::PolicyNews> Client::refresh_policy(const dns::Name& domain) {
   return parse_news(*reply);
 }
 
+Result<reports::Sender::Hurried> Client::send_reports(const SendReports& send) {
+  const auto reply = ask(Request(send), for_actions);
+  if (!reply) return reply.error();
+  return parse_hurried(*reply);
+}
+
 }  // namespace hoplock::control

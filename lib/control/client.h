@@ -23,6 +23,8 @@ class Client {
   Result<Status> status();
   // Waits for the fetch.
   Result<route::PolicyNews> refresh_policy(const dns::Name& domain);
+  // Does not wait for the reports to be sent.
+  Result<reports::Sender::Hurried> send_reports(const SendReports& send);
 
  private:
   explicit Client(int descriptor) : descriptor_(descriptor) {}

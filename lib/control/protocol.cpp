@@ -75,6 +75,20 @@ Result<queue::Selection> parse_selection(const json::object& object) {
   return selection;
 }
 
+Result<Request> parse_send(const json::object& object) {
+  SendReports send;
+  const json::string* day = text_of(object, "day");
+  const auto parsed = day == nullptr ? std::nullopt : tlsrpt::parse_day(std::string_view(day->data(), day->size()));
+  if (!parsed) return bad_input("'day' is missing, or no day such as 2025-03-01");
+  send.day = *parsed;
+  if (const json::string* domain = text_of(object, "domain")) {
+    auto name = dns::Name::parse(std::string_view(domain->data(), domain->size()));
+    if (!name) return name.error();
+    send.domain = std::move(*name);
+  }
+  return Request(std::move(send));
+}
+
 // The daemon's answer, or its refusal as an Error.
 Result<json::object> parse_reply(std::string_view line) {
   auto object = parse_object(line);
@@ -94,6 +108,12 @@ std::string to_json(const Request& request) {
   if (const auto* refresh = std::get_if<RefreshPolicy>(&request)) {
     object["do"] = "sts-refresh";
     object["domain"] = refresh->domain.text();
+    return json::serialize(object);
+  }
+  if (const auto* send = std::get_if<SendReports>(&request)) {
+    object["do"] = "tlsrpt-send";
+    object["day"] = tlsrpt::to_text(send->day);
+    if (send->domain) object["domain"] = send->domain->text();
     return json::serialize(object);
   }
   const Act& act = std::get<Act>(request);
@@ -165,6 +185,14 @@ std::string to_json(const route::PolicyNews& news) {
   return json::serialize(object);
 }
 
+std::string to_json(const reports::Sender::Hurried& hurried) {
+  json::object object;
+  object["ok"] = true;
+  object["found"] = hurried.found;
+  object["sending"] = hurried.hurried;
+  return json::serialize(object);
+}
+
 std::string refusal_to_json(std::string_view why) {
   json::object object;
   object["ok"] = false;
@@ -186,6 +214,7 @@ Result<Request> parse_request(std::string_view line) {
     if (!name) return name.error();
     return Request(RefreshPolicy{std::move(*name)});
   }
+  if (*what == "tlsrpt-send") return parse_send(*object);
   for (const queue::Action action : actions) {
     if (*what != queue::to_text(action)) continue;
     auto selection = parse_selection(*object);
@@ -193,7 +222,8 @@ Result<Request> parse_request(std::string_view line) {
     return Request(Act{action, std::move(*selection)});
   }
   return bad_input(
-      "this daemon does not know that request; it knows active, status, retry, hold, release, remove, sts-refresh");
+      "this daemon does not know that request; it knows active, status, retry, hold, release, remove, sts-refresh, "
+      "tlsrpt-send");
 }
 
 Result<queue::Touched> parse_touched(std::string_view line) {
@@ -263,6 +293,15 @@ Result<route::PolicyNews> parse_news(std::string_view line) {
   news.expires = parse_rfc3339(text("expires"));
   news.error = text("error");
   return news;
+}
+
+Result<reports::Sender::Hurried> parse_hurried(std::string_view line) {
+  const auto object = parse_reply(line);
+  if (!object) return object.error();
+  reports::Sender::Hurried hurried;
+  hurried.found = static_cast<std::uint64_t>(number_of(*object, "found"));
+  hurried.hurried = static_cast<std::uint64_t>(number_of(*object, "sending"));
+  return hurried;
 }
 
 }  // namespace hoplock::control

@@ -6,11 +6,14 @@
 //   {"do":"active"}                      {"ok":true,"active":[["0D5K2M7QZ3",0]]}
 //   {"do":"sts-refresh","domain":"example.org"}
 //   {"ok":true,"domain":"example.org","action":"refreshed","id":"7","mode":"enforce","max_age":86400,"expires":"…","error":""}
+//   {"do":"tlsrpt-send","day":"2025-03-01","domain":"example.org"}   without `domain`: all of that day
+//   {"ok":true,"found":3,"sending":2}
 //   {"do":"status"}                      {"ok":true,"version":"0.1.0","pid":712,"counts":{"connections":3}}
 //   anything else                        {"ok":false,"error":"…"}
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -18,6 +21,7 @@
 
 #include "base/result.h"
 #include "queue/actions.h"
+#include "reports/sender.h"
 #include "route/sts.h"
 
 namespace hoplock::control {
@@ -35,7 +39,11 @@ struct AskStatus {};
 struct RefreshPolicy {
   dns::Name domain;
 };
-using Request = std::variant<Act, AskActive, AskStatus, RefreshPolicy>;
+struct SendReports {
+  tlsrpt::Day day{};
+  std::optional<dns::Name> domain;
+};
+using Request = std::variant<Act, AskActive, AskStatus, RefreshPolicy, SendReports>;
 
 struct Status {
   std::string version;
@@ -49,6 +57,7 @@ std::string to_json(const queue::Touched& touched);
 std::string to_json(const std::vector<queue::Lease>& active);
 std::string to_json(const Status& status);
 std::string to_json(const route::PolicyNews& news);
+std::string to_json(const reports::Sender::Hurried& hurried);
 std::string refusal_to_json(std::string_view why);
 
 Result<Request> parse_request(std::string_view line);
@@ -57,5 +66,6 @@ Result<queue::Touched> parse_touched(std::string_view line);
 Result<std::vector<queue::Lease>> parse_active(std::string_view line);
 Result<Status> parse_status(std::string_view line);
 Result<route::PolicyNews> parse_news(std::string_view line);
+Result<reports::Sender::Hurried> parse_hurried(std::string_view line);
 
 }  // namespace hoplock::control

@@ -109,6 +109,7 @@ struct Server::State {
   asio::awaitable<std::string> answer(Request request, std::string by);
   asio::awaitable<std::string> act(Act act, std::string by);
   asio::awaitable<std::string> refresh(dns::Name domain);
+  asio::awaitable<std::string> send_reports(SendReports send);
   Result<std::string> admit(local::socket& socket) const;
   void tell(queue::Action action, const queue::Touched& touched, const std::string& by);
   void close();
@@ -223,6 +224,7 @@ asio::awaitable<std::string> Server::State::answer(Request request, std::string 
   if (std::holds_alternative<AskActive>(request)) co_return to_json(queue.active());
   if (auto* order = std::get_if<Act>(&request)) co_return co_await act(std::move(*order), std::move(by));
   if (auto* order = std::get_if<RefreshPolicy>(&request)) co_return co_await refresh(std::move(order->domain));
+  if (auto* order = std::get_if<SendReports>(&request)) co_return co_await send_reports(std::move(*order));
   Status status;
   status.version = HOPLOCK_VERSION;
   status.pid = getpid();
@@ -244,6 +246,16 @@ asio::awaitable<std::string> Server::State::refresh(dns::Name domain) {
   if (!calls.refresh_policy) co_return refusal_to_json("this daemon keeps no policies");
   const route::PolicyNews news = co_await calls.refresh_policy(std::move(domain));
   co_return to_json(news);
+}
+
+asio::awaitable<std::string> Server::State::send_reports(SendReports send) {
+  if (!calls.send_reports) co_return refusal_to_json("this daemon sends no reports");
+  reports::Selection which;
+  which.day = send.day;
+  which.domain = std::move(send.domain);
+  const auto hurried = co_await calls.send_reports(std::move(which));
+  if (!hurried) co_return refusal_to_json(hurried.error().detail);
+  co_return to_json(*hurried);
 }
 
 void Server::State::tell(queue::Action action, const queue::Touched& touched, const std::string& by) {

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "net/signal.h"
 #include "queue/queue.h"
+#include "reports/sender.h"
 #include "route/sts.h"
 
 namespace hoplock::control {
@@ -22,6 +23,7 @@ struct Calls {
   std::function<void()> kick;                                   // after retry and release: there may be due work
   std::function<std::map<std::string, std::int64_t>()> counts;  // for `status`
   std::function<boost::asio::awaitable<route::PolicyNews>(dns::Name)> refresh_policy;
+  std::function<boost::asio::awaitable<Result<reports::Sender::Hurried>>(reports::Selection)> send_reports;
 };
 
 class Server {

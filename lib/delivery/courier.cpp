@@ -421,6 +421,8 @@ class Run {
     Content unsigned_content = std::get<Content>(std::move(made));
     auto content = co_await sign(std::move(unsigned_content), courier_.keyring_, now());
     if (!content) co_return content.error();
+    const bool report = job_.envelope.kind == queue::Kind::report;
+    if (report && content->before.empty()) co_return bad_input("a TLS report goes nowhere without a key");  // RPT-37
     signatures = content->before;
     made = std::move(*content);
     co_return made;

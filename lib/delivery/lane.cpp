@@ -1,4 +1,5 @@
 // A lane: one session's worth of sequential jobs for one destination, and what their ends mean for the destination as a whole.
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <utility>
@@ -13,7 +14,8 @@ using Steady = std::chrono::steady_clock;
 
 constexpr std::size_t lease_bytes = 128U << 10U;
 constexpr std::size_t expire_messages = 32;
-constexpr std::chrono::seconds turn{2};  // of a lane while other destinations wait
+constexpr Milliseconds report_life = std::chrono::hours{24};  // RPT-43
+constexpr std::chrono::seconds turn{2};                       // of a lane while other destinations wait
 
 Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
 
@@ -221,6 +223,7 @@ asio::awaitable<void> Scheduler::Impl::give_back_rest(DestinationPtr destination
 // A destination that answered works again; one that is held keeps its hold.
 Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt& attempt) {
   Schedule when = schedule();
+  if (attempt.envelope.kind == queue::Kind::report) when.expire = std::min(when.expire, report_life);
   if (attempt.reached && destination.backoff) {
     destination.backoff.reset();
     destination.held = false;

@@ -32,6 +32,12 @@ struct Controlled {
       news.expires = queue::test::t0;
       co_return news;
     };
+    // Two of three reports of any day, but nothing of a domain.
+    to.send_reports = [](reports::Selection which) -> boost::asio::awaitable<Result<reports::Sender::Hurried>> {
+      reports::Sender::Hurried hurried;
+      if (!which.domain) hurried = {3, 2};
+      co_return hurried;
+    };
     return to;
   }
   // Runs `function`, which blocks, on a thread of its own while the loop runs here.

@@ -36,6 +36,12 @@ TEST_CASE("parse_request: every action with every selection comes out as it went
   CHECK(std::holds_alternative<AskActive>(parse_request(to_json(Request(AskActive{}))).value()));
   const auto refresh = parse_request(to_json(Request(RefreshPolicy{dns::Name::parse("contoso.com").value()})));
   CHECK(std::get<RefreshPolicy>(refresh.value()).domain.text() == "contoso.com");
+  SendReports send;
+  send.day = tlsrpt::parse_day("2025-03-01").value();
+  send.domain = dns::Name::parse("contoso.com").value();
+  const auto sent = std::get<SendReports>(parse_request(to_json(Request(send))).value());
+  CHECK(sent.day == send.day);
+  CHECK(sent.domain == send.domain);
   CHECK(std::holds_alternative<AskStatus>(parse_request(to_json(Request(AskStatus{}))).value()));
 }
 

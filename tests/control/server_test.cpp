@@ -178,3 +178,23 @@ TEST_CASE("sts-refresh: the daemon fetches, and says what came of it") {
   const auto refusal = at.apart([&] { return say(at.path, "{\"do\":\"sts-refresh\"}\n"); });
   CHECK(refusal.find("'domain' is missing") != std::string::npos);
 }
+
+TEST_CASE("tlsrpt-send: the daemon is told the day and the domain, and says how many reports it sends") {
+  Controlled at;
+  const auto send = [&at](std::optional<dns::Name> domain) {
+    control::SendReports order;
+    order.day = tlsrpt::parse_day("2025-03-01").value();
+    order.domain = std::move(domain);
+    return at.apart([&] { return Client::connect(at.path).value().send_reports(order).value(); });
+  };
+  CHECK(send(std::nullopt).found == 3);
+  CHECK(send(std::nullopt).hurried == 2);
+  CHECK(send(dns::Name::parse("contoso.com").value()).found == 0);
+  for (const char* bad :
+       {"{}", R"("day":"yesterday")", R"("day":"2025-02-30")", R"("day":"2025-03-01","domain":"a b")"}) {
+    CAPTURE(bad);
+    const std::string line = std::string(R"({"do":"tlsrpt-send",)") + (bad[0] == '{' ? "\"x\":1" : bad) + "}\n";
+    const auto refusal = at.apart([&] { return say(at.path, line); });
+    CHECK(refusal.find("\"ok\":false") != std::string::npos);
+  }
+}

@@ -4,6 +4,7 @@
 #include "delivery/courier.h"
 #include "tests/delivery/counted.h"
 #include "tests/delivery/courier_world.h"
+#include "tests/dkim/verify.h"
 
 using namespace hoplock;
 using namespace hoplock::delivery;
@@ -31,8 +32,19 @@ struct World : Courses {
   Attempt send_report() {
     auto report = std::make_shared<queue::Job>(*job());
     report->envelope.kind = queue::Kind::report;
+    report->body = "From: tlsrpt@example.net\r\n" + report->body;
+    report->size = report->body.size();
+    courier().sign_with(ring);
     return loop.run(courier().attempt(std::move(report), session));
   }
+  static std::shared_ptr<const dkim::Keyring> keyring() {
+    dkim::Identity identity;
+    identity.domain = name("example.net");
+    identity.selector = "s1";
+    identity.key = std::make_shared<const dkim::Key>(dkim::Key::parse(hoplock::testing::ed25519_pem()).value());
+    return std::make_shared<const dkim::Keyring>(dkim::Keyring::make({identity}).value());
+  }
+  std::shared_ptr<const dkim::Keyring> ring = keyring();
   static constexpr auto question = "_smtp._tls.example.org TXT";
   static constexpr auto record = "_smtp._tls.example.org TXT v=TLSRPTv1; rua=mailto:r@example.org";
 };
@@ -250,6 +262,11 @@ TEST_CASE("RPT-38: a report goes where DANE or MTA-STS refuse mail, in clear too
     world.peer({Courses::takes(clear)});
     world.publish(world.leaf);
     CHECK(delivered(world.send_report()) == "delivered opportunistic none ");
+  }
+  SUBCASE("RPT-37: without a key it goes nowhere") {
+    world.ring.reset();
+    world.peer({});
+    CHECK(line(world.send_report(), {"reason"}).starts_with("deferred"));
   }
   SUBCASE("bogus addresses") {
     world.peer({world.good(world.tls())});

@@ -1,0 +1,104 @@
+// The sender's inside: the rounds, and the errand of one report. Only for sender.cpp and errand.cpp.
+#pragma once
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "net/signal.h"
+#include "net/task_group.h"
+#include "reports/endpoints.h"
+#include "reports/sender.h"
+
+namespace hoplock::reports {
+
+struct Sender::Impl {
+  using Self = std::shared_ptr<Impl>;
+  Impl(Parts parts_, std::mt19937_64 random_);
+
+  static boost::asio::awaitable<void> run(Self self);
+  static boost::asio::awaitable<std::optional<Time>> round(Self self, Time now);
+  struct Looked {
+    std::size_t begun = 0;     // errands
+    std::optional<Time> next;  // when there is more
+  };
+  static boost::asio::awaitable<Looked> look(Self self, Time now);
+  static boost::asio::awaitable<Result<Hurried>> hurry(Self self, Selection which, Time now);
+  static boost::asio::awaitable<void> plan(Self self, Time now);
+  static boost::asio::awaitable<void> prune(Self self, Time now);
+  double fraction() { return std::uniform_real_distribution<double>(0, 1)(random); }
+  bool can_sign() const;
+  void disk_failed(const Error& error);
+
+  Parts parts;
+  std::mt19937_64 random;
+  std::optional<SenderOptions> options;
+  std::shared_ptr<const dkim::Keyring> keyring;
+  Endpoints endpoints;
+  std::set<Key> active;  // errands under way
+  std::set<Key> stuck;   // whose errand could not even store what became of it; not again in this round
+  std::optional<tlsrpt::Day> pruned;
+  net::Signal changed;  // an errand ended, or there may be new ones
+  bool kicked = false;
+  net::TaskGroup tasks;
+};
+
+// One report: its record, its building, its destinations, its mark.
+class Errand : public std::enable_shared_from_this<Errand> {
+ public:
+  Errand(std::shared_ptr<Sender::Impl> sender, Key key, Time now);
+  ~Errand();  // no longer active
+  Errand(const Errand&) = delete;
+  Errand& operator=(const Errand&) = delete;
+
+  static boost::asio::awaitable<void> go(std::shared_ptr<Errand> self);
+
+ private:
+  enum class Goes : std::uint8_t { on, no_further };
+  struct Attempt {
+    Destination destination;
+    tlsrpt::Destination to;
+    std::optional<Time> held;  // its host is: nothing was tried
+  };
+
+  boost::asio::awaitable<Goes> load();
+  boost::asio::awaitable<Goes> open();
+  boost::asio::awaitable<Goes> build();
+  boost::asio::awaitable<void> try_all();
+  static boost::asio::awaitable<void> try_one(std::shared_ptr<Errand> self, std::size_t which);
+  boost::asio::awaitable<void> mail(Attempt& attempt);
+  boost::asio::awaitable<Result<queue::Id>> queue_mail(Attempt& attempt);
+  boost::asio::awaitable<void> post(Attempt& attempt);
+  boost::asio::awaitable<std::string> over_quota(const tlsrpt::Destination& to, std::size_t octets);
+  boost::asio::awaitable<void> close();
+  boost::asio::awaitable<void> finish(State end, std::string error);
+  boost::asio::awaitable<void> postpone(std::string error);
+
+  void take_up(const std::vector<tlsrpt::Destination>& to);
+  std::string no_mail() const;
+  queue::Envelope envelope() const;
+  std::string message(const tlsrpt::MailDestination& to, queue::Id id) const;
+  boost::asio::awaitable<Goes> store(std::function<void(disk::Tx&)> write);
+  std::optional<Time> next_round() const;
+  void refuse(Attempt& attempt, std::string why);
+  void note(Attempt& attempt, Destination::State state, std::string error);
+  Event event(Level level, std::string_view action) const;
+  void tell(Level level, std::string_view action, const std::string& rua, std::string error) const;
+
+  std::shared_ptr<Sender::Impl> sender_;
+  Key key_;
+  Time now_;
+  SenderOptions options_;
+  Account account_;
+  std::optional<Built> built_;
+  std::shared_ptr<const std::string> gzip_;
+  std::vector<Destination> known_;  // of earlier rounds
+  std::vector<Attempt> attempts_;   // of this one
+  bool accepted_before_ = false;    // in an earlier round
+  std::size_t pending_ = 0;
+  net::Signal done_;
+  bool stored_ = false;  // what became of it
+};
+
+}  // namespace hoplock::reports

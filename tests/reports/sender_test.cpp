@@ -1,0 +1,269 @@
+#include "reports/sender.h"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "tests/reports/sending.h"
+
+using namespace hoplock;
+using namespace hoplock::reports;
+using namespace hoplock::reports::testing;
+using Lines = std::vector<std::string>;
+
+namespace {
+const Time morning = at("2025-03-02T04:30:00Z");  // everything of the day before is due
+const Posted broken{Posted::What::refused, "it answers with status 503", {}};
+const Posted mute{Posted::What::silent, "no connection", {}};
+}  // namespace
+
+TEST_CASE("RPT-32: 1000 domains get times of their own over four hours, none before 00:30 UTC, fixed once") {
+  Sending world;
+  for (int i = 0; i < 1000; ++i) world.sessions("d" + std::to_string(i) + ".test", "");
+  world.round(at("2025-03-02T00:00:01Z"));
+  const auto times = [&world] {
+    std::vector<Time> all;
+    Selection everything;
+    everything.limit = 2000;
+    for (const Account& one : world.read([everything](disk::Tx& tx) { return list(tx, everything); })) {
+      CHECK(one.state == State::due);
+      all.push_back(one.due.value());
+    }
+    return all;
+  };
+  const auto planned = times();
+  REQUIRE(planned.size() == 1000);
+  std::set<std::int64_t> quarters;
+  for (const Time one : planned) {
+    CHECK(one >= at("2025-03-02T00:30:00Z"));
+    CHECK(one < at("2025-03-02T04:30:00Z"));
+    quarters.insert((one - at("2025-03-02T00:30:00Z")) / 15min);
+  }
+  CHECK(quarters.size() == 16);
+  world.restart();
+  world.round(at("2025-03-02T00:10:00Z"));
+  CHECK(times() == planned);
+}
+
+TEST_CASE("RPT-31: a day is reported when it is over, also when all went well; what was not counted is not reported") {
+  Sending world;
+  world.sessions("a.test", "https://a.test/", 5);
+  world.ask("quiet.test", "https://quiet.test/");
+  world.round(at("2025-03-01T23:59:59Z"));
+  CHECK(world.state("a.test") == "collecting");
+  CHECK(world.post.posts.empty());
+  world.round(morning);
+  CHECK(world.state("a.test") == "sent");
+  REQUIRE(world.post.posts.size() == 1);
+  const auto json = tlsrpt::gunzip(world.post.posts[0].second, 1 << 20).value();
+  const auto report = tlsrpt::parse_report(json).value();
+  REQUIRE(report.policies.size() == 1);
+  CHECK(report.policies[0].successes == 5);
+  CHECK(report.policies[0].failures == 0);
+  CHECK(report.contact == "tls@relay.test");
+  CHECK(world.lines() == Lines{"sent a.test https://a.test/"});
+  world.round(morning + 24h);
+  CHECK(world.post.posts.size() == 1);
+}
+
+TEST_CASE("RPT-06: the record as it stands when the report is sent says who gets it; without one nobody does") {
+  Sending world;
+  world.sessions("moved.test", "https://old.test/");
+  world.sessions("gone.test", "https://gone.test/");
+  world.sessions("broken.test", "https://broken.test/");
+  world.ask("moved.test", "https://new.test/");
+  world.dns.remove("_smtp._tls.gone.test TXT");
+  world.dns.add("_smtp._tls.broken.test TXT v=TLSRPTv1; rua=https://twice.test/");
+  world.round(morning);
+  CHECK(world.post.count("https://new.test/") == 1);
+  CHECK(world.post.posts.size() == 1);
+  CHECK(world.state("gone.test") == "skipped");
+  CHECK(world.state("broken.test") == "skipped");
+  CHECK(world.lines("skipped").size() == 2);
+}
+
+TEST_CASE("RPT-06: a record that cannot be looked up is looked up again, for 24 hours") {
+  Sending world;
+  world.sessions("a.test", "https://a.test/");
+  world.dns.fail["_smtp._tls.a.test TXT"] = "SERVFAIL";
+  world.round(morning);
+  CHECK(world.state("a.test") == "due");
+  world.dns.fail.clear();
+  world.round(morning + 5min);
+  CHECK(world.state("a.test") == "sent");
+}
+
+TEST_CASE("RPT-43: all destinations are told; what one did not take goes to that one again, with growing pauses") {
+  Sending world;
+  world.sessions("a.test", "mailto:r@a.test,https://good.test/,https://bad.test/");
+  world.post.answers["https://bad.test/"] = broken;
+  Time now = morning;
+  std::vector<Milliseconds> pauses;
+  for (int i = 0; i < 4; ++i) {
+    world.round(now);
+    const auto due = world.account("a.test").due;
+    REQUIRE(due);
+    pauses.push_back(*due - now);
+    now = *due;
+  }
+  CHECK(pauses == std::vector<Milliseconds>{5min, 10min, 20min, 40min});
+  CHECK(world.post.count("https://good.test/") == 1);
+  CHECK(world.post.count("https://bad.test/") == 4);
+  CHECK(world.mails().size() == 1);
+  std::set<std::string> octets;
+  for (const auto& [uri, gzip] : world.post.posts) octets.insert(gzip);
+  CHECK(octets.size() == 1);  // the same report each time
+  world.post.answers.clear();
+  world.round(now);
+  CHECK(world.state("a.test") == "sent");
+  CHECK(world.post.count("https://good.test/") == 1);
+}
+
+TEST_CASE(
+    "RPT-43: nobody took it for 24 hours: dropped and told, the last attempt within them, nobody else is written to") {
+  Sending world;
+  world.sessions("a.test", "https://bad.test/");
+  world.post.answers["https://bad.test/"] = broken;
+  std::vector<Time> attempts;
+  for (Time now = morning; world.state("a.test") != "failed" && attempts.size() < 50;) {
+    const auto before = world.post.posts.size();
+    world.round(now);
+    if (world.post.posts.size() > before) attempts.push_back(now);
+    now = world.account("a.test").due.value_or(now);
+  }
+  CHECK(attempts.size() > 6);
+  CHECK(attempts.back() - attempts.front() <= 24h);
+  CHECK(attempts.back() - attempts.front() > 20h);
+  CHECK(world.state("a.test") == "failed");
+  CHECK(world.lines("failed").back() == "failed a.test ");
+  CHECK(world.mails().empty());
+}
+
+TEST_CASE("RPT-37: without a key for the submitter's domain no report goes by mail; the others go") {
+  Sending world;
+  world.sender->set(world.options, nullptr);
+  world.sessions("mail.test", "mailto:r@mail.test");
+  world.sessions("both.test", "mailto:r@both.test,https://both.test/");
+  world.round(morning);
+  CHECK(world.mails().empty());
+  CHECK(world.state("mail.test") == "failed");
+  CHECK(world.account("mail.test").error.find("no DKIM key for relay.test") != std::string::npos);
+  CHECK(world.state("both.test") == "sent");
+}
+
+TEST_CASE("RPT-38, RPT-39, RPT-40: a mailed report is of its own kind, not from nobody, and asks for no notices") {
+  Sending world;
+  world.sessions("a.test", "mailto:r@b.test");
+  world.round(morning);
+  auto mails = world.mails();
+  REQUIRE(mails.size() == 1);
+  const auto jobs = world.loop.run(world.queue->lease("b.test", morning, {})).value();
+  REQUIRE(jobs.size() == 1);
+  CHECK(jobs[0].envelope.kind == queue::Kind::report);
+  CHECK(jobs[0].envelope.sender == "tlsrpt@relay.test");
+  CHECK(jobs[0].envelope.tls_required_no);
+  REQUIRE(jobs[0].recipients.size() == 1);
+  CHECK(jobs[0].recipients[0].address == "r@b.test");
+  CHECK(jobs[0].recipients[0].notify == 1);
+  CHECK(jobs[0].body.starts_with("From: <tlsrpt@relay.test>\r\n"));
+  CHECK(jobs[0].body.find("\r\nTLS-Report-Domain: a.test\r\n") != std::string::npos);
+  CHECK(world.state("a.test") == "sent");
+  CHECK(world.lines() == Lines{"queued a.test mailto:r@b.test"});
+}
+
+TEST_CASE("RPT-44: ten thousand domains that name one mailbox flood nobody: the cap holds, and is told") {
+  Sending world;
+  world.options.quota.reports_per_mailbox = 20;
+  world.sender->set(world.options, Sending::keyring());
+  for (int i = 0; i < 100; ++i) world.sessions("d" + std::to_string(i) + ".test", "mailto:victim@b.test");
+  world.sessions("other.test", "mailto:other@b.test");
+  world.round(morning);
+  CHECK(world.mails().size() == 21);
+  CHECK(world.state("other.test") == "sent");
+  CHECK(world.lines("skipped").size() == 80);
+}
+
+TEST_CASE("RPT-43: a URI that cannot be used spoils only itself") {
+  Sending world;
+  world.sessions("a.test", "ftp://a.test/,mailto:x@y@z,https://a.test/");
+  world.round(morning);
+  CHECK(world.state("a.test") == "sent");
+  CHECK(world.post.posts.size() == 1);
+  CHECK(world.lines("skipped").size() == 2);
+}
+
+TEST_CASE("endpoints that hang keep few places, and their host is left alone for a while; other reports go") {
+  Sending world;
+  world.options.at_once = 8;
+  world.sender->set(world.options, Sending::keyring());
+  world.post.delay = 20ms;
+  for (int i = 0; i < 40; ++i) {
+    const std::string n = std::to_string(i);
+    world.sessions("h" + n + ".test", "https://hangs.test/" + n);
+    world.post.answers["https://hangs.test/" + n] = mute;
+    world.sessions("g" + n + ".test", "https://g" + n + ".test/");
+  }
+  world.round(morning);
+  std::size_t tried = 0;
+  for (int i = 0; i < 40; ++i) {
+    const std::string n = std::to_string(i);
+    CHECK(world.state("g" + n + ".test") == "sent");
+    CHECK(world.state("h" + n + ".test") == "built");
+    tried += world.post.count("https://hangs.test/" + n);
+  }
+  CHECK(tried <= 4);
+  CHECK(world.post.most_inside <= 8);
+}
+
+TEST_CASE(
+    "RPT-30: what is sent is what was built first, whatever was counted or configured since, also after a restart") {
+  Sending world;
+  world.sessions("a.test", "https://bad.test/");
+  world.post.answers["https://bad.test/"] = broken;
+  world.round(morning);
+  world.sessions("a.test", "", 3);
+  world.options.submitter.organization = "Another";
+  world.restart();
+  world.round(morning + 1h);
+  REQUIRE(world.post.posts.size() == 2);
+  CHECK(world.post.posts[0].second == world.post.posts[1].second);
+}
+
+TEST_CASE(
+    "hurry: today's report at once, one that was given up anew, one that is sent not again; nothing where reports are "
+    "off") {
+  Sending world;
+  world.sessions("today.test", "https://today.test/", 1, "2025-03-02");
+  world.sessions("sent.test", "https://sent.test/");
+  world.sessions("gone.test", "");
+  world.round(morning);
+  CHECK(world.state("gone.test") == "skipped");
+  const auto hurry = [&world](const char* day) {
+    Selection which;
+    which.day = day_at(day);
+    const auto done = world.loop.run(world.sender->hurry(which, morning)).value();
+    return std::to_string(done.found) + " " + std::to_string(done.hurried);
+  };
+  CHECK(hurry("2025-03-02") == "1 1");
+  CHECK(hurry("2025-03-01") == "2 1");
+  CHECK(hurry("2025-02-01") == "0 0");
+  world.ask("gone.test", "https://gone.test/");
+  world.round(morning);
+  CHECK(world.state("today.test", "2025-03-02") == "sent");
+  CHECK(world.state("gone.test") == "sent");
+  CHECK(world.post.count("https://sent.test/") == 1);
+  world.sender->set(std::nullopt, nullptr);
+  CHECK_FALSE(world.loop.run(world.sender->hurry({}, morning)).has_value());
+}
+
+TEST_CASE("RPT-45: days beyond `keep` are forgotten") {
+  Sending world;
+  world.sessions("old.test", "https://old.test/", 1, "2025-01-30");
+  world.sessions("kept.test", "https://kept.test/", 1, "2025-01-31");
+  world.round(morning);
+  const auto known = [&world](const char* domain, const char* day) {
+    return world.read([key = Key{day_at(day), name(domain)}](disk::Tx& tx) { return find(tx, key); }).has_value();
+  };
+  CHECK_FALSE(known("old.test", "2025-01-30"));
+  CHECK(known("kept.test", "2025-01-31"));
+}
