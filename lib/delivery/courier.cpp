@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <stdexcept>
 
 #include "delivery/credentials.h"
 #include "delivery/fitting.h"
-#include "delivery/signing.h"
+#include "delivery/payload.h"
 
 namespace hoplock::delivery {
 
@@ -38,6 +37,7 @@ class Run {
         kept_(std::move(job)),
         job_(*kept_),
         session_(session),
+        payload_(kept_, courier.queue_),
         witness_(wishes(), courier.options_.counting.except) {
     attempt_.id = job_.id;
     attempt_.destination = job_.destination;
@@ -273,7 +273,7 @@ class Run {
     const Form form = form_for(job_.envelope.body, session_->client->peer());
     Heard heard = batch.empty() ? Heard::something : Heard::nothing;
     while (!batch.empty()) {
-      Result<std::variant<Content, Lack>> made = co_await content_to_send(form);
+      Result<Payload::Made> made = co_await payload_.content(form, courier_.keyring_);
       if (!made) {
         halt_all(batch, "the message cannot be signed: " + made.error().detail);
         heard = Heard::something;  // this session did nothing wrong
@@ -285,7 +285,7 @@ class Run {
         break;
       }
       Content content = std::get<Content>(std::move(*made));
-      smtp::Envelope envelope = envelope_of(batch, form);
+      smtp::Envelope envelope = payload_.envelope(batch, form);
       if (form != Form::seven_bit) envelope.size = job_.size + content.before.size();
       const Sent sent = co_await session_->client->send(std::move(envelope), std::move(content));
       attempt_.hops[hop].dsn = session_->client->peer().dsn;
@@ -375,69 +375,6 @@ class Run {
                       : hop::Refusal{hop::Reason::connection_lost, "the connection was lost during the transaction"};
   }
 
-  // An address as it was accepted; it was parsed then.
-  static smtp::Mailbox mailbox(const std::string& address) {
-    const auto parsed = smtp::Mailbox::parse(address);
-    if (const auto* good = std::get_if<smtp::Mailbox>(&parsed)) return *good;
-    throw std::logic_error("the queue holds an address that is none: " + std::get<smtp::BadMailbox>(parsed).why);
-  }
-
-  smtp::Envelope envelope_of(const std::vector<std::size_t>& batch, Form form) const {
-    smtp::Envelope envelope;
-    envelope.sender = mailbox(job_.envelope.sender);
-    for (const std::size_t i : batch) {
-      smtp::Recipient recipient;
-      recipient.mailbox = mailbox(job_.recipients[i].address);
-      recipient.notify = job_.recipients[i].notify;
-      recipient.orcpt = job_.recipients[i].orcpt;
-      envelope.recipients.push_back(std::move(recipient));
-      if (needs_smtputf8(job_.envelope, job_.recipients[i].address)) envelope.smtputf8 = true;
-    }
-    const bool eight_bit = form == Form::as_it_is && job_.envelope.body != queue::Body::seven_bit;
-    envelope.body = form == Form::binary ? smtp::Body::binary_mime
-                    : eight_bit          ? smtp::Body::eight_bit_mime
-                                         : smtp::Body::seven_bit;
-    envelope.ret = job_.envelope.ret;
-    envelope.envid = job_.envelope.envid;
-    return envelope;
-  }
-
-  // In the form that the peer takes, and signed in that form: once an attempt, whoever is told of it (DKIM-07).
-  asio::awaitable<Result<std::variant<Content, Lack>>> content_to_send(Form form) {
-    using Made = std::variant<Content, Lack>;
-    Made made = content_of();
-    if (form == Form::seven_bit) {
-      Content plain = std::get<Content>(std::move(made));
-      auto converted = co_await to_seven_bit(std::move(plain));
-      if (!converted) co_return converted.error();
-      made = std::move(*converted);
-      if (std::holds_alternative<Lack>(made)) co_return made;
-    }
-    std::optional<std::string>& signatures = form == Form::seven_bit ? signatures_as_seven_bit_ : signatures_;
-    if (signatures) {
-      std::get<Content>(made).before = *signatures;
-      co_return made;
-    }
-    Content unsigned_content = std::get<Content>(std::move(made));
-    auto content = co_await sign(std::move(unsigned_content), courier_.keyring_, now());
-    if (!content) co_return content.error();
-    const bool report = job_.envelope.kind == queue::Kind::report;
-    if (report && content->before.empty()) co_return bad_input("a TLS report goes nowhere without a key");  // RPT-37
-    signatures = content->before;
-    made = std::move(*content);
-    co_return made;
-  }
-
-  Content content_of() const {
-    Content content;
-    if (job_.chunks <= 1) content.whole = std::shared_ptr<const std::string>(kept_, &job_.body);
-    content.chunks = job_.chunks;
-    queue::Queue& queue = courier_.queue_;
-    const queue::Id id = job_.id;
-    content.read = [&queue, id](std::uint32_t n) { return queue.read_chunk(id, n); };
-    return content;
-  }
-
   asio::awaitable<void> leave_session() {
     if (!session_) co_return;
     OpenSession old = std::move(*session_);
@@ -451,8 +388,7 @@ class Run {
   std::optional<OpenSession>& session_;
   route::Hosts hosts_;
   Attempt attempt_;
-  std::optional<std::string> signatures_;
-  std::optional<std::string> signatures_as_seven_bit_;
+  Payload payload_;
   Witness witness_;
   bool told_ = false;
   std::vector<std::size_t> open_;  // recipients for whom hosts are still tried, as indices

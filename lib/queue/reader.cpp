@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "disk/guarded.h"
 #include "queue/rows.h"
 #include "queue/select.h"
 
@@ -9,15 +10,6 @@ namespace hoplock::queue {
 namespace {
 
 constexpr std::size_t page_rows = 500;
-
-template <class F>
-auto guarded(F function) -> decltype(function()) {
-  try {
-    return function();
-  } catch (const disk::Failure& failure) {
-    return failure.error();
-  }
-}
 
 bool is_active(const std::vector<Lease>& active, Id id, std::uint32_t seq) {
   return std::binary_search(active.begin(), active.end(), Lease{id, seq});
@@ -108,7 +100,7 @@ Result<Reader> Reader::open(const std::filesystem::path& database) {
 }
 
 Result<> Reader::list(const Filter& filter, const std::function<Go(const MessageView&)>& call) {
-  return guarded([&]() -> Result<> {
+  return disk::guarded([&]() -> Result<> {
     disk::Tx tx(db_);
     Selection selection;
     selection.by = Selection::By::all;
@@ -145,14 +137,14 @@ Result<> Reader::list(const Filter& filter, const std::function<Go(const Message
 }
 
 Result<std::optional<MessageView>> Reader::show(Id id, const std::vector<Lease>& active) {
-  return guarded([&]() -> Result<std::optional<MessageView>> {
+  return disk::guarded([&]() -> Result<std::optional<MessageView>> {
     disk::Tx tx(db_);
     return message_of(tx, id, active);
   });
 }
 
 Result<> Reader::body(Id id, const std::function<Go(std::string_view)>& call) {
-  return guarded([&]() -> Result<> {
+  return disk::guarded([&]() -> Result<> {
     disk::Tx tx(db_);
     std::int64_t chunks = 0;
     {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "disk/guarded.h"
 #include "disk/migrations.h"
 #include "tlsrpt/gzip.h"
 #include "tlsrpt/json.h"
@@ -12,20 +13,6 @@ namespace {
 
 constexpr std::size_t page = 512;
 constexpr std::size_t longest_report = 64U << 20U;  // of our own; RPT-34 keeps them below 10 MB
-
-template <class F>
-auto guarded(F read) -> decltype(read()) {
-  try {
-    return read();
-  } catch (const disk::Failure& failure) {
-    return failure.error();
-  }
-}
-
-// A database that an older version made, and that its daemon has not seen since, has no such table.
-bool has_table(disk::Tx& tx) {
-  return tx.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'tlsrpt_account'").step();
-}
 
 LedgerReader::Row row_of(disk::Tx& tx, Account account) {
   LedgerReader::Row row;
@@ -48,12 +35,12 @@ Result<LedgerReader> LedgerReader::open(const std::filesystem::path& database) {
 Result<> LedgerReader::list(Selection selection, const std::function<void(const Row&)>& call) {
   selection.after.reset();
   selection.limit = page;
-  return guarded([&]() -> Result<> {
+  return disk::guarded([&]() -> Result<> {
     for (;;) {
       std::vector<Row> rows;
       {
         disk::Tx tx(db_);
-        if (!has_table(tx)) return {};
+        if (!disk::has_table(tx, "tlsrpt_account")) return {};
         for (Account& account : reports::list(tx, selection)) rows.push_back(row_of(tx, std::move(account)));
       }
       for (const Row& row : rows) call(row);
@@ -64,9 +51,9 @@ Result<> LedgerReader::list(Selection selection, const std::function<void(const 
 }
 
 Result<std::optional<std::string>> LedgerReader::show(const Key& key, const tlsrpt::Submitter& submitter) {
-  return guarded([&]() -> Result<std::optional<std::string>> {
+  return disk::guarded([&]() -> Result<std::optional<std::string>> {
     disk::Tx tx(db_);
-    if (!has_table(tx)) return std::optional<std::string>();
+    if (!disk::has_table(tx, "tlsrpt_account")) return std::optional<std::string>();
     db_.execute("BEGIN");  // one state of it, while the daemon counts or builds
     const auto built = stored(tx, key);
     const auto open = built ? std::nullopt : preview(tx, key, submitter);

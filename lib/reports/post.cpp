@@ -12,7 +12,6 @@ using Kind = net::HttpsFailure::Kind;
 
 namespace {
 
-constexpr std::size_t most_addresses = 4;  // of one family
 constexpr std::size_t most_answer = 4096;  // octets of an answer that nobody reads
 
 Posted refused(std::string why) { return {Posted::What::refused, std::move(why), {}}; }
@@ -95,27 +94,12 @@ Posted judge(const net::HttpsAnswer& answer) {
 
 std::variant<std::vector<Ip>, std::string> post_addresses(const std::vector<dns::Answer>& answers,
                                                           const PostOptions& options) {
-  std::vector<Ip> found;
-  std::string objection;
-  std::string failures;
-  bool exists = false;
-  for (const dns::Answer& answer : answers) {
-    exists = exists || answer.status != dns::Status::no_name;
-    if (answer.failed()) failures += (failures.empty() ? "" : "; ") + answer.why;
-    std::size_t taken = 0;
-    for (const Ip& ip : answer.all<Ip>()) {
-      if (options.internal == PostOptions::Internal::refuse && ip.is_internal()) {
-        objection = ip.text() + " is a private or local address, which endpoints may not have (dns.local_targets)";
-      } else if (taken < most_addresses) {
-        found.push_back(ip);
-        ++taken;
-      }
-    }
-  }
-  if (!found.empty()) return found;
-  if (!objection.empty()) return objection;
-  if (!failures.empty()) return "its address could not be looked up: " + failures;
-  return std::string(exists ? "it has no address" : "it does not exist in DNS");
+  net::Targets found = net::choose_targets(answers, options.internal);
+  if (!found.addresses.empty()) return std::move(found.addresses);
+  if (!found.refused.empty())
+    return found.refused + " is a private or local address, which endpoints may not have (dns.local_targets)";
+  if (!found.failures.empty()) return "its address could not be looked up: " + found.failures;
+  return std::string(found.exists ? "it has no address" : "it does not exist in DNS");
 }
 
 }  // namespace hoplock::reports

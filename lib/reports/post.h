@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "net/https.h"
+#include "net/targets.h"
 #include "net/tls_client.h"
 #include "resolver/resolver.h"
 #include "tlsrpt/record.h"
@@ -38,7 +39,7 @@ class Post {
 };
 
 struct PostOptions {
-  enum class Internal : std::uint8_t { refuse, allow };  // may endpoints have addresses in our own network?
+  using Internal = net::Internal;  // may endpoints have addresses in our own network?
   enum class Families : std::uint8_t { both, v4, v6 };
   std::chrono::milliseconds timeout{30'000};  // for everything, look-ups included
   Internal internal = Internal::refuse;

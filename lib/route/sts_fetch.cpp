@@ -5,6 +5,7 @@
 
 #include "base/ascii.h"
 #include "mtasts/policy.h"
+#include "net/targets.h"
 #include "route/gather.h"
 
 namespace hoplock::route {
@@ -15,15 +16,7 @@ using hop::Refusal;
 
 namespace {
 
-constexpr std::size_t most_addresses = 4;  // of one family
-
 Refusal cannot_fetch(std::string text) { return {Reason::sts_policy_fetch_error, std::move(text)}; }
-
-// Why this address must not be contacted, or nothing (STS-11).
-std::optional<std::string> objection(const Ip& ip, const FetchOptions& options) {
-  if (options.local_targets == LocalTargets::allow || !ip.is_internal()) return std::nullopt;
-  return ip.text() + " is a private or local address, which policy hosts may not have (dns.local_targets)";
-}
 
 net::HttpsRequest request_for(dns::Name host, std::vector<Ip> addresses, const FetchOptions& options) {
   net::HttpsRequest request;
@@ -89,27 +82,15 @@ FetchedText policy_text(const net::HttpsAnswer& answer) {
 
 std::variant<std::vector<Ip>, Refusal> policy_addresses(const std::vector<dns::Answer>& answers,
                                                         const FetchOptions& options) {
-  std::vector<Ip> found;
-  std::string objections;
-  std::string failures;
-  bool exists = false;
-  for (const dns::Answer& answer : answers) {
-    exists = exists || answer.status != dns::Status::no_name;
-    if (answer.failed()) failures += (failures.empty() ? "" : "; ") + answer.why;
-    std::size_t taken = 0;
-    for (const Ip& ip : answer.all<Ip>()) {
-      if (auto why = objection(ip, options)) {
-        objections = std::move(*why);
-      } else if (taken < most_addresses) {
-        found.push_back(ip);
-        ++taken;
-      }
-    }
+  const bool allowed = options.local_targets == LocalTargets::allow;
+  net::Targets found = net::choose_targets(answers, allowed ? net::Internal::allow : net::Internal::refuse);
+  if (!found.addresses.empty()) return std::move(found.addresses);
+  if (!found.failures.empty()) return cannot_fetch("its address could not be looked up: " + found.failures);
+  if (!found.refused.empty()) {
+    return cannot_fetch(found.refused +
+                        " is a private or local address, which policy hosts may not have (dns.local_targets)");
   }
-  if (!found.empty()) return found;
-  if (!failures.empty()) return cannot_fetch("its address could not be looked up: " + failures);
-  if (!objections.empty()) return cannot_fetch(objections);
-  return cannot_fetch(exists ? "it has no address" : "it does not exist in DNS");
+  return cannot_fetch(found.exists ? "it has no address" : "it does not exist in DNS");
 }
 
 }  // namespace hoplock::route

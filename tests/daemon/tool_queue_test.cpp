@@ -2,11 +2,13 @@
 #include <sstream>
 
 #include "daemon/system.h"
-#include "daemon/tool/tool.h"
 #include "tests/control/controlled.h"
+#include "tests/daemon/tool_run.h"
 
 using namespace hoplock;
 using control::test::Controlled;
+using daemon::test::run_tool;
+using daemon::test::Said;
 using queue::Verdict;
 using queue::test::at;
 using queue::test::World;
@@ -14,27 +16,8 @@ namespace json = boost::json;
 
 namespace {
 
-struct Said {
-  int code = 0;
-  std::string out;
-  std::string err;
-  json::value data() const { return json::parse(out); }
-  // Octets that a terminal would obey.
-  bool tame() const {
-    for (const char c : out + err) {
-      if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7F) return false;
-    }
-    return true;
-  }
-};
-
 Said tool(std::vector<std::string> words, std::optional<std::size_t> width = std::nullopt) {
-  std::ostringstream out, err;
-  Said said;
-  said.code = daemon::tool::run(std::move(words), {out, err, width, at(600)});
-  said.out = out.str();
-  said.err = err.str();
-  return said;
+  return run_tool(std::move(words), at(600), width);
 }
 
 std::string configure(const support::TempDirectory& dir) {

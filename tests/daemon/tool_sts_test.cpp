@@ -4,12 +4,14 @@
 #include "daemon/system.h"
 #include "daemon/tool/check_view.h"
 #include "daemon/tool/sts_view.h"
-#include "daemon/tool/tool.h"
 #include "tests/control/controlled.h"
+#include "tests/daemon/tool_run.h"
 #include "tests/support/fake_policies.h"
 
 using namespace hoplock;
 using control::test::Controlled;
+using daemon::test::run_tool;
+using daemon::test::Said;
 using queue::test::at;
 using queue::test::name;
 namespace json = boost::json;
@@ -17,22 +19,7 @@ namespace tool = daemon::tool;
 
 namespace {
 
-struct Said {
-  int code = 0;
-  std::string out;
-  std::string err;
-  json::value data() const { return json::parse(out); }
-  bool says(std::string_view part) const { return out.find(part) != std::string::npos; }
-};
-
-Said run(std::vector<std::string> words) {
-  std::ostringstream out, err;
-  Said said;
-  said.code = tool::run(std::move(words), {out, err, std::nullopt, at(7200)});
-  said.out = out.str();
-  said.err = err.str();
-  return said;
-}
+Said run(std::vector<std::string> words) { return run_tool(std::move(words), at(7200)); }
 
 route::PolicyRow good_row() {
   route::PolicyRow row;

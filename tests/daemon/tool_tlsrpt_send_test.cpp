@@ -3,28 +3,14 @@
 #include <boost/json.hpp>
 #include <sstream>
 
-#include "daemon/tool/tool.h"
 #include "tests/control/controlled.h"
+#include "tests/daemon/tool_run.h"
 
 using namespace hoplock;
 using control::test::Controlled;
+using daemon::test::run_tool;
 
 namespace {
-
-struct Said {
-  int code = 0;
-  std::string out;
-  std::string err;
-};
-
-Said run(std::vector<std::string> words) {
-  std::ostringstream out, err;
-  Said said;
-  said.code = daemon::tool::run(std::move(words), {out, err, std::nullopt, Time{}});
-  said.out = out.str();
-  said.err = err.str();
-  return said;
-}
 
 std::string config_in(const support::TempDirectory& dir) {
   return dir.write(
@@ -39,7 +25,7 @@ TEST_CASE("tlsrpt send: the daemon is asked, and the exit code says whether anyt
   const std::string config = config_in(at.dir);
   const auto ask = [&](std::vector<std::string> words) {
     words.insert(words.begin(), {"--config", config, "tlsrpt", "send"});
-    return at.apart([words] { return run(words); });
+    return at.apart([words] { return run_tool(words); });
   };
   const auto sent = ask({"--day", "2025-03-01"});
   CHECK(sent.code == 0);
@@ -56,7 +42,7 @@ TEST_CASE("tlsrpt send: without a day, with one that is none, and without a daem
   const std::string config = config_in(dir);
   const auto ask = [&config](std::vector<std::string> words) {
     words.insert(words.begin(), {"--config", config, "tlsrpt", "send"});
-    return run(words);
+    return run_tool(words);
   };
   CHECK(ask({}).code == 64);
   CHECK(ask({"--day", "yesterday"}).code == 64);

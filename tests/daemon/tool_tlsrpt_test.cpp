@@ -8,23 +8,18 @@
 #include "daemon/system.h"
 #include "daemon/tool/tlsrpt_view.h"
 #include "daemon/tool/tool.h"
+#include "tests/daemon/tool_run.h"
 #include "tests/reports/ledger_world.h"
 #include "tests/support/temp_directory.h"
 
 using namespace hoplock;
+using daemon::test::run_tool;
+using daemon::test::Said;
 using namespace hoplock::reports::test;
 namespace json = boost::json;
 namespace tool = daemon::tool;
 
 namespace {
-
-struct Said {
-  int code = 0;
-  std::string out;
-  std::string err;
-  json::value data() const { return json::parse(out); }
-  bool says(std::string_view part) const { return out.find(part) != std::string::npos; }
-};
 
 // A directory with the database of a daemon that is stopped, and two days in it.
 struct Stage {
@@ -54,12 +49,7 @@ struct Stage {
   }
   Said ask(std::vector<std::string> words) const {
     words.insert(words.begin(), {"--config", config});
-    std::ostringstream out, err;
-    Said said;
-    said.code = tool::run(std::move(words), {out, err, std::nullopt, at(d2, 3600)});
-    said.out = out.str();
-    said.err = err.str();
-    return said;
+    return run_tool(std::move(words), at(d2, 3600));
   }
   support::TempDirectory dir;
   std::string config;

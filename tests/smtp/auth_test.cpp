@@ -6,16 +6,16 @@
 #include "base/ascii.h"
 #include "smtp/session.h"
 #include "smtp/xtext.h"
+#include "tests/smtp/relay.h"
 
 using namespace hoplock;
 using namespace hoplock::smtp;
+using test::code_of;
 
 namespace {
 
 SessionOptions options() {
-  SessionOptions some;
-  some.hostname = "relay.example.net";
-  some.postmaster = std::get<Mailbox>(Mailbox::parse("admin@ops.example"));
+  SessionOptions some = test::options();
   some.logins = Logins::in_tls;
   return some;
 }
@@ -29,7 +29,7 @@ struct Dialog {
   std::string code(const Answer& answer) {
     last = answer;
     const Reply& reply = answer.reply;
-    return reply.code == 0 ? "" : std::to_string(reply.code) + (reply.status ? " " + reply.status->text() : "");
+    return reply.code == 0 ? "" : code_of(reply);
   }
   std::string say(std::string_view line) { return code(session.take(line, Facts{})); }
   Dialog& greeted() {

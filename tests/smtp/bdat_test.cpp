@@ -5,18 +5,14 @@
 
 #include "smtp/chunk_decoder.h"
 #include "smtp/session.h"
+#include "tests/smtp/relay.h"
 
 using namespace hoplock;
 using namespace hoplock::smtp;
+using test::code_of;
+using test::options;
 
 namespace {
-
-SessionOptions options() {
-  SessionOptions some;
-  some.hostname = "relay.example.net";
-  some.postmaster = std::get<Mailbox>(Mailbox::parse("admin@ops.example"));
-  return some;
-}
 
 struct Dialog {
   Session session{options(), Relay::allowed, Channel::clear};
@@ -25,7 +21,7 @@ struct Dialog {
   std::string code(const Answer& answer) {
     last = answer;
     const Reply& reply = answer.reply;
-    return reply.code == 0 ? "" : std::to_string(reply.code) + (reply.status ? " " + reply.status->text() : "");
+    return reply.code == 0 ? "" : code_of(reply);
   }
   std::string say(std::string_view line) { return code(session.take(line, Facts{})); }
   Dialog& in_transaction() {

@@ -6,25 +6,18 @@
 #include "smtp/compose.h"
 #include "smtp/line_buffer.h"
 #include "smtp/session.h"
+#include "tests/smtp/relay.h"
 
 using namespace hoplock;
 using namespace hoplock::smtp;
+using test::code_of;
+using test::options;
 
 namespace {
 
-SessionOptions options() {
-  SessionOptions some;
-  some.hostname = "relay.example.net";
-  some.postmaster = std::get<Mailbox>(Mailbox::parse("admin@ops.example"));
-  return some;
-}
-
 struct Dialog {
   Session session{options(), Relay::allowed, Channel::clear};
-  std::string code(std::string_view line) {
-    const Reply reply = session.take(line, Facts{}).reply;
-    return std::to_string(reply.code) + (reply.status ? " " + reply.status->text() : "");
-  }
+  std::string code(std::string_view line) { return code_of(session.take(line, Facts{}).reply); }
 };
 
 Capabilities peer(const char* keywords) {

@@ -5,18 +5,14 @@
 
 #include "base/ascii.h"
 #include "smtp/session.h"
+#include "tests/smtp/relay.h"
 
 using namespace hoplock;
 using namespace hoplock::smtp;
+using test::code_of;
+using test::options;
 
 namespace {
-
-SessionOptions options() {
-  SessionOptions some;
-  some.hostname = "relay.example.net";
-  some.postmaster = std::get<Mailbox>(Mailbox::parse("admin@ops.example"));
-  return some;
-}
 
 struct Dialog {
   Session session;
@@ -30,7 +26,7 @@ struct Dialog {
   std::string code(std::string_view line) {
     const Answer answer = session.take(line, facts);
     action = answer.action;
-    return std::to_string(answer.reply.code) + (answer.reply.status ? " " + answer.reply.status->text() : "");
+    return code_of(answer.reply);
   }
   std::vector<std::string> recipients() const {
     std::vector<std::string> all;

@@ -6,17 +6,14 @@
 
 #include <cstring>
 
+#include "tests/smtp/relay.h"
+
 using namespace hoplock;
 using namespace hoplock::smtp;
+using test::code_of;
+using test::options;
 
 namespace {
-
-SessionOptions options() {
-  SessionOptions some;
-  some.hostname = "relay.example.net";
-  some.postmaster = std::get<Mailbox>(Mailbox::parse("admin@ops.example"));
-  return some;
-}
 
 // Speaks to a Session and keeps what it said last.
 struct Dialog {
@@ -33,10 +30,7 @@ struct Dialog {
   }
   std::string say(std::string_view line) { return hear(session.take(line, facts)); }
   // The codes at the start of the reply: "250 2.1.0", "354".
-  std::string code(std::string_view line) {
-    const Reply reply = session.take(line, facts).reply;
-    return std::to_string(reply.code) + (reply.status ? " " + reply.status->text() : "");
-  }
+  std::string code(std::string_view line) { return code_of(session.take(line, facts).reply); }
   Dialog& greeted() {
     CHECK(say("EHLO client.example").starts_with("250-relay.example.net\r\n"));
     return *this;

@@ -1,0 +1,79 @@
+#include "delivery/payload.h"
+
+#include <chrono>
+#include <stdexcept>
+#include <utility>
+
+#include "delivery/signing.h"
+
+namespace hoplock::delivery {
+
+namespace {
+
+// An address as it was accepted; it was parsed then.
+smtp::Mailbox mailbox(const std::string& address) {
+  const auto parsed = smtp::Mailbox::parse(address);
+  if (const auto* good = std::get_if<smtp::Mailbox>(&parsed)) return *good;
+  throw std::logic_error("the queue holds an address that is none: " + std::get<smtp::BadMailbox>(parsed).why);
+}
+
+}  // namespace
+
+boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form,
+                                                               std::shared_ptr<const dkim::Keyring> keyring) {
+  Made made = stored();
+  if (form == Form::seven_bit) {
+    Content plain = std::get<Content>(std::move(made));
+    auto converted = co_await to_seven_bit(std::move(plain));
+    if (!converted) co_return converted.error();
+    made = std::move(*converted);
+    if (std::holds_alternative<Lack>(made)) co_return made;
+  }
+  std::optional<std::string>& signatures = form == Form::seven_bit ? signatures_as_seven_bit_ : signatures_;
+  if (signatures) {
+    std::get<Content>(made).before = *signatures;
+    co_return made;
+  }
+  Content unsigned_content = std::get<Content>(std::move(made));
+  const Time now = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+  auto content = co_await sign(std::move(unsigned_content), std::move(keyring), now);
+  if (!content) co_return content.error();
+  const bool report = job_->envelope.kind == queue::Kind::report;
+  if (report && content->before.empty()) co_return bad_input("a TLS report goes nowhere without a key");  // RPT-37
+  signatures = content->before;
+  made = std::move(*content);
+  co_return made;
+}
+
+smtp::Envelope Payload::envelope(const std::vector<std::size_t>& recipients, Form form) const {
+  smtp::Envelope envelope;
+  envelope.sender = mailbox(job_->envelope.sender);
+  for (const std::size_t i : recipients) {
+    const queue::Due& due = job_->recipients[i];
+    smtp::Recipient recipient;
+    recipient.mailbox = mailbox(due.address);
+    recipient.notify = due.notify;
+    recipient.orcpt = due.orcpt;
+    envelope.recipients.push_back(std::move(recipient));
+    if (needs_smtputf8(job_->envelope, due.address)) envelope.smtputf8 = true;
+  }
+  const bool eight_bit = form == Form::as_it_is && job_->envelope.body != queue::Body::seven_bit;
+  envelope.body = form == Form::binary ? smtp::Body::binary_mime
+                  : eight_bit          ? smtp::Body::eight_bit_mime
+                                       : smtp::Body::seven_bit;
+  envelope.ret = job_->envelope.ret;
+  envelope.envid = job_->envelope.envid;
+  return envelope;
+}
+
+Content Payload::stored() const {
+  Content content;
+  if (job_->chunks <= 1) content.whole = std::shared_ptr<const std::string>(job_, &job_->body);
+  content.chunks = job_->chunks;
+  queue::Queue& queue = queue_;
+  const queue::Id id = job_->id;
+  content.read = [&queue, id](std::uint32_t n) { return queue.read_chunk(id, n); };
+  return content;
+}
+
+}  // namespace hoplock::delivery

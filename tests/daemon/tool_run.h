@@ -1,0 +1,37 @@
+// The operator's tool, run in this process.
+#pragma once
+#include <boost/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "daemon/tool/tool.h"
+
+namespace hoplock::daemon::test {
+
+struct Said {
+  int code = 0;
+  std::string out;
+  std::string err;
+  boost::json::value data() const { return boost::json::parse(out); }
+  // Octets that a terminal would obey are not among them.
+  bool tame() const {
+    for (const char c : out + err) {
+      if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7F) return false;
+    }
+    return true;
+  }
+  bool says(std::string_view part) const { return out.find(part) != std::string::npos; }
+};
+
+inline Said run_tool(std::vector<std::string> words, Time now = Time{},
+                     std::optional<std::size_t> width = std::nullopt) {
+  std::ostringstream out, err;
+  Said said;
+  said.code = tool::run(std::move(words), {out, err, width, now});
+  said.out = out.str();
+  said.err = err.str();
+  return said;
+}
+
+}  // namespace hoplock::daemon::test
