@@ -173,7 +173,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("RPT-05: on a route with hosts the record is the host's, and an address has none") {
+TEST_CASE("RPT-05, MX-17: on a route with hosts the record is the host's, and an address has none") {
   World world;
   ScriptedPeer& peer = world.peer({world.good(world.tls())});
   world.routing.routes.resize(1);

@@ -3,17 +3,20 @@
 import contextlib
 import datetime
 import sqlite3
+import time
 
 from case import Case, Domain, Host, Sts
 
 OTHER = {"names": ("somebody.else.example",)}
 NO_TLS = {"starttls": "none"}
+SELF_SIGNED = {"self_signed": True}
 TWO = ("10 mx1", "20 mx2")
 
 
 def wants(name, what, hosts=None, record="v=TLSRPTv1; rua=mailto:tls@{}", **more):
     """A domain that publishes this record, if any."""
     records = (f'_smtp._tls TXT "{record.format(name)}"',) if record else ()
+    records += more.pop("also", ())
     return Domain(name, what, hosts=hosts or (Host(),), records=records, signed=more.pop("signed", name.endswith(".test")), **more)
 
 
@@ -37,9 +40,22 @@ ROWS = [
     (wants("fetch.lab", "a policy that cannot be fetched", sts=Sts(web={"status": "404 Not Found"})), [("sts", 0, 1)],
      {("sts-policy-fetch-error", None): 1}),
     (wants("strip.lab", "no policy, no STARTTLS", (Host(smtp=NO_TLS),)), [("no-policy-found", 0, 1)], {("starttls-not-supported", "mx"): 1}),
-    (wants("any.lab", "no policy, a certificate of anybody", (Host(cert={"self_signed": True}),)), [("no-policy-found", 1, 0)], {}),
+    (wants("any.lab", "no policy, a certificate of anybody", (Host(cert=SELF_SIGNED),)), [("no-policy-found", 1, 0)], {}),
     (wants("broken.lab", "no policy, the handshake breaks, then in clear", (Host(smtp={"handshake": "close"}),)),
      [("no-policy-found", 0, 1)], {("validation-failure", "mx"): 1}),
+    (wants("own.test", "a self-signed certificate that DANE knows, MTA-STS not", (Host(tlsa=("3 1 1",), cert=SELF_SIGNED),), sts=Sts()),
+     [("sts", 0, 1), ("tlsa", 1, 0)], {("certificate-not-trusted", "mx"): 1}),
+    (Domain("unsigned-own.lab", "such a host, an unsigned MX record", mx=("10 mx.hosts.test.",), signed=False, sts=Sts(mx=("mx.hosts.test.",)),
+            records=('_smtp._tls TXT "v=TLSRPTv1; rua=mailto:tls@unsigned-own.lab"',)),
+     [("sts", 0, 1), ("tlsa", 1, 0)], {("certificate-not-trusted", "mx.hosts.test"): 1}),
+    (wants("ta.test", "only PKIX-TA, which is unusable", (Host(tlsa=("0 0 1",)),)), [("tlsa", 0, 1)], {("tlsa-invalid", "mx"): 1}),
+    (wants("demanded.test", "DANE demanded by the operator, none published"), [("tlsa", 0, 1)], {("dane-required", "mx"): 1}),
+    (wants("demanded-ta.test", "DANE demanded, none usable", (Host(tlsa=("0 0 1",)),)), [("tlsa", 0, 1)], {("tlsa-invalid", "mx"): 1}),
+    (wants("loose.lab", "testing, not in the policy, no STARTTLS", (Host(smtp=NO_TLS),), sts=Sts("testing", ("nobody",))), [("sts", 0, 1)],
+     {("validation-failure", "mx"): 1, ("starttls-not-supported", "mx"): 1}),
+    (wants("alias.lab", "an MX host that is an alias, certificate of its end", (Host("host"),), sts=Sts(mx=("mx",)),
+           also=("mx CNAME host",)), [("sts", 0, 1)], {("certificate-host-mismatch", "mx"): 1}),
+    (wants("xn--jxalpdlp.lab", "an A-label", (Host(cert=OTHER),), sts=Sts()), [("sts", 0, 1)], {("certificate-host-mismatch", "mx"): 1}),
 ]
 SILENT = [
     wants("silent.test", "no record", (Host(tlsa=("3 1 1",)),), record=""),
@@ -49,10 +65,18 @@ SILENT = [
 ]
 REUSED = wants("reused.lab", "many messages", send=False)
 AGAIN = wants("again.lab", "before and after a restart and a kill", send=False)
+HOSTS = Domain("hosts.test", "a signed host of others", hosts=(Host(tlsa=("3 1 1",), cert=SELF_SIGNED),), send=False)
+KEPT = wants("kept.lab", "a policy whose refresh fails", sts=Sts(), ttl=0, send=False)
+KEPT_NONE = wants("kept-none.lab", "a policy of mode none whose refresh fails", (Host(cert=OTHER),), sts=Sts("none", ()), ttl=0, send=False)
 LEAK = wants("leak.test", "a failure with something to hide", (Host(tlsa=("3 1 1 wrong",)),), send=False)
-DOMAINS = [domain for domain, *_ in ROWS] + SILENT + [REUSED, AGAIN, LEAK]
+DOMAINS = [domain for domain, *_ in ROWS] + SILENT + [REUSED, AGAIN, HOSTS, KEPT, KEPT_NONE, LEAK]
 SETTINGS = {"security": {"mta_sts": "enforce"}, "tls_rpt": {"enabled": True, "organization": "Relay Test"},
-            "delivery": {"retry": {"first": "1h"}}}
+            "delivery": {"retry": {"first": "1h"}},
+            "routes": [{"match": ["demanded.test", "demanded-ta.test"], "tls": "dane-only"}]}
+
+
+def full(host, domain):
+    return host if host is None or "." in host else f"{host}.{domain.name}"
 
 
 def days():
@@ -87,17 +111,50 @@ class Ledger(Case):
                                          one["summary"]["total-failure-session-count"]) for one in found), sorted(elements))
                 told = {(one["result-type"], one.get("receiving-mx-hostname")): one["failed-session-count"]
                         for element in found for one in element.get("failure-details", ())}
-                self.assertEqual(told, {(kind, host and f"{host}.{domain.name}"): count for (kind, host), count in details.items()})
+                self.assertEqual(told, {(kind, full(host, domain)): count for (kind, host), count in details.items()})
 
     def test_sums_are_what_the_receivers_saw(self):
         for domain, elements, _ in ROWS:
+            if not domain.hosts:
+                continue  # they are another domain's
             with self.subTest(domain.name):
                 self.outcome(domain.name)
                 sessions, failures = self.counted(domain.name)
-                refused = 1 if domain.name in ("nofit.lab", "bogus.test") else 0  # before connecting
+                refused = 1 if domain.name in ("nofit.lab", "bogus.test", "demanded.test", "demanded-ta.test") else 0  # before connecting
                 clear = 1 if domain.name == "broken.lab" else 0  # the second try
                 self.assertEqual(sessions, self.seen(domain) + refused - clear)
                 self.assertEqual(failures, 1 if any(failed for _, _, failed in elements) else 0)
+
+    def test_STS_26_STS_35_MX_08_DANE_12_DANE_35_what_is_only_observed_or_unusable_or_demanded_is_reported(self):
+        for name, event, told in (("loose.lab", "delivered", "sts"), ("own.test", "delivered", "tlsa"), ("own.test", "delivered", "sts"),
+                                  ("unsigned-own.lab", "deferred", "tlsa"), ("unsigned-own.lab", "deferred", "sts"),
+                                  ("alias.lab", "deferred", "sts"), ("ta.test", "delivered", "tlsa"), ("unusable.test", "delivered", "tlsa"),
+                                  ("demanded.test", "deferred", "tlsa"), ("demanded-ta.test", "deferred", "tlsa")):
+            with self.subTest(name, policy_type=told):
+                self.assertEqual(self.outcome(name)["event"], event)
+                self.assertIn(told, [element["policy"]["policy-type"] for element in self.elements(name)])
+
+    def test_MX_15_the_record_is_asked_for_and_the_report_named_under_a_labels(self):
+        self.outcome("xn--jxalpdlp.lab")
+        self.assertTrue(self.world.wire.queries("_smtp._tls.xn--jxalpdlp.lab", "TXT"))
+        self.assertEqual(self.elements("xn--jxalpdlp.lab")[0]["policy"]["policy-domain"], "xn--jxalpdlp.lab")
+
+    def test_STS_37_a_refresh_that_fails_is_told_beside_the_live_policy_and_not_where_its_mode_is_none(self):
+        for domain, elements, details in ((KEPT, [("sts", 2, 0)], {"sts-policy-fetch-error": 1}), (KEPT_NONE, [("no-policy-found", 2, 0)], {})):
+            with self.subTest(domain.name):
+                for turn in range(2):
+                    mark = len(self.relay.lines)
+                    self.send(domain.name)
+                    self.relay.wait_log(30, mark, event="delivered", domain=domain.name)
+                    if turn == 0:
+                        self.world.site(domain.name).block()
+                        self.world.publish(domain.name, id="2")
+                        time.sleep(1.1)  # a record with TTL 0 stays until the next second begins
+                found = self.elements(domain.name)
+                self.assertEqual([(one["policy"]["policy-type"], one["summary"]["total-successful-session-count"],
+                                   one["summary"]["total-failure-session-count"]) for one in found], elements)
+                self.assertEqual({one["result-type"]: one["failed-session-count"] for element in found
+                                  for one in element.get("failure-details", ())}, details)
 
     def test_RPT_07_one_session_of_many_messages_counts_once(self):
         for number in range(8):
