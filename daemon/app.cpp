@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
@@ -18,8 +19,10 @@ namespace hoplock::daemon {
 
 namespace {
 
-constexpr std::chrono::seconds last_words{2};   // beyond shutdown_timeout, for what must be stored
-constexpr std::chrono::minutes sweep_pause{1};  // between two parts of the checksum sweep
+constexpr std::chrono::seconds last_words{2};          // beyond shutdown_timeout, for what must be stored
+constexpr std::chrono::minutes sweep_pause{1};         // between two parts of the checksum sweep
+constexpr std::chrono::milliseconds prune_breath{20};  // between two parts of forgetting old history
+constexpr std::chrono::milliseconds prune_least{1'000}, prune_most{std::chrono::hours{1}};
 constexpr std::size_t sweep_octets = 4U << 20U;
 
 Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
@@ -223,6 +226,7 @@ asio::awaitable<void> App::start() {
   scheduler_->start();
   tasks_->spawn("routes", watch_routes());
   tasks_->spawn("sweep", sweep());
+  tasks_->spawn("prune", prune());
   tasks_->spawn("policies", policies_->look_after());
   tasks_->spawn("reports", report_sender_->run());
   warn_all();
@@ -318,6 +322,7 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   scheduler_->sign_with(keyring_);
   set_reports(config);
   queue_->set_min_free_space(queue_options(config).min_free_space);
+  queue_->set_history(queue_options(config).history);
   loaded_ = std::move(loaded);
   warn_all();
   check_keys();
@@ -339,6 +344,23 @@ asio::awaitable<void> App::watch_routes() {
     }
     boost::asio::steady_timer day(loop_, std::chrono::hours(24));
     co_await day.async_wait(boost::asio::use_awaitable);
+  }
+}
+
+// What left the queue longer ago than history.keep is forgotten, in parts that keep nobody waiting.
+asio::awaitable<void> App::prune() {
+  boost::asio::steady_timer pause(loop_);
+  for (;;) {
+    const auto keep = loaded_.config.history.keep.value;
+    for (std::optional<queue::PruneFrom> from(std::in_place); from;) {
+      auto pruned = co_await queue_->prune(now() - keep, *from);
+      if (!pruned) break;
+      from = std::move(*pruned);
+      pause.expires_after(prune_breath);
+      co_await pause.async_wait(boost::asio::use_awaitable);
+    }
+    pause.expires_after(std::clamp<std::chrono::milliseconds>(keep / 20, prune_least, prune_most));
+    co_await pause.async_wait(boost::asio::use_awaitable);
   }
 }
 

@@ -55,6 +55,7 @@ class App {
   asio::awaitable<void> stop();
   asio::awaitable<void> watch_routes();
   asio::awaitable<void> sweep();
+  asio::awaitable<void> prune();
   void reload();
   std::optional<std::string> apply(config::Loaded loaded);
   void warn_all() const;

@@ -217,12 +217,14 @@ disk::Options disk_options(const config::Config& config) {
   for (const auto& migration : route::migrations()) to.migrations.push_back(migration);
   for (const auto& migration : reports::migrations()) to.migrations.push_back(migration);
   for (const auto& migration : reports::quota_migrations()) to.migrations.push_back(migration);
+  to.migrations.push_back(queue::history_migration());
   return to;
 }
 
 queue::Options queue_options(const config::Config& config) {
   queue::Options to;
   to.min_free_space = config.limits.min_free_space.octets;
+  if (config.history.keep.value.count() > 0) to.history = queue::Recording::on;
   return to;
 }
 

@@ -6,7 +6,7 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-constexpr std::string_view later[] = {"queue bounce", "trace"};  // commands of versions to come
+constexpr std::string_view later[] = {"queue bounce"};  // commands of versions to come
 constexpr std::string_view selection = "ID… | --domain D | --sender S | --all";
 
 Syntax ledger(std::string_view name, std::string_view parameters, std::string_view summary) {
@@ -142,6 +142,14 @@ const std::vector<Syntax>& commands() {
       action("queue release", "try held messages now"),
       action("queue remove", "delete, without any notice"),
       {"queue stats", "", "counts and oldest age by state and by domain", 0, 0, {}, {}},
+      {"trace",
+       "ID|ADDRESS|DOMAIN [--since 2d]",
+       "the whole life of the messages from or to it, in the queue or gone: every attempt, what operators did, who was "
+       "told",
+       1,
+       1,
+       {"--since"},
+       {}},
       {"check",
        "DOMAIN [--no-connect]",
        "what a delivery there would meet; exit 0 when mail would be delivered under the policies that it publishes",

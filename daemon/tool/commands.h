@@ -21,6 +21,7 @@ int queue_list(const Call& call);
 int queue_show(const Call& call);
 int queue_stats(const Call& call);
 int queue_act(const Call& call);  // retry, hold, release, remove
+int trace(const Call& call);
 int check(const Call& call);
 int tlsa(const Call& call);
 int sts_list(const Call& call);

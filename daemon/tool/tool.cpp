@@ -35,6 +35,7 @@ const std::map<std::string_view, std::function<int(const Call&)>>& table() {
                                                                                {"queue release", queue_act},
                                                                                {"queue remove", queue_act},
                                                                                {"queue stats", queue_stats},
+                                                                               {"trace", trace},
                                                                                {"check", check},
                                                                                {"tlsa", tlsa},
                                                                                {"sts list", sts_list},

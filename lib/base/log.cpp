@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 
+#include "base/event_json.h"
 #include "base/utf8.h"
 
 namespace hoplock {
@@ -105,6 +106,21 @@ std::string to_logfmt(const Event& event, Time time) {
   append_logfmt(out, "event", event.name());
   for (const auto& field : event.fields()) append_logfmt(out, field.key, field.value);
   return out;
+}
+
+std::string to_json(const Event& event) {
+  std::string out;
+  out.reserve(320);
+  append_json(out, "event", event.name(), false);
+  for (const auto& field : event.fields()) append_json(out, field.key, field.value, field.bare);
+  out += '}';
+  return out;
+}
+
+std::string json_string(std::string_view text) {
+  std::string out = "\"";
+  append_escaped(out, text);
+  return out + "\"";
 }
 
 std::string to_json(const Event& event, Time time) {

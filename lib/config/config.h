@@ -232,7 +232,7 @@ struct History {
   Duration keep{std::chrono::days{30}};
   template <class V>
   void fields(V& v) {
-    v.unbuilt("keep", keep);
+    v.key("keep", keep);
   }
 };
 
@@ -274,8 +274,13 @@ struct Config {
         .key("listeners", listeners)
         .key("limits", limits)
         .key("dns", dns);
-    v.key("tls", tls).key("security", security).key("mta_sts", mta_sts).key("delivery", delivery).key("routes", routes);
-    v.key("dkim", dkim).key("tls_rpt", tls_rpt).key("history", history).key("http", http);
+    v.key("tls", tls)
+        .key("security", security)
+        .key("mta_sts", mta_sts)
+        .key("delivery", delivery)
+        .key("routes", routes)
+        .key("history", history);
+    v.key("dkim", dkim).key("tls_rpt", tls_rpt).key("http", http);
   }
 };
 

@@ -234,6 +234,7 @@ asio::awaitable<std::string> Server::State::answer(Request request, std::string 
 }
 
 asio::awaitable<std::string> Server::State::act(Act act, std::string by) {
+  act.selection.by_whom = by;
   const auto touched = co_await queue.act(act.action, std::move(act.selection), now());
   if (!touched) co_return refusal_to_json("the queue cannot be changed now: " + touched.error().detail);
   tell(act.action, *touched, by);

@@ -1,5 +1,7 @@
 #include "delivery/ending.h"
 
+#include "delivery/story.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -85,6 +87,7 @@ Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
   subject.received = attempt.received;
   subject.size = attempt.size;
   subject.now = attempt.ended;
+  ending.settled.story = story(hop_events(attempt), ending.events);
   tell(ending, subject, told_of(attempt, ending), schedule);
   ending.counts = attempt.counts;
   return ending;
@@ -119,6 +122,7 @@ Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const S
     told.push_back({due, result, "", false});
     ending.settled.recipients.push_back(std::move(result));
   }
+  ending.settled.story = story({}, ending.events);
   tell(ending, subject_of(job, hold.last), told, schedule);
   return ending;
 }

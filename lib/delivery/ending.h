@@ -8,6 +8,7 @@
 #include "delivery/attempt.h"
 #include "delivery/describe.h"
 #include "queue/message.h"
+#include "queue/results.h"
 
 namespace hoplock::delivery {
 

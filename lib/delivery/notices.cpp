@@ -101,6 +101,7 @@ dsn::Notice blank(const Subject& subject, dsn::Action action, const Telling& tel
 queue::Notice around(const Subject& subject, dsn::Notice notice, const Telling& telling) {
   queue::Notice out;
   out.about = subject.id;
+  out.what = dsn::to_text(notice.action);
   if (notice.action == dsn::Action::delayed) out.kind = queue::Notice::Kind::delay;
   out.envelope.client = telling.hostname;
   out.recipient.address = subject.envelope.sender;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "delivery/attempt.h"
 #include "queue/message.h"
+#include "queue/results.h"
 
 namespace hoplock::delivery {
 

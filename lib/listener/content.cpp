@@ -152,6 +152,7 @@ asio::awaitable<smtp::EndOfData> Conversation::end_message() {
   if (incoming_->facts().eight_bit && envelope.body == queue::Body::seven_bit) envelope.body = queue::Body::eight_bit;
   // what a client announced and does not use keeps no host from taking the message (MX-19)
   envelope.smtputf8 = session_.envelope().smtputf8 && incoming_->facts().eight_bit_header;
+  envelope.msgid = incoming_->facts().message_id;
   std::vector<queue::NewRecipient> recipients = to_queue(session_.envelope().recipients);
   const auto committed = co_await incoming_->commit(std::move(envelope), std::move(recipients));
   if (!committed) {

@@ -22,6 +22,7 @@ struct Selection {
   std::vector<Id> ids;
   dns::Name domain;
   std::string sender;
+  std::string by_whom;  // for the history
 };
 
 struct Touched {

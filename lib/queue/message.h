@@ -2,7 +2,6 @@
 // the job that delivery leases. Addresses are plain text, without brackets; the empty sender is "".
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,7 +9,6 @@
 
 #include "base/time.h"
 #include "dns/name.h"
-#include "queue/along.h"
 #include "queue/id.h"
 #include "smtp/dsn.h"
 
@@ -36,6 +34,7 @@ struct Envelope {
   Ret ret = Ret::unset;
   std::string envid;
   std::string client;  // who handed it in, for people: "192.0.2.1"
+  std::string msgid;   // for the history only
   Kind kind = Kind::ordinary;
 };
 
@@ -95,6 +94,7 @@ struct Settled {
   Id id;
   std::string destination;
   std::vector<RecipientResult> recipients;
+  std::string story;  // for the history: JSON objects, one a line
 };
 
 // A destination that is down as a whole.
@@ -111,35 +111,6 @@ struct Backoff {
 struct DestinationChange {
   std::string destination;
   std::optional<Backoff> backoff;  // nothing: it works again
-};
-
-// A notice as composed: what stands before and behind the message that it is about, and whether that goes between.
-struct NoticeText {
-  enum class Between : std::uint8_t { nothing, message };
-  std::string head;
-  std::string tail;
-  Between between = Between::nothing;
-  Body body = Body::seven_bit;
-};
-
-// A message of our own about one that is queued, written in the transaction that settles what it tells of.
-struct Notice {
-  enum class Kind : std::uint8_t { end, delay };  // a delay is told once
-  Id about;
-  std::vector<std::uint32_t> seqs;  // it tells of these; no notice when an operator removed them all meanwhile
-  Kind kind = Kind::end;
-  Envelope envelope;
-  NewRecipient recipient;
-  // Called on the disk thread, perhaps more than once, with the beginning of that message; touches nothing else.
-  std::function<NoticeText(std::string_view beginning)> compose;
-};
-
-struct Results {
-  Time now;
-  std::vector<Notice> notices;  // come first
-  std::vector<Settled> settled;
-  std::vector<DestinationChange> destinations;
-  std::vector<Along> along;
 };
 
 // Recipients that wait behind a destination's hold and were not tried yet themselves, by the time since which they are due.

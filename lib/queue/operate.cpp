@@ -199,6 +199,7 @@ Act Queue::Core::planned(Action action, const Selection& selection, std::vector<
   plan.action = action;
   plan.selection.by = selection.by;
   plan.selection.domain = selection.domain;
+  plan.selection.by_whom = selection.by_whom;
   for (const Id id : ids)
     for (const auto& lease : window.leases_of(id)) plan.leased.push_back(lease);
   std::sort(plan.leased.begin(), plan.leased.end());
@@ -223,7 +224,7 @@ void Queue::Core::acted(const asio::any_io_executor& loop, const Act& plan,
 // While it is under way, the messages are in no window and are not leased anew; leases that stand are known to the job.
 asio::awaitable<Result<Touched>> Queue::Core::act_on(std::shared_ptr<const Act> plan) {
   auto loop = co_await asio::this_coro::executor;
-  auto job = [shared = store, plan](disk::Tx& tx) -> Result<Acted> { return queue::act(tx, shared->places(), *plan); };
+  auto job = [shared = store, plan](disk::Tx& tx) -> Result<Acted> { return shared->act(tx, *plan); };
   auto done = co_await disk.run(Durability::durable, std::move(job));
   window.thaw(plan->ids);
   announce_woken(loop, plan->now);

@@ -18,6 +18,7 @@ Queue::Core::Core(disk::Disk& disk_, Options options_, RouteOf route_)
       store(std::make_shared<Store>()),
       announcer(std::make_shared<Announcer>()),
       window(options_.window_messages, options_.window_bytes) {
+  store->set_recording(options.history);
   disk.on_rollback([shared = store] { shared->forget(); });
 }
 
@@ -313,6 +314,20 @@ asio::awaitable<Result<std::optional<Backoff>>> Queue::backoff(std::string desti
     return id ? store->places().backoff(tx, *id) : std::optional<Backoff>();
   };
   co_return co_await core_->disk.run(Durability::read, std::move(job));
+}
+
+asio::awaitable<Result<std::optional<PruneFrom>>> Queue::prune(Time before, PruneFrom from) {
+  auto job = [before, from](disk::Tx& tx) -> Result<std::optional<PruneFrom>> {
+    return prune_history(tx, before, from);
+  };
+  co_return co_await core_->disk.run(Durability::relaxed, std::move(job));
+}
+
+void Queue::set_history(Recording recording) {
+  core_->disk.post(Durability::relaxed, [store = core_->store, recording](disk::Tx&) -> Result<> {
+    store->set_recording(recording);
+    return {};
+  });
 }
 
 void Queue::Core::report_damage(const std::vector<Id>& ids) {

@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "disk/disk.h"
 #include "queue/actions.h"
+#include "queue/history.h"
 #include "queue/message.h"
+#include "queue/results.h"
 #include "queue/writer.h"
 
 namespace hoplock::queue {
@@ -22,10 +24,13 @@ struct Options {
   std::size_t window_messages = 4096;
   std::size_t window_bytes = 16 << 20;
   std::uint64_t min_free_space = 256 << 20;
+  Recording history = Recording::off;  // on: its migration must be applied
 };
 
 // The migrations for disk::Options.
 std::vector<disk::Migration> migrations();
+// Later than the first tables of other modules.
+disk::Migration history_migration();
 
 struct Work {
   std::vector<Ready> ready;      // oldest due first
@@ -97,6 +102,10 @@ class Queue {
   asio::awaitable<Result<>> reroute();
   // After the clock was set back: no recipient and no destination waits longer than its own interval.
   asio::awaitable<Result<>> rebase(Time now);
+  // Forgets the history of messages that left the queue before `before`, a part of it at a time: start with {}, go on with what it
+  // gives, until it gives nothing.
+  asio::awaitable<Result<std::optional<PruneFrom>>> prune(Time before, PruneFrom from);
+  void set_history(Recording recording);
   // Recipients under way, sorted: for a reader of the database, which cannot see leases.
   std::vector<Lease> active() const;
   // Reads the next stored chunks after the one it last read, and holds messages with a damaged one: the sweep in the

@@ -66,6 +66,22 @@ struct Stats {
   std::vector<Domain> domains;  // most first
 };
 
+// One of id, address and domain; the last two match senders and recipients alike, and may match a few messages too many.
+struct TraceQuery {
+  std::optional<Id> id;
+  std::string address;
+  std::string domain;
+  std::optional<Time> since;  // accepted then or later
+};
+struct Traced {
+  struct Entry {
+    Time at;
+    std::string text;  // JSON objects, one a line
+  };
+  Id id;
+  std::vector<Entry> events;
+};
+
 enum class Go : std::uint8_t { on, stop };
 
 class Reader {
@@ -77,6 +93,8 @@ class Reader {
   Result<std::optional<MessageView>> show(Id id, const std::vector<Lease>& active);
   // Chunk by chunk, checksums verified.
   Result<> body(Id id, const std::function<Go(std::string_view)>& call);
+  // Oldest first, one call a message.
+  Result<> trace(const TraceQuery& query, const std::function<Go(const Traced&)>& call);
   Result<Stats> stats(const std::vector<Lease>& active);
 
  private:

@@ -7,8 +7,10 @@
 
 #include "disk/job.h"
 #include "queue/actions.h"
+#include "queue/along.h"
 #include "queue/message.h"
 #include "queue/places.h"
+#include "queue/results.h"
 
 namespace hoplock::queue {
 

@@ -68,6 +68,20 @@ CREATE INDEX destination_wake ON destination (max(due, hold)) WHERE due IS NOT N
 CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 )";
 
+// history.h has the keys.
+constexpr std::string_view history_tables = R"(
+CREATE TABLE history (
+  id INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  data TEXT NOT NULL
+);
+CREATE TABLE party (
+  key INTEGER NOT NULL,
+  message INTEGER NOT NULL,
+  PRIMARY KEY (key, message)
+) WITHOUT ROWID;
+)";
+
 }  // namespace
 
 std::vector<disk::Migration> migrations() {
@@ -76,6 +90,13 @@ std::vector<disk::Migration> migrations() {
   first.sql = first_tables;
   first.bulk = "chunk";
   return {first};
+}
+
+disk::Migration history_migration() {
+  disk::Migration history;
+  history.name = "queue: history";
+  history.sql = history_tables;
+  return history;
 }
 
 }  // namespace hoplock::queue

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "queue/history.h"
 #include "queue/window.h"
 
 namespace hoplock::queue {
@@ -56,9 +57,16 @@ void Store::reserve(disk::Tx& tx, Id id) {
 Result<std::vector<Landed>> Store::commit(disk::Tx& tx, const Draft& draft) {
   see(tx, draft.received);
   reserve(tx, draft.id);
+  if (recording_ == Recording::on) record_accepted(tx, draft);
   auto landed = insert_message(tx, places_, draft);
   if (auto written = write_along(tx, draft.along); !written) return written.error();
   return landed;
+}
+
+Acted Store::act(disk::Tx& tx, const Act& act) {
+  Acted acted = queue::act(tx, places_, act);
+  if (recording_ == Recording::on) record_act(tx, act, acted);
+  return acted;
 }
 
 Result<std::vector<Noticed>> Store::apply(disk::Tx& tx, const Results& results,
@@ -67,9 +75,15 @@ Result<std::vector<Noticed>> Store::apply(disk::Tx& tx, const Results& results,
   std::vector<Noticed> noticed;
   for (const auto& placed : notices) {
     reserve(tx, placed.id);
-    if (auto one = insert_notice(tx, places_, placed, results.now)) noticed.push_back(std::move(*one));
+    auto one = insert_notice(tx, places_, placed, results.now);
+    if (!one) continue;
+    if (recording_ == Recording::on) record_notice(tx, placed, *one->draft);
+    noticed.push_back(std::move(*one));
   }
-  for (const auto& settled : results.settled) settle(tx, places_, settled, results.now);
+  for (const auto& settled : results.settled) {
+    if (recording_ == Recording::on) record(tx, settled.id, results.now, settled.story);
+    settle(tx, places_, settled, results.now);
+  }
   for (const auto& change : results.destinations) places_.set_backoff(tx, change);
   if (auto written = write_along(tx, results.along); !written) return written.error();
   return noticed;

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "queue/act.h"
+#include "queue/history.h"
 #include "queue/places.h"
 #include "queue/rows.h"
 
@@ -35,6 +37,7 @@ class Store {
  public:
   Result<std::vector<Landed>> commit(disk::Tx& tx, const Draft& draft);
   Result<std::vector<Noticed>> apply(disk::Tx& tx, const Results& results, const std::vector<PlacedNotice>& notices);
+  Acted act(disk::Tx& tx, const Act& act);
   Refilled refill(disk::Tx& tx, const Refill& wanted);
   Refilled older(disk::Tx& tx, const Refill& wanted, Id before);
   Refilled waiting(disk::Tx& tx, const Refill& wanted, const Waiting& waiting);
@@ -47,6 +50,7 @@ class Store {
 
   Places& places() { return places_; }
   void forget();  // after a rollback
+  void set_recording(Recording recording) { recording_ = recording; }
 
  private:
   struct Scan;
@@ -56,6 +60,7 @@ class Store {
   void reserve(disk::Tx& tx, Id id);
 
   Places places_;
+  Recording recording_ = Recording::off;
   std::int64_t reserved_ = 0;  // ids below it are marked as used
   std::int64_t seen_ = 0;
 };

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "queue/along.h"
 #include "queue/message.h"
 
 namespace hoplock::queue {

@@ -223,7 +223,7 @@ TEST_CASE("recipients that a result does not name go back as they were, due at o
   REQUIRE(rest[0].recipients.size() == 1);
   CHECK(rest[0].recipients[0].address == "b@one.test");
   CHECK(rest[0].recipients[0].attempts == 0);
-  world.apply({Settled{rest[0].id, "one.test", {}}});  // never tried: the session was gone
+  world.apply({Settled{rest[0].id, "one.test", {}, {}}});  // never tried: the session was gone
   CHECK(world.lease("one.test").size() == 1);
 }
 

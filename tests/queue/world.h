@@ -23,6 +23,7 @@ struct World {
     disk::Options on_disk;
     on_disk.directory = directory;
     on_disk.migrations = migrations();
+    on_disk.migrations.push_back(history_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     options.min_free_space = 0;
     queue = std::make_unique<Queue>(*disk, options, [this](const dns::Name& domain) { return route(domain); });

@@ -1,0 +1,114 @@
+// `hoplock trace …`: the history, read straight from the database.
+#include "base/ascii.h"
+#include "config/values.h"
+#include "control/client.h"
+#include "daemon/options.h"
+#include "daemon/system.h"
+#include "daemon/tool/commands.h"
+#include "daemon/tool/text.h"
+#include "daemon/tool/trace_view.h"
+
+namespace hoplock::daemon::tool {
+
+namespace {
+
+int cannot_read(const Call& call, const Error& error) {
+  const std::string path = database_path(call.loaded.config);
+  const bool named = error.detail.find(path) != std::string::npos;
+  return complain(call.console, io_error, named ? error.detail : "the history in '" + path + "': " + error.detail);
+}
+
+std::vector<queue::Lease> active_in(const Call& call) {
+  auto client = control::Client::connect(control_path(call.loaded.config));
+  if (!client) return {};
+  auto active = client->active();
+  return active ? std::move(*active) : std::vector<queue::Lease>{};
+}
+
+struct Asked {
+  queue::TraceQuery query;
+  TraceSubject subject;
+  std::string wrong;
+};
+
+// "<>", an address, an id, or a domain; what looks like an id and is none that is known may still be a domain.
+Asked asked(const Call& call) {
+  Asked result;
+  std::string word = call.arguments.words.front();
+  if (const auto since = call.arguments.get("--since")) {
+    const auto duration = config::Duration::parse(*since);
+    if (duration)
+      result.query.since = call.console.now - duration->value;
+    else
+      result.wrong = "--since: " + duration.error().detail;
+  }
+  if (word.size() >= 2 && word.front() == '<' && word.back() == '>') word = word.substr(1, word.size() - 2);
+  if (word.empty() || word.find('@') != std::string::npos) {
+    const auto at = word.rfind('@');
+    if (at != std::string::npos) {
+      if (const auto name = dns::Name::parse(word.substr(at + 1))) word = word.substr(0, at + 1) + name->text();
+    }
+    result.subject.by = TraceSubject::By::address;
+    result.subject.address = result.query.address = word;
+  } else if (const auto id = queue::Id::parse(word)) {
+    result.query.id = *id;
+  } else if (const auto name = dns::Name::parse(word); name && !name->is_root()) {
+    result.subject.by = TraceSubject::By::domain;
+    result.subject.domain = result.query.domain = name->text();
+  } else {
+    result.wrong = "'" + word + "' is no message's id, no address and no domain";
+  }
+  return result;
+}
+
+class Teller {
+ public:
+  Teller(const Call& call, queue::Reader& reader, TraceSubject subject)
+      : call_(call), states_(reader), subject_(std::move(subject)), active_(active_in(call)) {}
+
+  queue::Go tell(const queue::Traced& traced) {
+    std::string state;
+    if (const auto message = states_.show(traced.id, active_); message && *message) state = (*message)->state();
+    const json::object story = to_json(traced, state);
+    if (!is_about(story, subject_)) return queue::Go::on;
+    auto& out = call_.console.out;
+    if (call_.arguments.json) {
+      out << (count_ == 0 ? "[\n" : ",\n") << to_line(story);
+    } else {
+      if (count_ > 0) out << '\n';
+      print_story(call_.console, story);
+    }
+    ++count_;
+    return out.good() ? queue::Go::on : queue::Go::stop;
+  }
+  std::size_t finish() const {
+    if (call_.arguments.json) call_.console.out << (count_ == 0 ? "[]\n" : "\n]\n");
+    return count_;
+  }
+
+ private:
+  const Call& call_;
+  queue::Reader& states_;
+  TraceSubject subject_;
+  std::vector<queue::Lease> active_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace
+
+int trace(const Call& call) {
+  const Asked what = asked(call);
+  if (!what.wrong.empty()) return complain(call.console, usage, what.wrong);
+  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  if (!reader) return cannot_read(call, reader.error());
+  auto states = queue::Reader::open(database_path(call.loaded.config));
+  if (!states) return cannot_read(call, states.error());
+  Teller teller(call, *states, what.subject);
+  const auto read = reader->trace(what.query, [&](const queue::Traced& traced) { return teller.tell(traced); });
+  const std::size_t found = teller.finish();
+  if (!read) return cannot_read(call, read.error());
+  if (found == 0) return complain(call.console, no, "nothing is known of '" + call.arguments.words.front() + "'");
+  return ok;
+}
+
+}  // namespace hoplock::daemon::tool

@@ -1,0 +1,47 @@
+#include "delivery/story.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/event_json.h"
+
+namespace hoplock::delivery {
+
+namespace {
+
+// Without what the history knows of the message anyway.
+Event without_message(const Event& event) {
+  Event out(event.level(), event.name());
+  for (const auto& field : event.fields()) {
+    if (field.key == "id" || field.key == "from" || field.key == "to") continue;
+    if (field.bare)
+      out.add_bare(field.key, field.value);
+    else
+      out.add(field.key, field.value);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string story(const std::vector<Event>& hops, const std::vector<Event>& recipients) {
+  std::string out;
+  for (const Event& hop : hops) out += (out.empty() ? "" : "\n") + to_json(without_message(hop));
+  std::vector<std::pair<std::string, std::string>> groups;  // what became of them, and who they are
+  for (const Event& one : recipients) {
+    std::string text = to_json(without_message(one));
+    std::string who = json_string(one.get("to"));
+    if (!groups.empty() && groups.back().first == text) {
+      groups.back().second += "," + who;
+    } else {
+      groups.emplace_back(std::move(text), std::move(who));
+    }
+  }
+  for (auto& [text, who] : groups) {
+    text.pop_back();  // its closing brace
+    out += (out.empty() ? "" : "\n") + text + ",\"to\":[" + who + "]}";
+  }
+  return out;
+}
+
+}  // namespace hoplock::delivery

@@ -1,0 +1,44 @@
+// What comes back from delivery, to be stored in one transaction: ends of leases, changes of destinations, and the notices that tell of
+// the ends.
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "queue/along.h"
+#include "queue/message.h"
+
+namespace hoplock::queue {
+
+// A notice as composed: what stands before and behind the message that it is about, and whether that goes between.
+struct NoticeText {
+  enum class Between : std::uint8_t { nothing, message };
+  std::string head;
+  std::string tail;
+  Between between = Between::nothing;
+  Body body = Body::seven_bit;
+};
+
+// A message of our own about one that is queued, written in the transaction that settles what it tells of.
+struct Notice {
+  enum class Kind : std::uint8_t { end, delay };  // a delay is told once
+  Id about;
+  std::vector<std::uint32_t> seqs;  // it tells of these; no notice when an operator removed them all meanwhile
+  Kind kind = Kind::end;
+  std::string what;  // for the history: "failed"
+  Envelope envelope;
+  NewRecipient recipient;
+  // Called on the disk thread, perhaps more than once, with the beginning of that message; touches nothing else.
+  std::function<NoticeText(std::string_view beginning)> compose;
+};
+
+struct Results {
+  Time now;
+  std::vector<Notice> notices;  // come first
+  std::vector<Settled> settled;
+  std::vector<DestinationChange> destinations;
+  std::vector<Along> along;
+};
+
+}  // namespace hoplock::queue

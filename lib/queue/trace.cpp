@@ -1,0 +1,54 @@
+// Reader: the history of messages, in the queue or gone.
+#include <algorithm>
+
+#include "queue/history.h"
+#include "queue/reader.h"
+#include "queue/rows.h"
+
+namespace hoplock::queue {
+namespace {
+
+std::vector<Id> ids_between(disk::Tx& tx, const PartyRange& range, Id since) {
+  std::vector<Id> ids;
+  auto rows = tx.prepare("SELECT message FROM party WHERE key BETWEEN ?1 AND ?2 AND message >= ?3");
+  for (rows.bind(range.first, range.last, since.value); rows.step();) ids.push_back(Id{rows.integer(0)});
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+Traced read(disk::Tx& tx, Id id) {
+  Traced traced;
+  traced.id = id;
+  auto rows = tx.prepare("SELECT at, data FROM history WHERE id BETWEEN ?1 AND ?2 ORDER BY id");
+  for (rows.bind(first_key(id), last_key(id)); rows.step();)
+    traced.events.push_back({from_millis(rows.integer(0)), std::string(rows.text(1))});
+  return traced;
+}
+
+}  // namespace
+
+Result<> Reader::trace(const TraceQuery& query, const std::function<Go(const Traced&)>& call) {
+  try {
+    disk::Tx tx(db_);
+    const Id since = query.since ? Id::at(*query.since) : Id{};
+    std::vector<Id> ids;
+    if (query.id) {
+      ids.push_back(*query.id);
+    } else if (!query.address.empty()) {
+      const auto key = party_key(query.address);
+      ids = ids_between(tx, {key, key}, since);
+    } else {
+      ids = ids_between(tx, party_range(query.domain), since);
+    }
+    for (const Id id : ids) {
+      const Traced traced = read(tx, id);
+      if (!traced.events.empty() && call(traced) == Go::stop) return {};
+    }
+    return {};
+  } catch (const disk::Failure& failure) {
+    return failure.error();
+  }
+}
+
+}  // namespace hoplock::queue

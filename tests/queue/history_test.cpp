@@ -1,0 +1,148 @@
+// What the queue remembers of messages: one row an event, found by id, address and domain, forgotten in time.
+#include <doctest/doctest.h>
+
+#include "queue/history.h"
+#include "tests/queue/world.h"
+
+using namespace hoplock;
+using namespace hoplock::queue;
+using namespace hoplock::queue::test;
+using hoplock::support::TempDirectory;
+
+namespace {
+
+Options recording() {
+  Options options;
+  options.history = Recording::on;
+  return options;
+}
+
+std::vector<Traced> trace(World& world, TraceQuery query) {
+  std::vector<Traced> all;
+  auto reader = world.reader();
+  reader
+      .trace(query,
+             [&](const Traced& one) {
+               all.push_back(one);
+               return Go::on;
+             })
+      .value();
+  return all;
+}
+std::vector<Id> by_address(World& world, const std::string& address) {
+  TraceQuery query;
+  query.address = address;
+  std::vector<Id> ids;
+  for (const auto& one : trace(world, query)) ids.push_back(one.id);
+  return ids;
+}
+std::vector<Id> by_domain(World& world, const std::string& domain, std::optional<Time> since = {}) {
+  TraceQuery query;
+  query.domain = domain;
+  query.since = since;
+  std::vector<Id> ids;
+  for (const auto& one : trace(world, query)) ids.push_back(one.id);
+  return ids;
+}
+std::vector<std::string> told(World& world, Id id) {
+  TraceQuery query;
+  query.id = id;
+  std::vector<std::string> all;
+  for (const auto& one : trace(world, query))
+    for (const auto& event : one.events) all.push_back(event.text);
+  return all;
+}
+void prune(World& world, Time before) {
+  std::optional<PruneFrom> from(std::in_place);
+  while (from) from = world.loop.run(world.queue->prune(before, *from)).value();
+}
+
+}  // namespace
+
+TEST_CASE("a message's life: accepted, attempts, operators, in the order of its events, and after it is gone") {
+  TempDirectory directory;
+  World world(directory.path(), recording());
+  const Id id = world.put({"bob@example.org"});
+  auto settled = World::all(world.lease("example.org").at(0), Verdict::deferred, at(10));
+  settled.story = R"({"event":"deferred"})";
+  world.apply({settled}, at(1));
+  Selection selection;
+  selection.ids = {id};
+  selection.by_whom = "root";
+  world.act(Action::retry, selection, at(2));
+  settled = World::all(world.lease("example.org", at(3)).at(0), Verdict::delivered);
+  settled.story = "{\"event\":\"hop\"}\n{\"event\":\"delivered\"}";
+  world.apply({settled}, at(3));
+  CHECK(world.count("message") == 0);
+  CHECK(
+      told(world, id) ==
+      std::vector<std::string>{
+          R"({"event":"accepted","from":"sender@example.net","to":["bob@example.org"],"size":21,"client":"192.0.2.1"})",
+          R"({"event":"deferred"})", R"({"event":"retry","by":"root"})",
+          "{\"event\":\"hop\"}\n{\"event\":\"delivered\"}"});
+}
+
+TEST_CASE("messages are found by address and by domain, of sender and recipients, in any case") {
+  TempDirectory directory;
+  World world(directory.path(), recording());
+  const Id first = world.put({"bob@example.org", "carl@example.com"});
+  const Id second = world.put({"Bob@Example.org"}, "x\r\n", at(100), "");
+  CHECK(by_address(world, "bob@example.org") == std::vector<Id>{first, second});
+  CHECK(by_address(world, "carl@EXAMPLE.com") == std::vector<Id>{first});
+  CHECK(by_address(world, "sender@example.net") == std::vector<Id>{first});
+  CHECK(by_address(world, "") == std::vector<Id>{second});
+  CHECK(by_address(world, "bob@example.com").empty());
+  CHECK(by_domain(world, "example.org") == std::vector<Id>{first, second});
+  CHECK(by_domain(world, "example.net") == std::vector<Id>{first});
+  CHECK(by_domain(world, "example.org", at(50)) == std::vector<Id>{second});
+  CHECK(by_domain(world, "nowhere.example").empty());
+}
+
+TEST_CASE("history goes when its time is over: not of a message that is queued, not of one that ended lately") {
+  TempDirectory directory;
+  World world(directory.path(), recording());
+  const Id waiting = world.put({"bob@example.org"});
+  const Id old = world.put({"carl@example.com"});
+  world.apply({World::all(world.lease("example.com").at(0), Verdict::delivered)}, at(1));
+  const Id late = world.put({"dora@example.info"});
+  auto settled = World::all(world.lease("example.info").at(0), Verdict::delivered);
+  settled.story = R"({"event":"delivered"})";
+  world.apply({settled}, at(5000));
+  prune(world, at(1000));
+  CHECK(told(world, waiting).size() == 1);
+  CHECK(told(world, old).empty());
+  CHECK(told(world, late).size() == 2);
+  CHECK(by_domain(world, "example.com").empty());
+  CHECK(by_domain(world, "example.net") == std::vector<Id>{waiting, late});
+  CHECK(world.count("party") == 4);
+  prune(world, at(6000));
+  CHECK(told(world, late).empty());
+  CHECK(world.count("history") == 1);
+  CHECK(world.count("party") == 2);
+}
+
+TEST_CASE("pruning many goes part by part") {
+  TempDirectory directory;
+  World world(directory.path(), recording());
+  for (int i = 0; i < 1200; ++i) world.put({"u" + std::to_string(i) + "@example.com"});
+  auto jobs = world.lease("example.com", t0, 2000);
+  std::vector<Settled> settled;
+  for (const auto& job : jobs) settled.push_back(World::all(job, Verdict::delivered));
+  world.apply(settled, at(1));
+  const auto first = world.loop.run(world.queue->prune(at(100), {})).value();
+  REQUIRE(first);
+  CHECK(world.count("history") == 700);
+  prune(world, at(100));
+  CHECK(world.count("history") == 0);
+  CHECK(world.count("party") == 0);
+}
+
+TEST_CASE("what is switched off is not written") {
+  TempDirectory directory;
+  World world(directory.path());
+  world.put({"bob@example.org"});
+  CHECK(world.count("history") == 0);
+  world.queue->set_history(Recording::on);
+  world.put({"bob@example.org"});
+  CHECK(world.count("history") == 1);
+}
