@@ -205,8 +205,8 @@ def verdict(case):
 def counting(bench, with_reports, without, rounds, quick):
     """Rows: end to end with sessions counted for TLS reports and without, in turn; hoplock alone."""
     rows = []
-    for dane, domains in ((True, 1), (True, 500), (False, 500)):
-        case = Case("tlsrpt", f"end to end {'DANE' if dane else 'clear'}, {domains} domain{'s' * (domains > 1)}", 2000 if quick else 6000,
+    for dane, domains, messages in ((True, 1, 40000), (True, 500, 12000), (False, 500, 20000)):
+        case = Case("tlsrpt", f"end to end {'DANE' if dane else 'clear'}, {domains} domain{'s' * (domains > 1)}", messages // 10 if quick else messages,
                     4 * KIB, 10, 0.95, None, domains, dane)
         results = {side: [] for side in (with_reports, without)}
         for turn in range(rounds):

@@ -166,6 +166,7 @@ int main(int argc, char** argv) {
   bool good = true;
   {
     Ledger ledger(directory);
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);
     std::printf("%zu sessions to %zu domains%s\n", sessions, domains,
                 arguments.flag("--hostile") ? ", all fail, each in its own way" : "");
     count(ledger, Traffic(domains, arguments.flag("--hostile")), sessions);
