@@ -289,8 +289,7 @@ asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string desti
     waiting.messages = expire_messages;
     while (!self->stopping_ && !self->is_paused()) {
       co_await self->settler_.room();
-      queue::Waiting copy = waiting;
-      auto jobs = co_await self->queue_.lease_waiting(destination, std::move(copy));
+      auto jobs = co_await self->queue_.lease_waiting(destination, waiting);
       if (!jobs || jobs->empty()) break;
       Settler::Ticket ticket = 0;
       for (const queue::Job& job : *jobs) {

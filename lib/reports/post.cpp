@@ -44,7 +44,7 @@ std::string texts(const std::vector<hop::Refusal>& defects) {
 }  // namespace
 
 void HttpsPost::set(PostOptions options, std::shared_ptr<const net::ClientTls> tls) {
-  options_ = std::move(options);
+  options_ = options;
   tls_ = std::move(tls);
 }
 
