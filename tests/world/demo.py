@@ -146,10 +146,9 @@ def row_of(domain, expected, line):
             line["event"] + ("" if fits else " (?)"), why], fits
 
 
-def print_table(rows):
-    head = ["domain", "what it publishes", "taken by", "policy", "tls", "auth", "outcome", "reason"]
-    table = [head, *rows]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+def print_columns(table):
+    """Its first row is the head."""
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     for number, row in enumerate(table):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
         if number == 0:
@@ -177,7 +176,7 @@ def main():
         if options.log:
             print("\n".join(relay.raw))
     judged = [row_of(domain, expected, outcomes.get(f"user@{name_of(domain)}")) for domain, expected in rows]
-    print_table([row for row, _ in judged])
+    print_columns([["domain", "what it publishes", "taken by", "policy", "tls", "auth", "outcome", "reason"], *(row for row, _ in judged)])
     wrong = sum(not fits for _, fits in judged)
     print(f"\n{len(judged)} domains in {time.monotonic() - start:.1f} s" + (f", {wrong} not as expected (?)" if wrong else ", all as expected"))
     return 1 if wrong else 0
