@@ -262,19 +262,22 @@ awaitable<void> Errand::post(Attempt& attempt) {
   }
   const Posted posted = co_await sender_->parts.post.post(to, gzip_);
   if (posted.what == Posted::What::silent) heard = Endpoints::Heard::nothing;
-  if (posted.what == Posted::What::accepted) {
-    note(attempt, Known::accepted, "");
-    const std::string defects =
-        posted.defects.empty() ? "" : "taken by an endpoint that is not who it says: " + posted.defects;
-    tell(defects.empty() ? Level::info : Level::warn, "sent", attempt.destination.rua, defects);
-  } else {
-    note(attempt, Known::waiting, posted.why);
-    tell(Level::warn, "failed", attempt.destination.rua, posted.why);
-  }
+  const bool accepted = posted.what == Posted::What::accepted;
+  note(attempt, accepted ? Known::accepted : Known::waiting, accepted ? "" : posted.why);
   std::function<void(disk::Tx&)> write = [key = key_, done = attempt.destination](disk::Tx& tx) {
     put_destination(tx, key, done);
   };
-  co_await store(std::move(write));
+  const Goes stored = co_await store(std::move(write));  // before the log calls it sent, for then it is not sent again
+  tell_posted(attempt, posted, stored);
+}
+
+void Errand::tell_posted(const Attempt& attempt, const Posted& posted, Goes stored) const {
+  if (posted.what != Posted::What::accepted) return tell(Level::warn, "failed", attempt.destination.rua, posted.why);
+  std::string error;
+  if (!posted.defects.empty()) error = "taken by an endpoint that is not who it says: " + posted.defects;
+  if (stored != Goes::on)
+    error += (error.empty() ? "" : "; ") + std::string("that could not be stored: it may be sent again");
+  tell(error.empty() ? Level::info : Level::warn, "sent", attempt.destination.rua, error);
 }
 
 // Why the destination gets no more today, if so; else this report is counted.

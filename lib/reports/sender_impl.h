@@ -82,6 +82,7 @@ class Errand : public std::enable_shared_from_this<Errand> {
   boost::asio::awaitable<Goes> store(std::function<void(disk::Tx&)> write);
   std::optional<Time> next_round() const;
   void refuse(Attempt& attempt, std::string why);
+  void tell_posted(const Attempt& attempt, const Posted& posted, Goes stored) const;
   void note(Attempt& attempt, Destination::State state, std::string error);
   Event event(Level level, std::string_view action) const;
   void tell(Level level, std::string_view action, const std::string& rua, std::string error) const;

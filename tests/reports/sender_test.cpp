@@ -256,6 +256,24 @@ TEST_CASE(
   CHECK_FALSE(world.loop.run(world.sender->hurry({}, morning)).has_value());
 }
 
+TEST_CASE("RPT-30: the log calls nothing sent whose mark is not stored: killed at that line, it is not sent again") {
+  Sending world;
+  world.sessions("a.test", "https://a.test/,https://bad.test/");
+  world.post.answers["https://bad.test/"] = broken;
+  std::size_t marked = 0;
+  world.log.heard = [&](const Event& event) {
+    if (event.get("action") != "sent") return;
+    auto db =
+        disk::Database::open(std::filesystem::path(world.directory) / "queue.db", disk::Access::read_only).value();
+    disk::Tx tx(db);
+    for (const Destination& one : destinations(tx, Key{day_at("2025-03-01"), name("a.test")})) {
+      if (one.rua == "https://a.test/" && one.state == Destination::State::accepted) ++marked;
+    }
+  };
+  world.round(morning);
+  CHECK(marked == 1);
+}
+
 TEST_CASE("RPT-45: days beyond `keep` are forgotten") {
   Sending world;
   world.sessions("old.test", "https://old.test/", 1, "2025-01-30");

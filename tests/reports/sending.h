@@ -3,6 +3,7 @@
 #pragma once
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -57,6 +58,15 @@ class FakePost final : public Post {
   std::chrono::milliseconds delay{0};
   std::size_t inside = 0;
   std::size_t most_inside = 0;
+};
+
+// A log in which a test may do something at a line.
+struct Listening final : support::MemoryLog {
+  void write(const Event& event) override {
+    MemoryLog::write(event);
+    if (heard) heard(event);
+  }
+  std::function<void(const Event&)> heard;
 };
 
 struct Sending {
@@ -163,7 +173,7 @@ struct Sending {
   support::TempDirectory own;
   std::string directory;
   support::Loop loop;
-  support::MemoryLog log;
+  Listening log;
   support::FakeResolver dns;
   FakePost post;
   SenderOptions options;
