@@ -4,6 +4,8 @@
 #include <exception>
 #include <utility>
 
+#include "disk/db.h"
+
 namespace hoplock::delivery {
 
 namespace asio = boost::asio;
@@ -79,7 +81,9 @@ asio::awaitable<void> Settler::run() {
 asio::awaitable<bool> Settler::store(queue::Results results) {
   for (;;) {
     queue::Results copy = results;
-    const auto applied = co_await apply(std::move(copy));
+    auto applied = co_await apply(std::move(copy));
+    const bool ours = !applied && !results.along.empty() && !disk::is_unavailable(applied.error());
+    if (ours) applied = co_await store_apart(results);
     if (applied) {
       if (!stalled_) co_return true;
       stalled_ = false;
@@ -92,6 +96,21 @@ asio::awaitable<bool> Settler::store(queue::Results results) {
     if (ended_) co_return false;
     co_await ending_.wait_until(std::chrono::steady_clock::now() + try_again);
   }
+}
+
+// Whatever is wrong with the ledger, mail that was delivered is marked so: a report may lack sessions, but nobody gets mail twice.
+asio::awaitable<Result<>> Settler::store_apart(queue::Results results) {
+  queue::Results counts;
+  counts.now = results.now;
+  counts.along = std::exchange(results.along, {});
+  auto applied = co_await apply(std::move(results));
+  if (!applied) co_return applied;
+  const auto counted = co_await apply(std::move(counts));
+  if (!counted)
+    log_.write(Event(Level::error, "tlsrpt")
+                   .add("action", "failed")
+                   .add("error", "sessions are not counted: " + counted.error().detail));
+  co_return applied;
 }
 
 asio::awaitable<Result<>> Settler::apply(queue::Results results) {

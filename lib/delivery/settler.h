@@ -1,5 +1,6 @@
 // Brings the ends of leases to stable storage: all that wait share one transaction, log lines are written once it stands. While
-// the store fails nothing new may be sent, for mail that was sent but not recorded is mail sent twice.
+// the store fails nothing new may be sent, for mail that was sent but not recorded is mail sent twice. What is counted for TLS reports
+// is stored with them, unless that is what cannot be stored.
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
@@ -32,6 +33,7 @@ class Settler {
 
  private:
   boost::asio::awaitable<bool> store(queue::Results results);
+  boost::asio::awaitable<Result<>> store_apart(queue::Results results);
   boost::asio::awaitable<Result<>> apply(queue::Results results);
   queue::Queue& queue_;
   Log& log_;

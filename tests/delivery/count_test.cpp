@@ -112,3 +112,25 @@ TEST_CASE("RPT-30: a session that the daemon's end cuts off is counted") {
   CHECK(relay.sessions("one.example") == 1);
   CHECK(relay.list().size() == 1);
 }
+
+TEST_CASE("a damaged ledger stops no mail, and nothing is sent twice for it") {
+  World relay;
+  Sink& sink = relay.sink();
+  relay.reporting("one.example");
+  const auto drop = [](disk::Tx& tx) -> Result<> {
+    tx.prepare("DROP TABLE tlsrpt_detail").run();
+    return {};
+  };
+  relay.loop.run(relay.disk->run(disk::Durability::durable, drop)).value();
+  relay.put({"a@one.example"});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages == 1 && relay.list().empty(); }));
+  relay.put({"b@one.example"});
+  relay.scheduler->kick();
+  REQUIRE(relay.until([&] { return sink.messages == 2 && relay.list().empty(); }));
+  relay.stop();
+  CHECK(sink.messages == 2);
+  CHECK(relay.log.events("store-failed").empty());
+  REQUIRE_FALSE(relay.log.events("tlsrpt").empty());
+  CHECK(relay.log.events("tlsrpt")[0].get("error").find("not counted") != std::string_view::npos);
+}
