@@ -68,6 +68,7 @@ awaitable<Errand::Goes> Errand::load() {
     co_return Goes::no_further;
   }
   account_ = std::move(*loaded->account);
+  if (account_.attempts == 0) account_.since = now_;  // the daemon may have been down since it was due
   known_ = std::move(loaded->destinations);
   co_return Goes::on;
 }
@@ -345,9 +346,10 @@ awaitable<void> Errand::postpone(std::string error) {
     co_await finish(accepted ? State::sent : State::failed, std::move(error));
     co_return;
   }
-  std::function<void(disk::Tx&)> write = [key = key_, attempts = attempts_, at = *next, error](disk::Tx& tx) {
+  const Pause pause{account_.since.value_or(now_), *next};
+  std::function<void(disk::Tx&)> write = [key = key_, attempts = attempts_, pause, error](disk::Tx& tx) {
     for (const Attempt& one : attempts) put_destination(tx, key, one.destination);
-    reports::postpone(tx, key, at, error);
+    reports::postpone(tx, key, pause, error);
   };
   co_await store(std::move(write));
 }
@@ -378,8 +380,9 @@ Event Errand::event(Level level, std::string_view action) const {
   Event made(level, "tlsrpt");
   made.add("domain", key_.domain.text()).add("day", tlsrpt::to_text(key_.day)).add("action", std::string(action));
   if (built_) made.add("policies", std::int64_t{built_->policies});
-  made.add("sessions", static_cast<std::int64_t>(account_.sessions));
-  made.add("failures", static_cast<std::int64_t>(account_.failures));
+  // what the report says, once there is one
+  made.add("sessions", static_cast<std::int64_t>(built_ ? built_->sessions : account_.sessions));
+  made.add("failures", static_cast<std::int64_t>(built_ ? built_->failures : account_.failures));
   return made;
 }
 

@@ -106,6 +106,12 @@ void plan(disk::Tx& tx, const Key& key, Time due) {
       .run();
 }
 
+void rebase(disk::Tx& tx, Time now, Time latest) {
+  tx.prepare("UPDATE tlsrpt_account SET due = ?1, since = ?1 WHERE due > ?2 AND day < ?3")
+      .bind(to_millis(now), to_millis(latest), number_of(tlsrpt::day_of(now)))
+      .run();
+}
+
 Due due(disk::Tx& tx, Time now, std::size_t limit) {
   Due found;
   auto rows = tx.prepare("SELECT day, domain FROM tlsrpt_account WHERE due <= ?1 ORDER BY due LIMIT ?2");
@@ -167,11 +173,11 @@ void put_destination(disk::Tx& tx, const Key& key, const Destination& destinatio
       .run();
 }
 
-void postpone(disk::Tx& tx, const Key& key, Time next, std::string_view error) {
+void postpone(disk::Tx& tx, const Key& key, const Pause& pause, std::string_view error) {
   tx.prepare(
-        "UPDATE tlsrpt_account SET due = ?3, attempts = attempts + 1, error = ?4"
+        "UPDATE tlsrpt_account SET due = ?3, since = ?4, attempts = attempts + 1, error = ?5"
         " WHERE day = ?1 AND domain = ?2 AND state IN (1, 2)")
-      .bind(number_of(key.day), key.domain.text(), to_millis(next), error)
+      .bind(number_of(key.day), key.domain.text(), to_millis(pause.next), to_millis(pause.since), error)
       .run();
 }
 
@@ -183,11 +189,13 @@ void finish(disk::Tx& tx, const Key& key, State end, std::string_view error) {
       .run();
 }
 
-bool prune(disk::Tx& tx, tlsrpt::Day before, std::size_t limit) {
+bool prune(disk::Tx& tx, tlsrpt::Day before, Prune which, std::size_t limit) {
   std::vector<std::int64_t> ids;
   {
-    auto rows = tx.prepare("SELECT id FROM tlsrpt_account WHERE day < ?1 ORDER BY day, domain LIMIT ?2");
-    for (rows.bind(number_of(before), limit); rows.step();) ids.push_back(rows.integer(0));
+    auto rows =
+        tx.prepare("SELECT id FROM tlsrpt_account WHERE day < ?1 AND state >= ?2 ORDER BY day, domain LIMIT ?3");
+    const State from = which == Prune::ended ? State::sent : State::collecting;
+    for (rows.bind(number_of(before), from, limit); rows.step();) ids.push_back(rows.integer(0));
   }
   for (const auto id : ids) {
     drop_counts(tx, id);

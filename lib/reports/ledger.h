@@ -70,7 +70,7 @@ struct Account {
   std::uint64_t sessions = 0;  // each once, however many policies applied to it
   std::uint64_t failures = 0;  // of them, those that failed under any policy
   std::optional<Time> due;     // when it is looked at next; while due or built
-  std::optional<Time> since;   // when it was first due: the beginning of the 24 hours for trying (RPT-43)
+  std::optional<Time> since;   // when it was first due, then first tried: there the 24 hours for trying begin (RPT-43)
   std::uint32_t attempts = 0;  // rounds of sending so far
   std::string error;           // why it was skipped or failed, or of the last round
 };
@@ -111,6 +111,8 @@ std::optional<Built> stored(disk::Tx& tx, const Key& key);
 std::vector<Key> unplanned(disk::Tx& tx, tlsrpt::Day today, std::size_t limit);
 // collecting becomes due; any other state stays as it is: the time is fixed once (RPT-32).
 void plan(disk::Tx& tx, const Key& key, Time due);
+// After the clock was set back: what would be due later than any plan makes it, for a day before that of `now`, is due now.
+void rebase(disk::Tx& tx, Time now, Time latest);
 struct Due {
   std::vector<Key> keys;     // due or built, their time come, the longest overdue first
   std::optional<Time> next;  // when the first of the others is due
@@ -132,11 +134,16 @@ std::vector<Destination> destinations(disk::Tx& tx, const Key& key);  // by rua
 void put_destination(disk::Tx& tx, const Key& key, const Destination& destination);
 
 // A round of sending is over and another one follows.
-void postpone(disk::Tx& tx, const Key& key, Time next, std::string_view error);
+struct Pause {
+  Time since;  // of the first round
+  Time next;
+};
+void postpone(disk::Tx& tx, const Key& key, const Pause& pause, std::string_view error);
 // REQUIRES: `end` is sent, failed or skipped.
 void finish(disk::Tx& tx, const Key& key, State end, std::string_view error);
 
-// Forgets accounts of days before `before`, whatever their state; at most `limit` of them. True: there are more.
-bool prune(disk::Tx& tx, tlsrpt::Day before, std::size_t limit);
+// Forgets accounts of days before `before`, at most `limit` of them. True: there are more.
+enum class Prune : std::uint8_t { ended, all };  // ended: sent, failed or skipped; all: nobody sends what is left
+bool prune(disk::Tx& tx, tlsrpt::Day before, Prune which, std::size_t limit);
 
 }  // namespace hoplock::reports

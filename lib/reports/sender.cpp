@@ -39,6 +39,8 @@ Sender::Sender(Parts parts, std::mt19937_64 random) : impl_(std::make_shared<Imp
 Sender::~Sender() { stop(); }
 
 void Sender::set(std::optional<SenderOptions> options, std::shared_ptr<const dkim::Keyring> keyring) {
+  if (options) impl_->keep = options->keep;
+  impl_->pruned.reset();
   impl_->options = std::move(options);
   impl_->keyring = std::move(keyring);
   impl_->kicked = true;
@@ -115,8 +117,10 @@ awaitable<void> Sender::Impl::plan(Self self, Time now) {
     std::vector<Milliseconds> delays;
     const auto spread = static_cast<double>(self->options->spread.count());
     for (std::size_t i = 0; i < page; ++i) delays.emplace_back(static_cast<std::int64_t>(self->fraction() * spread));
-    auto job = [now, today = tlsrpt::day_of(now), send_at = self->options->send_at,
+    const Time latest = now + self->options->send_at + self->options->spread + self->options->patience;
+    auto job = [now, latest, today = tlsrpt::day_of(now), send_at = self->options->send_at,
                 delays = std::move(delays)](disk::Tx& tx) -> Result<std::size_t> {
+      rebase(tx, now, latest);
       const auto keys = unplanned(tx, today, delays.size());
       for (std::size_t i = 0; i < keys.size(); ++i) {
         const Time begin = tlsrpt::begin_of(keys[i].day + std::chrono::days{1});
@@ -130,14 +134,16 @@ awaitable<void> Sender::Impl::plan(Self self, Time now) {
   }
 }
 
+// What is still to be sent stays until it is, however long the daemon was down or the clock was wrong.
 awaitable<void> Sender::Impl::prune(Self self, Time now) {
   const tlsrpt::Day today = tlsrpt::day_of(now);
-  if (self->pruned == today || !self->options) co_return;
-  const tlsrpt::Day before = today - self->options->keep;
+  if (self->pruned == today) co_return;
+  const tlsrpt::Day before = today - self->keep;
+  const Prune which = self->options ? Prune::ended : Prune::all;
   for (bool more = true; more;) {
-    auto job = [before, today](disk::Tx& tx) -> Result<bool> {
+    auto job = [before, which, today](disk::Tx& tx) -> Result<bool> {
       forget_quota(tx, today);
-      return reports::prune(tx, before, prune_page);
+      return reports::prune(tx, before, which, prune_page);
     };
     const auto pruned = co_await self->parts.disk.run(Durability::relaxed, std::move(job));
     if (!pruned) co_return self->disk_failed(pruned.error());

@@ -38,6 +38,7 @@ struct Sender::Impl {
   Endpoints endpoints;
   std::set<Key> active;  // errands under way
   std::set<Key> stuck;   // whose errand could not even store what became of it; not again in this round
+  std::chrono::days keep{30};
   std::optional<tlsrpt::Day> pruned;
   net::Signal changed;  // an errand ended, or there may be new ones
   bool kicked = false;

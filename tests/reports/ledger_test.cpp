@@ -127,7 +127,7 @@ TEST_CASE("RPT-43: rounds of sending, per destination, survive a restart; what i
   put_destination(*world.tx, org, {"mailto:b@example.org", Destination::State::waiting, 1, at(d2, 60), "451 later"});
   put_destination(*world.tx, org, {"https://example.org/r", Destination::State::waiting, 0, std::nullopt, ""});
   put_destination(*world.tx, org, {"https://example.org/r", Destination::State::failed, 1, std::nullopt, "404"});
-  postpone(*world.tx, org, at(d2, 60), "451 later");
+  postpone(*world.tx, org, {at(d2, 0), at(d2, 60)}, "451 later");
   world.reopen();
   const auto all = destinations(*world.tx, org);
   REQUIRE(all.size() == 2);
@@ -143,7 +143,7 @@ TEST_CASE("RPT-43: rounds of sending, per destination, survive a restart; what i
   CHECK(due(*world.tx, at(d3, 0), 10).keys.empty());
   CHECK(world.account(org).state == State::sent);
   CHECK(world.account(org).attempts == 2);
-  postpone(*world.tx, org, at(d3, 0), "too late");
+  postpone(*world.tx, org, {at(d2, 0), at(d3, 0)}, "too late");
   CHECK(due(*world.tx, at(d3, 0), 10).keys.empty());
   CHECK(stored(*world.tx, org));
 }
@@ -218,8 +218,13 @@ TEST_CASE("RPT-45: what is older than it is kept goes, with all its rows") {
   world.count(key(d2, "a.example"), {success(sts_policy("a.example"))});
   build(*world.tx, key(d1, "b.example"), submitter());
   put_destination(*world.tx, key(d1, "b.example"), {"mailto:r@b.example", Destination::State::accepted, 1, {}, ""});
-  CHECK(prune(*world.tx, d2, 1));
-  CHECK_FALSE(prune(*world.tx, d2, 10));
+  CHECK_FALSE(prune(*world.tx, d2, Prune::ended, 10));
+  CHECK(list(*world.tx, Selection{}).size() == 3);  // nobody has been told of them yet
+  finish(*world.tx, key(d1, "b.example"), State::sent, "");
+  CHECK_FALSE(prune(*world.tx, d2, Prune::ended, 10));
+  CHECK(list(*world.tx, Selection{}).size() == 2);
+  CHECK(prune(*world.tx, d2, Prune::all, 1));
+  CHECK_FALSE(prune(*world.tx, d2, Prune::all, 10));
   CHECK(list(*world.tx, Selection{}).size() == 1);
   CHECK(world.db->integer("SELECT count(*) FROM tlsrpt_detail") == 0);
   CHECK(world.db->integer("SELECT count(*) FROM tlsrpt_element") == 1);

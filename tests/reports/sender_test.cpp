@@ -274,14 +274,77 @@ TEST_CASE("RPT-30: the log calls nothing sent whose mark is not stored: killed a
   CHECK(marked == 1);
 }
 
-TEST_CASE("RPT-45: days beyond `keep` are forgotten") {
+TEST_CASE("RPT-45: days beyond `keep` are forgotten, but what is still to be sent is sent first, however late") {
   Sending world;
+  world.options.keep = std::chrono::days{0};
+  world.sender->set(world.options, Sending::keyring());
   world.sessions("old.test", "https://old.test/", 1, "2025-01-30");
-  world.sessions("kept.test", "https://kept.test/", 1, "2025-01-31");
+  world.sessions("late.test", "https://late.test/");
+  world.post.answers["https://late.test/"] = broken;
   world.round(morning);
   const auto known = [&world](const char* domain, const char* day) {
     return world.read([key = Key{day_at(day), name(domain)}](disk::Tx& tx) { return find(tx, key); }).has_value();
   };
+  CHECK(world.post.count("https://old.test/") == 1);
+  world.round(at("2025-03-03T00:00:00Z"));
   CHECK_FALSE(known("old.test", "2025-01-30"));
-  CHECK(known("kept.test", "2025-01-31"));
+  CHECK(known("late.test", "2025-03-01"));  // its 24 hours are not over
+  world.post.answers.clear();
+  world.round(morning + 24h);
+  CHECK(world.state("late.test") == "sent");
+  world.round(at("2025-03-04T00:00:00Z"));
+  CHECK_FALSE(known("late.test", "2025-03-01"));
+}
+
+TEST_CASE("RPT-45: where reports are switched off, nothing is kept longer either") {
+  Sending world;
+  world.sender->set(std::nullopt, nullptr);
+  world.sessions("old.test", "", 1, "2025-01-30");
+  world.sessions("kept.test", "", 1, "2025-01-31");
+  world.round(morning);
+  CHECK(world.read([](disk::Tx& tx) { return list(tx, Selection{}).size(); }) == 1);
+}
+
+TEST_CASE("RPT-43: the 24 hours for trying begin with the first attempt, not while the daemon is down") {
+  Sending world;
+  world.sessions("a.test", "https://bad.test/");
+  world.round(at("2025-03-02T00:10:00Z"));  // planned, not yet due
+  REQUIRE(world.state("a.test") == "due");
+  world.restart();
+  const Time later = morning + 72h;
+  world.dns.fail["_smtp._tls.a.test TXT"] = "no network yet";
+  world.round(later);
+  CHECK(world.state("a.test") == "due");
+  world.dns.fail.clear();
+  world.post.answers["https://bad.test/"] = broken;
+  world.round(later + 5min);
+  CHECK(world.state("a.test") == "built");
+  world.round(later + 23h);
+  CHECK(world.state("a.test") == "built");
+  world.round(later + 24h);
+  CHECK(world.state("a.test") == "failed");
+}
+
+TEST_CASE("a clock that was set back leaves no report waiting for a time that is far off") {
+  Sending world;
+  world.sessions("due.test", "https://due.test/", 1, "2025-06-01");  // counted and planned months ahead
+  world.sessions("built.test", "https://built.test/");
+  world.post.answers["https://built.test/"] = broken;
+  world.round(at("2025-06-02T00:10:00Z"));
+  REQUIRE(world.state("built.test") == "built");
+  REQUIRE(world.state("due.test", "2025-06-01") == "due");
+  world.post.answers.clear();
+  world.round(morning);
+  CHECK(world.state("built.test") == "sent");
+  CHECK(world.state("due.test", "2025-06-01") == "due");  // that day is still to come
+}
+
+TEST_CASE("the log says of a report what the report says") {
+  Sending world;
+  world.sessions("a.test", "https://bad.test/", 2);
+  world.post.answers["https://bad.test/"] = broken;
+  world.round(morning);
+  world.sessions("a.test", "", 3);
+  world.round(morning + 5min);
+  for (const Event& event : world.log.events("tlsrpt")) CHECK(event.get("sessions") == "2");
 }
