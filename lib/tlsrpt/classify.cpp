@@ -147,6 +147,7 @@ Policy tlsa_policy(const hop::HostFacts& host) {
   Policy policy;
   policy.type = PolicyType::tlsa;
   for (const auto& record : host.tlsa.records) policy.text.push_back(record.text());  // RPT-13
+  std::sort(policy.text.begin(), policy.text.end());  // a set: name servers give it in any order
   policy.domain = host.tlsa.base.is_root() ? host.name : host.tlsa.base;
   return policy;
 }

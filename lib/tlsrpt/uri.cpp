@@ -53,6 +53,13 @@ std::optional<std::string> unquoted(std::string_view text) {
   return out;
 }
 
+// A name that a host or a mail domain may have: the DNS would answer for "*", SMTP and HTTP know no such name.
+std::optional<dns::Name> host_name(std::string_view text) {
+  auto name = dns::Name::parse(text);
+  if (!name || name->is_root() || text.find('*') != std::string_view::npos) return std::nullopt;
+  return std::move(*name);
+}
+
 Result<Destination> parse_mailto(std::string_view rest) {
   const auto decoded = percent_decoded(rest.substr(0, rest.find('?')));
   if (rest.find('#') != std::string_view::npos) return bad_input("a mailto URI has no fragment");
@@ -71,8 +78,8 @@ Result<Destination> parse_mailto(std::string_view rest) {
     return bad_input("it holds more than one mail address, or none");  // RPT-04
   }
   if (local.empty() || local.size() > longest_local) return bad_input("the address's local part is empty or too long");
-  auto domain = dns::Name::parse(std::string_view(*decoded).substr(at + 1));
-  if (!domain || domain->is_root()) return bad_input("the address's domain is no domain name");
+  auto domain = host_name(std::string_view(*decoded).substr(at + 1));
+  if (!domain) return bad_input("the address's domain is no domain name");
   return MailDestination{std::move(local), std::move(*domain)};
 }
 
@@ -84,8 +91,8 @@ Result<std::variant<dns::Name, Ip>> parse_host(std::string_view host) {
   }
   if (const auto ip = Ip::parse(host)) return std::variant<dns::Name, Ip>(*ip);
   const auto decoded = percent_decoded(host);
-  auto name = dns::Name::parse(decoded ? std::string_view(*decoded) : std::string_view());
-  if (!name || name->is_root()) return bad_input("the host is no domain name");
+  auto name = host_name(decoded ? std::string_view(*decoded) : std::string_view());
+  if (!name) return bad_input("the host is no domain name");
   return std::variant<dns::Name, Ip>(std::move(*name));
 }
 

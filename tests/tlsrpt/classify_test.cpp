@@ -348,8 +348,16 @@ TEST_CASE("RPT-13: policy-string for tlsa is every record of the set, unusable o
   auto at = corner(TlsaIs::usable, StsIs::none);
   at.facts.host.tlsa.records = {ee(), {255, 255, 255, std::string("\xab", 1)}, pkix_ee()};
   const auto text = run(at, Met::good)[0].policy.text;
-  CHECK(text == std::vector<std::string>{ee().text(), "255 255 255 ab", pkix_ee().text()});
+  CHECK(text == std::vector<std::string>{pkix_ee().text(), "255 255 255 ab", ee().text()});
   CHECK(ee().text() == "3 1 1 6565656565656565656565656565656565656565656565656565656565656565");
+}
+
+TEST_CASE("RPT-11: a TLSA set is one policy in whatever order name servers give it") {
+  auto at = corner(TlsaIs::usable, StsIs::none);
+  at.facts.host.tlsa.records = {ee(), pkix_ee()};
+  const auto one = run(at, Met::good)[0].policy;
+  at.facts.host.tlsa.records = {pkix_ee(), ee()};
+  CHECK(run(at, Met::good)[0].policy == one);
 }
 
 TEST_CASE("RPT-14, RPT-15: policy-string for sts is the policy's lines as served, mx-host its patterns") {

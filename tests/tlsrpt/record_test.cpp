@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "smtp/mailbox.h"
+
 using namespace hoplock;
 using namespace hoplock::tlsrpt;
 using State = Choice::State;
@@ -116,6 +118,7 @@ TEST_CASE("RPT-03: a list of URIs; a bad one or an unknown scheme spoils only it
        "r.x.example:65536/,"
        "https://r_x..example/,https://[::1/,https://[192.0.2.1]/,https://r.x.example/%zz,https://2001:db8::1/",
        "", "none of these has a host, port and path that could be used"},
+      {"https://*.x.example/,https://*/", "", "the DNS would answer for a wildcard, but it is no host"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.list);
@@ -165,6 +168,7 @@ TEST_CASE("RPT-04: of a mailto URI the address alone is used, and one that hides
       {"mailto:", "", "nothing"},
       {"mailto://a@x.example", "mailto://a@x.example", "slashes are atom octets: an odd local-part, but one"},
       {"mailto:a@[192.0.2.1]", "", "an address literal"},
+      {"mailto:a@*.x.example", "", "a wildcard, to which SMTP has no mail"},
       {"mailto:a1234567890123456789012345678901234567890123456789012345678901234@x.example", "",
        "a local-part of 65 octets"},
   };
@@ -173,4 +177,26 @@ TEST_CASE("RPT-04: of a mailto URI the address alone is used, and one that hides
     CAPTURE(row.why);
     CHECK(rua_of(row.uri) == row.rua);
   }
+}
+
+TEST_CASE("RPT-04: every address that is taken from a URI is one that SMTP can send to") {
+  const std::string digits = "0123456789ABCDEF";
+  std::size_t taken = 0;
+  for (int c = 0; c < 256; ++c) {
+    const std::string octet = {'%', digits[static_cast<std::size_t>(c) / 16], digits[static_cast<std::size_t>(c) % 16]};
+    for (const std::string& uri : {"mailto:a" + octet + "b@x.example", "mailto:%22" + octet + "%22@x.example",
+                                   "mailto:%22%5C" + octet + "%22@x.example", "mailto:a@x" + octet + "y.example",
+                                   "mailto:" + octet + "@x.example", "mailto:a@" + octet + ".example"}) {
+      const auto record = parse_record("v=TLSRPTv1;rua=" + uri);
+      REQUIRE(record.has_value());
+      if (record->rua.empty()) continue;
+      ++taken;
+      CAPTURE(uri);
+      const auto address = smtp::Mailbox::parse(mail_of(*record).text());
+      const auto* mailbox = std::get_if<smtp::Mailbox>(&address);
+      REQUIRE(mailbox != nullptr);
+      CHECK(mailbox->domain() == mail_of(*record).domain);
+    }
+  }
+  CHECK(taken > 300);
 }
