@@ -175,6 +175,9 @@ std::optional<StartFailure> App::open_network() {
   control::Calls calls;
   delivery::Scheduler& scheduler = *scheduler_;
   calls.kick = [&scheduler] { scheduler.kick(); };
+  calls.bounce = [&scheduler](queue::Selection selection, queue::Queue::Progress progress) {
+    return scheduler.bounce(std::move(selection), std::move(progress));
+  };
   calls.counts = [&scheduler] {
     const auto counts = scheduler.counts();
     return std::map<std::string, std::int64_t>{{"lanes", static_cast<std::int64_t>(counts.lanes)},

@@ -6,7 +6,6 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-constexpr std::string_view later[] = {"queue bounce"};  // commands of versions to come
 constexpr std::string_view selection = "ID… | --domain D | --sender S | --all";
 
 Syntax ledger(std::string_view name, std::string_view parameters, std::string_view summary) {
@@ -57,9 +56,6 @@ const Syntax* find_command(const std::vector<std::string>& words) {
 
 Parsed unknown_command(const std::vector<std::string>& words) {
   const std::string two = words[0] + (words.size() > 1 ? " " + words[1] : "");
-  for (const std::string_view one : later) {
-    if (one == words[0] || one == two) return wrong("'" + std::string(one) + "' is not in this version of hoplock");
-  }
   std::vector<std::string_view> near;
   for (const Syntax& one : commands()) {
     if (one.name.substr(0, one.name.find(' ')) == words[0]) near.push_back(one.name);
@@ -141,7 +137,9 @@ const std::vector<Syntax>& commands() {
       action("queue hold", "do not try until released"),
       action("queue release", "try held messages now"),
       action("queue remove", "delete, without any notice"),
-      {"queue stats", "", "counts and oldest age by state and by domain", 0, 0, {}, {}},
+      action("queue bounce",
+             "end now, with a notice to the senders; what is under delivery at this moment is left alone"),
+      {"queue stats", "", "counts and oldest age by state, by reason and by domain", 0, 0, {}, {}},
       {"trace",
        "ID|ADDRESS|DOMAIN [--since 2d]",
        "the whole life of the messages from or to it, in the queue or gone: every attempt, what operators did, who was "

@@ -138,6 +138,11 @@ void print_stats(const Console& console, const queue::Stats& stats) {
     by_state.add({one.state, std::to_string(one.count.count), oldest(one.count.oldest)});
   if (!stats.states.empty()) console.out << '\n';
   by_state.finish();
+  Table by_reason(console.out, console.width, {{"REASON"}, {"COUNT", Align::right}, {"OLDEST", Align::right}});
+  for (const auto& one : stats.reasons)
+    by_reason.add({one.reason, std::to_string(one.count.count), oldest(one.count.oldest)});
+  if (!stats.reasons.empty()) console.out << '\n';
+  by_reason.finish();
   Table by_domain(console.out, console.width,
                   {{"DOMAIN"}, {"COUNT", Align::right}, {"OLDEST", Align::right}, {"REASON"}});
   for (const auto& one : stats.domains)
@@ -150,6 +155,7 @@ queue::Action action_of(std::string_view command) {
   if (command == "queue hold") return queue::Action::hold;
   if (command == "queue release") return queue::Action::release;
   if (command == "queue remove") return queue::Action::remove;
+  if (command == "queue bounce") return queue::Action::bounce;
   return queue::Action::retry;
 }
 
@@ -163,8 +169,17 @@ std::string_view done_word(queue::Action action) {
       return "released";
     case queue::Action::remove:
       return "removed";
+    case queue::Action::bounce:
+      return "bounced";
   }
   return "";
+}
+
+std::string active_words(queue::Action action, std::uint64_t active) {
+  const std::string count = std::to_string(active);
+  if (action == queue::Action::bounce)
+    return " (" + count + " under delivery at this moment left alone: say it again when that attempt has ended)";
+  return " (" + count + " of them under way: when that attempt ends)";
 }
 
 // Which messages are meant, or what is wrong with how it was said. Words that are no ids name no message.
@@ -287,7 +302,10 @@ int queue_act(const Call& call) {
   auto client = control::Client::connect(control_path(call.loaded.config));
   if (!client) return complain(console, unavailable, client.error().detail);
   if (which.selection.by != queue::Selection::By::ids || !which.selection.ids.empty()) {
-    const auto done = client->act(action, which.selection);
+    const auto progress = [&](std::uint64_t messages) {
+      console.err << counted(messages, "message") << " so far" << std::endl;
+    };
+    const auto done = client->act(action, which.selection, progress);
     if (!done) {  // a daemon that answers is reachable: what it says no to, it cannot store now
       const bool answered = done.error().code == errc::operation_not_permitted;
       return complain(console, answered ? io_error : unavailable, done.error().detail);
@@ -302,7 +320,7 @@ int queue_act(const Call& call) {
     console.out << to_line(object) << '\n';
   } else {
     console.out << counted(touched.messages, "message") << " " << done_word(action);
-    if (touched.active > 0) console.out << " (" << touched.active << " of them under way: when that attempt ends)";
+    if (touched.active > 0) console.out << active_words(action, touched.active);
     console.out << '\n';
   }
   return touched.messages > 0 ? ok : no;

@@ -91,11 +91,18 @@ json::object to_json(const queue::Stats& stats) {
     domain["reason"] = text_or_null(one.reason);
     domains.push_back(std::move(domain));
   }
+  json::array reasons;
+  for (const auto& one : stats.reasons) {
+    json::object reason = count_to_json(one.count);
+    reason["reason"] = clean(one.reason);
+    reasons.push_back(std::move(reason));
+  }
   json::object to;
   to["total"] = stats.messages;
   to["oldest"] = time_or_null(stats.oldest);
   to["states"] = std::move(states);
   to["domains"] = std::move(domains);
+  to["reasons"] = std::move(reasons);
   return to;
 }
 

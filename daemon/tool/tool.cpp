@@ -34,6 +34,7 @@ const std::map<std::string_view, std::function<int(const Call&)>>& table() {
                                                                                {"queue hold", queue_act},
                                                                                {"queue release", queue_act},
                                                                                {"queue remove", queue_act},
+                                                                               {"queue bounce", queue_act},
                                                                                {"queue stats", queue_stats},
                                                                                {"trace", trace},
                                                                                {"check", check},

@@ -67,8 +67,8 @@ Client::~Client() {
   if (descriptor_ >= 0) close(descriptor_);
 }
 
-Result<std::string> Client::ask(const Request& request, std::chrono::seconds limit) {
-  const auto deadline = Clock::now() + limit;
+Result<std::string> Client::ask(const Request& request, std::chrono::seconds limit, const Progress& progress) {
+  auto deadline = Clock::now() + limit;
   const std::string line = to_json(request) + "\n";
   int write_error = 0;
   for (std::size_t sent = 0; sent < line.size() && write_error == 0;) {
@@ -84,16 +84,24 @@ Result<std::string> Client::ask(const Request& request, std::chrono::seconds lim
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return lost(errno);
     if (n == 0) return write_error != 0 ? lost(write_error) : lost("it closed the connection");
+    std::size_t looked = reply.size();
     reply.append(octets.data(), static_cast<std::size_t>(n));
-    if (reply.back() == '\n') break;
+    for (auto end = reply.find('\n', looked); end != std::string::npos; end = reply.find('\n')) {
+      const auto so_far = progress ? parse_progress(std::string_view(reply).substr(0, end)) : std::nullopt;
+      if (!so_far) return reply.substr(0, end);
+      progress(*so_far);
+      reply.erase(0, end + 1);
+      deadline = Clock::now() + limit;
+    }
     if (reply.size() > max_reply) return fail(errc::protocol_error, "the daemon's answer does not end");
   }
-  reply.pop_back();
-  return reply;
 }
 
-Result<queue::Touched> Client::act(queue::Action action, const queue::Selection& selection) {
+Result<queue::Touched> Client::act(queue::Action action, const queue::Selection& selection, const Progress& progress) {
   queue::Touched sum;
+  const Progress report = [&](std::uint64_t messages) {
+    if (progress) progress(sum.messages + messages);
+  };
   const bool by_id = selection.by == queue::Selection::By::ids;
   for (std::size_t at = 0;;) {
     Act one{action, {}};
@@ -105,7 +113,7 @@ Result<queue::Touched> Client::act(queue::Action action, const queue::Selection&
     } else {
       one.selection = selection;
     }
-    const auto reply = ask(Request(std::move(one)), for_actions);
+    const auto reply = ask(Request(std::move(one)), for_actions, report);
     if (!reply) return reply.error();
     const auto touched = parse_touched(*reply);
     if (!touched) return touched.error();

@@ -2,6 +2,7 @@
 // errc::not_connected means that no daemon can be reached there (exit 69), operation_not_permitted that it refused.
 #pragma once
 #include <chrono>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,8 +18,10 @@ class Client {
   Client& operator=(Client&&) = delete;
   ~Client();
 
-  // Many ids go in several requests; what was touched is added up.
-  Result<queue::Touched> act(queue::Action action, const queue::Selection& selection);
+  // Messages so far, about once a second.
+  using Progress = std::function<void(std::uint64_t messages)>;
+  // Many ids go in several requests; what was touched is added up. No answer comes within the deadline: an Error.
+  Result<queue::Touched> act(queue::Action action, const queue::Selection& selection, const Progress& progress = {});
   Result<std::vector<queue::Lease>> active();  // sorted
   Result<Status> status();
   // Waits for the fetch.
@@ -28,7 +31,7 @@ class Client {
 
  private:
   explicit Client(int descriptor) : descriptor_(descriptor) {}
-  Result<std::string> ask(const Request& request, std::chrono::seconds limit);
+  Result<std::string> ask(const Request& request, std::chrono::seconds limit, const Progress& progress = {});
   int descriptor_;
 };
 

@@ -12,7 +12,8 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::array actions{queue::Action::retry, queue::Action::hold, queue::Action::release, queue::Action::remove};
+constexpr std::array actions{queue::Action::retry, queue::Action::hold, queue::Action::release, queue::Action::remove,
+                             queue::Action::bounce};
 
 Result<json::object> parse_object(std::string_view line) {
   error_code error;
@@ -147,6 +148,12 @@ std::string to_json(const queue::Touched& touched) {
   return json::serialize(object);
 }
 
+std::string progress_to_json(std::uint64_t messages) {
+  json::object object;
+  object["progress"] = messages;
+  return json::serialize(object);
+}
+
 std::string to_json(const std::vector<queue::Lease>& active) {
   json::array leases;
   for (const queue::Lease& lease : active) {
@@ -222,8 +229,8 @@ Result<Request> parse_request(std::string_view line) {
     return Request(Act{action, std::move(*selection)});
   }
   return bad_input(
-      "this daemon does not know that request; it knows active, status, retry, hold, release, remove, sts-refresh, "
-      "tlsrpt-send");
+      "this daemon does not know that request; it knows active, status, retry, hold, release, remove, bounce, "
+      "sts-refresh, tlsrpt-send");
 }
 
 Result<queue::Touched> parse_touched(std::string_view line) {
@@ -234,6 +241,12 @@ Result<queue::Touched> parse_touched(std::string_view line) {
   touched.recipients = static_cast<std::uint64_t>(number_of(*object, "recipients"));
   touched.active = static_cast<std::uint64_t>(number_of(*object, "active"));
   return touched;
+}
+
+std::optional<std::uint64_t> parse_progress(std::string_view line) {
+  const auto object = parse_object(line);
+  if (!object || object->if_contains("progress") == nullptr) return std::nullopt;
+  return static_cast<std::uint64_t>(number_of(*object, "progress"));
 }
 
 Result<std::vector<queue::Lease>> parse_active(std::string_view line) {

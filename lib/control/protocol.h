@@ -3,6 +3,7 @@
 //
 //   {"do":"hold","ids":["0D5K2M7QZ3"]}   {"do":"retry","domain":"example.org"}   {"do":"remove","all":true}
 //   {"ok":true,"messages":1,"recipients":2,"active":0}
+//   {"progress":4096}                    before that, once a second when it takes longer: messages so far
 //   {"do":"active"}                      {"ok":true,"active":[["0D5K2M7QZ3",0]]}
 //   {"do":"sts-refresh","domain":"example.org"}
 //   {"ok":true,"domain":"example.org","action":"refreshed","id":"7","mode":"enforce","max_age":86400,"expires":"…","error":""}
@@ -54,6 +55,7 @@ struct Status {
 // Without the line's end.
 std::string to_json(const Request& request);
 std::string to_json(const queue::Touched& touched);
+std::string progress_to_json(std::uint64_t messages);
 std::string to_json(const std::vector<queue::Lease>& active);
 std::string to_json(const Status& status);
 std::string to_json(const route::PolicyNews& news);
@@ -61,6 +63,8 @@ std::string to_json(const reports::Sender::Hurried& hurried);
 std::string refusal_to_json(std::string_view why);
 
 Result<Request> parse_request(std::string_view line);
+// Messages so far, when the line tells of progress.
+std::optional<std::uint64_t> parse_progress(std::string_view line);
 // A refusal is an Error: errc::operation_not_permitted with the daemon's words.
 Result<queue::Touched> parse_touched(std::string_view line);
 Result<std::vector<queue::Lease>> parse_active(std::string_view line);

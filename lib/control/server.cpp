@@ -30,6 +30,7 @@ namespace {
 constexpr std::size_t most_connections = 32;
 constexpr std::chrono::seconds patience{30};  // between requests, and for a reply to be taken
 constexpr std::chrono::milliseconds shortage_pause{100};
+constexpr std::chrono::seconds progress_every{1};
 
 std::string_view event_of(queue::Action action) {
   switch (action) {
@@ -41,6 +42,8 @@ std::string_view event_of(queue::Action action) {
       return "released";
     case queue::Action::remove:
       return "removed";
+    case queue::Action::bounce:
+      return "bounced";
   }
   return "";
 }
@@ -97,6 +100,24 @@ asio::awaitable<bool> write_line(std::shared_ptr<Connection> connection, std::st
   co_return !code && sent == line.size();
 }
 
+using Steady = std::chrono::steady_clock;
+
+asio::awaitable<void> tell_progress(std::shared_ptr<Connection> connection, std::shared_ptr<Steady::time_point> last,
+                                    std::uint64_t messages) {
+  if (Steady::now() - *last < progress_every) co_return;
+  *last = Steady::now();
+  Connection::expire_after(connection, patience);
+  co_await write_line(connection, progress_to_json(messages));  // whoever went away has given the order all the same
+  connection->timer.cancel();
+}
+
+queue::Queue::Progress progress_to(std::shared_ptr<Connection> connection) {
+  auto last = std::make_shared<Steady::time_point>(Steady::now());
+  return [connection = std::move(connection), last](std::uint64_t messages) {
+    return tell_progress(connection, last, messages);
+  };
+}
+
 }  // namespace
 
 struct Server::State {
@@ -106,8 +127,8 @@ struct Server::State {
   Result<> bind(const std::string& at);
   static asio::awaitable<void> accept(std::shared_ptr<State> self);
   static asio::awaitable<void> serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection);
-  asio::awaitable<std::string> answer(Request request, std::string by);
-  asio::awaitable<std::string> act(Act act, std::string by);
+  asio::awaitable<std::string> answer(Request request, std::string by, std::shared_ptr<Connection> connection);
+  asio::awaitable<std::string> act(Act act, std::string by, std::shared_ptr<Connection> connection);
   asio::awaitable<std::string> refresh(dns::Name domain);
   asio::awaitable<std::string> send_reports(SendReports send);
   Result<std::string> admit(local::socket& socket) const;
@@ -208,7 +229,7 @@ asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, std::sha
     auto request = parse_request(*line);
     std::string reply;
     if (request) {
-      reply = co_await self->answer(std::move(*request), *user);
+      reply = co_await self->answer(std::move(*request), *user, connection);
     } else {
       reply = refusal_to_json(request.error().detail);
     }
@@ -220,9 +241,12 @@ asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, std::sha
   }
 }
 
-asio::awaitable<std::string> Server::State::answer(Request request, std::string by) {
+asio::awaitable<std::string> Server::State::answer(Request request, std::string by,
+                                                   std::shared_ptr<Connection> connection) {
   if (std::holds_alternative<AskActive>(request)) co_return to_json(queue.active());
-  if (auto* order = std::get_if<Act>(&request)) co_return co_await act(std::move(*order), std::move(by));
+  if (auto* order = std::get_if<Act>(&request)) {
+    co_return co_await act(std::move(*order), std::move(by), std::move(connection));
+  }
   if (auto* order = std::get_if<RefreshPolicy>(&request)) co_return co_await refresh(std::move(order->domain));
   if (auto* order = std::get_if<SendReports>(&request)) co_return co_await send_reports(std::move(*order));
   Status status;
@@ -233,9 +257,16 @@ asio::awaitable<std::string> Server::State::answer(Request request, std::string 
   co_return to_json(status);
 }
 
-asio::awaitable<std::string> Server::State::act(Act act, std::string by) {
+asio::awaitable<std::string> Server::State::act(Act act, std::string by, std::shared_ptr<Connection> connection) {
   act.selection.by_whom = by;
-  const auto touched = co_await queue.act(act.action, std::move(act.selection), now());
+  auto progress = progress_to(std::move(connection));
+  if (act.action == queue::Action::bounce) {
+    if (!calls.bounce) co_return refusal_to_json("this daemon bounces nothing");
+    const auto bounced = co_await calls.bounce(std::move(act.selection), std::move(progress));
+    if (!bounced) co_return refusal_to_json("the queue cannot be changed now: " + bounced.error().detail);
+    co_return to_json(*bounced);
+  }
+  const auto touched = co_await queue.act(act.action, std::move(act.selection), now(), std::move(progress));
   if (!touched) co_return refusal_to_json("the queue cannot be changed now: " + touched.error().detail);
   tell(act.action, *touched, by);
   const bool due = act.action == queue::Action::retry || act.action == queue::Action::release;

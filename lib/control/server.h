@@ -1,6 +1,6 @@
 // The daemon's end of the control socket: a Unix stream socket, mode 0660, for the operator's tool. Serves root, the daemon's
 // own user and members of the socket's group, nobody else; acts on the queue as it is told and logs who told it (`held`,
-// `released`, `removed`, `retried`). It decides nothing about mail.
+// `released`, `removed`, `retried`; what was bounced is logged as such). It decides nothing about mail.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -22,6 +22,8 @@ namespace hoplock::control {
 struct Calls {
   std::function<void()> kick;                                   // after retry and release: there may be due work
   std::function<std::map<std::string, std::int64_t>()> counts;  // for `status`
+  // The notices of `queue bounce` are delivery's.
+  std::function<boost::asio::awaitable<Result<queue::Touched>>(queue::Selection, queue::Queue::Progress)> bounce;
   std::function<boost::asio::awaitable<route::PolicyNews>(dns::Name)> refresh_policy;
   std::function<boost::asio::awaitable<Result<reports::Sender::Hurried>>(reports::Selection)> send_reports;
 };

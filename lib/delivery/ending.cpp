@@ -16,12 +16,22 @@ Ending ending_for(queue::Id id, const std::string& destination) {
   return ending;
 }
 
-Event expired_event(const queue::Job& job, const queue::Due& due, const queue::RecipientResult& result, Time now) {
-  Event event(Level::warn, "expired");
+// The beginning of the line about a recipient that ends without an attempt.
+Event ended_event(std::string_view name, const queue::Job& job, const queue::Due& due) {
+  Event event(Level::warn, name);
   event.add("id", job.id.text())
       .add("from", job.envelope.sender.empty() ? "<>" : job.envelope.sender)
       .add("to", due.address);
   event.add("attempt", std::int64_t{due.attempts}).add("domain", due.domain.text());
+  return event;
+}
+
+std::int64_t seconds_since(Time then, Time now) {
+  return std::max<std::int64_t>(0, std::chrono::duration_cast<Seconds>(now - then).count());
+}
+
+Event expired_event(const queue::Job& job, const queue::Due& due, const queue::RecipientResult& result, Time now) {
+  Event event = ended_event("expired", job, due);
   // "mx1.example.org[192.0.2.1]"; the brackets of a literal stand alone
   const auto bracket = result.host.find('[', 1);
   event.add("mx", result.host.substr(0, bracket));
@@ -29,7 +39,7 @@ Event expired_event(const queue::Job& job, const queue::Due& due, const queue::R
   event.add("reason", result.reason)
       .add("dsn", result.status)
       .add("reply", result.reply)
-      .add("delay", std::max<std::int64_t>(0, std::chrono::duration_cast<Seconds>(now - job.received).count()));
+      .add("delay", seconds_since(job.received, now));
   return event;
 }
 
@@ -124,6 +134,28 @@ Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const S
   }
   ending.settled.story = story({}, ending.events);
   tell(ending, subject_of(job, hold.last), told, schedule);
+  return ending;
+}
+
+Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time now, const Schedule& schedule) {
+  Ending ending = ending_for(job.id, job.destination);
+  std::vector<Told> told;
+  for (const queue::Due& due : job.recipients) {
+    queue::RecipientResult result;
+    result.seq = due.seq;
+    result.verdict = queue::Verdict::bounced;
+    result.status = "5.0.0";
+    result.reply = "554 5.0.0 bounced by the administrator";
+    if (!due.reply.empty()) result.reply += "; the last attempt had ended with: " + due.reply;
+    Event event = ended_event("bounced", job, due);
+    event.add("dsn", result.status).add("reply", result.reply).add("delay", seconds_since(job.received, now));
+    event.add("by", operator_name);
+    ending.events.push_back(std::move(event));
+    told.push_back({due, result, "", false});
+    ending.settled.recipients.push_back(std::move(result));
+  }
+  ending.settled.story = story({}, ending.events);
+  tell(ending, subject_of(job, now), told, schedule);
   return ending;
 }
 

@@ -46,6 +46,9 @@ class Scheduler {
   boost::asio::awaitable<void> stop(net::SteadyTime deadline);
   // Somebody changed what is due (an operator's retry or release): look now.
   void kick();
+  // Ends what the selection means with a notice to the senders, in bounded steps, each on stable storage before the next; what is under
+  // way is left alone and counted as active.
+  boost::asio::awaitable<Result<queue::Touched>> bounce(queue::Selection selection, queue::Queue::Progress progress);
   Counts counts() const;
 
  private:

@@ -27,6 +27,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void abandon();
   void kick();
   Counts counts() const;
+  static asio::awaitable<Result<queue::Touched>> bounce(std::shared_ptr<Impl> self, queue::Selection selection,
+                                                        queue::Queue::Progress progress);
 
  private:
   using Self = std::shared_ptr<Impl>;
@@ -62,6 +64,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Settler::Ticket put(Ending ending);
   static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold);
   static asio::awaitable<void> tell_waiting(Self self, std::string destination, queue::Backoff hold);
+  struct Bounce;
+  static asio::awaitable<Result<>> bounce_batch(Self self, std::shared_ptr<Bounce> order, std::vector<queue::Id> ids);
   Schedule schedule();
   double fraction() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 

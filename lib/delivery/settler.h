@@ -24,6 +24,7 @@ class Settler {
   Ticket add(Ending ending);
   // Until that one is stored, or end() was called.
   boost::asio::awaitable<void> stored(Ticket ticket);
+  bool is_stored(Ticket ticket) const { return stored_last_ >= ticket; }
   // Until few enough wait that another message may be sent: a crash repeats what was not yet stored.
   boost::asio::awaitable<void> room();
   bool stalled() const { return stalled_; }

@@ -24,6 +24,8 @@ bool applies(Action action, State state) {
       return state == State::held;
     case Action::remove:
       return state != State::removed;
+    case Action::bounce:
+      return false;
   }
   return false;
 }
@@ -61,6 +63,8 @@ void change(disk::Tx& tx, const Act& act, const Row& row, bool leased) {
       else
         tx.prepare("DELETE FROM recipient WHERE id = ?1").bind(row.key).run();
       return;
+    case Action::bounce:
+      return;
   }
 }
 
@@ -76,6 +80,8 @@ std::string_view to_text(Action action) {
       return "release";
     case Action::remove:
       return "remove";
+    case Action::bounce:
+      return "bounce";
   }
   return "";
 }

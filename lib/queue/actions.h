@@ -11,8 +11,8 @@
 namespace hoplock::queue {
 
 // retry: due now, held ones stay held, the holds of their destinations end; hold: waits for release; release: due now;
-// remove: gone.
-enum class Action : std::uint8_t { retry, hold, release, remove };
+// remove: gone; bounce: its end is told to the sender, which is delivery's work: Queue::pick, never Queue::act.
+enum class Action : std::uint8_t { retry, hold, release, remove, bounce };
 std::string_view to_text(Action action);
 
 // Exactly one of the four. By domain: acts on the recipients there only; by sender: "" is the empty sender.
@@ -30,6 +30,12 @@ struct Touched {
   std::uint64_t recipients = 0;
   std::uint64_t active = 0;  // of `messages`: under way, so it takes effect when the attempt ends
   std::vector<Id> ids;       // the first 1000, for the log
+};
+
+// Leases on selected messages, due or held; one job a message, of its recipients that were not under way.
+struct Picked {
+  std::vector<Job> jobs;
+  std::uint64_t active = 0;  // messages that have selected recipients under way, which are left alone
 };
 
 // A recipient under way.

@@ -42,8 +42,9 @@ struct Queue::Core {
   void report_damage(const std::vector<Id>& ids);
   void tidy(std::vector<std::int64_t> domains);
   asio::awaitable<Result<>> read_due(std::string destination, Time now, std::size_t least);
-  Act planned(Action action, const Selection& selection, std::vector<Id> ids, Time now);
-  asio::awaitable<Result<Touched>> act_on(std::shared_ptr<const Act> plan);
+  std::vector<Lease> leases_of(const std::vector<Id>& ids) const;  // sorted
+  struct Order;
+  asio::awaitable<Result<>> act_on(std::shared_ptr<Order> order, std::vector<Id> ids);
   void acted(const asio::any_io_executor& loop, const Act& plan, const std::vector<std::string>& destinations);
 };
 

@@ -62,6 +62,7 @@ struct Due {
   std::string orcpt;
   std::uint8_t notify = 0;
   bool told_delay = false;  // a notice of delay was sent
+  std::string reply;        // of the last attempt; only in jobs that Queue::pick gave
 };
 
 // The due recipients of one message at one destination: one transaction on the wire. (id, destination) names the lease.

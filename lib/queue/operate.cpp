@@ -1,20 +1,14 @@
-// Queue: start, and what operators and changed routes or clocks ask for. All in batches that are short and whole.
+// Queue: start, and what changed routes or clocks ask for. All in batches that are short and whole.
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
 
-#include "queue/act.h"
 #include "queue/core.h"
-#include "queue/select.h"
 
 namespace hoplock::queue {
 
 using disk::Durability;
 
 namespace {
-
-constexpr std::size_t page_rows = 10'000;    // of a read
-constexpr std::size_t batch_messages = 512;  // of a change
-constexpr std::size_t most_ids_told = 1000;
 
 struct Started {
   std::int64_t last_id = 0;
@@ -190,85 +184,6 @@ asio::awaitable<Result<>> Queue::rebase(Time now) {
   core.window.drop_all();
   core.window.forget_idle();
   co_return Result<>();
-}
-
-// --- operators ---------------------------------------------------------------------------------------------------------
-
-Act Queue::Core::planned(Action action, const Selection& selection, std::vector<Id> ids, Time now) {
-  Act plan;
-  plan.action = action;
-  plan.selection.by = selection.by;
-  plan.selection.domain = selection.domain;
-  plan.selection.by_whom = selection.by_whom;
-  for (const Id id : ids)
-    for (const auto& lease : window.leases_of(id)) plan.leased.push_back(lease);
-  std::sort(plan.leased.begin(), plan.leased.end());
-  plan.ids = std::move(ids);
-  plan.now = now;
-  return plan;
-}
-
-void Queue::Core::acted(const asio::any_io_executor& loop, const Act& plan,
-                        const std::vector<std::string>& destinations) {
-  std::vector<Ready> due;
-  for (const auto& destination : destinations) {
-    Lane& lane = window.lane(destination);
-    lane.next = at_once;
-    ++lane.epoch;
-    if (plan.action == Action::retry) lane.backoff.reset();
-    if (!lane.held(plan.now)) due.push_back({destination, plan.now, lane.backoff});
-  }
-  announce(loop, std::move(due));
-}
-
-// While it is under way, the messages are in no window and are not leased anew; leases that stand are known to the job.
-asio::awaitable<Result<Touched>> Queue::Core::act_on(std::shared_ptr<const Act> plan) {
-  auto loop = co_await asio::this_coro::executor;
-  auto job = [shared = store, plan](disk::Tx& tx) -> Result<Acted> { return shared->act(tx, *plan); };
-  auto done = co_await disk.run(Durability::durable, std::move(job));
-  window.thaw(plan->ids);
-  announce_woken(loop, plan->now);
-  if (!done) co_return done.error();
-  acted(loop, *plan, done->destinations);
-  co_return std::move(done->touched);
-}
-
-asio::awaitable<Result<Touched>> Queue::act(Action action, Selection selection, Time now) {
-  Core& core = *core_;
-  Touched all;
-  std::vector<Id> ids = std::exchange(selection.ids, {});
-  std::optional<Cursor> next;
-  if (selection.by != Selection::By::ids) next = Cursor{-1, 0, 0};
-  const bool collect = selection.by == Selection::By::domain;  // acting moves rows of the index that is read
-  do {
-    if (next) {
-      auto read = [selection, from = *next](disk::Tx& tx) -> Result<Page> {
-        return select_page(tx, selection, from, page_rows);
-      };
-      auto page = co_await core.disk.run(Durability::read, std::move(read));
-      if (!page) co_return page.error();
-      next = page->next;
-      ids.insert(ids.end(), page->ids.begin(), page->ids.end());
-      if (collect && next) continue;
-    }
-    std::sort(ids.begin(), ids.end());
-    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    for (std::size_t at = 0; at < ids.size(); at += batch_messages) {
-      const auto from = ids.begin() + static_cast<std::ptrdiff_t>(at);
-      std::vector<Id> batch(from, from + static_cast<std::ptrdiff_t>(std::min(batch_messages, ids.size() - at)));
-      core.window.freeze(batch);
-      auto plan = std::make_shared<const Act>(core.planned(action, selection, std::move(batch), now));
-      auto touched = co_await core.act_on(std::move(plan));
-      if (!touched) co_return touched.error();
-      all.messages += touched->messages;
-      all.recipients += touched->recipients;
-      all.active += touched->active;
-      const auto room = std::min(touched->ids.size(), most_ids_told - std::min(most_ids_told, all.ids.size()));
-      all.ids.insert(all.ids.end(), touched->ids.begin(), touched->ids.begin() + static_cast<std::ptrdiff_t>(room));
-    }
-    ids.clear();
-  } while (next);
-  co_return all;
 }
 
 }  // namespace hoplock::queue

@@ -97,7 +97,14 @@ class Queue {
 
   // In bounded batches, each of them atomic. What is leased (active): hold and remove take effect when the lease ends,
   // unless it ends with the delivery; retry leaves it alone. Counts messages.
-  asio::awaitable<Result<Touched>> act(Action action, Selection selection, Time now);
+  // `progress`, if there is one, is awaited after each batch, with the messages so far. REQUIRES: not Action::bounce.
+  using Progress = std::function<asio::awaitable<void>(std::uint64_t messages)>;
+  asio::awaitable<Result<Touched>> act(Action action, Selection selection, Time now, Progress progress = {});
+  // Messages that a selection means, in batches; those that came when it had begun, as the notices of a bounce do, are not among them.
+  using Batch = std::function<asio::awaitable<Result<>>(std::vector<Id>)>;
+  asio::awaitable<Result<>> in_batches(Selection selection, std::size_t messages, Batch call);
+  // For a bounce: the recipients of these messages that the selection means, held or not, as leases that come back in apply().
+  asio::awaitable<Result<Picked>> pick(Selection selection, std::vector<Id> ids, Time now);
   // After the routes changed: destinations are computed anew for all waiting mail, in bounded batches.
   asio::awaitable<Result<>> reroute();
   // After the clock was set back: no recipient and no destination waits longer than its own interval.

@@ -64,6 +64,11 @@ struct Stats {
   std::optional<Time> oldest;
   std::vector<State> states;    // those that occur
   std::vector<Domain> domains;  // most first
+  struct Reason {
+    std::string reason;
+    Count count;  // that wait where this is the domain's reason
+  };
+  std::vector<Reason> reasons;  // most first
 };
 
 // One of id, address and domain; the last two match senders and recipients alike, and may match a few messages too many.

@@ -110,6 +110,41 @@ Result<std::optional<std::string>> load_chunk(disk::Tx& tx, Id id, std::uint32_t
   return octets;
 }
 
+namespace {
+
+Due read_due(disk::Statement& row) {
+  auto domain = dns::Name::parse(row.text(2));
+  Due due;
+  due.seq = number_of_key(row.integer(0));
+  due.address = row.text(1);
+  if (domain) due.domain = std::move(*domain);
+  due.attempts = static_cast<std::uint32_t>(row.integer(3));
+  due.interval = Milliseconds(row.integer(4));
+  if (!row.null(5)) due.last = from_millis(row.integer(5));
+  due.orcpt = row.text(6);
+  const auto notify = static_cast<std::uint8_t>(row.integer(7));
+  due.notify = notify & ~told_of_delay & 0xffU;
+  due.told_delay = (notify & told_of_delay) != 0;
+  return due;
+}
+
+enum class There : std::uint8_t { yes, no };
+There read_message(disk::Tx& tx, Id id, Job& job) {
+  auto row = tx.prepare("SELECT received, size, chunks, flags, sender, client, envid FROM message WHERE id = ?1");
+  if (!row.bind(id.value).step()) return There::no;
+  job.id = id;
+  job.received = from_millis(row.integer(0));
+  job.size = static_cast<std::uint64_t>(row.integer(1));
+  job.chunks = static_cast<std::uint32_t>(row.integer(2));
+  set_flags(job.envelope, row.integer(3));
+  job.envelope.sender = row.text(4);
+  job.envelope.client = row.text(5);
+  job.envelope.envid = row.text(6);
+  return There::yes;
+}
+
+}  // namespace
+
 Result<std::optional<Job>> load_job(disk::Tx& tx, Id id, const Wanted& wanted) {
   std::optional<Job> job;
   // CROSS: the message's few recipients first, never all those of a domain.
@@ -120,32 +155,11 @@ Result<std::optional<Job>> load_job(disk::Tx& tx, Id id, const Wanted& wanted) {
   recipients.bind(first_key(id), last_key(id), wanted.due, wanted.destination);
   while (recipients.step()) {
     if (!job) job.emplace();
-    auto domain = dns::Name::parse(recipients.text(2));
-    Due due;
-    due.seq = number_of_key(recipients.integer(0));
-    due.address = recipients.text(1);
-    if (domain) due.domain = std::move(*domain);
-    due.attempts = static_cast<std::uint32_t>(recipients.integer(3));
-    due.interval = Milliseconds(recipients.integer(4));
-    if (!recipients.null(5)) due.last = from_millis(recipients.integer(5));
-    due.orcpt = recipients.text(6);
-    const auto notify = static_cast<std::uint8_t>(recipients.integer(7));
-    due.notify = notify & ~told_of_delay & 0xffU;
-    due.told_delay = (notify & told_of_delay) != 0;
-    job->recipients.push_back(std::move(due));
+    job->recipients.push_back(read_due(recipients));
   }
   if (!job) return job;
-  auto row = tx.prepare("SELECT received, size, chunks, flags, sender, client, envid FROM message WHERE id = ?1");
-  if (!row.bind(id.value).step()) return std::optional<Job>();
-  job->id = id;
+  if (read_message(tx, id, *job) == There::no) return std::optional<Job>();
   job->destination = wanted.destination_name;
-  job->received = from_millis(row.integer(0));
-  job->size = static_cast<std::uint64_t>(row.integer(1));
-  job->chunks = static_cast<std::uint32_t>(row.integer(2));
-  set_flags(job->envelope, row.integer(3));
-  job->envelope.sender = row.text(4);
-  job->envelope.client = row.text(5);
-  job->envelope.envid = row.text(6);
   if (job->chunks == 1) {
     auto octets = load_chunk(tx, id, 0);
     if (!octets) return octets.error();
@@ -153,6 +167,27 @@ Result<std::optional<Job>> load_job(disk::Tx& tx, Id id, const Wanted& wanted) {
     job->body = std::move(**octets);
   }
   return job;
+}
+
+Selected load_selected(disk::Tx& tx, Id id, const Selection& selection, const std::vector<Lease>& leased) {
+  Selected selected;
+  Job job;
+  auto row = tx.prepare(
+      "SELECT r.id, r.address, d.name, r.attempts, r.interval, r.last, r.orcpt, r.notify, r.reply FROM recipient r "
+      "CROSS JOIN domain d ON d.id = r.domain"
+      " WHERE r.id BETWEEN ?1 AND ?2 AND r.state <= 2 AND (?3 OR d.name = ?4)");
+  row.bind(first_key(id), last_key(id), selection.by != Selection::By::domain, selection.domain.text());
+  while (row.step()) {
+    Due due = read_due(row);
+    if (std::binary_search(leased.begin(), leased.end(), Lease{id, due.seq})) {
+      selected.leased = true;
+      continue;
+    }
+    due.reply = row.text(8);
+    job.recipients.push_back(std::move(due));
+  }
+  if (!job.recipients.empty() && read_message(tx, id, job) == There::yes) selected.job = std::move(job);
+  return selected;
 }
 
 void remove_if_done(disk::Tx& tx, Id id) {

@@ -64,6 +64,14 @@ struct Wanted {
 // Nothing when the message is gone or none of its recipients is wanted. Error bad_message: its only chunk is damaged.
 Result<std::optional<Job>> load_job(disk::Tx& tx, Id id, const Wanted& wanted);
 
+// The message's recipients that an operator's selection means, held ones too, as a job without a body or a destination, and whether
+// others of them are `leased` (sorted).
+struct Selected {
+  std::optional<Job> job;
+  bool leased = false;
+};
+Selected load_selected(disk::Tx& tx, Id id, const Selection& selection, const std::vector<Lease>& leased);
+
 void settle(disk::Tx& tx, Places& places, const Settled& settled, Time now);
 // Recipients that wait become held, with the reason.
 void hold_damaged(disk::Tx& tx, Id id);

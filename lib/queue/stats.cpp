@@ -33,6 +33,7 @@ Result<Stats> Reader::stats(const std::vector<Lease>& active) try {
   disk::Tx tx(db_);
   std::map<std::string, Stats::Count> states;
   std::map<std::int64_t, Stats::Count> domains;
+  std::map<std::int64_t, Stats::Count> waiting;  // of them
   Stats stats;
   {
     auto row = tx.prepare(
@@ -43,6 +44,7 @@ Result<Stats> Reader::stats(const std::vector<Lease>& active) try {
       const Time oldest = id_of_key(row.integer(3)).time();
       if (state != State::removed) add(states[std::string(to_text(state))], count, oldest);
       if (state != State::delivered) add(domains[row.integer(0)], count, oldest);
+      if (state <= State::deferred) add(waiting[row.integer(0)], count, oldest);
     }
   }
   for (const auto& lease : active) {
@@ -59,12 +61,20 @@ Result<Stats> Reader::stats(const std::vector<Lease>& active) try {
     if (first.step() && !first.null(0)) stats.oldest = Id{first.integer(0)}.time();
   }
   for (auto& [state, count] : states) stats.states.push_back({state, count});
+  std::map<std::string, Stats::Count> reasons;
   for (auto& [domain, count] : domains) {
     auto row = tx.prepare("SELECT name FROM domain WHERE id = ?1");
-    if (row.bind(domain).step()) stats.domains.push_back({std::string(row.text(0)), count, reason_of(tx, domain)});
+    if (!row.bind(domain).step()) continue;
+    Stats::Domain one{std::string(row.text(0)), count, reason_of(tx, domain)};
+    const auto waits = waiting.find(domain);
+    if (!one.reason.empty() && waits != waiting.end())
+      add(reasons[one.reason], waits->second.count, *waits->second.oldest);
+    stats.domains.push_back(std::move(one));
   }
-  std::stable_sort(stats.domains.begin(), stats.domains.end(),
-                   [](const auto& a, const auto& b) { return a.count.count > b.count.count; });
+  for (auto& [reason, count] : reasons) stats.reasons.push_back({reason, count});
+  const auto more = [](const auto& a, const auto& b) { return a.count.count > b.count.count; };
+  std::stable_sort(stats.domains.begin(), stats.domains.end(), more);
+  std::stable_sort(stats.reasons.begin(), stats.reasons.end(), more);
   return stats;
 } catch (const disk::Failure& failure) {
   return failure.error();

@@ -152,7 +152,7 @@ std::size_t Window::release(Lane& lane, const std::string& destination, Id id) {
 std::vector<Id> Window::excluded(const Lane& lane) const {
   std::vector<Id> ids(lane.leased.begin(), lane.leased.end());
   for (const auto& job : lane.jobs) ids.push_back(job.id);
-  ids.insert(ids.end(), frozen_.begin(), frozen_.end());
+  for (const auto& [id, actions] : frozen_) ids.push_back(id);
   std::sort(ids.begin(), ids.end());
   return ids;
 }
@@ -192,7 +192,7 @@ void Window::drop_all() {
 }
 
 void Window::freeze(const std::vector<Id>& ids) {
-  frozen_.insert(ids.begin(), ids.end());
+  for (const Id id : ids) ++frozen_[id];
   if (std::none_of(ids.begin(), ids.end(), [this](Id id) { return here_.contains(id); })) return;
   for (auto& [destination, lane] : lanes_) {
     const auto is_frozen = [this](const Job& job) { return frozen_.contains(job.id); };
@@ -202,7 +202,9 @@ void Window::freeze(const std::vector<Id>& ids) {
 
 void Window::thaw(const std::vector<Id>& ids) {
   for (const Id id : ids) {
-    frozen_.erase(id);
+    const auto found = frozen_.find(id);
+    if (found == frozen_.end() || --found->second > 0) continue;
+    frozen_.erase(found);
     wake(id);
   }
 }

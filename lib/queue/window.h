@@ -96,8 +96,8 @@ class Window {
   std::size_t most_bytes_;
   std::unordered_map<std::string, Lane> lanes_;
   std::unordered_map<Id, std::vector<Leased>> leases_;
-  std::unordered_map<Id, std::uint32_t> here_;  // how many lanes have a job of it
-  std::unordered_set<Id> frozen_;
+  std::unordered_map<Id, std::uint32_t> here_;                // how many lanes have a job of it
+  std::unordered_map<Id, std::uint32_t> frozen_;              // by how many actions
   std::unordered_map<Id, std::vector<std::string>> waiting_;  // lanes that could not have a job of it when they read it
   std::vector<std::string> woken_;
   std::size_t messages_ = 0;

@@ -7,6 +7,7 @@ import sys
 import tempfile
 
 import cases
+import full
 import measure
 import policies
 import sides
@@ -17,7 +18,7 @@ HEAD = ["case", "hoplock /s", "Postfix /s", "ratio", "target", "hoplock CPU ms",
 
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="hoplock and Postfix side by side")
-    parser.add_argument("what", nargs="*", default=["all"], help="intake, e2e, latency, memory, sts, tlsrpt, ceiling or all")
+    parser.add_argument("what", nargs="*", default=["all"], help="intake, e2e, latency, memory, sts, tlsrpt, queue, ceiling or all")
     parser.add_argument("--quick", action="store_true", help="fewer messages and rounds: a few minutes")
     parser.add_argument("--rounds", type=int, help="rounds of each case (default 5; quick 3)")
     parser.add_argument("--only", choices=["hoplock", "postfix"], help="one side alone; nothing is judged")
@@ -65,7 +66,7 @@ def print_comparison(wanted):
 
 def main():
     options = arguments()
-    groups = {"intake", "e2e", "latency", "memory", "sts", "tlsrpt", "ceiling"} if "all" in options.what else set(options.what)
+    groups = {"intake", "e2e", "latency", "memory", "sts", "tlsrpt", "queue", "ceiling"} if "all" in options.what else set(options.what)
     programs = pathlib.Path(options.build, "tests/bench")
     daemon = pathlib.Path(options.build, "hoplockd")
     progress = measure.Progress()
@@ -118,6 +119,13 @@ def main():
             good = all(met for _, met in rows) and good
             print("\nThe ledger of a large day\n", flush=True)
             good = cases.ledger(bench, options.quick) and good
+        if "queue" in groups and hoplock in relays:
+            rounds = options.rounds or (3 if options.quick else 5)
+            rows = full.Full(bench, base, daemon, options.quick).measure(rounds, options.quick)
+            rows += full.history(bench, base, daemon, rounds, options.quick)
+            print("\nA million queued messages over 10,000 domains, half of them for one that is dead; and history\n")
+            print(measure.table(["what", "measured", "target", "verdict"], [cells for cells, _ in rows]), flush=True)
+            good = all(met for _, met in rows) and good
         ours.stop()
     finally:
         shutil.rmtree(base, ignore_errors=True)

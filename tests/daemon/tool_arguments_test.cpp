@@ -51,12 +51,6 @@ TEST_CASE("parse: what is wrong is named, with what is allowed") {
   CHECK(says(wrong({"check", "a", "b"}), "one word too many"));
 }
 
-TEST_CASE("parse: commands of versions to come are said to be that") {
-  for (const auto& words : std::vector<std::vector<std::string>>{{"queue", "bounce", "X"}}) {
-    CHECK(says(wrong(words), "is not in this version of hoplock"));
-  }
-}
-
 TEST_CASE("help: every command is in it, and only those asked about") {
   for (const auto& one : commands()) CHECK(says(help(""), one.name));
   CHECK(says(help("queue"), "queue hold"));

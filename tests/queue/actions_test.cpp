@@ -153,3 +153,61 @@ TEST_CASE("actions on thousands of messages count each of them once, by whatever
   CHECK(world.act(Action::remove, domain("one.test")).messages == 25001);
   CHECK(world.count("recipient") == 0);
 }
+
+namespace {
+
+boost::asio::awaitable<Result<>> put_late(Queue& queue) {
+  auto late = queue.begin(at(100));
+  (co_await late.write("x\r\n")).value();
+  auto envelope = World::envelope("late@example.net");
+  auto recipients = World::recipients({"late@one.test"});
+  (co_await late.commit(std::move(envelope), std::move(recipients))).value();
+  co_return Result<>();
+}
+
+}  // namespace
+
+TEST_CASE("in_batches: what a selection means comes once, in bounded parts, and what came later is not among it") {
+  support::TempDirectory dir;
+  World world(dir.path());
+  std::vector<Id> put;
+  for (int i = 0; i < 25; ++i) put.push_back(world.put({"a@one.test", "b@two.test"}, "x\r\n", at(i)));
+  std::vector<Id> seen;
+  std::size_t most = 0;
+  const auto take = [&](std::vector<Id> batch) {
+    most = std::max(most, batch.size());
+    seen.insert(seen.end(), batch.begin(), batch.end());
+    return put_late(*world.queue);
+  };
+  for (const auto& selection : {everything(), domain("one.test"), sender("sender@example.net"), ids(put)}) {
+    seen.clear();
+    world.loop.run(world.queue->in_batches(selection, 4, take)).value();
+    std::erase_if(seen, [&](Id id) { return std::find(put.begin(), put.end(), id) == put.end(); });
+    CHECK(seen == put);
+    CHECK(most == 4);
+  }
+}
+
+TEST_CASE("pick: leases due and held recipients that are not under way; what is leased otherwise is counted") {
+  support::TempDirectory dir;
+  World world(dir.path());
+  const Id first = world.put({"a@one.test", "a@two.test"});
+  const Id second = world.put({"b@one.test"});
+  REQUIRE(world.act(Action::hold, ids({second})).messages == 1);
+  REQUIRE(world.lease("two.test").size() == 1);
+  const auto picked = world.loop.run(world.queue->pick(everything(), {first, second}, t0)).value();
+  REQUIRE(picked.jobs.size() == 2);
+  CHECK(picked.active == 1);
+  CHECK(picked.jobs[0].recipients.size() == 1);
+  CHECK(picked.jobs[0].recipients[0].address == "a@one.test");
+  CHECK(picked.jobs[1].envelope.sender == "sender@example.net");
+  CHECK(world.lease("one.test").empty());
+  CHECK(world.queue->active().size() == 3);
+  const auto again = world.loop.run(world.queue->pick(everything(), {first, second}, t0)).value();
+  CHECK(again.jobs.empty());
+  CHECK(again.active == 2);
+  world.work.clear();
+  world.apply({World::all(picked.jobs[0], Verdict::bounced), World::all(picked.jobs[1], Verdict::bounced)});
+  CHECK(world.queue->active().size() == 1);
+  CHECK(world.count("message") == 1);
+}

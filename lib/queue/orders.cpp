@@ -1,0 +1,150 @@
+// Queue: what operators ask for, in batches that are short and whole. While one is under way, its messages are in no window and are not
+// leased anew; leases that stand are known to it.
+#include <algorithm>
+#include <boost/asio/this_coro.hpp>
+
+#include "queue/act.h"
+#include "queue/core.h"
+#include "queue/select.h"
+
+namespace hoplock::queue {
+
+using disk::Durability;
+
+namespace {
+
+constexpr std::size_t page_rows = 10'000;    // of a read
+constexpr std::size_t batch_messages = 512;  // of a change
+constexpr std::size_t most_ids_told = 1000;
+
+void add(Touched& sum, const Touched& touched) {
+  sum.messages += touched.messages;
+  sum.recipients += touched.recipients;
+  sum.active += touched.active;
+  const auto room = std::min(touched.ids.size(), most_ids_told - std::min(most_ids_told, sum.ids.size()));
+  sum.ids.insert(sum.ids.end(), touched.ids.begin(), touched.ids.begin() + static_cast<std::ptrdiff_t>(room));
+}
+
+}  // namespace
+
+struct Queue::Core::Order {
+  Action action = Action::retry;
+  Selection selection;  // without ids
+  Time now;
+  Progress progress;
+  Touched sum;
+};
+
+std::vector<Lease> Queue::Core::leases_of(const std::vector<Id>& ids) const {
+  std::vector<Lease> leased;
+  for (const Id id : ids)
+    for (const auto& lease : window.leases_of(id)) leased.push_back(lease);
+  std::sort(leased.begin(), leased.end());
+  return leased;
+}
+
+void Queue::Core::acted(const asio::any_io_executor& loop, const Act& plan,
+                        const std::vector<std::string>& destinations) {
+  std::vector<Ready> due;
+  for (const auto& destination : destinations) {
+    Lane& lane = window.lane(destination);
+    lane.next = at_once;
+    ++lane.epoch;
+    if (plan.action == Action::retry) lane.backoff.reset();
+    if (!lane.held(plan.now)) due.push_back({destination, plan.now, lane.backoff});
+  }
+  announce(loop, std::move(due));
+}
+
+asio::awaitable<Result<>> Queue::Core::act_on(std::shared_ptr<Order> order, std::vector<Id> ids) {
+  auto loop = co_await asio::this_coro::executor;
+  window.freeze(ids);
+  auto plan = std::make_shared<Act>();
+  plan->action = order->action;
+  plan->selection = order->selection;
+  plan->leased = leases_of(ids);
+  plan->ids = std::move(ids);
+  plan->now = order->now;
+  auto job = [shared = store, plan](disk::Tx& tx) -> Result<Acted> { return shared->act(tx, *plan); };
+  auto done = co_await disk.run(Durability::durable, std::move(job));
+  window.thaw(plan->ids);
+  announce_woken(loop, plan->now);
+  if (!done) co_return done.error();
+  acted(loop, *plan, done->destinations);
+  add(order->sum, done->touched);
+  if (order->progress) co_await order->progress(order->sum.messages);
+  co_return Result<>();
+}
+
+asio::awaitable<Result<Touched>> Queue::act(Action action, Selection selection, Time now, Progress progress) {
+  auto order = std::make_shared<Core::Order>();
+  order->action = action;
+  order->selection = selection;
+  order->selection.ids.clear();
+  order->now = now;
+  order->progress = std::move(progress);
+  Batch call = [core = core_.get(), order](std::vector<Id> ids) { return core->act_on(order, std::move(ids)); };
+  auto done = co_await in_batches(std::move(selection), batch_messages, std::move(call));
+  if (!done) co_return done.error();
+  co_return std::move(order->sum);
+}
+
+asio::awaitable<Result<>> Queue::in_batches(Selection selection, std::size_t messages, Batch call) {
+  Core& core = *core_;
+  const Id newest{core.last_id};
+  std::vector<Id> ids = std::exchange(selection.ids, {});
+  std::optional<Cursor> next;
+  if (selection.by != Selection::By::ids) next = Cursor{-1, 0, 0};
+  const bool collect = selection.by == Selection::By::domain;  // acting moves rows of the index that is read
+  do {
+    if (next) {
+      auto read = [selection, from = *next](disk::Tx& tx) -> Result<Page> {
+        return select_page(tx, selection, from, page_rows);
+      };
+      auto page = co_await core.disk.run(Durability::read, std::move(read));
+      if (!page) co_return page.error();
+      next = page->next;
+      ids.insert(ids.end(), page->ids.begin(), page->ids.end());
+      if (collect && next) continue;
+      if (!collect && next && next->key >= newest.value) next.reset();
+    }
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    ids.erase(std::upper_bound(ids.begin(), ids.end(), newest), ids.end());
+    for (std::size_t at = 0; at < ids.size(); at += messages) {
+      const auto from = ids.begin() + static_cast<std::ptrdiff_t>(at);
+      std::vector<Id> batch(from, from + static_cast<std::ptrdiff_t>(std::min(messages, ids.size() - at)));
+      auto done = co_await call(std::move(batch));
+      if (!done) co_return done.error();
+    }
+    ids.clear();
+  } while (next);
+  co_return Result<>();
+}
+
+asio::awaitable<Result<Picked>> Queue::pick(Selection selection, std::vector<Id> ids, Time now) {
+  Core& core = *core_;
+  auto loop = co_await asio::this_coro::executor;
+  core.window.freeze(ids);
+  // Not as a read: it comes after the ends of the leases that were given back before.
+  auto read = [selection = std::move(selection), ids, leased = core.leases_of(ids)](disk::Tx& tx) -> Result<Picked> {
+    Picked picked;
+    for (const Id id : ids) {
+      Selected selected = load_selected(tx, id, selection, leased);
+      if (selected.leased) ++picked.active;
+      if (selected.job) picked.jobs.push_back(std::move(*selected.job));
+    }
+    return picked;
+  };
+  auto picked = co_await core.disk.run(Durability::relaxed, std::move(read));
+  core.window.thaw(ids);
+  if (picked) {
+    const auto found = picked->jobs.size();
+    picked->jobs = core.window.lease(core.window.lane(std::string()), std::move(picked->jobs));
+    picked->active += found - picked->jobs.size();  // in another order's hands
+  }
+  core.announce_woken(loop, now);
+  co_return picked;
+}
+
+}  // namespace hoplock::queue

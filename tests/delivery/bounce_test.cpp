@@ -1,0 +1,174 @@
+// `hoplock queue bounce` where it meets delivery: what is under way, two operators at once, a store that fails.
+#include "delivery/ending.h"
+#include "tests/delivery/relay.h"
+
+using namespace hoplock;
+using namespace hoplock::delivery;
+using namespace hoplock::delivery::testing;
+
+namespace {
+
+queue::Selection everything() {
+  queue::Selection selection;
+  selection.by = queue::Selection::By::all;
+  selection.by_whom = "root";
+  return selection;
+}
+
+queue::Selection domain(const std::string& text) {
+  queue::Selection selection;
+  selection.by = queue::Selection::By::domain;
+  selection.domain = name(text);
+  selection.by_whom = "root";
+  return selection;
+}
+
+// A relay that tells senders; its sender's domain takes the notices.
+struct TellingRelay : Relay {
+  explicit TellingRelay(const char* sender_domain = "example.net") {
+    options.postmaster = "postmaster@relay.example.net";
+    domain(sender_domain, "127.0.0.9");
+  }
+  queue::Touched bounce(queue::Selection selection) {
+    auto touched = loop.run(scheduler->bounce(std::move(selection), {}));
+    loop.io().restart();
+    return touched.value();
+  }
+  // Notices in the queue.
+  std::size_t notices() {
+    const auto all = list();
+    return static_cast<std::size_t>(std::count_if(
+        all.begin(), all.end(), [](const queue::MessageView& one) { return one.envelope.sender.empty(); }));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("bounced_by: every recipient ends with 5.0.0 and no reason word, in plain words, with what was said before") {
+  queue::Job job;
+  job.id = queue::Id::at(wall());
+  job.envelope.sender = "alice@example.net";
+  job.received = wall() - 90s;
+  queue::Due due;
+  due.address = "bob@a.example";
+  due.domain = name("a.example");
+  due.attempts = 2;
+  due.reply = "450 4.7.323 tlsa-invalid: mx.a.example: no TLSA record matches";
+  job.recipients.push_back(due);
+  Schedule schedule;
+  schedule.telling.emplace();
+  schedule.telling->hostname = "relay.example.net";
+  const Ending ending = bounced_by("carol", job, wall(), schedule);
+  REQUIRE(ending.settled.recipients.size() == 1);
+  const auto& result = ending.settled.recipients[0];
+  CHECK(result.verdict == queue::Verdict::bounced);
+  CHECK(result.status == "5.0.0");
+  CHECK(result.reason.empty());
+  CHECK(result.reply.find("bounced by the administrator") != std::string::npos);
+  CHECK(result.reply.find("tlsa-invalid") != std::string::npos);
+  REQUIRE(ending.events.size() == 1);
+  CHECK(ending.events[0].name() == "bounced");
+  CHECK(ending.events[0].get("by") == "carol");
+  CHECK(ending.events[0].get("delay") == "90");
+  CHECK(ending.notices.size() == 1);
+  CHECK(ending.settled.story.find("\"by\":\"carol\"") != std::string::npos);
+  job.recipients[0].notify = smtp::notify_never;
+  CHECK(bounced_by("carol", job, wall(), schedule).notices.empty());  // DSN-08
+  job.envelope.sender.clear();
+  CHECK(bounced_by("carol", job, wall(), schedule).notices.empty());  // DSN-16
+}
+
+TEST_CASE("bounce: waiting and held mail ends with one notice a message, and the log says by whom") {
+  TellingRelay relay;
+  relay.domain("a.example", "127.0.0.4");
+  relay.domain("b.example", "127.0.0.4");
+  const auto two = relay.put({"bob@a.example", "eve@b.example", "eva@b.example"});
+  relay.put({"bob@a.example"});
+  relay.start();
+  const auto kept = relay.loop.run(relay.queue->act(queue::Action::hold, everything(), wall()));
+  relay.loop.io().restart();
+  REQUIRE(kept.value().messages == 2);
+  const auto part = relay.bounce(domain("b.example"));
+  CHECK(part.messages == 1);
+  CHECK(part.recipients == 2);
+  CHECK(part.active == 0);
+  CHECK(relay.notices() == 1);
+  CHECK(relay.list().size() == 3);  // a recipient of the first still lives
+  CHECK(relay.bounce(domain("b.example")).messages == 0);
+  CHECK(relay.bounce(domain("none.example")).messages == 0);
+  CHECK(relay.bounce(everything()).messages == 3);  // the notice, which is dropped, among them
+  CHECK(relay.notices() == 2);
+  const auto events = relay.log.events("bounced");
+  REQUIRE(events.size() == 5);
+  CHECK(events[0].get("id") == two.text());
+  for (const auto& event : events) CHECK(event.get("by") == "root");
+}
+
+TEST_CASE("bounce: a message under delivery is left alone, never both delivered and bounced") {
+  TellingRelay relay;
+  Sink& sink = relay.sink();
+  sink.delay = 300ms;
+  relay.domain("a.example");
+  relay.put({"bob@a.example"});
+  relay.start();
+  REQUIRE(relay.until([&] { return !relay.queue->active().empty(); }));
+  const auto touched = relay.bounce(everything());
+  CHECK(touched.messages == 0);
+  CHECK(touched.active == 1);
+  REQUIRE(relay.until([&] { return sink.messages == 1; }));
+  REQUIRE(relay.until([&] { return relay.list().empty(); }));
+  CHECK(relay.log.events("bounced").empty());
+}
+
+TEST_CASE("bounce: while mail is being delivered each recipient ends in one way, once") {
+  TellingRelay relay;
+  Sink& sink = relay.sink();
+  sink.delay = 1ms;
+  relay.domain("a.example");
+  relay.options.sessions_per_domain = 4;
+  relay.put_many(3000, "a.example");
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages >= 200; }));
+  const auto touched = relay.bounce(domain("a.example"));
+  REQUIRE(relay.until([&] { return relay.notices() == relay.list().size(); }));
+  CHECK(touched.messages > 500);
+  CHECK(sink.twice() == 0);
+  std::map<std::string, int> ends = sink.recipients;
+  for (const auto& event : relay.log.events("bounced")) ++ends[std::string(event.get("to"))];
+  CHECK(ends.size() == 3000);
+  for (const auto& [address, times] : ends) CHECK_MESSAGE(times == 1, address);
+  CHECK(relay.notices() == touched.messages);
+}
+
+TEST_CASE("bounce: two operators at once bounce nothing twice") {
+  TellingRelay relay;
+  relay.domain("a.example", "127.0.0.4");
+  relay.put_many(1000, "a.example");
+  relay.start();
+  relay.loop.run(relay.queue->act(queue::Action::hold, everything(), wall())).value();
+  relay.loop.io().restart();
+  std::vector<queue::Touched> touched;
+  net::TaskGroup operators(relay.loop.executor(), relay.log);
+  const auto bounce = [](Scheduler& scheduler, std::vector<queue::Touched>& into) -> asio::awaitable<void> {
+    auto done = co_await scheduler.bounce(domain("a.example"), {});
+    into.push_back(std::move(done.value()));
+  };
+  operators.spawn("one", bounce(*relay.scheduler, touched));
+  operators.spawn("two", bounce(*relay.scheduler, touched));
+  REQUIRE(relay.until([&] { return touched.size() == 2; }));
+  CHECK(touched[0].messages + touched[1].messages == 1000);
+  CHECK(relay.log.events("bounced").size() == 1000);
+  CHECK(relay.notices() == 1000);
+}
+
+TEST_CASE("bounce: the notices that it makes are not bounced themselves, though they go to the same domain") {
+  TellingRelay relay("a.example");
+  relay.domain("example.net", "127.0.0.9");
+  relay.put_many(200, "example.net");  // where the sender is, too
+  relay.start();
+  relay.loop.run(relay.queue->act(queue::Action::hold, everything(), wall())).value();
+  relay.loop.io().restart();
+  CHECK(relay.bounce(domain("example.net")).messages == 200);
+  CHECK(relay.notices() == 200);
+  CHECK(relay.log.events("notice-dropped").empty());
+}
