@@ -119,6 +119,11 @@ void tell_attempt(const Console& console, const json::object& event, const std::
   if (const auto note = text_of(event, "note"); !note.empty()) add(console, "note of the route: " + note);
 }
 
+void tell_conversation(const Console& console, const json::object& event) {
+  say(console, event, "said at " + where(event));
+  for (const std::string& line : list_of(event, "lines")) add(console, line);
+}
+
 void tell(const Console& console, const json::object& event) {
   const std::string name = text_of(event, "event");
   if (name == "accepted") {
@@ -130,6 +135,8 @@ void tell(const Console& console, const json::object& event) {
             text_of(event, "as"));
   } else if (name == "retry" || name == "hold" || name == "release" || name == "remove" || name == "bounce") {
     say(console, event, name + " by " + text_of(event, "by"));
+  } else if (name == "conversation") {
+    tell_conversation(console, event);
   } else {
     tell_attempt(console, event, name);
   }

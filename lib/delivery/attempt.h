@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "delivery/conversation.h"
 #include "hop/outcome.h"
 #include "queue/message.h"
 #include "reports/ledger.h"
@@ -35,6 +36,7 @@ struct Hop {
   bool outdated = false;  // refused under a policy that was replaced while the attempt went on (STS-25)
   Action action = Action::none;
   bool dsn = false;           // it tells of deliveries itself (RFC 3461)
+  Conversation conversation;  // with it, of the last transaction
   std::string where() const;  // "mx1.example.org[192.0.2.1]"
 };
 

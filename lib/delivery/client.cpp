@@ -44,7 +44,9 @@ asio::awaitable<Opened> Client::open(Target target, const net::ClientTls& tls, O
   }
   opened.local = stream->local().ip;
   auto client = std::make_unique<Client>(std::move(*stream), std::move(options));
-  if (co_await client->prepare(opened.outcome, target, tls)) {
+  const bool ready = co_await client->prepare(opened.outcome, target, tls);
+  opened.conversation = client->conversation();
+  if (ready) {
     opened.client = std::move(client);
   } else {
     co_await client->quit();
@@ -113,6 +115,8 @@ asio::awaitable<bool> Client::upgrade(hop::Outcome& outcome, const Target& targe
   outcome.dane = std::move(made.dane);
   outcome.pkix = std::move(made.pkix);
   outcome.observed = std::move(made.observed);
+  conversation_.happened(outcome.failure ? "the TLS handshake failed: " + outcome.failure->text
+                                         : "TLS: " + outcome.tls->version + " " + outcome.tls->cipher);
   if (outcome.failure) {
     usable_ = false;  // neither in clear nor in TLS
     co_return false;
@@ -136,11 +140,12 @@ asio::awaitable<bool> Client::log_in(hop::Outcome& outcome, std::shared_ptr<cons
   Result<smtp::Reply> reply = bad_input("");
   if (peer_.offers_auth("PLAIN")) {
     const std::string nul(1, '\0');
-    reply = co_await say("AUTH PLAIN " + to_base64(nul + login->username + nul + login->password) + "\r\n");
+    reply = co_await say_secretly("AUTH PLAIN " + to_base64(nul + login->username + nul + login->password) + "\r\n",
+                                  "AUTH PLAIN ***");
   } else if (peer_.offers_auth("LOGIN")) {
     reply = co_await say("AUTH LOGIN\r\n");
-    if (reply && reply->is_intermediate()) reply = co_await say(to_base64(login->username) + "\r\n");
-    if (reply && reply->is_intermediate()) reply = co_await say(to_base64(login->password) + "\r\n");
+    if (reply && reply->is_intermediate()) reply = co_await say_secretly(to_base64(login->username) + "\r\n", "***");
+    if (reply && reply->is_intermediate()) reply = co_await say_secretly(to_base64(login->password) + "\r\n", "***");
   } else {
     outcome.failure = Refusal{Reason::smtp_reply, "the server offers neither AUTH PLAIN nor LOGIN"};
     co_return false;
@@ -161,7 +166,7 @@ bool is_worth_content(const std::vector<smtp::Reply>& replies, std::size_t recip
 asio::awaitable<Sent> Client::send(smtp::Envelope envelope, Content content) {
   Sent sent;
   smtp::Settled& settled = sent.settled;
-  ++transactions_;
+  if (transactions_++ > 0) conversation_.begin_anew();
   if (needs_reset_) {
     const auto reply = co_await say("RSET\r\n");
     if (!reply || !reply->is_positive()) usable_ = false;
@@ -201,6 +206,7 @@ asio::awaitable<std::vector<smtp::Reply>> Client::exchange(std::vector<smtp::Gro
     if (!smtp::goes_on(group, replies)) break;
     stream_.expires_after(options_.command_timeout);
     // A failed write is looked into by reading: a peer that closes after its 5xx has still said it.
+    conversation_.said(group.wire);
     co_await stream_.write(group.wire);
     for (std::size_t i = 0; i < group.replies; ++i) {
       stream_.expires_after(options_.command_timeout);  // RFC 5321 section 4.5.3.2: each has a time of its own
@@ -216,6 +222,7 @@ asio::awaitable<std::optional<smtp::Reply>> Client::send_content(Content content
   sent.begun = true;
   const auto written = co_await stream_content(content, sent);
   sent.handed_over = written.has_value();
+  conversation_.happened(written ? "the message and its final dot were sent" : "the message could not be sent whole");
   if (!written) usable_ = false;
   if (sent.unreadable || (!written && written.error().code == errc::timed_out)) {
     stream_.close();
@@ -279,6 +286,7 @@ asio::awaitable<std::optional<smtp::Reply>> Client::send_chunks(Content content,
     const bool last = n + 1 == pieces;
     const std::string command = "BDAT " + std::to_string(before.size() + piece.size()) + (last ? " LAST\r\n" : "\r\n");
     stream_.expires_after(options_.data_timeout);
+    conversation_.said(command);
     const auto written = co_await stream_.write(command, before, piece);
     sent.handed_over = last && written.has_value();
     if (!written) usable_ = false;
@@ -303,6 +311,12 @@ asio::awaitable<void> Client::quit() {
 }
 
 asio::awaitable<Result<smtp::Reply>> Client::say(std::string line) {
+  std::string noted = line;
+  co_return co_await say_secretly(std::move(line), std::move(noted));
+}
+
+asio::awaitable<Result<smtp::Reply>> Client::say_secretly(std::string line, std::string noted) {
+  conversation_.said(noted);
   stream_.expires_after(options_.command_timeout);
   const auto written = co_await stream_.write(line);
   auto reply = co_await read_reply();
@@ -315,12 +329,17 @@ asio::awaitable<Result<smtp::Reply>> Client::read_reply() {
   for (;;) {
     auto reply = replies_.next();
     if (!reply) {
+      conversation_.happened("the server's answer cannot be read: " + reply.error().detail);
       usable_ = false;
       co_return reply.error();
     }
-    if (*reply) co_return std::move(**reply);
+    if (*reply) {
+      conversation_.heard((*reply)->one_line());
+      co_return std::move(**reply);
+    }
     const auto got = co_await stream_.read_some(buffer);
     if (!got) {
+      conversation_.happened(lost_refusal(got.error()).text);
       usable_ = false;
       co_return got.error();
     }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "delivery/conversation.h"
 #include "delivery/options.h"
 #include "hop/outcome.h"
 #include "net/stream.h"
@@ -54,6 +55,7 @@ struct Opened {
   hop::Outcome outcome;
   std::unique_ptr<Client> client;  // exactly when outcome.stage == ready
   std::optional<Ip> local;         // our end; nothing: no connection
+  Conversation conversation;
 };
 
 class Client {
@@ -70,12 +72,15 @@ class Client {
   bool usable() const { return usable_; }
   const smtp::Capabilities& peer() const { return peer_; }
   std::size_t transactions() const { return transactions_; }
+  // Of the last transaction; before the second, of all the session.
+  const Conversation& conversation() const { return conversation_; }
   // QUIT, not waiting long for its answer.
   asio::awaitable<void> quit();
 
  private:
   asio::awaitable<Result<smtp::Reply>> read_reply();
   asio::awaitable<Result<smtp::Reply>> say(std::string line);
+  asio::awaitable<Result<smtp::Reply>> say_secretly(std::string line, std::string noted);
   asio::awaitable<bool> prepare(hop::Outcome& outcome, const Target& target, const net::ClientTls& tls);
   asio::awaitable<bool> greet(hop::Outcome& outcome);
   asio::awaitable<bool> hello(hop::Outcome& outcome, smtp::TlsNeed need);
@@ -92,6 +97,7 @@ class Client {
   Options options_;
   smtp::ReplyParser replies_;
   smtp::Capabilities peer_;
+  Conversation conversation_;
   std::size_t transactions_ = 0;
   bool usable_ = true;
   bool needs_reset_ = false;  // the last transaction did not end with its content

@@ -204,6 +204,7 @@ class Run {
       Opened opened = co_await connect(host, ip, plan);
       if (plan == original) witness_.saw({question, plan, opened.outcome, ends(opened, host, ip), began});
       hop.tls = opened.outcome.tls;
+      hop.conversation = std::move(opened.conversation);
       if (opened.outcome.dane) hop.matched = opened.outcome.dane->matched;
       hop.observed = hop::observe(plan, opened.outcome);
       const hop::Next next = hop::after(plan, opened.outcome);
@@ -289,6 +290,7 @@ class Run {
       if (form != Form::seven_bit) envelope.size = job_.size + content.before.size();
       const Sent sent = co_await session_->client->send(std::move(envelope), std::move(content));
       attempt_.hops[hop].dsn = session_->client->peer().dsn;
+      attempt_.hops[hop].conversation = session_->client->conversation();
       std::vector<std::size_t> later;
       bool progress = false;
       for (std::size_t i = 0; i < batch.size(); ++i) {

@@ -97,7 +97,9 @@ Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
   subject.received = attempt.received;
   subject.size = attempt.size;
   subject.now = attempt.ended;
-  ending.settled.story = story(hop_events(attempt), ending.events);
+  std::vector<Event> hops = hop_events(attempt);
+  for (Event& event : conversations(attempt)) hops.push_back(std::move(event));
+  ending.settled.story = story(hops, ending.events);
   tell(ending, subject, told_of(attempt, ending), schedule);
   ending.counts = attempt.counts;
   return ending;

@@ -24,6 +24,25 @@ Event without_message(const Event& event) {
 
 }  // namespace
 
+std::vector<Event> conversations(const Attempt& attempt) {
+  std::vector<Event> events;
+  for (std::size_t i = 0; i < attempt.hops.size(); ++i) {
+    const Hop& hop = attempt.hops[i];
+    const bool failed =
+        std::any_of(attempt.recipients.begin(), attempt.recipients.end(),
+                    [&](const RecipientOutcome& one) { return one.hop == i && one.fate != Fate::delivered; });
+    if ((!failed && !hop.refusal) || hop.conversation.lines().empty()) continue;
+    std::string lines;
+    for (const std::string& line : hop.conversation.lines()) lines += (lines.empty() ? "[" : ",") + json_string(line);
+    Event event(Level::info, "conversation");
+    event.add("mx", hop.mx);
+    if (hop.ip) event.add("ip", hop.ip->text());
+    event.add_bare("lines", lines + "]");
+    events.push_back(std::move(event));
+  }
+  return events;
+}
+
 std::string story(const std::vector<Event>& hops, const std::vector<Event>& recipients) {
   std::string out;
   for (const Event& hop : hops) out += (out.empty() ? "" : "\n") + to_json(without_message(hop));

@@ -38,7 +38,11 @@ class Trace(Case):
         story = self.one(queue_id)
         self.assertEqual((story["from"], story["to"], story["state"], story["queued"]), (SENDER, ["user@good.test"], "delivered", False))
         self.assertEqual((story["client"], story["msgid"]), ("127.0.0.1", "<t.1@sender.test>"))
-        accepted, hop, delivered = story["events"]
+        accepted, hop, conversation, delivered = story["events"]
+        self.assertEqual((conversation["event"], conversation["mx"]), ("conversation", "mx1.good.test"))
+        self.assertRegex(conversation["lines"][0], "^S: 220 ")
+        self.assertIn("C: STARTTLS", conversation["lines"])
+        self.assertTrue(any(line.startswith("(") and "TLS" in line for line in conversation["lines"]), conversation)
         self.assertEqual((accepted["event"], hop["event"], delivered["event"]), ("accepted", "hop", "delivered"))
         self.assertEqual((hop["mx"], hop["reason"], hop["dsn"], hop["action"]), ("mx1.good.test", "tlsa-invalid", "4.7.323", "next-host"))
         self.assertEqual((delivered["mx"], delivered["policy"], delivered["auth"], delivered["tlsa"], delivered["mx_dnssec"]),
@@ -110,6 +114,8 @@ class Trace(Case):
         _, text, _ = self.relay.text("trace", queue_id)
         self.assertNotIn("\x1b", text)
         self.assertIn("550 5.1.1", text)
+        self.assertIn("C: RCPT TO:<user@gone.test>", text)
+        self.assertNotIn("hello", text, "nothing of the message")
 
     def test_history_is_kept_for_its_time_and_read_without_a_daemon(self):
         settings = dict(SETTINGS, history={"keep": "4s"})

@@ -1,0 +1,31 @@
+#include "delivery/conversation.h"
+
+#include "base/ascii.h"
+
+namespace hoplock::delivery {
+
+namespace {
+constexpr std::size_t most_lines = 60;
+constexpr std::size_t most_octets = 500;  // of a line
+}  // namespace
+
+void Conversation::note(std::string_view who, std::string_view text) {
+  if (lines_.size() > most_lines) return;
+  if (lines_.size() == most_lines) who = "", text = "(and more)";
+  std::string line(who);
+  line += text.substr(0, most_octets);
+  if (text.size() > most_octets) line += " (cut)";
+  lines_.push_back(std::move(line));
+}
+
+void Conversation::said(std::string_view wire) {
+  for (std::string_view line : split(wire, '\n')) {
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (!line.empty()) note("C: ", line);
+  }
+}
+
+void Conversation::heard(std::string_view reply) { note("S: ", reply); }
+void Conversation::happened(std::string_view what) { note("", "(" + std::string(what) + ")"); }
+
+}  // namespace hoplock::delivery
