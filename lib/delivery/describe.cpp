@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "delivery/patience.h"
+
 namespace hoplock::delivery {
 
 namespace {
@@ -250,7 +252,8 @@ std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedu
     } else if (queue::is_over({attempt.received, schedule.life_of(attempt.sender)}, attempt.ended)) {
       result.verdict = queue::Verdict::expired;
     } else {
-      const queue::Delay delay = queue::next_delay(schedule.retry, outcome.due.interval, schedule.random);
+      const queue::Retry retry = retry_for(class_of(result.reason, result.reply), schedule.retry);
+      const queue::Delay delay = queue::next_delay(retry, outcome.due.interval, schedule.random);
       // the last attempt is made when its time is over, not when the retry after that would be due
       result.due = std::min(schedule.hold ? schedule.hold->until : attempt.ended + delay.wait,
                             attempt.received + schedule.life_of(attempt.sender));

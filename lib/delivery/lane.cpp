@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "delivery/patience.h"
 #include "delivery/scheduling.h"
 
 namespace hoplock::delivery {
@@ -197,13 +198,14 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   }
   if (!destination->held) {
     Holding holding;
-    holding.retry = options_.retry;
+    holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
     holding.random = fraction();
     holding.before = destination->backoff;
     holding.end = job.received + (job.envelope.sender.empty() ? options_.expire_bounces : options_.expire);
     destination->backoff = hold_for(why, attempt.ended, holding);
     destination->held = true;
     note_due(destination->backoff->until);
+    if (is_about_records(why.reason)) watch_.add(destination->name, job.recipients.front().domain);
   }
   const Settler::Ticket ticket = finish(*destination, attempt);
   co_await settler_.stored(ticket);
@@ -227,6 +229,7 @@ Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt&
   if (attempt.reached && destination.backoff) {
     destination.backoff.reset();
     destination.held = false;
+    watch_.remove(destination.name);
     told_.erase({destination.name, queue::Waiting::Kind::notices});
     told_.erase({destination.name, queue::Waiting::Kind::untold});
     Ending ending = ending_of(attempt, when);

@@ -24,6 +24,7 @@ Scheduler::Impl::Impl(asio::any_io_executor executor, queue::Queue& queue, route
       log_(log),
       courier_(router, queue, executor, log),
       settler_(queue, log, [this] { kick(); }),
+      watch_(router, queue, log, [this] { kick(); }),
       random_(std::random_device{}()),
       wall_(now()),
       lanes_(executor, log),
@@ -31,6 +32,7 @@ Scheduler::Impl::Impl(asio::any_io_executor executor, queue::Queue& queue, route
 
 void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls> tls) {
   options_ = options;
+  watch_.every(options_.retry.first);
   pool_.limit(options_.sessions, options_.sessions_per_domain);
   courier_.reload(std::move(options), std::move(tls));
   kick();
@@ -42,6 +44,7 @@ void Scheduler::Impl::start() {
   });
   tasks_.spawn("settler", settle(shared_from_this()));
   tasks_.spawn("dispatcher", dispatch(shared_from_this()));
+  tasks_.spawn("watch", watch(shared_from_this()));
 }
 
 asio::awaitable<void> Scheduler::Impl::stop(net::SteadyTime deadline) {
@@ -53,6 +56,7 @@ asio::awaitable<void> Scheduler::Impl::stop(net::SteadyTime deadline) {
     lanes_.stop();
     co_await lanes_.join(Steady::now() + std::chrono::seconds(1));
   }
+  watch_.end();
   settler_.end();
   co_await tasks_.join(std::max(deadline, Steady::now() + std::chrono::seconds(1)));
   tasks_.stop();
@@ -78,6 +82,7 @@ Counts Scheduler::Impl::counts() const {
 }
 
 asio::awaitable<void> Scheduler::Impl::settle(Self self) { co_await self->settler_.run(); }
+asio::awaitable<void> Scheduler::Impl::watch(Self self) { co_await self->watch_.run(); }
 
 // Looks for due work at the start, when something comes due, and when told to, as long as there are lanes for it.
 asio::awaitable<void> Scheduler::Impl::dispatch(Self self) {

@@ -11,6 +11,7 @@
 #include "delivery/pool.h"
 #include "delivery/scheduler.h"
 #include "delivery/settler.h"
+#include "delivery/watch.h"
 #include "net/task_group.h"
 
 namespace hoplock::delivery {
@@ -37,6 +38,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   // --- scheduler.cpp: who gets a lane, and when to look for work
   static asio::awaitable<void> settle(Self self);
   static asio::awaitable<void> dispatch(Self self);
+  static asio::awaitable<void> watch(Self self);
   asio::awaitable<void> look();
   bool clock_went_back() const;
   asio::awaitable<void> mind_the_clock();
@@ -73,6 +75,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Log& log_;
   Courier courier_;
   Settler settler_;
+  Watch watch_;
   Options options_;
   std::mt19937_64 random_;
   Pool pool_;

@@ -89,6 +89,25 @@ asio::awaitable<Result<Touched>> Queue::act(Action action, Selection selection, 
   co_return std::move(order->sum);
 }
 
+asio::awaitable<Result<>> Queue::wake(std::string destination, Time now) {
+  Core& core = *core_;
+  auto loop = co_await asio::this_coro::executor;
+  auto job = [store = core.store, destination, now](disk::Tx& tx) -> Result<bool> {
+    return store->wake(tx, destination, now);
+  };
+  auto known = co_await core.disk.run(Durability::durable, std::move(job));
+  if (!known) co_return known.error();
+  if (!*known) co_return Result<>();
+  Lane& lane = core.window.lane(destination);
+  lane.next = at_once;
+  ++lane.epoch;
+  if (lane.backoff) lane.backoff->until = std::min(lane.backoff->until, now);
+  std::vector<Ready> due;
+  due.push_back({destination, now, lane.backoff});
+  core.announce(loop, std::move(due));
+  co_return Result<>();
+}
+
 asio::awaitable<Result<>> Queue::in_batches(Selection selection, std::size_t messages, Batch call) {
   Core& core = *core_;
   const Id newest{core.last_id};

@@ -93,6 +93,10 @@ class Queue {
   // The destination's hold, if it is known to have one.
   asio::awaitable<Result<std::optional<Backoff>>> backoff(std::string destination);
 
+  // What waits at the destination comes due now, though neither its hold nor its own time is over: the hold ends, with one message to
+  // try first as ever, and so does the wait of recipients that were deferred for a rule (a bounded number).
+  asio::awaitable<Result<>> wake(std::string destination, Time now);
+
   // --- operation
 
   // In bounded batches, each of them atomic. What is leased (active): hold and remove take effect when the lease ends,

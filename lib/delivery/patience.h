@@ -1,0 +1,24 @@
+// How soon each class of failure is tried again: what `delivery.retry` says, changed for failures that are known to end otherwise than by
+// waiting ever longer. Pure.
+#pragma once
+#include <cstdint>
+#include <string_view>
+
+#include "queue/schedule.h"
+
+namespace hoplock::delivery {
+
+enum class FailureClass : std::uint8_t {
+  policy,       // a rule or a failed validation: over when somebody mends records or a certificate
+  connection,   // nobody there, a session that was cut, name servers that do not answer
+  greylisting,  // "come back in some minutes"
+  reply,        // any other 4xx
+};
+// `reason`: a word of the contract, or ""; `reply`: as logged.
+FailureClass class_of(std::string_view reason, std::string_view reply);
+
+// connection, reply: as configured. policy: never more than an hour apart, and sooner once records change (watch.h). greylisting: again
+// after the first delay several times, since the gate opens for whoever keeps coming.
+queue::Retry retry_for(FailureClass failure, const queue::Retry& configured);
+
+}  // namespace hoplock::delivery

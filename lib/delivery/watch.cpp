@@ -1,0 +1,116 @@
+#include "delivery/watch.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+namespace hoplock::delivery {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+constexpr std::size_t most_watched = 1000;
+constexpr std::size_t most_hosts = 10;
+constexpr std::chrono::milliseconds breath{100};  // between two looks
+constexpr std::chrono::milliseconds least_interval{1'000}, most_interval{std::chrono::minutes{5}};
+
+Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+
+std::string tlsa_text(const hop::TlsaFact& fact) {
+  if (fact.state != hop::TlsaFact::State::present) return std::to_string(static_cast<int>(fact.state));
+  std::vector<std::string> records;
+  for (const dns::Tlsa& one : fact.records) records.push_back(one.text());
+  std::sort(records.begin(), records.end());
+  std::string all;
+  for (const std::string& one : records) all += one + ";";
+  return all;
+}
+
+}  // namespace
+
+bool is_about_records(std::string_view reason) {
+  constexpr std::array<std::string_view, 5> others{"", "smtp-reply", "connect-timeout", "connect-refused",
+                                                   "connection-lost"};
+  return std::find(others.begin(), others.end(), reason) == others.end();
+}
+
+asio::awaitable<std::string> records_of(route::Router& router, dns::Name domain) {
+  const route::Found found = co_await router.find(std::move(domain));
+  if (const auto* none = std::get_if<route::NoHosts>(&found))
+    co_return "none " + none->enhanced + " " + (none->reason ? std::string(hop::to_text(*none->reason)) : "");
+  const auto& hosts = std::get<route::Hosts>(found);
+  std::string text = std::string(dns::to_text(hosts.domain.mx_security)) + " sts " +
+                     std::to_string(static_cast<int>(hosts.domain.sts.state)) + " " + hosts.domain.sts.id + "\n";
+  std::vector<route::Host> sorted = hosts.hosts;
+  std::sort(sorted.begin(), sorted.end());
+  if (sorted.size() > most_hosts) sorted.resize(most_hosts);
+  for (const route::Host& host : sorted) {
+    text += std::to_string(host.preference) + " " + host.name.text();
+    if (host.tlsa == route::Host::Tlsa::ask) {
+      route::Host copy = host;
+      const hop::HostFacts facts = co_await router.look(std::move(copy));
+      text += " " + tlsa_text(facts.tlsa);
+    }
+    text += "\n";
+  }
+  co_return text;
+}
+
+void Watch::every(std::chrono::milliseconds interval) {
+  interval_ = std::clamp(interval, least_interval, most_interval);
+  news_.notify_all();
+}
+
+void Watch::add(const std::string& destination, const dns::Name& domain) {
+  if (watched_.size() >= most_watched && !watched_.contains(destination)) return;
+  Watched fresh;
+  fresh.domain = domain;
+  fresh.next = Steady::now();
+  watched_[destination] = std::move(fresh);
+  news_.notify_all();
+}
+
+void Watch::end() {
+  ended_ = true;
+  news_.notify_all();
+}
+
+asio::awaitable<void> Watch::run() {
+  while (!ended_) {
+    const auto sooner = [](const auto& a, const auto& b) { return a.second.next < b.second.next; };
+    const auto first = std::min_element(watched_.begin(), watched_.end(), sooner);
+    if (first == watched_.end()) {
+      co_await news_.wait();
+    } else if (first->second.next > Steady::now()) {
+      co_await news_.wait_until(first->second.next);
+    } else {
+      std::string destination = first->first;
+      co_await look(std::move(destination));
+      const auto rested = Steady::now() + breath;
+      while (!ended_ && Steady::now() < rested) co_await news_.wait_until(rested);
+    }
+  }
+}
+
+asio::awaitable<void> Watch::look(std::string destination) {
+  watched_[destination].next = Steady::now() + interval_;
+  dns::Name domain = watched_[destination].domain;
+  std::string records = co_await records_of(router_, domain);
+  const auto watched = watched_.find(destination);
+  if (watched == watched_.end() || ended_) co_return;  // it works again
+  if (!watched->second.records) watched->second.records = records;
+  if (*watched->second.records == records) co_return;
+  watched_.erase(watched);
+  Event event(Level::info, "records-changed");
+  event.add("domain", domain.text());
+  const auto woken = co_await queue_.wake(std::move(destination), now());
+  if (!woken) event.add("error", woken.error().detail);
+  log_.write(event);
+  changed_();
+}
+
+}  // namespace hoplock::delivery

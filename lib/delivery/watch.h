@@ -1,0 +1,59 @@
+// Destinations that are held off for what DNS or MTA-STS says of them, looked at again while they wait: once the MX set, a TLSA set or
+// the policy's id is another one than when they were given up, they come due at once and need not sit out their hold. A partner who has
+// mended his records gets his mail in minutes. Bounded: so many destinations, one at a time, each as often as a first retry. Decides
+// nothing about mail: what comes due meets the same rules as ever.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/log.h"
+#include "net/signal.h"
+#include "queue/queue.h"
+#include "route/router.h"
+
+namespace hoplock::delivery {
+
+// Whether a hold with this reason, a word of the contract, may be over before its time because records changed.
+bool is_about_records(std::string_view reason);
+// What a delivery there would go by, as one text: two texts differ when a set, a record or the policy's id does, and not when only their
+// order or their time to live does.
+boost::asio::awaitable<std::string> records_of(route::Router& router, dns::Name domain);
+
+class Watch {
+ public:
+  // REQUIRES: all outlive it. `changed` is called when something came due.
+  Watch(route::Router& router, queue::Queue& queue, Log& log, std::function<void()> changed)
+      : router_(router), queue_(queue), log_(log), changed_(std::move(changed)) {}
+
+  // Not sooner again than this.
+  void every(std::chrono::milliseconds interval);
+  // That destination, where `domain` is delivered, was given up just now.
+  void add(const std::string& destination, const dns::Name& domain);
+  // It works again.
+  void remove(const std::string& destination) { watched_.erase(destination); }
+  // Looks until end().
+  boost::asio::awaitable<void> run();
+  void end();
+
+ private:
+  struct Watched {
+    dns::Name domain;
+    std::optional<std::string> records;  // nothing: not looked at yet
+    net::SteadyTime next;
+  };
+  boost::asio::awaitable<void> look(std::string destination);
+  route::Router& router_;
+  queue::Queue& queue_;
+  Log& log_;
+  std::function<void()> changed_;
+  std::chrono::milliseconds interval_{std::chrono::minutes{5}};
+  std::map<std::string, Watched> watched_;
+  bool ended_ = false;
+  net::Signal news_;
+};
+
+}  // namespace hoplock::delivery

@@ -1,0 +1,85 @@
+#include "delivery/watch.h"
+
+#include "tests/delivery/relay.h"
+
+using namespace hoplock;
+using namespace hoplock::delivery;
+using namespace hoplock::delivery::testing;
+
+namespace {
+
+// A domain whose TLSA record its server, which has no TLS at all, cannot meet: held off after the second attempt for an hour.
+struct Broken : Relay {
+  Broken() {
+    at = &sink();
+    domain("a.example");
+    dns.secure = {"a.example"};
+    dns.ttl = 1s;
+    dns.add(tlsa() + " 3 1 1 00ff");
+    options.retry.first = 1s;
+    options.retry.factor = 3600;
+    options.retry.max = 1h;
+    put_many(20, "a.example");
+    start();
+  }
+  std::string tlsa() const { return "_" + std::to_string(port) + "._tcp.mx.a.example TLSA"; }
+  Sink* at;
+};
+
+}  // namespace
+
+TEST_CASE("is_about_records: rules and failed look-ups, not servers that are away or say no") {
+  for (const char* reason : {"tlsa-invalid", "mx-not-in-policy", "sts-webpki-invalid", "dnssec-invalid", "dns-failure"})
+    CHECK_MESSAGE(is_about_records(reason), reason);
+  for (const char* reason : {"", "smtp-reply", "connect-timeout", "connect-refused", "connection-lost"})
+    CHECK_FALSE_MESSAGE(is_about_records(reason), reason);
+}
+
+TEST_CASE("records_of: other records, another order or none; the order alone is no change") {
+  support::FakeResolver dns(
+      "a.example MX 10 mx1.a.example\na.example MX 10 mx2.a.example\nmx1.a.example A 192.0.2.1\nmx2.a.example A "
+      "192.0.2.2");
+  dns.secure = {"a.example"};
+  dns.ttl = 0s;
+  support::Loop loop;
+  route::Options options;
+  route::Router router(dns, options, std::mt19937_64{7});
+  const auto now = [&] { return loop.run(records_of(router, name("a.example"))); };
+  const std::string first = now();
+  for (int i = 0; i < 10; ++i) CHECK(now() == first);
+  dns.add("_25._tcp.mx1.a.example TLSA 3 1 1 00ff");
+  const std::string with_tlsa = now();
+  CHECK(with_tlsa != first);
+  dns.add("_25._tcp.mx1.a.example TLSA 3 1 1 11ff");
+  CHECK(now() != with_tlsa);
+  dns.remove("_25._tcp.mx1.a.example TLSA");
+  CHECK(now() == first);
+  dns.remove("a.example MX");
+  dns.add("a.example MX 10 mx1.a.example");
+  CHECK(now() != first);
+}
+
+TEST_CASE(
+    "what a rule refused is tried soon after the records changed, and not before its hold is over while they stand") {
+  Broken relay;
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 2; }));
+  relay.pass(2500ms);
+  CHECK(relay.log.events("records-changed").empty());
+  CHECK(relay.log.events("deferred").size() == 2);
+  CHECK(relay.at->messages == 0);
+  relay.dns.remove(relay.tlsa());
+  REQUIRE(relay.until([&] { return relay.at->messages == 20; }));
+  CHECK(relay.at->twice() == 0);
+  REQUIRE(relay.log.events("records-changed").size() == 1);
+  CHECK(relay.log.events("records-changed")[0].get("domain") == "a.example");
+}
+
+TEST_CASE("records that change for the worse cost one attempt") {
+  Broken relay;
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 2; }));
+  relay.pass(1500ms);
+  relay.dns.add(relay.tlsa() + " 3 1 1 11ff");
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 3; }));
+  relay.pass(1500ms);
+  CHECK(relay.log.events("deferred").size() == 3);
+}
