@@ -149,12 +149,13 @@ const std::vector<Syntax>& commands() {
        {"--since"},
        {}},
       {"check",
-       "DOMAIN [--no-connect]",
-       "what a delivery there would meet; exit 0 when mail would be delivered under the policies that it publishes",
+       "DOMAIN [--no-connect] | --route ADDRESS",
+       "what a delivery there would meet; exit 0 when mail would be delivered under the policies that it publishes; "
+       "--route: which route the address takes, and on what terms each host would get its mail; connects to nobody",
        1,
        1,
        {},
-       {"--no-connect"}},
+       {"--no-connect", "--route"}},
       {"tlsa",
        "CERT.pem|HOST[:PORT] [--name MXNAME] [--usage 3] [--selector 1] [--matching 1]",
        "the TLSA record for a certificate (usage 2: for the CA behind it), or for what a live host presents, and then "

@@ -1,9 +1,13 @@
-// `hoplock check DOMAIN`
+// `hoplock check DOMAIN`, and `hoplock check --route ADDRESS`
+#include <algorithm>
+
 #include "daemon/options.h"
 #include "daemon/system.h"
 #include "daemon/tool/check_view.h"
 #include "daemon/tool/commands.h"
 #include "daemon/tool/network.h"
+#include "daemon/tool/route_view.h"
+#include "delivery/credentials.h"
 #include "route/sts_reader.h"
 
 namespace hoplock::daemon::tool {
@@ -20,9 +24,7 @@ std::optional<route::PolicyRow> kept_policy(const Call& call, const dns::Name& d
   return std::nullopt;
 }
 
-}  // namespace
-
-int check(const Call& call) {
+int check_domain(const Call& call) {
   const Console& console = call.console;
   auto domain = dns::Name::parse(call.arguments.words.front());
   if (!domain || domain->is_root()) {
@@ -48,5 +50,63 @@ int check(const Call& call) {
   }
   return verdict == probe::Verdict::fail ? no : ok;
 }
+
+// The expired ones that would have taken the domain.
+std::vector<route::RoutePtr> skipped(const route::Table& table, const dns::Name& domain, Time now) {
+  std::vector<route::RoutePtr> found = table.expired(now);
+  std::erase_if(found, [&](const route::RoutePtr& one) {
+    return std::none_of(one->match.begin(), one->match.end(),
+                        [&](const auto& pattern) { return pattern.matches(domain); });
+  });
+  return found;
+}
+
+int check_route(const Call& call) {
+  const Console& console = call.console;
+  const std::string& word = call.arguments.words.front();
+  if (call.arguments.has("--no-connect"))
+    return complain(console, usage, "'--no-connect' says nothing beside '--route', which connects to nobody");
+  auto parsed = smtp::Mailbox::parse(word);
+  const auto* mailbox = std::get_if<smtp::Mailbox>(&parsed);
+  const smtp::Mailbox own = postmaster(call.loaded.config);
+  if (mailbox != nullptr && mailbox->is_bare_postmaster()) mailbox = &own;
+  if (mailbox == nullptr || mailbox->is_null() || mailbox->is_literal())
+    return complain(console, usage, "'" + word + "' is no address that mail is taken for; allowed: user@example.org");
+  const auto network = Network::open(call.loaded.config, console, Whose::ours);
+  if (!network) return complain(console, config_error, network.error().detail);
+  const route::Table& table = (*network)->tools().router.table();
+  Way way;
+  way.address = mailbox->text();
+  way.route = table.match(mailbox->domain(), console.now);
+  way.position = table.position(mailbox->domain(), console.now);
+  way.routes = call.loaded.config.routes.size();
+  way.skipped = skipped(table, mailbox->domain(), console.now);
+  way.rule = table.rule(mailbox->domain(), console.now);
+  way.destination = table.destination(mailbox->domain(), console.now);
+  if (way.route) {
+    const auto credentials = delivery::load_credentials(*way.route);
+    if (!credentials) way.obstacle = credentials.error().detail;
+  }
+  probe::Question question;
+  question.domain = mailbox->domain();
+  question.connecting = probe::Connecting::no;
+  question.kept = kept_policy(call, mailbox->domain());
+  question.now = console.now;
+  question.judging = probe::Judging::configured;
+  auto task = probe::check((*network)->tools(), std::move(question));
+  auto finding = (*network)->run(std::move(task));
+  if (!finding) return complain(console, software, broke_off);
+  way.finding = std::move(*finding);
+  if (call.arguments.json) {
+    console.out << to_line(to_json(way)) << '\n';
+  } else {
+    print(console, way);
+  }
+  return leads_anywhere(way) ? ok : no;
+}
+
+}  // namespace
+
+int check(const Call& call) { return call.arguments.has("--route") ? check_route(call) : check_domain(call); }
 
 }  // namespace hoplock::daemon::tool

@@ -96,7 +96,8 @@ class Run {
     for (route::Host& from : hosts_.hosts) {
       // what is published is told, whether a rule uses it or not; but what an unsigned "no MX records" leads to has none
       const bool unsure = from.origin == Origin::implicit_mx && finding_.dnssec != Dnssec::secure;
-      from.tlsa = unsure ? route::Host::Tlsa::skip : route::Host::Tlsa::ask;
+      if (question_.judging == Judging::published)
+        from.tlsa = unsure ? route::Host::Tlsa::skip : route::Host::Tlsa::ask;
       Host host;
       host.host = name_of(from);
       if (from.origin == Origin::mx) host.preference = from.preference;
@@ -120,6 +121,7 @@ class Run {
     using Origin = route::Host::Origin;
     const Origin origin = hosts_.hosts.front().origin;
     if (origin != Origin::mx && origin != Origin::implicit_mx) co_return;
+    if (question_.judging == Judging::configured && !hop::needs_sts(origin, hosts_.rule)) co_return;
     Sts unknown;
     unknown.error = "not looked up to the end: there was no time left";
     unknown.fact.state = hop::StsFact::State::unknown;
@@ -129,6 +131,7 @@ class Run {
   }
 
   asio::awaitable<void> look_for_reporting() {
+    if (question_.judging == Judging::configured) co_return;
     hop::Facts facts{hosts_.domain, {}};
     facts.host.origin = hosts_.hosts.front().origin;
     facts.host.name = hosts_.hosts.front().name;
@@ -162,7 +165,7 @@ class Run {
 
   // CONTRACT: it is about what is published, so an MTA-STS policy that the operator only watches or ignores counts in full.
   void make_plans() {
-    hosts_.rule.mta_sts = hop::Mode::enforce;
+    if (question_.judging == Judging::published) hosts_.rule.mta_sts = hop::Mode::enforce;
     if (finding_.sts) hosts_.domain.sts = finding_.sts->fact;
     const auto* policy = finding_.sts && finding_.sts->policy ? &*finding_.sts->policy : nullptr;
     for (std::size_t i = 0; i < finding_.hosts.size(); ++i) {

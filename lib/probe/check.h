@@ -22,15 +22,19 @@ struct Tools {
   delivery::Options options;  // hostname, source addresses and time-outs
 };
 
+// published: by what the domain publishes, as if `security.mta_sts` were `enforce`; configured: by the operator's own rules, so that
+// nothing is looked up which they leave aside.
+enum class Judging : std::uint8_t { published, configured };
+
 struct Question {
   dns::Name domain;
   Connecting connecting = Connecting::yes;
   std::optional<route::PolicyRow> kept;  // the domain's MTA-STS policy in the daemon's cache
   Time now;                              // for which a kept policy is or is not in force
+  Judging judging = Judging::published;
 };
 
-// Hosts are judged as if `security.mta_sts` were `enforce`: by what the domain publishes. At most 16 look-ups or conversations at a
-// time. REQUIRES: what `tools` refers to outlives it.
+// At most 16 look-ups or conversations at a time. REQUIRES: what `tools` refers to outlives it.
 boost::asio::awaitable<Finding> check(Tools tools, Question question);
 
 }  // namespace hoplock::probe

@@ -69,6 +69,11 @@ hop::LocalRule Table::rule(const dns::Name& domain, Time now) const {
   return rule;
 }
 
+std::optional<std::size_t> Table::position(const dns::Name& domain, Time now) const {
+  const Entry* entry = find(domain, now);
+  return entry == nullptr ? std::nullopt : std::optional(static_cast<std::size_t>(entry - entries_.data()));
+}
+
 std::vector<RoutePtr> Table::expired(Time now) const {
   std::vector<RoutePtr> found;
   for (const Entry& entry : entries_) {

@@ -2,6 +2,7 @@
 // whose `until` has passed is skipped.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,9 @@ class Table {
 
   // What the operator demands of mail to `domain`: `security`, as its route changes it.
   hop::LocalRule rule(const dns::Name& domain, Time now) const;
+
+  // Its place in the list, from 0; nothing: none matches.
+  std::optional<std::size_t> position(const dns::Name& domain, Time now) const;
 
   // Routes whose `until` has passed, for the daily warning.
   std::vector<RoutePtr> expired(Time now) const;

@@ -49,6 +49,7 @@ TEST_CASE("parse: what is wrong is named, with what is allowed") {
   CHECK(says(wrong({"sts"}), "allowed: sts list, sts show, sts refresh"));
   CHECK(says(wrong({"sts", "refresh"}), "usage: hoplock sts refresh DOMAIN"));
   CHECK(says(wrong({"check", "a", "b"}), "one word too many"));
+  CHECK(says(wrong({"check", "--route"}), "usage: hoplock check DOMAIN"));
 }
 
 TEST_CASE("help: every command is in it, and only those asked about") {

@@ -124,6 +124,34 @@ TEST_CASE("look_live: the chain that a host presents, and whether a record in DN
   CHECK(live->matched->params() == "3 0 2");
 }
 
+TEST_CASE("check: judged by the configured rules, nothing is looked up which they leave aside") {
+  World world;
+  world.publish(25, world.stranger.tlsa(3, 1, 1));
+  world.publish_policy("enforce");
+  route::Route partner;
+  partner.match = {route::parse_pattern("example.org").value()};
+  partner.tls = hop::RouteTls::none;
+  world.routes = {partner};
+  probe::Question question;
+  question.domain = support::name("example.org");
+  question.connecting = probe::Connecting::no;
+  question.now = probe::test::now();
+  question.judging = probe::Judging::configured;
+  const auto bound = world.loop.run(probe::check(world.tools(25), question));
+  CHECK(std::get<hop::Connect>(bound.hosts.at(0).plan).tls == hop::Tls::never);
+  CHECK(bound.hosts[0].tlsa.empty());
+  CHECK_FALSE(bound.sts.has_value());
+  CHECK_FALSE(bound.reporting.has_value());
+  world.routes = {};
+  world.mta_sts = hop::Mode::audit;
+  const auto free = world.loop.run(probe::check(world.tools(25), question));
+  const auto& plan = std::get<hop::Connect>(free.hosts.at(0).plan);
+  CHECK(plan.dane.has_value());
+  REQUIRE(plan.observed.has_value());
+  CHECK_MESSAGE(plan.observed->policy == hop::Policy::sts, "audit stays audit here");
+  CHECK(free.sts.has_value());
+}
+
 TEST_CASE("look_live: a host that is not there is an error that says where and why") {
   World world;
   probe::LiveTarget target;
