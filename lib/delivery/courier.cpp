@@ -271,7 +271,7 @@ class Run {
   asio::awaitable<Heard> transact() {
     const std::size_t hop = attempt_.hops.size() - 1;
     std::vector<std::size_t> batch = fitting(hop);
-    const Form form = form_for(job_.envelope.body, session_->client->peer());
+    const Form form = form_for(job_.envelope, session_->client->peer());
     Heard heard = batch.empty() ? Heard::something : Heard::nothing;
     while (!batch.empty()) {
       Result<Payload::Made> made = co_await payload_.content(form, courier_.keyring_);
@@ -287,7 +287,7 @@ class Run {
       }
       Content content = std::get<Content>(std::move(*made));
       smtp::Envelope envelope = payload_.envelope(batch, form);
-      if (form != Form::seven_bit) envelope.size = job_.size + content.before.size();
+      if (form != Form::seven_bit && form != Form::plain) envelope.size = job_.size + content.before.size();
       const Sent sent = co_await session_->client->send(std::move(envelope), std::move(content));
       attempt_.hops[hop].dsn = session_->client->peer().dsn;
       attempt_.hops[hop].conversation = session_->client->conversation();

@@ -3,10 +3,13 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "dsn/plain.h"
 
 namespace hoplock::delivery {
 
 namespace {
+
+constexpr std::size_t most_of_notice = 8U << 20U;  // what comes before a returned message is far shorter
 
 Lack lack_of(message::Obstacle obstacle) {
   Lack lack{{5, 6, 3}, "the host takes 7-bit mail only, and the message cannot be converted: "};
@@ -44,8 +47,9 @@ asio::awaitable<Result<std::string>> read_converted(std::shared_ptr<Converting> 
 
 }  // namespace
 
-Form form_for(queue::Body body, const smtp::Capabilities& peer) {
-  switch (body) {
+Form form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer) {
+  if (envelope.kind == queue::Kind::notice && !peer.smtputf8) return Form::plain;
+  switch (envelope.body) {
     case queue::Body::seven_bit:
       return Form::as_it_is;
     case queue::Body::eight_bit:
@@ -57,7 +61,8 @@ Form form_for(queue::Body body, const smtp::Capabilities& peer) {
 }
 
 bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient) {
-  return envelope.smtputf8 || !is_ascii(envelope.sender) || !is_ascii(recipient);
+  const bool utf8 = envelope.smtputf8 && envelope.kind != queue::Kind::notice;
+  return utf8 || !is_ascii(envelope.sender) || !is_ascii(recipient);
 }
 
 Lack lacks_smtputf8() { return {{5, 6, 7}, "the host does not offer SMTPUTF8, which an address or the header needs"}; }
@@ -94,6 +99,20 @@ asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content conten
   state->from = std::move(content);
   converted.read = [state](std::uint32_t n) { return read_converted(state, n); };
   Made made = std::move(converted);
+  co_return made;
+}
+
+asio::awaitable<Result<Content>> to_plain_notice(Content content) {
+  std::string notice;
+  if (content.whole) notice = *content.whole;
+  const std::uint32_t pieces = content.whole ? 0 : content.chunks;
+  for (std::uint32_t n = 0; n < pieces && notice.size() < most_of_notice; ++n) {
+    auto piece = co_await content.read(n);
+    if (!piece) co_return piece.error();
+    notice += *piece;
+  }
+  Content made;
+  made.whole = std::make_shared<const std::string>(dsn::to_plain(notice));
   co_return made;
 }
 

@@ -27,8 +27,9 @@ enum class Form : std::uint8_t {
   as_it_is,
   binary,     // by BDAT with BODY=BINARYMIME
   seven_bit,  // converted
+  plain,      // a notice of ours in UTF-8, as those are read who do not know that (DSN-14)
 };
-Form form_for(queue::Body body, const smtp::Capabilities& peer);
+Form form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer);
 
 // RFC 6531: the header, the sender or this recipient is not ASCII. Recomputed, whatever the client said (MX-19).
 bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient);
@@ -37,5 +38,8 @@ Lack lacks_smtputf8();
 // `content` as 7-bit MIME, or why it must not be converted. Error: it cannot be read. REQUIRES: `content.before` is empty; what comes
 // of it is read from the first piece to the last, as often as one likes.
 boost::asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content content);
+
+// `content` is a notice of ours in UTF-8. Of a message that it returns only the header is left. Error: it cannot be read.
+boost::asio::awaitable<Result<Content>> to_plain_notice(Content content);
 
 }  // namespace hoplock::delivery

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/ascii.h"
+#include "base/utf8.h"
 #include "dsn/notice.h"
 #include "smtp/dsn.h"
 #include "smtp/mailbox.h"
@@ -76,6 +77,7 @@ queue::NoticeText to_queue(dsn::Text text) {
   out.tail = std::move(text.tail);
   if (text.between == dsn::Text::Between::message) out.between = queue::NoticeText::Between::message;
   if (text.octets == dsn::Content::Octets::eight_bit) out.body = queue::Body::eight_bit;
+  if (text.script == dsn::Script::utf8) out.octets = queue::NoticeText::Octets::utf8;
   return out;
 }
 
@@ -93,6 +95,7 @@ dsn::Notice blank(const Subject& subject, dsn::Action action, const Telling& tel
   notice.arrival = subject.received;
   notice.id = subject.id.text();
   notice.envid = subject.envelope.envid;
+  if (subject.envelope.smtputf8 || !is_ascii(notice.to)) notice.script = dsn::Script::utf8;
   if (action == dsn::Action::delayed) notice.retry_until = subject.received + telling.expire;
   return notice;
 }
@@ -129,6 +132,7 @@ std::vector<queue::Notice> notices_about(const Subject& subject, const std::vect
     for (const auto& [one, what] : told) {
       if (what != action) continue;
       notice.recipients.push_back(to_dsn(subject, one));
+      if (!is_ascii(one.due.address)) notice.script = dsn::Script::utf8;
       seqs.push_back(one.due.seq);
     }
     if (seqs.empty()) continue;

@@ -24,12 +24,19 @@ boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form,
   Made made = stored();
   if (form == Form::seven_bit) {
     Content plain = std::get<Content>(std::move(made));
-    auto converted = co_await to_seven_bit(std::move(plain));
-    if (!converted) co_return converted.error();
-    made = std::move(*converted);
+    auto fit = co_await to_seven_bit(std::move(plain));
+    if (!fit) co_return fit.error();
+    made = std::move(*fit);
     if (std::holds_alternative<Lack>(made)) co_return made;
   }
-  std::optional<std::string>& signatures = form == Form::seven_bit ? signatures_as_seven_bit_ : signatures_;
+  if (form == Form::plain) {
+    Content notice = std::get<Content>(std::move(made));
+    auto plain = co_await to_plain_notice(std::move(notice));
+    if (!plain) co_return plain.error();
+    made = std::move(*plain);
+  }
+  const bool converted = form == Form::seven_bit || form == Form::plain;
+  std::optional<std::string>& signatures = converted ? signatures_as_seven_bit_ : signatures_;
   if (signatures) {
     std::get<Content>(made).before = *signatures;
     co_return made;
@@ -57,6 +64,7 @@ smtp::Envelope Payload::envelope(const std::vector<std::size_t>& recipients, For
     envelope.recipients.push_back(std::move(recipient));
     if (needs_smtputf8(job_->envelope, due.address)) envelope.smtputf8 = true;
   }
+  if (job_->envelope.kind == queue::Kind::notice && form != Form::plain) envelope.smtputf8 = job_->envelope.smtputf8;
   const bool eight_bit = form == Form::as_it_is && job_->envelope.body != queue::Body::seven_bit;
   envelope.body = form == Form::binary ? smtp::Body::binary_mime
                   : eight_bit          ? smtp::Body::eight_bit_mime

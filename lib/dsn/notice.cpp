@@ -14,6 +14,8 @@ namespace hoplock::dsn {
 namespace {
 
 constexpr std::string_view end_of_line = "\r\n";
+constexpr std::string_view as_it_is = "Content-Transfer-Encoding: 8bit\r\n";
+constexpr std::size_t most_address = 900;
 
 std::string_view subject(Action action) {
   switch (action) {
@@ -37,7 +39,8 @@ std::string reference(std::string_view message_id) {
 
 std::string header_of(const Notice& notice, const Text& text, std::string_view original) {
   std::string out = unfolded_field("From", "\"Mail Delivery System\" <" + notice.from + ">");
-  out += unfolded_field("To", "<" + notice.to + ">");
+  out += notice.script == Script::utf8 ? "To: <" + to_one_line(notice.to, most_address) + ">\r\n"
+                                       : unfolded_field("To", "<" + notice.to + ">");
   out += field("Date", message::to_rfc5322(notice.date));
   out += field("Subject", subject(notice.action));
   out += field("Message-ID", "<" + notice.message_id + ">");
@@ -92,18 +95,21 @@ std::string in_words(const Recipient& recipient, Action action) {
   return "The server " + recipient.host + " was not given the message: " + reply;
 }
 
-std::string ascii(std::string text) {
+std::string ascii(std::string text, Script script) {
+  if (script == Script::utf8) return to_one_line(text, most_address);
   std::replace_if(
       text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
   return text;
 }
 
 std::string people_part(const Notice& notice) {
-  std::string out = "Content-Type: text/plain; charset=us-ascii\r\n\r\n" + opening(notice);
+  const bool utf8 = notice.script == Script::utf8;
+  std::string out = "Content-Type: text/plain; charset=" + std::string(utf8 ? "utf-8\r\n" : "us-ascii\r\n");
+  out += std::string(utf8 ? as_it_is : "") + "\r\n" + opening(notice);
   for (const Recipient& recipient : notice.recipients) {
     out += end_of_line;
-    out += paragraph("<" + ascii(recipient.address) + ">", "");
-    out += paragraph(ascii(in_words(recipient, notice.action)), "    ");
+    out += paragraph("<" + ascii(recipient.address, notice.script) + ">", "");
+    out += paragraph(ascii(in_words(recipient, notice.action), notice.script), "    ");
     for (const std::string& sentence : explain(recipient)) out += paragraph(sentence, "    ");
   }
   out += end_of_line;
@@ -113,9 +119,11 @@ std::string people_part(const Notice& notice) {
 
 // --- the part for programs
 
-std::string address_of(std::string_view address) {
-  if (is_ascii(address)) return "rfc822; " + std::string(address);
-  return "utf-8; " + to_utf8_addr_xtext(address);
+std::string final_recipient(std::string_view address, Script script) {
+  constexpr std::string_view name = "Final-Recipient";
+  if (is_ascii(address)) return unfolded_field(name, "rfc822; " + std::string(address));
+  if (script == Script::ascii) return unfolded_field(name, "utf-8; " + to_utf8_addr_xtext(address));
+  return std::string(name) + ": utf-8; " + to_one_line(address, most_address) + "\r\n";
 }
 
 // The name in "mx1.example.org[192.0.2.1]"; a literal "[192.0.2.1]" is its own name.
@@ -125,7 +133,7 @@ std::string group_of(const Recipient& recipient, const Notice& notice) {
   std::string out(end_of_line);
   if (const auto original = smtp::parse_orcpt(recipient.orcpt))
     out += unfolded_field("Original-Recipient", original->type + ";" + original->address);
-  out += unfolded_field("Final-Recipient", address_of(recipient.address));
+  out += final_recipient(recipient.address, notice.script);
   out += field("Action", to_text(notice.action));
   out += field("Status", recipient.status);
   if (recipient.by == Recipient::By::peer) {
@@ -142,6 +150,9 @@ std::string group_of(const Recipient& recipient, const Notice& notice) {
 
 std::string machine_part(const Notice& notice) {
   std::string out = "Content-Type: message/delivery-status\r\n\r\n";
+  if (notice.script == Script::utf8) {
+    out = "Content-Type: message/global-delivery-status\r\n" + std::string(as_it_is) + "\r\n";
+  }
   out += field("Reporting-MTA", "dns; " + notice.hostname);
   if (const auto envid = smtp::decode_xtext(notice.envid); envid && !envid->empty())
     out += unfolded_field("Original-Envelope-Id", *envid);
@@ -164,17 +175,23 @@ std::string_view header_in(std::string_view message) {
   return last_line == std::string_view::npos ? std::string_view{} : header.substr(0, last_line + 2);
 }
 
-bool is_plain(std::string_view header) {
-  std::size_t line = 0;
-  for (const char c : header) {
-    if (static_cast<unsigned char>(c) >= 0x80 || c == '\0' || ++line > 998) return false;
+std::size_t longest_line(std::string_view text) {
+  std::size_t longest = 0, line = 0;
+  for (const char c : text) {
+    longest = std::max(longest, ++line);
     if (c == '\n') line = 0;
   }
-  return true;
+  return longest;
+}
+
+bool is_plain(std::string_view header) {
+  return is_ascii(header) && header.find('\0') == std::string_view::npos && longest_line(header) <= 998;
 }
 
 // RFC 6522 section 4: in quoted-printable, because a server on the way may know nothing of 8-bit octets.
-std::string headers_part(std::string_view header) {
+std::string headers_part(std::string_view header, Script script) {
+  if (script == Script::utf8 && is_utf8(header) && longest_line(header) <= 998)
+    return "Content-Type: message/global-headers\r\n" + std::string(as_it_is) + "\r\n" + std::string(header);
   if (is_plain(header)) return "Content-Type: text/rfc822-headers\r\n\r\n" + std::string(header);
   return "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" +
          quoted_printable(header);
@@ -197,7 +214,10 @@ std::string_view to_text(Action action) {
 Text compose(const Notice& notice, const Content& content) {
   Text text;
   const bool whole = content.what == Return::message;
+  const bool utf8 = notice.script == Script::utf8;
   if (whole) text.octets = content.octets;
+  if (utf8) text.octets = Content::Octets::eight_bit;
+  text.script = notice.script;
   const std::string_view header = header_in(content.beginning);
   message::HeaderScan scan(notice.hostname);
   scan.feed(header);
@@ -207,12 +227,12 @@ Text compose(const Notice& notice, const Content& content) {
   text.head += delimiter.substr(2) + "\r\n" + people_part(notice);
   text.head += delimiter + "\r\n" + machine_part(notice);
   if (whole) {
-    text.head += delimiter + "\r\nContent-Type: message/rfc822\r\n";
+    text.head += delimiter + "\r\nContent-Type: message/" + (utf8 ? "global" : "rfc822") + "\r\n";
     if (text.octets == Content::Octets::eight_bit) text.head += "Content-Transfer-Encoding: 8bit\r\n";
     text.head += "\r\n";
     text.between = Text::Between::message;
   } else if (content.what == Return::headers) {
-    text.head += delimiter + "\r\n" + headers_part(header);
+    text.head += delimiter + "\r\n" + headers_part(header, notice.script);
   }
   text.tail = delimiter + "--\r\n";
   return text;

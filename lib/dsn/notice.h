@@ -32,8 +32,13 @@ struct Recipient {
   std::optional<Time> last_attempt;
 };
 
+// utf8: the notice is about SMTPUTF8 mail: its parts are those of RFC 6533, with addresses as they are, for a way back that knows
+// SMTPUTF8; for one that does not there is dsn::to_plain (plain.h).
+enum class Script : std::uint8_t { ascii, utf8 };
+
 struct Notice {
   Action action = Action::failed;
+  Script script = Script::ascii;
   std::string hostname;    // ours
   std::string from;        // an address of ours that a person reads
   std::string to;          // the sender of the message it is about
@@ -66,6 +71,7 @@ struct Text {
   std::string tail;
   enum class Between : std::uint8_t { nothing, message } between = Between::nothing;
   Content::Octets octets = Content::Octets::seven_bit;  // eight_bit: it must leave with BODY=8BITMIME
+  Script script = Script::ascii;                        // utf8: it must leave with SMTPUTF8
 };
 Text compose(const Notice& notice, const Content& content);
 

@@ -22,8 +22,9 @@ enum class Body : std::uint8_t { seven_bit, eight_bit, binary };
 using smtp::Ret;  // RFC 3461
 
 // What made the message. A report carries an account of TLS to its domain: it goes whatever TLS does there, is counted in no report
-// itself, and nobody is told when it fails (RFC 8460 section 3; RPT-38 to RPT-40). Never taken from a client or a header.
-enum class Kind : std::uint8_t { ordinary, report };
+// itself, and nobody is told when it fails (RFC 8460 section 3; RPT-38 to RPT-40). A notice here is one of ours in UTF-8, for which dsn has
+// a plain form too (DSN-14). Never taken from a client or a header.
+enum class Kind : std::uint8_t { ordinary, report, notice };
 
 struct Envelope {
   std::string sender;

@@ -48,6 +48,10 @@ void fill(disk::Tx& tx, Draft& draft, const Notice& notice, const About& origina
   const std::string octets = beginning && *beginning ? std::move(**beginning) : std::string();
   NoticeText text = notice.compose(octets);
   draft.envelope.body = text.body;
+  if (text.octets == NoticeText::Octets::utf8) {
+    draft.envelope.smtputf8 = true;
+    draft.envelope.kind = Kind::notice;
+  }
   draft.size = text.head.size() + text.tail.size();
   draft.chunks = 1;
   const bool between = text.between == NoticeText::Between::message;

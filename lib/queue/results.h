@@ -18,6 +18,8 @@ struct NoticeText {
   std::string tail;
   Between between = Between::nothing;
   Body body = Body::seven_bit;
+  // utf8: it is one in UTF-8, for hosts with SMTPUTF8
+  enum class Octets : std::uint8_t { ascii, utf8 } octets = Octets::ascii;
 };
 
 // A message of our own about one that is queued, written in the transaction that settles what it tells of.

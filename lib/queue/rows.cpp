@@ -16,6 +16,7 @@ enum Flag : std::int64_t {
   ret_full = 32,
   ret_headers = 64,
   report = 128,
+  notice = 256,
 };
 
 std::optional<std::string_view> unless_empty(std::string_view text) {
@@ -35,6 +36,7 @@ std::int64_t flags_of(const Envelope& e) {
   if (e.ret == Ret::full) flags |= ret_full;
   if (e.ret == Ret::headers) flags |= ret_headers;
   if (e.kind == Kind::report) flags |= report;
+  if (e.kind == Kind::notice) flags |= notice;
   return flags;
 }
 
@@ -44,7 +46,7 @@ void set_flags(Envelope& e, std::int64_t flags) {
   e.requiretls = (flags & requires_tls) != 0;
   e.tls_required_no = (flags & tls_not_required) != 0;
   e.ret = flags & ret_full ? Ret::full : flags & ret_headers ? Ret::headers : Ret::unset;
-  e.kind = flags & report ? Kind::report : Kind::ordinary;
+  e.kind = flags & report ? Kind::report : flags & notice ? Kind::notice : Kind::ordinary;
 }
 
 std::uint32_t checksum(std::string_view octets) {

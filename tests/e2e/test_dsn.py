@@ -2,7 +2,9 @@
 
 import email
 import email.policy
+import quopri
 import random
+import re
 import smtplib
 import time
 
@@ -15,6 +17,8 @@ NOBODY = {"rcpt": {"user": "550 5.1.1 no such user here", "inject": "550-5.1.1 n
 DOMAINS = [
     Domain("exchange.test", "the sender: MX is the edge, a route leads back", hosts=(Host("mx"), Host("back")), send=False),
     Domain("gone.test", "550 at RCPT", hosts=(Host(smtp=NOBODY),), send=False),
+    Domain("utf8.test", "nobody, and a way back that knows SMTPUTF8", hosts=(
+        Host(smtp={"extensions": (*DSN, "SMTPUTF8"), "rcpt": {"δ": "550 5.1.1 no such user here"}}),), send=False),
     Domain("tlsa.test", "TLSA mismatch until it expires", hosts=(Host(tlsa=("3 1 1 wrong",)),), send=False),
     Domain("sts.lab", "MTA-STS failure until it expires", hosts=(Host(),), sts=Sts(mx=("nobody",)), signed=False, send=False),
     Domain("null.test", "null MX", ("0 .",), (Host("@"),), send=False),
@@ -160,6 +164,43 @@ class Dsn(Case):
             self.assertEqual(returned.get_content_type(), "message/rfc822")
             self.assertEqual((message["Content-Transfer-Encoding"], returned["Content-Transfer-Encoding"]), ("8bit", "8bit"))
             self.assertIn(body.encode(), mail.data)
+
+    def test_DSN_14_a_utf8_recipient_is_named_over_a_way_back_with_SMTPUTF8_and_without(self):
+        subject = "Grüße".encode()
+        for sender, host in (("ann@utf8.test", "mx.utf8.test"), ("ännchen@utf8.test", "mx.utf8.test"), (SENDER, "back.exchange.test")):
+            with self.subTest(sender=sender):
+                text = b"From: " + sender.encode() + b"\r\nSubject: " + subject + b"\r\nMessage-ID: <o@x.test>\r\n\r\nbody\r\n"
+                with smtplib.SMTP("127.0.0.1", self.relay.port, local_hostname="client.test", timeout=30) as client:
+                    client.ehlo()
+                    client.command_encoding = "utf-8"
+                    for line in (f"MAIL FROM:<{sender}> BODY=8BITMIME SMTPUTF8 RET=FULL", "RCPT TO:<δ@utf8.test>"):
+                        self.assertEqual(client.docmd(line)[0], 250)
+                    queue_id = client.data(text)[1].decode().split()[-1]
+                mail = self.notice_at(host, queue_id)
+                message = email.message_from_bytes(mail.data, policy=email.policy.default)
+                self.assertEqual([part.defects for part in message.walk()], [[] for _ in message.walk()], mail.data)
+                first, second, third = message.iter_parts()
+                self.assertIn("<δ@utf8.test>", first.get_content())
+                self.assertEqual(third.get_content_type(), "message/global" if host == "mx.utf8.test" else "message/global-headers")
+                if host == "mx.utf8.test":
+                    self.assertLessEqual({"BODY=8BITMIME", "SMTPUTF8"}, set(mail.parameters))
+                    self.assertEqual(second.get_content_type(), "message/global-delivery-status")
+                    self.assertIn("\r\nFinal-Recipient: utf-8; δ@utf8.test\r\n".encode(), mail.data)
+                    self.assertIn(text, mail.data)
+                else:
+                    self.assertEqual(mail.parameters, [])
+                    self.assertTrue(mail.data.isascii(), mail.data)
+                    _, _, _, recipients, _ = parse(mail)
+                    named = recipients[0]["Final-Recipient"]
+                    self.assertEqual(re.sub(r"\\x\{(\w+)\}", lambda m: chr(int(m[1], 16)), named), "utf-8; δ@utf8.test")
+                    self.assertIn(subject, quopri.decodestring(mail.data))
+
+    def notice_at(self, host, queue_id, timeout=20):
+        end = time.monotonic() + timeout
+        while not (found := self.notices(queue_id, host)) and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertEqual(len(found), 1, self.relay.tail())
+        return found[0]
 
     def test_DSN_15_one_notice_for_several_and_nothing_of_the_others(self):
         with smtplib.SMTP("127.0.0.1", self.relay.port, local_hostname="client.test") as client:
