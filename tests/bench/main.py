@@ -7,6 +7,7 @@ import sys
 import tempfile
 
 import cases
+import door
 import full
 import measure
 import policies
@@ -18,7 +19,7 @@ HEAD = ["case", "hoplock /s", "Postfix /s", "ratio", "target", "hoplock CPU ms",
 
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="hoplock and Postfix side by side")
-    parser.add_argument("what", nargs="*", default=["all"], help="intake, e2e, latency, memory, sts, tlsrpt, queue, ceiling or all")
+    parser.add_argument("what", nargs="*", default=["all"], help="intake, door, e2e, latency, memory, sts, tlsrpt, queue, ceiling or all")
     parser.add_argument("--quick", action="store_true", help="fewer messages and rounds: a few minutes")
     parser.add_argument("--rounds", type=int, help="rounds of each case (default 5; quick 3)")
     parser.add_argument("--only", choices=["hoplock", "postfix"], help="one side alone; nothing is judged")
@@ -64,9 +65,23 @@ def print_comparison(wanted):
     return good
 
 
+def front_door(bench, base, daemon, relays, options):
+    ours = door.Door(base / "door", bench.world, daemon)
+    pair = [ours, door.Postfix(base / "postfix-door", bench.world)]
+    rows = door.measure(bench, ours, options.quick)
+    print("\nThe front door of hoplockd\n")
+    print(measure.table(["case", "measured", "bar", "verdict"], [cells for cells, _ in rows]))
+    if len(relays) == 2:
+        compared = door.beside(bench, pair, options.rounds or 3, options.quick)
+        print("\nSessions a second and CPU time a session, medians; ratio and share are hoplock's of Postfix's\n")
+        print(measure.table(HEAD, [cells for cells, _ in compared]), flush=True)
+        rows += compared
+    return all(met for _, met in rows)
+
+
 def main():
     options = arguments()
-    groups = {"intake", "e2e", "latency", "memory", "sts", "tlsrpt", "queue", "ceiling"} if "all" in options.what else set(options.what)
+    groups = {"intake", "door", "e2e", "latency", "memory", "sts", "tlsrpt", "queue", "ceiling"} if "all" in options.what else set(options.what)
     programs = pathlib.Path(options.build, "tests/bench")
     daemon = pathlib.Path(options.build, "hoplockd")
     progress = measure.Progress()
@@ -96,6 +111,8 @@ def main():
         compare(bench, relays, wanted, options.rounds or (3 if options.quick else 5), progress)
         if wanted:
             good = print_comparison(wanted) and good
+        if groups & {"intake", "door"} and hoplock in relays and not options.case:
+            good = front_door(bench, base, daemon, relays, options) and good
         if "memory" in groups and hoplock in relays:
             progress.step("memory of hoplock")
             rows = cases.memory(bench, hoplock, options.quick)

@@ -131,6 +131,10 @@ class Postfix(Side):
     name = "postfix"
     address = ("127.0.0.2", 2525)
 
+    def settings(self, hold):
+        # mail for the hold queue never meets the queue manager: the cheapest way Postfix has of keeping it
+        return "smtpd_client_restrictions = check_client_access static:HOLD" if hold else ""
+
     def start(self, hold=False, dane=False, slow=None):
         self.fresh()
         config = self.base / "etc"
@@ -138,10 +142,8 @@ class Postfix(Side):
         (self.base / "data").mkdir(mode=0o700)
         shutil.chown(self.base / "data", "postfix", "postfix")
         (self.base / "queue").mkdir(mode=0o755)
-        # mail for the hold queue never meets the queue manager: the cheapest way Postfix has of keeping it
-        more = "smtpd_client_restrictions = check_client_access static:HOLD" if hold else ""
         (config / "main.cf").write_text(POSTFIX_MAIN.format(base=self.base, tls="dane" if dane else "",
-                                                           dns="dnssec" if dane else "enabled", more=more))
+                                                           dns="dnssec" if dane else "enabled", more=self.settings(hold)))
         (config / "master.cf").write_text(POSTFIX_MASTER)
         if not hold:
             self.resolver = subprocess.Popen(self.meter.command(self.world.resolver_command()), stderr=subprocess.DEVNULL)
@@ -185,13 +187,16 @@ class Hoplock(Side):
         self.program = program
         self.more = more
 
+    def template(self):
+        return HOPLOCK
+
     def start(self, hold=False, dane=False, slow=None, more=""):
         self.fresh()
         if hold:
             # a next hop that refuses: the destination backs off and its mail waits
             more += 'routes:\n  - match: ["*"]\n    hosts: ["[127.9.9.9]:9"]\ndelivery:\n  retry: {first: 4h, max: 4h}\n'
         (self.base / "data").mkdir(mode=0o700)
-        (self.base / "hoplock.yaml").write_text(HOPLOCK.format(base=self.base, world=self.world, more=more + self.more))
+        (self.base / "hoplock.yaml").write_text(self.template().format(base=self.base, world=self.world, more=more + self.more))
         self.launch(slow)
 
     def spawn(self, slow=None):
