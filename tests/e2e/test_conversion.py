@@ -15,7 +15,13 @@ def domain(name, *extensions):
     return Domain(name, "a peer", mx=tuple(f"10 {host.name}" for host in hosts), hosts=hosts, send=False)
 
 
-DOMAINS = [domain("full.test", ALL), domain("seven.test", SEVEN), domain("eight.test", (*SEVEN, "8BITMIME")), domain("two.test", SEVEN, ALL)]
+# Every combination of what decides about the form; SMTPUTF8 comes with 8BITMIME (RFC 6531 section 3.1).
+PEERS = [tuple(word for word in ("CHUNKING", "8BITMIME", "BINARYMIME", "SMTPUTF8") if word in kinds)
+         for chunking in ((), ("CHUNKING",)) for eight in ((), ("8BITMIME",)) for binary in ((), ("BINARYMIME",))
+         for utf8 in ((), ("SMTPUTF8",)) if eight or not utf8 for kinds in ({*chunking, *eight, *binary, *utf8},)]
+DOMAINS = [domain(f"peer{number}.test", (*SEVEN, *offered)) for number, offered in enumerate(PEERS)]
+DOMAINS += [domain("full.test", ALL), domain("seven.test", SEVEN), domain("eight.test", (*SEVEN, "8BITMIME")), domain("two.test", SEVEN, ALL)]
+SETTINGS = {"delivery": {"command_timeout": "30s", "data_timeout": "60s"}}
 TEXT = "Grüße, Ärger\r\n.Öl\r\n" + "ü" * 600 + "\r\n"
 MIME = "From: a@client.test\r\nSubject: x\r\nMIME-Version: 1.0\r\n"
 BINARY = bytes(range(256)) * 40 + b"\r\n.\r\nlone\nlone\rend"
@@ -61,19 +67,48 @@ class Conversion(Case):
             self.assertEqual(read["content-transfer-encoding"], "base64")
             self.assertEqual(read.get_payload(decode=True), BINARY)
 
-    def test_SUB_18_SUB_20_five_mebibytes_of_both_kinds(self):
+    def test_SUB_18_SUB_20_MX_18_five_mebibytes_of_both_kinds_at_every_kind_of_peer(self):
         big = BINARY * (5 * 2**20 // len(BINARY))
+        text = TEXT * (5 * 2**20 // len(TEXT.encode()))
+        eight = (MIME + "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + text).encode()
         head = (MIME + "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n"
                 "Content-Transfer-Encoding: 8bit\r\n\r\n" + TEXT + "--b\r\nContent-Type: application/x\r\n"
                 "Content-Transfer-Encoding: binary\r\n\r\n").encode()
-        content = head + big + b"\r\n--b--\r\n"
-        mail = self.arrival("big@full.test", content, " BODY=BINARYMIME")
-        self.assertTrue(mail.data.endswith(content))
-        mail = self.arrival("big@seven.test", content, " BODY=BINARYMIME")
-        self.assertTrue(mail.data.isascii())
-        first, second = email.message_from_bytes(mail.data, policy=email.policy.SMTP).iter_parts()
-        self.assertEqual(first.get_payload(decode=True).decode() + "\r\n", TEXT)
-        self.assertEqual(second.get_payload(decode=True), big)
+        both = head + big + b"\r\n--b--\r\n"
+        rows = []
+        for number, offered in enumerate(PEERS):
+            name = f"peer{number}.test"
+            mail = self.arrival(f"eight@{name}", eight, " BODY=8BITMIME")
+            if "8BITMIME" in offered:
+                self.assertTrue(mail.data.endswith(eight), offered)
+                self.assertIn("BODY=8BITMIME", mail.parameters)
+            else:
+                self.assertTrue(mail.data.isascii(), offered)
+                self.assertEqual(email.message_from_bytes(mail.data, policy=email.policy.SMTP).get_payload(decode=True).decode(), text)
+            as_it_is = mail.data.endswith(eight)
+            mail = self.arrival(f"both@{name}", both, " BODY=BINARYMIME")
+            binary = {"CHUNKING", "BINARYMIME"} <= set(offered)
+            self.assertEqual(mail.data.endswith(both), binary, offered)
+            self.assertEqual("BODY=BINARYMIME" in mail.parameters, binary, offered)
+            if not binary:
+                self.assertTrue(mail.data.isascii())
+                first, second = email.message_from_bytes(mail.data, policy=email.policy.SMTP).iter_parts()
+                self.assertEqual(first.get_payload(decode=True).decode() + "\r\n", TEXT)
+                self.assertEqual(second.get_payload(decode=True), big)
+            utf8 = (f"From: a@client.test\r\nSubject: Grüße\r\nMIME-Version: 1.0\r\n\r\n{text}").encode()
+            self.submit(f"utf8@{name}", utf8, " BODY=8BITMIME SMTPUTF8")
+            line = self.relay.outcome(f"utf8@{name}")
+            if {"SMTPUTF8", "8BITMIME"} <= set(offered):
+                self.assertEqual(line["event"], "delivered", line)
+                mail, = self.arrived(f"mx0.{name}", f"utf8@{name}")
+                self.assertTrue(mail.data.endswith(utf8))
+            else:
+                self.assertEqual((line["event"], line["dsn"]), ("bounced", "5.6.7" if "SMTPUTF8" not in offered else "5.6.3"))
+            rows.append((", ".join(offered) or "none", "as it was" if as_it_is else "quoted-printable",
+                         "as it was, by BDAT" if binary else "base64", "as it was" if line["event"] == "delivered" else line["dsn"]))
+        print()
+        for row in [("the peer offers", "8-bit text", "binary", "UTF-8 header"), *rows]:
+            print(f"  {row[0]:44} {row[1]:17} {row[2]:19} {row[3]}")
 
     def test_MX_18_what_is_signed_by_others_is_not_converted_but_bounced_with_5_6_3_and_another_host_is_tried_first(self):
         content = (MIME + "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n" + TEXT + "--b--\r\n").encode()

@@ -23,6 +23,8 @@ DOMAINS = [
     Domain("full.test", "a server with everything", hosts=(Host(tlsa=("3 1 1",)),), send=False),
     Domain("bare.test", "a server with neither TLS, PIPELINING nor 8BITMIME", hosts=(Host(smtp={"starttls": "none", "extensions": PLAIN}),),
            send=False),
+    Domain("chunks.test", "a server that takes BDAT and binary content", hosts=(Host(tlsa=("3 1 1",), smtp={"extensions": (
+        "PIPELINING", "SIZE 52428800", "8BITMIME", "BINARYMIME", "CHUNKING", "ENHANCEDSTATUSCODES")}),), send=False),
     Domain("nosize.test", "a server without SIZE", hosts=(Host(smtp={"extensions": ("PIPELINING", "8BITMIME")}),), send=False),
 ]
 EVERYWHERE = ("full.test", "bare.test", "nosize.test")
@@ -88,6 +90,27 @@ class Signing(Case):
         message = HEADER + "Content-Type: text/plain; charset=utf-8\r\n\r\nžluťoučký kůň\r\n".encode()
         for arrived in self.arrivals(message, ("full.test", "nosize.test"), options=["BODY=8BITMIME"]):
             self.assertEqual(JUDGE.verdicts(arrived), [("rsa1", True), ("ed1", True)])
+
+    def test_DKIM_07_what_goes_by_BDAT_verifies_in_one_chunk_and_in_many(self):
+        binary = bytes(octet for octet in range(256) if octet not in b"\r\n")
+        head = HEADER + b"MIME-Version: 1.0\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+        for count in (1, 3 * 2**20 // len(binary)):
+            message = head + b"\r\n.\r\n..\r\n" + binary * count + b"\r\n"
+            recipient = f"bdat{count}@chunks.test"
+            with smtplib.SMTP("127.0.0.1", 2525, local_hostname="client.test", timeout=60) as client:
+                client.ehlo()
+                self.assertEqual(client.mail("ann@signed.test", ["BODY=BINARYMIME"])[0], 250)
+                self.assertEqual(client.rcpt(recipient)[0], 250)
+                client.send(b"BDAT %d LAST\r\n" % len(message) + message)
+                self.assertEqual(client.getreply()[0], 250)
+            self.assertEqual(self.relay.outcome(recipient)["event"], "delivered")
+            mail, = self.arrived("mx.chunks.test", recipient)
+            self.assertIn("BODY=BINARYMIME", mail.parameters)
+            self.assertTrue(mail.data.endswith(message))
+            self.assertEqual(JUDGE.verdicts(mail.data), [("rsa1", True), ("ed1", True)])
+        verbs = [verb for session in self.sessions("mx.chunks.test") for verb in session.verbs()]
+        self.assertNotIn("DATA", verbs)
+        self.assertGreater(verbs.count("BDAT"), 3)
 
     def test_DKIM_07_a_large_message_is_signed_while_it_streams(self):
         line = b"all work and no play makes a dull message \t \r\n"
