@@ -247,6 +247,7 @@ delivery::Options delivery_options(const config::Config& config) {
   to.delay_notice = from.delay_notice.value;
   to.postmaster = postmaster(config).text();
   to.counting = {config.tls_rpt.enabled, config.tls_rpt.public_ipv4, config.tls_rpt.public_ipv6, {}};
+  if (config.security.tls_required_no == config::Honor::ignore) to.tls_required_no = delivery::TlsRequiredNo::ignore;
   for (const auto& one : config.tls_rpt.except) to.counting.except.push_back(pattern(one));
   return to;
 }

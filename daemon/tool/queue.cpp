@@ -103,6 +103,8 @@ void print_message(const Console& console, const queue::MessageView& message) {
       << "\nReceived:  " << moment(message.received) << " (" << age(console.now - message.received) << " ago)";
   if (!envelope.client.empty()) out << " from " << printable(envelope.client);
   out << "\nSize:      " << counted(message.size, "octet") << "\nState:     " << message.state() << "\n";
+  if (envelope.requiretls) out << "TLS:       required all the way (REQUIRETLS)\n";
+  if (envelope.tls_required_no) out << "TLS:       waived by the sender (TLS-Required: No)\n";
   Table table(out, console.width,
               {{"TO"}, {"STATE"}, {"TRIES", Table::Align::right}, {"LAST"}, {"NEXT"}, {"HOST"}, {"WHY"}});
   for (const auto& one : message.recipients) {

@@ -58,6 +58,8 @@ json::object to_json(const queue::MessageView& message) {
   to["state"] = clean(message.state());
   to["client"] = text_or_null(message.envelope.client);
   to["body"] = to_text(message.envelope.body);
+  if (message.envelope.requiretls) to["requiretls"] = true;
+  if (message.envelope.tls_required_no) to["tls_required"] = "no";
   json::array recipients;
   for (const auto& one : message.recipients) recipients.push_back(recipient_to_json(one));
   to["recipients"] = std::move(recipients);

@@ -118,7 +118,7 @@ struct Security {
   template <class V>
   void fields(V& v) {
     v.key("dane", dane).key("mta_sts", mta_sts).key("default_tls", default_tls);
-    v.unbuilt("tls_required_no", tls_required_no);
+    v.key("tls_required_no", tls_required_no);
   }
 };
 

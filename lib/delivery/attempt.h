@@ -33,7 +33,9 @@ struct Hop {
   std::optional<hop::Refusal> waived;   // under audit: the rule that failed, while mail may go over it all the same
   std::optional<hop::Observation> observed;  // what a rule that did not decide made of it
   bool definite = false;                     // refused for good: it has no usable address (MX-06)
-  bool outdated = false;  // refused under a policy that was replaced while the attempt went on (STS-25)
+  // Refused under a policy that was replaced while the attempt went on (STS-25), or a demand that was given up (RTLS-10): decides no more.
+  bool outdated = false;
+  std::optional<hop::Policy> beneath;  // under REQUIRETLS: the rule that governs other mail there
   Action action = Action::none;
   bool dsn = false;           // it tells of deliveries itself (RFC 3461)
   Conversation conversation;  // with it, of the last transaction
@@ -78,6 +80,7 @@ struct Attempt {
   std::optional<hop::Refusal>
       overlooked;          // why no MTA-STS policy was looked for any longer, though there may be one (STS-06)
   bool reached = false;    // some host answered for this mail, not only with a 421
+  bool redacted = false;   // a notice that went without REQUIRETLS, and so without what it returned
   std::string note;        // of the route
   reports::Counts counts;  // its sessions, for TLS reports
 };

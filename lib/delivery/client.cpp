@@ -29,6 +29,15 @@ Refusal lost_refusal(const Error& error) {
   return {Reason::connection_lost, error.detail.empty() ? error.code.message() : error.detail, alert};
 }
 
+// A message that asks for REQUIRETLS, and a server that does not give it: found out before anything else is said to it.
+bool is_unfit(const hop::Connect& plan, hop::Outcome& outcome) {
+  if (!plan.required) return false;
+  hop::Outcome ready = outcome;
+  ready.stage = Stage::ready;
+  if (!std::holds_alternative<hop::NextHost>(hop::after(plan, ready))) return false;
+  outcome.stage = Stage::ready;
+  return true;
+}
 }  // namespace
 
 Client::Client(net::Stream stream, Options options) : stream_(std::move(stream)), options_(std::move(options)) {}
@@ -60,6 +69,8 @@ asio::awaitable<bool> Client::prepare(hop::Outcome& outcome, const Target& targe
   outcome.stage = Stage::ehlo;
   if (!co_await hello(outcome, need)) co_return false;
   if (target.plan.tls != hop::Tls::never && !co_await upgrade(outcome, target, tls)) co_return false;
+  outcome.offers_requiretls = outcome.tls && peer_.require_tls;
+  if (is_unfit(target.plan, outcome)) co_return false;
   if (target.login && !co_await log_in(outcome, target.login)) co_return false;
   outcome.stage = Stage::ready;
   co_return true;
@@ -115,6 +126,7 @@ asio::awaitable<bool> Client::upgrade(hop::Outcome& outcome, const Target& targe
   outcome.dane = std::move(made.dane);
   outcome.pkix = std::move(made.pkix);
   outcome.observed = std::move(made.observed);
+  outcome.name = std::move(made.name);
   conversation_.happened(outcome.failure ? "the TLS handshake failed: " + outcome.failure->text
                                          : "TLS: " + outcome.tls->version + " " + outcome.tls->cipher);
   if (outcome.failure) {
@@ -123,6 +135,7 @@ asio::awaitable<bool> Client::upgrade(hop::Outcome& outcome, const Target& targe
   }
   hop::Outcome ready = outcome;
   ready.stage = Stage::ready;
+  ready.offers_requiretls = true;  // not known before the second EHLO
   if (std::holds_alternative<hop::NextHost>(hop::after(target.plan, ready))) {
     outcome.stage = Stage::ready;  // the checks alone rule it out; nothing more is said to this peer
     co_return false;

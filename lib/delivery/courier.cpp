@@ -4,8 +4,11 @@
 #include <chrono>
 
 #include "delivery/credentials.h"
+#include "delivery/describe.h"
+#include "delivery/fate.h"
 #include "delivery/fitting.h"
 #include "delivery/payload.h"
+#include "queue/schedule.h"
 
 namespace hoplock::delivery {
 
@@ -37,6 +40,7 @@ class Run {
         kept_(std::move(job)),
         job_(*kept_),
         session_(session),
+        manner_(manner_of(job_.envelope, courier.options_.tls_required_no)),
         payload_(kept_, courier.queue_),
         witness_(wishes(), courier.options_.counting.except) {
     attempt_.id = job_.id;
@@ -69,6 +73,7 @@ class Run {
       if (hosts_.route) attempt_.note = hosts_.route->note;
       co_await try_hosts();
       if (co_await has_new_policy()) co_await try_hosts();
+      if (co_await is_to_go_redacted()) co_await try_hosts();
     }
     attempt_.ended = now();
     if (witness_.waits()) co_await witness_.wait();
@@ -78,8 +83,9 @@ class Run {
   }
 
  private:
-  bool is_report() const { return job_.envelope.kind == queue::Kind::report; }
-  Wishes* wishes() const { return courier_.options_.counting.enabled && !is_report() ? &courier_.wishes_ : nullptr; }
+  Wishes* wishes() const {
+    return courier_.options_.counting.enabled && is_counted(manner_) ? &courier_.wishes_ : nullptr;
+  }
 
   // A TXT record that cannot be looked up counts for as long as the message is young (STS-06).
   asio::awaitable<route::Found> find() {
@@ -106,7 +112,7 @@ class Run {
   // more. A policy that came of it is tried at once; what the old one refused decides nothing any more.
   asio::awaitable<bool> has_new_policy() {
     const auto refused = [](const Hop& hop) {
-      return hop.policy == hop::Policy::sts && hop.refusal && is_policy(hop.refusal->reason);
+      return hop.beneath.value_or(hop.policy) == hop::Policy::sts && hop.refusal && is_policy(hop.refusal->reason);
     };
     if (open_.empty() || std::none_of(attempt_.hops.begin(), attempt_.hops.end(), refused)) co_return false;
     auto found = co_await find();
@@ -121,6 +127,21 @@ class Run {
     co_return true;
   }
 
+  // RTLS-10: a notice of ours whose way back nowhere offers REQUIRETLS leaves without what it would have protected.
+  asio::awaitable<bool> is_to_go_redacted() {
+    const bool wanted = manner_ == Manner::required && job_.envelope.kind == queue::Kind::notice && !open_.empty();
+    if (!wanted) co_return false;
+    // where it is not that clear, the last attempt is the time to give in
+    const bool last = queue::is_over({job_.received, courier_.options_.expire_bounces}, now());
+    if (!last && !is_unfit_everywhere(attempt_, attempt_.recipients[open_.front()])) co_return false;
+    const auto redacted = co_await payload_.redact();
+    if (!redacted) co_return false;
+    manner_ = Manner::ordinary;
+    attempt_.redacted = true;
+    for (Hop& hop : attempt_.hops) hop.outdated = true;
+    co_return true;
+  }
+
   // Hosts of the best preference come in random order; the one that a session is open to goes first.
   void prefer_open_session() {
     if (!session_) return;
@@ -132,7 +153,7 @@ class Run {
     if (mine != end) std::rotate(hosts_.hosts.begin(), mine, mine + 1);
   }
 
-  Hop hop_of(const route::Host& host, hop::Policy policy, dns::Security mx_security) const {
+  static Hop hop_of(const route::Host& host, hop::Policy policy, dns::Security mx_security) {
     Hop hop;
     hop.mx = host_text(host);
     hop.policy = policy;
@@ -151,14 +172,15 @@ class Run {
   asio::awaitable<void> try_host(route::Host host) {
     hop::HostFacts found = co_await courier_.router_.look(host);
     const hop::Facts facts{hosts_.domain, std::move(found)};
-    const hop::LocalRule rule = is_report() ? hop::for_report(hosts_.rule, host.origin) : hosts_.rule;
+    const hop::LocalRule rule = rule_for(manner_, hosts_.rule, host.origin);
     const tlsrpt::Question question{facts, rule};
-    const hop::Plan plan = hop::decide(facts, rule);
+    const hop::Plan plan = hop::decide(facts, rule, asked(manner_));
     if (const auto* refuse = std::get_if<hop::Refuse>(&plan)) {
       witness_.saw(question, *refuse, now());
       Hop refused = hop_of(host, refuse->policy, hosts_.domain.mx_security);
       refused.definite = !refuse->reason;
-      refused.refusal = hop::Refusal{refuse->reason.value_or(hop::Reason::dns_failure), refuse->text};
+      refused.refusal =
+          hop::Refusal{refuse->reason.value_or(hop::Reason::dns_failure), refuse->text, "", refuse->status};
       add_hop(std::move(refused));
       co_return;
     }
@@ -176,7 +198,7 @@ class Run {
 
   bool fits(const route::Host& host, const hop::HostFacts& facts, const hop::Connect& plan) const {
     return session_->client->usable() && session_->host == host_key(host) && session_->plan == plan &&
-           session_->route == hosts_.route && session_->kind == job_.envelope.kind &&
+           session_->route == hosts_.route && session_->manner == manner_ &&
            std::find(facts.addresses.begin(), facts.addresses.end(), session_->ip) != facts.addresses.end();
   }
 
@@ -200,6 +222,7 @@ class Run {
     for (;;) {
       Hop hop = hop_of(host, plan.policy, plan.mx_security);
       hop.ip = ip;
+      if (plan.required) hop.beneath = plan.required->beneath;
       const Time began = now();
       Opened opened = co_await connect(host, ip, plan);
       if (plan == original) witness_.saw({question, plan, opened.outcome, ends(opened, host, ip), began});
@@ -230,7 +253,7 @@ class Run {
       session.ip = ip;
       session.plan = original;
       session.route = hosts_.route;
-      session.kind = job_.envelope.kind;
+      session.manner = manner_;
       session.hop = hop;
       session_ = std::move(session);
       add_hop(std::move(hop));
@@ -276,7 +299,8 @@ class Run {
     while (!batch.empty()) {
       Result<Payload::Made> made = co_await payload_.content(form, courier_.keyring_);
       if (!made) {
-        halt_all(batch, "the message cannot be signed: " + made.error().detail);
+        const Halt unsigned_mail{std::nullopt, "the message cannot be signed: " + made.error().detail};
+        for (const std::size_t i : batch) attempt_.recipients[i].halt = unsigned_mail;
         heard = Heard::something;  // this session did nothing wrong
         break;
       }
@@ -287,7 +311,7 @@ class Run {
       }
       Content content = std::get<Content>(std::move(*made));
       smtp::Envelope envelope = payload_.envelope(batch, form);
-      if (form != Form::seven_bit && form != Form::plain) envelope.size = job_.size + content.before.size();
+      if (form != Form::seven_bit && form != Form::plain) envelope.size = payload_.size() + content.before.size();
       const Sent sent = co_await session_->client->send(std::move(envelope), std::move(content));
       attempt_.hops[hop].dsn = session_->client->peer().dsn;
       attempt_.hops[hop].conversation = session_->client->conversation();
@@ -324,24 +348,14 @@ class Run {
     return batch;
   }
 
-  static void note_lack(RecipientOutcome& outcome, const Lack& lack, std::size_t hop) {
-    outcome.lacking.hops.push_back(hop);
-    outcome.lacking.status = lack.status.text();
-    outcome.lacking.text = lack.text;
-  }
-
-  bool is_lacking(std::size_t recipient, std::size_t hop) const {
-    const auto& hops = attempt_.recipients[recipient].lacking.hops;
-    return !hops.empty() && hops.back() == hop;
-  }
-
   asio::awaitable<void> end_transactions(std::size_t hop) {
     std::erase_if(open_, [this](std::size_t i) {
       return attempt_.recipients[i].fate != Fate::deferred || attempt_.recipients[i].halt;
     });
-    const auto told = std::find_if(open_.begin(), open_.end(), [&](std::size_t i) { return !is_lacking(i, hop); });
+    const auto told = std::find_if(open_.begin(), open_.end(),
+                                   [&](std::size_t i) { return !is_lacking(attempt_.recipients[i], hop); });
     if (told != open_.end()) {
-      note_refusal(attempt_.hops[hop], attempt_.recipients[*told]);
+      attempt_.hops[hop].refusal = refusal_for(attempt_.recipients[*told]);
     } else if (!open_.empty()) {
       const Lacking& lacking = attempt_.recipients[open_.front()].lacking;
       attempt_.hops[hop].refusal = hop::Refusal{hop::Reason::smtp_reply, "554 " + lacking.status + " " + lacking.text};
@@ -349,32 +363,6 @@ class Run {
     const bool goes_on =
         session_->client->usable() && session_->client->transactions() < courier_.options_.messages_per_session;
     if (!goes_on) co_await leave_session();
-  }
-
-  static void take_fate(RecipientOutcome& outcome, const smtp::RecipientFate& fate, std::size_t hop) {
-    outcome.hop = hop;
-    outcome.reply.reset();
-    if (fate.reply.code != 0) outcome.reply = fate.reply;
-    if (fate.fate == smtp::Fate::accepted) outcome.fate = Fate::delivered;
-    if (fate.fate == smtp::Fate::refused) outcome.fate = Fate::bounced;
-  }
-
-  static void halt(RecipientOutcome& outcome, const Sent& sent) {
-    if (sent.unreadable)
-      outcome.halt = Halt{std::nullopt, "the stored message cannot be read: " + sent.unreadable->detail};
-    // MX-12: it may have been delivered; another host now would make sure of a duplicate
-    if (sent.handed_over) outcome.halt = Halt{hop::Reason::connection_lost, "no answer to the end of the message"};
-  }
-
-  void halt_all(const std::vector<std::size_t>& batch, const std::string& why) {
-    for (const std::size_t i : batch) attempt_.recipients[i].halt = Halt{std::nullopt, why};
-  }
-
-  // Why this host leaves recipients waiting: what the hop's own log line says when another host is tried.
-  static void note_refusal(Hop& hop, const RecipientOutcome& first) {
-    hop.refusal = first.reply
-                      ? hop::Refusal{hop::Reason::smtp_reply, first.reply->one_line()}
-                      : hop::Refusal{hop::Reason::connection_lost, "the connection was lost during the transaction"};
   }
 
   asio::awaitable<void> leave_session() {
@@ -388,6 +376,7 @@ class Run {
   std::shared_ptr<const queue::Job> kept_;
   const queue::Job& job_;
   std::optional<OpenSession>& session_;
+  Manner manner_;
   route::Hosts hosts_;
   Attempt attempt_;
   Payload payload_;

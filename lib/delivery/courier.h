@@ -9,6 +9,7 @@
 
 #include "delivery/attempt.h"
 #include "delivery/client.h"
+#include "delivery/manner.h"
 #include "delivery/witness.h"
 #include "dkim/signer.h"
 #include "queue/queue.h"
@@ -23,9 +24,9 @@ struct OpenSession {
   std::string host;  // of the route: name and port
   Ip ip;
   hop::Connect plan;
-  route::RoutePtr route;                     // whose credentials it was opened with
-  queue::Kind kind = queue::Kind::ordinary;  // a report's is not counted and carries nothing else (RPT-39)
-  Hop hop;                                   // as judged when it was opened
+  route::RoutePtr route;  // whose credentials it was opened with
+  Manner manner = Manner::ordinary;
+  Hop hop;  // as judged when it was opened
 };
 
 class Courier {

@@ -63,7 +63,7 @@ void judge_by_refusal(Judgement& judgement, const Hop& hop, const hop::Refusal& 
     judgement.reply = refusal.text;
     return;
   }
-  judgement.status = "4." + std::string(hop::code(refusal.reason));
+  judgement.status = "4." + hop::code(refusal);
   judgement.reply = hop::refusal_text(refusal, hop.where(), hop::Kept::yes);
 }
 
@@ -97,16 +97,31 @@ Judgement judge_unusable(const Hop& hop) {
   return judgement;
 }
 
-// MX-18, MX-19: every host that there is lacks what the message needs; what was relaxed was tried again.
-bool is_lacking_everywhere(const Attempt& attempt, const Lacking& lacking) {
-  if (lacking.hops.empty()) return false;
+bool is_unfit(const Hop& hop) {
+  return !hop.outdated && hop.refusal && hop.refusal->reason == Reason::requiretls_not_supported;
+}
+
+// MX-18, MX-19, RTLS-08: every host that there is lacks what the message needs; what was relaxed was tried again.
+bool is_closed_everywhere(const Attempt& attempt, const Lacking& lacking) {
   for (std::size_t i = 0; i < attempt.hops.size(); ++i) {
     const Hop& hop = attempt.hops[i];
     const bool relaxed = hop.action == Hop::Action::plaintext || hop.action == Hop::Action::audit || hop.outdated;
     const bool lacks = std::find(lacking.hops.begin(), lacking.hops.end(), i) != lacking.hops.end();
-    if (!lacks && !relaxed && !hop.definite) return false;
+    if (!lacks && !relaxed && !hop.definite && !is_unfit(hop)) return false;
   }
   return true;
+}
+
+// 5.7.30, or 5.7.10; of several hosts the last one.
+Judgement judge_unfit(const Attempt& attempt) {
+  const auto hop = std::find_if(attempt.hops.rbegin(), attempt.hops.rend(), is_unfit);
+  Judgement judgement;
+  judgement.fate = Fate::bounced;
+  judgement.hop = &*hop;
+  judgement.reason = hop->refusal->reason;
+  judgement.status = "5." + hop::code(*hop->refusal);
+  judgement.reply = hop::refusal_text(*hop->refusal, hop->where(), hop::Kept::no);
+  return judgement;
 }
 
 Judgement judge_lacking(const Hop& hop, const Lacking& lacking) {
@@ -131,7 +146,8 @@ Judgement judge(const Attempt& attempt, const RecipientOutcome& outcome) {
     judge_halt(judgement, *outcome.halt, outcome.hop ? &attempt.hops[*outcome.hop] : nullptr);
     return judgement;
   }
-  if (is_lacking_everywhere(attempt, outcome.lacking))
+  if (is_unfit_everywhere(attempt, outcome)) return judge_unfit(attempt);
+  if (!outcome.lacking.hops.empty() && is_closed_everywhere(attempt, outcome.lacking))
     return judge_lacking(attempt.hops[outcome.lacking.hops.back()], outcome.lacking);
   const Hop* decisive = deciding_hop(attempt);
   if (decisive == nullptr || !decisive->refusal) {
@@ -235,6 +251,11 @@ Event overlooked_event(const Attempt& attempt, const hop::Refusal& why) {
 
 }  // namespace
 
+bool is_unfit_everywhere(const Attempt& attempt, const RecipientOutcome& outcome) {
+  return std::any_of(attempt.hops.begin(), attempt.hops.end(), is_unfit) &&
+         is_closed_everywhere(attempt, outcome.lacking);
+}
+
 std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedule& schedule) {
   std::vector<queue::RecipientResult> found;
   for (const RecipientOutcome& outcome : attempt.recipients) {
@@ -272,7 +293,8 @@ std::vector<Event> hop_events(const Attempt& attempt) {
     // the connection in clear that an audited rule's failure led to is waived too: told already
     const bool told =
         i > 0 && attempt.hops[i - 1].action == Hop::Action::audit && attempt.hops[i - 1].where() == hop.where();
-    if (hop.waived && !told) events.push_back(hop_event(attempt, hop, *hop.waived, "audit"));
+    const bool asked_for = hop.waived && hop.waived->reason == Reason::tls_required_no;  // its own line tells
+    if (hop.waived && !told && !asked_for) events.push_back(hop_event(attempt, hop, *hop.waived, "audit"));
     if (hop.action != Hop::Action::none && hop.refusal) {
       events.push_back(hop_event(attempt, hop, *hop.refusal, action_word(hop.action)));
     }
@@ -306,14 +328,24 @@ std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<qu
         .add("delay", seconds_since(attempt.received, attempt.ended));
     if (result.verdict == queue::Verdict::deferred) event.add("next", to_rfc3339(result.due));
     if (judgement.hop != nullptr) add_proof_keys(event, *judgement.hop);
+    if (attempt.redacted) event.add("redacted", "yes");
     event.add("note", attempt.note);
     events.push_back(std::move(event));
   }
   return events;
 }
 
+namespace {
+// What refuses mail with REQUIRETLS may take other mail.
+bool is_about_requiretls(const Attempt& attempt) {
+  return attempt.envelope.requiretls && std::any_of(attempt.hops.begin(), attempt.hops.end(), [](const Hop& hop) {
+           return hop.refusal && is_policy(hop.refusal->reason);
+         });
+}
+}  // namespace
+
 std::optional<Down> down(const Attempt& attempt) {
-  if (attempt.reached || attempt.recipients.empty()) return std::nullopt;
+  if (attempt.reached || attempt.recipients.empty() || is_about_requiretls(attempt)) return std::nullopt;
   const Judgement judgement = judge(attempt, attempt.recipients.front());
   if (judgement.fate != Fate::deferred) return std::nullopt;
   Down found;

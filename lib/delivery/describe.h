@@ -31,6 +31,9 @@ std::vector<Event> hop_events(const Attempt& attempt);
 // `delivered`, `deferred`, `bounced` or `expired`: one for each recipient, to be logged once `results` are on stable storage.
 std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<queue::RecipientResult>& results);
 
+// Every host that there is refuses this mail for good, and one of them because of REQUIRETLS (RTLS-08).
+bool is_unfit_everywhere(const Attempt& attempt, const RecipientOutcome& outcome);
+
 // Why the destination as a whole is down: nothing when some host was ready for mail, or when the refusal is permanent.
 struct Down {
   std::string status;

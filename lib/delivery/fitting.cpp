@@ -48,7 +48,7 @@ asio::awaitable<Result<std::string>> read_converted(std::shared_ptr<Converting> 
 }  // namespace
 
 Form form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer) {
-  if (envelope.kind == queue::Kind::notice && !peer.smtputf8) return Form::plain;
+  if (envelope.kind == queue::Kind::notice && envelope.smtputf8 && !peer.smtputf8) return Form::plain;
   switch (envelope.body) {
     case queue::Body::seven_bit:
       return Form::as_it_is;

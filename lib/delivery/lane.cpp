@@ -232,6 +232,7 @@ Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt&
     watch_.remove(destination.name);
     told_.erase({destination.name, queue::Waiting::Kind::notices});
     told_.erase({destination.name, queue::Waiting::Kind::untold});
+    told_.erase({destination.name, queue::Waiting::Kind::relaxed});
     Ending ending = ending_of(attempt, when);
     ending.change = queue::DestinationChange{destination.name, std::nullopt};
     return put(std::move(ending));
@@ -302,6 +303,54 @@ asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string desti
       co_await self->settler_.stored(ticket);  // so that they are not found again
     }
   }
+}
+
+// RTLS-13: what was not tried yet and does without the policy that holds the destination is sent all the same, one after the other over
+// a session of its own. What becomes of it says nothing about the destination.
+asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string destination, queue::Backoff hold) {
+  const auto reason = hop::parse_reason(hold.reason);
+  if (!reason || !hop::is_policy(*reason) || self->options_.tls_required_no == TlsRequiredNo::ignore) co_return;
+  queue::Waiting waiting;
+  waiting.kind = queue::Waiting::Kind::relaxed;
+  waiting.until = now();
+  waiting.after = std::exchange(self->told_[{destination, waiting.kind}], waiting.until);
+  waiting.messages = expire_messages;
+  std::optional<OpenSession> session;
+  while (!self->stopping_ && !self->is_paused()) {
+    co_await self->settler_.room();
+    queue::Waiting copy = waiting;
+    auto jobs = co_await self->queue_.lease_waiting(destination, std::move(copy));
+    if (!jobs || jobs->empty()) break;
+    Settler::Ticket ticket = 0;
+    for (queue::Job& job : *jobs) {
+      queue::Job one = std::move(job);
+      ticket = co_await self->carry_relaxed(std::move(one), session);
+    }
+    co_await self->settler_.stored(ticket);  // so that they are not found again
+  }
+  if (session) co_await session->client->quit();
+}
+
+asio::awaitable<Settler::Ticket> Scheduler::Impl::carry_relaxed(queue::Job job, std::optional<OpenSession>& session) {
+  const auto kept = std::make_shared<const queue::Job>(std::move(job));
+  if (stopping_) co_return put(give_back(*kept));
+  std::string broken;
+  Attempt attempt;
+  try {
+    attempt = co_await courier_.attempt(kept, session);
+  } catch (const std::exception& error) {
+    broken = error.what();
+  }
+  if (!broken.empty()) {
+    session.reset();
+    if (stopping_) co_return put(give_back(*kept));
+    log_.write(Event(Level::error, "internal-error").add("id", kept->id.text()).add("error", broken));
+    co_return put(internal_error(*kept, now(), schedule()));
+  }
+  for (const Event& event : hop_events(attempt)) log_.write(event);
+  Schedule when = schedule();
+  if (attempt.envelope.kind == queue::Kind::report) when.expire = std::min(when.expire, report_life);
+  co_return put(ending_of(attempt, when));
 }
 
 Schedule Scheduler::Impl::schedule() {

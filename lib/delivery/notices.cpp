@@ -63,9 +63,9 @@ dsn::Recipient to_dsn(const Subject& subject, const Told& told) {
   return recipient;
 }
 
-// DSN-12, DSN-13, RTLS-10.
+// DSN-12, DSN-13, RTLS-10: of mail with REQUIRETLS never more than the header, whatever RET says.
 dsn::Return returned(const Subject& subject, dsn::Action action, const Telling& telling) {
-  if (subject.envelope.requiretls) return dsn::Return::nothing;
+  if (subject.envelope.requiretls) return dsn::Return::headers;
   const bool whole = action == dsn::Action::failed && subject.envelope.ret == smtp::Ret::full &&
                      subject.size <= telling.return_limit && subject.envelope.body != queue::Body::binary;
   return whole ? dsn::Return::message : dsn::Return::headers;
@@ -107,6 +107,8 @@ queue::Notice around(const Subject& subject, dsn::Notice notice, const Telling& 
   out.what = dsn::to_text(notice.action);
   if (notice.action == dsn::Action::delayed) out.kind = queue::Notice::Kind::delay;
   out.envelope.client = telling.hostname;
+  out.envelope.kind = queue::Kind::notice;
+  out.envelope.requiretls = subject.envelope.requiretls;  // what it tells is to be protected as the message was
   out.recipient.address = subject.envelope.sender;
   const auto sender = smtp::Mailbox::parse(subject.envelope.sender);
   if (const auto* mailbox = std::get_if<smtp::Mailbox>(&sender)) out.recipient.domain = mailbox->domain();

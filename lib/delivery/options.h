@@ -22,6 +22,9 @@ struct Counting {
   std::vector<route::Pattern> except;  // domains that are told nothing, whatever they publish
 };
 
+// The header field `TLS-Required: No` (RFC 8689 section 3).
+enum class TlsRequiredNo : std::uint8_t { honor, ignore };
+
 struct Options {
   dns::Name hostname;  // said in EHLO
   std::optional<Ip> source_ipv4;
@@ -38,6 +41,7 @@ struct Options {
   Milliseconds expire_bounces{std::chrono::hours{24}};  // mail with the empty sender
   Milliseconds delay_notice{std::chrono::hours{4}};     // when the sender is told that it takes long; 0: never
   std::string postmaster;                               // whom notices are from; "": nobody is told anything
+  TlsRequiredNo tls_required_no = TlsRequiredNo::honor;
   Counting counting;
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "delivery/signing.h"
+#include "dsn/notice.h"
 
 namespace hoplock::delivery {
 
@@ -16,6 +17,8 @@ smtp::Mailbox mailbox(const std::string& address) {
   if (const auto* good = std::get_if<smtp::Mailbox>(&parsed)) return *good;
   throw std::logic_error("the queue holds an address that is none: " + std::get<smtp::BadMailbox>(parsed).why);
 }
+
+boost::asio::awaitable<Result<std::string>> whole_of(std::shared_ptr<const std::string> text) { co_return *text; }
 
 }  // namespace
 
@@ -69,13 +72,39 @@ smtp::Envelope Payload::envelope(const std::vector<std::size_t>& recipients, For
   envelope.body = form == Form::binary ? smtp::Body::binary_mime
                   : eight_bit          ? smtp::Body::eight_bit_mime
                                        : smtp::Body::seven_bit;
+  envelope.require_tls = job_->envelope.requiretls && !redacted_;
   envelope.ret = job_->envelope.ret;
   envelope.envid = job_->envelope.envid;
   return envelope;
 }
 
+boost::asio::awaitable<Result<>> Payload::redact() {
+  const Content whole = stored();
+  std::string octets;
+  if (whole.whole) octets = *whole.whole;
+  const std::uint32_t pieces =
+      whole.whole ? 0 : whole.chunks;  // a few at most: no notice of that kind returns a message
+  for (std::uint32_t n = 0; n < pieces; ++n) {
+    const auto piece = co_await whole.read(n);
+    if (!piece) co_return piece.error();
+    octets += *piece;
+  }
+  auto redacted = dsn::redacted(octets);
+  if (!redacted) co_return bad_input("not a notice of ours");
+  redacted_ = std::make_shared<const std::string>(std::move(*redacted));
+  signatures_.reset();
+  signatures_as_seven_bit_.reset();
+  co_return Result<>();
+}
+
 Content Payload::stored() const {
   Content content;
+  if (redacted_) {
+    content.whole = redacted_;
+    content.chunks = 1;
+    content.read = [text = redacted_](std::uint32_t) { return whole_of(text); };
+    return content;
+  }
   if (job_->chunks <= 1) content.whole = std::shared_ptr<const std::string>(job_, &job_->body);
   content.chunks = job_->chunks;
   queue::Queue& queue = queue_;

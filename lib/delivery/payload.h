@@ -25,6 +25,9 @@ class Payload {
 
   // Or why it must not be brought into that form. Error: it cannot be read, or not be signed.
   boost::asio::awaitable<Result<Made>> content(Form form, std::shared_ptr<const dkim::Keyring> keyring);
+  // A notice of ours (queue::Kind::notice) loses what it returns of the message that it is about, and no longer asks for REQUIRETLS.
+  boost::asio::awaitable<Result<>> redact();
+  std::uint64_t size() const { return redacted_ ? redacted_->size() : job_->size; }
   // For these of the job's recipients, by index; without the size.
   smtp::Envelope envelope(const std::vector<std::size_t>& recipients, Form form) const;
 
@@ -33,6 +36,7 @@ class Payload {
 
   std::shared_ptr<const queue::Job> job_;
   queue::Queue& queue_;
+  std::shared_ptr<const std::string> redacted_;
   std::optional<std::string> signatures_;
   std::optional<std::string> signatures_as_seven_bit_;
 };

@@ -198,6 +198,7 @@ void Scheduler::Impl::lane_gone(Destination& destination) {
   } else if (destination.held) {
     look_ = true;  // an operator may have ended the hold meanwhile
     tasks_.spawn("expire", expire_waiting(shared_from_this(), destination.name, *destination.backoff));
+    tasks_.spawn("relaxed", send_relaxed(shared_from_this(), destination.name, *destination.backoff));
     tasks_.spawn("tell", tell_waiting(shared_from_this(), destination.name, *destination.backoff));
   } else if (destination.more) {
     queue::Ready ready;

@@ -65,6 +65,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Settler::Ticket finish(Destination& destination, const Attempt& attempt);
   Settler::Ticket put(Ending ending);
   static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold);
+  static asio::awaitable<void> send_relaxed(Self self, std::string destination, queue::Backoff hold);
+  asio::awaitable<Settler::Ticket> carry_relaxed(queue::Job job, std::optional<OpenSession>& session);
   static asio::awaitable<void> tell_waiting(Self self, std::string destination, queue::Backoff hold);
   struct Bounce;
   static asio::awaitable<Result<>> bounce_batch(Self self, std::shared_ptr<Bounce> order, std::vector<queue::Id> ids);

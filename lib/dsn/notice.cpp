@@ -223,7 +223,8 @@ Text compose(const Notice& notice, const Content& content) {
   scan.feed(header);
   scan.finish();
   const std::string delimiter = "\r\n--" + notice.boundary;
-  text.head = header_of(notice, text, reference(scan.facts().message_id));
+  const bool told = content.what != Return::nothing;  // its Message-ID is of its header, too
+  text.head = header_of(notice, text, told ? reference(scan.facts().message_id) : "");
   text.head += delimiter.substr(2) + "\r\n" + people_part(notice);
   text.head += delimiter + "\r\n" + machine_part(notice);
   if (whole) {
@@ -236,6 +237,31 @@ Text compose(const Notice& notice, const Content& content) {
   }
   text.tail = delimiter + "--\r\n";
   return text;
+}
+
+std::optional<std::string> redacted(std::string_view notice) {
+  constexpr std::string_view token = "boundary=\"";
+  const auto end = notice.find("\r\n\r\n");
+  const auto begin = notice.substr(0, end).find(token);
+  if (end == std::string_view::npos || begin == std::string_view::npos) return std::nullopt;
+  const std::string_view rest = notice.substr(begin + token.size());
+  const std::string delimiter = "\r\n--" + std::string(rest.substr(0, rest.find('"')));
+  std::size_t part = end;  // the delimiters of the text, the fields, and what is returned, or the last one
+  for (int n = 0; n < 3; ++n) {
+    part = notice.find(delimiter, n == 0 ? part : part + 1);
+    if (part == std::string_view::npos) return std::nullopt;
+  }
+  std::string out;
+  for (std::size_t at = 0; at < end + 2;) {
+    const auto next = notice.find(end_of_line, at) + 2;
+    const std::string_view line = notice.substr(at, next - at);
+    const bool cut = line.starts_with("In-Reply-To:") || line.starts_with("References:") ||
+                     line.starts_with("Content-Transfer-Encoding: 8bit");
+    if (!cut) out += line;
+    at = next;
+  }
+  out += notice.substr(end + 2, part - end - 2);
+  return out + delimiter + "--\r\n";
 }
 
 }  // namespace hoplock::dsn

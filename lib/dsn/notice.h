@@ -54,7 +54,7 @@ struct Notice {
 
 // What goes back of the message.
 enum class Return : std::uint8_t {
-  nothing,  // it asked for a protection that the way back may not have (RFC 8689 section 5)
+  nothing,  // it asked for a protection that the way back does not have (RFC 8689 section 5)
   headers,
   message,
 };
@@ -74,6 +74,9 @@ struct Text {
   Script script = Script::ascii;                        // utf8: it must leave with SMTPUTF8
 };
 Text compose(const Notice& notice, const Content& content);
+
+// A notice as composed with Return::headers or Return::message, as it would have been with Return::nothing. Nothing: it is none.
+std::optional<std::string> redacted(std::string_view notice);
 
 inline constexpr std::size_t most_header = 32U << 10U;  // octets of a returned header
 

@@ -61,7 +61,8 @@ std::optional<Refusal> failed_check(const Rule& rule, const Verdict& verdict) {
 // How the peer proved itself to a plan whose checks all passed. Where DANE and STS both had to, the MX records are not signed: TLSA
 // proves the host, and only STS that it is a host of the domain.
 Auth proof(const Connect& plan, const Outcome& outcome) {
-  if (plan.dane && plan.policy != Policy::sts) return outcome.dane->matched->usage == 3 ? Auth::dane_ee : Auth::dane_ta;
+  const Policy governing = plan.required ? plan.required->beneath : plan.policy;
+  if (plan.dane && governing != Policy::sts) return outcome.dane->matched->usage == 3 ? Auth::dane_ee : Auth::dane_ta;
   return plan.pkix ? Auth::pkix : Auth::none;
 }
 
@@ -112,12 +113,53 @@ Next judge_failure(const Connect& plan, const Outcome& outcome) {
   if (clear_allowed && is_tls_failure(outcome)) return RetryInClear{*outcome.failure, plan.on_failure};
   return NextHost{*outcome.failure};
 }
-}  // namespace
 
-Next after(const Connect& plan, const Outcome& outcome) {
+Next judge(const Connect& plan, const Outcome& outcome) {
   if (outcome.failure) return judge_failure(plan, outcome);
   if (outcome.stage != Stage::ready) return NextHost{{Reason::connection_lost, "the session did not become ready"}};
   return judge_session(plan, outcome);
+}
+
+// Whether only REQUIRETLS refuses this host, and for good (RTLS-08). What the domain's own policy refuses, DANE or MTA-STS, keeps other
+// mail waiting too; and a server that lacks TLS for the moment, or was lost on the way, is tried again.
+bool is_final(const Connect& plan, const Outcome& outcome) {
+  const Policy beneath = plan.required->beneath;
+  const bool published = beneath == Policy::dane || beneath == Policy::sts;
+  if (outcome.stage == Stage::ready && outcome.tls) {
+    return !published || (beneath == Policy::dane && plan.tlsa_unusable);
+  }
+  if (published || outcome.stage == Stage::ready) return !published;
+  const bool for_now = (outcome.reply && outcome.reply->code < 500) ||
+                       outcome.failure->reason == Reason::connect_timeout ||
+                       outcome.failure->code == "handshake-closed";
+  return (is_tls_failure(outcome) || refuses_ehlo(outcome)) && !for_now;
+}
+
+// 5.7.10 (RFC 8689 section 4.2.1).
+Refusal no_proof(const Refusal& why) {
+  const std::string text = "REQUIRETLS asks for more: " + std::string(to_text(why.reason)) + ": " + why.text;
+  return {Reason::requiretls_not_supported, text, "", "7.10"};
+}
+
+// The rules let this connection pass, or not; a message with REQUIRETLS asks for more.
+Next judge_required(const Connect& plan, const Outcome& outcome) {
+  Next next = judge(plan, outcome);
+  if (const auto* refused = std::get_if<NextHost>(&next)) {
+    return is_final(plan, outcome) ? Next(NextHost{no_proof(refused->why)}) : next;
+  }
+  if (!std::holds_alternative<Proceed>(next) || !outcome.tls) {
+    return NextHost{no_proof({Reason::starttls_not_supported, "the session is not encrypted"})};
+  }
+  if (const auto defect = gravest(pkix_defects(outcome.name))) return NextHost{no_proof(*defect)};
+  if (!outcome.offers_requiretls) {
+    return NextHost{{Reason::requiretls_not_supported, "the server does not offer REQUIRETLS inside TLS"}};
+  }
+  return next;
+}
+}  // namespace
+
+Next after(const Connect& plan, const Outcome& outcome) {
+  return plan.required ? judge_required(plan, outcome) : judge(plan, outcome);
 }
 
 std::optional<Observation> observe(const Connect& plan, const Outcome& outcome) {
@@ -142,6 +184,7 @@ Connect in_clear(const Connect& plan, const RetryInClear& retry) {
   clear.waived = plan.waived;
   if (!clear.waived && retry.rule == OnFailure::audit) clear.waived = retry.why;
   clear.tlsa_unusable = plan.tlsa_unusable;
+  clear.required = plan.required;  // never asked for; and then it refuses
   if (plan.observed) {
     clear.observed = Observed{plan.observed->policy, plan.observed->known.value_or(retry.why), {}, {}};
   }
@@ -149,7 +192,8 @@ Connect in_clear(const Connect& plan, const RetryInClear& retry) {
 }
 
 std::string refusal_text(const Refusal& refusal, const std::string& where, Kept kept) {
-  const std::string detail(code(refusal.reason).empty() ? "0.0" : code(refusal.reason));
+  const std::string own = code(refusal);
+  const std::string detail = own.empty() ? "0.0" : own;
   const std::string status = kept == Kept::yes ? "450 4." + detail : "550 5." + detail;
   return status + " " + std::string(to_text(refusal.reason)) + ": " + where + ": " + refusal.text;
 }

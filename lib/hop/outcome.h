@@ -58,6 +58,9 @@ struct Outcome {
   std::optional<DaneVerdict> dane;  // present when the plan had the check and the handshake completed
   std::optional<PkixVerdict> pkix;
   std::optional<ObservedVerdict> observed;  // likewise
+  std::optional<PkixVerdict>
+      name;  // likewise, of Connect::required: whether the certificate carries such a name, no matter who issued it
+  bool offers_requiretls = false;  // the reply to the EHLO inside TLS lists it; what was said before TLS proves nothing
 };
 
 // What became of a rule that was only observed.

@@ -182,7 +182,8 @@ std::string text_of(const DaneCheck& check) {
 
 // The length first, so that nothing in a free text passes for another member.
 std::string text_of(const Refusal& refusal) {
-  return std::string(to_text(refusal.reason)) + ":" + std::to_string(refusal.text.size()) + ":" + refusal.text;
+  return std::string(to_text(refusal.reason)) + refusal.status + ":" + std::to_string(refusal.text.size()) + ":" +
+         refusal.text;
 }
 
 std::string text_of(const Observed& observed) {
@@ -254,6 +255,9 @@ std::string digest(const Connect& plan) {
   if (plan.pkix) text += " pkix=" + list(plan.pkix->names);
   if (plan.waived) text += " waived=" + text_of(*plan.waived);
   if (plan.observed) text += text_of(*plan.observed);
+  if (plan.required) {
+    text += " required=" + std::string(to_text(plan.required->beneath)) + ";" + list(plan.required->names);
+  }
   return text;
 }
 

@@ -18,6 +18,7 @@ struct Refuse {
   // Nothing: the host has definitely no usable address, which is no policy failure (MX-06).
   std::optional<Reason> reason;
   std::string text;
+  std::string status{};  // as a Refusal's
   bool operator==(const Refuse&) const = default;
 };
 
@@ -53,6 +54,14 @@ struct Observed {
   bool operator==(const Observed&) const = default;
 };
 
+// RFC 8689: the message asks for REQUIRETLS. Beside the plan's checks, which it completed where no rule made any, the peer's own
+// certificate must carry one of `names`, whoever vouches for it (RTLS-06), and the server must offer REQUIRETLS inside TLS (RTLS-07).
+struct Required {
+  Policy beneath = Policy::opportunistic;  // the rule that governs the host's other mail
+  std::vector<dns::Name> names;            // never empty
+  bool operator==(const Required&) const = default;
+};
+
 // Every check that is present must pass. With OnFailure::audit they are made, and failing them only sets `Proceed::waived`.
 struct Connect {
   Policy policy = Policy::opportunistic;
@@ -68,6 +77,8 @@ struct Connect {
   bool tlsa_unusable = false;
   // Never decides: hop::observe tells what became of it.
   std::optional<Observed> observed;
+  // Present exactly when policy == requiretls; then tls == must and on_failure == next_host.
+  std::optional<Required> required;
   bool operator==(const Connect&) const = default;
 };
 

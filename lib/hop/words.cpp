@@ -90,6 +90,10 @@ std::optional<Reason> parse_reason(std::string_view text) {
 
 std::string_view code(Reason reason) { return word(reason).code; }
 
+std::string code(const Refusal& refusal) {
+  return refusal.status.empty() ? std::string(code(refusal.reason)) : refusal.status;
+}
+
 bool is_policy(Reason reason) { return word(reason).kind == policy; }
 
 }  // namespace hoplock::hop

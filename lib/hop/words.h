@@ -44,6 +44,7 @@ struct Refusal {
   Reason reason = Reason::validation_failure;
   std::string text;
   std::string code{};
+  std::string status{};  // "7.10": subject and detail of the enhanced code, where they are not the reason's own
   bool operator==(const Refusal&) const = default;
 };
 
@@ -55,6 +56,7 @@ std::optional<Reason> parse_reason(std::string_view text);
 // "7.323" for tlsa_invalid: subject and detail of the enhanced code; the class is 4 while the message is kept. Empty for
 // smtp_reply (the server's own code stands) and tls_required_no (nothing was refused).
 std::string_view code(Reason reason);
+std::string code(const Refusal& refusal);
 // Whether a policy refused the hop (TLS, DNSSEC, STS), rather than the transport or the server's answer.
 bool is_policy(Reason reason);
 

@@ -20,6 +20,7 @@ queue::Envelope to_queue(const smtp::Envelope& envelope, const Ip& client) {
   stored.body = envelope.body == smtp::Body::binary_mime      ? queue::Body::binary
                 : envelope.body == smtp::Body::eight_bit_mime ? queue::Body::eight_bit
                                                               : queue::Body::seven_bit;
+  stored.requiretls = envelope.require_tls;
   stored.ret = envelope.ret;
   stored.envid = envelope.envid;
   stored.client = client.text();
@@ -153,6 +154,8 @@ asio::awaitable<smtp::EndOfData> Conversation::end_message() {
   // what a client announced and does not use keeps no host from taking the message (MX-19)
   envelope.smtputf8 = session_.envelope().smtputf8 && incoming_->facts().eight_bit_header;
   envelope.msgid = incoming_->facts().message_id;
+  // RTLS-11: the option wins over the header field
+  envelope.tls_required_no = !envelope.requiretls && message::says_tls_not_required(incoming_->facts());
   std::vector<queue::NewRecipient> recipients = to_queue(session_.envelope().recipients);
   const auto committed = co_await incoming_->commit(std::move(envelope), std::move(recipients));
   if (!committed) {
@@ -197,6 +200,7 @@ void Conversation::log_accepted(const std::string& id) const {
   event.add("tls", tls ? tls->version : "none")
       .add("user", session_.user())
       .add("msgid", incoming_->facts().message_id);
+  if (session_.envelope().require_tls) event.add("requiretls", std::string("yes"));
   if (incoming_->lone_newlines() > 0) event.add("normalized", static_cast<std::int64_t>(incoming_->lone_newlines()));
   log_.write(event);
 }

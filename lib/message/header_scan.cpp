@@ -66,6 +66,10 @@ bool is_by(std::string_view value, std::string_view host) {
 
 }  // namespace
 
+bool says_tls_not_required(const HeaderFacts& facts) {
+  return facts.tls_required == 1 && equals_ignoring_case(facts.tls_required_value, "no");
+}
+
 HeaderScan::HeaderScan(std::string hostname) : hostname_(std::move(hostname)) {}
 
 void HeaderScan::feed(std::string_view octets) {
@@ -168,7 +172,8 @@ void HeaderScan::end_field() {
       if (facts_.from_fields++ == 0) facts_.from = trim(value_);
       break;
     case Keep::tls_required:
-      if (facts_.tls_required++ == 0) facts_.tls_required_value = trim(value_);
+      // one that was cut may go on behind its blanks
+      if (facts_.tls_required++ == 0) facts_.tls_required_value = value_.size() < max_value ? trim(value_) : value_;
       break;
   }
 }

@@ -22,6 +22,10 @@ struct HeaderFacts {
   bool eight_bit = false;          // anywhere
 };
 
+// RFC 8689 section 3: exactly one TLS-Required field, and it says "No", which is the only value there is (RTLS-12). A field in a MIME
+// part is none of the message's.
+bool says_tls_not_required(const HeaderFacts& facts);
+
 // Fed with decoded content in any split. A line that is no field and no continuation begins the body (RFC 5322
 // section 2.1 asks for an empty line; Postfix reads it the same way).
 class HeaderScan {

@@ -206,6 +206,7 @@ asio::awaitable<Handshake> ClientTls::handshake(Stream& stream, hop::Connect pla
     Verdicts watched = verdicts_of(*plan.observed, raw, roots_, complaints);
     result.observed.emplace(hop::ObservedVerdict{std::move(watched.dane), std::move(watched.pkix)});
   }
+  if (plan.required) result.name = name_verdict(raw, plan.required->names);
   co_return result;
 }
 

@@ -43,6 +43,7 @@ struct Handshake {
   std::optional<hop::DaneVerdict> dane;
   std::optional<hop::PkixVerdict> pkix;
   std::optional<hop::ObservedVerdict> observed;
+  std::optional<hop::PkixVerdict> name;
 };
 
 // What is spoken inside TLS, as ALPN tells it (RFC 7301): SMTP offers nothing.

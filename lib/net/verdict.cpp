@@ -235,4 +235,20 @@ hop::PkixVerdict pkix_verdict(const SSL* ssl, X509_STORE* roots, const hop::Pkix
   return verdict;
 }
 
+// As DANE reads a certificate (RFC 7672 section 3.2.3; RFC 8689 section 4.2.1 says DNS-ID or CN-ID).
+hop::PkixVerdict name_verdict(const SSL* ssl, const std::vector<dns::Name>& names) {
+  hop::PkixVerdict verdict;
+  X509* leaf = SSL_get0_peer_certificate(ssl);
+  const bool carried = std::any_of(names.begin(), names.end(), [leaf](const dns::Name& name) {
+    const std::string& text = name.text();
+    return !name.is_root() &&
+           X509_check_host(leaf, text.c_str(), text.size(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, nullptr) == 1;
+  });
+  ERR_clear_error();
+  if (carried) return verdict;
+  const Complaint mismatch{X509_V_ERR_HOSTNAME_MISMATCH, 0, nullptr};
+  verdict.defects.push_back(refusal_of(mismatch, leaf, names));
+  return verdict;
+}
+
 }  // namespace hoplock::net

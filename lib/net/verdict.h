@@ -28,6 +28,9 @@ hop::DaneVerdict dane_verdict(SSL* ssl, const hop::DaneCheck& check, const Compl
 // Verifies the peer's chain against `roots` now.
 hop::PkixVerdict pkix_verdict(const SSL* ssl, X509_STORE* roots, const hop::PkixCheck& check);
 
+// Whether the peer's own certificate carries one of `names`, whoever issued it. REQUIRES: `ssl` completed its handshake.
+hop::PkixVerdict name_verdict(const SSL* ssl, const std::vector<dns::Name>& names);
+
 // Reference identifiers: DNS names without the root; false: none was left, or memory is out.
 bool set_names(X509_VERIFY_PARAM* param, const std::vector<dns::Name>& names);
 

@@ -22,8 +22,8 @@ enum class Body : std::uint8_t { seven_bit, eight_bit, binary };
 using smtp::Ret;  // RFC 3461
 
 // What made the message. A report carries an account of TLS to its domain: it goes whatever TLS does there, is counted in no report
-// itself, and nobody is told when it fails (RFC 8460 section 3; RPT-38 to RPT-40). A notice here is one of ours in UTF-8, for which dsn has
-// a plain form too (DSN-14). Never taken from a client or a header.
+// itself, and nobody is told when it fails (RFC 8460 section 3; RPT-38 to RPT-40). A notice is one of our own about other mail; in UTF-8,
+// dsn has a plain form of it too (DSN-14). Never taken from a client or a header.
 enum class Kind : std::uint8_t { ordinary, report, notice };
 
 struct Envelope {
@@ -118,9 +118,10 @@ struct DestinationChange {
 // Recipients that wait behind a destination's hold and were not tried yet themselves, by the time since which they are due.
 struct Waiting {
   enum class Kind : std::uint8_t {
-    notices,
-    untold
-  };  // of mail with the empty sender; that no notice of delay tells of
+    notices,  // of mail with the empty sender
+    untold,   // that no notice of delay tells of
+    relaxed,  // whose sender waives the policy that holds others back (TLS-Required: No)
+  };
   Kind kind = Kind::untold;
   Time after;
   Time until;

@@ -12,7 +12,7 @@ enum Flag : std::int64_t {
   binary = 2,
   utf8 = 4,
   requires_tls = 8,
-  tls_not_required = 16,
+  tls_required_no = tls_not_required,
   ret_full = 32,
   ret_headers = 64,
   report = 128,
@@ -32,7 +32,7 @@ std::int64_t flags_of(const Envelope& e) {
   if (e.body == Body::binary) flags |= binary;
   if (e.smtputf8) flags |= utf8;
   if (e.requiretls) flags |= requires_tls;
-  if (e.tls_required_no) flags |= tls_not_required;
+  if (e.tls_required_no) flags |= tls_required_no;
   if (e.ret == Ret::full) flags |= ret_full;
   if (e.ret == Ret::headers) flags |= ret_headers;
   if (e.kind == Kind::report) flags |= report;

@@ -79,6 +79,7 @@ void hold_damaged(disk::Tx& tx, Id id);
 void remove_if_done(disk::Tx& tx, Id id);
 
 // recipient.notify: beside the bits of RFC 3461.
+inline constexpr std::int64_t tls_not_required = 16;  // of message.flags
 inline constexpr std::uint8_t told_of_delay = 16;
 
 // A notice with its place in the queue, which is found on the loop.

@@ -225,10 +225,12 @@ Refilled Store::waiting(disk::Tx& tx, const Refill& wanted, const Waiting& waiti
     auto rows = tx.prepare(
         "SELECT r.id FROM domain d CROSS JOIN recipient r ON r.domain = d.id AND r.state = 0 AND r.due > ?2 AND r.due "
         "<= ?3"
-        " WHERE d.destination = ?1 AND iif(?4, (SELECT sender = '' FROM message WHERE id = r.id >> 15),"
-        " (r.notify & 16) = 0 AND (r.notify = 0 OR (r.notify & 8) <> 0)"
-        " AND (SELECT sender <> '' FROM message WHERE id = r.id >> 15))");
-    rows.bind(*destination, to_millis(waiting.after), to_millis(waiting.until), waiting.kind == Waiting::Kind::notices);
+        " WHERE d.destination = ?1 AND CASE ?4 WHEN 0 THEN (SELECT sender = '' FROM message WHERE id = r.id >> 15)"
+        " WHEN 1 THEN (r.notify & 16) = 0 AND (r.notify = 0 OR (r.notify & 8) <> 0)"
+        " AND (SELECT sender <> '' FROM message WHERE id = r.id >> 15)"
+        " ELSE (SELECT flags & ?5 FROM message WHERE id = r.id >> 15) END");
+    rows.bind(*destination, to_millis(waiting.after), to_millis(waiting.until), static_cast<int>(waiting.kind),
+              tls_not_required);
     while (ids.size() < wanted.messages && rows.step()) {
       const Id id = id_of_key(rows.integer(0));
       if ((ids.empty() || ids.back() != id) && !contains(wanted.exclude, id)) ids.push_back(id);

@@ -16,6 +16,8 @@ std::string mail_command(const Envelope& envelope, const Capabilities& peer) {
   if (peer.eight_bit_mime && envelope.body == Body::eight_bit_mime) out += " BODY=8BITMIME";
   if (envelope.body == Body::binary_mime) out += " BODY=BINARYMIME";
   if (peer.smtputf8 && envelope.smtputf8) out += " SMTPUTF8";
+  if (envelope.require_tls)
+    out += " REQUIRETLS";  // never left out: who calls for it has seen that the peer offers it (RTLS-09)
   // RFC 3461 section 5.2.1: exactly what was received, to a server that knows it
   if (peer.dsn && envelope.ret != Ret::unset) out += envelope.ret == Ret::full ? " RET=FULL" : " RET=HDRS";
   if (peer.dsn && !envelope.envid.empty()) out += " ENVID=" + envelope.envid;

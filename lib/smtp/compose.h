@@ -22,7 +22,7 @@ struct Group {
 
 // MAIL, a RCPT for each recipient in order, DATA; no DATA where the content is binary and goes by BDAT. SIZE= when the peer offers
 // SIZE and the size is known, BODY= when it offers that and the content needs it, SMTPUTF8 likewise, the parameters of RFC 3461 when
-// it offers DSN. Groups are kept so small that their replies fit into a socket's buffer: no deadlock of two
+// it offers DSN, REQUIRETLS always when it is asked for. Groups are kept so small that their replies fit into a socket's buffer: no deadlock of two
 // writers. REQUIRES: at least one recipient.
 std::vector<Group> compose(const Envelope& envelope, const Capabilities& peer);
 

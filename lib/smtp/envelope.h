@@ -23,10 +23,11 @@ struct Envelope {
   Mailbox sender;
   std::vector<Recipient> recipients;
   Body body = Body::seven_bit;
-  bool smtputf8 = false;   // RFC 6531
-  std::uint64_t size = 0;  // received: as declared by SIZE=, 0 without it; to be sent: the octets there are
-  Ret ret = Ret::unset;    // RFC 3461
-  std::string envid;       // as received
+  bool smtputf8 = false;     // RFC 6531
+  bool require_tls = false;  // RFC 8689
+  std::uint64_t size = 0;    // received: as declared by SIZE=, 0 without it; to be sent: the octets there are
+  Ret ret = Ret::unset;      // RFC 3461
+  std::string envid;         // as received
 };
 
 }  // namespace hoplock::smtp

@@ -38,6 +38,11 @@ bool take_smtputf8(std::string_view value, MailParameters& wanted) {
   return value.empty();
 }
 
+bool take_require_tls(std::string_view value, MailParameters& wanted) {
+  wanted.require_tls = true;
+  return value.empty();
+}
+
 bool take_ret(std::string_view value, MailParameters& wanted) {
   wanted.ret = parse_ret(value).value_or(Ret::unset);
   return wanted.ret != Ret::unset;
@@ -63,12 +68,13 @@ struct Known {
   std::string_view keyword;
   bool (*take)(std::string_view value, Wanted& wanted);
 };
-constexpr std::array<Known<MailParameters>, 6> known_to_mail{{{"SIZE", take_size},
+constexpr std::array<Known<MailParameters>, 7> known_to_mail{{{"SIZE", take_size},
                                                               {"BODY", take_body},
                                                               {"AUTH", take_auth},
                                                               {"SMTPUTF8", take_smtputf8},
                                                               {"RET", take_ret},
-                                                              {"ENVID", take_envid}}};
+                                                              {"ENVID", take_envid},
+                                                              {"REQUIRETLS", take_require_tls}}};
 constexpr std::array<Known<RcptParameters>, 2> known_to_rcpt{{{"NOTIFY", take_notify}, {"ORCPT", take_orcpt}}};
 
 template <class Wanted, std::size_t N>

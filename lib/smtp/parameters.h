@@ -1,5 +1,5 @@
 // The parameters of MAIL and RCPT as a client gives them: SIZE (RFC 1870), BODY (RFC 6152, 3030), AUTH (RFC 4954), SMTPUTF8 (RFC 6531),
-// RET, ENVID, NOTIFY and ORCPT (RFC 3461). Syntax only, each at most once; whether what they ask for can be had is the Session's to say.
+// RET, ENVID, NOTIFY and ORCPT (RFC 3461), REQUIRETLS (RFC 8689). Syntax only, each at most once; whether what they ask for can be had is the Session's to say.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -15,6 +15,7 @@ struct MailParameters {
   std::uint64_t size = 0;  // 0: not given; a number too large for us is the largest there is
   Body body = Body::seven_bit;
   bool smtputf8 = false;
+  bool require_tls = false;
   Ret ret = Ret::unset;
   std::string envid;
 };

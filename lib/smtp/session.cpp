@@ -112,6 +112,7 @@ Answer Session::ehlo(const Command& command, const Facts& facts) {
     const bool has_starttls = options_.tls == TlsMode::starttls || options_.tls == TlsMode::required;
     if (has_starttls && channel_ == Channel::clear && facts.tls == Facts::Tls::ready) text += "\nSTARTTLS";
     if (options_.logins == Logins::in_tls && channel_ == Channel::tls) text += "\nAUTH PLAIN LOGIN";
+    if (channel_ == Channel::tls) text += "\nREQUIRETLS";  // RTLS-01: what was taken in clear could not be vouched for
   }
   return {Reply(250, std::nullopt, std::move(text)), Action::none};
 }
@@ -128,6 +129,8 @@ Answer Session::mail(const Command& command, const Facts& facts) {
   const auto asked = parse_mail_parameters(command.parameters);
   if (const auto* bad = std::get_if<BadParameter>(&asked)) return refuse_parameter(*bad);
   const auto& wanted = std::get<MailParameters>(asked);
+  if (wanted.require_tls && channel_ == Channel::clear)
+    return answer(530, {5, 7, 10}, "REQUIRETLS needs an encrypted session, send STARTTLS first");
   auto parsed = Mailbox::parse(command.path);
   if (const auto* bad = std::get_if<BadMailbox>(&parsed)) return refuse_mailbox(*bad, command.verb);
   Mailbox& sender = std::get<Mailbox>(parsed);
@@ -143,6 +146,7 @@ Answer Session::mail(const Command& command, const Facts& facts) {
   envelope_.ret = wanted.ret;
   envelope_.envid = wanted.envid;
   envelope_.smtputf8 = wanted.smtputf8;
+  envelope_.require_tls = wanted.require_tls;
   state_ = State::mail;
   return answer(250, {2, 1, 0}, "Ok");
 }
@@ -266,6 +270,7 @@ void Session::reset() {
   envelope_.ret = Ret::unset;
   envelope_.envid.clear();
   envelope_.smtputf8 = false;
+  envelope_.require_tls = false;
 }
 
 }  // namespace hoplock::smtp

@@ -164,7 +164,24 @@ TEST_CASE("DSN-12, DSN-13, RTLS-10: what goes back: headers, or all of it for RE
   CHECK_FALSE(has(returned(some, Verdict::bounced), "<message>"));
   some.size = 1;
   some.envelope.requiretls = true;
-  CHECK_FALSE(has(returned(some, Verdict::bounced), "Subject: s"));
+  CHECK(has(returned(some, Verdict::bounced), "text/rfc822-headers\r\n\r\nSubject: s"));
+  CHECK_FALSE(has(returned(some, Verdict::bounced), "<message>"));
+}
+
+TEST_CASE("RTLS-10: every notice about mail with REQUIRETLS asks for it too, and no other does") {
+  for (const bool asked : {true, false}) {
+    for (const auto verdict : {Verdict::bounced, Verdict::expired, Verdict::deferred, Verdict::delivered}) {
+      Subject some = subject(std::chrono::hours(5));
+      some.envelope.requiretls = asked;
+      some.envelope.tls_required_no = !asked;
+      const auto made =
+          notices(some, {told(verdict, smtp::notify_failure | smtp::notify_success | smtp::notify_delay)}, telling());
+      REQUIRE(made.size() == 1);
+      CHECK(made[0].envelope.requiretls == asked);
+      CHECK_FALSE(made[0].envelope.tls_required_no);
+      CHECK(made[0].envelope.kind == queue::Kind::notice);
+    }
+  }
 }
 
 TEST_CASE("DSN-07: a server's reply is its own; what we say of it is not") {

@@ -168,6 +168,25 @@ TEST_CASE("RTLS-10: nothing of a message that asked for REQUIRETLS goes back whe
   CHECK(text.ends_with("\r\n--=_hoplock-5f2e9a7c31d0--\r\n"));
 }
 
+TEST_CASE("RTLS-10: a notice that is redacted is the one that returns nothing, octet for octet") {
+  Content content = headers();
+  content.what = Return::nothing;
+  const std::string nothing = whole(notice(refused()), content);
+  CHECK_FALSE(has(nothing, "plans.1@contoso.com"));
+  CHECK(redacted(whole(notice(refused()), headers())) == nothing);
+  CHECK(redacted(nothing) == nothing);
+  for (const char* tricky :
+       {"X: --=_hoplock-5f2e9a7c31d0\r\n\r\n", "References: a\r\n b\r\n\r\n", "Subject: caf\xe9\r\n\r\n", "\r\nx"}) {
+    CAPTURE(tricky);
+    CHECK(redacted(whole(notice(refused()), headers(tricky))) == nothing);
+  }
+  for (const char* none : {"", "\r\n\r\n", "Subject: x\r\n\r\nbody\r\n",
+                           "A: boundary=\"b\"\r\n\r\n--b\r\n\r\n--b--\r\n", "A: boundary=\"b"}) {
+    CAPTURE(none);
+    CHECK_FALSE(redacted(none));
+  }
+}
+
 TEST_CASE("a server's words cannot make fields, parts or control characters of their own") {
   Notice some = notice(refused());
   some.recipients[0].reply =

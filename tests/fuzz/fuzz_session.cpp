@@ -78,6 +78,7 @@ class Listener {
   void command(std::string_view line) {
     const bool had_helo = !session_.helo().empty();
     const Answer given = session_.take(line, facts_);
+    require(!session_.envelope().require_tls || session_.channel() == Channel::tls);  // RTLS-02
     if (given.action == Action::receive_data) {
       require(had_helo && given.reply.code == 354 && !session_.envelope().recipients.empty());
       require(session_.envelope().recipients.size() <= 3);

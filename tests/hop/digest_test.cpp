@@ -22,6 +22,7 @@ Connect full() {
   plan.waived = Refusal{Reason::dnssec_invalid, "why"};
   plan.observed = Observed{Policy::sts, Refusal{Reason::mx_not_in_policy, "seen"},
                            DaneCheck{name("base.ex"), {ee()}, {name("base.ex")}}, PkixCheck{{name("mx.ex")}}};
+  plan.required = Required{Policy::dane, {name("mx.ex"), name("mx2.ex")}};
   return plan;
 }
 }  // namespace
@@ -63,6 +64,11 @@ TEST_CASE("TLS-08: the digest differs whenever any member of the plan differs") 
       [](Connect& p) { p.observed->dane->records.front().selector = 0; },
       [](Connect& p) { p.observed->pkix.reset(); },
       [](Connect& p) { p.observed->pkix->names = {name("mx2.ex")}; },
+      [](Connect& p) { p.required.reset(); },
+      [](Connect& p) { p.required->beneath = Policy::sts; },
+      [](Connect& p) { p.required->names.pop_back(); },
+      [](Connect& p) { p.required->names.back() = name("evil.ex"); },
+      [](Connect& p) { p.waived->status = "7.10"; },
   };
   std::set<std::string> digests;
   for (const auto& change : changes) {

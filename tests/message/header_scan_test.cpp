@@ -55,6 +55,42 @@ TEST_CASE("Message-ID, From and TLS-Required are kept unfolded, of each the firs
   }
 }
 
+TEST_CASE("RTLS-12: exactly one TLS-Required field with its only value asks for anything") {
+  const struct {
+    const char* content;
+    bool asks;
+    const char* why;
+  } rows[] = {
+      {"TLS-Required: No\r\n\r\nx", true, "as it is written"},
+      {"tls-required:no\r\n\r\n", true, "in any case"},
+      {"TLS-Required :\r\n NO \r\nA: b\r\n\r\n", true, "folded"},
+      {"TLS-Required: No", true, "a header without a body"},
+      {"A: b\r\n\r\n", false, "no field"},
+      {"TLS-Required:\r\n\r\n", false, "no value"},
+      {"TLS-Required: Yes\r\n\r\n", false, "another value"},
+      {"TLS-Required: No Yes\r\n\r\n", false, "two values"},
+      {"TLS-Required: No, No\r\n\r\n", false, "a list"},
+      {"TLS-Required: No (comment)\r\n\r\n", false, "its grammar has no comments"},
+      {"TLS-Required: \"No\"\r\n\r\n", false, "nor quotes"},
+      {"TLS-Required: N o\r\n\r\n", false, "blanks within"},
+      {"TLS-Required: No\r\nTLS-Required: No\r\n\r\n", false, "twice"},
+      {"TLS-Required: No\r\nTLS-Required: Yes\r\n\r\n", false, "twice, and they differ"},
+      {"TLS-Required: Yes\r\nTLS-Required: No\r\n\r\n", false, "likewise"},
+      {"A: b\r\n\r\nTLS-Required: No\r\n", false, "in the body"},
+      {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nTLS-Required: No\r\n\r\nx\r\n--b--\r\n", false,
+       "of a part"},
+      {"X-TLS-Required: No\r\nTLS-Required-X: No\r\n\r\n", false, "other fields"},
+      {"Subject: a\r\n TLS-Required: No\r\n\r\n", false, "within another field"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.why);
+    for (const std::size_t step : {std::size_t{1}, std::size_t{1000}})
+      CHECK(says_tls_not_required(scan(row.content, step)) == row.asks);
+  }
+  const std::string longest = "TLS-Required: No" + std::string(HeaderScan::max_value, ' ') + "x\r\n\r\n";
+  CHECK_FALSE(says_tls_not_required(scan(longest, longest.size())));
+}
+
 TEST_CASE("where the header ends, and whether there is one") {
   struct Row {
     const char* content;

@@ -173,6 +173,34 @@ TEST_CASE("who waits and may be told of a delay: not NOTIFY without DELAY, not m
   CHECK(ids(Waiting::Kind::notices) == std::vector<Id>{notice});
 }
 
+TEST_CASE(
+    "RTLS-13: what waits though its sender waives the policy is found among all that waits, as long as it was not "
+    "tried") {
+  TempDirectory directory;
+  World world(directory.path());
+  const auto put = [&](bool relaxed) {
+    auto writer = world.queue->begin(t0);
+    world.loop.run(writer.write("x\r\n")).value();
+    Envelope envelope = World::envelope("sender@example.net");
+    envelope.tls_required_no = relaxed;
+    return world.loop.run(writer.commit(envelope, World::recipients({"bob@example.org"}))).value();
+  };
+  put(false);
+  const Id relaxed = put(true);
+  put(false);
+  Waiting waiting;
+  waiting.kind = Waiting::Kind::relaxed;
+  waiting.after = at(-1);
+  waiting.until = at(1);
+  waiting.messages = 10;
+  const auto jobs = world.loop.run(world.queue->lease_waiting("example.org", waiting)).value();
+  REQUIRE(jobs.size() == 1);
+  CHECK(jobs[0].id == relaxed);
+  CHECK(jobs[0].envelope.tls_required_no);
+  waiting.after = at(1);
+  CHECK(world.loop.run(world.queue->lease_waiting("example.org", waiting)).value().empty());
+}
+
 TEST_CASE("an operator who removes a message while it is under way hears of no bounce either") {
   TempDirectory directory;
   World world(directory.path());

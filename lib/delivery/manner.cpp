@@ -1,0 +1,30 @@
+#include "delivery/manner.h"
+
+namespace hoplock::delivery {
+
+Manner manner_of(const queue::Envelope& envelope, TlsRequiredNo honored) {
+  if (envelope.kind == queue::Kind::report) return Manner::report;
+  if (envelope.requiretls) return Manner::required;
+  return envelope.tls_required_no && honored == TlsRequiredNo::honor ? Manner::relaxed : Manner::ordinary;
+}
+
+bool is_counted(Manner manner) { return manner == Manner::ordinary || manner == Manner::required; }
+
+hop::LocalRule rule_for(Manner manner, const hop::LocalRule& rule, hop::HostFacts::Origin origin) {
+  return manner == Manner::report ? hop::for_report(rule, origin) : rule;
+}
+
+hop::Asked asked(Manner manner) {
+  switch (manner) {
+    case Manner::required:
+      return hop::Asked::require_tls;
+    case Manner::relaxed:
+      return hop::Asked::tls_not_required;
+    case Manner::ordinary:
+    case Manner::report:
+      break;
+  }
+  return hop::Asked::nothing;
+}
+
+}  // namespace hoplock::delivery
