@@ -87,7 +87,8 @@ int App::run() {
     std::cerr << loaded_.where("log.file") << ": " << log.error().detail << "\n";
     return cannot_create;
   }
-  log_ = std::move(*log);
+  writer_ = std::move(*log);
+  log_ = std::make_unique<control::CountingLog>(*writer_, loop_.get_executor());
   if (const auto failure = open()) {
     start_failed(*failure);
     return exit_;
@@ -97,14 +98,14 @@ int App::run() {
   take_signals(SIG_UNBLOCK);
   loop_.run();
   take_signals(SIG_BLOCK);
-  log_->flush();
+  writer_->flush();
   return exit_;
 }
 
 void App::start_failed(const StartFailure& failure) {
   exit_ = failure.code;
   log_->write(Event(Level::error, "start-failed").add("error", failure.text));
-  log_->flush();
+  writer_->flush();
   // the complaint as the contract words it, for whoever started us by hand
   if (failure.code == config_error || loaded_.config.log.file.path != "-") std::cerr << failure.text << "\n";
 }
@@ -189,6 +190,8 @@ std::optional<StartFailure> App::open_network() {
   reports::Sender& sender = *report_sender_;
   calls.send_reports = [&sender](reports::Selection which) { return sender.hurry(std::move(which), now()); };
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
+  Lookout::Parts seen{executor, *log_, *disk_, *queue_, *resolver_, *scheduler_, *listener_};
+  lookout_ = std::make_unique<Lookout>(std::move(seen));
   return std::nullopt;
 }
 
@@ -217,6 +220,8 @@ asio::awaitable<void> App::start() {
   }
   if (const auto opened = control_->open(control_path(loaded_.config)); !opened)
     co_return fail_with(cannot_create, opened.error().detail);
+  if (const auto opened = lookout_->open(loaded_.config); !opened)
+    co_return fail_with(config_error, loaded_.where("http.address") + ": " + opened.error().detail);
   Log& log = *log_;
   tasks_->spawn("dnssec", resolver_->watch([&log](const std::optional<std::string>& failure) {
     if (failure) {
@@ -269,6 +274,7 @@ asio::awaitable<void> App::stop() {
   co_await scheduler_->stop(deadline);
   co_await listening->join(deadline + last_words);
   co_await control_->stop(std::chrono::steady_clock::now() + last_words);
+  co_await lookout_->stop(std::chrono::steady_clock::now() + last_words);
   tasks_->stop();
   loop_.stop();
 }
@@ -303,16 +309,22 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   config::Loaded looked_at = loaded;  // its warnings are known
   auto keyring = load_keyring(looked_at);
   if (!keyring) return looked_at.errors.front();
-  if (const auto reopened = log_->reopen(log_options(config)); !reopened)
+  if (const auto reopened = writer_->reopen(log_options(config)); !reopened)
     return loaded.where("log.file") + ": " + reopened.error().detail;
   if (const auto error = listener_->open(listener_options(config))) {
-    log_->reopen(log_options(loaded_.config));  // as it was
+    writer_->reopen(log_options(loaded_.config));  // as it was
     return loaded.where(place_of(*error)) + ": " + error->error.detail;
+  }
+  if (const auto opened = lookout_->open(config); !opened) {
+    listener_->open(listener_options(loaded_.config));  // as it was
+    writer_->reopen(log_options(loaded_.config));
+    return loaded.where("http.address") + ": " + opened.error().detail;
   }
   if (resolver_options(config) != resolver_options(loaded_.config)) {
     if (const auto reloaded = resolver_->reload(resolver_options(config)); !reloaded) {
-      listener_->open(listener_options(loaded_.config));  // as it was
-      log_->reopen(log_options(loaded_.config));
+      lookout_->open(loaded_.config);  // as it was
+      listener_->open(listener_options(loaded_.config));
+      writer_->reopen(log_options(loaded_.config));
       return loaded.where("dns") + ": " + reloaded.error().detail;
     }
   }
@@ -372,13 +384,7 @@ asio::awaitable<void> App::sweep() {
   for (;;) {
     boost::asio::steady_timer pause(loop_, sweep_pause);
     co_await pause.async_wait(boost::asio::use_awaitable);
-    const auto swept = co_await queue_->sweep(sweep_octets);
-    if (!swept) continue;
-    for (const auto& id : swept->damaged) {
-      log_->write(Event(Level::error, "body-damaged")
-                      .add("id", id.text())
-                      .add("error", "its checksum does not fit; the message is held"));
-    }
+    co_await queue_->sweep(sweep_octets);  // tells of what it finds as any other read does
   }
 }
 

@@ -9,8 +9,10 @@
 #include <string>
 
 #include "config/reader.h"
+#include "control/counting_log.h"
 #include "control/server.h"
 #include "daemon/log_writer.h"
+#include "daemon/lookout.h"
 #include "daemon/options.h"
 #include "daemon/system.h"
 #include "delivery/scheduler.h"
@@ -67,7 +69,8 @@ class App {
   boost::asio::io_context loop_;
   config::Loaded loaded_;
   std::string path_;
-  std::unique_ptr<LogWriter> log_;
+  std::unique_ptr<LogWriter> writer_;
+  std::unique_ptr<control::CountingLog> log_;  // writes to it
   int exit_ = ok;
 
   // in floor order; destroyed in reverse
@@ -84,6 +87,7 @@ class App {
   std::unique_ptr<delivery::Scheduler> scheduler_;
   std::unique_ptr<listener::Server> listener_;
   std::unique_ptr<control::Server> control_;
+  std::unique_ptr<Lookout> lookout_;
   std::unique_ptr<net::TaskGroup> tasks_;
   std::unique_ptr<boost::asio::signal_set> signals_;
 };

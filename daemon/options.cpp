@@ -296,6 +296,10 @@ listener::Options listener_options(const config::Config& config) {
   to.limits.received_headers = from.received_headers;
   to.hostname = hostname(config);
   to.postmaster = postmaster(config);
+  if (const auto reports = sender_options(config)) {
+    auto sender = smtp::Mailbox::parse(reports->from);
+    if (auto* mailbox = std::get_if<smtp::Mailbox>(&sender)) to.report_sender = std::move(*mailbox);
+  }
   return to;
 }
 

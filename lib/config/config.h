@@ -1,7 +1,6 @@
 // The whole of hoplock.yaml as one value: every key of CONTRACT with its default. Each section lists its keys once, in
 // `fields`; reading (reader.h) and printing (show.h) both walk that list, so a key cannot be in one and not in the
-// other. `unbuilt` marks keys whose feature does not exist yet: they are checked like any other, and warned of when set
-// off default.
+// other.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -240,7 +239,7 @@ struct Http {
   std::optional<Endpoint> address;
   template <class V>
   void fields(V& v) {
-    v.unbuilt("address", address);
+    v.key("address", address);
   }
 };
 

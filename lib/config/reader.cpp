@@ -71,14 +71,6 @@ class Reader {
     if (entries_.count(name) == 0) target_.loaded.complain(path_, "'" + std::string(name) + "' is missing here");
     return *this;
   }
-  template <class T>
-  Reader& unbuilt(const char* name, T& value) {
-    const T standard = value;
-    key(name, value);
-    if (!(value == standard))
-      target_.loaded.warn(child(name), "'" + child(name) + "' has no effect yet in this version");
-    return *this;
-  }
 
   // After all keys were named: whatever else stands in the map is unknown.
   void finish() {

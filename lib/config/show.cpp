@@ -78,10 +78,6 @@ class Flow {
     return key(name, value);
   }
   template <class T>
-  Flow& unbuilt(const char* name, T& value) {
-    return key(name, value);
-  }
-  template <class T>
   void write(T& value) {
     if constexpr (Section<T>) {
       Flow inner;
@@ -146,10 +142,6 @@ class Block {
   }
   template <class T>
   Block& required(const char* name, T& value) {
-    return key(name, value);
-  }
-  template <class T>
-  Block& unbuilt(const char* name, T& value) {
     return key(name, value);
   }
   const std::string& text() const { return out_; }

@@ -60,6 +60,11 @@ Result<> Disk::Core::health() const {
   return health_;
 }
 
+Histogram Disk::Core::commits() const {
+  std::lock_guard lock(mutex_);
+  return commits_;
+}
+
 void Disk::Core::work() {
   Batch batch;
   while (take(batch)) {
@@ -167,7 +172,9 @@ void Disk::Core::begin() { db_.prepare("BEGIN IMMEDIATE").run(); }
 
 void Disk::Core::commit() {
   const auto pages = db_.integer("PRAGMA freelist_count");
+  const auto began = std::chrono::steady_clock::now();
   db_.prepare("COMMIT").run();
+  synced_in_ = std::chrono::steady_clock::now() - began;
   database_free.store(static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes_),
                       std::memory_order_relaxed);
 }
@@ -190,6 +197,7 @@ void Disk::Core::set_durability(Durability durability) {
 void Disk::Core::note(const Result<>& outcome) {
   if (!outcome && outcome.error().code == errc::io_error) suspect_ = true;
   std::lock_guard lock(mutex_);
+  if (outcome && set_ == Durability::durable) commits_.add(std::chrono::duration<double>(synced_in_).count());
   if (!outcome && !is_unavailable(outcome.error()) && outcome.error().code != errc::bad_message) return;
   health_ = outcome;
 }

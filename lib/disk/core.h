@@ -25,6 +25,7 @@ struct Disk::Core {
   void submit(std::unique_ptr<Job> job);
   std::filesystem::path path() const { return options.directory / "queue.db"; }
   Result<> health() const;
+  Histogram commits() const;
 
   // Touched by the loop only.
   asio::any_io_executor loop;
@@ -68,6 +69,7 @@ struct Disk::Core {
   std::size_t last_group_ = 0;  // jobs of the last transaction
   std::chrono::steady_clock::time_point committed_{};
   std::chrono::steady_clock::duration commit_took_{};
+  std::chrono::steady_clock::duration synced_in_{};  // the COMMIT alone
   bool suspect_ = false;  // a write or sync failed: what the log holds must be copied before it is trusted again
 
   mutable std::mutex mutex_;
@@ -75,6 +77,7 @@ struct Disk::Core {
   std::deque<std::unique_ptr<Job>> waiting_;
   bool stop_ = false;
   Result<> health_;
+  Histogram commits_{{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}};
 
   std::unique_ptr<Checkpointer> checkpointer_;
   std::thread thread_;

@@ -86,6 +86,7 @@ asio::any_io_executor Disk::loop() const { return core_->loop; }
 void Disk::on_rollback(std::function<void()> call) { core_->rolled_back = std::move(call); }
 std::filesystem::path Disk::path() const { return core_->path(); }
 Result<> Disk::health() const { return core_->health(); }
+Histogram Disk::commits() const { return core_->commits(); }
 
 std::uint64_t Disk::free_bytes() {
   const auto now = std::chrono::steady_clock::now();

@@ -18,6 +18,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/histogram.h"
 #include "base/result.h"
 #include "disk/db.h"
 #include "disk/job.h"
@@ -67,6 +68,8 @@ class Disk {
   // The last failure of the store as a whole (full, I/O, read-only, corrupt); empty while transactions succeed.
   Result<> health() const;
   std::filesystem::path path() const;
+  // How many seconds each durable commit took, since the start.
+  Histogram commits() const;
 
  private:
   struct Core;

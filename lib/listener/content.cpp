@@ -31,6 +31,7 @@ std::vector<queue::NewRecipient> to_queue(const std::vector<smtp::Recipient>& re
   std::vector<queue::NewRecipient> stored;
   stored.reserve(recipients.size());
   for (const auto& one : recipients) {
+    if (one.then == smtp::Recipient::Then::discard) continue;
     queue::NewRecipient recipient;
     recipient.address = one.mailbox.text();
     recipient.domain = one.mailbox.domain();
@@ -146,6 +147,12 @@ asio::awaitable<smtp::EndOfData> Conversation::end_message() {
   smtp::EndOfData end;
   end.content = session_.judge(incoming_->found(), incoming_->facts());
   if (end.content != smtp::Content::good) co_return end;
+  std::vector<queue::NewRecipient> recipients = to_queue(session_.envelope().recipients);
+  if (recipients.size() < session_.envelope().recipients.size()) log_discarded();
+  if (recipients.empty()) {
+    end.stored = smtp::EndOfData::Stored::discarded;
+    co_return end;
+  }
   end.stored = smtp::EndOfData::Stored::full;
   if (!incoming_->is_kept() || !queue_.accepting()) co_return end;
   queue::Envelope envelope = to_queue(session_.envelope(), stream_.peer().ip);
@@ -156,7 +163,6 @@ asio::awaitable<smtp::EndOfData> Conversation::end_message() {
   envelope.msgid = incoming_->facts().message_id;
   // RTLS-11: the option wins over the header field
   envelope.tls_required_no = !envelope.requiretls && message::says_tls_not_required(incoming_->facts());
-  std::vector<queue::NewRecipient> recipients = to_queue(session_.envelope().recipients);
   const auto committed = co_await incoming_->commit(std::move(envelope), std::move(recipients));
   if (!committed) {
     log_store_failed(committed.error());
@@ -185,6 +191,14 @@ std::string Conversation::received_field(const queue::Writer& writer, Time time)
   if (recipients.size() == 1) received.for_address = recipients.front().mailbox.text();
   received.date = time;
   return message::to_field(received);
+}
+
+// A report's own bounce (RPT-40).
+void Conversation::log_discarded() const {
+  Event event(Level::info, "tlsrpt-bounce");
+  event.add("client", stream_.peer().ip.text()).add("from", std::string(session_.envelope().sender.display()));
+  event.add("to", profile_->report_sender.text()).add("size", static_cast<std::int64_t>(incoming_->size()));
+  log_.write(event);
 }
 
 void Conversation::log_accepted(const std::string& id) const {

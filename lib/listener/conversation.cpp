@@ -22,6 +22,7 @@ smtp::SessionOptions session_options(const Profile& profile) {
   smtp::SessionOptions options;
   options.hostname = profile.hostname.text();
   options.postmaster = profile.postmaster;
+  options.report_sender = profile.report_sender;
   options.tls = profile.address.tls;
   options.logins = profile.users ? smtp::Logins::in_tls : smtp::Logins::none;
   options.senders = profile.address.senders;

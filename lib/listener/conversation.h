@@ -23,6 +23,7 @@ struct Profile {
   Limits limits;
   dns::Name hostname;
   smtp::Mailbox postmaster;
+  smtp::Mailbox report_sender;
   std::shared_ptr<const net::ServerTls> tls;  // null: none
   std::shared_ptr<const Users> users;         // null: no logins
 };
@@ -75,6 +76,7 @@ class Conversation {
   smtp::Answer answer_event(smtp::LineBuffer::Event event);
   std::string received_field(const queue::Writer& writer, Time now) const;
   void log_accepted(const std::string& id) const;
+  void log_discarded() const;
   void log_store_failed(const Error& error) const;
   void log_refused_command(const smtp::Reply& reply, std::string_view line);
   void log_failed_login(const smtp::Reply& reply, const std::string& user);

@@ -43,6 +43,7 @@ struct Options {
   Limits limits;
   dns::Name hostname;
   smtp::Mailbox postmaster;
+  smtp::Mailbox report_sender;  // of TLS reports; null: none are sent
 };
 
 }  // namespace hoplock::listener

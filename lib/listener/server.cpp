@@ -146,6 +146,7 @@ std::variant<std::shared_ptr<const Profile>, Refused> make_profile(const Options
   profile->limits = options.limits;
   profile->hostname = options.hostname;
   profile->postmaster = options.postmaster;
+  profile->report_sender = options.report_sender;
   if (address.tls == smtp::TlsMode::none) return std::shared_ptr<const Profile>(std::move(profile));
   auto identity = net::ServerTls::load(address.certificate);
   if (!identity) return Refused{What::certificate, identity.error()};

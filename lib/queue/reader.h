@@ -101,6 +101,8 @@ class Reader {
   // Oldest first, one call a message.
   Result<> trace(const TraceQuery& query, const std::function<Go(const Traced&)>& call);
   Result<Stats> stats(const std::vector<Lease>& active);
+  // Messages that are held because their body proved damaged, oldest first.
+  Result<std::vector<Id>> damaged(std::size_t most);
 
  private:
   explicit Reader(disk::Database db) : db_(std::move(db)) {}

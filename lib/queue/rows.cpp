@@ -200,10 +200,8 @@ void remove_if_done(disk::Tx& tx, Id id) {
 }
 
 void hold_damaged(disk::Tx& tx, Id id) {
-  tx.prepare(
-        "UPDATE recipient SET state = 2, status = '4.3.0', reply = 'the stored message is damaged' WHERE id BETWEEN ?1 "
-        "AND ?2 AND state <= 1")
-      .bind(first_key(id), last_key(id))
+  tx.prepare("UPDATE recipient SET state = 2, status = '4.3.0', reply = ?3 WHERE id BETWEEN ?1 AND ?2 AND state <= 2")
+      .bind(first_key(id), last_key(id), damaged_reply)
       .run();
 }
 

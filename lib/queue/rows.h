@@ -73,8 +73,9 @@ struct Selected {
 Selected load_selected(disk::Tx& tx, Id id, const Selection& selection, const std::vector<Lease>& leased);
 
 void settle(disk::Tx& tx, Places& places, const Settled& settled, Time now);
-// Recipients that wait become held, with the reason.
+// Recipients that wait become held, with the reason as their `reply`.
 void hold_damaged(disk::Tx& tx, Id id);
+inline constexpr std::string_view damaged_reply = "the stored message is damaged";
 // When no recipient is waiting or under way any more, the message goes.
 void remove_if_done(disk::Tx& tx, Id id);
 

@@ -66,4 +66,20 @@ Result<std::optional<std::string>> LedgerReader::show(const Key& key, const tlsr
   });
 }
 
+Result<DaySummary> LedgerReader::summary(tlsrpt::Day day) {
+  return disk::guarded([&]() -> Result<DaySummary> {
+    disk::Tx tx(db_);
+    DaySummary summary;
+    if (!disk::has_table(tx, "tlsrpt_account")) return summary;
+    auto row = tx.prepare(
+        "SELECT state, count(*), sum(sessions), sum(failures) FROM tlsrpt_account WHERE day = ?1 GROUP BY state");
+    for (row.bind(day.time_since_epoch().count()); row.step();) {
+      summary.states.push_back({static_cast<State>(row.integer(0)), static_cast<std::uint64_t>(row.integer(1))});
+      summary.sessions += static_cast<std::uint64_t>(row.integer(2));
+      summary.failures += static_cast<std::uint64_t>(row.integer(3));
+    }
+    return summary;
+  });
+}
+
 }  // namespace hoplock::reports

@@ -12,6 +12,17 @@
 
 namespace hoplock::reports {
 
+// One day's accounts, added up.
+struct DaySummary {
+  struct Count {
+    State state = State::collecting;
+    std::uint64_t accounts = 0;
+  };
+  std::uint64_t sessions = 0;
+  std::uint64_t failures = 0;
+  std::vector<Count> states;  // those that occur
+};
+
 class LedgerReader {
  public:
   // no_such_file_or_directory: there is no database yet.
@@ -28,6 +39,8 @@ class LedgerReader {
   // The report as it was sent or will be, in the octets of its JSON; of a day that is not built yet, as it would be now. Nothing: no
   // such account.
   Result<std::optional<std::string>> show(const Key& key, const tlsrpt::Submitter& submitter);
+
+  Result<DaySummary> summary(tlsrpt::Day day);
 
  private:
   explicit LedgerReader(disk::Database db) : db_(std::move(db)) {}

@@ -45,4 +45,21 @@ Result<std::optional<PolicyRow>> PolicyReader::find(const dns::Name& domain) {
   });
 }
 
+Result<PolicySummary> PolicyReader::summary(Time now) {
+  return disk::guarded([&]() -> Result<PolicySummary> {
+    disk::Tx tx(db_);
+    PolicySummary summary;
+    if (!disk::has_table(tx, "sts_policy")) return summary;
+    auto row = tx.prepare(
+        "SELECT count(*) FILTER (WHERE policy IS NOT NULL AND fetched + max_age * 1000 > ?1),"
+        " count(*) FILTER (WHERE policy IS NOT NULL AND fetched + max_age * 1000 <= ?1),"
+        " count(*) FILTER (WHERE failures > 0) FROM sts_policy");
+    if (!row.bind(to_millis(now)).step()) return summary;
+    summary.in_force = static_cast<std::uint64_t>(row.integer(0));
+    summary.lapsed = static_cast<std::uint64_t>(row.integer(1));
+    summary.failing = static_cast<std::uint64_t>(row.integer(2));
+    return summary;
+  });
+}
+
 }  // namespace hoplock::route

@@ -10,6 +10,12 @@
 
 namespace hoplock::route {
 
+struct PolicySummary {
+  std::uint64_t in_force = 0;
+  std::uint64_t lapsed = 0;   // kept though their time is over
+  std::uint64_t failing = 0;  // whose last fetch failed, with a policy at hand or without
+};
+
 class PolicyReader {
  public:
   // no_such_file_or_directory: there is no database yet.
@@ -18,6 +24,7 @@ class PolicyReader {
   // By domain, one call a row. A database that never had policies has none.
   Result<> list(const std::function<void(const PolicyRow&)>& call);
   Result<std::optional<PolicyRow>> find(const dns::Name& domain);
+  Result<PolicySummary> summary(Time now);
 
  private:
   explicit PolicyReader(disk::Database db) : db_(std::move(db)) {}

@@ -16,6 +16,7 @@ struct Recipient {
   Mailbox mailbox;
   std::uint8_t notify = 0;  // RFC 3461: bits of smtp/dsn.h
   std::string orcpt;        // as received, "rfc822;user@example.org"
+  enum class Then : std::uint8_t { relay, discard } then = Then::relay;
   bool operator==(const Recipient&) const = default;
 };
 

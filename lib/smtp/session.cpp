@@ -164,7 +164,8 @@ Answer Session::rcpt(const Command& command) {
   Mailbox& mailbox = std::get<Mailbox>(parsed);
   if (mailbox.is_null()) return answer(501, {5, 1, 3}, "Bad address: empty");
   const Mailbox* postmaster = own_postmaster(mailbox);
-  if (postmaster == nullptr) {
+  const bool bounce = is_report_bounce(mailbox);
+  if (postmaster == nullptr && !bounce) {
     if (!may_relay()) return answer(550, {5, 7, 1}, "Relaying denied");
     if (mailbox.is_literal()) return answer(550, {5, 1, 3}, "Address literals are not served");
     if (mailbox.has_utf8_local() && !envelope_.smtputf8) return answer(553, {5, 6, 7}, "Address needs SMTPUTF8");
@@ -175,6 +176,7 @@ Answer Session::rcpt(const Command& command) {
   recipient.mailbox = std::move(mailbox);
   recipient.notify = wanted.notify;
   recipient.orcpt = std::move(wanted.orcpt);
+  if (bounce) recipient.then = Recipient::Then::discard;
   envelope_.recipients.push_back(std::move(recipient));
   return answer(250, {2, 1, 5}, "Ok");
 }
@@ -258,6 +260,13 @@ const Mailbox* Session::own_postmaster(const Mailbox& mailbox) const {
   const bool ours = equals_ignoring_case(mailbox.local(), "postmaster") &&
                     equals_ignoring_case(mailbox.domain_text(), options_.hostname);
   return ours ? &options_.postmaster : nullptr;
+}
+
+// RPT-40: nobody reads what comes back to the sender of reports, so that whoever bounces them is told nothing else.
+bool Session::is_report_bounce(const Mailbox& recipient) const {
+  const Mailbox& ours = options_.report_sender;
+  return !ours.is_null() && envelope_.sender.is_null() && recipient.local() == ours.local() &&
+         equals_ignoring_case(recipient.domain_text(), ours.domain_text());
 }
 
 void Session::reset() {

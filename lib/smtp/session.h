@@ -26,7 +26,8 @@ enum class Peer : std::uint8_t { unknown, trusted };
 
 struct SessionOptions {
   std::string hostname;
-  Mailbox postmaster;  // where <postmaster> goes (SUB-26)
+  Mailbox postmaster;     // where <postmaster> goes (SUB-26)
+  Mailbox report_sender;  // bounces of TLS reports come to it, and are thrown away (RPT-40); null: there is none
   TlsMode tls = TlsMode::starttls;
   Logins logins = Logins::none;
   std::vector<dns::Name> senders;  // sender domains that may be used, "*.contoso.com" for those below; empty: any
@@ -75,7 +76,7 @@ enum class LoginVerdict : std::uint8_t {
 
 // What came of one message's content: judge() and the queue say so.
 struct EndOfData {
-  enum class Stored : std::uint8_t { stored, full, failed };
+  enum class Stored : std::uint8_t { stored, discarded, full, failed };
   Content content = Content::good;  // when not good, `stored` is not looked at
   Stored stored = Stored::stored;
   std::string id;  // of a stored message
@@ -148,6 +149,7 @@ class Session {
   Answer count(Answer answer);
   bool may_send_as(const Mailbox& sender) const;
   const Mailbox* own_postmaster(const Mailbox& mailbox) const;
+  bool is_report_bounce(const Mailbox& recipient) const;
   void reset();
 
   enum class Challenge : std::uint8_t { none, plain, user, password };

@@ -68,7 +68,9 @@ Answer Session::discard(Answer refused, const Command& command) {
 }
 
 Answer Session::end_of_chunk(const EndOfData& end) {
-  const bool good = end.content == Content::good && end.stored == EndOfData::Stored::stored;
+  using Stored = EndOfData::Stored;
+  const bool taken = end.stored == Stored::stored || end.stored == Stored::discarded;
+  const bool good = end.content == Content::good && taken;
   if (good && !chunk_.last) return answer(250, {2, 0, 0}, std::to_string(chunk_.octets) + " octets received");
   const bool more = !chunk_.last;
   Answer given = end_of_data(end);
@@ -101,6 +103,8 @@ Answer Session::end_of_data(const EndOfData& end) {
   switch (end.stored) {
     case EndOfData::Stored::stored:
       return answer(250, {2, 0, 0}, "Ok: queued as " + end.id);
+    case EndOfData::Stored::discarded:
+      return answer(250, {2, 0, 0}, "Ok: discarded");
     case EndOfData::Stored::full:
       return answer(452, {4, 3, 1}, "Insufficient storage, try again later");
     case EndOfData::Stored::failed:

@@ -155,3 +155,22 @@ TEST_CASE("a destination's hold grows with each failure in a row") {
   CHECK(second.until == accepted + 15min);
   CHECK(second.reply == "450 4.4.1 no");
 }
+
+TEST_CASE("RPT-40: a report that its mailbox refuses makes no notice; one `tlsrpt` line counts it") {
+  Schedule schedule;
+  schedule.telling.emplace();
+  schedule.expire = 24h;
+  Attempt report = failed(accepted + 24h);
+  report.envelope.kind = queue::Kind::report;
+  const auto ending = ending_of(report, schedule);
+  CHECK(ending.notices.empty());
+  REQUIRE(ending.events.size() == 2);
+  CHECK(ending.events[0].name() == "expired");
+  CHECK(ending.events[1].name() == "tlsrpt");
+  CHECK(ending.events[1].get("action") == "failed");
+  CHECK(ending.events[1].get("rua") == "mailto:bob@example.org");
+  CHECK_FALSE(ending.events[1].get("error").empty());
+  Attempt early = failed(accepted + 1h);
+  early.envelope.kind = queue::Kind::report;
+  CHECK(ending_of(early, schedule).events.size() == 1);  // it is tried again
+}

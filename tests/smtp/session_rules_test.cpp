@@ -81,6 +81,31 @@ TEST_CASE("SUB-26: the null sender and <postmaster> in any case are accepted, al
   }
 }
 
+TEST_CASE(
+    "RPT-40: bounces to the sender of reports are taken from anybody and are to be discarded; other mail to it is "
+    "mail") {
+  SessionOptions some = options();
+  some.report_sender = std::get<Mailbox>(Mailbox::parse("tlsrpt@relay.example.net"));
+  Dialog stranger(some, Relay::refused);
+  CHECK(stranger.code("MAIL FROM:<>") == "250 2.1.0");
+  CHECK(stranger.code("RCPT TO:<tlsrpt@RELAY.example.net>") == "250 2.1.5");
+  CHECK(stranger.session.envelope().recipients.at(0).then == Recipient::Then::discard);
+  CHECK(stranger.code("RCPT TO:<tlsrpt@other.example>") == "550 5.7.1");
+  CHECK(stranger.code("DATA") == "354");
+  EndOfData end;
+  end.stored = EndOfData::Stored::discarded;
+  CHECK(stranger.session.end_of_data(end).reply.one_line() == "250 2.0.0 Ok: discarded");
+  CHECK(stranger.code("MAIL FROM:<someone@example.org>") == "250 2.1.0");
+  CHECK(stranger.code("RCPT TO:<tlsrpt@relay.example.net>") == "550 5.7.1");
+  Dialog ours(some);
+  ours.code("MAIL FROM:<someone@example.org>");
+  CHECK(ours.code("RCPT TO:<tlsrpt@relay.example.net>") == "250 2.1.5");
+  CHECK(ours.session.envelope().recipients.at(0).then == Recipient::Then::relay);
+  Dialog without(options(), Relay::refused);
+  without.code("MAIL FROM:<>");
+  CHECK(without.code("RCPT TO:<tlsrpt@relay.example.net>") == "550 5.7.1");
+}
+
 TEST_CASE("SUB-27: source routes are stripped, quoted local parts and case kept, the domain is the real one") {
   Dialog dialog;
   dialog.code("MAIL FROM:<@hop.example:Me@Example.ORG>");

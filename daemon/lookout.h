@@ -1,0 +1,53 @@
+// What the operator's HTTP listener shows of this daemon: asks the services for their facts, keeps which bodies proved damaged, and
+// owns the listener, the survey of the database and what is made of them (control/watch.h).
+#pragma once
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <vector>
+
+#include "config/config.h"
+#include "control/counting_log.h"
+#include "control/watch.h"
+#include "delivery/scheduler.h"
+#include "disk/disk.h"
+#include "listener/server.h"
+#include "queue/queue.h"
+#include "resolver/unbound.h"
+
+namespace hoplock::daemon {
+
+class Lookout {
+ public:
+  struct Parts {
+    boost::asio::any_io_executor executor;
+    control::CountingLog& log;
+    disk::Disk& disk;
+    queue::Queue& queue;
+    resolver::Unbound& resolver;
+    delivery::Scheduler& scheduler;
+    listener::Server& listener;
+  };
+  // REQUIRES: the parts outlive it and the loop's last run.
+  explicit Lookout(Parts parts);
+  Lookout(const Lookout&) = delete;
+  Lookout& operator=(const Lookout&) = delete;
+
+  // At the start and at a reload. The error names the address; nothing is changed then.
+  Result<> open(const config::Config& config);
+  boost::asio::awaitable<void> stop(net::SteadyTime deadline) { return server_.stop(deadline); }
+
+ private:
+  control::Facts facts() const;
+  void damaged(queue::Id id);
+
+  Parts parts_;
+  Time started_;
+  std::string hostname_;
+  std::uint64_t min_free_space_ = 0;
+  std::vector<control::Facts::Damage> damaged_;
+  control::Surveyor surveyor_;
+  control::Watch watch_;
+  control::HttpServer server_;
+};
+
+}  // namespace hoplock::daemon

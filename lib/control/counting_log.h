@@ -1,0 +1,40 @@
+// The Log that services are given: counts what they tell, whatever log.level shows of it, and passes it on.
+#pragma once
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <thread>
+
+#include "base/log.h"
+#include "control/counters.h"
+
+namespace hoplock::control {
+
+class CountingLog : public Log {
+ public:
+  // REQUIRES: `to` outlives it, and it the loop's last run; the constructor runs on the thread that will run the loop.
+  CountingLog(Log& to, boost::asio::any_io_executor loop) : to_(to), loop_(std::move(loop)) {}
+
+  // Counts do not depend on the level: what is counted is made at least.
+  bool enabled(Level level) const override { return level >= Level::info || to_.enabled(level); }
+  void write(const Event& event) override {
+    to_.write(event);
+    if (event.level() < Level::info) return;
+    if (std::this_thread::get_id() == thread_) {
+      counters_.add(event, std::chrono::steady_clock::now());
+      return;
+    }
+    boost::asio::post(loop_, [this, event] { counters_.add(event, std::chrono::steady_clock::now()); });
+  }
+
+  // On the loop.
+  const Counters& counters() const { return counters_; }
+
+ private:
+  Log& to_;
+  boost::asio::any_io_executor loop_;
+  std::thread::id thread_ = std::this_thread::get_id();
+  Counters counters_;
+};
+
+}  // namespace hoplock::control

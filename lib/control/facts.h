@@ -1,0 +1,43 @@
+// What the daemon's services say of themselves at the moment of a request. Values; App fills them in.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/histogram.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "queue/message.h"
+
+namespace hoplock::control {
+
+struct Facts {
+  std::string hostname;
+  Time started{};
+  Time now{};
+
+  std::uint64_t connections = 0;  // of clients, since the start
+  std::size_t open_connections = 0;
+  std::size_t listeners = 0;     // addresses that clients can connect to
+  std::size_t lanes = 0;         // outbound sessions
+  std::size_t destinations = 0;  // that these lead to, or that have work
+  bool stalled = false;          // results of deliveries cannot be stored
+
+  std::uint64_t free_octets = 0;
+  std::uint64_t min_free_octets = 0;
+  Result<> accepting;  // new mail
+  Result<> store;      // the last transaction
+  Histogram commits{{}};
+  std::optional<std::string> validation_failure;
+  Result<> descriptors;  // one more can be had
+  struct Damage {
+    queue::Id id;
+    Time found{};
+  };
+  std::vector<Damage> damaged;  // found since the start
+  std::uint64_t resident_octets = 0;
+  double processor_seconds = 0;
+};
+
+}  // namespace hoplock::control

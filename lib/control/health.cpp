@@ -1,0 +1,74 @@
+#include "control/health.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <utility>
+
+#include "base/utf8.h"
+
+namespace hoplock::control {
+
+namespace {
+
+constexpr std::size_t longest_text = 500;
+constexpr std::uint64_t enough_fetches = 5;
+
+// Found since the start or by a survey, but no longer those that a later survey does not see held: somebody removed them.
+std::vector<queue::Id> damaged(const Facts& facts, const Survey* survey) {
+  std::vector<queue::Id> ids;
+  const bool surveyed = survey != nullptr && survey->error.empty();
+  if (surveyed) ids = survey->damaged;
+  for (const Facts::Damage& one : facts.damaged) {
+    if (!surveyed || one.found >= survey->taken) ids.push_back(one.id);
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+std::string damaged_text(const std::vector<queue::Id>& ids) {
+  constexpr std::size_t most_named = 10;
+  std::string text = ids.size() == 1 ? "1 stored message is damaged and held:"
+                                     : std::to_string(ids.size()) + " stored messages are damaged and held:";
+  for (std::size_t i = 0; i < ids.size() && i < most_named; ++i) text += " " + ids[i].text();
+  if (ids.size() > most_named) text += " and others";
+  return text + "; look at the disk, then remove them";
+}
+
+}  // namespace
+
+std::vector<Problem> problems(const Facts& facts, const Survey* survey, Counters::Fetches fetches) {
+  std::vector<Problem> found;
+  const auto add = [&found](std::string_view name, std::string_view text) {
+    found.push_back({name, to_one_line(text, longest_text)});
+  };
+  if (facts.validation_failure) add("dnssec", *facts.validation_failure + "; mail routed by MX waits");
+  if (!facts.store) add("store", "the last transaction failed: " + facts.store.error().detail);
+  if (const auto ids = damaged(facts, survey); !ids.empty()) add("damaged", damaged_text(ids));
+  if (facts.store && !facts.accepting) add("disk-space", "no new mail is taken: " + facts.accepting.error().detail);
+  if (facts.listeners == 0) add("listeners", "no address is listened on");
+  if (!facts.descriptors) add("descriptors", "no descriptor is left: " + facts.descriptors.error().detail);
+  if (fetches.good == 0 && fetches.failed >= enough_fetches) {
+    add("policies", "all " + std::to_string(fetches.failed) +
+                        " fetches of MTA-STS policies in the last hour failed: can this machine reach port 443?");
+  }
+  if (survey != nullptr && !survey->error.empty()) add("survey", "the database cannot be read: " + survey->error);
+  if (facts.stalled) add("recovery", "what became of deliveries cannot be stored; nothing new is sent until it is");
+  return found;
+}
+
+std::string to_text(const std::vector<Problem>& problems) {
+  if (problems.empty()) return "ok\n";
+  std::string text;
+  for (const Problem& one : problems) text += std::string(one.name) + ": " + one.text + "\n";
+  return text;
+}
+
+std::string to_json(const std::vector<Problem>& problems) {
+  boost::json::array list;
+  for (const Problem& one : problems) list.push_back({{"problem", one.name}, {"text", one.text}});
+  const boost::json::object object{{"status", problems.empty() ? "ok" : "failed"}, {"problems", std::move(list)}};
+  return boost::json::serialize(object) + "\n";
+}
+
+}  // namespace hoplock::control

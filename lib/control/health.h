@@ -1,0 +1,40 @@
+// Is all well? What is wrong, as values: the same list turns /healthz red, stands on the status page and is a metric. What other
+// people's servers do wrong is not our health. Pure.
+#pragma once
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/counters.h"
+#include "control/facts.h"
+#include "control/survey.h"
+
+namespace hoplock::control {
+
+struct Problem {
+  std::string_view name;  // one of problem_names
+  std::string text;       // a sentence for people, of one line
+};
+
+inline constexpr std::array<std::string_view, 9> problem_names = {
+    "dnssec",       // our own validation does not work (DNS-04): mail routed by MX waits
+    "store",        // the database cannot be written
+    "damaged",      // stored messages whose checksum does not fit are held
+    "disk-space",   // less than limits.min_free_space: new mail gets 452
+    "listeners",    // no client can connect
+    "descriptors",  // no further connection can be opened
+    "policies",     // every fetch of an MTA-STS policy failed for an hour: is HTTPS blocked?
+    "survey",       // the database cannot be read
+    "recovery",     // results of deliveries wait to be stored, and nothing is sent meanwhile
+};
+
+// `survey` may be null: nothing is known of the database yet.
+std::vector<Problem> problems(const Facts& facts, const Survey* survey, Counters::Fetches fetches);
+
+// "ok" or one "name: text" a line.
+std::string to_text(const std::vector<Problem>& problems);
+// {"status": "ok" | "failed", "problems": [{"problem", "text"}]}
+std::string to_json(const std::vector<Problem>& problems);
+
+}  // namespace hoplock::control

@@ -1,0 +1,263 @@
+#include "control/http.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/status.hpp>
+#include <list>
+#include <utility>
+
+#include "message/date.h"
+#include "net/acceptor.h"
+#include "net/task_group.h"
+
+namespace hoplock::control {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::string_view fixed_fields =
+    "Cache-Control: no-store\r\n"
+    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    "X-Frame-Options: DENY\r\n"
+    "Referrer-Policy: no-referrer\r\n";
+
+enum class Go : bool { on, end };  // with the connection
+enum class Show : bool { head, all };
+
+// What was understood of a request, or why not.
+struct Heard {
+  HttpRequest request;
+  unsigned status = 200;  // else it is refused with this
+  Go after = Go::on;
+  Show show = Show::all;
+};
+
+struct Connection {
+  explicit Connection(net::Stream connected) : stream(std::move(connected)) {}
+  net::Stream stream;
+  std::string unread;  // what came and was not parsed yet
+  bool idle = true;
+  steady_clock::time_point since = steady_clock::now();
+};
+
+Heard refused(unsigned status) {
+  Heard heard;
+  heard.status = status;
+  heard.after = Go::end;
+  return heard;
+}
+
+Heard heard_of(const http::request<http::empty_body>& request) {
+  Heard heard;
+  heard.after = request.keep_alive() ? Go::on : Go::end;
+  if (request.method() == http::verb::head) heard.show = Show::head;
+  if (request.version() == 11 && request.count(http::field::host) != 1) return refused(400);  // RFC 9112 section 3.2
+  const auto length = request.find(http::field::content_length);
+  const bool empty =
+      request.count(http::field::transfer_encoding) == 0 && (length == request.end() || length->value() == "0");
+  if (!empty) heard.after = Go::end;  // a body is not read, so nothing behind it can be
+  if (request.method() != http::verb::get && request.method() != http::verb::head) {
+    heard.status = 405;
+    return heard;
+  }
+  if (!empty) return refused(413);
+  const std::string_view target(request.target().data(), request.target().size());
+  heard.request.path = target.substr(0, target.find('?'));
+  const auto accept = request[http::field::accept];
+  const std::string_view accepted(accept.data(), accept.size());
+  if (accepted.find("application/json") != std::string_view::npos) heard.request.accepts = HttpRequest::Accepts::json;
+  return heard;
+}
+
+// The rest of RFC 9110's reasons are not ours.
+std::string status_line(unsigned status) {
+  const auto reason = http::obsolete_reason(static_cast<http::status>(status));
+  return "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason.data(), reason.size()) + "\r\n";
+}
+
+std::string date() {
+  std::string text = message::to_rfc5322(std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()));
+  return text.substr(0, text.rfind(' ')) + " GMT";  // RFC 9110 section 5.6.7
+}
+
+std::string header_of(const HttpReply& reply, Go after) {
+  std::string text = status_line(reply.status) + "Date: " + date() + "\r\n";
+  text += "Content-Type: " + reply.type + "\r\nContent-Length: " + std::to_string(reply.body.size()) + "\r\n";
+  if (reply.status == 405) text += "Allow: GET, HEAD\r\n";
+  text += fixed_fields;
+  return text + (after == Go::end ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
+}
+
+HttpReply refusal(unsigned status) {
+  HttpReply reply;
+  reply.status = status;
+  const auto reason = http::obsolete_reason(static_cast<http::status>(status));
+  reply.body = std::to_string(status) + " " + std::string(reason.data(), reason.size()) + "\n";
+  return reply;
+}
+
+}  // namespace
+
+struct HttpServer::State : std::enable_shared_from_this<State> {
+  State(asio::any_io_executor on, Log& to, Answer how, HttpLimits within)
+      : executor(on), answer(std::move(how)), limits(within), tasks(on, to), accepting(on, to) {}
+
+  void admit(net::Stream stream);
+  void cut_idle();
+  static asio::awaitable<void> accept_all(std::shared_ptr<State> self, std::shared_ptr<net::Acceptor> acceptor);
+  static asio::awaitable<void> serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection);
+  asio::awaitable<std::optional<Heard>> hear(std::shared_ptr<Connection> connection);
+  asio::awaitable<Go> exchange(std::shared_ptr<Connection> connection);
+
+  asio::any_io_executor executor;
+  Answer answer;
+  HttpLimits limits;
+  std::optional<net::Endpoint> at;
+  std::shared_ptr<net::Acceptor> acceptor;
+  std::list<std::shared_ptr<Connection>> connections;
+  bool stopping = false;
+  net::TaskGroup tasks;
+  net::TaskGroup accepting;
+};
+
+asio::awaitable<void> HttpServer::State::accept_all(std::shared_ptr<State> self,
+                                                    std::shared_ptr<net::Acceptor> acceptor) {
+  for (;;) {
+    auto stream = co_await acceptor->accept();
+    if (!stream) co_return;
+    self->admit(std::move(*stream));
+  }
+}
+
+// The monitoring of a machine in trouble must get in: idle connections, however many, do not keep it out.
+void HttpServer::State::admit(net::Stream stream) {
+  if (connections.size() >= limits.connections) {
+    const auto longest = std::min_element(connections.begin(), connections.end(), [](const auto& a, const auto& b) {
+      return std::pair(!a->idle, a->since) < std::pair(!b->idle, b->since);
+    });
+    if (!(*longest)->idle) return;  // `stream` closes
+    (*longest)->stream.close();
+    connections.erase(longest);
+  }
+  auto connection = std::make_shared<Connection>(std::move(stream));
+  connections.push_back(connection);
+  tasks.spawn("http", serve(shared_from_this(), std::move(connection)));
+}
+
+void HttpServer::State::cut_idle() {
+  for (const auto& one : connections) {
+    if (one->idle) one->stream.close();
+  }
+}
+
+// The next request; nothing: the connection is over.
+asio::awaitable<std::optional<Heard>> HttpServer::State::hear(std::shared_ptr<Connection> connection) {
+  http::request_parser<http::empty_body> parser;
+  parser.header_limit(static_cast<std::uint32_t>(limits.header));
+  parser.body_limit(boost::none);  // whether there is one is looked at by heard_of
+  std::array<char, 4096> room;     // NOLINT: read_some fills it
+  connection->stream.expires_after(connection->unread.empty() ? limits.idle : limits.request);
+  for (std::size_t parsed_at = 0;;) {
+    if (connection->unread.size() > parsed_at) {
+      connection->idle = false;
+      error_code code;
+      const std::size_t used = parser.put(asio::buffer(connection->unread), code);
+      connection->unread.erase(0, used);
+      if (parser.is_header_done()) co_return heard_of(parser.get());
+      if (code == http::error::header_limit) co_return refused(431);
+      if (code && code != http::error::need_more) co_return refused(400);
+      parsed_at = connection->unread.size();
+      if (parsed_at > limits.header) co_return refused(431);
+    }
+    const bool first = connection->idle;
+    const auto got = co_await connection->stream.read_some(room);
+    if (!got) co_return std::nullopt;
+    if (first) connection->stream.expires_after(limits.request);
+    connection->unread.append(room.data(), *got);
+  }
+}
+
+asio::awaitable<Go> HttpServer::State::exchange(std::shared_ptr<Connection> connection) {
+  const auto heard = co_await hear(connection);
+  if (!heard) co_return Go::end;
+  HttpReply reply;
+  if (heard->status == 200) {
+    HttpRequest request = heard->request;
+    reply = co_await answer(std::move(request));
+  } else {
+    reply = refusal(heard->status);
+  }
+  const Go after = stopping ? Go::end : heard->after;
+  const std::string header = header_of(reply, after);
+  connection->stream.expires_after(limits.request);
+  const std::string_view body = heard->show == Show::all ? std::string_view(reply.body) : std::string_view();
+  const auto written = co_await connection->stream.write(header, body);
+  co_return written ? after : Go::end;
+}
+
+asio::awaitable<void> HttpServer::State::serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection) {
+  const struct Listed {
+    State& state;
+    const std::shared_ptr<Connection>& one;
+    ~Listed() { state.connections.remove(one); }
+  } listed{*self, connection};
+  for (Go go = Go::on; go == Go::on;) {
+    go = co_await self->exchange(connection);
+    connection->idle = true;
+    connection->since = steady_clock::now();
+  }
+  co_await connection->stream.shutdown();
+}
+
+HttpServer::HttpServer(asio::any_io_executor executor, Log& log, Answer answer, HttpLimits limits)
+    : state_(std::make_shared<State>(std::move(executor), log, std::move(answer), limits)) {}
+
+HttpServer::HttpServer(asio::any_io_executor executor, Log& log, Answer answer)
+    : HttpServer(std::move(executor), log, std::move(answer), HttpLimits{}) {}
+
+HttpServer::~HttpServer() {
+  if (state_->acceptor) state_->acceptor->close();
+  state_->accepting.stop();
+  state_->tasks.stop();
+}
+
+Result<> HttpServer::open(const std::optional<net::Endpoint>& at) {
+  if (at == state_->at) return {};
+  std::shared_ptr<net::Acceptor> acceptor;
+  if (at) {
+    auto listening = net::Acceptor::listen(state_->executor, *at);
+    if (!listening) return listening.error();
+    acceptor = std::make_shared<net::Acceptor>(std::move(*listening));
+  }
+  if (state_->acceptor) state_->acceptor->close();
+  state_->cut_idle();
+  state_->at = at;
+  state_->acceptor = acceptor;
+  if (acceptor) state_->accepting.spawn("http-accept", State::accept_all(state_, std::move(acceptor)));
+  return {};
+}
+
+asio::awaitable<void> HttpServer::stop(net::SteadyTime deadline) {
+  const auto state = state_;
+  state->stopping = true;
+  if (state->acceptor) state->acceptor->close();
+  state->cut_idle();
+  co_await state->tasks.join(deadline);
+  state->accepting.stop();
+  state->tasks.stop();
+  co_await state->tasks.join(net::SteadyTime::max());
+}
+
+std::optional<net::Endpoint> HttpServer::bound() const {
+  return state_->acceptor ? std::optional(state_->acceptor->local()) : std::nullopt;
+}
+
+}  // namespace hoplock::control

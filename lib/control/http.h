@@ -1,0 +1,61 @@
+// The operator's HTTP listener: HTTP/1.1 (RFC 9112) in clear, GET and HEAD only, no bodies in, nothing that changes anything. Owns its
+// socket, its bounds and the parsing; what a path holds is told by the `Answer` it is given.
+#pragma once
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "net/signal.h"
+#include "net/stream.h"
+
+namespace hoplock::control {
+
+struct HttpRequest {
+  std::string path;  // "/healthz"; without the query
+  enum class Accepts : std::uint8_t { any, json } accepts = Accepts::any;
+};
+
+struct HttpReply {
+  unsigned status = 200;
+  std::string type = "text/plain; charset=utf-8";
+  std::string body;
+};
+
+struct HttpLimits {
+  std::size_t connections = 64;              // beyond them the one that has been idle for longest gives way
+  std::size_t header = 8192;                 // octets of a request
+  std::chrono::milliseconds request{10000};  // from its first octet to its last, and for its answer to be taken
+  std::chrono::milliseconds idle{120000};    // between two requests
+};
+
+class HttpServer {
+ public:
+  using Answer = std::function<boost::asio::awaitable<HttpReply>(HttpRequest)>;
+  // REQUIRES: log and what `answer` refers to outlive it and the loop's last run.
+  HttpServer(boost::asio::any_io_executor executor, Log& log, Answer answer, HttpLimits limits);
+  HttpServer(boost::asio::any_io_executor executor, Log& log, Answer answer);
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  // Serves there from now on; nothing: nowhere. Called again (reload): an address that stays keeps its connections. On an error, which
+  // names the address, nothing is changed.
+  Result<> open(const std::optional<net::Endpoint>& at);
+  // Requests under way end, the others are cut.
+  boost::asio::awaitable<void> stop(net::SteadyTime deadline);
+  // As bound.
+  std::optional<net::Endpoint> bound() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace hoplock::control

@@ -1,0 +1,95 @@
+#include "control/metrics.h"
+
+#include <algorithm>
+#include <map>
+
+#include "control/exposition.h"
+
+namespace hoplock::control {
+
+namespace {
+
+using Type = Exposition::Type;
+
+double seconds(Time time) { return static_cast<double>(to_millis(time)) / 1000; }
+
+double age(const std::optional<Time>& oldest, Time now) {
+  return oldest ? std::max(0.0, seconds(now) - seconds(*oldest)) : 0;
+}
+
+void write_health(Exposition& to, const std::vector<Problem>& problems) {
+  to.gauge("hoplock_healthy", "1 when /healthz says ok, else 0.", problems.empty() ? 1 : 0);
+  to.family("hoplock_problem", Type::gauge, "1 while this is wrong, else 0.");
+  for (const auto name : problem_names) {
+    const bool wrong = std::any_of(problems.begin(), problems.end(), [&](const auto& one) { return one.name == name; });
+    to.sample({{"problem", name}}, std::uint64_t{wrong ? 1U : 0U});
+  }
+}
+
+void write_process(Exposition& to, const Facts& facts) {
+  to.family("hoplock_info", Type::gauge, "Always 1; the version that runs.");
+  to.sample({{"version", HOPLOCK_VERSION}}, std::uint64_t{1});
+  to.gauge("hoplock_start_time_seconds", "When the daemon started, in seconds since 1970.", seconds(facts.started));
+  to.gauge("hoplock_resident_memory_bytes", "Memory of the process.", static_cast<double>(facts.resident_octets));
+  to.family("hoplock_cpu_seconds_total", Type::counter, "Processor time of the process.");
+  to.sample({}, facts.processor_seconds);
+  to.counter("hoplock_connections_total", "Connections of clients.", facts.connections);
+  to.gauge("hoplock_connections_open", "Clients that are connected.", static_cast<double>(facts.open_connections));
+  to.gauge("hoplock_sessions_open", "Outbound sessions that are open, being opened, or idle.",
+           static_cast<double>(facts.lanes));
+  to.gauge("hoplock_destinations", "Next hops that the scheduler knows work for.",
+           static_cast<double>(facts.destinations));
+  to.gauge("hoplock_free_bytes", "Space that the queue may take, pages that the database has free among it.",
+           static_cast<double>(facts.free_octets));
+  to.gauge("hoplock_min_free_bytes", "limits.min_free_space: below it new mail gets 452.",
+           static_cast<double>(facts.min_free_octets));
+  to.family("hoplock_commit_seconds", Type::histogram,
+            "Transactions brought to stable storage: how long the commit took.");
+  to.sample(facts.commits);
+}
+
+void write_queue(Exposition& to, const Survey& survey, Time now) {
+  const auto& stats = survey.queue;
+  to.gauge("hoplock_queue_messages", "Messages in the queue.", static_cast<double>(stats.messages));
+  to.gauge("hoplock_queue_oldest_seconds", "Age of the oldest message in the queue; 0: there is none.",
+           age(stats.oldest, now));
+  to.gauge("hoplock_queue_domains", "Domains that mail is queued for.", static_cast<double>(survey.domains));
+  std::map<std::string_view, queue::Stats::Count> states;
+  for (const auto state : {"active", "queued", "deferred", "held"}) states[state];  // also where there are none
+  for (const auto& one : stats.states) states[one.state] = one.count;
+  to.family("hoplock_queue_recipients", Type::gauge, "Recipients of queued messages, by state.");
+  for (const auto& [state, count] : states) to.sample({{"state", state}}, count.count);
+  to.family("hoplock_queue_recipient_oldest_seconds", Type::gauge, "Age of the oldest of them; 0: there is none.");
+  for (const auto& [state, count] : states) to.sample({{"state", state}}, age(count.oldest, now));
+  to.gauge("hoplock_queue_damaged_messages", "Messages that are held because their stored body is damaged.",
+           static_cast<double>(survey.damaged.size()));
+}
+
+void write_survey(Exposition& to, const Survey& survey, Time now) {
+  if (survey.error.empty()) {
+    write_queue(to, survey, now);
+    to.family("hoplock_sts_policies", Type::gauge, "MTA-STS policies that are kept.");
+    to.sample({{"state", "in-force"}}, survey.policies.in_force);
+    to.sample({{"state", "lapsed"}}, survey.policies.lapsed);
+    to.gauge("hoplock_sts_policies_failing", "Domains whose last fetch of a policy failed.",
+             static_cast<double>(survey.policies.failing));
+  }
+  to.gauge("hoplock_survey_time_seconds", "When the database was read for these, in seconds since 1970.",
+           seconds(survey.taken));
+  to.gauge("hoplock_survey_duration_seconds", "How long that took.",
+           std::chrono::duration<double>(survey.took).count());
+}
+
+}  // namespace
+
+std::string to_metrics(const Counters& counters, const Facts& facts, const Survey* survey,
+                       const std::vector<Problem>& problems) {
+  Exposition to;
+  write_health(to, problems);
+  counters.write(to);
+  write_process(to, facts);
+  if (survey != nullptr) write_survey(to, *survey, facts.now);
+  return to.take();
+}
+
+}  // namespace hoplock::control

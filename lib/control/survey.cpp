@@ -1,0 +1,112 @@
+#include "control/survey.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+namespace hoplock::control {
+
+namespace asio = boost::asio;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr int rest_share = 20;  // of the time that a survey takes: it uses a twentieth of one processor at most
+constexpr int niceness = 10;    // Linux: of the calling thread alone
+
+Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+
+// Notes why it could not be read, if so.
+template <class Reader, class Read>
+void read_with(Survey& survey, const std::filesystem::path& database, Read read) {
+  auto reader = Reader::open(database);
+  const Result<> done = reader ? read(*reader) : Result<>(reader.error());
+  if (!done && survey.error.empty()) survey.error = done.error().detail;
+}
+
+template <class T>
+Result<> keep(Result<T> read, T& into) {
+  if (!read) return read.error();
+  into = std::move(*read);
+  return {};
+}
+
+}  // namespace
+
+Survey survey(const std::filesystem::path& database, const std::vector<queue::Lease>& active, Time now) {
+  const auto began = steady_clock::now();
+  Survey found;
+  found.taken = now;
+  read_with<queue::Reader>(found, database, [&](queue::Reader& reader) -> Result<> {
+    if (auto kept = keep(reader.stats(active), found.queue); !kept) return kept;
+    return keep(reader.damaged(Survey::most_damaged), found.damaged);
+  });
+  read_with<reports::LedgerReader>(found, database, [&](reports::LedgerReader& reader) {
+    return keep(reader.summary(tlsrpt::day_of(now) - std::chrono::days(1)), found.reports);
+  });
+  read_with<route::PolicyReader>(
+      found, database, [&](route::PolicyReader& reader) { return keep(reader.summary(now), found.policies); });
+  found.domains = found.queue.domains.size();
+  if (found.domains > Survey::most_domains) {
+    found.queue.domains.resize(Survey::most_domains);
+    found.queue.domains.shrink_to_fit();
+  }
+  found.took = std::chrono::duration_cast<Milliseconds>(steady_clock::now() - began);
+  return found;
+}
+
+struct Surveyor::State {
+  asio::any_io_executor loop;
+  Options options;
+  std::function<std::vector<queue::Lease>()> active;
+  std::shared_ptr<const Survey> last;
+  steady_clock::time_point stale{};  // from then on a new one is made
+  bool under_way = false;
+  net::Signal made;
+};
+
+Surveyor::Surveyor(asio::any_io_executor loop, Options options, std::function<std::vector<queue::Lease>()> active)
+    : state_(std::make_shared<State>()) {
+  state_->loop = std::move(loop);
+  state_->options = std::move(options);
+  state_->active = std::move(active);
+  asio::post(worker_, [] { setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), niceness); });
+}
+
+Surveyor::~Surveyor() {
+  worker_.stop();
+  worker_.join();
+}
+
+void Surveyor::start() {
+  state_->under_way = true;
+  auto work = [state = state_, loop = state_->loop, database = state_->options.database,
+               active = state_->active()]() mutable {
+    auto made = std::make_shared<const Survey>(survey(database, active, now()));
+    auto done = [state = std::move(state), made = std::move(made)] {  // what the loop touches ends on the loop
+      state->last = made;
+      const auto rest = std::max<std::chrono::milliseconds>(state->options.fresh, made->took * rest_share);
+      state->stale = steady_clock::now() + rest;
+      state->under_way = false;
+      state->made.notify_all();
+    };
+    asio::post(loop, std::move(done));
+  };
+  asio::post(worker_, std::move(work));
+}
+
+asio::awaitable<std::shared_ptr<const Survey>> Surveyor::look(std::chrono::milliseconds patience) {
+  const auto state = state_;
+  const auto deadline = steady_clock::now() + patience;
+  if (state->last && steady_clock::now() < state->stale) co_return state->last;
+  if (!state->under_way) start();
+  while (state->under_way && steady_clock::now() < deadline) co_await state->made.wait_until(deadline);
+  co_return state->last;
+}
+
+std::shared_ptr<const Survey> Surveyor::last() const { return state_->last; }
+
+}  // namespace hoplock::control

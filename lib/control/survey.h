@@ -1,0 +1,66 @@
+// What lies in the database, as metrics and the status page tell it: read beside the loop and the disk thread, by one worker over a
+// read-only connection of its own, and kept for a while, so that nobody can load the database by asking often.
+#pragma once
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/signal.h"
+#include "queue/reader.h"
+#include "reports/ledger_reader.h"
+#include "route/sts_reader.h"
+
+namespace hoplock::control {
+
+struct Survey {
+  Time taken{};
+  Milliseconds took{0};
+  queue::Stats queue;              // of the domains, the longest
+  std::size_t domains = 0;         // of which mail waits
+  std::vector<queue::Id> damaged;  // messages held because their body is damaged; at most most_damaged
+  reports::DaySummary reports;     // of yesterday
+  route::PolicySummary policies;
+  std::string error;  // "": all of it could be read
+
+  static constexpr std::size_t most_domains = 25;
+  static constexpr std::size_t most_damaged = 100;
+};
+
+// On the calling thread; may take seconds.
+Survey survey(const std::filesystem::path& database, const std::vector<queue::Lease>& active, Time now);
+
+class Surveyor {
+ public:
+  struct Options {
+    std::filesystem::path database;
+    std::chrono::milliseconds fresh{10000};  // and at least twenty times as long as the last one took
+  };
+  // `active` is called on the loop.
+  Surveyor(boost::asio::any_io_executor loop, Options options, std::function<std::vector<queue::Lease>()> active);
+  // Waits for the survey that is being made.
+  ~Surveyor();
+  Surveyor(const Surveyor&) = delete;
+  Surveyor& operator=(const Surveyor&) = delete;
+
+  // The last one when it is fresh, else a new one if it is there before `patience` is over, else the last one. Null: there is none.
+  // REQUIRES: `this` outlives the task that awaits.
+  boost::asio::awaitable<std::shared_ptr<const Survey>> look(std::chrono::milliseconds patience);
+  // The last one, whatever its age.
+  std::shared_ptr<const Survey> last() const;
+
+ private:
+  struct State;
+  void start();
+  std::shared_ptr<State> state_;
+  boost::asio::thread_pool worker_{1};
+};
+
+}  // namespace hoplock::control

@@ -1,0 +1,66 @@
+#include "control/exposition.h"
+
+#include <doctest/doctest.h>
+
+#include "control/metrics.h"
+
+using namespace hoplock;
+using control::Exposition;
+
+TEST_CASE("a family has help, type and samples; labels are escaped and stay on their line") {
+  Exposition to;
+  to.family("hoplock_x_total", Exposition::Type::counter, "Things.");
+  to.sample({{"a", "say \"hi\" \\ there\nand here"}, {"b", ""}}, std::uint64_t{3});
+  to.sample({}, 0.25);
+  CHECK(to.take() ==
+        "# HELP hoplock_x_total Things.\n# TYPE hoplock_x_total counter\n"
+        "hoplock_x_total{a=\"say \\\"hi\\\" \\\\ there and here\",b=\"\"} 3\nhoplock_x_total 0.25\n");
+}
+
+TEST_CASE("numbers are decimals that read back as the same number") {
+  const auto text = [](double value) {
+    Exposition to;
+    to.sample({}, value);
+    return to.take();
+  };
+  CHECK(text(0) == " 0\n");
+  CHECK(text(0.0005) == " 0.0005\n");
+  CHECK(text(1795323982.023) == " 1795323982.023\n");
+  CHECK(text(64771588096) == " 64771588096\n");
+  CHECK(text(1e300) == " 1e+300\n");
+  CHECK(text(1.0 / 0.0) == " +Inf\n");
+}
+
+TEST_CASE("a histogram's buckets add up to its count") {
+  Histogram histogram({0.5, 1});
+  for (const double value : {0.1, 0.5, 0.75, 2.0}) histogram.add(value);
+  Exposition to;
+  to.family("hoplock_h", Exposition::Type::histogram, "H.");
+  to.sample(histogram);
+  CHECK(
+      to.take() ==
+      "# HELP hoplock_h H.\n# TYPE hoplock_h histogram\nhoplock_h_bucket{le=\"0.5\"} 2\nhoplock_h_bucket{le=\"1\"} 3\n"
+      "hoplock_h_bucket{le=\"+Inf\"} 4\nhoplock_h_sum 3.35\nhoplock_h_count 4\n");
+}
+
+TEST_CASE("metrics: every problem is a metric, red or not, and the queue has every state that matters") {
+  control::Facts facts;
+  facts.now = from_millis(1'790'000'100'000);
+  control::Survey survey;
+  queue::Stats::State held{"held", {7, from_millis(1'790'000'000'000)}};
+  survey.queue.states = {held};
+  survey.queue.messages = 5;
+  const control::Counters counters;
+  const std::string text = control::to_metrics(counters, facts, &survey, {{"dnssec", "no"}});
+  for (const char* line :
+       {"hoplock_healthy 0", "hoplock_problem{problem=\"dnssec\"} 1", "hoplock_problem{problem=\"store\"} 0",
+        "hoplock_queue_messages 5", "hoplock_queue_recipients{state=\"held\"} 7",
+        "hoplock_queue_recipients{state=\"deferred\"} 0",
+        "hoplock_queue_recipient_oldest_seconds{state=\"held\"} 100"}) {
+    CAPTURE(line);
+    CHECK(text.find("\n" + std::string(line) + "\n") != std::string::npos);
+  }
+  survey.error = "unreadable";  // no number is better than a wrong one
+  CHECK(control::to_metrics(counters, facts, &survey, {}).find("hoplock_queue_messages") == std::string::npos);
+  CHECK(control::to_metrics(counters, facts, nullptr, {}).find("\nhoplock_healthy 1\n") != std::string::npos);
+}

@@ -1,0 +1,110 @@
+#include "control/health.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+using namespace hoplock;
+using control::Facts;
+using control::Problem;
+using control::Survey;
+
+namespace {
+
+const Time t0 = from_millis(1'790'000'000'000);
+
+Facts good() {
+  Facts facts;
+  facts.hostname = "relay.example.net";
+  facts.now = t0;
+  facts.listeners = 1;
+  return facts;
+}
+
+std::string names(const std::vector<Problem>& problems) {
+  std::string all;
+  for (const auto& one : problems) {
+    const auto& known = control::problem_names;
+    CHECK(std::find(known.begin(), known.end(), one.name) != known.end());  // else it would be in no metric
+    all += std::string(one.name) + ";";
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a daemon of which nothing bad is known is healthy") {
+  CHECK(control::problems(good(), nullptr, {}).empty());
+  const Survey survey;
+  CHECK(control::problems(good(), &survey, {}).empty());
+  CHECK(control::to_text({}) == "ok\n");
+  CHECK(control::to_json({}) == "{\"status\":\"ok\",\"problems\":[]}\n");
+}
+
+TEST_CASE("DNS-04: while our own validation does not work, health is red and says why") {
+  Facts facts = good();
+  facts.validation_failure = "our own DNSSEC validation does not work: . SOA is not secure (insecure answer)";
+  const auto problems = control::problems(facts, nullptr, {});
+  CHECK(names(problems) == "dnssec;");
+  CHECK(problems[0].text.find(". SOA is not secure") != std::string::npos);
+}
+
+TEST_CASE("each thing that is wrong has its name, all of them together too") {
+  const auto broken = [] { return fail(errc::io_error, "disk I/O error"); };
+  const auto with = [](auto change) {
+    Facts facts = good();
+    change(facts);
+    return names(control::problems(facts, nullptr, {}));
+  };
+  CHECK(with([&](Facts& f) { f.store = broken(); }) == "store;");
+  CHECK(with([&](Facts& f) { f.accepting = fail(errc::no_space_on_device, "full"); }) == "disk-space;");
+  CHECK(with([&](Facts& f) { f.listeners = 0; }) == "listeners;");
+  CHECK(with([&](Facts& f) { f.descriptors = broken(); }) == "descriptors;");
+  CHECK(with([&](Facts& f) { f.stalled = true; }) == "recovery;");
+  CHECK(with([&](Facts& f) { f.damaged = {{queue::Id{7}, t0}}; }) == "damaged;");
+  Survey survey;
+  survey.error = "file is not a database";
+  CHECK(names(control::problems(good(), &survey, {})) == "survey;");
+  Facts all = good();
+  all.store = broken();
+  all.stalled = true;
+  all.validation_failure = "no";
+  CHECK(names(control::problems(all, &survey, {})) == "dnssec;store;survey;recovery;");
+}
+
+TEST_CASE("fetches of policies that all fail are ours to mend, some are other people's") {
+  CHECK(control::problems(good(), nullptr, {1, 100}).empty());
+  CHECK(control::problems(good(), nullptr, {0, 4}).empty());
+  CHECK(names(control::problems(good(), nullptr, {0, 5})) == "policies;");
+}
+
+TEST_CASE("a damaged message turns health red until it is removed, across restarts") {
+  Facts facts = good();
+  Survey survey;
+  survey.taken = t0;
+  survey.damaged = {queue::Id{41}};
+  CHECK(names(control::problems(facts, &survey, {})) == "damaged;");  // the one that an earlier daemon found
+  facts.damaged = {{queue::Id{41}, t0 - Seconds(60)}, {queue::Id{42}, t0 + Seconds(1)}};
+  const auto both = control::problems(facts, &survey, {});
+  REQUIRE(names(both) == "damaged;");
+  CHECK(both[0].text.starts_with("2 stored messages"));
+  CHECK(both[0].text.find(queue::Id{42}.text()) != std::string::npos);
+  survey.taken = t0 + Seconds(60);  // looked again: they are gone
+  survey.damaged.clear();
+  CHECK(control::problems(facts, &survey, {}).empty());
+  survey.error = "cannot be opened";  // nobody knows
+  CHECK(names(control::problems(facts, &survey, {})) == "damaged;survey;");
+}
+
+TEST_CASE("health as text has a line a problem, as JSON a list, whatever a text holds") {
+  Facts facts = good();
+  facts.validation_failure = "one\r\ntwo \"three\" \x1b[31m";
+  const auto problems = control::problems(facts, nullptr, {});
+  const std::string text = control::to_text(problems);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 1);
+  CHECK(text.starts_with("dnssec: one two \"three\" ?[31m"));
+  const auto value = boost::json::parse(control::to_json(problems));
+  CHECK(value.at("status").as_string() == "failed");
+  CHECK(value.at("problems").at(0).at("problem").as_string() == "dnssec");
+}

@@ -1,0 +1,263 @@
+#include "control/http.h"
+
+#include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <future>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/loop.h"
+#include "tests/support/memory_log.h"
+
+using namespace hoplock;
+using control::HttpLimits;
+using control::HttpReply;
+using control::HttpRequest;
+using control::HttpServer;
+
+namespace {
+
+// A blocking client of plain octets.
+class Client {
+ public:
+  explicit Client(std::uint16_t port) : descriptor_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ = connect(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client() { close(descriptor_); }
+
+  bool connected() const { return connected_; }
+  void send(std::string_view octets) const {
+    while (!octets.empty()) {
+      const ssize_t sent = ::send(descriptor_, octets.data(), octets.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return;
+      octets.remove_prefix(static_cast<std::size_t>(sent));
+    }
+  }
+  // Up to the server's end of the stream, or the first silence of half a second.
+  std::string rest() {
+    ended_ = false;
+    std::string all;
+    for (;;) {
+      pollfd ready{descriptor_, POLLIN, 0};
+      if (poll(&ready, 1, 500) <= 0) return all;
+      std::array<char, 4096> room{};
+      const ssize_t got = recv(descriptor_, room.data(), room.size(), 0);
+      if (got <= 0) {
+        ended_ = true;
+        return all;
+      }
+      all.append(room.data(), static_cast<std::size_t>(got));
+    }
+  }
+  bool ended() const { return ended_; }  // as of the last rest()
+
+ private:
+  int descriptor_;
+  bool connected_ = false;
+  bool ended_ = false;
+};
+
+struct Served {
+  explicit Served(HttpLimits limits = {}) : server(loop.executor(), log, &Served::answer, limits) {
+    server.open(net::Endpoint{Ip::parse("127.0.0.1").value(), 0}).value();
+  }
+  ~Served() { loop.run(server.stop(std::chrono::steady_clock::now() + std::chrono::seconds(1))); }
+
+  static boost::asio::awaitable<HttpReply> answer(HttpRequest request) {
+    HttpReply reply;
+    if (request.path == "/missing") reply.status = 404;
+    reply.body = request.path + (request.accepts == HttpRequest::Accepts::json ? " json" : "");
+    co_return reply;
+  }
+  std::uint16_t port() const { return server.bound()->port; }
+  // Runs `function`, which blocks, on a thread of its own while the loop runs here.
+  template <class F>
+  auto apart(F function) {
+    auto result = std::async(std::launch::async, std::move(function));
+    while (result.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      loop.io().restart();
+      loop.io().run_for(std::chrono::milliseconds(5));
+    }
+    return result.get();
+  }
+  // What a client that says this, and no more, is told.
+  std::string said(const std::string& octets) {
+    return apart([this, octets] {
+      Client client(port());
+      client.send(octets);
+      return client.rest();
+    });
+  }
+
+  support::Loop loop;
+  support::MemoryLog log;
+  HttpServer server;
+};
+
+std::string status(const std::string& reply) { return reply.substr(0, reply.find("\r\n")); }
+std::string body(const std::string& reply) { return reply.substr(reply.find("\r\n\r\n") + 4); }
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+constexpr const char* rest_of_request = " HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+}  // namespace
+
+TEST_CASE("http: GET and HEAD are answered, the connection stays for more") {
+  Served served;
+  const std::string get = served.said("GET /metrics?x=<y>" + std::string(rest_of_request));
+  CHECK(status(get) == "HTTP/1.1 200 OK");
+  CHECK(body(get) == "/metrics");
+  CHECK(has(get, "Content-Length: 8\r\n"));
+  CHECK(has(get, "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'"));
+  CHECK(has(get, "X-Content-Type-Options: nosniff\r\n"));
+  CHECK(has(get, "Cache-Control: no-store\r\n"));
+  CHECK(has(get, " GMT\r\n"));
+  const std::string head = served.said("HEAD /metrics" + std::string(rest_of_request));
+  CHECK(has(head, "Content-Length: 8\r\n"));
+  CHECK(body(head).empty());
+  CHECK(status(served.said("GET /missing" + std::string(rest_of_request))) == "HTTP/1.1 404 Not Found");
+  const std::string json = served.said("GET / HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n");
+  CHECK(body(json) == "/ json");
+}
+
+TEST_CASE("http: requests follow each other on one connection, also without waiting, also octet by octet") {
+  Served served;
+  const std::string both = served.said("GET /a" + std::string(rest_of_request) + "GET /b" + rest_of_request);
+  CHECK(has(both, "\r\n\r\n/a"));
+  CHECK(has(both, "\r\n\r\n/b"));
+  const auto slow = served.apart([&served] {
+    Client client(served.port());
+    for (const char c : "GET /slow" + std::string(rest_of_request)) client.send(std::string_view(&c, 1));
+    std::string reply = client.rest();
+    const bool open = !client.ended();
+    client.send("GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    reply += client.rest();
+    return std::tuple(reply, open, client.ended());
+  });
+  CHECK(has(std::get<0>(slow), "\r\n\r\n/slow"));
+  CHECK(has(std::get<0>(slow), "Connection: close\r\n\r\n/last"));
+  CHECK(std::get<1>(slow));
+  CHECK(std::get<2>(slow));
+  const std::string old = served.said("GET /old HTTP/1.0\r\n\r\n");
+  CHECK(has(old, "Connection: close\r\n\r\n/old"));
+}
+
+TEST_CASE("http: what is not GET or HEAD, or brings a body, or is no HTTP, is refused in order") {
+  Served served;
+  struct Row {
+    std::string octets;
+    std::string_view status;
+    const char* why;
+  };
+  const std::string host = " HTTP/1.1\r\nHost: a\r\n";
+  const std::vector<Row> rows = {
+      {"POST /" + host + "\r\n", "405", "method"},
+      {"DELETE /" + host + "\r\n", "405", "method"},
+      {"BREW /" + host + "\r\n", "405", "a method that nobody knows"},
+      {"POST /" + host + "Content-Length: 3\r\n\r\nx=1", "405", "method with a body"},
+      {"GET /" + host + "Content-Length: 3\r\n\r\nGET", "413", "body"},
+      {"GET /" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "413", "chunked body"},
+      {"GET /" + host + "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", "400", "two lengths"},
+      {"GET / HTTP/1.1\r\n\r\n", "400", "no Host"},
+      {"GET /" + host + "Host: b\r\n\r\n", "400", "two Hosts"},
+      {"GET /" + host + "Bad Name: x\r\n\r\n", "400", "a field's name with a blank"},
+      {"GET /" + host + "X: a\nb\r\n\r\n", "400", "a lone LF"},
+      {"GET / HTTP/9.9\r\n\r\n", "400", "version"},
+      {"EHLO client.example\r\n", "400", "SMTP"},
+      {std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), "400", "TLS"},
+      {"GET /" + std::string(9000, 'a') + host + "\r\n", "431", "a long target"},
+      {"GET /" + host + "X: " + std::string(9000, 'a') + "\r\n\r\n", "431", "a long field"},
+      {"GET /" + host + std::string(100000, 'a'), "431", "endless"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    const auto [reply, ended] = served.apart([&served, &row] {
+      Client client(served.port());
+      client.send(row.octets);
+      std::string got = client.rest();
+      return std::pair(got, client.ended());
+    });
+    CHECK(status(reply).substr(0, 12) == "HTTP/1.1 " + std::string(row.status));
+    if (row.status == "405") CHECK(has(reply, "Allow: GET, HEAD\r\n"));
+    if (row.status != "405") CHECK(ended);
+    CHECK(reply.find("HTTP/1.1", 1) == std::string::npos);  // one answer: the body was never taken for a request
+  }
+  CHECK(served.log.events("internal-error").empty());
+}
+
+TEST_CASE("http: who says nothing, or too slowly, is let go") {
+  HttpLimits limits;
+  limits.idle = std::chrono::milliseconds(100);
+  limits.request = std::chrono::milliseconds(200);
+  Served served(limits);
+  const auto silent = served.apart([&served] {
+    Client client(served.port());
+    client.rest();
+    return client.ended();
+  });
+  CHECK(silent);
+  const auto slow = served.apart([&served] {
+    Client client(served.port());
+    for (int i = 0; i < 8; ++i) {
+      client.send("GET /");
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    const std::string got = client.rest();
+    return std::pair(got, client.ended());
+  });
+  CHECK(slow.first.empty());
+  CHECK(slow.second);
+}
+
+TEST_CASE("http: connections are bounded, and idle ones keep nobody out") {
+  HttpLimits limits;
+  limits.connections = 3;
+  Served served(limits);
+  const auto told = served.apart([&served] {
+    std::vector<std::unique_ptr<Client>> idle;
+    for (int i = 0; i < 10; ++i) idle.push_back(std::make_unique<Client>(served.port()));
+    Client last(served.port());
+    last.send("GET /in" + std::string(rest_of_request));
+    std::string got = last.rest();
+    std::size_t ended = 0;
+    for (auto& one : idle) {
+      one->rest();
+      if (one->ended()) ++ended;
+    }
+    return std::pair(got, ended);
+  });
+  CHECK(body(told.first) == "/in");
+  CHECK(told.second == 8);  // of eleven
+}
+
+TEST_CASE("http: an address that cannot be had is an error that names it, and changes nothing") {
+  Served served;
+  Served other;
+  const auto refused = served.server.open(net::Endpoint{Ip::parse("127.0.0.1").value(), other.port()});
+  REQUIRE_FALSE(refused);
+  CHECK(has(refused.error().detail, "127.0.0.1:" + std::to_string(other.port())));
+  CHECK(body(served.said("GET /still" + std::string(rest_of_request))) == "/still");
+}
+
+TEST_CASE("http: a reload moves it, or ends it") {
+  Served served;
+  const std::uint16_t before = served.port();
+  served.server.open(net::Endpoint{Ip::parse("127.0.0.2").value(), 0}).value();
+  CHECK(served.server.bound()->ip.text() == "127.0.0.2");
+  CHECK_FALSE(served.apart([before] { return Client(before).connected(); }));
+  served.server.open(std::nullopt).value();
+  CHECK_FALSE(served.server.bound());
+}

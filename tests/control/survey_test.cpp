@@ -1,0 +1,173 @@
+#include "control/survey.h"
+
+#include <doctest/doctest.h>
+
+#include "control/watch.h"
+#include "reports/ledger.h"
+#include "route/sts_store.h"
+#include "tests/queue/world.h"
+#include "tests/support/memory_log.h"
+
+using namespace hoplock;
+using control::Survey;
+using control::Surveyor;
+using queue::test::t0;
+
+namespace {
+
+struct Surveyed {
+  explicit Surveyed(std::chrono::milliseconds fresh = std::chrono::hours(1))
+      : world(dir.path()),
+        surveyor(world.loop.executor(), {dir / "queue.db", fresh}, [this] { return world.queue->active(); }) {}
+  std::shared_ptr<const Survey> look() { return world.loop.run(surveyor.look(std::chrono::seconds(10))); }
+  // As a disk does that rots.
+  void spoil(queue::Id id) {
+    auto job = [id](disk::Tx& tx) -> Result<> {
+      tx.prepare("UPDATE chunk SET data = x'00' WHERE id >> 15 = ?1").bind(id.value).run();
+      return {};
+    };
+    world.loop.run(world.disk->run(disk::Durability::durable, std::move(job))).value();
+  }
+  support::TempDirectory dir;
+  queue::test::World world;
+  Surveyor surveyor;
+};
+
+}  // namespace
+
+TEST_CASE("survey: reads the queue's counts beside the loop, and keeps them for a while") {
+  Surveyed at;
+  at.world.put({"a@one.test", "b@two.test"});
+  at.world.put({"c@one.test"});
+  at.world.lease("two.test");
+  const auto survey = at.look();
+  REQUIRE(survey);
+  CHECK(survey->error.empty());
+  CHECK(survey->queue.messages == 2);
+  CHECK(survey->domains == 2);
+  std::string states;
+  for (const auto& one : survey->queue.states) states += one.state + std::to_string(one.count.count) + ";";
+  CHECK(states == "active1;queued2;");
+  CHECK(survey->queue.domains.at(0).domain == "one.test");
+  at.world.put({"d@one.test"});
+  CHECK(at.look() == survey);  // fresh: the database was not asked
+}
+
+TEST_CASE("survey: a stale one is made anew, and nobody waits longer than he wants to") {
+  Surveyed at(std::chrono::milliseconds(0));
+  const auto first = at.look();
+  REQUIRE(first);
+  at.world.put({"a@one.test"});
+  auto next = first;
+  for (int i = 0; i < 100000 && next == first; ++i)
+    next = at.look();  // until twenty times the time that it took is over
+  REQUIRE(next != first);
+  CHECK(next->queue.messages == 1);
+  const auto unsurveyed = at.world.loop.run(at.surveyor.look(std::chrono::milliseconds(0)));
+  CHECK(unsurveyed);  // the last one, while the next is made
+}
+
+TEST_CASE("survey: names the messages that are held because their body is damaged, until they are removed") {
+  Surveyed at(std::chrono::milliseconds(0));
+  const auto good = at.world.put({"a@one.test"});
+  const auto bad = at.world.put({"b@two.test", "c@one.test"});
+  at.spoil(bad);
+  std::vector<queue::Id> told;
+  at.world.queue->on_damage([&told](queue::Id id) { told.push_back(id); });
+  at.world.loop.run(at.world.queue->sweep(1 << 20)).value();
+  CHECK(told == std::vector{bad});
+  at.world.loop.io().poll();
+  const auto damaged = [&at] { return control::survey(at.dir / "queue.db", {}, t0).damaged; };
+  CHECK(damaged() == std::vector{bad});
+  CHECK(at.world.list()[0].state() == "queued");
+  CHECK(at.world.list()[1].state() == "held");
+  at.world.act(queue::Action::remove, queue::test::ids({bad}));
+  CHECK(damaged().empty());
+  CHECK(at.world.list()[0].id == good);
+}
+
+TEST_CASE("survey: a held message that proves damaged is named too") {
+  Surveyed at;
+  const auto bad = at.world.put({"b@two.test"});
+  at.world.act(queue::Action::hold, queue::test::ids({bad}));
+  at.spoil(bad);
+  at.world.loop.run(at.world.queue->sweep(1 << 20)).value();
+  at.world.put({"a@one.test"});  // behind the hold
+  CHECK(control::survey(at.dir / "queue.db", {}, t0).damaged == std::vector{bad});
+}
+
+TEST_CASE("survey: a database that cannot be read is an error in words") {
+  const support::TempDirectory empty;
+  CHECK_FALSE(control::survey(empty / "queue.db", {}, t0).error.empty());
+}
+
+TEST_CASE("survey: adds up yesterday's reports and the policies") {
+  const support::TempDirectory dir;
+  support::Loop loop;
+  disk::Options options;
+  options.directory = dir.path();
+  for (auto&& list : {queue::migrations(), route::migrations(), reports::migrations()})
+    options.migrations.insert(options.migrations.end(), list.begin(), list.end());
+  const auto disk = disk::Disk::open(loop.executor(), options).value();
+  auto fill = [](disk::Tx& tx) -> Result<> {
+    const auto day = std::chrono::floor<std::chrono::days>(t0).time_since_epoch().count();
+    const auto insert =
+        "INSERT INTO tlsrpt_account (day, domain, tag, state, sessions, failures) VALUES (?1, ?2, '', ?3, ?4, ?5)";
+    tx.prepare(insert).bind(day - 1, "a.test", reports::State::sent, 10, 1).run();
+    tx.prepare(insert).bind(day - 1, "b.test", reports::State::sent, 5, 0).run();
+    tx.prepare(insert).bind(day - 1, "c.test", reports::State::failed, 1, 1).run();
+    tx.prepare(insert).bind(day, "c.test", reports::State::collecting, 100, 100).run();
+    for (const auto& [domain, fetched, failures] :
+         {std::tuple("one.test", t0 - Seconds(10), 0), std::tuple("two.test", t0 - Seconds(10), 3),
+          std::tuple("three.test", t0 - Seconds(1000), 0)}) {
+      route::PolicyRow row;
+      row.domain = queue::test::name(domain);
+      row.freshness.held = mtasts::Held{"1", fetched, Seconds(100)};
+      row.freshness.failures.count = static_cast<unsigned>(failures);
+      row.text = "version: STSv1\n";
+      put_policy(tx, row);
+    }
+    route::PolicyRow never;
+    never.domain = queue::test::name("never.test");
+    never.freshness.failures.count = 1;
+    put_policy(tx, never);
+    return {};
+  };
+  loop.run(disk->run(disk::Durability::durable, std::move(fill))).value();
+  const Survey survey = control::survey(dir / "queue.db", {}, t0);
+  CHECK(survey.error.empty());
+  CHECK(survey.reports.sessions == 16);
+  CHECK(survey.reports.failures == 2);
+  REQUIRE(survey.reports.states.size() == 2);
+  CHECK(survey.reports.states[0].accounts == 2);
+  CHECK(survey.policies.in_force == 2);
+  CHECK(survey.policies.lapsed == 1);
+  CHECK(survey.policies.failing == 2);
+}
+
+TEST_CASE("watch: each path has its page, and health decides over the status of /healthz") {
+  Surveyed at;
+  control::Counters counters;
+  control::Facts facts;
+  facts.listeners = 1;
+  facts.now = t0;
+  control::Watch watch(at.surveyor, counters, [&facts] { return facts; });
+  const auto get = [&](std::string path, control::HttpRequest::Accepts accepts = control::HttpRequest::Accepts::any) {
+    control::HttpRequest request;
+    request.path = std::move(path);
+    request.accepts = accepts;
+    return at.world.loop.run(watch.answer(std::move(request)));
+  };
+  CHECK(get("/healthz").status == 200);
+  CHECK(get("/healthz").body == "ok\n");
+  facts.validation_failure = "broken";
+  CHECK(get("/healthz").status == 503);
+  CHECK(get("/healthz").body == "dnssec: broken; mail routed by MX waits\n");
+  CHECK(get("/healthz", control::HttpRequest::Accepts::json).type == "application/json");
+  CHECK(get("/metrics").type == "text/plain; version=0.0.4; charset=utf-8");
+  CHECK(get("/metrics").body.find("\nhoplock_problem{problem=\"dnssec\"} 1\n") != std::string::npos);
+  CHECK(get("/").type == "text/html; charset=utf-8");
+  CHECK(get("/").status == 200);
+  CHECK(get("/metrics/").status == 404);
+  CHECK(get("").status == 404);
+}
