@@ -28,7 +28,8 @@ Scheduler::Impl::Impl(asio::any_io_executor executor, queue::Queue& queue, route
       random_(std::random_device{}()),
       wall_(now()),
       lanes_(executor, log),
-      tasks_(executor, log) {}
+      tasks_(executor, log),
+      watching_(executor, log) {}
 
 void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls> tls) {
   options_ = options;
@@ -44,26 +45,29 @@ void Scheduler::Impl::start() {
   });
   tasks_.spawn("settler", settle(shared_from_this()));
   tasks_.spawn("dispatcher", dispatch(shared_from_this()));
-  tasks_.spawn("watch", watch(shared_from_this()));
+  watching_.spawn("watch", watch(shared_from_this()));
 }
 
 asio::awaitable<void> Scheduler::Impl::stop(net::SteadyTime deadline) {
   const auto self = shared_from_this();
   stopping_ = true;
+  watch_.end();
+  watching_.stop();
   wake_.notify_all();
   pool_.wake_all_idle();
   if (co_await lanes_.join(deadline) > 0) {
     lanes_.stop();
     co_await lanes_.join(Steady::now() + std::chrono::seconds(1));
   }
-  watch_.end();
   settler_.end();
   co_await tasks_.join(std::max(deadline, Steady::now() + std::chrono::seconds(1)));
   tasks_.stop();
+  co_await watching_.join(Steady::now() + std::chrono::seconds(1));
 }
 
 void Scheduler::Impl::abandon() {
   stopping_ = true;
+  watching_.stop();
   lanes_.stop();
   tasks_.stop();
 }

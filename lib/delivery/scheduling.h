@@ -95,6 +95,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   net::Signal wake_;
   net::TaskGroup lanes_;
   net::TaskGroup tasks_;
+  net::TaskGroup watching_;  // waits for DNS: nobody waits for it at the end
 };
 
 }  // namespace hoplock::delivery
