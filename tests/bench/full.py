@@ -55,7 +55,9 @@ class Full:
     def finish(self, side):
         if side is self.full:
             self.memory = max(self.memory, memory_of(side.process.pid, "VmHWM"))
-        side.end()
+            side.end()
+        else:
+            side.stop()
 
     def ratio(self, name, case, rounds, measure):
         """Both in turn, each round; the full queue's share of the empty one's pace."""
@@ -150,7 +152,6 @@ class Full:
             rows.append(self.ratio(f"end to end clear, {domains} domain{'s' * (domains > 1)}", case, rounds, self.bench.end_to_end))
         rows.append(row("memory at most, MiB", self.memory, "< 250", self.memory < 250, 1))
         self.full.stop()
-        self.empty.stop()
         return rows
 
 
