@@ -252,11 +252,12 @@ std::optional<std::string> redacted(std::string_view notice) {
     if (part == std::string_view::npos) return std::nullopt;
   }
   std::string out;
+  bool cut = false;
   for (std::size_t at = 0; at < end + 2;) {
     const auto next = notice.find(end_of_line, at) + 2;
     const std::string_view line = notice.substr(at, next - at);
-    const bool cut = line.starts_with("In-Reply-To:") || line.starts_with("References:") ||
-                     line.starts_with("Content-Transfer-Encoding: 8bit");
+    const bool folded = line.front() == ' ' || line.front() == '\t';
+    if (!folded) cut = line.starts_with("In-Reply-To:") || line.starts_with("References:");
     if (!cut) out += line;
     at = next;
   }

@@ -75,7 +75,7 @@ struct Text {
 };
 Text compose(const Notice& notice, const Content& content);
 
-// A notice as composed with Return::headers or Return::message, as it would have been with Return::nothing. Nothing: it is none.
+// A notice as composed with Return::headers, as it would have been with Return::nothing. Nothing: it is none.
 std::optional<std::string> redacted(std::string_view notice);
 
 inline constexpr std::size_t most_header = 32U << 10U;  // octets of a returned header

@@ -175,6 +175,12 @@ TEST_CASE("RTLS-10: a notice that is redacted is the one that returns nothing, o
   CHECK_FALSE(has(nothing, "plans.1@contoso.com"));
   CHECK(redacted(whole(notice(refused()), headers())) == nothing);
   CHECK(redacted(nothing) == nothing);
+  const std::string long_id = "Message-ID: <" + std::string(500, 'x') + "@contoso.com>\r\n\r\n";
+  CHECK(redacted(whole(notice(refused()), headers(long_id))) == nothing);
+  Notice utf8 = notice(refused());
+  utf8.script = Script::utf8;
+  utf8.to = "\xce\xb4@contoso.com";
+  CHECK(redacted(whole(utf8, headers())) == whole(utf8, content));
   for (const char* tricky :
        {"X: --=_hoplock-5f2e9a7c31d0\r\n\r\n", "References: a\r\n b\r\n\r\n", "Subject: caf\xe9\r\n\r\n", "\r\nx"}) {
     CAPTURE(tricky);

@@ -13,21 +13,21 @@ TEST_CASE("RTLS-06: the peer's own certificate carries the name, whoever vouches
     bool carried;
     const char* why;
   } rows[] = {
-      {{.cn = "x", .dns = {"mx.example"}}, true, "its DNS name"},
-      {{.cn = "x", .dns = {"*.example"}}, true, "a wildcard for one label"},
-      {{.cn = "mx.example"}, true, "the common name, where there is no DNS name"},
-      {{.cn = "mx.example", .dns = {"other.example"}}, false, "the common name beside a DNS name"},
+      {{.cn = "x", .dns = {"mx.dom.example"}}, true, "its DNS name"},
+      {{.cn = "x", .dns = {"*.dom.example"}}, true, "a wildcard for one label"},
+      {{.cn = "mx.dom.example"}, true, "the common name, where there is no DNS name"},
+      {{.cn = "mx.dom.example", .dns = {"other.example"}}, false, "the common name beside a DNS name"},
       {{.cn = "x", .dns = {"other.example"}}, false, "another name"},
-      {{.cn = "x", .dns = {"example"}}, false, "the parent"},
-      {{.cn = "x", .dns = {"m*.example"}}, false, "a part of a label"},
-      {{.cn = "x", .dns = {"*.mx.example"}}, false, "a wildcard below it"},
+      {{.cn = "x", .dns = {"dom.example"}}, false, "the parent"},
+      {{.cn = "x", .dns = {"m*.dom.example"}}, false, "a part of a label"},
+      {{.cn = "x", .dns = {"*.mx.dom.example"}}, false, "a wildcard below it"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.why);
     const Certificate leaf = authority.issue(row.recipe);
     hop::Connect plan = dane_plan({leaf.tlsa(3, 1, 1)});
     plan.policy = hop::Policy::requiretls;
-    plan.required = hop::Required{hop::Policy::dane, names({"mx.example"})};
+    plan.required = hop::Required{hop::Policy::dane, names({"mx.dom.example"})};
     const auto result = shake(authority, leaf, {&authority.intermediate}, plan);
     REQUIRE(result.session);
     CHECK(passed(result.dane));
