@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import smtplib
 import socket
 import sqlite3
 import subprocess
@@ -135,7 +136,7 @@ class Http(Case):
         self.assertGreater(found["hoplock_queue_oldest_seconds", ()], 0)
 
     def test_the_page_shows_what_waits_and_why_and_nothing_of_it_is_markup(self):
-        page = self.wait(lambda: (found := get("/"))[2] if "h04.test" in found[2] and "h02.test" in found[2] else None)
+        page = self.wait(lambda: (seen := get("/")[2]) and "h04.test" in seen and "h02.test" in seen and seen)
         status, headers, _ = get("/")
         self.assertEqual((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"))
         self.assertIn("default-src 'none'", headers["Content-Security-Policy"])
@@ -246,7 +247,7 @@ class Http(Case):
 
     def test_RPT_40_what_bounces_back_to_the_sender_of_reports_is_thrown_away_and_counted(self):
         before = metrics()["hoplock_tlsrpt_bounces_total", ()]
-        with contextlib.closing(__import__("smtplib").SMTP("127.0.0.1", self.relay.port, timeout=20)) as client:
+        with smtplib.SMTP("127.0.0.1", self.relay.port, timeout=20) as client:
             client.ehlo()
             self.assertEqual(client.mail("")[0], 250)
             self.assertEqual(client.rcpt("tlsrpt@relay.test")[0], 250)
