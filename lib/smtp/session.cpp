@@ -164,7 +164,7 @@ Answer Session::rcpt(const Command& command) {
   Mailbox& mailbox = std::get<Mailbox>(parsed);
   if (mailbox.is_null()) return answer(501, {5, 1, 3}, "Bad address: empty");
   const Mailbox* postmaster = own_postmaster(mailbox);
-  const bool bounce = is_report_bounce(mailbox);
+  const bool bounce = postmaster == nullptr && is_report_bounce(mailbox);
   if (postmaster == nullptr && !bounce) {
     if (!may_relay()) return answer(550, {5, 7, 1}, "Relaying denied");
     if (mailbox.is_literal()) return answer(550, {5, 1, 3}, "Address literals are not served");
@@ -262,11 +262,12 @@ const Mailbox* Session::own_postmaster(const Mailbox& mailbox) const {
   return ours ? &options_.postmaster : nullptr;
 }
 
-// RPT-40: nobody reads what comes back to the sender of reports, so that whoever bounces them is told nothing else.
+// RPT-40: nobody reads what comes back to the sender of reports, so that whoever bounces them is told nothing else. Where reports are
+// sent in the name of the postmaster, somebody does read it.
 bool Session::is_report_bounce(const Mailbox& recipient) const {
   const Mailbox& ours = options_.report_sender;
-  return !ours.is_null() && envelope_.sender.is_null() && recipient.local() == ours.local() &&
-         equals_ignoring_case(recipient.domain_text(), ours.domain_text());
+  return !ours.is_null() && ours != options_.postmaster && envelope_.sender.is_null() &&
+         recipient.local() == ours.local() && equals_ignoring_case(recipient.domain_text(), ours.domain_text());
 }
 
 void Session::reset() {

@@ -106,6 +106,19 @@ TEST_CASE(
   CHECK(without.code("RCPT TO:<tlsrpt@relay.example.net>") == "550 5.7.1");
 }
 
+TEST_CASE("RPT-40: where reports are sent in the postmaster's name, bounces to it are the postmaster's mail") {
+  SessionOptions some = options();
+  for (const char* from : {"postmaster@relay.example.net", "admin@example.net"}) {
+    CAPTURE(from);
+    some.report_sender = std::get<Mailbox>(Mailbox::parse(from));
+    some.postmaster = std::get<Mailbox>(Mailbox::parse("admin@example.net"));
+    Dialog dialog(some);
+    dialog.code("MAIL FROM:<>");
+    CHECK(dialog.code("RCPT TO:<" + std::string(from) + ">") == "250 2.1.5");
+    CHECK(dialog.session.envelope().recipients.at(0).then == Recipient::Then::relay);
+  }
+}
+
 TEST_CASE("SUB-27: source routes are stripped, quoted local parts and case kept, the domain is the real one") {
   Dialog dialog;
   dialog.code("MAIL FROM:<@hop.example:Me@Example.ORG>");
