@@ -91,7 +91,6 @@ TEST_CASE("every command: a wrong configuration is exit 78, a wrong word 64") {
     for (const std::string& word : words) all.push_back(word);
     CHECK(run_tool(all).code == 78);
   }
-  CHECK(run_tool({"queue", "bounce", "--all"}).code == 64);
   CHECK(run_tool({"nonsense"}).code == 64);
   CHECK(run_tool({"--version"}).out == "hoplock " HOPLOCK_VERSION "\n");
 }

@@ -135,6 +135,7 @@ TEST_CASE("bounce: while mail is being delivered each recipient ends in one way,
   relay.start();
   REQUIRE(relay.until([&] { return sink.messages >= 200; }));
   const auto touched = relay.bounce(domain("a.example"));
+  REQUIRE(relay.until([&] { return sink.messages + touched.messages == 3000; }));
   REQUIRE(relay.until([&] { return relay.notices() == relay.list().size(); }));
   CHECK(touched.messages > 500);
   CHECK(sink.twice() == 0);

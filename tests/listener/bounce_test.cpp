@@ -31,7 +31,7 @@ TEST_CASE(
   client.command("RSET");
   client.command("MAIL FROM:<>");
   client.command("RCPT TO:<tlsrpt@RELAY.test>");
-  CHECK(client.command("BDAT 6 LAST\r\nhello") == "250 2.0.0 Ok: discarded\r\n");
+  CHECK(client.command("BDAT 7 LAST\r\nhello") == "250 2.0.0 Ok: discarded\r\n");
   intake.wait_idle_disk();
   CHECK(intake.stored().empty());
   CHECK(intake.rows("chunk") == 0);

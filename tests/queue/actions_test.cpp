@@ -132,7 +132,7 @@ TEST_CASE("actions on thousands of messages count each of them once, by whatever
   support::TempDirectory dir;
   World world(dir.path());
   auto db = disk::Database::open(dir / "queue.db", disk::Access::read_write).value();
-  world.put({"a@one.test"}, "x\r\n", at(1), "");
+  world.put({"a@one.test"}, "x\r\n", at(1000), "");  // after them: an order means what is there as it begins
   const auto id = Id::at(at(2)).value;
   db.execute(
       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000)"
