@@ -1,4 +1,5 @@
 """The front door: many TLS sessions that idle, many that come, one large message; beside Postfix where that can do the same."""
+import datetime
 import json
 import re
 import signal
@@ -106,7 +107,13 @@ def idle(bench, side, quick, rows):
 
 
 def delays(side):
-    return sorted(float(found) for found in re.findall(r"event=delivered.* delay=([0-9.]+)", side.log()))
+    """Milliseconds from `accepted` to `delivered` of each message, by the times of the log's lines."""
+    def times(event):
+        lines = re.findall(rf"time=(\S+) level=\S+ event={event} id=(\S+)", side.log())
+        return {key: datetime.datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp() for at, key in lines}
+
+    came, went = times("accepted"), times("delivered")
+    return [(went[key] - came[key]) * 1000 for key in came if key in went]
 
 
 def delivering(bench, side, seconds, crowd=None):
@@ -126,8 +133,10 @@ def delivering(bench, side, seconds, crowd=None):
             figures = running.figures() if running else None
         finally:
             sink.kill()
-    took = sorted(delays(side)[known:]) or [0.0]
-    return took[int(0.95 * (len(took) - 1))] * 1000, figures
+    took = sorted(delays(side)[known:])
+    if len(took) != 200 * seconds:
+        raise RuntimeError(f"the log tells of {len(took)} deliveries, not of {200 * seconds}")
+    return took[int(0.95 * (len(took) - 1))], figures
 
 
 def floods(bench, side, quick, rows):
