@@ -44,7 +44,7 @@ struct Connection {
   explicit Connection(net::Stream connected) : stream(std::move(connected)) {}
   net::Stream stream;
   std::string unread;  // what came and was not parsed yet
-  bool idle = true;
+  bool idle = true;    // nothing is being answered; a request that is not whole yet counts as nothing
   steady_clock::time_point since = steady_clock::now();
 };
 
@@ -137,7 +137,8 @@ asio::awaitable<void> HttpServer::State::accept_all(std::shared_ptr<State> self,
   }
 }
 
-// The monitoring of a machine in trouble must get in: idle connections, however many, do not keep it out.
+// The monitoring of a machine in trouble must get in: idle connections, however many, do not keep it out, and no more do those whose
+// request never gets whole.
 void HttpServer::State::admit(net::Stream stream) {
   if (connections.size() >= limits.connections) {
     const auto longest = std::min_element(connections.begin(), connections.end(), [](const auto& a, const auto& b) {
@@ -164,10 +165,10 @@ asio::awaitable<std::optional<Heard>> HttpServer::State::hear(std::shared_ptr<Co
   parser.header_limit(static_cast<std::uint32_t>(limits.header));
   parser.body_limit(boost::none);  // whether there is one is looked at by heard_of
   std::array<char, 4096> room;     // NOLINT: read_some fills it
-  connection->stream.expires_after(connection->unread.empty() ? limits.idle : limits.request);
+  bool begun = !connection->unread.empty();
+  connection->stream.expires_after(begun ? limits.request : limits.idle);
   for (std::size_t parsed_at = 0;;) {
     if (connection->unread.size() > parsed_at) {
-      connection->idle = false;
       error_code code;
       const std::size_t used = parser.put(asio::buffer(connection->unread), code);
       connection->unread.erase(0, used);
@@ -177,10 +178,9 @@ asio::awaitable<std::optional<Heard>> HttpServer::State::hear(std::shared_ptr<Co
       parsed_at = connection->unread.size();
       if (parsed_at > limits.header) co_return refused(431);
     }
-    const bool first = connection->idle;
     const auto got = co_await connection->stream.read_some(room);
     if (!got) co_return std::nullopt;
-    if (first) connection->stream.expires_after(limits.request);
+    if (!std::exchange(begun, true)) connection->stream.expires_after(limits.request);
     connection->unread.append(room.data(), *got);
   }
 }
@@ -188,6 +188,7 @@ asio::awaitable<std::optional<Heard>> HttpServer::State::hear(std::shared_ptr<Co
 asio::awaitable<Go> HttpServer::State::exchange(std::shared_ptr<Connection> connection) {
   const auto heard = co_await hear(connection);
   if (!heard) co_return Go::end;
+  connection->idle = false;
   HttpReply reply;
   if (heard->status == 200) {
     HttpRequest request = heard->request;

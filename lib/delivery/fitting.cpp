@@ -15,7 +15,7 @@ Lack lack_of(message::Obstacle obstacle) {
   Lack lack{{5, 6, 3}, "the host takes 7-bit mail only, and the message cannot be converted: "};
   switch (obstacle) {
     case message::Obstacle::header:
-      lack.text += "its header is not ASCII";
+      lack.text += "its header is not of 7-bit lines";
       break;
     case message::Obstacle::sealed:
       lack.text += "it is signed or encrypted";

@@ -291,16 +291,19 @@ asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string desti
     waiting.after = std::exchange(self->told_[{destination, kind}], hold.last - wait);
     waiting.until = hold.last - wait;
     waiting.messages = expire_messages;
-    while (!self->stopping_ && !self->is_paused()) {
+    std::optional<queue::Waiting> next = waiting;
+    while (next && !self->stopping_ && !self->is_paused()) {
       co_await self->settler_.room();
-      auto jobs = co_await self->queue_.lease_waiting(destination, waiting);
-      if (!jobs || jobs->empty()) break;
+      queue::Waiting from = *next;
+      auto waited = co_await self->queue_.lease_waiting(destination, from);
+      if (!waited) break;
+      next = std::move(waited->next);
       Settler::Ticket ticket = 0;
-      for (const queue::Job& job : *jobs) {
+      for (const queue::Job& job : waited->jobs) {
         ticket = self->put(kind == Kind::notices ? expired_behind(hold, job, self->schedule())
                                                  : delayed_behind(hold, job, self->schedule()));
       }
-      co_await self->settler_.stored(ticket);  // so that they are not found again
+      co_await self->settler_.stored(ticket);
     }
   }
 }
@@ -316,17 +319,19 @@ asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string desti
   waiting.after = std::exchange(self->told_[{destination, waiting.kind}], waiting.until);
   waiting.messages = expire_messages;
   std::optional<OpenSession> session;
-  while (!self->stopping_ && !self->is_paused()) {
+  std::optional<queue::Waiting> next = waiting;
+  while (next && !self->stopping_ && !self->is_paused()) {
     co_await self->settler_.room();
-    queue::Waiting copy = waiting;
-    auto jobs = co_await self->queue_.lease_waiting(destination, std::move(copy));
-    if (!jobs || jobs->empty()) break;
+    queue::Waiting from = *next;
+    auto waited = co_await self->queue_.lease_waiting(destination, from);
+    if (!waited) break;
+    next = std::move(waited->next);
     Settler::Ticket ticket = 0;
-    for (queue::Job& job : *jobs) {
+    for (queue::Job& job : waited->jobs) {
       queue::Job one = std::move(job);
       ticket = co_await self->carry_relaxed(std::move(one), session);
     }
-    co_await self->settler_.stored(ticket);  // so that they are not found again
+    co_await self->settler_.stored(ticket);
   }
   if (session) co_await session->client->quit();
 }

@@ -202,7 +202,8 @@ void Scheduler::Impl::lane_gone(Destination& destination) {
   } else if (destination.held) {
     look_ = true;  // an operator may have ended the hold meanwhile
     tasks_.spawn("expire", expire_waiting(shared_from_this(), destination.name, *destination.backoff));
-    tasks_.spawn("relaxed", send_relaxed(shared_from_this(), destination.name, *destination.backoff));
+    // with the lanes: whoever waits for them to end waits for this mail too, and stores what became of it
+    lanes_.spawn("relaxed", send_relaxed(shared_from_this(), destination.name, *destination.backoff));
     tasks_.spawn("tell", tell_waiting(shared_from_this(), destination.name, *destination.backoff));
   } else if (destination.more) {
     queue::Ready ready;

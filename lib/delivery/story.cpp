@@ -9,6 +9,9 @@ namespace hoplock::delivery {
 
 namespace {
 
+constexpr std::size_t most_octets =
+    64U << 10U;  // of the conversations of an attempt: servers may be many, and talk much
+
 // Without what the history knows of the message anyway.
 Event without_message(const Event& event) {
   Event out(event.level(), event.name());
@@ -26,7 +29,8 @@ Event without_message(const Event& event) {
 
 std::vector<Event> conversations(const Attempt& attempt) {
   std::vector<Event> events;
-  for (std::size_t i = 0; i < attempt.hops.size(); ++i) {
+  std::size_t octets = 0;
+  for (std::size_t i = 0; i < attempt.hops.size() && octets < most_octets; ++i) {
     const Hop& hop = attempt.hops[i];
     const bool failed =
         std::any_of(attempt.recipients.begin(), attempt.recipients.end(),
@@ -34,6 +38,7 @@ std::vector<Event> conversations(const Attempt& attempt) {
     if ((!failed && !hop.refusal) || hop.conversation.lines().empty()) continue;
     std::string lines;
     for (const std::string& line : hop.conversation.lines()) lines += (lines.empty() ? "[" : ",") + json_string(line);
+    octets += lines.size();
     Event event(Level::info, "conversation");
     event.add("mx", hop.mx);
     if (hop.ip) event.add("ip", hop.ip->text());

@@ -17,6 +17,7 @@ constexpr std::size_t most_watched = 1000;
 constexpr std::size_t most_hosts = 10;
 constexpr std::chrono::milliseconds breath{100};  // between two looks
 constexpr std::chrono::milliseconds least_interval{1'000}, most_interval{std::chrono::minutes{5}};
+constexpr std::chrono::minutes grace{10};  // what comes due is tried by then, also by a busy scheduler
 
 Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
 
@@ -96,8 +97,25 @@ asio::awaitable<void> Watch::run() {
   }
 }
 
+// A hold that ended long ago, or is no more: nothing waits there for records to change, or it comes due anyway.
+asio::awaitable<bool> Watch::is_over(std::string destination) {
+  const auto hold = co_await queue_.backoff(std::move(destination));
+  co_return hold && (!*hold || (*hold)->until + grace < now());
+}
+
 asio::awaitable<void> Watch::look(std::string destination) {
   watched_[destination].next = Steady::now() + interval_;
+  if (watched_[destination].records) {  // before that its hold may not be stored yet
+    std::string asked = destination;
+    const bool over = co_await is_over(std::move(asked));
+    const auto still = watched_.find(destination);
+    if (still == watched_.end() || ended_) co_return;
+    if (!still->second.records) co_return;  // given up anew meanwhile
+    if (over) {
+      watched_.erase(still);
+      co_return;
+    }
+  }
   dns::Name domain = watched_[destination].domain;
   std::string records = co_await records_of(router_, domain);
   const auto watched = watched_.find(destination);

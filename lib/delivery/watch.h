@@ -35,6 +35,7 @@ class Watch {
   void add(const std::string& destination, const dns::Name& domain);
   // It works again.
   void remove(const std::string& destination) { watched_.erase(destination); }
+  std::size_t count() const { return watched_.size(); }
   // Looks until end().
   boost::asio::awaitable<void> run();
   void end();
@@ -46,6 +47,7 @@ class Watch {
     net::SteadyTime next;
   };
   boost::asio::awaitable<void> look(std::string destination);
+  boost::asio::awaitable<bool> is_over(std::string destination);
   route::Router& router_;
   queue::Queue& queue_;
   Log& log_;

@@ -184,13 +184,20 @@ std::size_t longest_line(std::string_view text) {
   return longest;
 }
 
-bool is_plain(std::string_view header) {
-  return is_ascii(header) && header.find('\0') == std::string_view::npos && longest_line(header) <= 998;
+// Lines that any server on the way may be sent: no NUL and, which BODY=BINARYMIME may bring, no lone CR or LF.
+bool is_of_lines(std::string_view header) {
+  for (std::size_t i = 0; i < header.size(); ++i) {
+    if (header[i] == '\0' || (header[i] == '\n' && (i == 0 || header[i - 1] != '\r'))) return false;
+    if (header[i] == '\r' && (i + 1 == header.size() || header[i + 1] != '\n')) return false;
+  }
+  return longest_line(header) <= 998;
 }
+
+bool is_plain(std::string_view header) { return is_ascii(header) && is_of_lines(header); }
 
 // RFC 6522 section 4: in quoted-printable, because a server on the way may know nothing of 8-bit octets.
 std::string headers_part(std::string_view header, Script script) {
-  if (script == Script::utf8 && is_utf8(header) && longest_line(header) <= 998)
+  if (script == Script::utf8 && is_utf8(header) && is_of_lines(header))
     return "Content-Type: message/global-headers\r\n" + std::string(as_it_is) + "\r\n" + std::string(header);
   if (is_plain(header)) return "Content-Type: text/rfc822-headers\r\n\r\n" + std::string(header);
   return "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" +

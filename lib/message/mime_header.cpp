@@ -53,8 +53,8 @@ std::string boundary_of(std::string_view value) {
     }
     if (semicolon >= value.size()) return {};
     value.remove_prefix(semicolon + 1);
-    const auto equals = value.find('=');
-    if (equals == std::string_view::npos) return {};
+    const auto equals = value.substr(0, value.find(';')).find('=');  // no further: linear in what semicolons there are
+    if (equals == std::string_view::npos) continue;
     if (!equals_ignoring_case(trim(value.substr(0, equals)), "boundary")) continue;
     value = trim(value.substr(equals + 1));
     std::string boundary = take_value(value);
@@ -79,12 +79,22 @@ TransferEncoding encoding_of(std::string_view value) {
   return identity ? TransferEncoding::identity : TransferEncoding::unknown;
 }
 
+// A CR or LF that is no part of a CRLF: only BINARYMIME brings one, and a 7-bit line could be ended by it (SUB-08).
+bool has_lone_newline(std::string_view block) {
+  for (std::size_t i = 0; i < block.size(); ++i) {
+    if (block[i] == '\n' && (i == 0 || block[i - 1] != '\r')) return true;
+    if (block[i] == '\r' && (i + 1 == block.size() || block[i + 1] != '\n')) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 MimeHeader parse_mime_header(std::string_view block) {
   MimeHeader header;
   header.eight_bit = std::any_of(block.begin(), block.end(),
-                                 [](char c) { return static_cast<unsigned char>(c) >= 0x80 || c == '\0'; });
+                                 [](char c) { return static_cast<unsigned char>(c) >= 0x80 || c == '\0'; }) ||
+                     has_lone_newline(block);
   while (!block.empty()) {
     const std::string_view field = first_field(block);
     block.remove_prefix(field.size());

@@ -16,7 +16,7 @@ struct MimeHeader {
   std::string boundary;
   TransferEncoding encoding = TransferEncoding::identity;
   bool sealed = false;     // a signature covers it, or it is encrypted: what is below must stay as it is
-  bool eight_bit = false;  // an octet above 127, or NUL
+  bool eight_bit = false;  // an octet above 127, NUL, or a lone CR or LF
   bool is_multipart() const { return type.starts_with("multipart/"); }
   bool is_message() const { return type == "message/rfc822"; }
 };

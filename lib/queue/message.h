@@ -126,6 +126,17 @@ struct Waiting {
   Time after;
   Time until;
   std::size_t messages = 1;
+  // Behind which recipient to go on: what was passed is not looked at again, however many there are.
+  struct Place {
+    std::int64_t domain = 0;
+    std::int64_t due = 0;
+    std::int64_t recipient = 0;
+  };
+  Place from;
+};
+struct Waited {
+  std::vector<Job> jobs;
+  std::optional<Waiting> next;  // nothing: that was all
 };
 
 // A destination with due work.

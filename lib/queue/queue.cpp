@@ -242,14 +242,14 @@ asio::awaitable<Result<std::vector<Job>>> Queue::lease_older(std::string destina
   co_return core.window.lease(core.window.lane(destination), std::move(found->jobs));
 }
 
-asio::awaitable<Result<std::vector<Job>>> Queue::lease_waiting(std::string destination, Waiting waiting) {
+asio::awaitable<Result<Waited>> Queue::lease_waiting(std::string destination, Waiting waiting) {
   Core& core = *core_;
   Lane& lane = core.window.lane(destination);
   core.window.drop_lane_jobs(lane);  // what was prefetched may be among them
   Refill wanted;
   wanted.destination = destination;
   wanted.messages = waiting.messages;
-  wanted.bytes = chunk_bytes;
+  wanted.bytes = SIZE_MAX;  // a chunk of each at most; none is left out
   wanted.exclude = core.window.excluded(lane);
   auto job = [store = core.store, wanted = std::move(wanted), waiting](disk::Tx& tx) -> Result<Refilled> {
     return store->waiting(tx, wanted, waiting);
@@ -257,7 +257,10 @@ asio::awaitable<Result<std::vector<Job>>> Queue::lease_waiting(std::string desti
   auto found = co_await core.disk.run(Durability::read, std::move(job));
   if (!found) co_return found.error();
   core.report_damage(found->damaged);
-  co_return core.window.lease(core.window.lane(destination), std::move(found->jobs));
+  Waited waited;
+  waited.jobs = core.window.lease(core.window.lane(destination), std::move(found->jobs));
+  waited.next = std::move(found->rest);
+  co_return waited;
 }
 
 asio::awaitable<Result<std::string>> Queue::read_chunk(Id id, std::uint32_t n) {

@@ -83,7 +83,7 @@ class Queue {
   // Waiting recipients of messages received before `before`, due or not: to expire those that wait behind a
   // destination's hold.
   asio::awaitable<Result<std::vector<Job>>> lease_older(std::string destination, Time before, LeaseLimit limit);
-  asio::awaitable<Result<std::vector<Job>>> lease_waiting(std::string destination, Waiting waiting);
+  asio::awaitable<Result<Waited>> lease_waiting(std::string destination, Waiting waiting);
   // Chunk n of a message, its checksum verified. Error bad_message: damaged, and the message is now held; no_message:
   // gone.
   asio::awaitable<Result<std::string>> read_chunk(Id id, std::uint32_t n);

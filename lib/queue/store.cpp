@@ -220,20 +220,30 @@ Refilled Store::waiting(disk::Tx& tx, const Refill& wanted, const Waiting& waiti
   const auto destination = places_.find_destination(tx, wanted.destination);
   if (!destination) return out;
   std::vector<Id> ids;
+  Waiting passed = waiting;
   {
+    auto domains = tx.prepare("SELECT id FROM domain WHERE destination = ?1 AND id >= ?2 ORDER BY id");
     // not tried yet: due since it came in
     auto rows = tx.prepare(
-        "SELECT r.id FROM domain d CROSS JOIN recipient r ON r.domain = d.id AND r.state = 0 AND r.due > ?2 AND r.due "
-        "<= ?3"
-        " WHERE d.destination = ?1 AND CASE ?4 WHEN 0 THEN (SELECT sender = '' FROM message WHERE id = r.id >> 15)"
+        "SELECT r.id, r.due FROM recipient r WHERE r.domain = ?1 AND r.state = 0 AND (r.due, r.id) > (?2, ?3)"
+        " AND r.due <= ?4 AND CASE ?5 WHEN 0 THEN (SELECT sender = '' FROM message WHERE id = r.id >> 15)"
         " WHEN 1 THEN (r.notify & 16) = 0 AND (r.notify = 0 OR (r.notify & 8) <> 0)"
         " AND (SELECT sender <> '' FROM message WHERE id = r.id >> 15)"
-        " ELSE (SELECT flags & ?5 FROM message WHERE id = r.id >> 15) END");
-    rows.bind(*destination, to_millis(waiting.after), to_millis(waiting.until), static_cast<int>(waiting.kind),
-              tls_not_required);
-    while (ids.size() < wanted.messages && rows.step()) {
-      const Id id = id_of_key(rows.integer(0));
-      if ((ids.empty() || ids.back() != id) && !contains(wanted.exclude, id)) ids.push_back(id);
+        " ELSE (SELECT flags & ?6 FROM message WHERE id = r.id >> 15) END ORDER BY r.due, r.id");
+    for (domains.bind(*destination, waiting.from.domain); !out.rest && domains.step();) {
+      const auto domain = domains.integer(0);
+      const bool begun = domain == waiting.from.domain;
+      rows.bind(domain, begun ? waiting.from.due : to_millis(waiting.after), begun ? waiting.from.recipient : INT64_MAX,
+                to_millis(waiting.until), static_cast<int>(waiting.kind), tls_not_required);
+      while (rows.step()) {
+        if (ids.size() >= wanted.messages) {
+          out.rest = passed;
+          break;
+        }
+        passed.from = {domain, rows.integer(1), rows.integer(0)};
+        const Id id = id_of_key(passed.from.recipient);
+        if ((ids.empty() || ids.back() != id) && !contains(wanted.exclude, id)) ids.push_back(id);
+      }
     }
   }
   std::sort(ids.begin(), ids.end());

@@ -26,6 +26,7 @@ struct Refilled {
   bool more = false;                // it stopped at a limit
   Time next;                        // when it did not: what is due next, not_known_to_come for nothing
   std::optional<Backoff> backoff;
+  std::optional<Waiting> rest;  // of what waits: where to go on
 };
 
 struct Found {

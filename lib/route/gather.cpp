@@ -44,6 +44,7 @@ namespace {
 constexpr std::chrono::seconds keep_at_most{300};
 constexpr std::chrono::seconds keep_failures{5};
 constexpr std::size_t known_beforehand = 8;  // hosts whose addresses are looked up with the MX records
+constexpr std::size_t most_hosts = 50;  // of a domain that are tried: an attempt, and what is told of it, has an end
 
 using Preference = std::optional<std::uint16_t>;
 
@@ -167,6 +168,8 @@ awaitable<DomainPtr> gather_domain(Resolver& resolver, SettingsPtr settings, dns
     auto rest = std::move(*hosts);
     entry->hosts = without_literals(std::move(rest));
   }
+  if (auto* hosts = std::get_if<std::vector<Host>>(&entry->hosts); hosts != nullptr && hosts->size() > most_hosts)
+    hosts->erase(hosts->begin() + most_hosts, hosts->end());
   co_return entry;
 }
 

@@ -25,6 +25,13 @@ Answer refuse_parameter(const BadParameter& bad) {
                                                  : bad_argument(bad.why);
 }
 
+// Our word that something was handed on would carry a stranger's header to whomever it names as the sender: it asks for none.
+std::uint8_t without_success(std::uint8_t notify) {
+  if ((notify & notify_success) == 0) return notify;
+  const auto rest = static_cast<std::uint8_t>(notify & ~notify_success);
+  return rest == 0 ? notify_never : rest;
+}
+
 // The reply to a path that is no mailbox; sender or recipient decide on the enhanced code (RFC 3463 section 3.2).
 Answer refuse_mailbox(const BadMailbox& bad, Verb verb) {
   const bool sender = verb == Verb::mail;
@@ -174,7 +181,7 @@ Answer Session::rcpt(const Command& command) {
   if (postmaster != nullptr) mailbox = *postmaster;
   Recipient recipient;
   recipient.mailbox = std::move(mailbox);
-  recipient.notify = wanted.notify;
+  recipient.notify = may_relay() ? wanted.notify : without_success(wanted.notify);
   recipient.orcpt = std::move(wanted.orcpt);
   if (bounce) recipient.then = Recipient::Then::discard;
   envelope_.recipients.push_back(std::move(recipient));

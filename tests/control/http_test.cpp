@@ -243,6 +243,25 @@ TEST_CASE("http: connections are bounded, and idle ones keep nobody out") {
   CHECK(told.second == 8);  // of eleven
 }
 
+TEST_CASE("http: connections whose request never gets whole keep nobody out") {
+  HttpLimits limits;
+  limits.connections = 3;
+  Served served(limits);
+  const auto told = served.apart([&served] {
+    std::vector<std::unique_ptr<Client>> slow;
+    for (int i = 0; i < 10; ++i) {
+      slow.push_back(std::make_unique<Client>(served.port()));
+      slow.back()->send("GET /");
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));  // it is read
+    }
+    Client last(served.port());
+    last.send("GET /in" + std::string(rest_of_request));
+    return last.rest();
+  });
+  REQUIRE(has(told, "\r\n\r\n"));
+  CHECK(body(told) == "/in");
+}
+
 TEST_CASE("http: an address that cannot be had is an error that names it, and changes nothing") {
   Served served;
   Served other;

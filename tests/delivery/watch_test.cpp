@@ -83,3 +83,19 @@ TEST_CASE("records that change for the worse cost one attempt") {
   relay.pass(1500ms);
   CHECK(relay.log.events("deferred").size() == 3);
 }
+
+TEST_CASE("a destination where nothing waits any more is watched no longer") {
+  Relay relay;
+  relay.domain("a.example");
+  route::Router router(relay.dns, route::Options{}, std::mt19937_64{7});
+  Watch watch(router, *relay.queue, relay.log, [] {});
+  watch.every(1s);
+  net::TaskGroup tasks(relay.loop.executor(), relay.log);
+  tasks.spawn("watch", watch.run());
+  watch.add("a.example", name("a.example"));
+  relay.pass(500ms);
+  CHECK(watch.count() == 1);  // looked at once, its hold may not be stored yet
+  CHECK(relay.until([&] { return watch.count() == 0; }, 3s));
+  watch.end();
+  relay.pass(100ms);
+}

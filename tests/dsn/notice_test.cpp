@@ -160,6 +160,15 @@ TEST_CASE("DSN-13: an 8-bit message goes back as 8bit and never encoded; 8-bit h
       "Content-Transfer-Encoding: quoted-printable\r\n\r\nSubject: caf=E9 =3D=20\r\nFrom: a@b\r\n"));
 }
 
+TEST_CASE("SUB-08: a lone CR or LF in a returned header (BODY=BINARYMIME) is quoted, it cannot end the notice early") {
+  for (const Script script : {Script::ascii, Script::utf8}) {
+    Notice some = notice(refused());
+    some.script = script;
+    const Text text = compose(some, headers("Subject: x\n.\r\nX: a\rb\r\n\r\nbody\r\n"));
+    CHECK(text.head.ends_with("quoted-printable\r\n\r\nSubject: x=0A.\r\nX: a=0Db\r\n"));
+  }
+}
+
 TEST_CASE("RTLS-10: nothing of a message that asked for REQUIRETLS goes back where that cannot be promised") {
   Content content = headers();
   content.what = Return::nothing;

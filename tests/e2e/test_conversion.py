@@ -67,6 +67,20 @@ class Conversion(Case):
             self.assertEqual(read["content-transfer-encoding"], "base64")
             self.assertEqual(read.get_payload(decode=True), BINARY)
 
+    def test_SUB_08_SUB_20_a_lone_newline_in_a_header_never_leaves_by_DATA_neither_in_the_message_nor_in_its_notice(self):
+        content = MIME.encode() + b"X-A: one\n.\r\nX-B: a\rb\r\n\r\nx\r\n"
+        self.assertTrue(self.arrival("smuggle@full.test", content, " BODY=BINARYMIME").data.endswith(content))
+        with Plain() as client:
+            client.ask("MAIL FROM:<back@eight.test> BODY=BINARYMIME")
+            client.ask("RCPT TO:<smuggle@seven.test>")
+            self.assertRegex(client.ask(b"BDAT %d LAST\r\n" % len(content) + content[:-2]), QUEUED)
+        line = self.relay.wait_log(20, event="bounced", to="smuggle@seven.test")
+        self.assertEqual(line["dsn"], "5.6.3", line)
+        self.relay.wait_log(20, event="delivered", to="back@eight.test")
+        notice, = self.arrived("mx0.eight.test", "back@eight.test")
+        self.assertNotRegex(notice.data, rb"(?<!\r)\n|\r(?!\n)")
+        self.assertIn(b"X-A: one=0A.", notice.data)
+
     def test_SUB_18_SUB_20_MX_18_five_mebibytes_of_both_kinds_at_every_kind_of_peer(self):
         big = BINARY * (5 * 2**20 // len(BINARY))
         text = TEXT * (5 * 2**20 // len(TEXT.encode()))

@@ -276,6 +276,24 @@ class RequireTls(Case):
         tried = {line["id"] for line in self.relay.log(event="deferred", domain="no-held.test")}
         self.assertLess(len(tried & set(held)), 4, "it went before most of those that wait")
 
+    def test_RTLS_13_MX_12_relaxed_mail_under_way_as_the_daemon_stops_is_not_sent_again(self):
+        receiver = self.world.receiver("mx.no-held.test")
+        held = [self.relay.send(f"stop{n}@no-held.test") for n in range(8)]
+        self.ended(held[0], "deferred")
+        receiver.behaviour.slow = 0.7
+        try:
+            queue_id = self.ask("last@no-held.test", options=(), headers="TLS-Required: No\r\n")
+            end = time.monotonic() + 30
+            while not self.arrived("mx.no-held.test", "last@no-held.test") and time.monotonic() < end:
+                time.sleep(0.01)
+            self.relay.stop()  # the server has the message, and its answer is on the way
+        finally:
+            receiver.behaviour.slow = 0
+        self.relay.start()
+        self.ended(queue_id, "delivered")
+        time.sleep(3)
+        self.assertEqual(len(self.arrived("mx.no-held.test", "last@no-held.test")), 1)
+
     def test_RTLS_13_such_sessions_are_in_no_report(self):
         self.relaxed("no-dane.test")
         _, before = self.relay.tool("tlsrpt", "list")

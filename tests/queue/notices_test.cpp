@@ -124,12 +124,12 @@ TEST_CASE("DSN-09: a delay is told once for a recipient, also after a restart an
     waiting.after = at(-100);
     waiting.until = at(0);
     waiting.messages = 10;
-    const auto found = world.loop.run(world.queue->lease_waiting("example.org", waiting)).value();
+    const auto found = world.loop.run(world.queue->lease_waiting("example.org", waiting)).value().jobs;
     REQUIRE(found.size() == 1);
     CHECK_FALSE(found[0].recipients.at(0).told_delay);
     apply(world, untouched, {delay});
     CHECK(world.count("message") == 2);
-    CHECK(world.loop.run(world.queue->lease_waiting("example.org", waiting)).value().empty());
+    CHECK(world.loop.run(world.queue->lease_waiting("example.org", waiting)).value().jobs.empty());
     const auto again = world.lease("example.org", at(2));
     REQUIRE(again.size() == 1);
     CHECK(again[0].recipients.at(0).told_delay);
@@ -165,8 +165,8 @@ TEST_CASE("who waits and may be told of a delay: not NOTIFY without DELAY, not m
   const auto ids = [&](Waiting::Kind kind) {
     waiting.kind = kind;
     std::vector<Id> found;
-    for (const Job& job : world.loop.run(world.queue->lease_waiting("example.org", waiting)).value())
-      found.push_back(job.id);
+    const Waited waited = world.loop.run(world.queue->lease_waiting("example.org", waiting)).value();
+    for (const Job& job : waited.jobs) found.push_back(job.id);
     return found;
   };
   CHECK(ids(Waiting::Kind::untold) == std::vector<Id>{plain, delay});
@@ -193,12 +193,35 @@ TEST_CASE(
   waiting.after = at(-1);
   waiting.until = at(1);
   waiting.messages = 10;
-  const auto jobs = world.loop.run(world.queue->lease_waiting("example.org", waiting)).value();
+  const auto jobs = world.loop.run(world.queue->lease_waiting("example.org", waiting)).value().jobs;
   REQUIRE(jobs.size() == 1);
   CHECK(jobs[0].id == relaxed);
   CHECK(jobs[0].envelope.tls_required_no);
   waiting.after = at(1);
-  CHECK(world.loop.run(world.queue->lease_waiting("example.org", waiting)).value().empty());
+  CHECK(world.loop.run(world.queue->lease_waiting("example.org", waiting)).value().jobs.empty());
+}
+
+TEST_CASE("what waits is walked through once, however many calls that takes") {
+  TempDirectory directory;
+  World world(directory.path());
+  std::vector<Id> put;
+  for (int i = 0; i < 5; ++i) put.push_back(world.put({"bob@example.org", "carl@example.org"}));
+  Waiting waiting;
+  waiting.after = at(-100);
+  waiting.until = at(100);
+  waiting.messages = 2;
+  std::vector<Id> found;
+  int calls = 0;
+  for (std::optional<Waiting> next = waiting; next && calls < 10; ++calls) {
+    auto waited = world.loop.run(world.queue->lease_waiting("example.org", *next)).value();
+    for (const Job& job : waited.jobs) {
+      CHECK(job.recipients.size() == 2);
+      found.push_back(job.id);
+    }
+    next = waited.next;
+  }
+  CHECK(found == put);
+  CHECK(calls <= 4);
 }
 
 TEST_CASE("an operator who removes a message while it is under way hears of no bounce either") {

@@ -82,6 +82,23 @@ TEST_CASE("SUB-26: the null sender and <postmaster> in any case are accepted, al
 }
 
 TEST_CASE(
+    "SUB-01, SUB-26: a stranger's mail to <postmaster> makes no notice of success to whomever it names as sender") {
+  for (const Relay relay : {Relay::allowed, Relay::refused}) {
+    const bool ours = relay == Relay::allowed;
+    Dialog dialog(options(), relay);
+    dialog.code("MAIL FROM:<victim@example.org> RET=FULL");
+    CHECK(dialog.code("RCPT TO:<postmaster> NOTIFY=SUCCESS,FAILURE") == "250 2.1.5");
+    CHECK(dialog.code("RCPT TO:<postmaster> NOTIFY=SUCCESS") == "250 2.1.5");
+    CHECK(dialog.code("RCPT TO:<postmaster> NOTIFY=DELAY") == "250 2.1.5");
+    const auto& all = dialog.session.envelope().recipients;
+    REQUIRE(all.size() == 3);
+    CHECK(all[0].notify == (ours ? notify_success | notify_failure : notify_failure));
+    CHECK(all[1].notify == (ours ? notify_success : notify_never));
+    CHECK(all[2].notify == notify_delay);
+  }
+}
+
+TEST_CASE(
     "RPT-40: bounces to the sender of reports are taken from anybody and are to be discarded; other mail to it is "
     "mail") {
   SessionOptions some = options();
