@@ -29,6 +29,13 @@ Refusal lost_refusal(const Error& error) {
   return {Reason::connection_lost, error.detail.empty() ? error.code.message() : error.detail, alert};
 }
 
+// In a reply of a server that repeats it.
+void hide(std::string& text, const std::string& secret) {
+  if (secret.empty()) return;
+  for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at))
+    text.replace(at, secret.size(), "***");
+}
+
 // A message that asks for REQUIRETLS, and a server that does not give it: found out before anything else is said to it.
 bool is_unfit(const hop::Connect& plan, hop::Outcome& outcome) {
   if (!plan.required) return false;
@@ -329,6 +336,10 @@ asio::awaitable<Result<smtp::Reply>> Client::say(std::string line) {
 }
 
 asio::awaitable<Result<smtp::Reply>> Client::say_secretly(std::string line, std::string noted) {
+  if (noted != line) {
+    const auto word = line.find_last_of(' ') + 1;  // npos + 1 is 0
+    secret_ = line.substr(word, line.find('\r') - word);
+  }
   conversation_.said(noted);
   stream_.expires_after(options_.command_timeout);
   const auto written = co_await stream_.write(line);
@@ -347,6 +358,7 @@ asio::awaitable<Result<smtp::Reply>> Client::read_reply() {
       co_return reply.error();
     }
     if (*reply) {
+      hide((*reply)->text, secret_);
       conversation_.heard((*reply)->one_line());
       co_return std::move(**reply);
     }

@@ -96,6 +96,7 @@ class Client {
   net::Stream stream_;
   Options options_;
   smtp::ReplyParser replies_;
+  std::string secret_;  // what was said last that nobody is to read, also when the server repeats it
   smtp::Capabilities peer_;
   Conversation conversation_;
   std::size_t transactions_ = 0;

@@ -1,6 +1,8 @@
 #include "delivery/courier.h"
 
 #include <algorithm>
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 #include <chrono>
 
 #include "delivery/credentials.h"
@@ -64,19 +66,16 @@ class Run {
   Run(const Run&) = delete;
 
   asio::awaitable<Attempt> go() {
-    auto found = co_await find();
-    if (auto* none = std::get_if<route::NoHosts>(&found)) {
-      if (none->route) attempt_.note = none->route->note;
-      attempt_.no_hosts = std::move(*none);
-    } else {
-      hosts_ = std::get<route::Hosts>(std::move(found));
-      if (hosts_.route) attempt_.note = hosts_.route->note;
-      co_await try_hosts();
-      if (co_await has_new_policy()) co_await try_hosts();
-      if (co_await is_to_go_redacted()) co_await try_hosts();
+    bool cut_off = false;
+    try {
+      co_await carry();
+      attempt_.ended = now();
+      if (witness_.waits()) co_await witness_.wait();
+    } catch (const boost::system::system_error& error) {
+      cut_off = error.code() == asio::error::operation_aborted && is_partly_over();
+      if (!cut_off) throw;
     }
-    attempt_.ended = now();
-    if (witness_.waits()) co_await witness_.wait();
+    if (cut_off) end_here();
     attempt_.counts = witness_.counts();
     told_ = true;
     co_return std::move(attempt_);
@@ -85,6 +84,33 @@ class Run {
  private:
   Wishes* wishes() const {
     return courier_.options_.counting.enabled && is_counted(manner_) ? &courier_.wishes_ : nullptr;
+  }
+
+  asio::awaitable<void> carry() {
+    auto found = co_await find();
+    if (auto* none = std::get_if<route::NoHosts>(&found)) {
+      if (none->route) attempt_.note = none->route->note;
+      attempt_.no_hosts = std::move(*none);
+      co_return;
+    }
+    hosts_ = std::get<route::Hosts>(std::move(found));
+    if (hosts_.route) attempt_.note = hosts_.route->note;
+    co_await try_hosts();
+    if (co_await has_new_policy()) co_await try_hosts();
+    if (co_await is_to_go_redacted()) co_await try_hosts();
+  }
+
+  // The daemon ends while hosts are tried for the others: what was said of these stands, or they would get it twice.
+  bool is_partly_over() const {
+    return std::any_of(attempt_.recipients.begin(), attempt_.recipients.end(),
+                       [](const RecipientOutcome& one) { return one.fate != Fate::deferred; });
+  }
+  void end_here() {
+    attempt_.ended = now();
+    for (RecipientOutcome& one : attempt_.recipients) {
+      if (one.fate == Fate::deferred && !one.reply && !one.halt)
+        one.halt = Halt{std::nullopt, "cut off: the daemon stopped"};
+    }
   }
 
   // A TXT record that cannot be looked up counts for as long as the message is young (STS-06).

@@ -9,6 +9,8 @@ namespace hoplock::delivery {
 
 namespace {
 
+constexpr Milliseconds longest_rest = std::chrono::hours{1};  // between the end of a hold and the attempt that follows
+
 Ending ending_for(queue::Id id, const std::string& destination) {
   Ending ending;
   ending.settled.id = id;
@@ -188,7 +190,10 @@ Ending delayed_behind(const queue::Backoff& hold, const queue::Job& job, const S
 
 queue::Backoff hold_for(const Down& why, Time now, const Holding& holding) {
   queue::Backoff hold;
-  hold.failures = (holding.before ? holding.before->failures : 0) + 1;
+  // One that ended long ago is another trouble's: nothing was to be delivered there since.
+  const bool follows =
+      holding.before && now <= holding.before->until + std::max(holding.before->interval, longest_rest);
+  hold.failures = (follows ? holding.before->failures : 0) + 1;
   const queue::Delay delay = queue::delay_after(holding.retry, hold.failures, holding.random);
   hold.until = now + delay.wait;
   if (holding.end && *holding.end > now) hold.until = std::min(hold.until, *holding.end);

@@ -37,7 +37,7 @@ Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time 
 // The same wait, long enough for the senders to be told of it: the job goes back as it was.
 Ending delayed_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule);
 
-// The hold of a destination that was found down; `before`: the one that it follows.
+// The hold of a destination that was found down; `before`: the one that it follows, unless that ended long ago.
 struct Holding {
   queue::Retry retry;
   double random = 0.5;  // in [0, 1)

@@ -248,3 +248,17 @@ TEST_CASE("a refused login is the server's reply, and the mail waits") {
   CHECK(refusal(world, opened).text == "535 5.7.8 wrong");
   CHECK(peer.finish() == Problems{});
 }
+
+TEST_CASE("a server that repeats the secret of a login brings it into no log and no notice") {
+  World world;
+  give_login(world);
+  ScriptedPeer peer(world.starttls()
+                        .expect(ehlo)
+                        .send("250-mx\r\n250 AUTH PLAIN\r\n")
+                        .expect(plain)
+                        .send("535 5.7.8 wrong: " + plain)
+                        .expect("QUIT\r\n")
+                        .send("221 bye\r\n"));
+  CHECK(refusal(world, world.open(peer)).text == "535 5.7.8 wrong: AUTH PLAIN ***");
+  CHECK(peer.finish() == Problems{});
+}

@@ -154,6 +154,10 @@ TEST_CASE("a destination's hold grows with each failure in a row") {
   CHECK(second.failures == 2);
   CHECK(second.until == accepted + 15min);
   CHECK(second.reply == "450 4.4.1 no");
+  holding.before = second;
+  const auto weeks_later = hold_for(why, accepted + 24h * 14, holding);
+  CHECK(weeks_later.failures == 1);
+  CHECK(weeks_later.until == accepted + 24h * 14 + 5min);
 }
 
 TEST_CASE("RPT-40: a report that its mailbox refuses makes no notice; one `tlsrpt` line counts it") {
