@@ -78,6 +78,10 @@ void check_parts(config::Loaded& loaded) {
     if (one.auth) {
       const auto users = listener::Users::load(one.users_file.path);
       if (!users) loaded.complain(item("listeners", i, "users_file"), users.error().detail);
+      // also what a file looks like that is just being written
+      if (users && (*users)->size() == 0)
+        loaded.complain(item("listeners", i, "users_file"),
+                        one.users_file.path + ": no user is in it, so nobody could log in");
     }
     if (one.certificate.path.empty() || one.tls == config::ListenerTls::none) continue;
     const auto tls = net::ServerTls::load({one.certificate.path, one.key.path});

@@ -320,7 +320,7 @@ class Run {
   asio::awaitable<Heard> transact() {
     const std::size_t hop = attempt_.hops.size() - 1;
     std::vector<std::size_t> batch = fitting(hop);
-    const Form form = form_for(job_.envelope, session_->client->peer());
+    Form form = form_for(job_.envelope, session_->client->peer());
     Heard heard = batch.empty() ? Heard::something : Heard::nothing;
     while (!batch.empty()) {
       Result<Payload::Made> made = co_await payload_.content(form, courier_.keyring_);
@@ -331,6 +331,11 @@ class Run {
         break;
       }
       if (const auto* lack = std::get_if<Lack>(&*made)) {
+        // BODY=BINARYMIME was announced for what 8BITMIME can carry: where it must not be converted it need not be
+        if (lack->eight_bit_would_do && session_->client->peer().eight_bit_mime && form == Form::seven_bit) {
+          form = Form::as_it_is;
+          continue;
+        }
         for (const std::size_t i : batch) note_lack(attempt_.recipients[i], *lack, hop);
         heard = Heard::something;
         break;

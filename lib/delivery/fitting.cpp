@@ -79,8 +79,14 @@ asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content conten
     survey.feed(*piece, nothing);
   }
   survey.finish(nothing);
+  if (!survey.plan().needed) {  // whatever the client announced: nothing is changed, so that no signature is in the way
+    Made same = std::move(content);
+    co_return same;
+  }
   if (survey.plan().obstacle != message::Obstacle::none) {
-    Made refused = lack_of(survey.plan().obstacle);
+    Lack lack = lack_of(survey.plan().obstacle);
+    lack.eight_bit_would_do = survey.plan().lines;
+    Made refused = std::move(lack);
     co_return refused;
   }
   if (content.whole) {

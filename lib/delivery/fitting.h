@@ -20,6 +20,7 @@ namespace hoplock::delivery {
 struct Lack {
   smtp::EnhancedStatus status;
   std::string text;
+  bool eight_bit_would_do = false;  // the content is 8-bit lines: with 8BITMIME it could go as it is
 };
 
 // How the content goes out.

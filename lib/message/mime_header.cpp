@@ -28,6 +28,24 @@ std::string_view value_of(std::string_view field) {
   return colon == std::string_view::npos ? std::string_view{} : trim(field.substr(colon + 1));
 }
 
+// Comments may stand before the first token (RFC 2045 section 5.1).
+std::string_view behind_comments(std::string_view text) {
+  while (text.starts_with('(')) {
+    std::size_t i = 0;
+    for (std::size_t depth = 0; i < text.size(); ++i) {
+      if (text[i] == '\\') {
+        ++i;
+      } else if (text[i] == '(') {
+        ++depth;
+      } else if (text[i] == ')' && --depth == 0) {
+        break;
+      }
+    }
+    text = i < text.size() ? trim(text.substr(i + 1)) : std::string_view{};
+  }
+  return text;
+}
+
 // A parameter's value behind "name=": a quoted string or a token; `text` moves behind it.
 std::string take_value(std::string_view& text) {
   std::string value;
@@ -100,9 +118,9 @@ MimeHeader parse_mime_header(std::string_view block) {
     block.remove_prefix(field.size());
     if (is_named(field, "MIME-Version")) header.is_mime = true;
     if (is_named(field, "DKIM-Signature")) header.sealed = true;
-    if (is_named(field, "Content-Transfer-Encoding")) header.encoding = encoding_of(value_of(field));
+    if (is_named(field, "Content-Transfer-Encoding")) header.encoding = encoding_of(behind_comments(value_of(field)));
     if (!is_named(field, "Content-Type") || header.has_type) continue;
-    const std::string_view value = value_of(field);
+    const std::string_view value = behind_comments(value_of(field));
     header.has_type = true;
     header.type = to_lower(value.substr(0, value.find_first_of("; \t\r\n(")));
     if (header.is_multipart()) header.boundary = boundary_of(value);

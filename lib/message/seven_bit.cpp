@@ -70,6 +70,12 @@ void SevenBit::finish(std::string& out) {
 }
 
 void SevenBit::take(const Piece& piece, std::string& out) {
+  if (is_first_pass()) {
+    if (!plan_.needed) plan_.needed = std::any_of(piece.text.begin(), piece.text.end(), is_unfit);
+    if (plan_.needed && plan_.lines)
+      plan_.lines =
+          std::none_of(piece.text.begin(), piece.text.end(), [](char c) { return is_unfit(c) && !is_eight_bit(c); });
+  }
   if (piece.starts && take_boundary(piece.text, out)) {
     if (!is_first_pass()) put_line(piece, out);
     return;
@@ -98,6 +104,7 @@ bool SevenBit::take_boundary(std::string_view line, std::string& out) {
       if (crlf && (quoted || (out.size() == before && !out.ends_with("\r\n")))) out += "\r\n";
     }
     boundaries_.resize(found == Delimiter::closes ? level - 1 : level);
+    digests_.resize(boundaries_.size());
     where_ = found == Delimiter::closes ? Where::between : Where::header;
     is_message_header_ = false;
     return true;
@@ -131,7 +138,8 @@ void SevenBit::end_header(std::string& out) {
   const MimeHeader header = parse_mime_header(block);
   if (header.eight_bit) refuse(Obstacle::header);
   if (header.sealed) refuse(Obstacle::sealed);
-  const bool container = header.is_multipart() || header.is_message();
+  const bool by_default = !is_message_header_ && !header.has_type && !digests_.empty() && digests_.back();
+  const bool container = header.is_multipart() || header.is_message() || by_default;
   if (!container) {
     if (!is_first_pass()) {
       const bool encode = leaf_ < given_->encode.size() && given_->encode[leaf_];
@@ -144,6 +152,7 @@ void SevenBit::end_header(std::string& out) {
   if (header.is_multipart()) {
     if (header.boundary.empty()) refuse(Obstacle::structure);
     boundaries_.push_back(header.boundary);
+    digests_.push_back(header.type == "multipart/digest");
     where_ = Where::between;
     return;
   }
@@ -195,6 +204,8 @@ void SevenBit::look_at(const Piece& piece) {
   const bool encoded = declared_ != TransferEncoding::identity;
   const bool unfit = std::any_of(piece.text.begin(), piece.text.end(), is_unfit);
   if (!unfit && (encoded || column_ <= longest_line)) return;
+  plan_.needed = true;
+  if (column_ > longest_line) plan_.lines = false;
   if (encoded || is_opaque_message_) return refuse(Obstacle::structure);
   if (leaf_ < plan_.encode.size()) plan_.encode[leaf_] = true;
 }

@@ -25,6 +25,8 @@ enum class Obstacle : std::uint8_t {
 
 struct SevenBitPlan {
   Obstacle obstacle = Obstacle::none;
+  bool needed = false;       // else all of it is 7-bit lines as it is, and no obstacle matters
+  bool lines = true;         // no NUL, no lone CR or LF, no line too long: 8-bit lines at worst
   std::vector<bool> encode;  // which leaves, in order
 };
 
@@ -71,7 +73,8 @@ class SevenBit {
   bool is_message_header_ = true;  // of a whole message, not of a part
   std::string header_;
   std::vector<std::string> boundaries_;
-  std::size_t leaf_ = 0;  // number of the one that is read
+  std::vector<bool> digests_;  // of each: its parts are messages unless they say otherwise (RFC 2046 section 5.1.5)
+  std::size_t leaf_ = 0;       // number of the one that is read
   TransferEncoding declared_ = TransferEncoding::identity;
   bool is_opaque_message_ = false;  // message/* that may not be encoded
   std::size_t column_ = 0;

@@ -269,14 +269,14 @@ void million(const std::filesystem::path& directory, int count) {
     auto jobs = setup->run(setup->queue->lease(ready[5].destination, wall(), {})).value();
     Results back;
     back.now = wall();
-    back.settled.push_back({jobs[0].id, jobs[0].destination, {}});
+    back.settled.push_back({jobs[0].id, jobs[0].destination, {}, {}});
     setup->run(setup->queue->apply(std::move(back))).value();
   });
   timed("first lease of the dead domain", [&] {
     auto jobs = setup->run(setup->queue->lease("m1.example", wall(), {})).value();
     Results back;
     back.now = wall();
-    back.settled.push_back({jobs[0].id, jobs[0].destination, {}});
+    back.settled.push_back({jobs[0].id, jobs[0].destination, {}, {}});
     DestinationChange down;
     down.destination = "m1.example";
     down.backoff.emplace();

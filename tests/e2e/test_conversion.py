@@ -133,6 +133,22 @@ class Conversion(Case):
         self.assertIn("signed", line["reply"])
         self.assertTrue(self.arrival("signed@two.test", content, " BODY=8BITMIME").data.endswith(content))
 
+    def test_MX_18_SUB_20_signed_mail_that_needs_no_conversion_goes_anywhere_whatever_BODY_said(self):
+        signed = (MIME + "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nplain\r\n--b--\r\n").encode()
+        dkim = b"DKIM-Signature: v=1; d=other.test; b=AAAA\r\n" + MIME.encode() + b"\r\nplain\r\n"
+        for number, content in enumerate((signed, dkim)):
+            for body in ("8BITMIME", "BINARYMIME"):
+                for name in ("seven", "eight"):
+                    mail = self.arrival(f"needs-none-{number}-{body.lower()}@{name}.test", content, f" BODY={body}")
+                    self.assertTrue(mail.data.endswith(content), mail.data)
+        eight = b"DKIM-Signature: v=1; d=other.test; b=AAAA\r\n" + MIME.encode() + "\r\nÄrger\r\n".encode()
+        mail = self.arrival("signed-lines@eight.test", eight, " BODY=BINARYMIME")
+        self.assertTrue(mail.data.endswith(eight), mail.data)
+        self.assertIn("BODY=8BITMIME", mail.parameters)
+        for number, content in enumerate((eight[:-2] + b"\n\r\n", eight[:-2] + b"\0\r\n", eight[:-2] + b"x" * 999 + b"\r\n")):
+            self.submit(f"signed-binary-{number}@eight.test", content, " BODY=BINARYMIME")
+            self.assertEqual(self.relay.outcome(f"signed-binary-{number}@eight.test")["dsn"], "5.6.3")
+
     def test_MX_19_SUB_23_SMTPUTF8_only_where_it_is_needed(self):
         plain = (MIME + "\r\nx\r\n").encode()
         self.assertNotIn("SMTPUTF8", self.arrival("ascii@seven.test", plain, " SMTPUTF8").parameters)

@@ -163,6 +163,35 @@ TEST_CASE("MX-18: a header of semicolons costs no more than any other") {
   CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(5));
 }
 
+TEST_CASE("MX-18: whether anything needs a conversion is known, whoever signed it") {
+  const auto needed = [](const std::string& text) {
+    SevenBit first;
+    std::string nothing;
+    first.feed(text, nothing);
+    first.finish(nothing);
+    return first.plan().needed;
+  };
+  const std::string signed_by_others = "DKIM-Signature: v=1\r\n\r\n";
+  CHECK_FALSE(needed(signed_by_others + "x\r\n"));
+  CHECK_FALSE(
+      needed("MIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n"));
+  for (const char* body : {"\xe4\r\n", "a\nb\r\n", "a\rb\r\n", "a\r"}) CHECK(needed(signed_by_others + body));
+  CHECK(needed(signed_by_others + std::string(1, '\0') + "\r\n"));
+  CHECK(needed(signed_by_others + std::string(999, 'x') + "\r\n"));
+  CHECK(needed("Subject: \xe4\r\n\r\nx\r\n"));
+}
+
+TEST_CASE("MX-18: what stands in a digest is a message of its own, and a comment before a type hides nothing") {
+  const std::string digest = "MIME-Version: 1.0\r\nContent-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\n";
+  const Converted got = convert(digest + "Subject: x\r\nMIME-Version: 1.0\r\n\r\n\xe4\r\n--b--\r\n");
+  REQUIRE(got.obstacle == Obstacle::none);
+  CHECK(got.text == digest +
+                        "Subject: x\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+                        "=E4\r\n--b--\r\n");
+  CHECK(convert("MIME-Version: 1.0\r\nContent-Type: (a (b)) multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\xe4\r\n")
+            .obstacle == Obstacle::sealed);
+}
+
 TEST_CASE("MX-18: boundaries: nested, one the beginning of another, quoted, never closed") {
   const std::string text =
       "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; x=\"boundary=no;\"; boundary=abc\r\n\r\n--abc\r\n"
