@@ -64,6 +64,7 @@ struct RecipientOutcome {
   std::optional<smtp::Reply> reply;  // that hop's own words, when they decided
   std::optional<Halt> halt;          // it ended at that hop
   Lacking lacking;
+  bool untouched = false;  // a transaction broke at somebody else before this one was judged: it goes back as it was
 };
 
 struct Attempt {
@@ -79,7 +80,10 @@ struct Attempt {
   std::optional<route::NoHosts> no_hosts;  // the whole destination takes no mail
   std::optional<hop::Refusal>
       overlooked;          // why no MTA-STS policy was looked for any longer, though there may be one (STS-06)
-  bool reached = false;    // some host answered for this mail, not only with a 421
+  bool reached = false;    // some host was ready for mail: what went wrong after that is the message's (MX-21)
+  bool rest_back = false;  // recipients of the job that are not here were not judged: they go back as they were
+  std::optional<std::string>
+      put_off;             // reached, and the message as a whole was told to come later: in these words ("": none)
   bool redacted = false;   // a notice that went without REQUIRETLS, and so without what it returned
   std::string note;        // of the route
   reports::Counts counts;  // its sessions, for TLS reports

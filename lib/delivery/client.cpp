@@ -192,6 +192,7 @@ asio::awaitable<Sent> Client::send(smtp::Envelope envelope, Content content) {
     if (!reply || !reply->is_positive()) usable_ = false;
     if (!usable_) {
       settled = smtp::settle(envelope.recipients.size(), {});
+      sent.cut_off = Sent::CutOff::lost;
       co_return sent;
     }
     needs_reset_ = false;
@@ -203,6 +204,8 @@ asio::awaitable<Sent> Client::send(smtp::Envelope envelope, Content content) {
     replies.emplace_back(354, std::nullopt, "");  // BDAT asks for no leave
   }
   settled = smtp::settle(envelope.recipients.size(), replies);
+  if (!usable_) sent.cut_off = silent_ ? Sent::CutOff::silence : Sent::CutOff::lost;
+  sent.replies = std::move(replies);
   needs_reset_ = settled.next == smtp::Settled::Next::nothing;
   if (settled.next == smtp::Settled::Next::lone_dot) {
     co_await say(".\r\n");
@@ -214,6 +217,7 @@ asio::awaitable<Sent> Client::send(smtp::Envelope envelope, Content content) {
       end = co_await send_content(std::move(content), sent);
     }
     settled = smtp::settle_end(std::move(settled), end);
+    sent.end = std::move(end);
   }
   if (settled.connection != smtp::Settled::Connection::usable) usable_ = false;
   co_return sent;
@@ -365,6 +369,7 @@ asio::awaitable<Result<smtp::Reply>> Client::read_reply() {
     const auto got = co_await stream_.read_some(buffer);
     if (!got) {
       conversation_.happened(lost_refusal(got.error()).text);
+      silent_ = got.error().code == errc::timed_out;
       usable_ = false;
       co_return got.error();
     }

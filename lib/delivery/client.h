@@ -45,9 +45,12 @@ struct Content {
 // One transaction.
 struct Sent {
   smtp::Settled settled;
-  bool begun = false;               // the server asked for the content
-  bool handed_over = false;         // the final dot went out: whoever got no answer may have been delivered (MX-12)
-  std::optional<Error> unreadable;  // the content could not be read: the connection was broken before the final dot
+  bool begun = false;                // the server asked for the content
+  bool handed_over = false;          // the final dot went out: whoever got no answer may have been delivered (MX-12)
+  std::optional<Error> unreadable;   // the content could not be read: the connection was broken before the final dot
+  std::vector<smtp::Reply> replies;  // to MAIL, each RCPT and DATA, as far as they came
+  std::optional<smtp::Reply> end;    // to the content
+  enum class CutOff : std::uint8_t { no, lost, silence } cut_off = CutOff::no;  // before one of `replies` came
 };
 
 class Client;
@@ -70,6 +73,8 @@ class Client {
   // REQUIRES: usable(), and the content has a first piece.
   asio::awaitable<Sent> send(smtp::Envelope envelope, Content content);
   bool usable() const { return usable_; }
+  // From now on no command before the answer to the last one, whatever the server offers.
+  void go_step_by_step() { peer_.pipelining = false; }
   const smtp::Capabilities& peer() const { return peer_; }
   std::size_t transactions() const { return transactions_; }
   // Of the last transaction; before the second, of all the session.
@@ -101,6 +106,7 @@ class Client {
   Conversation conversation_;
   std::size_t transactions_ = 0;
   bool usable_ = true;
+  bool silent_ = false;       // an answer did not come in time
   bool needs_reset_ = false;  // the last transaction did not end with its content
 };
 

@@ -10,6 +10,7 @@
 #include "delivery/fate.h"
 #include "delivery/fitting.h"
 #include "delivery/payload.h"
+#include "delivery/setback.h"
 #include "queue/schedule.h"
 
 namespace hoplock::delivery {
@@ -76,6 +77,10 @@ class Run {
       if (!cut_off) throw;
     }
     if (cut_off) end_here();
+    const auto apart = std::erase_if(attempt_.recipients, [](const RecipientOutcome& one) { return one.untouched; });
+    attempt_.rest_back = apart > 0;
+    const auto went = [](const RecipientOutcome& one) { return one.fate == Fate::delivered; };
+    if (std::any_of(attempt_.recipients.begin(), attempt_.recipients.end(), went)) attempt_.put_off.reset();
     attempt_.counts = witness_.counts();
     told_ = true;
     co_return std::move(attempt_);
@@ -232,12 +237,12 @@ class Run {
   asio::awaitable<bool> use_open_session() {
     const std::vector<Hop> before = attempt_.hops;
     add_hop(session_->hop);
-    if (co_await transact() == Heard::something) co_return true;
+    const Heard heard = co_await transact();
+    if (heard == Heard::something) attempt_.reached = true;
+    if (heard == Heard::something) co_return true;
     attempt_.hops = before;
-    for (const std::size_t i : open_) {
-      attempt_.recipients[i].hop.reset();
-      attempt_.recipients[i].reply.reset();
-    }
+    attempt_.put_off.reset();
+    forget_words(open_);
     co_return false;
   }
 
@@ -245,6 +250,7 @@ class Run {
   // REQUIRES: what `question` refers to outlives it; it is try_host's.
   asio::awaitable<bool> try_address(route::Host host, Ip ip, hop::Connect plan, tlsrpt::Question question) {
     const hop::Connect original = plan;
+    const std::vector<Hop> before = attempt_.hops;
     for (;;) {
       Hop hop = hop_of(host, plan.policy, plan.mx_security);
       hop.ip = ip;
@@ -283,8 +289,12 @@ class Run {
       session.hop = hop;
       session_ = std::move(session);
       add_hop(std::move(hop));
-      // what cut the connection off here may not be at the host's other addresses
-      co_return co_await transact() == Heard::something;
+      attempt_.reached = true;
+      if (pace_ == Pace::step_by_step) session_->client->go_step_by_step();
+      const Heard heard = co_await transact();
+      if (heard != Heard::too_little) co_return heard == Heard::something;
+      attempt_.hops = before;
+      plan = original;
     }
   }
 
@@ -314,11 +324,16 @@ class Run {
     co_return co_await Client::open(std::move(target), *tls, courier_.options_);
   }
 
-  enum class Heard : std::uint8_t { something, nothing };  // of this mail; a 421 is only the end of the session
+  enum class Heard : std::uint8_t {
+    something,   // of this mail
+    nothing,     // a 421 is only the end of the session
+    too_little,  // it broke at one of several recipients, and step by step it shows at whom
+  };
 
   // Transactions over the open session until nobody is left for whom another one makes sense.
   asio::awaitable<Heard> transact() {
     const std::size_t hop = attempt_.hops.size() - 1;
+    const bool fresh = session_->client->transactions() == 0;
     std::vector<std::size_t> batch = fitting(hop);
     Form form = form_for(job_.envelope, session_->client->peer());
     Heard heard = batch.empty() ? Heard::something : Heard::nothing;
@@ -346,23 +361,72 @@ class Run {
       const Sent sent = co_await session_->client->send(std::move(envelope), std::move(content));
       attempt_.hops[hop].dsn = session_->client->peer().dsn;
       attempt_.hops[hop].conversation = session_->client->conversation();
-      std::vector<std::size_t> later;
-      bool progress = false;
-      for (std::size_t i = 0; i < batch.size(); ++i) {
-        const smtp::RecipientFate& fate = sent.settled.recipients[i];
-        if (fate.reply.code != 0 && fate.reply.code != 421) heard = Heard::something;
-        progress = progress || fate.fate == smtp::Fate::accepted;
-        if (fate.fate == smtp::Fate::later) later.push_back(batch[i]);
-        take_fate(attempt_.recipients[batch[i]], fate, hop);
-        if (fate.fate == smtp::Fate::unanswered) halt(attempt_.recipients[batch[i]], sent);
+      Heeded heeded = heed(sent, batch, hop);
+      if (heeded.something) heard = Heard::something;
+      note_put_off(sent, batch.size());
+      if (fresh && batch.size() > 1) {
+        if (part(sent, batch, heard) == Heard::too_little) {
+          co_await leave_session();
+          co_return Heard::too_little;
+        }
+        if (apart_) heard = Heard::something;
       }
-      if (sent.begun) heard = Heard::something;
       // MX-13: what was too much for one transaction goes in the next, as long as each carries something
-      batch = progress && session_->client->usable() ? std::move(later) : std::vector<std::size_t>{};
+      const bool goes_on = heeded.progress && session_->client->usable();
+      batch = goes_on ? std::move(heeded.later) : std::vector<std::size_t>{};
     }
     co_await end_transactions(hop);
-    if (heard == Heard::something) attempt_.reached = true;
+    if (apart_) open_.clear();  // whom it broke at waits for a time of its own, and holds nobody up
     co_return heard;
+  }
+
+  // What a transaction's replies mean for those it was for.
+  struct Heeded {
+    bool something = false;  // was said of this mail
+    bool progress = false;   // somebody was delivered
+    std::vector<std::size_t> later;
+  };
+  Heeded heed(const Sent& sent, const std::vector<std::size_t>& batch, std::size_t hop) {
+    Heeded heeded;
+    heeded.something = sent.begun;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const smtp::RecipientFate& fate = sent.settled.recipients[i];
+      if (fate.reply.code != 0 && fate.reply.code != 421) heeded.something = true;
+      heeded.progress = heeded.progress || fate.fate == smtp::Fate::accepted;
+      if (fate.fate == smtp::Fate::later) heeded.later.push_back(batch[i]);
+      take_fate(attempt_.recipients[batch[i]], fate, hop);
+      if (fate.fate == smtp::Fate::unanswered) halt(attempt_.recipients[batch[i]], sent);
+    }
+    return heeded;
+  }
+
+  // MX-21: a transaction of several recipients broke. Those that it did not break at go back untouched and come again without the
+  // one it did; too_little: at whom it was has to be found out first.
+  Heard part(const Sent& sent, const std::vector<std::size_t>& batch, Heard heard) {
+    const Broken broken = broken_at(sent, batch.size(), pace_);
+    if (broken.at == Broken::At::somewhere && heard == Heard::nothing) {
+      pace_ = Pace::step_by_step;
+      forget_words(batch);
+      return Heard::too_little;
+    }
+    if (broken.at != Broken::At::recipient && broken.at != Broken::At::somewhere) return heard;
+    for (const std::size_t at : unjudged(sent, broken)) {
+      attempt_.recipients[batch[at]].untouched = true;
+      std::erase(open_, batch[at]);
+      apart_ = true;
+    }
+    return heard;
+  }
+  void forget_words(const std::vector<std::size_t>& recipients) {
+    for (const std::size_t i : recipients) {
+      attempt_.recipients[i].hop.reset();
+      attempt_.recipients[i].reply.reset();
+    }
+  }
+  void note_put_off(const Sent& sent, std::size_t recipients) {
+    const auto reply = put_off_by(sent, recipients);
+    if (reply) attempt_.put_off = reply->one_line();
+    if (!reply && sent.cut_off != Sent::CutOff::no) attempt_.put_off = "";
   }
 
   // Whom the peer can be told of: without SMTPUTF8 nobody who needs it (MX-19).
@@ -413,6 +477,8 @@ class Run {
   Payload payload_;
   Witness witness_;
   bool told_ = false;
+  bool apart_ = false;  // a transaction broke at somebody: the attempt ends there
+  Pace pace_ = Pace::pipelined;
   std::vector<std::size_t> open_;  // recipients for whom hosts are still tried, as indices
 };
 

@@ -178,8 +178,12 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
     destination->measure(kind, milliseconds_since(began));
     if (kind == Destination::Kind::first) pool_.measure_setup(destination->setup_ms);
   }
-  finish(*destination, attempt);
-  if (attempt.reached) grow(destination);
+  const Settler::Ticket ticket = finish(*destination, attempt);
+  if (attempt.rest_back) {  // theirs again when it is stored
+    co_await settler_.stored(ticket);
+    destination->more = true;
+  }
+  if (attempt.reached && !attempt.put_off) grow(destination);
   co_return true;
 }
 
