@@ -9,6 +9,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
@@ -16,6 +17,7 @@
 
 #include "net/endpoint.h"
 #include "net/openssl_error.h"
+#include "net/tls_limits.h"
 
 namespace hoplock::net {
 
@@ -26,6 +28,12 @@ using Kind = Connection::Attempt::Kind;
 namespace {
 constexpr std::uint8_t immediate_reads_in_a_row = 16;
 constexpr std::size_t tls_record = 16384;
+// Read in one call of OpenSSL: a record of the largest kind, or a part of a handshake's flight.
+constexpr std::size_t allowance_for_data = 20 * 1024;
+constexpr std::size_t allowance_in_handshake = 4096;
+// Session tickets and new keys (RFC 8446 section 4.6) are few: honest peers send a handful, and a new key after gigabytes.
+constexpr std::uint64_t most_messages = 64;
+constexpr std::uint64_t data_per_message = 64 * 1024;  // … and one more for so much data
 
 error_code system_code(int error) { return {error, boost::system::system_category()}; }
 
@@ -117,6 +125,10 @@ Error Connection::wait_error(const error_code& code) const {
 }
 
 asio::awaitable<Result<>> Connection::wait_for(Kind want) {
+  if (want == Kind::want_turn) {
+    co_await asio::post(socket.get_executor(), asio::use_awaitable);
+    co_return check();
+  }
   const Waiting waiting(*this);
   immediate_reads_ = 0;
   const auto type = want == Kind::want_read ? tcp::socket::wait_read : tcp::socket::wait_write;
@@ -137,6 +149,32 @@ bool Connection::is_greedy() {
   if (++immediate_reads_ < immediate_reads_in_a_row) return false;
   immediate_reads_ = 0;
   return true;
+}
+
+Result<> Connection::attach(SslHandle session) {
+  BIO* bio = make_wire_bio(&wire);
+  if (bio == nullptr) return fail(errc::not_enough_memory, "out of memory");
+  SSL_set_bio(session.get(), bio, bio);
+  SSL_set_msg_callback(session.get(), count_message);
+  SSL_set_msg_callback_arg(session.get(), this);
+  ssl = std::move(session);
+  return {};
+}
+
+// OpenSSL's message callback. TLS-15: messages among data, too, cost more than they should only so many times.
+void Connection::count_message(int written, int /*version*/, int type, const void* /*octets*/, std::size_t /*size*/,
+                               SSL* /*ssl*/, void* connection) {
+  auto& self = *static_cast<Connection*>(connection);
+  if (written != 0 || !self.secured || (type != SSL3_RT_HANDSHAKE && type != SSL3_RT_ALERT)) return;
+  if (++self.messages_ > most_messages + self.data_ / data_per_message) {
+    self.wire.refused = "the peer sends TLS messages without end";
+  }
+}
+
+void Connection::begin() {
+  ERR_clear_error();
+  wire.allowance = secured ? allowance_for_data : allowance_in_handshake;
+  wire.paused = false;
 }
 
 Connection::Attempt Connection::try_write_plain(Pieces& pieces) {
@@ -163,7 +201,7 @@ Connection::Attempt Connection::try_write_plain(Pieces& pieces) {
 Connection::Attempt Connection::try_write_tls(Pieces& pieces) {
   std::array<char, tls_record> room;  // one record for small pieces; a repeated try gathers the same octets again
   const std::string_view chunk = pieces.front(room);
-  ERR_clear_error();
+  begin();
   std::size_t written = 0;
   const int result = SSL_write_ex(ssl.get(), chunk.data(), chunk.size(), &written);
   if (result != 1) return explain(result);
@@ -172,15 +210,17 @@ Connection::Attempt Connection::try_write_tls(Pieces& pieces) {
 }
 
 Connection::Attempt Connection::try_read_tls(std::span<char> into) {
-  ERR_clear_error();
+  begin();
   std::size_t octets = 0;
   const int result = SSL_read_ex(ssl.get(), into.data(), into.size(), &octets);
   if (result != 1) return explain(result);
+  wire.silence = 0;
+  data_ += octets;
   return {Kind::done, octets, {}};
 }
 
 Connection::Attempt Connection::try_handshake() {
-  ERR_clear_error();
+  begin();
   const int result = SSL_do_handshake(ssl.get());
   if (result != 1) return explain(result);
   return {Kind::done, 0, {}};
@@ -188,7 +228,7 @@ Connection::Attempt Connection::try_handshake() {
 
 Connection::Attempt Connection::try_close_notify() {
   if (!ssl || !secured || broken) return {Kind::done, 0, {}};
-  ERR_clear_error();
+  begin();
   const int result = SSL_shutdown(ssl.get());
   if (result < 0) return explain(result);
   return {Kind::done, 0, {}};
@@ -196,7 +236,7 @@ Connection::Attempt Connection::try_close_notify() {
 
 Connection::Attempt Connection::explain(int result) {
   const int reason = SSL_get_error(ssl.get(), result);
-  if (reason == SSL_ERROR_WANT_READ) return {Kind::want_read, 0, {}};
+  if (reason == SSL_ERROR_WANT_READ) return {wire.paused ? Kind::want_turn : Kind::want_read, 0, {}};
   if (reason == SSL_ERROR_WANT_WRITE) return {Kind::want_write, 0, {}};
   if (reason != SSL_ERROR_ZERO_RETURN) broken = true;
   return {Kind::failed, 0, tls_error(reason)};
@@ -205,6 +245,9 @@ Connection::Attempt Connection::explain(int result) {
 Error Connection::tls_error(int reason) {
   const std::string text = take_openssl_error();
   if (reason == SSL_ERROR_ZERO_RETURN) return fail(asio::error::eof, "the peer closed the connection");
+  if (const char* why = wire.refused != nullptr ? wire.refused : refusal(ssl.get()); why != nullptr) {
+    return fail(errc::protocol_error, why);
+  }
   const int error = std::exchange(wire.error, 0);
   // an end comes first: OpenSSL may then have failed to write an alert
   if (!wire.ended && error != 0) return system_error(error);

@@ -29,7 +29,7 @@ class Pieces {
 struct Connection : std::enable_shared_from_this<Connection> {
   // One try of an operation, without waiting.
   struct Attempt {
-    enum class Kind : std::uint8_t { done, want_read, want_write, failed };
+    enum class Kind : std::uint8_t { done, want_read, want_write, want_turn, failed };  // want_turn: others first
     Kind kind = Kind::done;
     std::size_t octets = 0;
     Error error;  // for failed
@@ -44,6 +44,8 @@ struct Connection : std::enable_shared_from_this<Connection> {
 
   // The deadline has passed or the stream was closed: no operation starts.
   Result<> check() const;
+  // Gives OpenSSL our socket and counts what comes that is not data. REQUIRES: `session` is not null, no TLS yet.
+  Result<> attach(SslHandle session);
   // Waits until the attempt can be repeated.
   boost::asio::awaitable<Result<>> wait_for(Attempt::Kind want);
   // Reads in clear.
@@ -67,7 +69,10 @@ struct Connection : std::enable_shared_from_this<Connection> {
   class Waiting;
   Attempt try_write_plain(Pieces& pieces);
   Attempt try_write_tls(Pieces& pieces);
+  void begin();
   Attempt explain(int result);
+  static void count_message(int written, int version, int type, const void* octets, std::size_t size, ssl_st* ssl,
+                            void* connection);
   Error tls_error(int reason);
   Error wait_error(const error_code& code) const;
   void arm();
@@ -79,6 +84,8 @@ struct Connection : std::enable_shared_from_this<Connection> {
   bool waiting_ = false;
   bool expired_ = false;  // the deadline ended the wait
   std::uint8_t immediate_reads_ = 0;
+  std::uint64_t data_ = 0;      // octets that were read inside TLS
+  std::uint64_t messages_ = 0;  // handshake messages and alerts that came after the handshake
 };
 
 }  // namespace hoplock::net

@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "net/chain_limits.h"
+
 namespace hoplock::net {
 
 namespace {
@@ -61,7 +63,8 @@ bool staple_says_revoked(SSL* ssl, X509_STORE* roots) {
   X509* const leaf = SSL_get0_peer_certificate(ssl);
   X509* const issuer = chain != nullptr && leaf != nullptr ? issuer_of(leaf, chain) : nullptr;
   // The signature must lead to our roots over the certificates that the server sent.
-  const bool revoked = basic && issuer != nullptr && OCSP_basic_verify(basic.get(), chain, roots, 0) == 1 &&
+  const bool bounded = basic && excess_of(OCSP_resp_get0_certs(basic.get())) == nullptr;
+  const bool revoked = bounded && issuer != nullptr && OCSP_basic_verify(basic.get(), chain, roots, 0) == 1 &&
                        is_revoked(basic.get(), leaf, issuer);
   ERR_clear_error();
   return revoked;

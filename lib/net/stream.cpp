@@ -78,10 +78,7 @@ bool Stream::has_unread_input() const {
 asio::awaitable<Result<>> Stream::start_tls(SslHandle ssl) {
   Connection& connection = *connection_;
   if (auto ready = connection.check(); !ready) co_return ready.error();
-  BIO* bio = make_wire_bio(&connection.wire);
-  if (bio == nullptr) co_return fail(errc::not_enough_memory, "out of memory");
-  SSL_set_bio(ssl.get(), bio, bio);
-  connection.ssl = std::move(ssl);
+  if (auto attached = connection.attach(std::move(ssl)); !attached) co_return attached.error();
   for (;;) {
     const auto attempt = connection.try_handshake();
     if (attempt.kind == Connection::Attempt::Kind::done) break;

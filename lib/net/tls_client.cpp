@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "net/certificate.h"
+#include "net/chain_limits.h"
 #include "net/openssl_error.h"
 #include "net/staple.h"
 #include "net/tls_limits.h"
@@ -143,6 +144,7 @@ Result<std::shared_ptr<const ClientTls>> ClientTls::load(TlsOptions options) {
   if (SSL_CTX_dane_enable(ctx->get()) != 1) return bad_input("cannot set up DANE: " + take_openssl_error());
   SSL_CTX_set_options(ctx->get(), SSL_OP_NO_TICKET);  // TLS-07: nothing is ever resumed
   SSL_CTX_set_max_cert_list(ctx->get(), most_certificate_octets);
+  SSL_CTX_set_cert_verify_callback(ctx->get(), verify_within_limits, nullptr);
   ERR_clear_error();
   auto roots = load_roots(options.ca_file);
   if (!roots) return bad_input(options.ca_file + ": no CA certificates: " + take_openssl_error());

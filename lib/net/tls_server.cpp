@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "net/certificate.h"
+#include "net/chain_limits.h"
 #include "net/openssl_error.h"
 #include "net/tls_limits.h"
 
@@ -54,6 +55,7 @@ Result<> ask_clients(SSL_CTX* ctx, const std::string& client_ca) {
     sk_X509_NAME_pop_free(names, X509_NAME_free);
   }
   SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, note_refusal);
+  SSL_CTX_set_cert_verify_callback(ctx, verify_within_limits, nullptr);
   // RFC 5280's purpose is judged with the names: public authorities no longer sign for clients.
   X509_VERIFY_PARAM_set_purpose(SSL_CTX_get0_param(ctx), X509_PURPOSE_ANY);
   // A resumed session would bring a verdict that was made under other authorities, at another time.
@@ -85,7 +87,7 @@ Result<std::shared_ptr<const ServerTls>> ServerTls::load(CertificateFiles files,
   auto ctx = make_ssl_ctx(TLS_server_method(), TlsVersion::tls12);
   if (!ctx) return ctx.error();
   if (auto used = present(ctx->get(), *identity, files); !used) return used.error();
-  SSL_CTX_set_dh_auto(ctx->get(), 1);
+  if (auto used = use_dhe(ctx->get()); !used) return used.error();
   SSL_CTX_set_num_tickets(ctx->get(), 1);
   const auto* id = reinterpret_cast<const unsigned char*>(session_context.data());
   SSL_CTX_set_session_id_context(ctx->get(), id, static_cast<unsigned>(session_context.size()));

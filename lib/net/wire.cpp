@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 
@@ -12,13 +13,28 @@ Wire& wire_of(BIO* bio) { return *static_cast<Wire*>(BIO_get_data(bio)); }
 
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
+// So little at once that what OpenSSL does before it asks again is short, even where each record costs it a new key.
+constexpr std::size_t most_at_once = 4096;
+
 int wire_read(BIO* bio, char* into, int size) {
   BIO_clear_retry_flags(bio);
   Wire& wire = wire_of(bio);
+  if (wire.silence > Wire::most_silence) wire.refused = "the peer sends TLS records without data and without end";
+  if (wire.refused != nullptr) return -1;
+  if (wire.allowance == 0) {
+    wire.paused = true;
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  const std::size_t most = std::min({static_cast<std::size_t>(size), wire.allowance, most_at_once});
   ssize_t got = -1;
   do {
-    got = ::recv(wire.fd, into, static_cast<std::size_t>(size), MSG_DONTWAIT);
+    got = ::recv(wire.fd, into, most, MSG_DONTWAIT);
   } while (got < 0 && errno == EINTR);
+  if (got > 0) {
+    wire.allowance -= static_cast<std::size_t>(got);
+    wire.silence += static_cast<std::size_t>(got);
+  }
   if (got == 0) wire.ended = true;
   if (got < 0 && would_block(errno)) {
     BIO_set_retry_read(bio);

@@ -2,7 +2,10 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/param_build.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -33,6 +36,28 @@ sockaddr_in loopback(const std::string& address, std::uint16_t port) {
   return at;
 }
 
+// Nobody but the peer itself knows whether the modulus is prime.
+EVP_PKEY* make_group(int bits) {
+  BIGNUM* modulus = BN_new();
+  BIGNUM* generator = BN_new();
+  BN_rand(modulus, bits, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD);
+  BN_set_word(generator, 2);
+  OSSL_PARAM_BLD* build = OSSL_PARAM_BLD_new();
+  OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_FFC_P, modulus);
+  OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_FFC_G, generator);
+  OSSL_PARAM* params = OSSL_PARAM_BLD_to_param(build);
+  EVP_PKEY_CTX* making = EVP_PKEY_CTX_new_from_name(nullptr, "DH", nullptr);
+  EVP_PKEY* group = nullptr;
+  EVP_PKEY_fromdata_init(making);
+  EVP_PKEY_fromdata(making, &group, EVP_PKEY_KEY_PARAMETERS, params);
+  EVP_PKEY_CTX_free(making);
+  OSSL_PARAM_free(params);
+  OSSL_PARAM_BLD_free(build);
+  BN_free(modulus);
+  BN_free(generator);
+  return group;
+}
+
 SSL_CTX* make_ctx(const PeerTls& tls, const SSL_METHOD* method) {
   SSL_CTX* ctx = SSL_CTX_new(method);
   SSL_CTX_set_security_level(ctx, 0);
@@ -40,7 +65,9 @@ SSL_CTX* make_ctx(const PeerTls& tls, const SSL_METHOD* method) {
   SSL_CTX_set_max_proto_version(ctx, tls.max_version);
   if (!tls.signatures.empty()) SSL_CTX_set1_sigalgs_list(ctx, tls.signatures.c_str());
   SSL_CTX_set_cipher_list(ctx, tls.ciphers.empty() ? "ALL:@SECLEVEL=0" : tls.ciphers.c_str());
-  SSL_CTX_set_dh_auto(ctx, 1);
+  SSL_CTX_set_dh_auto(ctx, tls.dhe_bits == 0 ? 1 : 0);
+  if (tls.dhe_bits != 0) must(SSL_CTX_set0_tmp_dh_pkey(ctx, make_group(tls.dhe_bits)) == 1, "the DHE group");
+  if (!tls.groups.empty()) must(SSL_CTX_set1_groups_list(ctx, tls.groups.c_str()) == 1, tls.groups);
   SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
   if (!tls.files.certificate.empty()) {
     must(SSL_CTX_use_certificate_chain_file(ctx, tls.files.certificate.c_str()) == 1, tls.files.certificate);

@@ -25,6 +25,8 @@ struct PeerTls {
   int max_version = 0;
   std::string signatures = "";  // of TLS 1.2's key exchange: "ECDSA+SHA1"; "": any
   std::string client_ca = "";   // a server: ask for a certificate of these (PEM file)
+  std::string groups = "";      // of key exchange: "ffdhe8192"; "": OpenSSL's own
+  int dhe_bits = 0;             // a server: of a DHE group of its own making; 0: OpenSSL's choice
 };
 
 class Script {

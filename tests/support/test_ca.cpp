@@ -34,6 +34,11 @@ KeyPtr make_key(Key kind) {
   return KeyPtr(EVP_RSA_gen(2048));
 }
 
+KeyPtr shared(EVP_PKEY* key) {
+  EVP_PKEY_up_ref(key);
+  return KeyPtr(key);
+}
+
 void add_extension(X509* certificate, X509* issuer, const std::string& kind, const std::string& value) {
   X509V3_CTX about;
   X509V3_set_ctx(&about, issuer, certificate, nullptr, nullptr, 0);
@@ -122,7 +127,8 @@ Certificate::Certificate(const Recipe& recipe)
     : key_(make_key(recipe.key)), x509_(make_certificate(recipe, key_.get(), nullptr, nullptr)) {}
 
 Certificate::Certificate(const Recipe& recipe, const Certificate& issuer)
-    : key_(make_key(recipe.key)), x509_(make_certificate(recipe, key_.get(), issuer.x509(), issuer.key())) {}
+    : key_(recipe.public_key ? shared(recipe.public_key.get()) : make_key(recipe.key)),
+      x509_(make_certificate(recipe, key_.get(), issuer.x509(), issuer.key())) {}
 
 std::string Certificate::der() const { return to_der<const X509*>(i2d_X509, x509_.get()); }
 

@@ -41,6 +41,7 @@ struct Recipe {
   std::string digest = "SHA256";
   bool unknown_critical = false;                                // an unknown extension marked critical
   std::vector<std::pair<std::string, std::string>> extra = {};  // extensions in OpenSSL's notation: OID, value
+  std::shared_ptr<EVP_PKEY> public_key = nullptr;  // of the test's own, instead of `key`; only below an issuer
 };
 
 class Certificate {
