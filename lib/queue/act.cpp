@@ -50,16 +50,16 @@ void change(disk::Tx& tx, const Act& act, const Row& row, bool leased) {
       tx.prepare("UPDATE recipient SET due = ?2 WHERE id = ?1 AND due > ?2").bind(row.key, now).run();
       return;
     case Action::hold:
-      tx.prepare("UPDATE recipient SET state = 2 WHERE id = ?1").bind(row.key).run();
+      tx.prepare("UPDATE recipient SET state = ?2 WHERE id = ?1").bind(row.key, State::held).run();
       return;
     case Action::release:
       tx.prepare("UPDATE recipient SET state = ?2, due = ?3 WHERE id = ?1")
-          .bind(row.key, row.attempts > 0 ? 1 : 0, now)
+          .bind(row.key, row.attempts > 0 ? State::deferred : State::queued, now)
           .run();
       return;
     case Action::remove:
       if (leased)
-        tx.prepare("UPDATE recipient SET state = 6 WHERE id = ?1").bind(row.key).run();
+        tx.prepare("UPDATE recipient SET state = ?2 WHERE id = ?1").bind(row.key, State::removed).run();
       else
         tx.prepare("DELETE FROM recipient WHERE id = ?1").bind(row.key).run();
       return;

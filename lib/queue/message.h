@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "dns/name.h"
 #include "queue/id.h"
+#include "queue/word.h"
 #include "smtp/dsn.h"
 
 namespace hoplock::queue {
@@ -45,12 +46,6 @@ struct NewRecipient {
   std::string orcpt;
   std::uint8_t notify = 0;  // RFC 3461: bits of smtp/dsn.h
 };
-
-// As CONTRACT names them; `active` is a lease and so not stored. `removed`: an operator removed it while it was under
-// way; it goes when the lease ends.
-enum class State : std::uint8_t { queued, deferred, held, bounced, expired, delivered, removed };
-std::string_view to_text(State state);
-std::optional<State> parse_state(std::string_view text);
 
 // One recipient of a job.
 struct Due {

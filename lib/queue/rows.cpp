@@ -7,6 +7,7 @@
 namespace hoplock::queue {
 namespace {
 
+// message.flags, on disk (DUR-06): a bit may be added, none changes its meaning.
 enum Flag : std::int64_t {
   eight_bit = 1,
   binary = 2,

@@ -79,9 +79,14 @@ inline constexpr std::string_view damaged_reply = "the stored message is damaged
 // When no recipient is waiting or under way any more, the message goes.
 void remove_if_done(disk::Tx& tx, Id id);
 
-// recipient.notify: beside the bits of RFC 3461.
+// Numbers on disk that SQL of this module has as digits (DUR-06).
+static_assert(static_cast<int>(State::queued) == 0 && static_cast<int>(State::deferred) == 1 &&
+              static_cast<int>(State::held) == 2 && static_cast<int>(State::removed) == 6);
+static_assert(smtp::notify_never == 1 && smtp::notify_success == 2 && smtp::notify_failure == 4 &&
+              smtp::notify_delay == 8);
+
 inline constexpr std::int64_t tls_not_required = 16;  // of message.flags
-inline constexpr std::uint8_t told_of_delay = 16;
+inline constexpr std::uint8_t told_of_delay = 16;     // of recipient.notify: beside the bits of RFC 3461
 
 // A notice with its place in the queue, which is found on the loop.
 struct PlacedNotice {

@@ -54,13 +54,14 @@ void add(disk::Tx& tx, const Counts& counts);
 
 // --- reading -----------------------------------------------------------------------------------------------------------
 
+// The numbers are on disk (tlsrpt_account.state, DUR-06), and from `sent` on it is over: none is ever renumbered.
 enum class State : std::uint8_t {
-  collecting,  // sessions are added; nothing is planned yet
-  due,         // its report's time is fixed; still collecting
-  built,       // the report is stored and never changes again; being sent
-  sent,        // at least one destination took it
-  failed,      // nobody took it, and the time for trying is over
-  skipped,     // nobody is to be told: the record is gone or names no usable destination
+  collecting = 0,  // sessions are added; nothing is planned yet
+  due = 1,         // its report's time is fixed; still collecting
+  built = 2,       // the report is stored and never changes again; being sent
+  sent = 3,        // at least one destination took it
+  failed = 4,      // nobody took it, and the time for trying is over
+  skipped = 5,     // nobody is to be told: the record is gone or names no usable destination
 };
 std::string_view to_text(State state);  // the words above
 
@@ -123,8 +124,8 @@ bool hurry(disk::Tx& tx, const Key& key, Time now);
 
 // One rua of one report.
 struct Destination {
-  enum class State : std::uint8_t { waiting, accepted, failed };
-  std::string rua;  // tlsrpt::to_text of it
+  enum class State : std::uint8_t { waiting = 0, accepted = 1, failed = 2 };  // on disk (tlsrpt_destination.state)
+  std::string rua;                                                            // tlsrpt::to_text of it
   State state = State::waiting;
   std::uint32_t attempts = 0;
   std::optional<Time> next;  // waiting: not before

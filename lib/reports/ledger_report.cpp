@@ -128,7 +128,7 @@ std::optional<Built> build(disk::Tx& tx, const Key& key, const tlsrpt::Submitter
       .bind(row->id, report.id, tlsrpt::file_name(submitter, key.domain, key.day, row->tag), report.policies.size(),
             disk::Blob{gzip})
       .run();
-  tx.prepare("UPDATE tlsrpt_account SET state = 2 WHERE id = ?1").bind(row->id).run();
+  tx.prepare("UPDATE tlsrpt_account SET state = ?2 WHERE id = ?1").bind(row->id, State::built).run();
   drop_counts(tx, row->id);
   return stored_in(tx, row->id);
 }

@@ -10,6 +10,11 @@
 
 namespace hoplock::reports {
 
+// Digits in SQL, and in the condition of an index (ledger_schema.cpp).
+static_assert(static_cast<int>(State::collecting) == 0 && static_cast<int>(State::due) == 1 &&
+              static_cast<int>(State::built) == 2);
+static_assert(static_cast<int>(Destination::State::waiting) == 0 && static_cast<int>(Destination::State::failed) == 2);
+
 inline std::int64_t number_of(tlsrpt::Day day) { return day.time_since_epoch().count(); }
 inline tlsrpt::Day day_of_number(std::int64_t number) { return tlsrpt::Day{std::chrono::days{number}}; }
 

@@ -10,7 +10,7 @@ namespace hoplock::smtp {
 
 enum class Ret : std::uint8_t { unset, full, headers };
 
-// NOTIFY of a recipient, as bits; 0: not given.
+// NOTIFY of a recipient, as bits; 0: not given. The queue keeps them on disk (DUR-06): none is ever renumbered.
 inline constexpr std::uint8_t notify_never = 1, notify_success = 2, notify_failure = 4, notify_delay = 8;
 
 // "NEVER", or a list without it. RFC 3461 section 4.1.

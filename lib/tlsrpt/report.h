@@ -14,23 +14,24 @@
 
 namespace hoplock::tlsrpt {
 
-enum class PolicyType : std::uint8_t { tlsa, sts, no_policy_found };
+// The ledger keeps the numbers on disk (DUR-06), of this and the next: none is ever renumbered.
+enum class PolicyType : std::uint8_t { tlsa = 0, sts = 1, no_policy_found = 2 };
 std::string_view to_text(PolicyType type);
 std::optional<PolicyType> parse_policy_type(std::string_view text);
 
 // RFC 8460 section 4.3.
 enum class ResultType : std::uint8_t {
-  starttls_not_supported,
-  certificate_host_mismatch,
-  certificate_expired,
-  certificate_not_trusted,
-  validation_failure,
-  tlsa_invalid,
-  dnssec_invalid,
-  dane_required,
-  sts_policy_fetch_error,
-  sts_policy_invalid,
-  sts_webpki_invalid,
+  starttls_not_supported = 0,
+  certificate_host_mismatch = 1,
+  certificate_expired = 2,
+  certificate_not_trusted = 3,
+  validation_failure = 4,
+  tlsa_invalid = 5,
+  dnssec_invalid = 6,
+  dane_required = 7,
+  sts_policy_fetch_error = 8,
+  sts_policy_invalid = 9,
+  sts_webpki_invalid = 10,
 };
 std::string_view to_text(ResultType type);
 std::optional<ResultType> parse_result_type(std::string_view text);

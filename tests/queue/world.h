@@ -19,11 +19,17 @@ inline Time at(std::int64_t seconds) { return t0 + Seconds(seconds); }
 inline dns::Name name(const std::string& text) { return dns::Name::parse(text).value(); }
 
 struct World {
-  explicit World(const std::filesystem::path& directory_, Options options = {}, Time now = t0) : directory(directory_) {
+  static std::vector<disk::Migration> own_migrations() {
+    auto all = migrations();
+    all.push_back(history_migration());
+    return all;
+  }
+  explicit World(const std::filesystem::path& directory_, Options options = {}, Time now = t0,
+                 std::vector<disk::Migration> tables = own_migrations())
+      : directory(directory_) {
     disk::Options on_disk;
     on_disk.directory = directory;
-    on_disk.migrations = migrations();
-    on_disk.migrations.push_back(history_migration());
+    on_disk.migrations = std::move(tables);
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     options.min_free_space = 0;
     queue = std::make_unique<Queue>(*disk, options, [this](const dns::Name& domain) { return route(domain); });
