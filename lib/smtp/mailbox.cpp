@@ -77,6 +77,12 @@ bool is_literal_form(std::string_view text) {
                      [](char c) { return c > ' ' && c < 0x7f && c != '[' && c != ']' && c != '\\'; });
 }
 
+// RFC 1123 section 2.1, RFC 5321 section 4.1.2 (sub-domain): no label begins or ends with a hyphen.
+bool has_hanging_hyphen(std::string_view domain) {
+  return domain.starts_with('-') || domain.ends_with('-') || domain.find("-.") != std::string_view::npos ||
+         domain.find(".-") != std::string_view::npos;
+}
+
 BadMailbox bad(BadMailbox::Kind kind, std::string why) { return BadMailbox{kind, std::move(why)}; }
 
 }  // namespace
@@ -115,6 +121,7 @@ std::variant<Mailbox, BadMailbox> Mailbox::parse(std::string_view text) {
     // A domain of other characters than domains have is syntax; one that has no A-label form is no domain (MX-15)
     return bad(is_ascii(domain) ? Kind::syntax : Kind::bad_domain, to_one_line(name.error().detail, 200));
   }
+  if (has_hanging_hyphen(name->text())) return bad(Kind::syntax, "a label of the domain begins or ends with a hyphen");
   mailbox.domain_ = std::move(*name);
   mailbox.text_.reserve(length + 1 + mailbox.domain_.text().size());
   mailbox.text_ += local;
