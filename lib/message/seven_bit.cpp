@@ -33,6 +33,19 @@ void SevenBit::refuse(Obstacle why) {
   if (plan_.obstacle == Obstacle::none) plan_.obstacle = why;
 }
 
+// Nesting without end would cost its depth with every line; that lines are fit can be seen without it.
+void SevenBit::read_flat() {
+  refuse(Obstacle::structure);
+  is_flat_ = true;
+  boundaries_.clear();
+  digests_.clear();
+  header_.clear();
+  where_ = Where::leaf;
+  declared_ = TransferEncoding::identity;
+  is_opaque_message_ = false;
+  encoder_ = std::monostate{};
+}
+
 void SevenBit::feed(std::string_view octets, std::string& out) {
   while (!octets.empty()) {
     // a CR at the end of what was gathered may be half a line end
@@ -76,7 +89,7 @@ void SevenBit::take(const Piece& piece, std::string& out) {
       plan_.lines =
           std::none_of(piece.text.begin(), piece.text.end(), [](char c) { return is_unfit(c) && !is_eight_bit(c); });
   }
-  if (piece.starts && take_boundary(piece.text, out)) {
+  if (piece.starts && !is_flat_ && take_boundary(piece.text, out)) {
     if (!is_first_pass()) put_line(piece, out);
     return;
   }
@@ -118,7 +131,7 @@ void SevenBit::take_header(const Piece& piece, std::string& out) {
     if (!is_first_pass()) out += "\r\n";
     return;
   }
-  if (header_.size() + piece.text.size() > most_header) return refuse(Obstacle::structure);
+  if (header_.size() + piece.text.size() > most_header) return read_flat();
   // What is no field begins the body without an empty line (RFC 5322 section 2.1 asks for one).
   const bool continues = !piece.starts || piece.text.starts_with(' ') || piece.text.starts_with('\t');
   const std::string_view name = trim(piece.text.substr(0, piece.text.find(':')));
@@ -148,9 +161,10 @@ void SevenBit::end_header(std::string& out) {
     return begin_leaf(header, out);
   }
   if (!is_first_pass()) out += without_transfer_encoding(block);
-  if (header.encoding != TransferEncoding::identity || boundaries_.size() >= most_depth) refuse(Obstacle::structure);
+  const bool unclear =
+      header.encoding != TransferEncoding::identity || (header.is_multipart() && header.boundary.empty());
+  if (unclear || boundaries_.size() >= most_depth) return read_flat();
   if (header.is_multipart()) {
-    if (header.boundary.empty()) refuse(Obstacle::structure);
     boundaries_.push_back(header.boundary);
     digests_.push_back(header.type == "multipart/digest");
     where_ = Where::between;

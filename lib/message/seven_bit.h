@@ -63,6 +63,7 @@ class SevenBit {
   void end_leaf(std::string& out);
   void put_line(const Piece& piece, std::string& out) const;
   void refuse(Obstacle why);
+  void read_flat();
   bool is_first_pass() const { return !given_; }
 
   std::optional<SevenBitPlan> given_;
@@ -72,6 +73,7 @@ class SevenBit {
   Where where_ = Where::header;
   bool is_message_header_ = true;  // of a whole message, not of a part
   std::string header_;
+  bool is_flat_ = false;  // its structure is refused: the rest is read as lines, whatever parts it may have
   std::vector<std::string> boundaries_;
   std::vector<bool> digests_;  // of each: its parts are messages unless they say otherwise (RFC 2046 section 5.1.5)
   std::size_t leaf_ = 0;       // number of the one that is read

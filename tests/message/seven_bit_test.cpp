@@ -204,3 +204,41 @@ TEST_CASE("MX-18: boundaries: nested, one the beginning of another, quoted, neve
   CHECK(got.text.find("\r\n\r\n=F6\r\n--abc\r\n") != std::string::npos);
   CHECK(got.text.ends_with("\r\n\r\n--abcx\r\n=FC"));
 }
+
+TEST_CASE("BND-01: nesting without end costs what the octets cost, and is refused") {
+  const auto nested = [](int levels) {
+    std::string text = "MIME-Version: 1.0\r\n";
+    for (int i = 0; i < levels; ++i) {
+      const std::string boundary = "b" + std::to_string(i);
+      text += "Content-Type: multipart/mixed; boundary=" + boundary + "\r\n\r\n--" + boundary + "\r\n";
+    }
+    return text + "\r\n\xc3\xa4\r\n";
+  };
+  CHECK(convert(nested(20)).obstacle == Obstacle::none);
+  const auto time = [&](int levels) {
+    const std::string text = nested(levels);
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(convert(text).obstacle == Obstacle::structure);
+    return std::chrono::steady_clock::now() - begin;
+  };
+  time(1000);
+  CHECK(time(100'000) < std::chrono::seconds(1));  // 7 MB
+}
+
+TEST_CASE("MX-18: what is 7-bit lines needs nothing, however deep it nests") {
+  std::string text = "MIME-Version: 1.0\r\n";
+  for (int i = 0; i < 100; ++i) {
+    const std::string boundary = "b" + std::to_string(i);
+    text += "Content-Type: multipart/mixed; boundary=" + boundary + "\r\n\r\n--" + boundary + "\r\n";
+  }
+  SevenBit plain;
+  std::string out;
+  plain.feed(text + "\r\nplain\r\n", out);
+  plain.finish(out);
+  CHECK_FALSE(plain.plan().needed);
+  SevenBit long_line;
+  long_line.feed(text + "\r\n" + std::string(3000, 'x') + "\r\n", out);
+  long_line.finish(out);
+  CHECK(long_line.plan().needed);
+  CHECK_FALSE(long_line.plan().lines);
+}
