@@ -311,23 +311,23 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   if (!keyring) return looked_at.errors.front();
   if (const auto reopened = writer_->reopen(log_options(config)); !reopened)
     return loaded.where("log.file") + ": " + reopened.error().detail;
-  if (const auto error = listener_->open(listener_options(config))) {
+  auto listeners = listener_->prepare(listener_options(config));
+  if (const auto* error = std::get_if<listener::ListenError>(&listeners)) {
     writer_->reopen(log_options(loaded_.config));  // as it was
     return loaded.where(place_of(*error)) + ": " + error->error.detail;
   }
   if (const auto opened = lookout_->open(config); !opened) {
-    listener_->open(listener_options(loaded_.config));  // as it was
-    writer_->reopen(log_options(loaded_.config));
+    writer_->reopen(log_options(loaded_.config));  // as it was
     return loaded.where("http.address") + ": " + opened.error().detail;
   }
   if (resolver_options(config) != resolver_options(loaded_.config)) {
     if (const auto reloaded = resolver_->reload(resolver_options(config)); !reloaded) {
       lookout_->open(loaded_.config);  // as it was
-      listener_->open(listener_options(loaded_.config));
       writer_->reopen(log_options(loaded_.config));
       return loaded.where("dns") + ": " + reloaded.error().detail;
     }
   }
+  listener_->serve(std::get<std::shared_ptr<listener::Server::Plan>>(std::move(listeners)));
   client_tls_ = std::move(*tls);
   policy_fetch_->set(fetch_options(config), client_tls_);
   policies_->reload(policy_options(config));

@@ -81,6 +81,17 @@ void Lookout::damaged(queue::Id id) {
   damaged_.push_back({id, now()});
 }
 
+control::Facts::Places Lookout::places() const {
+  const listener::Places::Counts from = parts_.listener.places();
+  control::Facts::Places to;
+  to.limit = from.places;
+  to.strangers = from.strangers;
+  to.refused = from.refused;
+  to.gave_way = from.gave_way;
+  to.full = from.full_at && std::chrono::steady_clock::now() - *from.full_at < std::chrono::minutes(1);
+  return to;
+}
+
 control::Facts Lookout::facts() const {
   control::Facts facts;
   facts.hostname = hostname_;
@@ -90,6 +101,8 @@ control::Facts Lookout::facts() const {
   facts.connections = clients.connections;
   facts.open_connections = clients.open;
   facts.listeners = parts_.listener.bound().size();
+  facts.missing_listeners = parts_.listener.missing();
+  facts.places = places();
   const delivery::Counts deliveries = parts_.scheduler.counts();
   facts.lanes = deliveries.lanes;
   facts.destinations = deliveries.destinations;

@@ -38,6 +38,7 @@ class Lookout {
 
  private:
   control::Facts facts() const;
+  control::Facts::Places places() const;
   void damaged(queue::Id id);
 
   Parts parts_;

@@ -89,6 +89,11 @@ smtp::TlsMode tls_mode(config::ListenerTls from) {
   return smtp::TlsMode::starttls;
 }
 
+std::optional<listener::Rate> rate(const std::optional<config::Rate>& from) {
+  if (!from) return std::nullopt;
+  return listener::Rate{from->amount, from->period};
+}
+
 listener::Address address(const config::Listener& from, const net::CertificateFiles& self_signed) {
   listener::Address to;
   to.at = {from.address.ip, from.address.port};
@@ -294,6 +299,7 @@ listener::Options listener_options(const config::Config& config) {
   to.limits.command_timeout = from.command_timeout.value;
   to.limits.data_timeout = from.data_timeout.value;
   to.limits.received_headers = from.received_headers;
+  to.senders_limit = {rate(config.senders_limit.rate), rate(config.senders_limit.recipients)};
   to.hostname = hostname(config);
   to.postmaster = postmaster(config);
   if (const auto reports = sender_options(config)) {

@@ -243,6 +243,15 @@ struct Http {
   }
 };
 
+struct SendersLimit {
+  std::optional<Rate> rate;
+  std::optional<Rate> recipients;
+  template <class V>
+  void fields(V& v) {
+    v.key("rate", rate).key("recipients", recipients);
+  }
+};
+
 struct Config {
   dns::Name hostname;  // root until the reader or the daemon fills in the system's name
   std::string postmaster;
@@ -258,6 +267,7 @@ struct Config {
   MtaSts mta_sts;
   Delivery delivery;
   std::vector<Route> routes;
+  SendersLimit senders_limit;
   std::vector<Dkim> dkim;
   TlsRpt tls_rpt;
   History history;
@@ -278,6 +288,7 @@ struct Config {
         .key("mta_sts", mta_sts)
         .key("delivery", delivery)
         .key("routes", routes)
+        .key("senders_limit", senders_limit)
         .key("history", history);
     v.key("dkim", dkim).key("tls_rpt", tls_rpt).key("http", http);
   }

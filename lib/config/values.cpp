@@ -187,4 +187,31 @@ std::string TimeOfDay::text() const {
   return padded(minutes / 60, 2) + ":" + padded(minutes % 60, 2);
 }
 
+namespace {
+constexpr std::array<std::pair<char, std::chrono::seconds>, 4> periods{{{'s', std::chrono::seconds{1}},
+                                                                        {'m', std::chrono::minutes{1}},
+                                                                        {'h', std::chrono::hours{1}},
+                                                                        {'d', std::chrono::days{1}}}};
+}  // namespace
+
+Result<Rate> Rate::parse(std::string_view text) {
+  const auto slash = text.find('/');
+  const auto amount = parse_decimal(text.substr(0, slash));
+  if (amount && *amount > 0 && *amount <= 1'000'000'000 && slash != std::string_view::npos &&
+      text.size() == slash + 2) {
+    for (const auto& [letter, period] : periods) {
+      if (text.back() == letter) return Rate{*amount, period};
+    }
+  }
+  return bad_input(quoted(text) + " is not a rate; allowed: a number and a time, as in 100/m, 500/h or 2000/d");
+}
+
+std::string Rate::text() const {
+  std::string out = std::to_string(amount) + "/";
+  for (const auto& [letter, length] : periods) {
+    if (length == period) out += letter;
+  }
+  return out;
+}
+
 }  // namespace hoplock::config

@@ -89,4 +89,13 @@ struct TimeOfDay {
   auto operator<=>(const TimeOfDay&) const = default;
 };
 
+// "500/h": so many in a second, minute, hour or day.
+struct Rate {
+  std::uint64_t amount = 0;
+  std::chrono::seconds period{0};
+  static Result<Rate> parse(std::string_view text);
+  std::string text() const;
+  auto operator<=>(const Rate&) const = default;
+};
+
 }  // namespace hoplock::config

@@ -19,7 +19,15 @@ struct Facts {
 
   std::uint64_t connections = 0;  // of clients, since the start
   std::size_t open_connections = 0;
-  std::size_t listeners = 0;     // addresses that clients can connect to
+  std::size_t listeners = 0;                   // addresses that clients can connect to
+  std::vector<std::string> missing_listeners;  // why others are not listened on
+  struct Places {                              // for clients
+    std::size_t limit = 0;
+    std::size_t strangers = 0;  // held by clients that may not relay
+    std::uint64_t refused = 0;  // for want of a place, since the start
+    std::uint64_t gave_way = 0;
+    bool full = false;  // a client was refused in the last minute
+  } places;
   std::size_t lanes = 0;         // outbound sessions
   std::size_t destinations = 0;  // that these lead to, or that have work
   bool stalled = false;          // results of deliveries cannot be stored

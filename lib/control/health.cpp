@@ -35,6 +35,19 @@ std::string damaged_text(const std::vector<queue::Id>& ids) {
   return text + "; look at the disk, then remove them";
 }
 
+std::string listeners_text(const Facts& facts) {
+  std::string text;
+  for (const std::string& one : facts.missing_listeners) text += (text.empty() ? "" : "; ") + one;
+  if (!text.empty()) return text + "; tried again until it works";
+  return facts.listeners == 0 ? "no address is listened on" : "";
+}
+
+std::string places_text(const Facts& facts) {
+  return "clients were refused in the last minute: of " + std::to_string(facts.places.limit) + " connections, " +
+         std::to_string(facts.open_connections) + " are open, " + std::to_string(facts.places.strangers) +
+         " of them by clients that may not relay";
+}
+
 }  // namespace
 
 std::vector<Problem> problems(const Facts& facts, const Survey* survey, Counters::Fetches fetches) {
@@ -46,7 +59,8 @@ std::vector<Problem> problems(const Facts& facts, const Survey* survey, Counters
   if (!facts.store) add("store", "the last transaction failed: " + facts.store.error().detail);
   if (const auto ids = damaged(facts, survey); !ids.empty()) add("damaged", damaged_text(ids));
   if (facts.store && !facts.accepting) add("disk-space", "no new mail is taken: " + facts.accepting.error().detail);
-  if (facts.listeners == 0) add("listeners", "no address is listened on");
+  if (const auto text = listeners_text(facts); !text.empty()) add("listeners", text);
+  if (facts.places.full) add("connections", places_text(facts));
   if (!facts.descriptors) add("descriptors", "no descriptor is left: " + facts.descriptors.error().detail);
   if (fetches.good == 0 && fetches.failed >= enough_fetches) {
     add("policies", "all " + std::to_string(fetches.failed) +

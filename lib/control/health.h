@@ -17,12 +17,13 @@ struct Problem {
   std::string text;       // a sentence for people, of one line
 };
 
-inline constexpr std::array<std::string_view, 9> problem_names = {
+inline constexpr std::array<std::string_view, 10> problem_names = {
     "dnssec",       // our own validation does not work (DNS-04): mail routed by MX waits
     "store",        // the database cannot be written
     "damaged",      // stored messages whose checksum does not fit are held
     "disk-space",   // less than limits.min_free_space: new mail gets 452
-    "listeners",    // no client can connect
+    "listeners",    // an address is not listened on
+    "connections",  // clients were refused for want of a place
     "descriptors",  // no further connection can be opened
     "policies",     // every fetch of an MTA-STS policy failed for an hour: is HTTPS blocked?
     "survey",       // the database cannot be read

@@ -35,6 +35,15 @@ void write_process(Exposition& to, const Facts& facts) {
   to.sample({}, facts.processor_seconds);
   to.counter("hoplock_connections_total", "Connections of clients.", facts.connections);
   to.gauge("hoplock_connections_open", "Clients that are connected.", static_cast<double>(facts.open_connections));
+  to.gauge("hoplock_connections_limit", "limits.connections.", static_cast<double>(facts.places.limit));
+  to.gauge("hoplock_connections_strangers", "Clients that are connected and may not relay.",
+           static_cast<double>(facts.places.strangers));
+  to.counter("hoplock_connections_refused_total", "Clients refused for want of a place.", facts.places.refused);
+  to.counter("hoplock_connections_gave_way_total", "Idle strangers whose place another client got.",
+             facts.places.gave_way);
+  to.gauge("hoplock_listeners", "Addresses that are listened on.", static_cast<double>(facts.listeners));
+  to.gauge("hoplock_listeners_missing", "Addresses that are in use or not there, and are tried again.",
+           static_cast<double>(facts.missing_listeners.size()));
   to.gauge("hoplock_sessions_open", "Outbound sessions that are open, being opened, or idle.",
            static_cast<double>(facts.lanes));
   to.gauge("hoplock_destinations", "Next hops that the scheduler knows work for.",

@@ -12,6 +12,8 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr std::size_t progress_octets = 4096;
+
 Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
 
 queue::Envelope to_queue(const smtp::Envelope& envelope, const Ip& client) {
@@ -62,6 +64,7 @@ asio::awaitable<Conversation::Go> Conversation::receive_message() {
   if (!read) co_return co_await content_lost(read.error());
   const smtp::EndOfData end = co_await end_message();
   const std::string sender(session_.envelope().sender.display());
+  if (end.content != smtp::Content::good || end.stored != smtp::EndOfData::Stored::stored) uncount();
   const smtp::Answer answer = session_.end_of_data(end);
   incoming_.reset();
   if (answer.reply.code >= 400) log_rejected(answer.reply, sender, {});
@@ -81,6 +84,8 @@ asio::awaitable<Conversation::Go> Conversation::take_chunk(smtp::Answer answer) 
     if (!incoming_->is_kept()) end.stored = smtp::EndOfData::Stored::full;
     if (session_.chunk().last) end = co_await end_message();
     const std::string sender(session_.envelope().sender.display());
+    const bool last = session_.chunk().last;
+    if (last && (end.content != smtp::Content::good || end.stored != smtp::EndOfData::Stored::stored)) uncount();
     answer = session_.end_of_chunk(end);
     if (!session_.is_receiving()) incoming_.reset();
     if (answer.reply.code >= 400) log_rejected(answer.reply, sender, {});
@@ -91,8 +96,22 @@ asio::awaitable<Conversation::Go> Conversation::take_chunk(smtp::Answer answer) 
 
 asio::awaitable<Conversation::Go> Conversation::content_lost(Error error) {
   if (error.code != errc::timed_out) co_return Go::end;
-  const smtp::Answer late = session_.timed_out();
+  const smtp::Answer late = giving_way_ ? session_.give_way() : session_.timed_out();
   co_return co_await take(late);
+}
+
+// What was not taken counts for nobody's limit.
+void Conversation::uncount() {
+  const smtp::Envelope& envelope = session_.envelope();
+  if (session_.may_relay()) services_.senders.give_back(envelope.sender.text(), envelope.recipients.size());
+}
+
+// Single octets now and then keep no place that others need.
+void Conversation::note_progress(std::size_t octets) {
+  content_octets_ += octets;
+  if (content_octets_ < progress_octets) return;
+  content_octets_ = 0;
+  place_->got_on(std::chrono::steady_clock::now());
 }
 
 // Content up to its end; what came behind it goes back to `lines_`.
@@ -102,9 +121,11 @@ asio::awaitable<Result<>> Conversation::read_content() {
   while (!incoming_->ended()) {
     if (incoming_->has_chunk()) co_await store();
     if (!buffer) buffer = std::make_unique_for_overwrite<char[]>(content_octets);
+    if (giving_way_) co_return fail(errc::timed_out, "others need the place");
     stream_.expires_after(profile_->limits.data_timeout);
     const auto got = co_await stream_.read_some({buffer.get(), content_octets});
     if (!got) co_return got.error();
+    note_progress(*got);
     const std::string_view octets(buffer.get(), *got);
     const std::size_t used = incoming_->feed(octets);
     if (used < octets.size()) lines_.append(octets.substr(used));
@@ -127,10 +148,12 @@ asio::awaitable<Result<>> Conversation::read_chunk() {
   const auto buffer = std::make_unique_for_overwrite<char[]>(content_octets);
   while (left > 0) {
     if (incoming_ && incoming_->has_chunk()) co_await store();
+    if (giving_way_) co_return fail(errc::timed_out, "others need the place");
     stream_.expires_after(profile_->limits.data_timeout);
     const std::size_t most = std::min<std::uint64_t>(left, content_octets);
     const auto got = co_await stream_.read_some({buffer.get(), most});
     if (!got) co_return got.error();
+    note_progress(*got);
     if (incoming_) incoming_->feed({buffer.get(), *got});
     left -= *got;
   }
@@ -191,32 +214,6 @@ std::string Conversation::received_field(const queue::Writer& writer, Time time)
   if (recipients.size() == 1) received.for_address = recipients.front().mailbox.text();
   received.date = time;
   return message::to_field(received);
-}
-
-// A report's own bounce (RPT-40).
-void Conversation::log_discarded() const {
-  Event event(Level::info, "tlsrpt-bounce");
-  event.add("client", stream_.peer().ip.text()).add("from", std::string(session_.envelope().sender.display()));
-  event.add("to", profile_->report_sender.text()).add("size", static_cast<std::int64_t>(incoming_->size()));
-  log_.write(event);
-}
-
-void Conversation::log_accepted(const std::string& id) const {
-  ++counts_.accepted;
-  if (!log_.enabled(Level::info)) return;
-  const auto tls = stream_.tls();
-  Event event(Level::info, "accepted");
-  event.add("id", id).add("from", std::string(session_.envelope().sender.display()));
-  event.add("nrcpt", static_cast<std::int64_t>(session_.envelope().recipients.size()));
-  event.add("size", static_cast<std::int64_t>(incoming_->size()))
-      .add("client", stream_.peer().ip.text())
-      .add("helo", session_.helo());
-  event.add("tls", tls ? tls->version : "none")
-      .add("user", session_.user())
-      .add("msgid", incoming_->facts().message_id);
-  if (session_.envelope().require_tls) event.add("requiretls", std::string("yes"));
-  if (incoming_->lone_newlines() > 0) event.add("normalized", static_cast<std::int64_t>(incoming_->lone_newlines()));
-  log_.write(event);
 }
 
 }  // namespace hoplock::listener

@@ -5,7 +5,6 @@
 #include <chrono>
 
 #include "listener/incoming.h"
-#include "smtp/command.h"
 
 namespace hoplock::listener {
 
@@ -45,21 +44,20 @@ bool names(const std::vector<dns::Name>& wanted, const std::string& proven) {
   });
 }
 
-smtp::Relay may_relay(const Profile& profile, const Ip& client) {
-  for (const auto& network : profile.address.allow) {
-    if (network.contains(client)) return smtp::Relay::allowed;
-  }
-  return smtp::Relay::refused;
-}
-
 }  // namespace
 
-Conversation::Conversation(net::Stream stream, std::shared_ptr<const Profile> profile, Services services)
+Conversation::Conversation(net::Stream stream, std::shared_ptr<const Profile> profile, Services services,
+                           std::shared_ptr<Places::Place> place)
     : stream_(std::move(stream)),
       profile_(std::move(profile)),
       services_(services),
-      session_(session_options(*profile_), may_relay(*profile_, stream_.peer().ip),
-               profile_->address.tls == smtp::TlsMode::implicit ? smtp::Channel::tls : smtp::Channel::clear) {}
+      session_(session_options(*profile_),
+               may_relay(*profile_, stream_.peer().ip) ? smtp::Relay::allowed : smtp::Relay::refused,
+               profile_->address.tls == smtp::TlsMode::implicit ? smtp::Channel::tls : smtp::Channel::clear),
+      giving_way_(place->is_lost()),
+      place_(std::move(place)) {
+  place_->on_give_way([this](Places::Manner manner) { give_way(manner); });
+}
 
 Conversation::~Conversation() = default;
 
@@ -69,6 +67,27 @@ asio::awaitable<void> Conversation::run() {
   Go go = co_await open();
   while (go == Go::on) go = co_await read_commands();
   co_await say_goodbye();
+  log_left_out();
+}
+
+void Conversation::give_way(Places::Manner manner) {
+  giving_way_ = true;
+  if (manner == Places::Manner::cut) {
+    services_.refusals.tell(stream_.peer().ip, session_.give_way().reply);
+    return stream_.close();
+  }
+  held_back_.notify_all();
+  stream_.expires_at(std::chrono::steady_clock::now());
+}
+
+void Conversation::wait_at_most(std::chrono::milliseconds time) {
+  stream_.expires_after(giving_way_ ? std::chrono::milliseconds(0) : time);
+}
+
+// What is said when it waited too long, or must not wait longer.
+smtp::Answer Conversation::overdue() const {
+  if (giving_way_) return session_.give_way();
+  return ending_ ? session_.shutting_down() : session_.timed_out();
 }
 
 void Conversation::end() {
@@ -81,17 +100,20 @@ asio::awaitable<Conversation::Go> Conversation::open() {
   if (profile_->address.tls == smtp::TlsMode::implicit) {
     const Go secured = co_await handshake();
     if (secured == Go::end) co_return Go::end;
-    session_.tls_started(peer());
+    session_.tls_started(look_at_certificate());
   }
   const auto client = stream_.has_unread_input() ? smtp::Session::Client::spoke : smtp::Session::Client::silent;
-  const smtp::Answer answer = ending_ ? session_.shutting_down() : session_.greet(client);
+  const smtp::Answer answer = ending_ || giving_way_ ? overdue() : session_.greet(client);
   co_return co_await take(answer);
 }
 
 asio::awaitable<Conversation::Go> Conversation::handshake() {
-  stream_.expires_after(std::min(handshake_time, profile_->limits.command_timeout));
+  wait_at_most(std::min(handshake_time, profile_->limits.command_timeout));
   const auto started = co_await net::accept_tls(stream_, profile_->tls);
-  if (started) co_return Go::on;
+  if (started) {
+    place_->got_on(std::chrono::steady_clock::now());
+    co_return Go::on;
+  }
   Event event(Level::info, "tls-failed");
   event.add("client", stream_.peer().ip.text()).add("error", started.error().detail);
   log_.write(event);
@@ -101,10 +123,10 @@ asio::awaitable<Conversation::Go> Conversation::handshake() {
 // Reads until at least one whole command was answered.
 asio::awaitable<Conversation::Go> Conversation::read_commands() {
   std::array<char, command_octets> buffer;  // NOLINT: uninitialized on purpose, read_some fills it
-  stream_.expires_after(profile_->limits.command_timeout);
+  wait_at_most(profile_->limits.command_timeout);
   for (const std::uint64_t before = commands_; commands_ == before;) {
-    if (ending_) {
-      const smtp::Answer answer = session_.shutting_down();
+    if (ending_ || giving_way_) {
+      const smtp::Answer answer = overdue();
       co_return co_await take(answer);
     }
     waiting_ = true;
@@ -112,7 +134,7 @@ asio::awaitable<Conversation::Go> Conversation::read_commands() {
     waiting_ = false;
     if (!got) {
       if (got.error().code != errc::timed_out) co_return Go::end;
-      const smtp::Answer answer = ending_ ? session_.shutting_down() : session_.timed_out();
+      const smtp::Answer answer = overdue();
       co_return co_await take(answer);
     }
     lines_.append({buffer.data(), *got});
@@ -124,12 +146,13 @@ asio::awaitable<Conversation::Go> Conversation::read_commands() {
 
 // Every whole command that has arrived, its replies gathered (SUB-16).
 asio::awaitable<Conversation::Go> Conversation::obey_buffered() {
-  while (!ending_) {
+  while (!ending_ && !giving_way_) {
     const auto event = lines_.next();
     if (event == smtp::LineBuffer::Event::none) break;
     ++commands_;
     const bool secret = session_.is_secret_next();
     const smtp::Answer answer = answer_event(event);
+    if (answer.reply.code < 400) place_->got_on(std::chrono::steady_clock::now());
     if (answer.reply.code >= 400) log_refused_command(answer.reply, secret ? std::string_view{} : lines_.line());
     if (!session_.is_receiving()) incoming_.reset();
     const Go acted = co_await act(answer);
@@ -149,7 +172,22 @@ smtp::Answer Conversation::answer_event(smtp::LineBuffer::Event event) {
   if (answer.action == smtp::Action::start_tls && (!lines_.rest().empty() || stream_.has_unread_input())) {
     answer = session_.octets_after_starttls();
   }
-  return answer;
+  return answer.took == smtp::Answer::Took::nothing ? answer : within_sender_limit(std::move(answer));
+}
+
+// Only who may relay is counted: a stranger must not use up somebody's share in his name.
+smtp::Answer Conversation::within_sender_limit(smtp::Answer answer) {
+  using Took = smtp::Answer::Took;
+  const smtp::Envelope& envelope = session_.envelope();
+  if (!session_.may_relay() || envelope.sender.is_null()) return answer;
+  const auto now = std::chrono::steady_clock::now();
+  const auto which = envelope.recipients.size() == 1 ? Senders::Which::first : Senders::Which::further;
+  const std::string& sender = envelope.sender.text();
+  const Senders::Verdict verdict = answer.took == Took::sender ? services_.senders.at_sender(sender, now)
+                                                               : services_.senders.at_recipient(sender, which, now);
+  if (verdict.over == Senders::Over::no) return answer;
+  if (verdict.first) log_sender_limit(verdict.over);
+  return session_.sender_over_limit(answer.took);
 }
 
 asio::awaitable<Conversation::Go> Conversation::act(smtp::Answer answer) {
@@ -166,7 +204,11 @@ asio::awaitable<Conversation::Go> Conversation::act(smtp::Answer answer) {
 
 // A reply of ours that no buffered command asked for.
 asio::awaitable<Conversation::Go> Conversation::take(smtp::Answer answer) {
-  if (answer.reply.code >= 400 && !ending_) log_rejected(answer.reply, {}, {});
+  if (giving_way_) {
+    services_.refusals.tell(stream_.peer().ip, answer.reply);
+  } else if (answer.reply.code >= 400 && !ending_) {
+    log_rejected(answer.reply, {}, {});
+  }
   out_ += answer.reply.to_wire();
   const bool last = answer.action == smtp::Action::close;
   const Go written = co_await flush(last ? goodbye_time : profile_->limits.command_timeout);
@@ -176,7 +218,7 @@ asio::awaitable<Conversation::Go> Conversation::take(smtp::Answer answer) {
 // A client that pipelines and does not read is waited for: nothing more is read from it until then.
 asio::awaitable<Conversation::Go> Conversation::flush(std::chrono::milliseconds patience) {
   if (out_.empty()) co_return Go::on;
-  stream_.expires_after(patience);
+  stream_.expires_after(giving_way_ ? std::min(patience, goodbye_time) : patience);
   const auto written = co_await stream_.write(out_);
   out_.clear();
   if (out_.capacity() > kept_replies) out_.shrink_to_fit();
@@ -187,34 +229,49 @@ asio::awaitable<Conversation::Go> Conversation::start_tls() {
   const Go secured = co_await handshake();
   if (secured == Go::end) co_return Go::end;
   lines_.clear();
-  session_.tls_started(peer());
+  session_.tls_started(look_at_certificate());
   co_return Go::on;
 }
 
-// A certificate that an authority of client_ca signed, for a name of client_names.
-smtp::Peer Conversation::peer() const {
+// One that an authority of client_ca signed, for a name of client_names, lets its client relay.
+smtp::Peer Conversation::look_at_certificate() {
   const auto& wanted = profile_->address.client_names;
   if (wanted.empty()) return smtp::Peer::unknown;
-  const std::vector<std::string> proven = net::proven_client_names(stream_);
-  const bool trusted = std::any_of(proven.begin(), proven.end(), [&](const auto& name) { return names(wanted, name); });
-  return trusted ? smtp::Peer::trusted : smtp::Peer::unknown;
+  auto found = net::client_certificate(stream_);
+  if (!found) return smtp::Peer::unknown;
+  certificate_ = std::make_unique<net::ClientCertificate>(std::move(*found));
+  const auto& has = certificate_->names;
+  const bool named = std::any_of(has.begin(), has.end(), [&](const auto& name) { return names(wanted, name); });
+  if (certificate_->error.empty() && !named) certificate_->error = "none of its names is in client_names";
+  if (!certificate_->error.empty()) return smtp::Peer::mendable;
+  services_.logins.vouch(place_->site(), std::chrono::steady_clock::now());
+  place_->prove();
+  return smtp::Peer::trusted;
 }
 
 asio::awaitable<Conversation::Go> Conversation::check_login() {
   const Go flushed = co_await flush(profile_->limits.command_timeout);
   if (flushed == Go::end) co_return Go::end;
-  const Ip client = stream_.peer().ip;
   const std::string user = session_.login().user;
-  const Credentials found = co_await services_.passwords.check(profile_->users, user, session_.login().password);
+  Passwords::Attempt attempt;
+  attempt.site = place_->site();
+  attempt.user = user;
+  attempt.password = session_.login().password;
+  Credentials found = co_await services_.passwords.check(profile_->users, std::move(attempt));
+  if (found == Credentials::right && session_.acts_as_another()) found = Credentials::wrong;
   const smtp::Answer answer = session_.end_of_login(found == Credentials::right   ? smtp::LoginVerdict::right
                                                     : found == Credentials::wrong ? smtp::LoginVerdict::wrong
                                                                                   : smtp::LoginVerdict::unavailable);
-  if (found == Credentials::right) services_.failed_logins.forget(client);
   if (answer.reply.code >= 400) log_failed_login(answer.reply, user);
-  if (found == Credentials::wrong) {
-    const auto now = std::chrono::steady_clock::now();
-    const auto pause = services_.failed_logins.add(client, now, profile_->limits.failed_login);
-    if (!ending_) co_await held_back_.wait_until(now + pause);
+  const auto now = std::chrono::steady_clock::now();
+  if (found == Credentials::right) {
+    services_.logins.right(place_->site(), user, now);
+    place_->prove();
+  } else {
+    const auto first = profile_->limits.failed_login;
+    const auto pause = found == Credentials::wrong ? services_.logins.wrong(place_->site(), user, now, first)
+                                                   : services_.logins.undecided(place_->site(), now, first);
+    if (!ending_ && !giving_way_) co_await held_back_.wait_until(now + pause);
   }
   out_ += answer.reply.to_wire();
   co_return answer.action == smtp::Action::close ? Go::end : Go::on;
@@ -225,43 +282,6 @@ asio::awaitable<void> Conversation::say_goodbye() {
   co_await flush(goodbye_time);
   stream_.expires_after(goodbye_time);
   co_await stream_.shutdown();
-}
-
-void Conversation::log_store_failed(const Error& error) const {
-  Event event(Level::error, "store-failed");
-  event.add("client", stream_.peer().ip.text()).add("error", error.detail);
-  log_.write(event);
-}
-
-void Conversation::log_refused_command(const smtp::Reply& reply, std::string_view line) {
-  const smtp::Command command = smtp::parse_command(line);
-  const std::string path(command.path);
-  switch (command.verb) {
-    case smtp::Verb::mail:
-      // only `<>` is the empty sender; a line that names none at all says nothing of it
-      return log_rejected(reply, path.empty() && command.well_formed ? "<>" : path, {});
-    case smtp::Verb::rcpt:
-      return log_rejected(reply, reply.code == 503 ? "" : std::string(session_.envelope().sender.display()), path);
-    default:
-      return log_rejected(reply, {}, {});
-  }
-}
-
-void Conversation::log_failed_login(const smtp::Reply& reply, const std::string& user) {
-  ++counts_.rejected;
-  Event event(Level::info, "rejected");
-  event.add("client", stream_.peer().ip.text()).add("user", user);
-  event.add("code", std::int64_t{reply.code}).add("reply", reply.one_line());
-  log_.write(event);
-}
-
-void Conversation::log_rejected(const smtp::Reply& reply, std::string from, std::string to) {
-  ++counts_.rejected;
-  if (!log_.enabled(Level::info)) return;
-  Event event(Level::info, "rejected");
-  event.add("client", stream_.peer().ip.text()).add("from", std::move(from)).add("to", std::move(to));
-  event.add("code", std::int64_t{reply.code}).add("reply", reply.one_line());
-  log_.write(event);
 }
 
 }  // namespace hoplock::listener

@@ -6,27 +6,19 @@
 #include <string>
 
 #include "base/log.h"
-#include "listener/options.h"
+#include "listener/logins.h"
 #include "listener/passwords.h"
-#include "listener/server.h"
+#include "listener/places.h"
+#include "listener/profile.h"
+#include "listener/refusals.h"
+#include "listener/senders.h"
+#include "net/client_certificate.h"
 #include "net/signal.h"
 #include "net/stream.h"
-#include "net/tls_server.h"
 #include "queue/queue.h"
 #include "smtp/line_buffer.h"
 
 namespace hoplock::listener {
-
-// What all sessions of one listener share; never changes, a reload makes a new one.
-struct Profile {
-  Address address;
-  Limits limits;
-  dns::Name hostname;
-  smtp::Mailbox postmaster;
-  smtp::Mailbox report_sender;
-  std::shared_ptr<const net::ServerTls> tls;  // null: none
-  std::shared_ptr<const Users> users;         // null: no logins
-};
 
 // What all sessions of a server share.
 struct Services {
@@ -34,12 +26,15 @@ struct Services {
   Log& log;
   Counts& counts;
   Passwords& passwords;
-  FailedLogins& failed_logins;
+  Logins& logins;
+  Senders& senders;
+  Refusals& refusals;
 };
 
 class Conversation {
  public:
-  Conversation(net::Stream stream, std::shared_ptr<const Profile> profile, Services services);
+  Conversation(net::Stream stream, std::shared_ptr<const Profile> profile, Services services,
+               std::shared_ptr<Places::Place> place);
   Conversation(const Conversation&) = delete;
   Conversation& operator=(const Conversation&) = delete;
 
@@ -50,6 +45,8 @@ class Conversation {
   void end();
   // No more waiting.
   void cut() { stream_.close(); }
+  // Another client gets this one's place.
+  void give_way(Places::Manner manner);
 
  private:
   enum class Go : bool { on, end };
@@ -59,7 +56,9 @@ class Conversation {
   boost::asio::awaitable<Go> act(smtp::Answer answer);
   boost::asio::awaitable<Go> handshake();
   boost::asio::awaitable<Go> start_tls();
-  smtp::Peer peer() const;
+  smtp::Peer look_at_certificate();
+  void wait_at_most(std::chrono::milliseconds time);
+  smtp::Answer overdue() const;
   boost::asio::awaitable<Go> check_login();
   boost::asio::awaitable<Go> receive_message();
   boost::asio::awaitable<Go> take_chunk(smtp::Answer answer);
@@ -72,7 +71,11 @@ class Conversation {
   boost::asio::awaitable<Result<>> read_chunk();
   boost::asio::awaitable<void> store();
   boost::asio::awaitable<Go> content_lost(Error error);
+  void uncount();
+  void note_progress(std::size_t octets);
   boost::asio::awaitable<smtp::EndOfData> end_message();
+  smtp::Answer within_sender_limit(smtp::Answer answer);
+  void log_sender_limit(Senders::Over over) const;
   smtp::Answer answer_event(smtp::LineBuffer::Event event);
   std::string received_field(const queue::Writer& writer, Time now) const;
   void log_accepted(const std::string& id) const;
@@ -81,6 +84,11 @@ class Conversation {
   void log_refused_command(const smtp::Reply& reply, std::string_view line);
   void log_failed_login(const smtp::Reply& reply, const std::string& user);
   void log_rejected(const smtp::Reply& reply, std::string from, std::string to);
+  enum class Because : std::uint8_t { any, no_reason };  // of the three to relay
+  void log_rejected(Event event, const smtp::Reply& reply, Because because = Because::any);
+  void log_left_out();
+  void add_relay_reasons(Event& event) const;
+  std::string listener() const;
 
   net::Stream stream_;
   std::shared_ptr<const Profile> profile_;
@@ -96,6 +104,12 @@ class Conversation {
   bool waiting_ = false;                // for a command
   net::Signal held_back_;               // a wrong login waits for its answer
   bool ending_ = false;
+  bool giving_way_ = false;
+  std::shared_ptr<Places::Place> place_;
+  std::size_t content_octets_ = 0;                       // since it last got on
+  std::unique_ptr<net::ClientCertificate> certificate_;  // where one could let it relay
+  unsigned lines_told_ = 0;                              // about its refusals
+  std::int64_t left_out_ = 0;                            // refusals beyond them
 };
 
 }  // namespace hoplock::listener

@@ -2,6 +2,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,12 +39,24 @@ struct Limits {
   std::chrono::milliseconds failed_login{1000};  // how long the answer to one is held back, doubled with each
 };
 
+struct Rate {
+  std::uint64_t amount = 0;
+  std::chrono::seconds period{0};
+};
+
+// Of one envelope sender; nullopt: none.
+struct SendersLimit {
+  std::optional<Rate> messages;
+  std::optional<Rate> recipients;
+};
+
 struct Options {
   std::vector<Address> addresses;
   Limits limits;
   dns::Name hostname;
   smtp::Mailbox postmaster;
   smtp::Mailbox report_sender;  // of TLS reports; null: none are sent
+  SendersLimit senders_limit;
 };
 
 }  // namespace hoplock::listener

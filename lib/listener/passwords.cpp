@@ -4,66 +4,77 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <chrono>
 #include <optional>
 #include <utility>
+
+#include "net/signal.h"
 
 namespace hoplock::listener {
 
 namespace asio = boost::asio;
 
-namespace {
-
-constexpr std::chrono::minutes memory{15};
-constexpr std::chrono::milliseconds longest{30000};
-constexpr std::size_t most_clients = 10000;  // remembered at once
-
-struct Question {
+struct Passwords::Question {
   std::shared_ptr<const Users> users;
-  std::string name;
-  std::string password;
+  Attempt attempt;
+  Logins::Rank rank;
   net::Signal answered;
-  std::optional<Credentials> answer;
+  std::optional<Credentials> found;
 };
-
-}  // namespace
 
 Passwords::~Passwords() {
   worker_.stop();
   worker_.join();
 }
 
-asio::awaitable<Credentials> Passwords::check(std::shared_ptr<const Users> users, std::string name,
-                                              std::string password) {
-  if (waiting_ >= most_waiting) co_return Credentials::unknown;
+asio::awaitable<Credentials> Passwords::check(std::shared_ptr<const Users> users, Attempt attempt) {
   auto question = std::make_shared<Question>();
   question->users = std::move(users);
-  question->name = std::move(name);
-  question->password = std::move(password);
-  ++waiting_;
-  std::size_t& waiting = waiting_;
-  auto work = [question, loop = loop_, &waiting] {
-    const Credentials answer = question->users->check(question->name, question->password);
-    OPENSSL_cleanse(question->password.data(), question->password.size());
-    asio::post(loop, [question, answer, &waiting] {
-      --waiting;
-      question->answer = answer;
-      question->answered.notify_all();
-    });
-  };
-  asio::post(worker_, std::move(work));
-  while (!question->answer) co_await question->answered.wait();
-  co_return *question->answer;
+  question->attempt = std::move(attempt);
+  const auto same = std::count_if(waiting_.begin(), waiting_.end(),
+                                  [&](const auto& one) { return one->attempt.site == question->attempt.site; });
+  question->rank = logins_.rank(question->attempt.site, question->attempt.user, std::chrono::steady_clock::now());
+  question->rank.doubts += static_cast<unsigned>(same);
+  if (!make_room(*question)) co_return Credentials::unknown;
+  waiting_.push_back(question);
+  if (!busy_) ask_next();
+  while (!question->found) co_await question->answered.wait();
+  co_return *question->found;
 }
 
-FailedLogins::Duration FailedLogins::add(const Ip& client, net::SteadyTime now, Duration first) {
-  const auto is_old = [now](const auto& one) { return now - one.second.last > memory; };
-  if (failures_.size() >= most_clients) std::erase_if(failures_, is_old);
-  if (failures_.size() >= most_clients) failures_.erase(failures_.begin());
-  Failures& failures = failures_[client];
-  if (now - failures.last > memory) failures.count = 0;
-  failures.last = now;
-  const unsigned doubled = std::min(failures.count++, 15U);
-  return std::min(longest, first * (1U << doubled));
+// False: it would be last itself.
+bool Passwords::make_room(const Question& newest) {
+  if (waiting_.size() < most_waiting) return true;
+  const auto last = std::minmax_element(waiting_.begin(), waiting_.end(), [](const auto& a, const auto& b) {
+                      return a->rank < b->rank;
+                    }).second;  // of equals the newest
+  if ((*last)->rank <= newest.rank) return false;
+  answer(**last, Credentials::unknown);
+  waiting_.erase(last);
+  return true;
+}
+
+void Passwords::ask_next() {
+  if (waiting_.empty()) return;
+  const auto next = std::min_element(waiting_.begin(), waiting_.end(),
+                                     [](const auto& a, const auto& b) { return a->rank < b->rank; });
+  const auto question = *next;
+  waiting_.erase(next);
+  busy_ = true;
+  asio::post(worker_, [this, question] {
+    const Credentials found = question->users->check(question->attempt.user, question->attempt.password);
+    asio::post(loop_, [this, question, found] {
+      busy_ = false;
+      answer(*question, found);
+      ask_next();
+    });
+  });
+}
+
+void Passwords::answer(Question& question, Credentials found) {
+  OPENSSL_cleanse(question.attempt.password.data(), question.attempt.password.size());
+  question.found = found;
+  question.answered.notify_all();
 }
 
 }  // namespace hoplock::listener

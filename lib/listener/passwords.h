@@ -1,55 +1,52 @@
 // Password hashing beside the loop: one worker thread that shares nothing with it but the question and the answer, so that
-// a hash that takes a tenth of a second delays no other session. Also how much a client's failed logins slow it down.
+// a hash that takes a tenth of a second delays no other session. Who asks first is no matter of speed: those who logged in lately come
+// before all others, and who guesses wrong, or asks much at once, comes last.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <chrono>
-#include <cstdint>
-#include <map>
+#include <compare>
+#include <list>
 #include <memory>
 #include <string>
 
 #include "base/ip.h"
+#include "listener/logins.h"
 #include "listener/users.h"
-#include "net/signal.h"
 
 namespace hoplock::listener {
 
 class Passwords {
  public:
-  static constexpr std::size_t most_waiting = 100;  // questions beyond them are answered `unknown` at once
+  // Questions at once. Beyond them the one whose turn would come last is answered `unknown`: that may be another one than the newest.
+  static constexpr std::size_t most_waiting = 100;
 
-  explicit Passwords(boost::asio::any_io_executor loop) : loop_(std::move(loop)) {}
+  Passwords(boost::asio::any_io_executor loop, const Logins& logins) : loop_(std::move(loop)), logins_(logins) {}
   Passwords(const Passwords&) = delete;
   Passwords& operator=(const Passwords&) = delete;
   // Waits for the hash that is being made; the others are dropped.
   ~Passwords();
 
-  // REQUIRES: `this` outlives the task that awaits.
-  boost::asio::awaitable<Credentials> check(std::shared_ptr<const Users> users, std::string name, std::string password);
-
- private:
-  boost::asio::any_io_executor loop_;
-  std::size_t waiting_ = 0;
-  boost::asio::thread_pool worker_{1};
-};
-
-// Failed logins by client address, forgotten after a quarter of an hour without a new one.
-class FailedLogins {
- public:
-  using Duration = std::chrono::milliseconds;
-  // One more; how long its answer is held back: `first`, doubled with each, at most half a minute.
-  Duration add(const Ip& client, net::SteadyTime now, Duration first);
-  void forget(const Ip& client) { failures_.erase(client); }  // it logged in
-  std::size_t size() const { return failures_.size(); }
-
- private:
-  struct Failures {
-    unsigned count = 0;
-    net::SteadyTime last;
+  struct Attempt {
+    Ip site;  // of the client (places.h)
+    std::string user;
+    std::string password;
   };
-  std::map<Ip, Failures> failures_;
+  // REQUIRES: `this` outlives the task that awaits.
+  boost::asio::awaitable<Credentials> check(std::shared_ptr<const Users> users, Attempt attempt);
+
+ private:
+  struct Question;
+  using Waiting = std::list<std::shared_ptr<Question>>;
+  bool make_room(const Question& newest);
+  void ask_next();
+  static void answer(Question& question, Credentials found);
+
+  boost::asio::any_io_executor loop_;
+  const Logins& logins_;
+  Waiting waiting_;  // oldest first
+  bool busy_ = false;
+  boost::asio::thread_pool worker_{1};
 };
 
 }  // namespace hoplock::listener

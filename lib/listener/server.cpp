@@ -1,11 +1,14 @@
 #include "listener/server.h"
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <map>
+#include <optional>
 #include <unordered_set>
-#include <variant>
 
 #include "listener/conversation.h"
+#include "listener/refusals.h"
 #include "net/acceptor.h"
 #include "net/task_group.h"
 
@@ -17,12 +20,29 @@ namespace {
 
 constexpr std::chrono::seconds refusal_time{5};
 constexpr std::size_t most_refusals = 100;  // 421s under way; beyond them the connection is just closed
+constexpr std::chrono::seconds relief_pause{1};
+constexpr std::chrono::milliseconds first_retry{250};  // of an address that could not be had
+constexpr std::chrono::milliseconds last_retry{2000};
 
-// One bound address. The profile is replaced by a reload; sessions keep the one they began with.
+// One address. The profile is replaced by a reload; sessions keep the one they began with.
 struct Bound {
-  net::Acceptor acceptor;
+  net::Endpoint at;
   std::shared_ptr<const Profile> profile;
+  std::optional<net::Acceptor> acceptor;  // none: in use, or not there yet
+  std::string error;                      // why
+  net::Signal closing;
+  bool closed = false;
+
+  void close() {
+    closed = true;
+    closing.notify_all();
+    if (acceptor) acceptor->close();
+  }
 };
+
+bool may_come(const Error& error) {
+  return error.code != errc::permission_denied && error.code != errc::operation_not_permitted;
+}
 
 asio::awaitable<void> refuse(net::Stream stream, std::string reply) {
   stream.expires_after(refusal_time);
@@ -32,6 +52,15 @@ asio::awaitable<void> refuse(net::Stream stream, std::string reply) {
 
 }  // namespace
 
+using BoundAddresses = std::map<net::Endpoint, std::shared_ptr<Bound>>;  // by the address in the options
+
+struct Server::Plan {
+  Limits limits;
+  SendersLimit senders_limit;
+  BoundAddresses bound;
+  std::vector<std::pair<std::shared_ptr<Bound>, std::shared_ptr<const Profile>>> kept;
+};
+
 struct Server::State : std::enable_shared_from_this<Server::State> {
   State(asio::any_io_executor on, queue::Queue& into, Log& to)
       : executor(on), queue(into), log(to), sessions(on, to), refusals(on, to), accepting(on, to) {}
@@ -39,32 +68,36 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   asio::any_io_executor executor;
   queue::Queue& queue;
   Log& log;
-  Passwords passwords{executor};
-  FailedLogins failed_logins;
-  Limits limits;
-  std::map<net::Endpoint, std::shared_ptr<Bound>> bound;  // by the address in the options
-  std::map<Ip, std::size_t> clients;
+  Logins logins;
+  Senders senders;
+  Passwords passwords{executor, logins};
+  BoundAddresses bound;
+  Places places;
   std::unordered_set<Conversation*> open;
   Counts counts;
+  Refusals lines{executor, log, counts};
   bool stopping = false;
+  bool relieving = false;
   net::TaskGroup sessions;
   net::TaskGroup refusals;
   net::TaskGroup accepting;
 
-  Services services() { return {queue, log, counts, passwords, failed_logins}; }
+  Services services() { return {queue, log, counts, passwords, logins, senders, lines}; }
   void admit(net::Stream stream, std::shared_ptr<const Profile> profile);
+  void turn_away(net::Stream stream, const Profile& profile);
   static asio::awaitable<void> accept_all(std::shared_ptr<State> self, std::shared_ptr<Bound> at);
+  static asio::awaitable<void> bind(std::shared_ptr<State> self, std::shared_ptr<Bound> at);
+  static asio::awaitable<void> relieve(std::shared_ptr<State> self);
   static asio::awaitable<void> serve(std::shared_ptr<State> self, net::Stream stream,
-                                     std::shared_ptr<const Profile> profile);
+                                     std::shared_ptr<const Profile> profile, std::shared_ptr<Places::Place> place);
 };
 
-// A client is counted from here until its session's frame is gone.
 namespace {
+// A session is counted from its beginning until its frame is gone.
 template <class State>
 class Counted {
  public:
-  Counted(State& state, const Ip& client, Conversation& conversation)
-      : state_(state), client_(client), conversation_(conversation) {
+  Counted(State& state, Conversation& conversation) : state_(state), conversation_(conversation) {
     state_.open.insert(&conversation_);
     state_.counts.open = state_.open.size();
   }
@@ -73,22 +106,19 @@ class Counted {
   ~Counted() {
     state_.open.erase(&conversation_);
     state_.counts.open = state_.open.size();
-    const auto found = state_.clients.find(client_);
-    if (found != state_.clients.end() && --found->second == 0) state_.clients.erase(found);
   }
 
  private:
   State& state_;
-  Ip client_;
   Conversation& conversation_;
 };
 }  // namespace
 
 asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, net::Stream stream,
-                                           std::shared_ptr<const Profile> profile) {
-  const Ip client = stream.peer().ip;
-  Conversation conversation(std::move(stream), std::move(profile), self->services());
-  const Counted counted(*self, client, conversation);
+                                           std::shared_ptr<const Profile> profile,
+                                           std::shared_ptr<Places::Place> place) {
+  Conversation conversation(std::move(stream), std::move(profile), self->services(), std::move(place));
+  const Counted counted(*self, conversation);
   if (self->stopping) conversation.end();
   co_await conversation.run();
 }
@@ -96,27 +126,61 @@ asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, net::Str
 void Server::State::admit(net::Stream stream, std::shared_ptr<const Profile> profile) {
   ++counts.connections;
   const Ip client = stream.peer().ip;
-  const bool full = sessions.size() >= limits.connections;
-  if (full || clients[client] >= limits.connections_per_client) {
-    if (clients[client] == 0) clients.erase(client);
-    ++counts.rejected;
-    const smtp::Reply reply = smtp::Session::too_many_connections(profile->hostname.text());
-    log.write(Event(Level::info, "rejected")
-                  .add("client", client.text())
-                  .add("code", std::int64_t{reply.code})
-                  .add("reply", reply.one_line()));
-    // TLS from the first octet: nothing that this client could read is said in clear
-    if (profile->address.tls == smtp::TlsMode::implicit || refusals.size() >= most_refusals) return;
-    refusals.spawn("refusal", refuse(std::move(stream), reply.to_wire()));
-    return;
+  const auto now = std::chrono::steady_clock::now();
+  const bool known = may_relay(*profile, client) || logins.is_known(site_of(client), now);
+  auto admission = places.admit(client, known ? Standing::known : Standing::stranger, now);
+  if (!relieving && places.under_pressure()) {
+    relieving = true;
+    accepting.spawn("relieve", relieve(shared_from_this()));
   }
-  ++clients[client];
-  sessions.spawn("session", serve(shared_from_this(), std::move(stream), std::move(profile)));
+  if (!admission.place) return turn_away(std::move(stream), *profile);
+  sessions.spawn("session",
+                 serve(shared_from_this(), std::move(stream), std::move(profile), std::move(admission.place)));
+}
+
+void Server::State::turn_away(net::Stream stream, const Profile& profile) {
+  const smtp::Reply reply = smtp::Session::too_many_connections(profile.hostname.text());
+  lines.tell(stream.peer().ip, reply);
+  // TLS from the first octet: nothing that this client could read is said in clear
+  if (profile.address.tls == smtp::TlsMode::implicit || refusals.size() >= most_refusals) return;
+  refusals.spawn("refusal", refuse(std::move(stream), reply.to_wire()));
+}
+
+// For as long as strangers hold most of their places, those that do nothing lose theirs.
+asio::awaitable<void> Server::State::relieve(std::shared_ptr<State> self) {
+  asio::steady_timer pause(self->executor);
+  while (self->places.relieve(std::chrono::steady_clock::now())) {
+    pause.expires_after(relief_pause);
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+  self->relieving = false;
+}
+
+asio::awaitable<void> Server::State::bind(std::shared_ptr<State> self, std::shared_ptr<Bound> at) {
+  const std::string address = at->at.text();
+  bool told = false;
+  for (auto pause = first_retry; !at->closed; pause = std::min(pause * 2, last_retry)) {
+    auto acceptor = net::Acceptor::listen(self->executor, at->at);
+    if (acceptor) {
+      at->acceptor.emplace(std::move(*acceptor));
+      at->error.clear();
+      if (told) self->log.write(Event(Level::info, "listener-works").add("listener", address));
+      co_return;
+    }
+    at->error = acceptor.error().detail;
+    if (!std::exchange(told, true)) {
+      self->log.write(Event(Level::error, "listener-failed")
+                          .add("listener", address)
+                          .add("error", at->error + "; it is tried again until it works"));
+    }
+    co_await at->closing.wait_until(std::chrono::steady_clock::now() + pause);
+  }
 }
 
 asio::awaitable<void> Server::State::accept_all(std::shared_ptr<State> self, std::shared_ptr<Bound> at) {
-  for (;;) {
-    auto stream = co_await at->acceptor.accept();
+  if (!at->acceptor) co_await bind(self, at);
+  while (!at->closed) {
+    auto stream = co_await at->acceptor->accept();
     if (!stream) co_return;
     self->admit(std::move(*stream), at->profile);
   }
@@ -126,79 +190,66 @@ Server::Server(asio::any_io_executor executor, queue::Queue& queue, Log& log)
     : state_(std::make_shared<State>(executor, queue, log)) {}
 
 Server::~Server() {
-  for (auto& [address, bound] : state_->bound) bound->acceptor.close();
+  for (auto& [address, bound] : state_->bound) bound->close();
   state_->accepting.stop();
   state_->refusals.stop();
   state_->sessions.stop();
+  state_->lines.stop();
 }
 
-namespace {
-
-using What = ListenError::What;
-struct Refused {
-  What what;
-  Error error;
-};
-
-std::variant<std::shared_ptr<const Profile>, Refused> make_profile(const Options& options, const Address& address) {
-  auto profile = std::make_shared<Profile>();
-  profile->address = address;
-  profile->limits = options.limits;
-  profile->hostname = options.hostname;
-  profile->postmaster = options.postmaster;
-  profile->report_sender = options.report_sender;
-  if (address.tls == smtp::TlsMode::none) return std::shared_ptr<const Profile>(std::move(profile));
-  auto identity = net::ServerTls::load(address.certificate);
-  if (!identity) return Refused{What::certificate, identity.error()};
-  profile->tls = std::move(*identity);
-  if (!address.client_ca.empty()) {
-    auto asking = net::ServerTls::load(address.certificate, address.client_ca);
-    if (!asking) return Refused{What::client_ca, asking.error()};
-    profile->tls = std::move(*asking);
-  }
-  if (!address.users_file.empty()) {
-    auto users = Users::load(address.users_file);
-    if (!users) return Refused{What::users_file, users.error()};
-    profile->users = std::move(*users);
-  }
-  return std::shared_ptr<const Profile>(std::move(profile));
-}
-
-}  // namespace
-
-std::optional<ListenError> Server::open(Options options) {
-  std::map<net::Endpoint, std::shared_ptr<Bound>> next;
-  std::vector<std::pair<std::shared_ptr<Bound>, std::shared_ptr<const Profile>>> kept;
+std::variant<std::shared_ptr<Server::Plan>, ListenError> Server::prepare(Options options) {
+  auto plan = std::make_shared<Plan>();
+  plan->limits = options.limits;
+  plan->senders_limit = options.senders_limit;
   for (std::size_t i = 0; i < options.addresses.size(); ++i) {
-    const Address& address = options.addresses[i];
-    auto made = make_profile(options, address);
-    if (auto* refused = std::get_if<Refused>(&made)) return ListenError{i, refused->what, std::move(refused->error)};
+    const net::Endpoint at = options.addresses[i].at;
+    auto made = make_profile(options, i);
+    if (auto* refused = std::get_if<ListenError>(&made)) return std::move(*refused);
     const auto profile = std::get<std::shared_ptr<const Profile>>(std::move(made));
-    if (const auto old = state_->bound.find(address.at); old != state_->bound.end()) {
-      kept.emplace_back(old->second, profile);
-      next.emplace(address.at, old->second);
+    if (const auto old = state_->bound.find(at); old != state_->bound.end()) {
+      plan->kept.emplace_back(old->second, profile);
+      plan->bound.emplace(at, old->second);
       continue;
     }
-    auto acceptor = net::Acceptor::listen(state_->executor, address.at);
-    if (!acceptor) return ListenError{i, What::address, acceptor.error()};
-    next.emplace(address.at, std::make_shared<Bound>(Bound{std::move(*acceptor), profile}));
+    auto bound = std::make_shared<Bound>();
+    bound->at = at;
+    bound->profile = profile;
+    auto acceptor = net::Acceptor::listen(state_->executor, at);
+    if (acceptor) {
+      bound->acceptor.emplace(std::move(*acceptor));
+    } else if (!may_come(acceptor.error())) {
+      return ListenError{i, ListenError::What::address, acceptor.error()};
+    } else {
+      bound->error = acceptor.error().detail;
+    }
+    plan->bound.emplace(at, std::move(bound));
   }
-  // Nothing can fail any more.
-  for (auto& [bound, profile] : kept) bound->profile = profile;
+  return plan;
+}
+
+void Server::serve(std::shared_ptr<Plan> plan) {
+  for (auto& [bound, profile] : plan->kept) bound->profile = profile;
   for (auto& [address, bound] : state_->bound) {
-    if (next.count(address) == 0) bound->acceptor.close();
+    if (plan->bound.count(address) == 0) bound->close();
   }
-  for (auto& [address, bound] : next) {
+  for (auto& [address, bound] : plan->bound) {
     if (state_->bound.count(address) == 0) state_->accepting.spawn("accept", State::accept_all(state_, bound));
   }
-  state_->bound = std::move(next);
-  state_->limits = options.limits;
+  state_->bound = std::move(plan->bound);
+  state_->senders.set(plan->senders_limit);
+  state_->places.set({plan->limits.connections, plan->limits.connections_per_client});
+}
+
+std::optional<ListenError> Server::open(Options options) {
+  auto prepared = prepare(std::move(options));
+  if (auto* refused = std::get_if<ListenError>(&prepared)) return std::move(*refused);
+  serve(std::get<std::shared_ptr<Plan>>(std::move(prepared)));
   return std::nullopt;
 }
 
 asio::awaitable<void> Server::stop(net::SteadyTime deadline) {
   state_->stopping = true;
-  for (auto& [address, bound] : state_->bound) bound->acceptor.close();
+  for (auto& [address, bound] : state_->bound) bound->close();
   for (Conversation* one : state_->open) one->end();
   const std::size_t left = co_await state_->sessions.join(deadline);
   if (left > 0) {
@@ -207,18 +258,31 @@ asio::awaitable<void> Server::stop(net::SteadyTime deadline) {
   }
   state_->refusals.stop();
   state_->accepting.stop();
+  state_->lines.stop();
   // What still runs then only waits for the disk, whose jobs cannot be called back.
   co_await state_->sessions.join(net::SteadyTime::max());
   co_await state_->refusals.join(net::SteadyTime::max());
   co_await state_->accepting.join(net::SteadyTime::max());
+  co_await state_->lines.joined();
 }
 
 std::vector<net::Endpoint> Server::bound() const {
   std::vector<net::Endpoint> found;
-  for (const auto& [address, bound] : state_->bound) found.push_back(bound->acceptor.local());
+  for (const auto& [address, bound] : state_->bound) {
+    if (bound->acceptor) found.push_back(bound->acceptor->local());
+  }
+  return found;
+}
+
+std::vector<std::string> Server::missing() const {
+  std::vector<std::string> found;
+  for (const auto& [address, bound] : state_->bound) {
+    if (!bound->acceptor) found.push_back(bound->error);
+  }
   return found;
 }
 
 const Counts& Server::counts() const { return state_->counts; }
+Places::Counts Server::places() const { return state_->places.counts(); }
 
 }  // namespace hoplock::listener

@@ -1,13 +1,16 @@
-// Accepts connections and gives each a Conversation. Owns the sockets, the count of clients, and the way to an orderly end. What
+// Accepts connections and gives each a Conversation. Owns the sockets, who gets a place (places.h), and the way to an orderly end. What
 // may be said in a session is smtp::Session's; where messages go is queue::Queue's.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
 #include <cstdint>
 #include <memory>
+#include <variant>
+#include <vector>
 
 #include "base/log.h"
 #include "base/result.h"
 #include "listener/options.h"
+#include "listener/places.h"
 #include "net/signal.h"
 #include "queue/queue.h"
 
@@ -35,8 +38,15 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Binds all addresses and begins to accept; on an error nothing is changed. Called again (reload): addresses that stay keep
-  // their sockets, sessions that run keep what they began with, new ones get the new options.
+  // Options with everything done that can fail: certificates and files read, sockets bound. Nothing is served by it yet, and nothing
+  // is changed when it is dropped. An address that is in use or not there yet is no error: it is tried again for as long as it is
+  // among the options, with a log line when it begins (`listener-failed`) and ends (`listener-works`), while the others serve.
+  struct Plan;
+  std::variant<std::shared_ptr<Plan>, ListenError> prepare(Options options);
+  // Cannot fail. Addresses that stay keep their sockets, sessions that run keep what they began with, new ones get the new options.
+  // REQUIRES: no other plan was served since this one was made.
+  void serve(std::shared_ptr<Plan> plan);
+  // Both.
   std::optional<ListenError> open(Options options);
   // Stops accepting, says 421 4.3.2 to whoever is between commands, waits for messages under way until `deadline`, then cuts. When
   // it returns, no session is left.
@@ -44,7 +54,10 @@ class Server {
 
   // As bound: a port 0 of the options has become a real one.
   std::vector<net::Endpoint> bound() const;
+  // Why the other addresses are not; each names its address.
+  std::vector<std::string> missing() const;
   const Counts& counts() const;
+  Places::Counts places() const;
 
  private:
   struct State;

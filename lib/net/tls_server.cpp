@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
@@ -25,11 +26,12 @@ Result<> present(SSL_CTX* ctx, const Identity& identity, const CertificateFiles&
   if (used == 1) return {};
   return bad_input(files.certificate + ": the certificate cannot be used: " + take_openssl_error());
 }
-// Lets the handshake go on, and marks a session whose certificate did not verify.
+// Lets the handshake go on, and keeps the first complaint about a certificate that did not verify (client_certificate.cpp).
 int note_refusal(int ok, X509_STORE_CTX* store) {
   if (ok == 1) return 1;
   auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  SSL_set_app_data(ssl, ssl);
+  const std::intptr_t error = X509_STORE_CTX_get_error(store);
+  if (SSL_get_app_data(ssl) == nullptr) SSL_set_app_data(ssl, reinterpret_cast<void*>(error));
   return 1;
 }
 
@@ -64,19 +66,6 @@ Result<> ask_clients(SSL_CTX* ctx, const std::string& client_ca) {
   return {};
 }
 
-std::vector<std::string> dns_names(X509* certificate) {
-  std::vector<std::string> found;
-  auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
-  for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
-    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
-    if (name->type != GEN_DNS) continue;
-    const auto* text = reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName));
-    found.emplace_back(text, static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName)));
-  }
-  GENERAL_NAMES_free(names);
-  return found;
-}
-
 }  // namespace
 
 Result<std::shared_ptr<const ServerTls>> ServerTls::load(CertificateFiles files) { return load(std::move(files), {}); }
@@ -103,15 +92,6 @@ SslHandle ServerTls::session() const {
   SslHandle ssl(SSL_new(ctx_));
   if (ssl) SSL_set_accept_state(ssl.get());
   return ssl;
-}
-
-std::vector<std::string> proven_client_names(const Stream& stream) {
-  const SSL* ssl = stream.ssl();
-  X509* certificate = ssl == nullptr ? nullptr : SSL_get0_peer_certificate(ssl);
-  if (certificate == nullptr || SSL_get_app_data(ssl) != nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return {};
-  constexpr std::uint32_t for_tls = XKU_SSL_CLIENT | XKU_SSL_SERVER | XKU_ANYEKU;
-  if ((X509_get_extended_key_usage(certificate) & for_tls) == 0) return {};
-  return dns_names(certificate);
 }
 
 boost::asio::awaitable<Result<>> accept_tls(Stream& stream, std::shared_ptr<const ServerTls> tls) {

@@ -5,7 +5,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "net/options.h"
 #include "net/stream.h"
@@ -19,7 +18,7 @@ class ServerTls {
   // Errors name the file and what is wrong with it: unreadable, not PEM, a key that is not the certificate's.
   static Result<std::shared_ptr<const ServerTls>> load(CertificateFiles files);
   // Also asks every client for a certificate of the authorities in `client_ca` (PEM) and lets it in whatever it has; what it
-  // proved says proven_client_names. Their names are sent along only while the list is short: Schannel breaks on a long one.
+  // proved says client_certificate.h. Their names are sent along only while the list is short: Schannel breaks on a long one.
   static Result<std::shared_ptr<const ServerTls>> load(CertificateFiles files, const std::string& client_ca);
   ~ServerTls();
   ServerTls(const ServerTls&) = delete;
@@ -35,10 +34,6 @@ class ServerTls {
 
 // REQUIRES: the caller has looked for octets that arrived in clear (SUB-10). The stream's deadline bounds it.
 boost::asio::awaitable<Result<>> accept_tls(Stream& stream, std::shared_ptr<const ServerTls> tls);
-
-// The DNS names of the certificate that the client presented, when an authority of `client_ca` vouches for it now; none in any
-// other case.
-std::vector<std::string> proven_client_names(const Stream& stream);
 
 struct CertificatePem {
   std::string certificate;

@@ -155,7 +155,9 @@ Answer Session::mail(const Command& command, const Facts& facts) {
   envelope_.smtputf8 = wanted.smtputf8;
   envelope_.require_tls = wanted.require_tls;
   state_ = State::mail;
-  return answer(250, {2, 1, 0}, "Ok");
+  Answer taken = answer(250, {2, 1, 0}, "Ok");
+  taken.took = Answer::Took::sender;
+  return taken;
 }
 
 Answer Session::rcpt(const Command& command) {
@@ -173,7 +175,7 @@ Answer Session::rcpt(const Command& command) {
   const Mailbox* postmaster = own_postmaster(mailbox);
   const bool bounce = postmaster == nullptr && is_report_bounce(mailbox);
   if (postmaster == nullptr && !bounce) {
-    if (!may_relay()) return answer(550, {5, 7, 1}, "Relaying denied");
+    if (!may_relay()) return relaying_denied();
     if (mailbox.is_literal()) return answer(550, {5, 1, 3}, "Address literals are not served");
     if (mailbox.has_utf8_local() && !envelope_.smtputf8) return answer(553, {5, 6, 7}, "Address needs SMTPUTF8");
   }
@@ -185,7 +187,24 @@ Answer Session::rcpt(const Command& command) {
   recipient.orcpt = std::move(wanted.orcpt);
   if (bounce) recipient.then = Recipient::Then::discard;
   envelope_.recipients.push_back(std::move(recipient));
-  return answer(250, {2, 1, 5}, "Ok");
+  Answer taken = answer(250, {2, 1, 5}, "Ok");
+  taken.took = Answer::Took::recipient;
+  return taken;
+}
+
+Answer Session::sender_over_limit(Answer::Took took) {
+  if (took == Answer::Took::recipient && !envelope_.recipients.empty()) {
+    envelope_.recipients.pop_back();
+  } else {
+    reset();
+  }
+  return answer(450, {4, 7, 1}, "This sender has sent too much, try again later");
+}
+
+// A certificate that is out of date, unknown or of another name is mended by somebody, and mail waits until then instead of bouncing.
+Answer Session::relaying_denied() const {
+  if (peer_ == Peer::mendable) return answer(454, {4, 7, 1}, "Relaying denied, the client certificate is not in order");
+  return answer(550, {5, 7, 1}, "Relaying denied");
 }
 
 Answer Session::starttls(const Command& command, const Facts& facts) {
@@ -228,6 +247,9 @@ void Session::tls_started(Peer peer) {
 
 Answer Session::shutting_down() const {
   return answer(421, {4, 3, 2}, options_.hostname + " shutting down", Action::close);
+}
+Answer Session::give_way() const {
+  return answer(421, {4, 7, 0}, options_.hostname + " Too many connections, others need the place", Action::close);
 }
 Answer Session::timed_out() const { return answer(421, {4, 4, 2}, options_.hostname + " timed out", Action::close); }
 

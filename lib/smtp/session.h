@@ -21,8 +21,8 @@ enum class TlsMode : std::uint8_t { none, starttls, required, implicit };
 enum class Channel : std::uint8_t { clear, tls };
 enum class Relay : std::uint8_t { refused, allowed };  // may this client's address send to anyone (SUB-01)
 enum class Logins : std::uint8_t { none, in_tls };     // is AUTH offered, which is inside TLS only (SUB-24)
-// What a client's certificate said of it in the handshake.
-enum class Peer : std::uint8_t { unknown, trusted };
+// What a client's certificate said of it in the handshake. Mendable: it has one, and that could let it relay were it in order.
+enum class Peer : std::uint8_t { unknown, mendable, trusted };
 
 struct SessionOptions {
   std::string hostname;
@@ -37,6 +37,7 @@ struct SessionOptions {
   std::size_t received_headers = 50;
   std::size_t errors = 100;  // unknown or failing commands
   std::size_t failed_logins = 3;
+  std::size_t undecided_logins = 10;  // that nobody could judge (454)
 };
 
 // The world at the moment of a command.
@@ -62,6 +63,7 @@ enum class Action : std::uint8_t {
 struct Answer {
   Reply reply;
   Action action = Action::none;
+  enum class Took : std::uint8_t { nothing, sender, recipient } took = Took::nothing;
 };
 
 struct Login {
@@ -90,17 +92,21 @@ class Session {
   enum class Client : std::uint8_t { silent, spoke };
   Answer greet(Client client) const;
   Answer take(std::string_view line, const Facts& facts);  // one command line without CRLF
+  // Instead of the reply to what was just taken (Answer::took): 450 4.7.1, and it is not taken.
+  Answer sender_over_limit(Answer::Took took);
   Answer line_too_long();
   Answer bare_newline();                        // SUB-05: ends the session
   Answer octets_after_starttls();               // SUB-10: sent instead of the 220; ends the session
   void tls_started(Peer peer = Peer::unknown);  // SUB-11: back to the initial state
   // A wrong login's reply is to be held back for a while, so that guessing is slow.
   Answer end_of_login(LoginVerdict verdict);
+  bool acts_as_another() const { return acts_as_another_; }  // a right password makes this a wrong login all the same
   Answer end_of_data(const EndOfData& end);
   // What came of a chunk: of the message when it was the last one, else of the content so far, and `id` is not looked at.
   Answer end_of_chunk(const EndOfData& end);
   Answer shutting_down() const;  // 421 4.3.2
   Answer timed_out() const;      // 421 4.4.2
+  Answer give_way() const;       // 421 4.7.0: others need the place
   // For a connection that gets no session at all: 421 4.7.0.
   static Reply too_many_connections(std::string_view hostname);
 
@@ -117,6 +123,8 @@ class Session {
   // The next line answers a challenge of ours: it may be a password, and no log may show it.
   bool is_secret_next() const { return challenge_ != Challenge::none; }
   const std::string& user() const { return user_; }  // who logged in; "" nobody
+  // One of the three reasons is there: address, certificate, login.
+  bool may_relay() const { return relay_ == Relay::allowed || peer_ == Peer::trusted || !user_.empty(); }
   // For Received and log: "SMTP", "ESMTP", "ESMTPS", "ESMTPSA" (RFC 3848), or the like with UTF8SMTP.
   std::string_view protocol() const;
   Channel channel() const { return channel_; }
@@ -145,7 +153,7 @@ class Session {
   Answer begin_login(std::string_view initial);
   Answer take_response(std::string_view line);
   Answer take_plain(std::string_view message);
-  bool may_relay() const { return relay_ == Relay::allowed || peer_ == Peer::trusted || !user_.empty(); }
+  Answer relaying_denied() const;
   Answer count(Answer answer);
   bool may_send_as(const Mailbox& sender) const;
   const Mailbox* own_postmaster(const Mailbox& mailbox) const;
@@ -164,8 +172,10 @@ class Session {
   std::size_t errors_ = 0;
   std::size_t messages_ = 0;
   std::size_t failed_logins_ = 0;
+  std::size_t undecided_logins_ = 0;
   Challenge challenge_ = Challenge::none;
   Login login_;
+  bool acts_as_another_ = false;  // login_ asks to be somebody else (RFC 4616 authzid)
   std::string user_;
   std::string helo_;
   Envelope envelope_;

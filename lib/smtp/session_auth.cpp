@@ -69,19 +69,22 @@ Answer Session::take_plain(std::string_view message) {
   if (!decoded) return bad_base64();
   const auto parts = split(*decoded, '\0');
   if (parts.size() != 3 || !is_name(parts[1]) || parts[2].empty()) return bad_base64();
-  // Nobody may act as somebody else.
-  if (!parts[0].empty() && parts[0] != parts[1]) return bad_base64();
   login_ = Login{std::string(parts[1]), std::string(parts[2])};
+  // Nobody may act as somebody else (SUB-33): looked up all the same, so that it is slow, counted and told as any wrong login is.
+  acts_as_another_ = !parts[0].empty() && parts[0] != parts[1];
   return check();
 }
 
 Answer Session::end_of_login(LoginVerdict verdict) {
   const std::string user = std::exchange(login_, Login{}).user;
+  if (std::exchange(acts_as_another_, false) && verdict == LoginVerdict::right) verdict = LoginVerdict::wrong;
   switch (verdict) {
     case LoginVerdict::right:
       user_ = user;
       return answer(235, {2, 7, 0}, "Authentication successful");
     case LoginVerdict::unavailable:
+      if (++undecided_logins_ >= options_.undecided_logins)
+        return answer(421, {4, 7, 0}, options_.hostname + " Too many login attempts", Action::close);
       return answer(454, {4, 7, 0}, "Temporary authentication failure");
     case LoginVerdict::wrong:
       break;

@@ -118,3 +118,18 @@ TEST_CASE("MX-16: a bracketed name among a route's hosts is a configuration erro
   CHECK(first_error("routes: [{match: [a.example], hosts: [\"[relay.example]:587\"]}]\n") != "");
   CHECK(first_error("routes: [{match: [a.example], hosts: [\"[2001:db8::1]:587\"]}]\n") == "");
 }
+
+TEST_CASE("senders_limit: rates, each empty by default") {
+  CHECK_FALSE(read_text("", "h.yaml", "").config.senders_limit.rate);
+  const auto loaded = read_text("senders_limit: {rate: 500/h, recipients: \"2000/d\"}\n", "h.yaml", "");
+  REQUIRE(loaded.errors.empty());
+  CHECK(loaded.config.senders_limit.rate == config::Rate{500, std::chrono::hours{1}});
+  CHECK(loaded.config.senders_limit.recipients->text() == "2000/d");
+  for (const std::string wrong : {"500", "0/h", "500/w", "500/hh", "/h", "-1/h", "500 /h", "9999999999/s"}) {
+    CAPTURE(wrong);
+    const auto refused = read_text("senders_limit: {rate: \"" + wrong + "\"}\n", "h.yaml", "");
+    REQUIRE(refused.errors.size() == 1);
+    CHECK(refused.errors[0] ==
+          "h.yaml:1:23: '" + wrong + "' is not a rate; allowed: a number and a time, as in 100/m, 500/h or 2000/d");
+  }
+}

@@ -60,6 +60,8 @@ TEST_CASE("each thing that is wrong has its name, all of them together too") {
   CHECK(with([&](Facts& f) { f.store = broken(); }) == "store;");
   CHECK(with([&](Facts& f) { f.accepting = fail(errc::no_space_on_device, "full"); }) == "disk-space;");
   CHECK(with([&](Facts& f) { f.listeners = 0; }) == "listeners;");
+  CHECK(with([&](Facts& f) { f.missing_listeners = {"cannot listen on 192.0.2.1:25: in use"}; }) == "listeners;");
+  CHECK(with([&](Facts& f) { f.places.full = true; }) == "connections;");
   CHECK(with([&](Facts& f) { f.descriptors = broken(); }) == "descriptors;");
   CHECK(with([&](Facts& f) { f.stalled = true; }) == "recovery;");
   CHECK(with([&](Facts& f) { f.damaged = {{queue::Id{7}, t0}}; }) == "damaged;");

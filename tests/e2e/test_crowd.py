@@ -1,9 +1,13 @@
 """Who has every right to be served still is while others flood, stall, trickle and guess passwords."""
 
+import contextlib
+import http.client
+import re
 import socket
 import ssl
 import statistics
 import subprocess
+import sys
 import threading
 import time
 
@@ -19,7 +23,7 @@ def settings(world):
     users = world.path("users")
     with open(users, "w", encoding="utf-8") as file:
         file.write(f"exchange:{hashed}\n")
-    return {"limits": {"connections": 600, "connections_per_client": PER_CLIENT, "min_free_space": "1MiB"}, "listeners": [
+    return {"limits": {"connections": 600, "connections_per_client": PER_CLIENT, "min_free_space": "1MiB"}, "http": {"address": "127.0.0.1:9471"}, "listeners": [
         {"address": f"127.0.0.1:{CLEAR}", "allow": ["127.0.0.1"]},
         {"address": f"127.0.0.1:{LOGIN}", "tls": "implicit", "allow": [], "auth": True, "users_file": users}]}
 
@@ -110,7 +114,39 @@ def guess(_, number):
                 return
 
 
+# Of its own process: the receivers of this world use select().
+SILENT = f"""
+import resource, socket, sys
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+held = [socket.create_connection(("127.0.0.1", {CLEAR}), source_address=(f"127.7.{{n // 200}}.{{n % 200 + 1}}", 0)) for n in range(1200)]
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def page(path):
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", 9471, timeout=20)) as connection:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+
+
 class Crowd(Case):
+    def test_SUB_34_strangers_that_say_nothing_take_no_place_from_who_may_relay(self):
+        with subprocess.Popen([sys.executable, "-c", SILENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as crowd:
+            self.assertEqual(crowd.stdout.readline(), b"ready\n")
+            took = self.served("silent")
+            self.assertLess(max(took), 10 if Stage.is_sanitized() else 1)
+            self.assertRegex(page("/healthz"), "(?m)^connections: ")
+            self.assertRegex(page("/metrics"), r'(?m)^hoplock_problem\{problem="connections"\} 1$')
+            self.assertRegex(page("/metrics"), r"(?m)^hoplock_connections_strangers \d{3}$")
+            # and they do not keep theirs: Postfix's ten seconds under stress
+            end = time.monotonic() + 30
+            while int(re.search(r"(?m)^hoplock_connections_strangers (\d+)$", page("/metrics"))[1]) > 400:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.2)
+            crowd.stdin.close()
+
     def served(self, name, count=25):
         """Seconds of each of these sessions with a message; all of it must arrive."""
         took = []

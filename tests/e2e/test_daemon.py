@@ -1,5 +1,7 @@
 """The daemon itself: how it starts and refuses to, what a reload changes and leaves, and a disk with little room."""
 
+import contextlib
+import http.client
 import json
 import os
 import re
@@ -12,7 +14,6 @@ from world.relay import Relay
 
 DOMAINS = []
 NOBODY = [{"match": ["*"], "hosts": ["[127.0.0.1]:9"]}]  # refuses connections: mail waits
-PLACE = re.compile(r"^(?P<file>/[^:]+):\d+:\d+: (?P<text>.*)", re.M)
 
 
 def start(*arguments, timeout=10):
@@ -67,16 +68,40 @@ class Second(Relay):
 
 
 class Starting(Case):
-    def test_a_port_in_use_is_exit_78_with_its_place_also_when_the_file_does_not_name_it(self):
-        taken = Second("taken", 2525)  # the relay of this file has the port
-        code, said = start("--config", taken.config)
-        self.assertEqual(code, 78)
-        self.assertIn("cannot listen on 127.0.0.1:2525: Address already in use", PLACE.search(said)["text"])
-        with open(taken.config, "w", encoding="utf-8") as file:
-            file.write(f"hostname: relay.test\ndata_dir: {taken.directory}/data\npostmaster: a@b.test\n")
-        code, said = start("--config", taken.config)
-        self.assertEqual(code, 78)
-        self.assertEqual(PLACE.search(said)["file"], taken.config)
+    def test_an_address_in_use_or_not_there_is_waited_for_while_the_others_serve(self):
+        settings = {"http": {"address": "127.0.0.1:9470"}, "routes": NOBODY, "listeners": [
+            {"address": "127.0.0.1:2529"}, {"address": "127.0.0.1:2541"}, {"address": "192.0.2.9:2529"}]}
+        with socket.create_server(("127.0.0.1", 2541)) as taken, Second("waits", 2529, settings) as second:
+            for address, why in (("127.0.0.1:2541", "Address already in use"), ("192.0.2.9:2529", "Cannot assign requested address")):
+                line = second.wait_log(event="listener-failed", listener=address)
+                self.assertEqual(line["level"], "error")
+                self.assertIn(f"cannot listen on {address}: {why}", line["error"])
+            self.assertEqual(self.problems(9470), {"listeners"})
+            with Client(2529) as client:
+                client.ask("EHLO client.test")
+                self.assertTrue(client.deliver().startswith("250 "))
+            taken.close()
+            second.wait_log(event="listener-works", listener="127.0.0.1:2541")
+            with Client(2541) as client:
+                self.assertTrue(client.banner.startswith("220 "))
+            subprocess.run(["ip", "addr", "add", "192.0.2.9/32", "dev", "lo"], check=True)
+            self.addCleanup(subprocess.run, ["ip", "addr", "del", "192.0.2.9/32", "dev", "lo"], check=False)
+            second.wait_log(event="listener-works", listener="192.0.2.9:2529")
+            self.assertEqual(self.problems(9470), set())
+
+    def test_a_relay_without_any_address_waits_for_one(self):
+        with socket.create_server(("127.0.0.1", 2542)) as taken, Second("none", 2542) as second:
+            second.wait_log(event="listener-failed", listener="127.0.0.1:2542")
+            taken.close()
+            second.wait_log(event="listener-works", listener="127.0.0.1:2542")
+            with Client(2542) as client:
+                self.assertTrue(client.banner.startswith("220 "))
+
+    def problems(self, port):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+            connection.request("GET", "/healthz")
+            answer = connection.getresponse().read().decode()
+        return {line.partition(":")[0] for line in answer.splitlines() if line != "ok"} & {"listeners", "connections"}
 
     def test_a_file_that_was_named_and_is_missing_is_exit_78_even_without_a_name(self):
         self.assertEqual(start("--config", "/nowhere/hoplock.yaml")[0], 78)
@@ -111,10 +136,12 @@ class Reloading(Case):
         with Second("refused", 2532) as second, socket.create_server(("127.0.0.1", 2533)):
             other = os.path.join(second.directory, "other.log")
             wrong = dict(second.settings, log={"level": "error", "format": "json", "file": other},
-                         listeners=[{"address": "127.0.0.1:2533"}])
+                         listeners=[{"address": "127.0.0.1:2543"}], http={"address": "127.0.0.1:2533"})
             line = self.reload_with(second, wrong)
             self.assertEqual((line["ok"], line["level"]), ("false", "error"))
             self.assertRegex(line["error"], rf"^{re.escape(second.config)}:\d+:\d+: cannot listen on 127\.0\.0\.1:2533")
+            # and the listeners: the old one serves on, the new one is not there
+            self.assertRaises(OSError, socket.create_connection, ("127.0.0.1", 2543))
             with Client(2532) as client:
                 client.ask("FOO")
             second.wait_log(event="rejected", code="500")

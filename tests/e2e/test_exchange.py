@@ -69,7 +69,7 @@ class Exchange(Case):
             taken = self.relay.wait_log(20, mark, event="accepted")
             self.relay.wait_log(20, mark, event="delivered", to="bob@good.test", id=taken["id"])
             if name == "auth_login.txt":
-                self.assertTrue(self.contents("bob@good.test")[-1].endswith(content))
+                self.assertTrue(any(mail.endswith(content) for mail in self.contents("bob@good.test")))
         self.relay.wait_log(20, event="delivered", to="carl@good.test")
         half = self.contents("carl@good.test")[0]
         self.assertTrue(half.endswith("Grüße\r\n.\r\n..two dots\r\n".encode()), half)

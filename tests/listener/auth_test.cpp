@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "base/ascii.h"
-#include "listener/passwords.h"
+#include "listener/logins.h"
 #include "listener/users.h"
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
@@ -40,7 +40,7 @@ struct Door {
 };
 
 struct Inside : SmtpClient {
-  explicit Inside(std::uint16_t port) : SmtpClient(port) {
+  explicit Inside(std::uint16_t port, const std::string& from = "127.0.0.1") : SmtpClient(port, "127.0.0.1", from) {
     greet();
     start_tls();
     hello = command("EHLO client.test");
@@ -136,6 +136,22 @@ TEST_CASE("brute force from many connections delays no other session") {
   intake.stop(2s);  // and the end does not wait for them
 }
 
+TEST_CASE("160 connections that guess passwords: everybody who knows his own gets in") {
+  Door door;
+  door.options.limits.failed_login = 1s;
+  Intake intake(door.options);
+  std::vector<std::unique_ptr<Inside>> guessing;
+  for (int i = 0; i < 160; ++i) {
+    guessing.push_back(std::make_unique<Inside>(intake.port(), i % 2 == 0 ? "127.0.0.7" : "127.0.0.8"));
+    guessing.back()->send(plain("ann", "guess") + "\r\n");
+  }
+  for (int i = 0; i < 10; ++i) {
+    Inside client(intake.port());
+    CHECK(client.command(plain("ann", "secret")).starts_with("235 "));
+    for (auto& one : guessing) one->send_some(plain("ann", "guess") + "\r\n");
+  }
+}
+
 TEST_CASE("users_file is read again on reload; a bad one changes nothing and is told with its line") {
   Door door;
   Intake intake(door.options);
@@ -200,21 +216,53 @@ TEST_CASE("an unknown user takes as long as one who is known") {
   CHECK(unknown < known * 2);
 }
 
-TEST_CASE("failed logins are remembered by address, doubled, bounded, and forgotten") {
-  listener::FailedLogins failed;
+TEST_CASE(
+    "wrong logins are counted by site and by user, doubled, bounded and forgotten; a right one wipes none of them") {
+  listener::Logins logins;
   const auto one = *Ip::parse("192.0.2.1"), two = *Ip::parse("192.0.2.2");
   const net::SteadyTime now{};
-  CHECK(failed.add(one, now + 1h, 1000ms) == 1000ms);
-  CHECK(failed.add(one, now + 1h, 1000ms) == 2000ms);
-  CHECK(failed.add(two, now + 1h, 1000ms) == 1000ms);
-  for (int i = 0; i < 40; ++i) failed.add(one, now + 1h, 1000ms);
-  CHECK(failed.add(one, now + 1h, 1000ms) == 30s);
-  CHECK(failed.add(one, now + 2h, 1000ms) == 1000ms);
-  failed.forget(two);
-  CHECK(failed.size() == 1);
-  for (std::uint32_t i = 0; i < 10100; ++i)
-    failed.add(*Ip::parse("10." + std::to_string(i >> 16U) + "." + std::to_string(i >> 8U & 255U) + "." +
-                          std::to_string(i & 255U)),
-               now + 2h, 1000ms);
-  CHECK(failed.size() <= 10000);
+  CHECK(logins.wrong(one, "ann", now + 1h, 1000ms) == 1000ms);
+  CHECK(logins.wrong(one, "bob", now + 1h, 1000ms) == 2000ms);
+  CHECK(logins.wrong(two, "carl", now + 1h, 1000ms) == 1000ms);
+  CHECK(logins.wrong(two, "ann", now + 1h, 1000ms) == 2000ms);
+  const auto third = *Ip::parse("192.0.2.3");
+  CHECK(logins.wrong(third, "ann", now + 1h, 1000ms) == 4000ms);  // guessed at from everywhere
+  logins.right(one, "mallory", now + 1h);                         // an account of the guesser's own
+  CHECK(logins.wrong(one, "dora", now + 1h, 1000ms) == 4000ms);
+  for (int i = 0; i < 40; ++i) logins.wrong(one, "ann", now + 1h, 1000ms);
+  CHECK(logins.wrong(one, "ann", now + 1h, 1000ms) == 30s);
+  CHECK(logins.wrong(one, "ann", now + 2h, 1000ms) == 1000ms);
+  for (std::uint32_t i = 0; i < 10100; ++i) {
+    const auto site = *Ip::parse("10." + std::to_string(i >> 16U) + "." + std::to_string(i >> 8U & 255U) + "." +
+                                 std::to_string(i & 255U));
+    logins.wrong(site, "u" + std::to_string(i), now + 2h, 1000ms);
+  }
+  CHECK(logins.size() <= 20000);
+}
+
+TEST_CASE("who logged in lately goes first, then those of whom nothing bad is known, and guessers last") {
+  listener::Logins logins;
+  const auto home = *Ip::parse("192.0.2.1"), guesser = *Ip::parse("192.0.2.2"), fresh = *Ip::parse("192.0.2.3");
+  const net::SteadyTime now{};
+  const auto at = now + 1h;
+  logins.right(home, "ann", at);
+  for (int i = 0; i < 5; ++i) logins.wrong(guesser, "ann", at, 1ms);
+  for (int i = 0; i < 5; ++i) logins.wrong(home, "bob", at, 1ms);  // behind the same address
+  CHECK(logins.rank(home, "ann", at) < logins.rank(fresh, "carl", at));
+  CHECK(logins.rank(fresh, "carl", at) < logins.rank(guesser, "ann", at));
+  CHECK(logins.rank(fresh, "carl", at) < logins.rank(guesser, "carl", at));
+  CHECK(logins.rank(fresh, "carl", at) < logins.rank(fresh, "ann", at));
+  CHECK(logins.rank(home, "ann", at + 48h) == logins.rank(fresh, "ann", at + 48h));
+}
+
+TEST_CASE("SUB-33: AUTH PLAIN as somebody else is 535, with the right password and with a wrong one alike") {
+  Door door;
+  Intake intake(door.options);
+  const std::string nul(1, '\0');
+  Inside client(intake.port());
+  for (const char* password : {"secret", "wrong"})
+    CHECK(client.command("AUTH PLAIN " + to_base64("bob" + nul + "ann" + nul + password)).starts_with("535 5.7.8 "));
+  CHECK(client.deliver("Subject: x\r\n\r\nx\r\n").starts_with("550 5.7.1 "));
+  Inside self(intake.port());
+  CHECK(self.command("AUTH PLAIN " + to_base64("ann" + nul + "ann" + nul + "secret")).starts_with("235 "));
 }

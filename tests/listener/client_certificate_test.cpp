@@ -72,18 +72,18 @@ TEST_CASE("SUB-01: a client may relay when its certificate verifies and names on
   add(leaf({"other.contoso.com", "MAIL.Contoso.COM"}), door.ca, "250 2.1.5", "a second name, in another case");
   add(leaf({"mail.contoso.com"}, "clientAuth"), door.ca, "250 2.1.5", "for TLS clients");
   add(leaf({"mail.contoso.com"}, "serverAuth"), door.ca, "250 2.1.5", "public authorities sign for servers only");
-  add(leaf({"mail.contoso.com"}, "codeSigning"), door.ca, "550 5.7.1", "not for TLS");
+  add(leaf({"mail.contoso.com"}, "codeSigning"), door.ca, "454 4.7.1", "not for TLS");
   add(leaf({"edge1.fabrikam.com"}), door.ca, "250 2.1.5", "below the wildcard");
   add(leaf({"*.fabrikam.com"}), door.ca, "250 2.1.5", "the certificate's own wildcard");
-  add(leaf({"fabrikam.com"}), door.ca, "550 5.7.1", "the wildcard does not take the domain itself");
-  add(leaf({"edge1.fabrikam.com.evil.example"}), door.ca, "550 5.7.1", "a longer name");
-  add(leaf({"other.contoso.com"}), door.ca, "550 5.7.1", "another name");
-  add(leaf({}), door.ca, "550 5.7.1", "the name only in the subject");
-  add(leaf({"mail.contoso.com"}), door.other, "550 5.7.1", "another authority");
-  add(expired, door.ca, "550 5.7.1", "expired");
-  rows.push_back(Row{support::Certificate(leaf({"mail.contoso.com"})), {}, "550 5.7.1", "signed by itself"});
+  add(leaf({"fabrikam.com"}), door.ca, "454 4.7.1", "the wildcard does not take the domain itself");
+  add(leaf({"edge1.fabrikam.com.evil.example"}), door.ca, "454 4.7.1", "a longer name");
+  add(leaf({"other.contoso.com"}), door.ca, "454 4.7.1", "another name");
+  add(leaf({}), door.ca, "454 4.7.1", "the name only in the subject");
+  add(leaf({"mail.contoso.com"}), door.other, "454 4.7.1", "another authority");
+  add(expired, door.ca, "454 4.7.1", "expired");
+  rows.push_back(Row{support::Certificate(leaf({"mail.contoso.com"})), {}, "454 4.7.1", "signed by itself"});
   rows.push_back(Row{support::Certificate(leaf({"mail.contoso.com"}), between), {&between}, "250 2.1.5", "a chain"});
-  rows.push_back(Row{support::Certificate(leaf({"mail.contoso.com"}), between), {}, "550 5.7.1", "half a chain"});
+  rows.push_back(Row{support::Certificate(leaf({"mail.contoso.com"}), between), {}, "454 4.7.1", "half a chain"});
   for (std::size_t i = 0; i < rows.size(); ++i) {
     CAPTURE(rows[i].why);
     const auto files = support::write_chain(door.dir, "c" + std::to_string(i), rows[i].certificate, rows[i].chain);
@@ -151,4 +151,54 @@ TEST_CASE("implicit TLS takes the client's certificate too") {
   REQUIRE(client.handshake(support::write_chain(door.dir, "good", good)));
   client.greet();
   CHECK(client.deliver("Subject: x\r\n\r\nx\r\n").starts_with("250 2.0.0 "));
+}
+
+TEST_CASE("a certificate that lets nobody relay: the line names it, its names, its end, and what was wrong") {
+  Door door({"mail.contoso.com"});
+  Intake intake(door.options);
+  support::Recipe expired = leaf({"mail.contoso.com", "alt.contoso.com"});
+  expired.valid_to = std::chrono::hours(-1);
+  struct Row {
+    support::Certificate certificate;
+    const char* wrong;
+  };
+  std::vector<Row> rows;
+  rows.push_back({support::Certificate(expired, door.ca), "certificate has expired"});
+  rows.push_back(
+      {support::Certificate(leaf({"mail.contoso.com"}), door.other), "unable to get local issuer certificate"});
+  rows.push_back({support::Certificate(leaf({"other.contoso.com"}), door.ca), "none of its names is in client_names"});
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    CAPTURE(rows[i].wrong);
+    const auto files = support::write_chain(door.dir, "w" + std::to_string(i), rows[i].certificate);
+    CHECK(tried_relay(intake, files) == "454 4.7.1");
+    intake.wait_idle();
+    const auto rejected = intake.log().events("rejected");
+    REQUIRE(rejected.size() == i + 1);
+    const Event& line = rejected.back();
+    CHECK(std::string(line.get("cert_error")).find(rows[i].wrong) != std::string::npos);
+    CHECK(line.get("cert_subject") == "CN=mail.contoso.com");
+    CHECK(std::string(line.get("cert_names")).find("contoso.com") != std::string::npos);
+    CHECK(std::string(line.get("cert_expires")).ends_with("Z"));
+    CHECK(line.get("cert").size() == 64);
+    CHECK(line.get("why") == "address not in allow, no login, certificate refused");
+    CHECK(line.get("listener") == "127.0.0.1:" + std::to_string(intake.port()));
+  }
+  CHECK(tried_relay(intake, {}) == "550 5.7.1");
+  intake.wait_idle();
+  CHECK(intake.log().events("rejected").back().get("why") == "address not in allow, no login, no certificate");
+}
+
+TEST_CASE("accepted says which certificate and which listener let the client relay") {
+  Door door({"mail.contoso.com"});
+  Intake intake(door.options);
+  const support::Certificate good(leaf({"mail.contoso.com"}), door.ca);
+  SmtpClient client(intake.port());
+  client.greet();
+  client.start_tls(support::write_chain(door.dir, "good", good));
+  client.command("EHLO client.test");
+  CHECK(client.deliver("Subject: x\r\n\r\nx\r\n").starts_with("250 2.0.0 "));
+  const auto accepted = intake.log().events("accepted");
+  REQUIRE(accepted.size() == 1);
+  CHECK(accepted[0].get("cert").size() == 64);
+  CHECK(accepted[0].get("listener") == "127.0.0.1:" + std::to_string(intake.port()));
 }

@@ -264,7 +264,7 @@ TEST_CASE("`accepted` and `rejected` say who, what and why") {
   REQUIRE(accepted.size() == 1);
   std::vector<std::string> keys;
   for (const auto& field : accepted[0].fields()) keys.emplace_back(field.key);
-  CHECK(keys == std::vector<std::string>{"id", "from", "nrcpt", "size", "client", "helo", "tls", "msgid"});
+  CHECK(keys == std::vector<std::string>{"id", "from", "nrcpt", "size", "client", "helo", "tls", "listener", "msgid"});
   CHECK(reply == "250 2.0.0 Ok: queued as " + std::string(accepted[0].get("id")) + "\r\n");
   CHECK(accepted[0].get("from") == "sender@example.net");
   CHECK(accepted[0].get("nrcpt") == "2");

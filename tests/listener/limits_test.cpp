@@ -20,12 +20,12 @@ TEST_CASE("limits.connections: one too many gets 421 4.7.0; when one leaves ther
     clients.push_back(std::make_unique<SmtpClient>(intake.port(), "127.0.0.1", "127.0.0." + std::to_string(10 + i)));
     CHECK(clients.back()->reply().starts_with("220 "));
   }
-  SmtpClient refused(intake.port());
+  SmtpClient refused(intake.port(), "127.0.0.1", "127.0.0.20");  // a stranger as they are: SUB-34 says who else gets in
   CHECK(refused.reply().starts_with("421 4.7.0 relay.test "));
   CHECK(refused.ended());
   const auto rejected = intake.log().events("rejected");
   REQUIRE(rejected.size() == 1);
-  CHECK(rejected[0].get("client") == "127.0.0.1");
+  CHECK(rejected[0].get("client") == "127.0.0.20");
   CHECK(rejected[0].get("code") == "421");
   CHECK(clients[0]->command("QUIT").starts_with("221 "));
   clients.erase(clients.begin());
@@ -145,16 +145,65 @@ TEST_CASE("reload: options that cannot be served are refused by name and change 
   Intake intake;
   auto changed = Intake::usual();
   changed.limits.message_size = 100;
-  auto taken = Intake::address(1, smtp::TlsMode::none);
-  taken.at.port = intake.port();
+  auto nobody = Intake::address(5, smtp::TlsMode::starttls);
+  nobody.users_file = "/nowhere/users";
   changed.addresses.push_back(Intake::address(4, smtp::TlsMode::none));
-  changed.addresses.push_back(taken);
+  changed.addresses.push_back(nobody);
   const auto error = intake.open(changed);
   REQUIRE(error);
   CHECK(error->index == 2);
-  CHECK(error->what == listener::ListenError::What::address);
-  CHECK(error->error.detail.find("127.0.0.1:" + std::to_string(intake.port())) != std::string::npos);
+  CHECK(error->what == listener::ListenError::What::users_file);
   CHECK(intake.bound().size() == 1);
+  SmtpClient client(intake.port());
+  client.greet();
+  CHECK(client.deliver("Subject: x\r\n\r\n" + std::string(200, 'x') + "\r\n").starts_with("250 2.0.0 "));
+}
+
+TEST_CASE("an address in use or not there yet: the others serve, it is tried again, and the log says when it works") {
+  auto options = Intake::usual();
+  auto blocker = std::make_unique<Intake>();  // has a port of 127.0.0.1
+  auto taken = Intake::address(1, smtp::TlsMode::none);
+  taken.at.port = blocker->port();
+  auto absent = Intake::address(1, smtp::TlsMode::none);
+  absent.at = {*Ip::parse("192.0.2.77"), 2525};  // no interface has it
+  options.addresses.push_back(taken);
+  options.addresses.push_back(absent);
+  Intake intake(options);
+  CHECK(intake.bound().size() == 1);
+  SmtpClient client(intake.port());
+  client.greet();
+  CHECK(client.deliver("Subject: x\r\n\r\nx\r\n").starts_with("250 2.0.0 "));
+  const std::string name = "127.0.0.1:" + std::to_string(taken.at.port);
+  while (intake.log().events("listener-failed").size() < 2) std::this_thread::sleep_for(1ms);
+  std::string failed;
+  for (const auto& event : intake.log().events("listener-failed")) failed += std::string(event.get("listener")) + " ";
+  CHECK(failed.find(name) != std::string::npos);
+  CHECK(failed.find("192.0.2.77:2525") != std::string::npos);
+  CHECK(intake.missing().size() == 2);
+  blocker.reset();
+  while (intake.log().events("listener-works").empty()) std::this_thread::sleep_for(1ms);
+  CHECK(intake.log().events("listener-works")[0].get("listener") == name);
+  SmtpClient late(taken.at.port);
+  late.greet();
+  CHECK(late.deliver("Subject: x\r\n\r\nx\r\n").starts_with("250 2.0.0 "));
+  // a reload that no longer names it stops the attempts, and one that moves a listener onto its own wildcard works
+  auto moved = Intake::usual();
+  moved.addresses[0].at = {*Ip::parse("0.0.0.0"), taken.at.port};
+  CHECK_FALSE(intake.open(moved));
+  while (intake.bound().empty()) std::this_thread::sleep_for(1ms);
+  CHECK(intake.missing().empty());
+  SmtpClient wild(taken.at.port, "127.0.0.3");
+  CHECK(wild.reply().starts_with("220 "));
+}
+
+TEST_CASE("a plan that is dropped changes nothing, and what it had bound is free again") {
+  Intake intake;
+  const auto before = intake.bound();
+  auto other = Intake::usual();
+  other.addresses[0] = Intake::address(6, smtp::TlsMode::none);
+  other.limits.message_size = 100;
+  CHECK(intake.prepare_and_drop(other));
+  CHECK(intake.bound() == before);
   SmtpClient client(intake.port());
   client.greet();
   CHECK(client.deliver("Subject: x\r\n\r\n" + std::string(200, 'x') + "\r\n").starts_with("250 2.0.0 "));

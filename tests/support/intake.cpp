@@ -103,6 +103,16 @@ std::vector<net::Endpoint> Intake::bound() {
   return on_loop([this] { return server_->bound(); });
 }
 
+std::vector<std::string> Intake::missing() {
+  return on_loop([this] { return server_->missing(); });
+}
+
+bool Intake::prepare_and_drop(listener::Options options) {
+  return on_loop([this, full = with_certificate(std::move(options))] {
+    return std::holds_alternative<std::shared_ptr<listener::Server::Plan>>(server_->prepare(full));
+  });
+}
+
 listener::Counts Intake::counts() {
   return on_loop([this] { return server_->counts(); });
 }

@@ -61,6 +61,9 @@ class Intake {
   // Another certificate from the next open() on.
   void renew_certificate();
   std::vector<net::Endpoint> bound();
+  std::vector<std::string> missing();
+  // Of a reload that fails elsewhere: whether the listener had no complaint.
+  bool prepare_and_drop(listener::Options options);
   void stop(std::chrono::milliseconds time);
   // stop(), begun and not waited for.
   std::future<void> begin_stop(std::chrono::milliseconds time);

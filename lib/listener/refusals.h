@@ -1,0 +1,43 @@
+// Log lines about clients that get no place, or lose theirs. Strangers cannot fill the log with them: what is beyond its share of a
+// minute is told as a number, `rejections`, when the minute is over.
+#pragma once
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+
+#include "base/ip.h"
+#include "base/log.h"
+#include "listener/server.h"
+#include "net/task_group.h"
+#include "smtp/reply.h"
+
+namespace hoplock::listener {
+
+class Refusals {
+ public:
+  static constexpr unsigned most_lines = 60;  // in a minute
+
+  // REQUIRES: log and counts outlive it, and the loop's last run.
+  Refusals(boost::asio::any_io_executor executor, Log& log, Counts& counts)
+      : log_(log), counts_(counts), tasks_(std::move(executor), log) {}
+  Refusals(const Refusals&) = delete;
+  Refusals& operator=(const Refusals&) = delete;
+
+  void tell(const Ip& client, const smtp::Reply& reply);
+  void stop() { tasks_.stop(); }
+  boost::asio::awaitable<void> joined();
+
+ private:
+  struct Minute {
+    unsigned lines = 0;
+    std::int64_t left_out = 0;
+  };
+  static boost::asio::awaitable<void> close(std::shared_ptr<Minute> minute, Log& log);
+
+  Log& log_;
+  Counts& counts_;
+  std::shared_ptr<Minute> minute_ = std::make_shared<Minute>();
+  net::TaskGroup tasks_;
+};
+
+}  // namespace hoplock::listener

@@ -1,0 +1,104 @@
+// senders_limit: what one envelope sender may send.
+#include "listener/senders.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/support/intake.h"
+#include "tests/support/smtp_client.h"
+
+using namespace hoplock;
+using namespace std::chrono_literals;
+using listener::Rate;
+using listener::Senders;
+using support::Intake;
+using support::SmtpClient;
+
+namespace {
+const net::SteadyTime t0 = net::SteadyTime{} + 1h;
+const std::string content = "Subject: x\r\n\r\nx\r\n";
+}  // namespace
+
+TEST_CASE("a sender's periods: counted together, over by their time, each with its own first refusal") {
+  Senders senders;
+  CHECK(senders.at_sender("a@x.test", t0).over == Senders::Over::no);
+  CHECK(senders.size() == 0);  // no limit, nothing to remember
+  senders.set({Rate{2, 1h}, Rate{3, 24h}});
+  const auto message = [&](int recipients, net::SteadyTime now) {
+    auto verdict = senders.at_sender("A@x.test", now);
+    for (int i = 0; i < recipients && verdict.over == Senders::Over::no; ++i)
+      verdict = senders.at_recipient("a@X.test", i == 0 ? Senders::Which::first : Senders::Which::further, now);
+    return verdict;
+  };
+  CHECK(message(1, t0).over == Senders::Over::no);
+  CHECK(message(1, t0).over == Senders::Over::no);
+  auto third = message(1, t0);
+  CHECK(third.over == Senders::Over::messages);
+  CHECK(third.first);
+  third = message(1, t0 + 59min);
+  CHECK(third.over == Senders::Over::messages);
+  CHECK_FALSE(third.first);
+  CHECK(message(1, t0 + 1h).over == Senders::Over::no);
+  auto more = message(1, t0 + 2h);
+  CHECK(more.over == Senders::Over::recipients);
+  CHECK(more.first);
+  senders.give_back("a@x.test", 1);
+  CHECK(message(1, t0 + 2h).over == Senders::Over::no);
+  CHECK(message(4, t0 + 25h).over == Senders::Over::recipients);
+  CHECK(senders.at_sender("b@x.test", t0).over == Senders::Over::no);
+}
+
+TEST_CASE("many senders cost bounded memory, and do not wipe out who sent much") {
+  Senders senders;
+  senders.set({std::nullopt, Rate{5, 24h}});
+  for (int i = 0; i < 5; ++i) senders.at_recipient("much@x.test", Senders::Which::first, t0);
+  for (int i = 0; i < 25000; ++i) senders.at_sender(std::to_string(i) + "@x.test", t0);
+  CHECK(senders.size() <= Senders::most);
+  CHECK(senders.at_sender("much@x.test", t0).over == Senders::Over::recipients);
+}
+
+TEST_CASE(
+    "senders_limit: over it 450 4.7.1 in every session and one warning; others, notices and refused mail do not "
+    "count") {
+  auto options = Intake::usual();
+  options.senders_limit = {Rate{3, 1h}, Rate{5, 24h}};
+  options.limits.message_size = 1000;
+  Intake intake(options);
+  SmtpClient one(intake.port()), two(intake.port());
+  one.greet();
+  two.greet();
+  CHECK(one.deliver("Subject: x\r\n\r\n" + std::string(2000, 'x') + "\r\n").starts_with("552 "));
+  CHECK(one.deliver(content).starts_with("250 "));
+  CHECK(two.deliver(content).starts_with("250 "));
+  CHECK(one.deliver(content, {"u@example.org"}, "SENDER@example.net").starts_with("250 "));
+  for (SmtpClient* client : {&one, &two, &one})
+    CHECK(client->command("MAIL FROM:<sender@example.net>").starts_with("450 4.7.1 "));
+  CHECK(one.deliver(content, {"u@example.org"}, "other@example.net").starts_with("250 "));
+  for (int i = 0; i < 5; ++i) CHECK(two.deliver(content, {"u@example.org"}, "").starts_with("250 "));
+  const auto warned = intake.log().events("sender-limit");
+  REQUIRE(warned.size() == 1);
+  CHECK(warned[0].level() == Level::warn);
+  CHECK(warned[0].get("from") == "sender@example.net");
+  CHECK(warned[0].get("limit") == "rate");
+  CHECK(warned[0].get("client") == "127.0.0.1");
+  // recipients: those within it are taken, and what is refused can be sent later
+  CHECK(one.command("MAIL FROM:<wide@example.net>").starts_with("250 "));
+  for (int i = 0; i < 7; ++i)
+    CHECK(one.command("RCPT TO:<u" + std::to_string(i) + "@example.org>").starts_with(i < 5 ? "250 " : "450 4.7.1 "));
+  CHECK(one.command("DATA").starts_with("354 "));
+  one.send(content + ".\r\n");
+  CHECK(one.reply().starts_with("250 "));
+  CHECK(intake.stored().back().recipients.size() == 5);
+}
+
+TEST_CASE("senders_limit: a stranger who writes to our postmaster uses up nobody's share") {
+  auto options = Intake::usual();
+  options.senders_limit = {Rate{1, 1h}, std::nullopt};
+  Intake intake(options);
+  SmtpClient stranger(intake.port(), "127.0.0.1", "127.0.0.9");
+  stranger.greet();
+  for (int i = 0; i < 3; ++i) CHECK(stranger.deliver(content, {"postmaster"}, "ann@example.net").starts_with("250 "));
+  SmtpClient client(intake.port());
+  client.greet();
+  CHECK(client.deliver(content, {"u@example.org"}, "ann@example.net").starts_with("250 "));
+  CHECK(client.command("MAIL FROM:<ann@example.net>").starts_with("450 4.7.1 "));
+}
