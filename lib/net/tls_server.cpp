@@ -30,7 +30,8 @@ Result<> present(SSL_CTX* ctx, const Identity& identity, const CertificateFiles&
 int note_refusal(int ok, X509_STORE_CTX* store) {
   if (ok == 1) return 1;
   auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  const std::intptr_t error = X509_STORE_CTX_get_error(store);
+  const int complaint = X509_STORE_CTX_get_error(store);
+  const std::intptr_t error = complaint == X509_V_OK ? X509_V_ERR_UNSPECIFIED : complaint;
   if (SSL_get_app_data(ssl) == nullptr) SSL_set_app_data(ssl, reinterpret_cast<void*>(error));
   return 1;
 }
