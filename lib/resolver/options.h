@@ -22,6 +22,7 @@ struct Options {
   std::vector<Forwarder> forward;
   std::string unbound_conf;                   // an unbound.conf(5) file, read first; empty: none
   std::chrono::milliseconds timeout{20'000};  // for one whole look-up
+  std::chrono::milliseconds look{5'000};  // how often the files are looked at; one that changed is read when it rests
   bool operator==(const Options&) const = default;
 };
 

@@ -1,5 +1,8 @@
 #include "resolver/setup.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -20,7 +23,8 @@ struct Setting {
   const char* value;
 };
 
-// What the operator's file may change. Library defaults are for programs that ask one question.
+// What the operator's file may change. Library defaults are for programs that ask one question. Read as a file before his, for
+// ub_ctx_set_option takes a local-zone and does nothing with it.
 constexpr std::array defaults{
     Setting{"outgoing-range:", "512"},  // look-ups at once, each with a port of its own
     Setting{"num-queries-per-thread:", "2048"},
@@ -99,10 +103,21 @@ Result<> read_file(ub_ctx* context, const std::string& path) {
                    ": not a valid unbound.conf; libunbound's own lines on standard error say where");
 }
 
+Result<> read_defaults(ub_ctx* context) {
+  std::string text = "server:\n";
+  for (const Setting& setting : defaults) text += std::string("  ") + setting.key + " " + setting.value + "\n";
+  const int file = memfd_create("hoplock-unbound.conf", MFD_CLOEXEC);
+  if (file < 0) return fail(error_code(errno, boost::system::system_category()), "no memory for libunbound's defaults");
+  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const std::string path = "/proc/self/fd/" + std::to_string(file);
+  const bool good = written && ub_ctx_config(context, path.c_str()) == 0;
+  close(file);
+  if (good) return {};
+  return bad_input("libunbound refuses our defaults");
+}
+
 Result<> apply(ub_ctx* context, const Options& options) {
-  for (const Setting& setting : defaults) {
-    if (auto done = set(context, setting); !done) return done;
-  }
+  if (auto done = read_defaults(context); !done) return done;
   if (auto done = read_file(context, options.unbound_conf); !done) return done;
   for (const Setting& setting : promises) {
     if (auto done = set(context, setting); !done) return done;

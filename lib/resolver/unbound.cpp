@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "resolver/convert.h"
+#include "resolver/files.h"
 #include "resolver/setup.h"
 
 namespace hoplock::resolver {
@@ -28,11 +29,17 @@ std::string in_words(std::chrono::milliseconds time) {
 // Coroutines hold it, too: it outlives the Unbound while one of them is suspended.
 class Unbound::Impl : public std::enable_shared_from_this<Unbound::Impl> {
  public:
-  Impl(asio::any_io_executor executor, Options options, ContextPtr context, dns::Name anchor)
+  struct Made {
+    ContextPtr context;
+    dns::Name anchor;
+    FileMarks files;  // as they were before they were read
+  };
+  Impl(asio::any_io_executor executor, Options options, Made made)
       : executor_(executor),
         options_(std::move(options)),
-        anchor_(std::move(anchor)),
-        context_(std::move(context)),
+        anchor_(std::move(made.anchor)),
+        files_(std::move(made.files)),
+        context_(std::move(made.context)),
         results_(executor, ub_fd(context_.get())) {}
   ~Impl() { close(); }
   Impl(const Impl&) = delete;
@@ -45,6 +52,8 @@ class Unbound::Impl : public std::enable_shared_from_this<Unbound::Impl> {
 
   const std::optional<std::string>& failure() const { return failure_; }
   bool checked() const { return checked_; }
+  const Options& options() const { return options_; }
+  const FileMarks& files() const { return files_; }
 
  private:
   using Question = std::pair<dns::Name, dns::Type>;
@@ -71,6 +80,7 @@ class Unbound::Impl : public std::enable_shared_from_this<Unbound::Impl> {
   asio::any_io_executor executor_;
   Options options_;
   dns::Name anchor_;
+  FileMarks files_;
   ContextPtr context_;
   asio::posix::stream_descriptor results_;  // libunbound's own; given back before the context goes
   bool watching_ = false;
@@ -163,21 +173,35 @@ asio::awaitable<void> Unbound::Impl::check(std::shared_ptr<Impl> self) {
 }
 
 Result<std::shared_ptr<Unbound::Impl>> Unbound::Impl::open(asio::any_io_executor executor, Options options) {
+  Impl::Made made;
+  made.files = marks_of(options);
   auto context = make_context(options);
   if (!context) return context.error();
+  made.context = std::move(*context);
   auto anchor = anchor_zone(options.trust_anchor);
   if (!anchor) return anchor.error();
-  return std::make_shared<Impl>(std::move(executor), std::move(options), std::move(*context), std::move(*anchor));
+  made.anchor = std::move(*anchor);
+  return std::make_shared<Impl>(std::move(executor), std::move(options), std::move(made));
 }
 
 // What the Unbound and its watch share.
 struct Unbound::Current {
   Current(const asio::any_io_executor& on, std::shared_ptr<Impl> first)
-      : executor(on), impl(std::move(first)), next_check(on) {}
+      : executor(on), impl(std::move(first)), next_check(on), next_look(on) {}
+  Result<> take(Options options);
   asio::any_io_executor executor;
   std::shared_ptr<Impl> impl;  // null when the Unbound is gone
   asio::steady_timer next_check;
+  asio::steady_timer next_look;
 };
+
+Result<> Unbound::Current::take(Options options) {
+  auto next = Impl::open(executor, std::move(options));
+  if (!next) return next.error();
+  impl = std::move(*next);
+  next_check.cancel();
+  return {};
+}
 
 Result<std::unique_ptr<Unbound>> Unbound::open(asio::any_io_executor executor, Options options) {
   auto impl = Impl::open(executor, std::move(options));
@@ -186,12 +210,10 @@ Result<std::unique_ptr<Unbound>> Unbound::open(asio::any_io_executor executor, O
   return std::unique_ptr<Unbound>(new Unbound(std::move(current)));
 }
 
-Result<> Unbound::reload(Options options) {
-  auto impl = Impl::open(current_->executor, std::move(options));
-  if (!impl) return impl.error();
-  current_->impl = std::move(*impl);
-  current_->next_check.cancel();
-  return {};
+Result<> Unbound::reload(Options options) { return current_->take(std::move(options)); }
+
+bool Unbound::is_current(const Options& options) const {
+  return current_->impl->options() == options && current_->impl->files() == marks_of(options);
 }
 
 Unbound::Unbound(std::shared_ptr<Current> current) : current_(std::move(current)) {}
@@ -199,6 +221,7 @@ Unbound::~Unbound() {
   current_->impl->close();
   current_->impl.reset();
   current_->next_check.cancel();
+  current_->next_look.cancel();
 }
 
 asio::awaitable<dns::Answer> Unbound::find(dns::Name name, dns::Type type) {
@@ -225,6 +248,28 @@ asio::awaitable<void> Unbound::watch_current(std::shared_ptr<Current> current, C
       current->next_check.expires_after(check_good);
     }
     co_await current->next_check.async_wait(tuple);
+  }
+}
+
+asio::awaitable<void> Unbound::watch_files(Reread reread) { return watch_files_of(current_, std::move(reread)); }
+
+// A file that is just being written is left alone until it was the same twice.
+asio::awaitable<void> Unbound::watch_files_of(std::shared_ptr<Current> current, Reread reread) {
+  FileMarks seen;
+  FileMarks refused;  // could not be used
+  while (current->impl) {
+    current->next_look.expires_after(current->impl->options().look);
+    co_await current->next_look.async_wait(tuple);
+    if (!current->impl) co_return;
+    const FileMarks before = current->impl->files();
+    FileMarks now = marks_of(current->impl->options());
+    const bool rests = now == seen;
+    seen = now;
+    if (now == before || now == refused || !rests) continue;
+    Options options = current->impl->options();
+    const Result<> done = current->take(std::move(options));
+    refused = done ? FileMarks{} : now;
+    reread(difference(before, now), done);
   }
 }
 

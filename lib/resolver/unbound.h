@@ -37,6 +37,14 @@ class Unbound final : public Resolver {
   // Repeats the check hourly, and every 30 s while it fails, until the coroutine is cancelled or this object goes.
   boost::asio::awaitable<void> watch(Changed changed);
 
+  // Called when trust anchor, hints or unbound_conf had changed under their names: `files` names them. With an error the old ones
+  // hold, until they change again.
+  using Reread = std::function<void(const std::string& files, const Result<>& done)>;
+  // Looks at the files now and then and reads them again when they changed, until the coroutine is cancelled or this object goes.
+  boost::asio::awaitable<void> watch_files(Reread reread);
+  // Whether these options, and the files that they name as they are now, are what it works by.
+  bool is_current(const Options& options) const;
+
   // Starts afresh under other options, with empty caches; look-ups that wait end under the old ones. On an error nothing
   // changes.
   Result<> reload(Options options);
@@ -45,6 +53,7 @@ class Unbound final : public Resolver {
   class Impl;
   struct Current;
   explicit Unbound(std::shared_ptr<Current> current);
+  static boost::asio::awaitable<void> watch_files_of(std::shared_ptr<Current> current, Reread reread);
   static boost::asio::awaitable<void> watch_current(std::shared_ptr<Current> current, Changed changed);
   std::shared_ptr<Current> current_;
 };

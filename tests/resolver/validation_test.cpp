@@ -1,6 +1,8 @@
 // libunbound in the process against a real name server with signed, unsigned and spoilt zones (tests/resolver/zones.sh).
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <iterator>
 #include "resolver/unbound.h"
 #include "tests/support/loop.h"
 #include "tests/support/nsd.h"
@@ -167,6 +169,66 @@ TEST_CASE("DNS-04: watch tells the first result and every change, after a reload
   REQUIRE(told.size() == 2);
   CHECK(told[1]);
   CHECK(world.unbound->validation_failure() == told[1]);
+}
+
+TEST_CASE("DNS-01: test. is a name like any other, without a word of the operator's; a zone of his own there holds") {
+  World world;
+  check(world, {"test", Type::mx, Status::records, Security::secure, "a signed zone"});
+  check(world, {"none.test", Type::mx, Status::no_name, Security::secure, "its own denial, not libunbound's"});
+  Options own = options_with("root.key");
+  own.unbound_conf =
+      nsd().write("own.conf", "include: " + own.unbound_conf + "\nserver:\n  local-zone: \"test.\" static\n");
+  World closed(own);
+  CHECK_FALSE(closed.ask("test", Type::mx).secure());
+}
+
+TEST_CASE(
+    "DNS-04: a trust anchor that changed under its name is taken up by itself, and told; a broken one is told once") {
+  Options options = options_with("root.key");
+  options.look = std::chrono::milliseconds(20);
+  const std::string wrong = ". IN DS 1 13 2 " + std::string(64, 'a') + "\n";
+  options.trust_anchor = nsd().write("rolled.key", wrong);
+  World world(options);
+  CHECK(world.ask("mx.secure", Type::a).failed());
+  CHECK(world.unbound->is_current(options));
+  std::vector<std::pair<std::string, bool>> told;
+  boost::asio::co_spawn(world.loop.executor(),
+                        world.unbound->watch_files([&](const std::string& files, const Result<>& done) {
+                          told.emplace_back(files, done.has_value());
+                        }),
+                        [](std::exception_ptr) {});
+  const auto wait_for = [&](std::size_t count) {
+    world.loop.io().restart();  // the last look-up has stopped it
+    for (int i = 0; i < 1000 && told.size() < count; ++i) world.loop.io().run_one_for(std::chrono::milliseconds(100));
+    REQUIRE(told.size() == count);
+  };
+  std::ifstream right(nsd().file("root.key"));
+  nsd().write("rolled.key", std::string(std::istreambuf_iterator<char>(right), {}));
+  CHECK_FALSE(world.unbound->is_current(options));
+  wait_for(1);
+  CHECK(told[0] == std::pair(options.trust_anchor, true));
+  CHECK(world.unbound->is_current(options));
+  check(world, {"mx.secure", Type::a, Status::records, Security::secure, "under the new anchor"});
+
+  nsd().write("rolled.key", ". IN DS hello\n");
+  wait_for(2);
+  CHECK(told[1] == std::pair(options.trust_anchor, false));
+  for (int i = 0; i < 20; ++i) world.loop.io().run_one_for(std::chrono::milliseconds(50));
+  CHECK(told.size() == 2);
+  check(world, {"mx.secure", Type::aaaa, Status::records, Security::secure, "the last good anchor holds"});
+}
+
+TEST_CASE("a file that unbound_conf includes counts as changed, too") {
+  Options options = options_with("root.key");
+  const std::string inner = nsd().write("inner.conf", "server:\n  do-ip6: no\n");
+  options.unbound_conf =
+      nsd().write("outer.conf", "include: \"" + inner + "\"\ninclude: " + nsd().file("stubs.conf") + "\n");
+  World world(options);
+  CHECK(world.unbound->is_current(options));
+  nsd().write("inner.conf", "server:\n  do-ip6: yes\n");
+  CHECK_FALSE(world.unbound->is_current(options));
+  REQUIRE(world.unbound->reload(options).has_value());
+  CHECK(world.unbound->is_current(options));
 }
 
 TEST_CASE("a reload takes the new options; with bad ones everything stays") {

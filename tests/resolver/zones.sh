@@ -80,7 +80,7 @@ _25._tcp.mx IN TLSA 3 1 1 $(printf %064x 11)
 END
 cp plain.zone plain.signed
 
-for name in expired optout iterations algorithm digest otherds; do
+for name in test expired optout iterations algorithm digest otherds; do
   cat > $name.zone <<END
 \$ORIGIN $name.
 \$TTL 60
@@ -90,6 +90,7 @@ mx IN A 192.0.2.21
 child IN NS ns.
 END
 done
+sign test. test
 sign expired. expired -i 20200101000000 -e 20200201000000
 sign optout. optout -n -p
 sign iterations. iterations -n -t 400
@@ -113,7 +114,7 @@ plain. 60 IN NS ns.
 liar. 60 IN NS ns.
 dark. 60 IN NS ns.
 END
-for name in secure expired optout iterations algorithm digest otherds stripped; do
+for name in secure test expired optout iterations algorithm digest otherds stripped; do
   echo "$name. 60 IN NS ns." >> root.zone
   cat $name.ds >> root.zone
 done
@@ -146,7 +147,7 @@ stub-zone:
   name: "."
   stub-addr: 127.0.0.1@$port
 END
-for name in secure plain expired optout iterations algorithm digest otherds stripped; do
+for name in secure test plain expired optout iterations algorithm digest otherds stripped; do
   printf 'zone:\n  name: "%s."\n  zonefile: %s.signed\n' $name $name >> nsd.conf
   printf 'stub-zone:\n  name: "%s."\n  stub-addr: 127.0.0.1@%s\n' $name "$port" >> stubs.conf
 done

@@ -17,7 +17,6 @@ from .zones import DOMAIN_SERVER, LIAR, ROOT_SERVER, TLD_SERVER, Domain, Zones
 UNBOUND_CONF = """server:
     do-not-query-localhost: no
     do-ip6: no
-    local-zone: "test." nodefault
     root-hints: "{directory}/root.hints"
     infra-host-ttl: 1
     infra-keep-probing: yes

@@ -1,0 +1,93 @@
+#include "resolver/files.h"
+
+#include <glob.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <string_view>
+
+#include "base/ascii.h"
+
+namespace hoplock::resolver {
+
+namespace {
+constexpr std::size_t most_files = 100;
+// Of unbound.conf(5). What libunbound writes itself (auto-trust-anchor-file) is not among them.
+constexpr std::array including{"include:", "include-toplevel:"};
+constexpr std::array naming{"trust-anchor-file:", "trusted-keys-file:", "root-hints:"};
+
+FileMark mark_of(const std::string& path) {
+  FileMark mark;
+  mark.path = path;
+  struct stat about {};
+  if (stat(path.c_str(), &about) != 0) return mark;
+  mark.device = about.st_dev;
+  mark.inode = about.st_ino;
+  mark.size = about.st_size;
+  mark.changed = std::int64_t{about.st_mtim.tv_sec} * 1'000'000'000 + about.st_mtim.tv_nsec;
+  return mark;
+}
+
+std::vector<std::string> expand(const std::string& pattern) {
+  glob_t found{};
+  std::vector<std::string> paths;
+  if (glob(pattern.c_str(), GLOB_NOCHECK, nullptr, &found) == 0) {
+    for (std::size_t i = 0; i < found.gl_pathc && i < most_files; ++i) paths.emplace_back(found.gl_pathv[i]);
+  }
+  globfree(&found);
+  return paths;
+}
+
+// The value of a line `key: value`, without quotes and comment; "": the line has another key.
+template <class Keys>
+std::string value_of(std::string_view line, const Keys& keys) {
+  for (const std::string_view key : keys) {
+    if (line.substr(0, key.size()) != key) continue;
+    std::string_view value = trim(line.substr(key.size()));
+    if (value.empty()) return {};
+    const bool quoted = value.front() == '"' || value.front() == '\'';
+    if (quoted) return std::string(value.substr(1, value.find(value.front(), 1) - 1));
+    return std::string(value.substr(0, value.find_first_of(" \t#")));
+  }
+  return {};
+}
+
+// `path`, a file in the syntax of unbound.conf, and what it leads to.
+void add_conf(FileMarks& marks, const std::string& path) {
+  const auto known = [&](const FileMark& mark) { return mark.path == path; };
+  if (marks.size() >= most_files || std::any_of(marks.begin(), marks.end(), known)) return;
+  marks.push_back(mark_of(path));
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) {
+    const std::string_view text = trim(line);
+    if (const auto pattern = value_of(text, including); !pattern.empty()) {
+      for (const auto& one : expand(pattern)) add_conf(marks, one);
+    }
+    const auto named = value_of(text, naming);
+    if (!named.empty() && marks.size() < most_files) marks.push_back(mark_of(named));
+  }
+}
+}  // namespace
+
+FileMarks marks_of(const Options& options) {
+  FileMarks marks;
+  if (!options.trust_anchor.empty()) marks.push_back(mark_of(options.trust_anchor));
+  if (!options.root_hints.empty()) marks.push_back(mark_of(options.root_hints));
+  if (!options.unbound_conf.empty()) add_conf(marks, options.unbound_conf);
+  return marks;
+}
+
+std::string difference(const FileMarks& before, const FileMarks& after) {
+  std::string paths;
+  for (const auto& [some, others] : {std::pair(&after, &before), std::pair(&before, &after)}) {
+    for (const FileMark& one : *some) {
+      const bool same = std::find(others->begin(), others->end(), one) != others->end();
+      if (!same && paths.find(one.path) == std::string::npos) paths += (paths.empty() ? "" : ", ") + one.path;
+    }
+  }
+  return paths;
+}
+
+}  // namespace hoplock::resolver

@@ -1,0 +1,28 @@
+// The operator's DNS files as they are now: which ones, and by device, inode, size and time of change whether they are still the same.
+// So that a root key that was rolled, or another answer in unbound_conf, is taken up under the same name.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "resolver/options.h"
+
+namespace hoplock::resolver {
+
+struct FileMark {
+  std::string path;
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;  // 0: there is no such file
+  std::int64_t size = 0;
+  std::int64_t changed = 0;  // nanoseconds
+  bool operator==(const FileMark&) const = default;
+};
+using FileMarks = std::vector<FileMark>;
+
+// The trust anchor, the root hints, unbound_conf, and what the latter includes or names as anchors and hints; at most 100 files.
+FileMarks marks_of(const Options& options);
+
+// The paths that differ, for people.
+std::string difference(const FileMarks& before, const FileMarks& after);
+
+}  // namespace hoplock::resolver
