@@ -154,6 +154,10 @@ void check_rest(Loaded& loaded) {
   for (std::size_t i = 0; i < config.dkim.size(); ++i) check_file(loaded, config.dkim[i].key, item("dkim", i, "key"));
   if (!config.postmaster.empty() && config.postmaster.find('@') == std::string::npos)
     loaded.complain("postmaster", "'" + config.postmaster + "' is not an address; allowed: user@domain");
+  for (const auto& host : config.http.hosts) {
+    if (!dns::Name::parse(host) && !Ip::parse(host))
+      loaded.complain("http.hosts", "'" + host + "' is no host; allowed: names and addresses, without a port");
+  }
   if (config.control_socket.empty())
     loaded.complain("control_socket", "the tool needs a socket; allowed: a file name, as in control.sock");
 }

@@ -237,9 +237,10 @@ struct History {
 
 struct Http {
   std::optional<Endpoint> address;
+  std::vector<std::string> hosts;
   template <class V>
   void fields(V& v) {
-    v.key("address", address);
+    v.key("address", address).key("hosts", hosts);
   }
 };
 

@@ -16,7 +16,9 @@ namespace hoplock::control {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::seconds for_questions{10};
+constexpr std::chrono::seconds for_questions{8};
+constexpr std::chrono::seconds for_probe{4};
+constexpr std::chrono::seconds most_silence{5};   // then it is asked whether it is still there
 constexpr std::chrono::seconds for_actions{600};  // on a queue of millions
 constexpr std::chrono::seconds for_fetches{600};
 
@@ -54,17 +56,27 @@ Result<Client> Client::connect(const std::string& path) {
   // Blocking: connect(2) on a Unix socket waits only for room in the backlog, and SO_SNDTIMEO bounds that.
   const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return unreachable(path, errno);
-  Client client(descriptor);
-  const timeval limit{for_questions.count(), 0};
+  Client client(descriptor, path);
+  const timeval limit{for_probe.count(), 0};
   setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return unreachable(path, errno);
   return client;
 }
 
-Client::Client(Client&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+Client::Client(Client&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)) {}
 Client::~Client() {
   if (descriptor_ >= 0) close(descriptor_);
+}
+
+// A question on a connection of its own. Whatever comes back, an end among it, comes from a loop that turns.
+bool Client::is_daemon_alive() const {
+  const auto other = connect(path_);
+  if (!other) return false;
+  const std::string line = to_json(Request(AskStatus{})) + "\n";
+  if (send(other->descriptor_, line.data(), line.size(), MSG_NOSIGNAL) < 0) return true;
+  return wait(other->descriptor_, POLLIN, Clock::now() + for_probe).has_value();
 }
 
 Result<std::string> Client::ask(const Request& request, std::chrono::seconds limit, const Progress& progress) {
@@ -79,7 +91,11 @@ Result<std::string> Client::ask(const Request& request, std::chrono::seconds lim
   std::string reply;
   std::array<char, 65536> octets;  // NOLINT: uninitialized on purpose, recv fills it
   for (;;) {
-    if (auto ready = wait(descriptor_, POLLIN, deadline); !ready) return ready.error();
+    const auto silence = Clock::now() + most_silence;
+    if (auto ready = wait(descriptor_, POLLIN, std::min(deadline, silence)); !ready) {
+      if (deadline <= silence || !is_daemon_alive()) return ready.error();
+      continue;
+    }
     const ssize_t n = recv(descriptor_, octets.data(), octets.size(), 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return lost(errno);

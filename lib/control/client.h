@@ -1,10 +1,12 @@
 // The tool's end of the control socket: blocking, one request after the other, each within a deadline. An Error with code
-// errc::not_connected means that no daemon can be reached there (exit 69), operation_not_permitted that it refused.
+// errc::not_connected means that no daemon can be reached there (exit 69), operation_not_permitted that it refused. A daemon that
+// stands still is given up within ten seconds, whatever it was asked; one that works is waited for.
 #pragma once
 #include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "control/protocol.h"
@@ -30,9 +32,11 @@ class Client {
   Result<reports::Sender::Hurried> send_reports(const SendReports& send);
 
  private:
-  explicit Client(int descriptor) : descriptor_(descriptor) {}
+  Client(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+  bool is_daemon_alive() const;
   Result<std::string> ask(const Request& request, std::chrono::seconds limit, const Progress& progress = {});
   int descriptor_;
+  std::string path_;
 };
 
 }  // namespace hoplock::control

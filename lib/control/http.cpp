@@ -9,6 +9,8 @@
 #include <list>
 #include <utility>
 
+#include "base/ascii.h"
+#include "base/utf8.h"
 #include "message/date.h"
 #include "net/acceptor.h"
 #include "net/task_group.h"
@@ -35,10 +37,31 @@ enum class Show : bool { head, all };
 // What was understood of a request, or why not.
 struct Heard {
   HttpRequest request;
-  unsigned status = 200;  // else it is refused with this
+  std::optional<std::string> host;  // as it stands in the header
+  unsigned status = 200;            // else it is refused with this
   Go after = Go::on;
   Show show = Show::all;
 };
+
+// The name in a Host header, without port, brackets and final dot, in lower case.
+std::string host_name(std::string_view field) {
+  std::string name = to_lower(trim(field));
+  if (!name.empty() && name.front() == '[') return name.substr(1, name.find(']') - 1);
+  name = name.substr(0, name.find(':'));
+  if (!name.empty() && name.back() == '.') name.pop_back();
+  return name;
+}
+
+bool is_ours(std::string_view field, const Ip& local, const std::vector<std::string>& hosts) {
+  const std::string name = host_name(field);
+  if (name == "localhost") return true;
+  const auto ip = Ip::parse(name);
+  if (ip && (ip->unmapped() == local.unmapped() || ip->unmapped().is_loopback())) return true;
+  return std::any_of(hosts.begin(), hosts.end(), [&](const std::string& host) {
+    const auto address = Ip::parse(host);
+    return ip ? address && *address == *ip : !address && host_name(host) == name;
+  });
+}
 
 struct Connection {
   explicit Connection(net::Stream connected) : stream(std::move(connected)) {}
@@ -60,6 +83,9 @@ Heard heard_of(const http::request<http::empty_body>& request) {
   heard.after = request.keep_alive() ? Go::on : Go::end;
   if (request.method() == http::verb::head) heard.show = Show::head;
   if (request.version() == 11 && request.count(http::field::host) != 1) return refused(400);  // RFC 9112 section 3.2
+  if (const auto host = request.find(http::field::host); host != request.end()) {
+    heard.host.emplace(host->value().data(), host->value().size());
+  }
   const auto length = request.find(http::field::content_length);
   const bool empty =
       request.count(http::field::transfer_encoding) == 0 && (length == request.end() || length->value() == "0");
@@ -101,6 +127,7 @@ HttpReply refusal(unsigned status) {
   reply.status = status;
   const auto reason = http::obsolete_reason(static_cast<http::status>(status));
   reply.body = std::to_string(status) + " " + std::string(reason.data(), reason.size()) + "\n";
+  if (status == 421) reply.body += "This name is none of ours: http.hosts in the configuration lists those that are.\n";
   return reply;
 }
 
@@ -108,7 +135,7 @@ HttpReply refusal(unsigned status) {
 
 struct HttpServer::State : std::enable_shared_from_this<State> {
   State(asio::any_io_executor on, Log& to, Answer how, HttpLimits within)
-      : executor(on), answer(std::move(how)), limits(within), tasks(on, to), accepting(on, to) {}
+      : executor(on), log(to), answer(std::move(how)), limits(within), tasks(on, to), accepting(on, to) {}
 
   void admit(net::Stream stream);
   void cut_idle();
@@ -116,11 +143,14 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
   static asio::awaitable<void> serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection);
   asio::awaitable<std::optional<Heard>> hear(std::shared_ptr<Connection> connection);
   asio::awaitable<Go> exchange(std::shared_ptr<Connection> connection);
+  bool is_misdirected(const Heard& heard, const net::Stream& stream) const;
 
   asio::any_io_executor executor;
+  Log& log;
   Answer answer;
   HttpLimits limits;
   std::optional<net::Endpoint> at;
+  std::vector<std::string> hosts;
   std::shared_ptr<net::Acceptor> acceptor;
   std::list<std::shared_ptr<Connection>> connections;
   bool stopping = false;
@@ -185,9 +215,19 @@ asio::awaitable<std::optional<Heard>> HttpServer::State::hear(std::shared_ptr<Co
   }
 }
 
+// A client of HTTP/1.0 may leave the header out; a browser never does.
+bool HttpServer::State::is_misdirected(const Heard& heard, const net::Stream& stream) const {
+  if (!heard.host || is_ours(*heard.host, stream.local().ip, hosts)) return false;
+  Event event(Level::info, "http-refused");
+  event.add("client", stream.peer().ip.text()).add("host", to_one_line(*heard.host, 255)).add("code", 421);
+  log.write(event);
+  return true;
+}
+
 asio::awaitable<Go> HttpServer::State::exchange(std::shared_ptr<Connection> connection) {
-  const auto heard = co_await hear(connection);
+  auto heard = co_await hear(connection);
   if (!heard) co_return Go::end;
+  if (heard->status == 200 && is_misdirected(*heard, connection->stream)) heard = refused(421);
   connection->idle = false;
   HttpReply reply;
   if (heard->status == 200) {
@@ -230,8 +270,11 @@ HttpServer::~HttpServer() {
   state_->tasks.stop();
 }
 
-Result<> HttpServer::open(const std::optional<net::Endpoint>& at) {
-  if (at == state_->at) return {};
+Result<> HttpServer::open(const std::optional<net::Endpoint>& at, std::vector<std::string> hosts) {
+  if (at == state_->at) {
+    state_->hosts = std::move(hosts);
+    return {};
+  }
   std::shared_ptr<net::Acceptor> acceptor;
   if (at) {
     auto listening = net::Acceptor::listen(state_->executor, *at);
@@ -241,6 +284,7 @@ Result<> HttpServer::open(const std::optional<net::Endpoint>& at) {
   if (state_->acceptor) state_->acceptor->close();
   state_->cut_idle();
   state_->at = at;
+  state_->hosts = std::move(hosts);
   state_->acceptor = acceptor;
   if (acceptor) state_->accepting.spawn("http-accept", State::accept_all(state_, std::move(acceptor)));
   return {};

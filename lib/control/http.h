@@ -1,5 +1,9 @@
 // The operator's HTTP listener: HTTP/1.1 (RFC 9112) in clear, GET and HEAD only, no bodies in, nothing that changes anything. Owns its
 // socket, its bounds and the parsing; what a path holds is told by the `Answer` it is given.
+//
+// A name in the Host header that is not ours gets 421: a stranger's page whose name was made to lead here (DNS rebinding) would
+// otherwise read all of it through the operator's browser. Ours are the address that was connected to, loopback addresses, localhost
+// and the names that open() is given; ports do not matter, so that a forwarded one works.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -9,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/log.h"
 #include "base/result.h"
@@ -47,7 +52,7 @@ class HttpServer {
 
   // Serves there from now on; nothing: nowhere. Called again (reload): an address that stays keeps its connections. On an error, which
   // names the address, nothing is changed.
-  Result<> open(const std::optional<net::Endpoint>& at);
+  Result<> open(const std::optional<net::Endpoint>& at, std::vector<std::string> hosts = {});
   // Requests under way end, the others are cut.
   boost::asio::awaitable<void> stop(net::SteadyTime deadline);
   // As bound.

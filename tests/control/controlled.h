@@ -1,5 +1,8 @@
 // A queue with its control socket, as the daemon has them, for tests of either end.
 #pragma once
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 #include <future>
 #include <map>
 #include <string>
@@ -22,7 +25,9 @@ struct Controlled {
     control::Calls to;
     to.kick = [this] { ++kicks; };
     to.counts = [] { return std::map<std::string, std::int64_t>{{"connections", 3}}; };
-    to.refresh_policy = [](dns::Name domain) -> boost::asio::awaitable<route::PolicyNews> {
+    to.refresh_policy = [this](dns::Name domain) -> boost::asio::awaitable<route::PolicyNews> {
+      boost::asio::steady_timer pause(world.loop.executor(), fetch_takes);
+      co_await pause.async_wait(boost::asio::use_awaitable);
       route::PolicyNews news;
       news.action = route::PolicyNews::Action::refreshed;
       news.domain = std::move(domain);
@@ -67,6 +72,7 @@ struct Controlled {
   queue::test::World world;
   support::MemoryLog log;
   int kicks = 0;
+  std::chrono::milliseconds fetch_takes{0};
   control::Server server;
 };
 

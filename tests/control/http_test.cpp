@@ -129,8 +129,43 @@ TEST_CASE("http: GET and HEAD are answered, the connection stays for more") {
   CHECK(has(head, "Content-Length: 8\r\n"));
   CHECK(body(head).empty());
   CHECK(status(served.said("GET /missing" + std::string(rest_of_request))) == "HTTP/1.1 404 Not Found");
-  const std::string json = served.said("GET / HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n");
+  const std::string json = served.said("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n");
   CHECK(body(json) == "/ json");
+}
+
+TEST_CASE("http: only the page's own names are answered, so that a name made to lead here reads nothing") {
+  Served served;
+  REQUIRE(served.server.open(net::Endpoint{Ip::parse("127.0.0.1").value(), 0}, {"relay.example.net", "2001:db8::5"}));
+  struct Row {
+    std::string host;
+    unsigned code;
+  };
+  const std::vector<Row> rows{{"127.0.0.1", 200},
+                              {"127.0.0.1:" + std::to_string(served.port()), 200},
+                              {"localhost", 200},
+                              {"LocalHost.:9465", 200},
+                              {"[::1]:80", 200},  // as a forwarded port has it
+                              {"relay.example.net", 200},
+                              {"Relay.Example.Net.:443", 200},
+                              {"[2001:db8::5]:80", 200},
+                              {"rebound.attacker.example", 421},
+                              {"localhost.attacker.example", 421},
+                              {"127.0.0.1.attacker.example", 421},
+                              {"192.0.2.1", 421},
+                              {"[2001:db8::6]", 421},
+                              {"[", 421},
+                              {":80", 421},
+                              {"", 421}};
+  for (const Row& row : rows) {
+    CAPTURE(row.host);
+    const std::string got = served.said("GET / HTTP/1.1\r\nHost: " + row.host + "\r\n\r\n");
+    CHECK(has(status(got), std::to_string(row.code)));
+    if (row.code == 421) CHECK(has(body(got), "http.hosts"));
+  }
+  CHECK(has(status(served.said("GET / HTTP/1.0\r\n\r\n")), "200"));
+  CHECK(has(status(served.said("GET / HTTP/1.0\r\nHost: rebound.attacker.example\r\n\r\n")), "421"));
+  CHECK(has(status(served.said("GET / HTTP/1.1\r\n\r\n")), "400"));
+  CHECK(served.log.events("http-refused").size() == 9);
 }
 
 TEST_CASE("http: requests follow each other on one connection, also without waiting, also octet by octet") {
@@ -143,7 +178,7 @@ TEST_CASE("http: requests follow each other on one connection, also without wait
     for (const char c : "GET /slow" + std::string(rest_of_request)) client.send(std::string_view(&c, 1));
     std::string reply = client.rest();
     const bool open = !client.ended();
-    client.send("GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    client.send("GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     reply += client.rest();
     return std::tuple(reply, open, client.ended());
   });
@@ -162,7 +197,7 @@ TEST_CASE("http: what is not GET or HEAD, or brings a body, or is no HTTP, is re
     std::string_view status;
     const char* why;
   };
-  const std::string host = " HTTP/1.1\r\nHost: a\r\n";
+  const std::string host = " HTTP/1.1\r\nHost: localhost\r\n";
   const std::vector<Row> rows = {
       {"POST /" + host + "\r\n", "405", "method"},
       {"DELETE /" + host + "\r\n", "405", "method"},

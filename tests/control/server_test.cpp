@@ -128,6 +128,28 @@ TEST_CASE("control: without a daemon the client says that it is not reachable") 
   CHECK(Client::connect(dir.file(std::string(200, 'x'))).error().code == errc::not_connected);
 }
 
+TEST_CASE("control: a daemon that stands still is given up within ten seconds, whatever it was asked") {
+  Controlled control;  // whose loop does not turn
+  const auto start = std::chrono::steady_clock::now();
+  auto question = std::async(std::launch::async, [&] { return Client::connect(control.path).value().status(); });
+  queue::Selection everything;
+  everything.by = queue::Selection::By::all;
+  const auto acted = Client::connect(control.path).value().act(queue::Action::retry, everything);
+  const auto asked = question.get();
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
+  REQUIRE_FALSE(acted.has_value());
+  CHECK(acted.error().code == errc::not_connected);
+  REQUIRE_FALSE(asked.has_value());
+  CHECK(asked.error().code == errc::not_connected);
+}
+
+TEST_CASE("control: a daemon that takes long over an order is waited for") {
+  Controlled control;
+  control.fetch_takes = std::chrono::milliseconds(6000);
+  const auto domain = dns::Name::parse("contoso.com").value();
+  CHECK(control.apart([&] { return Client::connect(control.path).value().refresh_policy(domain).has_value(); }));
+}
+
 TEST_CASE("control: bad lines get a refusal, endless ones get the end, and the next client is served") {
   Controlled control;
   const std::string refusal = control.apart([&] { return say(control.path, "GET / HTTP/1.1\n"); });
