@@ -11,6 +11,7 @@
 #include <iostream>
 
 #include "config/check.h"
+#include "daemon/memory.h"
 #include "daemon/parts_check.h"
 #include "daemon/signing_keys.h"
 #include "net/tls_server.h"
@@ -190,7 +191,7 @@ std::optional<StartFailure> App::open_network() {
   reports::Sender& sender = *report_sender_;
   calls.send_reports = [&sender](reports::Selection which) { return sender.hurry(std::move(which), now()); };
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
-  Lookout::Parts seen{executor, *log_, *disk_, *queue_, *resolver_, *scheduler_, *listener_};
+  Lookout::Parts seen{executor, *log_, *writer_, *disk_, *queue_, *resolver_, *scheduler_, *listener_};
   lookout_ = std::make_unique<Lookout>(std::move(seen));
   return std::nullopt;
 }
@@ -231,6 +232,12 @@ asio::awaitable<void> App::start() {
       log.write(Event(Level::info, "dnssec-works"));
     }
   }));
+  tasks_->spawn("dns-files", resolver_->watch_files([&log](const std::string& files, const Result<>& done) {
+    Event event(done ? Level::info : Level::error, "dns-files-changed");
+    event.add("files", files).add_bare("ok", done ? "true" : "false").add("error", done ? "" : done.error().detail);
+    log.write(event);
+  }));
+  tasks_->spawn("memory", give_memory_back());
   scheduler_->start();
   tasks_->spawn("routes", watch_routes());
   tasks_->spawn("sweep", sweep());
@@ -320,7 +327,7 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
     writer_->reopen(log_options(loaded_.config));  // as it was
     return loaded.where("http.address") + ": " + opened.error().detail;
   }
-  if (resolver_options(config) != resolver_options(loaded_.config)) {
+  if (!resolver_->is_current(resolver_options(config))) {
     if (const auto reloaded = resolver_->reload(resolver_options(config)); !reloaded) {
       lookout_->open(loaded_.config);  // as it was
       writer_->reopen(log_options(loaded_.config));

@@ -1,14 +1,15 @@
-// The daemon's Log: events become lines (base/log.h), spdlog filters them, and a sink of ours with a thread of its own writes
-// them in few large writes. The loop never waits for a slow terminal, pipe or disk: beyond a cap lines are dropped, counted, and
-// the count is told in a line of its own.
+// The daemon's Log: events become lines (base/log.h), spdlog filters them, and a LogPump writes them. Nobody ever waits for a slow
+// terminal, pipe or disk, a reload and the end not for long (BND-04).
 #pragma once
 #include <spdlog/logger.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 
 #include "base/log.h"
 #include "base/result.h"
+#include "daemon/log_pump.h"
 
 namespace hoplock::daemon {
 
@@ -20,27 +21,28 @@ struct LogOptions {
   std::string file = "-";  // "-": standard error
 };
 
-class LogSink;
-
 class LogWriter : public Log {
  public:
   // Error: the file cannot be opened for appending.
   static Result<std::unique_ptr<LogWriter>> open(const LogOptions& options);
-  ~LogWriter() override;  // writes what waits
+  static Result<std::unique_ptr<LogWriter>> open(const LogOptions& options, LogPump::Limits limits);
+  ~LogWriter() override;  // writes what waits, while the target takes it
 
   bool enabled(Level level) const override;
   void write(const Event& event) override;
 
   // SIGHUP: opens the file anew (after a rotation) and takes new level and format. On an error the old file stays.
   Result<> reopen(const LogOptions& options);
-  // Blocks until everything written so far is out; for the last words of a process.
+  // Until everything written so far is out, or the target stands still; for the last words of a process.
   void flush();
+  LogState state() const;
 
  private:
-  LogWriter(std::shared_ptr<LogSink> sink, const LogOptions& options);
-  std::shared_ptr<LogSink> sink_;
+  using Format = std::shared_ptr<std::atomic<LineFormat>>;  // any thread writes lines while a reload changes it
+  LogWriter(std::shared_ptr<LogPump> pump, Format format, Level level);
+  std::shared_ptr<LogPump> pump_;
+  Format format_;
   spdlog::logger logger_;
-  LineFormat format_;
 };
 
 }  // namespace hoplock::daemon

@@ -66,9 +66,10 @@ Lookout::Lookout(Parts parts)
 Result<> Lookout::open(const config::Config& config) {
   std::optional<net::Endpoint> at;
   if (config.http.address) at = net::Endpoint{config.http.address->ip, config.http.address->port};
-  if (auto opened = server_.open(at); !opened) return opened;
+  if (auto opened = server_.open(at, config.http.hosts); !opened) return opened;
   hostname_ = hostname(config).text();
   min_free_space_ = queue_options(config).min_free_space;
+  uses_mx_ = uses_mx(config);
   return {};
 }
 
@@ -112,11 +113,14 @@ control::Facts Lookout::facts() const {
   facts.accepting = parts_.queue.accepting();
   facts.store = parts_.disk.health();
   facts.commits = parts_.disk.commits();
-  facts.validation_failure = parts_.resolver.validation_failure();
+  if (uses_mx_) facts.validation_failure = parts_.resolver.validation_failure();
   facts.descriptors = one_more_descriptor();
   facts.damaged = damaged_;
   facts.resident_octets = resident_octets();
   facts.processor_seconds = processor_seconds();
+  LogState log = parts_.writer.state();
+  facts.log_problem = std::move(log.problem);
+  facts.log_lines_dropped = log.dropped;
   return facts;
 }
 

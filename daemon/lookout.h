@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "control/counting_log.h"
 #include "control/watch.h"
+#include "daemon/log_writer.h"
 #include "delivery/scheduler.h"
 #include "disk/disk.h"
 #include "listener/server.h"
@@ -21,6 +22,7 @@ class Lookout {
   struct Parts {
     boost::asio::any_io_executor executor;
     control::CountingLog& log;
+    const LogWriter& writer;  // behind it
     disk::Disk& disk;
     queue::Queue& queue;
     resolver::Unbound& resolver;
@@ -45,6 +47,7 @@ class Lookout {
   Time started_;
   std::string hostname_;
   std::uint64_t min_free_space_ = 0;
+  bool uses_mx_ = true;
   std::vector<control::Facts::Damage> damaged_;
   control::Surveyor surveyor_;
   control::Watch watch_;

@@ -226,6 +226,15 @@ disk::Options disk_options(const config::Config& config) {
   return to;
 }
 
+bool uses_mx(const config::Config& config) {
+  for (const auto& route : config.routes) {
+    if (route.hosts.empty()) return true;
+    const auto is_any = [](const config::Pattern& pattern) { return pattern.value == "*"; };
+    if (!route.until && std::any_of(route.match.begin(), route.match.end(), is_any)) return false;
+  }
+  return true;
+}
+
 queue::Options queue_options(const config::Config& config) {
   queue::Options to;
   to.min_free_space = config.limits.min_free_space.octets;

@@ -51,6 +51,8 @@ delivery::Options delivery_options(const config::Config& config);
 reports::PostOptions post_options(const config::Config& config);
 // Nothing: no reports are sent.
 std::optional<reports::SenderOptions> sender_options(const config::Config& config);
+// Whether any mail is routed by MX: no route with hosts takes all of it for good.
+bool uses_mx(const config::Config& config);
 // The submitter's domain, where reports are sent.
 std::optional<dns::Name> report_domain(const config::Config& config);
 listener::Options listener_options(const config::Config& config);

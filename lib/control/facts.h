@@ -46,6 +46,8 @@ struct Facts {
   std::vector<Damage> damaged;  // found since the start
   std::uint64_t resident_octets = 0;
   double processor_seconds = 0;
+  std::string log_problem;              // "": lines come through
+  std::uint64_t log_lines_dropped = 0;  // since the start
 };
 
 }  // namespace hoplock::control

@@ -67,6 +67,7 @@ std::vector<Problem> problems(const Facts& facts, const Survey* survey, Counters
                         " fetches of MTA-STS policies in the last hour failed: can this machine reach port 443?");
   }
   if (survey != nullptr && !survey->error.empty()) add("survey", "the database cannot be read: " + survey->error);
+  if (!facts.log_problem.empty()) add("log", facts.log_problem);
   if (facts.stalled) add("recovery", "what became of deliveries cannot be stored; nothing new is sent until it is");
   return found;
 }

@@ -17,7 +17,7 @@ struct Problem {
   std::string text;       // a sentence for people, of one line
 };
 
-inline constexpr std::array<std::string_view, 10> problem_names = {
+inline constexpr std::array<std::string_view, 11> problem_names = {
     "dnssec",       // our own validation does not work (DNS-04): mail routed by MX waits
     "store",        // the database cannot be written
     "damaged",      // stored messages whose checksum does not fit are held
@@ -27,6 +27,7 @@ inline constexpr std::array<std::string_view, 10> problem_names = {
     "descriptors",  // no further connection can be opened
     "policies",     // every fetch of an MTA-STS policy failed for an hour: is HTTPS blocked?
     "survey",       // the database cannot be read
+    "log",          // the log's target takes no lines
     "recovery",     // results of deliveries wait to be stored, and nothing is sent meanwhile
 };
 

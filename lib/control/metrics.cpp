@@ -52,6 +52,8 @@ void write_process(Exposition& to, const Facts& facts) {
            static_cast<double>(facts.free_octets));
   to.gauge("hoplock_min_free_bytes", "limits.min_free_space: below it new mail gets 452.",
            static_cast<double>(facts.min_free_octets));
+  to.counter("hoplock_log_lines_dropped_total", "Log lines that the log's target did not take.",
+             facts.log_lines_dropped);
   to.family("hoplock_commit_seconds", Type::histogram,
             "Transactions brought to stable storage: how long the commit took.");
   to.sample(facts.commits);

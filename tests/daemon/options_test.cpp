@@ -109,3 +109,14 @@ TEST_CASE("own_addresses: a wildcard owns its interfaces' addresses of its famil
   CHECK_MESSAGE(texts({at("127.0.0.1", 2525)}) == "127.0.0.1 2525;", "a bound loopback address is ours");
   CHECK(texts({}) == "");
 }
+
+TEST_CASE("options: MX is of no use where a route with hosts takes all mail, before any other way and for good") {
+  CHECK(daemon::uses_mx(configured("hostname: a.example\n")));
+  CHECK_FALSE(daemon::uses_mx(configured("routes: [{match: [\"*\"], hosts: [gw.example]}]\n")));
+  CHECK_FALSE(daemon::uses_mx(
+      configured("routes: [{match: [b.example], hosts: [x.example]}, {match: [\"*\"], hosts: [gw.example]}]\n")));
+  CHECK(daemon::uses_mx(configured("routes: [{match: [b.example], hosts: [gw.example]}]\n")));
+  CHECK(daemon::uses_mx(configured("routes: [{match: [\"*.b.example\"], hosts: [gw.example]}]\n")));
+  CHECK(daemon::uses_mx(configured("routes: [{match: [b.example]}, {match: [\"*\"], hosts: [gw.example]}]\n")));
+  CHECK(daemon::uses_mx(configured("routes: [{match: [\"*\"], hosts: [gw.example], until: \"2027-01-31\"}]\n")));
+}
