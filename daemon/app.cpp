@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::chrono::seconds last_words{2};          // beyond shutdown_timeout, for what must be stored
 constexpr std::chrono::minutes sweep_pause{1};         // between two parts of the checksum sweep
-constexpr std::chrono::milliseconds prune_breath{20};  // between two parts of forgetting old history
+constexpr std::chrono::milliseconds prune_breath{80};  // between two slices of forgetting old history
 constexpr std::chrono::milliseconds prune_least{1'000}, prune_most{std::chrono::hours{1}};
 constexpr std::size_t sweep_octets = 4U << 20U;
 

@@ -6,13 +6,12 @@
 #include "base/event_json.h"
 #include "queue/act.h"
 #include "queue/rows.h"
+#include "queue/slice.h"
 
 namespace hoplock::queue {
 namespace {
 
 constexpr std::int64_t most_events = 32'000;  // of a message
-constexpr int prune_messages = 500;           // at a time
-constexpr int prune_parties = 5000;
 
 // FNV-1a, folded: stable over releases, for it is on disk.
 std::uint32_t hash(std::string_view text) {
@@ -96,53 +95,101 @@ namespace {
 
 bool is_over(disk::Tx& tx, Id id, Time before) {
   if (tx.prepare("SELECT 1 FROM message WHERE id = ?1").bind(id.value).step()) return false;
-  auto row = tx.prepare("SELECT max(at) FROM history WHERE id BETWEEN ?1 AND ?2");
-  return row.bind(first_key(id), last_key(id)).step() && !row.null(0) && row.integer(0) < to_millis(before);
+  auto row = tx.prepare("SELECT at FROM history WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1");
+  return row.bind(first_key(id), last_key(id)).step() && row.integer(0) < to_millis(before);
 }
 
-std::optional<PruneFrom> prune_events(disk::Tx& tx, Time before, const PruneFrom& from) {
-  const auto end = first_key(Id::at(before));
-  auto key = from.history;
-  for (int i = 0; i < prune_messages; ++i) {
-    {
-      auto row = tx.prepare("SELECT min(id) FROM history WHERE id >= ?1 AND id < ?2");
-      if (!row.bind(key, end).step() || row.null(0)) return PruneFrom{end, true, INT64_MIN, 0};
-      key = row.integer(0);
-    }
-    const Id id = id_of_key(key);
-    if (is_over(tx, id, before))
-      tx.prepare("DELETE FROM history WHERE id BETWEEN ?1 AND ?2").bind(first_key(id), last_key(id)).run();
-    key = last_key(id) + 1;
-  }
-  return PruneFrom{key, false, INT64_MIN, 0};
-}
-
-std::optional<PruneFrom> prune_found(disk::Tx& tx, Time before, PruneFrom from) {
-  struct Row {
-    std::int64_t key = 0, message = 0;
-  };
-  std::vector<Row> gone;
-  int seen = 0;
+// Under which keys record_accepted() wrote it down, those behind the first `done`.
+std::vector<std::int64_t> parties_of(disk::Tx& tx, Id id, std::size_t done) {
+  std::vector<std::int64_t> keys;
   {
+    auto row = tx.prepare("SELECT json_extract(data, '$.from') FROM history WHERE id = ?1 AND json_valid(data)");
+    if (!row.bind(first_key(id)).step()) return keys;
+    const auto from = row.text(0);
+    keys.push_back(party_key(from == "<>" ? std::string_view{} : from));
+  }
+  auto rows =
+      tx.prepare("SELECT e.value FROM history h, json_each(h.data, '$.to') e WHERE h.id = ?1 AND json_valid(h.data)");
+  for (rows.bind(first_key(id)); rows.step();) keys.push_back(party_key(rows.text(0)));
+  keys.erase(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(std::min(done, keys.size())));
+  return keys;
+}
+
+// The message's parties, then its events, the first one last: what is cut short is found again. True: it is forgotten.
+bool forget(disk::Tx& tx, Id id, PruneFrom& at, const Slice& slice) {
+  for (const auto key : parties_of(tx, id, at.parties)) {
+    tx.prepare("DELETE FROM party WHERE key = ?1 AND message = ?2").bind(key, id.value).run();
+    ++at.parties;
+    if (slice.over()) return false;
+  }
+  for (;;) {
+    tx.prepare(
+          "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT "
+          "32)")
+        .bind(first_key(id), last_key(id))
+        .run();
+    if (tx.changes() < 32) return true;
+    if (slice.over()) return false;
+  }
+}
+
+struct PartyPlace {
+  std::int64_t key = 0;
+  std::int64_t message = 0;
+};
+
+// Rows that lead nowhere, as many as the slice finds from a place on that changes with the time.
+void prune_strays(disk::Tx& tx, Time before) {
+  PartyPlace from{static_cast<std::int64_t>(static_cast<std::uint64_t>(to_millis(before)) * 0x9e3779b97f4a7c15U), 0};
+  std::vector<PartyPlace> gone;
+  {
+    // CASE: SQLite looks for the history of nothing that is too young to be forgotten.
     auto rows = tx.prepare(
-        "SELECT key, message, message < ?3 AND NOT EXISTS (SELECT 1 FROM history WHERE id = party.message << 15)"
-        " FROM party WHERE (key, message) > (?1, ?2) ORDER BY key, message LIMIT ?4");
-    for (rows.bind(from.key, from.message, Id::at(before).value, prune_parties); rows.step(); ++seen) {
-      from.key = rows.integer(0);
-      from.message = rows.integer(1);
-      if (rows.integer(2) != 0) gone.push_back({from.key, from.message});
+        "SELECT key, message, CASE WHEN message < ?3 THEN NOT EXISTS (SELECT 1 FROM history WHERE id = party.message "
+        "<< "
+        "15) ELSE 0 END FROM party WHERE (key, message) > (?1, ?2) ORDER BY key, message");
+    rows.bind(from.key, from.message, Id::at(before).value);
+    const Slice slice;
+    while (rows.step()) {
+      from = {rows.integer(0), rows.integer(1)};
+      if (rows.integer(2) != 0) gone.push_back(from);
+      if (slice.over()) break;
     }
   }
-  for (const Row& row : gone)
+  const Slice slice;
+  for (const PartyPlace& row : gone) {
     tx.prepare("DELETE FROM party WHERE key = ?1 AND message = ?2").bind(row.key, row.message).run();
-  if (seen < prune_parties) return {};
-  return from;
+    if (slice.over()) return;
+  }
 }
 
 }  // namespace
 
 std::optional<PruneFrom> prune_history(disk::Tx& tx, Time before, const PruneFrom& from) {
-  return from.parties ? prune_found(tx, before, from) : prune_events(tx, before, from);
+  const auto end = first_key(Id::at(before));
+  PruneFrom at = from;
+  const Slice slice;
+  do {
+    std::optional<std::int64_t> key;
+    {
+      auto row = tx.prepare("SELECT id FROM history WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1");
+      key = row.bind(at.history, end).step() ? std::optional(row.integer(0)) : std::nullopt;
+    }
+    if (!key) {
+      prune_strays(tx, before);
+      return {};
+    }
+    if (id_of_key(*key) != id_of_key(at.history)) at.parties = 0;
+    at.history = *key;
+    const Id id = id_of_key(at.history);
+    if (is_over(tx, id, before) && !forget(tx, id, at, slice)) {
+      at.history = first_key(id);
+      return at;
+    }
+    at.history = last_key(id) + 1;
+    at.parties = 0;
+  } while (!slice.over());
+  return at;
 }
 
 }  // namespace hoplock::queue

@@ -43,13 +43,12 @@ void record_act(disk::Tx& tx, const Act& act, const Acted& acted);
 // Behind what is known of the message. At most 32,000 events are kept of one.
 void record(disk::Tx& tx, Id id, Time at, std::string_view text);
 
-// Forgets messages that left the queue before `before` and have had no event since. From `after` on, a bounded number; where to go
-// on, or nothing at the end.
+// Forgets messages that left the queue before `before` and have had no event since, one slice of it: its cost is that of what is
+// forgotten, for a message's own first event tells under which keys `party` has it. Where to go on, or nothing at the end,
+// where a slice of `party` is looked through for rows that lead nowhere all the same, each time at another place.
 struct PruneFrom {
   std::int64_t history = 0;
-  bool parties = false;  // history is done: rows of `party` that lead nowhere
-  std::int64_t key = INT64_MIN;
-  std::int64_t message = 0;
+  std::size_t parties = 0;  // so many of that message's keys are forgotten already
 };
 std::optional<PruneFrom> prune_history(disk::Tx& tx, Time before, const PruneFrom& from);
 
