@@ -50,6 +50,14 @@ TEST_CASE("DNS-04: while our own validation does not work, health is red and say
   CHECK(problems[0].text.find(". SOA is not secure") != std::string::npos);
 }
 
+TEST_CASE("BND-04: a log that takes no lines is a problem, told in its own words") {
+  Facts facts = good();
+  facts.log_problem = "the log cannot be written: No space left on device";
+  const auto problems = control::problems(facts, nullptr, {});
+  CHECK(names(problems) == "log;");
+  CHECK(problems[0].text == facts.log_problem);
+}
+
 TEST_CASE("each thing that is wrong has its name, all of them together too") {
   const auto broken = [] { return fail(errc::io_error, "disk I/O error"); };
   const auto with = [](auto change) {
