@@ -61,12 +61,15 @@ void Passwords::ask_next() {
   const auto question = *next;
   waiting_.erase(next);
   busy_ = true;
-  asio::post(worker_, [this, question] {
+  // The answer may come to the loop when this is no more: its destructor waits for the hash, not for the loop.
+  asio::post(worker_, [self = std::weak_ptr<Passwords*>(self_), loop = loop_, question] {
     const Credentials found = question->users->check(question->attempt.user, question->attempt.password);
-    asio::post(loop_, [this, question, found] {
-      busy_ = false;
+    asio::post(loop, [self, question, found] {
+      const auto alive = self.lock();
+      if (!alive) return;
+      (*alive)->busy_ = false;
       answer(*question, found);
-      ask_next();
+      (*alive)->ask_next();
     });
   });
 }

@@ -46,6 +46,7 @@ class Passwords {
   const Logins& logins_;
   Waiting waiting_;  // oldest first
   bool busy_ = false;
+  std::shared_ptr<Passwords*> self_ = std::make_shared<Passwords*>(this);
   boost::asio::thread_pool worker_{1};
 };
 
