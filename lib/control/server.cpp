@@ -133,6 +133,7 @@ struct Server::State {
   asio::awaitable<std::string> send_reports(SendReports send);
   Result<std::string> admit(local::socket& socket) const;
   void tell(queue::Action action, const queue::Touched& touched, const std::string& by);
+  void tell_batch(queue::Action action, const queue::Touched& batch, const std::string& by);
   void close();
 
   queue::Queue& queue;
@@ -266,9 +267,15 @@ asio::awaitable<std::string> Server::State::act(Act act, std::string by, std::sh
     if (!bounced) co_return refusal_to_json("the queue cannot be changed now: " + bounced.error().detail);
     co_return to_json(*bounced);
   }
-  const auto touched = co_await queue.act(act.action, std::move(act.selection), now(), std::move(progress));
+  const bool bulk = act.selection.by != queue::Selection::By::ids;
+  // At once with each batch, in the order of the transactions: whatever cuts the order short, what was done has its line.
+  queue::Queue::Follow follow;
+  follow.progress = std::move(progress);
+  follow.done = [this, action = act.action, by, bulk](const queue::Touched& batch) {
+    bulk ? tell_batch(action, batch, by) : tell(action, batch, by);
+  };
+  const auto touched = co_await queue.act(act.action, std::move(act.selection), now(), std::move(follow));
   if (!touched) co_return refusal_to_json("the queue cannot be changed now: " + touched.error().detail);
-  tell(act.action, *touched, by);
   const bool due = act.action == queue::Action::retry || act.action == queue::Action::release;
   if (due && calls.kick) calls.kick();
   co_return to_json(*touched);
@@ -294,10 +301,14 @@ void Server::State::tell(queue::Action action, const queue::Touched& touched, co
   for (const queue::Id id : touched.ids) {
     log.write(Event(Level::info, event_of(action)).add("id", id.text()).add("by", by));
   }
-  if (touched.messages > touched.ids.size()) {
-    const auto more = static_cast<std::int64_t>(touched.messages - touched.ids.size());
-    log.write(Event(Level::info, event_of(action)).add("by", by).add("more", more));
-  }
+}
+
+void Server::State::tell_batch(queue::Action action, const queue::Touched& batch, const std::string& by) {
+  Event event(Level::info, event_of(action));
+  if (batch.ids.size() == 1) event.add("id", batch.ids.front().text());
+  std::string ids;
+  for (const queue::Id id : batch.ids) ids += (ids.empty() ? "" : ",") + id.text();
+  log.write(event.add("by", by).add("count", static_cast<std::int64_t>(batch.messages)).add("ids", ids));
 }
 
 Server::Server(asio::any_io_executor executor, queue::Queue& queue, Log& log, Calls calls)

@@ -31,7 +31,7 @@ struct Queue::Core::Order {
   Action action = Action::retry;
   Selection selection;  // without ids
   Time now;
-  Progress progress;
+  Follow follow;
   Touched sum;
 };
 
@@ -70,19 +70,20 @@ asio::awaitable<Result<>> Queue::Core::act_on(std::shared_ptr<Order> order, std:
   window.thaw(plan->ids);
   announce_woken(loop, plan->now);
   if (!done) co_return done.error();
+  if (order->follow.done && done->touched.messages > 0) order->follow.done(done->touched);
   acted(loop, *plan, done->destinations);
   add(order->sum, done->touched);
-  if (order->progress) co_await order->progress(order->sum.messages);
+  if (order->follow.progress) co_await order->follow.progress(order->sum.messages);
   co_return Result<>();
 }
 
-asio::awaitable<Result<Touched>> Queue::act(Action action, Selection selection, Time now, Progress progress) {
+asio::awaitable<Result<Touched>> Queue::act(Action action, Selection selection, Time now, Follow follow) {
   auto order = std::make_shared<Core::Order>();
   order->action = action;
   order->selection = selection;
   order->selection.ids.clear();
   order->now = now;
-  order->progress = std::move(progress);
+  order->follow = std::move(follow);
   Batch call = [core = core_.get(), order](std::vector<Id> ids) { return core->act_on(order, std::move(ids)); };
   auto done = co_await in_batches(std::move(selection), batch_messages, std::move(call));
   if (!done) co_return done.error();

@@ -101,9 +101,13 @@ class Queue {
 
   // In bounded batches, each of them atomic. What is leased (active): hold and remove take effect when the lease ends,
   // unless it ends with the delivery; retry leaves it alone. Counts messages.
-  // `progress`, if there is one, is awaited after each batch, with the messages so far. REQUIRES: not Action::bounce.
+  // REQUIRES: not Action::bounce.
   using Progress = std::function<asio::awaitable<void>(std::uint64_t messages)>;
-  asio::awaitable<Result<Touched>> act(Action action, Selection selection, Time now, Progress progress = {});
+  struct Follow {
+    std::function<void(const Touched& batch)> done;  // called with each batch as soon as it is stored
+    Progress progress;                               // awaited then, with the messages so far
+  };
+  asio::awaitable<Result<Touched>> act(Action action, Selection selection, Time now, Follow follow = {});
   // Messages that a selection means, in batches; those that came when it had begun, as the notices of a bounce do, are not among them.
   using Batch = std::function<asio::awaitable<Result<>>(std::vector<Id>)>;
   asio::awaitable<Result<>> in_batches(Selection selection, std::size_t messages, Batch call);

@@ -68,8 +68,30 @@ TEST_CASE("control: hold, release, retry and remove act on the queue, and the lo
   all.by = queue::Selection::By::all;
   CHECK(control.act(queue::Action::remove, all).messages == 2);
   CHECK(control.world.list().empty());
-  CHECK(control.lines("removed").size() == (first.text() + " " + me + ";").size() * 2);
+  // CONTRACT: of a bulk order one line a batch, which names every message
+  const auto removed = control.log.events("removed");
+  REQUIRE(removed.size() == 1);
+  CHECK(removed[0].get("by") == me);
+  CHECK(removed[0].get("count") == "2");
+  CHECK(removed[0].get("ids") == first.text() + "," + second.text());
   CHECK(control.act(queue::Action::remove, all).messages == 0);
+}
+
+TEST_CASE("control: of a large order each batch has its line, in the order of the transactions, with every message") {
+  Controlled control;
+  std::string all;
+  for (int i = 0; i < 1100; ++i) all += (i ? "," : "") + control.world.put({"a@one.test"}, "x\r\n").text();
+  queue::Selection everything;
+  everything.by = queue::Selection::By::all;
+  CHECK(control.act(queue::Action::hold, everything).messages == 1100);
+  std::string told;
+  std::string counts;
+  for (const auto& one : control.log.events("held")) {
+    told += (told.empty() ? "" : ",") + std::string(one.get("ids"));
+    counts += std::string(one.get("count")) + " ";
+  }
+  CHECK(told == all);
+  CHECK(counts == "512 512 76 ");
 }
 
 TEST_CASE("control: what is under way and the daemon's state are told") {
