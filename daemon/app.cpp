@@ -14,6 +14,7 @@
 #include "daemon/memory.h"
 #include "daemon/parts_check.h"
 #include "daemon/signing_keys.h"
+#include "net/clock.h"
 #include "net/tls_server.h"
 
 namespace hoplock::daemon {
@@ -26,7 +27,7 @@ constexpr std::chrono::milliseconds prune_breath{80};  // between two slices of 
 constexpr std::chrono::milliseconds prune_least{1'000}, prune_most{std::chrono::hours{1}};
 constexpr std::size_t sweep_octets = 4U << 20U;
 
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 // Sessions in and out and the resolver's sockets want more descriptors than the 1024 that a login shell hands down.
 void raise_descriptor_limit() {
@@ -180,12 +181,8 @@ std::optional<StartFailure> App::open_network() {
   calls.bounce = [&scheduler](queue::Selection selection, queue::Queue::Progress progress) {
     return scheduler.bounce(std::move(selection), std::move(progress));
   };
-  calls.counts = [&scheduler] {
-    const auto counts = scheduler.counts();
-    return std::map<std::string, std::int64_t>{{"lanes", static_cast<std::int64_t>(counts.lanes)},
-                                               {"delivered", static_cast<std::int64_t>(counts.delivered)},
-                                               {"deferred", static_cast<std::int64_t>(counts.deferred)}};
-  };
+  calls.status = [this] { return status(); };
+  calls.reload = [this] { return reload(); };
   route::PolicyCache& policies = *policies_;
   calls.refresh_policy = [&policies](dns::Name domain) { return policies.refresh(std::move(domain)); };
   reports::Sender& sender = *report_sender_;
@@ -194,6 +191,23 @@ std::optional<StartFailure> App::open_network() {
   Lookout::Parts seen{executor, *log_, *writer_, *disk_, *queue_, *resolver_, *scheduler_, *listener_};
   lookout_ = std::make_unique<Lookout>(std::move(seen));
   return std::nullopt;
+}
+
+asio::awaitable<control::Status> App::status() {
+  control::Status status;
+  status.started = lookout_->started();
+  status.config = loaded_.file;
+  const auto counts = scheduler_->counts();
+  status.counts = {{"connections", static_cast<std::int64_t>(listener_->counts().open)},
+                   {"sessions", static_cast<std::int64_t>(counts.lanes)},
+                   {"delivered", static_cast<std::int64_t>(counts.delivered)},
+                   {"deferred", static_cast<std::int64_t>(counts.deferred)}};
+  const auto problems = co_await lookout_->health();
+  for (const control::Problem& one : problems) {
+    control::Status::Problem problem{std::string(one.name), one.text};
+    status.problems.push_back(std::move(problem));
+  }
+  co_return status;
 }
 
 void App::set_reports(const config::Config& config) {
@@ -286,7 +300,7 @@ asio::awaitable<void> App::stop() {
   loop_.stop();
 }
 
-void App::reload() {
+std::optional<std::string> App::reload() {
   sd_notify(0, "RELOADING=1");
   auto loaded = path_.empty() ? config::defaults() : config::load(path_);
   if (loaded.errors.empty()) check_parts(loaded);
@@ -302,6 +316,7 @@ void App::reload() {
   event.add_bare("ok", error ? "false" : "true").add("error", error.value_or(""));
   log_->write(event);
   sd_notify(0, "READY=1");
+  return error;
 }
 
 // What may change while the daemon runs; an error leaves everything as it was. Where data lies is settled at the start.

@@ -58,7 +58,8 @@ class App {
   asio::awaitable<void> watch_routes();
   asio::awaitable<void> sweep();
   asio::awaitable<void> prune();
-  void reload();
+  std::optional<std::string> reload();  // the complaint when it is refused
+  asio::awaitable<control::Status> status();
   std::optional<std::string> apply(config::Loaded loaded);
   void warn_all() const;
   void check_keys();

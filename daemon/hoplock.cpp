@@ -28,7 +28,8 @@ int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   try {
     const auto now = std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now());
-    const daemon::tool::Console console{std::cout, std::cerr, terminal_width(), now};
+    daemon::tool::Console console{std::cout, std::cerr, terminal_width(), now};
+    if (console.width && isatty(STDIN_FILENO) != 0) console.in = &std::cin;
     return daemon::tool::run(std::vector<std::string>(argv + 1, argv + argc), console);
   } catch (const std::exception& error) {
     std::cerr << "hoplock: " << error.what() << "\n";

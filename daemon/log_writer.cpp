@@ -1,4 +1,5 @@
 #include "daemon/log_writer.h"
+#include "net/clock.h"
 
 #include <spdlog/sinks/sink.h>
 
@@ -25,7 +26,7 @@ spdlog::level::level_enum to_spdlog(Level level) {
   return spdlog::level::info;
 }
 
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 std::string to_line(const Event& event, LineFormat format) {
   return format == LineFormat::json ? to_json(event, now()) : to_logfmt(event, now());

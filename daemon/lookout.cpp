@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "daemon/options.h"
+#include "net/clock.h"
 
 namespace hoplock::daemon {
 
@@ -16,7 +17,7 @@ namespace {
 
 constexpr std::size_t most_damaged = 1000;  // remembered
 
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 Result<> one_more_descriptor() {
   const int descriptor = ::open("/", O_PATH | O_CLOEXEC);

@@ -36,6 +36,8 @@ class Lookout {
 
   // At the start and at a reload. The error names the address; nothing is changed then.
   Result<> open(const config::Config& config);
+  boost::asio::awaitable<std::vector<control::Problem>> health() { return watch_.health(); }
+  Time started() const { return started_; }
   boost::asio::awaitable<void> stop(net::SteadyTime deadline) { return server_.stop(deadline); }
 
  private:

@@ -16,6 +16,17 @@ Syntax action(std::string_view name, std::string_view summary) {
   return {name, selection, summary, 0, SIZE_MAX, {"--domain", "--sender"}, {"--all"}};
 }
 
+// What cannot be undone: of several messages it is asked about first, or told --yes.
+Syntax ending(std::string_view name, std::string_view summary) {
+  return {name,
+          "ID… | --domain D | --sender S | --all [--yes]",
+          summary,
+          0,
+          SIZE_MAX,
+          {"--domain", "--sender"},
+          {"--all", "--yes"}};
+}
+
 bool holds(const std::vector<std::string_view>& list, std::string_view one) {
   return std::find(list.begin(), list.end(), one) != list.end();
 }
@@ -60,9 +71,9 @@ Parsed unknown_command(const std::vector<std::string>& words) {
   for (const Syntax& one : commands()) {
     if (one.name.substr(0, one.name.find(' ')) == words[0]) near.push_back(one.name);
   }
-  if (!near.empty()) return wrong("'" + two + "' is no command; allowed: " + joined(near));
+  if (!near.empty()) return wrong("unknown command '" + two + "'; allowed: " + joined(near));
   for (const Syntax& one : commands()) near.push_back(one.name);
-  return wrong("'" + words[0] + "' is no command; allowed: " + joined(near));
+  return wrong("unknown command '" + words[0] + "'; allowed: " + joined(near));
 }
 
 std::optional<std::string> objection(const Syntax& syntax, const Arguments& arguments) {
@@ -72,11 +83,11 @@ std::optional<std::string> objection(const Syntax& syntax, const Arguments& argu
     allowed.insert(allowed.end(), syntax.flags.begin(), syntax.flags.end());
     allowed.emplace_back("--json");
     allowed.emplace_back("--config");
-    return "'" + option + "' is no option of '" + std::string(syntax.name) + "'; allowed: " + joined(allowed);
+    return "unknown option '" + option + "' for '" + std::string(syntax.name) + "'; allowed: " + joined(allowed);
   }
-  if (arguments.words.size() < syntax.least) return "something is missing; " + usage_of(syntax);
+  if (arguments.words.size() < syntax.least) return "an argument is missing; " + usage_of(syntax);
   if (arguments.words.size() > syntax.most)
-    return "'" + arguments.words[syntax.most] + "' is one word too many; " + usage_of(syntax);
+    return "unexpected argument '" + arguments.words[syntax.most] + "'; " + usage_of(syntax);
   return std::nullopt;
 }
 
@@ -115,6 +126,14 @@ std::optional<std::string> take_options(const std::vector<std::string>& from, Ar
 
 const std::vector<Syntax>& commands() {
   static const std::vector<Syntax> table{
+      {"status", "", "the daemon's state in a few lines: version, queue, connections, health", 0, 0, {}, {}},
+      {"reload",
+       "",
+       "let the daemon read its configuration again; exit 78 with the complaint when it refuses",
+       0,
+       0,
+       {},
+       {}},
       {"config check", "", "say what is wrong with the configuration", 0, 0, {}, {}},
       {"config show", "", "print the effective configuration, defaults included", 0, 0, {}, {}},
       {"queue list",
@@ -136,8 +155,8 @@ const std::vector<Syntax>& commands() {
       action("queue retry", "try again now; held messages stay held"),
       action("queue hold", "do not try until released"),
       action("queue release", "try held messages now"),
-      action("queue remove", "delete, without any notice"),
-      action("queue bounce",
+      ending("queue remove", "delete, without any notice"),
+      ending("queue bounce",
              "end now, with a notice to the senders; what is under delivery at this moment is left alone"),
       {"queue stats", "", "counts and oldest age by state, by reason and by domain", 0, 0, {}, {}},
       {"trace",
@@ -179,6 +198,8 @@ const std::vector<Syntax>& commands() {
       ledger("tlsrpt send", "--day YYYY-MM-DD [--domain D]",
              "let the daemon send that day's reports now, today's too; exit 1 when all of them are sent, or there is "
              "none"),
+      {"version", "", "print the version", 0, 0, {}, {}},
+      {"help", "[COMMAND]", "what the commands do, or one of them", 0, 2, {}, {"--roff"}},
   };
   return table;
 }
@@ -194,7 +215,7 @@ Parsed parse(const std::vector<std::string>& words) {
   if (arguments.ask != Arguments::Ask::command) {
     for (const std::string& word : arguments.words) arguments.command += (arguments.command.empty() ? "" : " ") + word;
   } else if (arguments.words.empty()) {
-    return wrong("a command is needed; 'hoplock --help' names them");
+    return wrong("no command given; 'hoplock help' lists them");
   } else {
     const Syntax* syntax = find_command(arguments.words);
     if (syntax == nullptr) return unknown_command(arguments.words);
@@ -206,23 +227,6 @@ Parsed parse(const std::vector<std::string>& words) {
   Parsed parsed;
   parsed.good = std::move(arguments);
   return parsed;
-}
-
-std::string help(std::string_view about) {
-  std::string text = "usage: hoplock [--config FILE] [--json] COMMAND …\n\n";
-  for (const Syntax& one : commands()) {
-    if (one.name.substr(0, about.size()) != about) continue;
-    text += "  " + std::string(one.name) + (one.parameters.empty() ? "" : " ") + std::string(one.parameters) +
-            "\n      " + std::string(one.summary) + "\n";
-  }
-  return text +
-         "\n  --config FILE   the configuration (default /etc/hoplock/hoplock.yaml, or the embedded defaults without "
-         "it)\n"
-         "  --json          for programs: times in RFC 3339, sizes in octets, what is not known is null\n"
-         "  --version, --help\n\n"
-         "Exit: 0 good, 1 the answer is no or nothing was found, 64 usage, 69 the daemon is not reachable, 74 the "
-         "queue\n"
-         "cannot be read, 78 the configuration is wrong.\n";
 }
 
 }  // namespace hoplock::daemon::tool

@@ -42,7 +42,9 @@ struct Parsed {
 };
 Parsed parse(const std::vector<std::string>& words);
 
-// All commands, or only those that begin so.
-std::string help(std::string_view about);
+// For people, at most `width` columns: all commands, or only those that begin with `about`; "" when there is none.
+std::string help(std::string_view about, std::size_t width);
+// hoplock(1), made from the same table.
+std::string manual();
 
 }  // namespace hoplock::daemon::tool

@@ -14,7 +14,11 @@ struct Call {
 
 // "hoplock: " and the text, on standard error.
 int complain(const Console& console, int code, std::string_view text);
+// The store cannot be read: `what` was asked of it ("the queue", "the history in"); the complaint names its file.
+int cannot_read(const Call& call, std::string_view what, const Error& error);
 
+int status(const Call& call);
+int reload(const Call& call);
 int config_check(const Call& call);
 int config_show(const Call& call);
 int queue_list(const Call& call);

@@ -9,6 +9,7 @@
 #include "daemon/system.h"
 #include "daemon/tool/commands.h"
 #include "daemon/tool/json.h"
+#include "daemon/tool/message_id.h"
 #include "daemon/tool/queue_view.h"
 #include "daemon/tool/text.h"
 #include "queue/reader.h"
@@ -31,12 +32,6 @@ std::vector<queue::Lease> active_in(const Call& call) {
     return {};
   }
   return std::move(*active);
-}
-
-int cannot_read(const Call& call, const Error& error) {
-  const std::string path = database_path(call.loaded.config);
-  const bool named = error.detail.find(path) != std::string::npos;
-  return complain(call.console, io_error, named ? error.detail : "the queue '" + path + "': " + error.detail);
 }
 
 // As a person writes it: "<>" and "" are the empty sender, brackets and case of the domain do not matter.
@@ -184,23 +179,39 @@ std::string active_words(queue::Action action, std::uint64_t active) {
   return " (" + count + " of them under way: when that attempt ends)";
 }
 
-// Which messages are meant, or what is wrong with how it was said. Words that are no ids name no message.
+// Which messages are meant, or what is wrong with how it was said. For a word that names no message there is a complaint.
 struct Selected {
   queue::Selection selection;
-  std::vector<std::string> strangers;
+  std::vector<std::string> complaints;
   std::string wrong;
 };
-Selected selected(const Arguments& arguments) {
+
+void take_ids(const Call& call, Selected& result) {
+  std::optional<queue::Reader> reader;  // only a prefix needs it
+  for (const std::string& word : call.arguments.words) {
+    if (const auto id = queue::Id::parse(word)) {
+      result.selection.ids.push_back(*id);
+      continue;
+    }
+    if (!reader) {
+      if (auto opened = queue::Reader::open(database_path(call.loaded.config))) reader = std::move(*opened);
+    }
+    const auto named = reader ? named_message(*reader, word) : Result<NamedMessage>(NamedMessage());
+    if (named && named->id) {
+      result.selection.ids.push_back(*named->id);
+    } else {
+      const bool said = named && !named->why.empty();
+      result.complaints.push_back(said ? named->why : "there is no message '" + word + "' in the queue");
+    }
+  }
+}
+
+Selected selected(const Call& call) {
+  const Arguments& arguments = call.arguments;
   Selected result;
   auto& selection = result.selection;
   int given = arguments.words.empty() ? 0 : 1;
-  for (const std::string& word : arguments.words) {
-    if (const auto id = queue::Id::parse(word)) {
-      selection.ids.push_back(*id);
-    } else {
-      result.strangers.push_back(word);
-    }
-  }
+  take_ids(call, result);
   if (const auto domain = arguments.get("--domain")) {
     ++given;
     auto name = dns::Name::parse(*domain);
@@ -221,6 +232,41 @@ Selected selected(const Arguments& arguments) {
   return result;
 }
 
+std::optional<std::uint64_t> count_of(const Call& call, const queue::Selection& selection) {
+  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  if (!reader) return std::nullopt;
+  if (selection.by == queue::Selection::By::all) {
+    const auto stats = reader->stats({});
+    return stats ? std::optional(stats->messages) : std::nullopt;
+  }
+  queue::Filter filter;
+  if (selection.by == queue::Selection::By::domain) filter.domain = selection.domain;
+  if (selection.by == queue::Selection::By::sender) filter.sender = selection.sender;
+  std::uint64_t count = 0;
+  const auto listed = reader->list(filter, [&count](const queue::MessageView&) {
+    ++count;
+    return queue::Go::on;
+  });
+  return listed ? std::optional(count) : std::nullopt;
+}
+
+// What ends mail for good wants a yes, from a person or as --yes, where no message is named. The exit code when there is none.
+std::optional<int> unconfirmed(const Call& call, queue::Action action, const queue::Selection& selection) {
+  const bool ends = action == queue::Action::remove || action == queue::Action::bounce;
+  if (!ends || selection.by == queue::Selection::By::ids || call.arguments.has("--yes")) return std::nullopt;
+  const std::string verb(queue::to_text(action));
+  const Console& console = call.console;
+  if (console.in == nullptr)
+    return complain(console, usage, "'" + verb + "' of all that matches cannot be undone; in scripts it needs --yes");
+  const auto count = count_of(call, selection);
+  console.err << verb << " " << (count ? counted(*count, "message") : "all that matches")
+              << "? This cannot be undone. [y/N] " << std::flush;
+  std::string answer;
+  std::getline(*console.in, answer);
+  if (answer == "y" || answer == "Y" || answer == "yes") return std::nullopt;
+  return complain(console, no, "nothing was done");
+}
+
 }  // namespace
 
 int queue_list(const Call& call) {
@@ -228,7 +274,7 @@ int queue_list(const Call& call) {
   Wanted which = wanted(call.arguments);
   if (!which.wrong.empty()) return complain(console, usage, which.wrong);
   auto reader = queue::Reader::open(database_path(call.loaded.config));
-  if (!reader) return cannot_read(call, reader.error());
+  if (!reader) return cannot_read(call, "the queue", reader.error());
   which.filter.active = active_in(call);
   Table table = message_table(console);
   std::size_t count = 0;
@@ -243,7 +289,7 @@ int queue_list(const Call& call) {
   });
   if (call.arguments.json) console.out << (count == 0 ? "[]\n" : "\n]\n");
   table.finish();
-  if (!listed) return cannot_read(call, listed.error());
+  if (!listed) return cannot_read(call, "the queue", listed.error());
   if (!call.arguments.json && count == 0) console.out << "no messages\n";
   return ok;
 }
@@ -251,19 +297,21 @@ int queue_list(const Call& call) {
 int queue_show(const Call& call) {
   const Console& console = call.console;
   const std::string& word = call.arguments.words.front();
-  const auto id = queue::Id::parse(word);
-  if (!id) return complain(console, no, "there is no message '" + word + "' in the queue");
   auto reader = queue::Reader::open(database_path(call.loaded.config));
-  if (!reader) return cannot_read(call, reader.error());
+  if (!reader) return cannot_read(call, "the queue", reader.error());
+  const auto named = named_message(*reader, word);
+  if (!named) return cannot_read(call, "the queue", named.error());
+  if (!named->id) return complain(console, no, named->why);
+  const auto id = named->id;
   const auto message = reader->show(*id, active_in(call));
-  if (!message) return cannot_read(call, message.error());
+  if (!message) return cannot_read(call, "the queue", message.error());
   if (!*message) return complain(console, no, "there is no message '" + word + "' in the queue");
   const bool body = call.arguments.has("--body");
   if (!call.arguments.json) {
     print_message(console, **message);
     if (body) console.out << '\n';
     const auto read = body ? print_body(console, *reader, *id) : Result<>{};
-    return read ? static_cast<int>(ok) : cannot_read(call, read.error());
+    return read ? static_cast<int>(ok) : cannot_read(call, "the queue", read.error());
   }
   json::object object = to_json(**message);
   object["history"] = history(**message);
@@ -273,7 +321,7 @@ int queue_show(const Call& call) {
       content += octets;
       return queue::Go::on;
     });
-    if (!read) return cannot_read(call, read.error());
+    if (!read) return cannot_read(call, "the queue", read.error());
     object["content"] = clean(content);
   }
   console.out << to_line(object) << '\n';
@@ -282,9 +330,9 @@ int queue_show(const Call& call) {
 
 int queue_stats(const Call& call) {
   auto reader = queue::Reader::open(database_path(call.loaded.config));
-  if (!reader) return cannot_read(call, reader.error());
+  if (!reader) return cannot_read(call, "the queue", reader.error());
   const auto stats = reader->stats(active_in(call));
-  if (!stats) return cannot_read(call, stats.error());
+  if (!stats) return cannot_read(call, "the queue", stats.error());
   if (call.arguments.json) {
     call.console.out << to_line(to_json(*stats)) << '\n';
   } else {
@@ -296,10 +344,10 @@ int queue_stats(const Call& call) {
 int queue_act(const Call& call) {
   const Console& console = call.console;
   const queue::Action action = action_of(call.arguments.command);
-  const Selected which = selected(call.arguments);
+  const Selected which = selected(call);
   if (!which.wrong.empty()) return complain(console, usage, which.wrong);
-  for (const std::string& word : which.strangers)
-    complain(console, no, "there is no message '" + word + "' in the queue");
+  for (const std::string& complaint : which.complaints) complain(console, no, complaint);
+  if (const auto code = unconfirmed(call, action, which.selection)) return *code;
   queue::Touched touched;
   auto client = control::Client::connect(control_path(call.loaded.config));
   if (!client) return complain(console, unavailable, client.error().detail);

@@ -55,7 +55,7 @@ std::vector<std::string> params(const std::vector<dns::Tlsa>& from) {
   return to;
 }
 
-std::string joined(const std::vector<std::string>& list) {
+std::string joined_list(const std::vector<std::string>& list) {
   std::string text;
   for (const auto& one : list) text += (text.empty() ? "" : ", ") + one;
   return text;
@@ -134,9 +134,9 @@ json::object host_to_json(const Host& host) {
 
 std::string proof_of(const hop::Connect& plan) {
   std::string text;
-  if (plan.dane) text = "TLSA " + joined(params(plan.dane->records));
+  if (plan.dane) text = "TLSA " + joined_list(params(plan.dane->records));
   if (plan.pkix)
-    text += (text.empty() ? "" : " and ") + std::string("tls.ca_file for ") + joined(texts(plan.pkix->names));
+    text += (text.empty() ? "" : " and ") + std::string("tls.ca_file for ") + joined_list(texts(plan.pkix->names));
   return text.empty() ? (plan.tlsa_unusable ? "none, no TLSA record is usable" : "any") : text;
 }
 
@@ -144,7 +144,7 @@ std::string rule_text(const hop::LocalRule& rule) {
   if (!rule.route_tls)
     return "dane " + text_of(rule.dane) + ", mta_sts " + text_of(rule.mta_sts) + ", default_tls " +
            text_of(rule.default_tls);
-  const auto names = joined(texts(rule.verify_names));
+  const auto names = joined_list(texts(rule.verify_names));
   return "tls " + text_of(*rule.route_tls) + (names.empty() ? "" : ", verify_names " + names);
 }
 
@@ -154,7 +154,7 @@ void print_route(std::ostream& out, const Way& way) {
   };
   for (const auto& one : way.skipped) {
     out << "Skipped, for its `until` has passed (" << config::Date{*one->until}.text()
-        << "): " << printable(joined(texts(one->match))) << '\n';
+        << "): " << printable(joined_list(texts(one->match))) << '\n';
   }
   if (!way.route) {
     out << "Route: none of " << way.routes << " matches, MX records rule\n";
@@ -162,8 +162,8 @@ void print_route(std::ostream& out, const Way& way) {
   }
   const auto& route = *way.route;
   out << "Route: number " << *way.position + 1 << " of " << way.routes << ", the first that matches\n";
-  line("match", joined(texts(route.match)));
-  line("hosts", route.hosts.empty() ? "none, MX records rule" : joined(texts(route.hosts)));
+  line("match", joined_list(texts(route.match)));
+  line("hosts", route.hosts.empty() ? "none, MX records rule" : joined_list(texts(route.hosts)));
   line("client certificate", route.client_certificate);
   line("login", route.username);
   line("until", route.until ? config::Date{*route.until}.text() : "");
@@ -223,7 +223,7 @@ void print(const Console& console, const Way& way) {
     std::string failing = plan == nullptr || clear ? "-" : std::string(word(plan->on_failure));
     if (plan == nullptr) failing = "refused: " + objection;
     if (plan != nullptr && !objection.empty()) failing += ", it does: " + objection;
-    table.add({host.host + ":" + std::to_string(host.port), joined(texts(host.addresses)),
+    table.add({host.host + ":" + std::to_string(host.port), joined_list(texts(host.addresses)),
                std::string(to_text(policy_of(host))), plan == nullptr ? "-" : std::string(word(plan->tls)),
                plan == nullptr || clear ? "-" : proof_of(*plan), failing});
   }

@@ -11,12 +11,6 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-int cannot_read(const Call& call, const Error& error) {
-  const std::string path = database_path(call.loaded.config);
-  const bool named = error.detail.find(path) != std::string::npos;
-  return complain(call.console, io_error, named ? error.detail : "the policies in '" + path + "': " + error.detail);
-}
-
 Result<dns::Name> domain_of(const Call& call) {
   const std::string& word = call.arguments.words.front();
   auto domain = dns::Name::parse(word);
@@ -29,7 +23,7 @@ Result<dns::Name> domain_of(const Call& call) {
 int sts_list(const Call& call) {
   const Console& console = call.console;
   auto reader = route::PolicyReader::open(database_path(call.loaded.config));
-  if (!reader) return cannot_read(call, reader.error());
+  if (!reader) return cannot_read(call, "the policies in", reader.error());
   Table table(console.out, console.width, {{"DOMAIN"}, {"MODE"}, {"ID"}, {"EXPIRES"}, {"CHECKED"}, {"ERROR"}});
   std::size_t count = 0;
   const auto listed = reader->list([&](const route::PolicyRow& row) {
@@ -44,7 +38,7 @@ int sts_list(const Call& call) {
   });
   if (call.arguments.json) console.out << (count == 0 ? "[]\n" : "\n]\n");
   table.finish();
-  if (!listed) return cannot_read(call, listed.error());
+  if (!listed) return cannot_read(call, "the policies in", listed.error());
   if (!call.arguments.json && count == 0) console.out << "no policies\n";
   return ok;
 }
@@ -54,9 +48,9 @@ int sts_show(const Call& call) {
   const auto domain = domain_of(call);
   if (!domain) return complain(console, usage, domain.error().detail);
   auto reader = route::PolicyReader::open(database_path(call.loaded.config));
-  if (!reader) return cannot_read(call, reader.error());
+  if (!reader) return cannot_read(call, "the policies in", reader.error());
   const auto row = reader->find(*domain);
-  if (!row) return cannot_read(call, row.error());
+  if (!row) return cannot_read(call, "the policies in", row.error());
   if (!*row) return complain(console, no, "no policy of " + domain->text() + " is kept");
   if (call.arguments.json) {
     console.out << to_line(to_full_json(**row)) << '\n';

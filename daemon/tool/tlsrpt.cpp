@@ -14,12 +14,6 @@ namespace {
 using reports::LedgerReader;
 using reports::Selection;
 
-int cannot_read(const Call& call, const Error& error) {
-  const std::string path = database_path(call.loaded.config);
-  const bool named = error.detail.find(path) != std::string::npos;
-  return complain(call.console, io_error, named ? error.detail : "the ledger in '" + path + "': " + error.detail);
-}
-
 Result<Selection> selection_of(const Call& call) {
   Selection selection;
   if (const auto word = call.arguments.get("--day")) {
@@ -55,7 +49,7 @@ int tlsrpt_list(const Call& call) {
   const auto selection = selection_of(call);
   if (!selection) return complain(console, usage, selection.error().detail);
   auto reader = LedgerReader::open(database_path(call.loaded.config));
-  if (!reader) return cannot_read(call, reader.error());
+  if (!reader) return cannot_read(call, "the ledger in", reader.error());
   using Align = Table::Align;
   Table table(
       console.out, console.width,
@@ -71,7 +65,7 @@ int tlsrpt_list(const Call& call) {
   });
   if (call.arguments.json) console.out << (count == 0 ? "[]\n" : "\n]\n");
   table.finish();
-  if (!listed) return cannot_read(call, listed.error());
+  if (!listed) return cannot_read(call, "the ledger in", listed.error());
   if (!call.arguments.json && count == 0) console.out << "no sessions were counted\n";
   return ok;
 }
@@ -86,14 +80,14 @@ int tlsrpt_show(const Call& call) {
   if (!submitter)
     return complain(console, config_error, call.loaded.where("tls_rpt") + ": " + submitter.error().detail);
   auto reader = LedgerReader::open(database_path(call.loaded.config));
-  if (!reader) return cannot_read(call, reader.error());
+  if (!reader) return cannot_read(call, "the ledger in", reader.error());
   const auto keys = keys_of(*reader, *selection);
-  if (!keys) return cannot_read(call, keys.error());
+  if (!keys) return cannot_read(call, "the ledger in", keys.error());
   const bool one = selection->domain.has_value();
   std::size_t count = 0;
   for (const auto& key : *keys) {
     const auto json = reader->show(key, *submitter);
-    if (!json) return cannot_read(call, json.error());
+    if (!json) return cannot_read(call, "the ledger in", json.error());
     if (!*json) continue;
     if (!one && call.arguments.json) console.out << (count == 0 ? "[\n" : ",\n");
     put_report(console, **json);

@@ -1,10 +1,12 @@
 #include "daemon/tool/tool.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <map>
 
 #include "config/check.h"
+#include "daemon/options.h"
 #include "daemon/parts_check.h"
 #include "daemon/system.h"
 #include "daemon/tool/commands.h"
@@ -26,7 +28,9 @@ config::Loaded load(const std::optional<std::string>& named) {
 }
 
 const std::map<std::string_view, std::function<int(const Call&)>>& table() {
-  static const std::map<std::string_view, std::function<int(const Call&)>> all{{"config check", config_check},
+  static const std::map<std::string_view, std::function<int(const Call&)>> all{{"status", status},
+                                                                               {"reload", reload},
+                                                                               {"config check", config_check},
                                                                                {"config show", config_show},
                                                                                {"queue list", queue_list},
                                                                                {"queue show", queue_show},
@@ -55,6 +59,35 @@ int complain(const Console& console, int code, std::string_view text) {
   return code;
 }
 
+int cannot_read(const Call& call, std::string_view what, const Error& error) {
+  const std::string path = database_path(call.loaded.config);
+  const bool named = error.detail.find(path) != std::string::npos;
+  return complain(call.console, io_error, named ? error.detail : std::string(what) + " '" + path + "': " + error.detail);
+}
+
+namespace {
+
+constexpr std::size_t usual_width = 80;
+
+int print_help(const Call& call, std::string_view about) {
+  const std::string text = help(about, std::min(call.console.width.value_or(usual_width), usual_width));
+  if (text.empty()) return complain(call.console, usage, "unknown command '" + std::string(about) + "'");
+  call.console.out << text;
+  return ok;
+}
+
+int help_command(const Call& call) {
+  if (call.arguments.has("--roff")) {
+    call.console.out << manual();
+    return ok;
+  }
+  std::string about;
+  for (const std::string& word : call.arguments.words) about += (about.empty() ? "" : " ") + word;
+  return print_help(call, about);
+}
+
+}  // namespace
+
 int run(std::vector<std::string> words, Console console) {
   auto parsed = parse(words);
   if (!parsed.good) {
@@ -62,14 +95,12 @@ int run(std::vector<std::string> words, Console console) {
     return usage;
   }
   Call call{std::move(*parsed.good), {}, console};
-  if (call.arguments.ask == Arguments::Ask::help) {
-    console.out << help(call.arguments.command);
-    return ok;
-  }
-  if (call.arguments.ask == Arguments::Ask::version) {
+  if (call.arguments.ask == Arguments::Ask::help) return print_help(call, call.arguments.command);
+  if (call.arguments.ask == Arguments::Ask::version || call.arguments.command == "version") {
     console.out << "hoplock " HOPLOCK_VERSION "\n";
     return ok;
   }
+  if (call.arguments.command == "help") return help_command(call);
   call.loaded = load(call.arguments.config);
   const bool judging = call.arguments.command == "config check";
   if (judging && call.loaded.errors.empty()) check_parts(call.loaded);

@@ -1,5 +1,6 @@
 // The operator's tool as a function: words in, text out, exit code back. `hoplock.cpp` is its only caller beside the tests.
 #pragma once
+#include <istream>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -15,6 +16,7 @@ struct Console {
   std::ostream& err;
   std::optional<std::size_t> width;
   Time now;
+  std::istream* in = nullptr;  // set when a person can answer: standard input and output are terminals
 };
 
 // The exit code (sysexits). Without the program's name in `words`.

@@ -5,6 +5,7 @@
 #include "daemon/options.h"
 #include "daemon/system.h"
 #include "daemon/tool/commands.h"
+#include "daemon/tool/message_id.h"
 #include "daemon/tool/text.h"
 #include "daemon/tool/trace_view.h"
 
@@ -12,13 +13,7 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-int cannot_read(const Call& call, const Error& error) {
-  const std::string path = database_path(call.loaded.config);
-  const bool named = error.detail.find(path) != std::string::npos;
-  return complain(call.console, io_error, named ? error.detail : "the history in '" + path + "': " + error.detail);
-}
-
-std::vector<queue::Lease> active_in(const Call& call) {
+std::vector<queue::Lease> leases_of(const Call& call) {
   auto client = control::Client::connect(control_path(call.loaded.config));
   if (!client) return {};
   auto active = client->active();
@@ -64,7 +59,7 @@ Asked asked(const Call& call) {
 class Teller {
  public:
   Teller(const Call& call, queue::Reader& reader, TraceSubject subject)
-      : call_(call), states_(reader), subject_(std::move(subject)), active_(active_in(call)) {}
+      : call_(call), states_(reader), subject_(std::move(subject)), active_(leases_of(call)) {}
 
   queue::Go tell(const queue::Traced& traced) {
     std::string state;
@@ -97,16 +92,25 @@ class Teller {
 }  // namespace
 
 int trace(const Call& call) {
-  const Asked what = asked(call);
+  Asked what = asked(call);
   if (!what.wrong.empty()) return complain(call.console, usage, what.wrong);
   auto reader = queue::Reader::open(database_path(call.loaded.config));
-  if (!reader) return cannot_read(call, reader.error());
+  if (!reader) return cannot_read(call, "the history in", reader.error());
+  if (what.subject.by == TraceSubject::By::domain) {  // a word without a dot may be the beginning of an ID
+    const auto named = named_message(*reader, call.arguments.words.front());
+    if (!named) return cannot_read(call, "the history in", named.error());
+    if (named->id) {
+      what.query.domain.clear();
+      what.subject = {};
+      what.query.id = named->id;
+    }
+  }
   auto states = queue::Reader::open(database_path(call.loaded.config));
-  if (!states) return cannot_read(call, states.error());
+  if (!states) return cannot_read(call, "the history in", states.error());
   Teller teller(call, *states, what.subject);
   const auto read = reader->trace(what.query, [&](const queue::Traced& traced) { return teller.tell(traced); });
   const std::size_t found = teller.finish();
-  if (!read) return cannot_read(call, read.error());
+  if (!read) return cannot_read(call, "the history in", read.error());
   if (found == 0) return complain(call.console, no, "nothing is known of '" + call.arguments.words.front() + "'");
   return ok;
 }

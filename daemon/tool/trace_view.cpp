@@ -33,7 +33,7 @@ std::vector<std::string> list_of(const json::object& object, std::string_view ke
   return all;
 }
 
-std::string joined(const std::vector<std::string>& all) {
+std::string joined_words(const std::vector<std::string>& all) {
   constexpr std::size_t most = 5;
   std::string text;
   for (std::size_t i = 0; i < std::min(all.size(), most); ++i) text += (i == 0 ? "" : ", ") + printable(all[i]);
@@ -108,7 +108,7 @@ void add(const Console& console, const std::string& text) {
 
 void tell_attempt(const Console& console, const json::object& event, const std::string& name) {
   const std::string host = where(event);
-  const std::string to = joined(list_of(event, "to"));
+  const std::string to = joined_words(list_of(event, "to"));
   say(console, event,
       (name == "hop" ? "refused" : name) + (to.empty() ? "" : " " + to) + (host.empty() ? "" : " at " + host));
   if (!host.empty()) add(console, security(event));
@@ -131,7 +131,7 @@ void tell(const Console& console, const json::object& event) {
     say(console, event, "accepted from " + text_of(event, "client") + (msgid.empty() ? "" : ", Message-ID " + msgid));
   } else if (name == "notice") {
     say(console, event,
-        "told " + joined(list_of(event, "to")) + " (" + text_of(event, "action") + ") with message " +
+        "told " + joined_words(list_of(event, "to")) + " (" + text_of(event, "action") + ") with message " +
             text_of(event, "as"));
   } else if (name == "retry" || name == "hold" || name == "release" || name == "remove" || name == "bounce") {
     say(console, event, name + " by " + text_of(event, "by"));
@@ -168,7 +168,7 @@ json::object to_json(const queue::Traced& traced, std::string_view state_in_queu
 
 void print_story(const Console& console, const json::object& story) {
   console.out << text_of(story, "id") << "  from " << printable(text_of(story, "from")) << "  to "
-              << joined(list_of(story, "to")) << "  " << text_of(story, "state") << '\n';
+              << joined_words(list_of(story, "to")) << "  " << text_of(story, "state") << '\n';
   for (const auto& event : story.at("events").as_array()) tell(console, event.as_object());
 }
 

@@ -19,6 +19,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds for_questions{8};
 constexpr std::chrono::seconds for_probe{4};
 constexpr std::chrono::seconds most_silence{5};   // then it is asked whether it is still there
+constexpr std::chrono::seconds for_reloads{60};   // keys and certificates are read, listeners opened
 constexpr std::chrono::seconds for_actions{600};  // on a queue of millions
 constexpr std::chrono::seconds for_fetches{600};
 
@@ -150,6 +151,12 @@ Result<Status> Client::status() {
   const auto reply = ask(Request(AskStatus{}), for_questions);
   if (!reply) return reply.error();
   return parse_status(*reply);
+}
+
+Result<std::optional<std::string>> Client::reload() {
+  const auto reply = ask(Request(Reload{}), for_reloads);
+  if (!reply) return reply.error();
+  return parse_reloaded(*reply);
 }
 
 Result<route::PolicyNews> Client::refresh_policy(const dns::Name& domain) {

@@ -26,6 +26,8 @@ class Client {
   Result<queue::Touched> act(queue::Action action, const queue::Selection& selection, const Progress& progress = {});
   Result<std::vector<queue::Lease>> active();  // sorted
   Result<Status> status();
+  // The complaint, where the new configuration was refused and the old one stays.
+  Result<std::optional<std::string>> reload();
   // Waits for the fetch.
   Result<route::PolicyNews> refresh_policy(const dns::Name& domain);
   // Does not wait for the reports to be sent.

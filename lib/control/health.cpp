@@ -10,7 +10,7 @@ namespace hoplock::control {
 
 namespace {
 
-constexpr std::size_t longest_text = 500;
+constexpr std::size_t longest_sentence = 500;
 constexpr std::uint64_t enough_fetches = 5;
 
 // Found since the start or by a survey, but no longer those that a later survey does not see held: somebody removed them.
@@ -53,7 +53,7 @@ std::string places_text(const Facts& facts) {
 std::vector<Problem> problems(const Facts& facts, const Survey* survey, Counters::Fetches fetches) {
   std::vector<Problem> found;
   const auto add = [&found](std::string_view name, std::string_view text) {
-    found.push_back({name, to_one_line(text, longest_text)});
+    found.push_back({name, to_one_line(text, longest_sentence)});
   };
   if (facts.validation_failure) add("dnssec", *facts.validation_failure + "; mail routed by MX waits");
   if (!facts.store) add("store", "the last transaction failed: " + facts.store.error().detail);

@@ -105,6 +105,7 @@ Result<json::object> parse_reply(std::string_view line) {
 std::string to_json(const Request& request) {
   if (std::holds_alternative<AskActive>(request)) return R"({"do":"active"})";
   if (std::holds_alternative<AskStatus>(request)) return R"({"do":"status"})";
+  if (std::holds_alternative<Reload>(request)) return R"({"do":"reload"})";
   json::object object;
   if (const auto* refresh = std::get_if<RefreshPolicy>(&request)) {
     object["do"] = "sts-refresh";
@@ -175,7 +176,12 @@ std::string to_json(const Status& status) {
   object["ok"] = true;
   object["version"] = status.version;
   object["pid"] = status.pid;
+  if (status.started) object["started"] = to_rfc3339(*status.started);
+  object["config"] = status.config;
   object["counts"] = std::move(counts);
+  json::array problems;
+  for (const Status::Problem& one : status.problems) problems.push_back({{"problem", one.name}, {"text", one.text}});
+  object["problems"] = std::move(problems);
   return json::serialize(object);
 }
 
@@ -200,6 +206,13 @@ std::string to_json(const reports::Sender::Hurried& hurried) {
   return json::serialize(object);
 }
 
+std::string reloaded_to_json(const std::optional<std::string>& complaint) {
+  json::object object;
+  object["ok"] = true;
+  if (complaint) object["complaint"] = *complaint;
+  return json::serialize(object);
+}
+
 std::string refusal_to_json(std::string_view why) {
   json::object object;
   object["ok"] = false;
@@ -214,6 +227,7 @@ Result<Request> parse_request(std::string_view line) {
   if (what == nullptr) return bad_input("'do' is missing");
   if (*what == "active") return Request(AskActive{});
   if (*what == "status") return Request(AskStatus{});
+  if (*what == "reload") return Request(Reload{});
   if (*what == "sts-refresh") {
     const json::string* domain = text_of(*object, "domain");
     if (domain == nullptr) return bad_input("'domain' is missing");
@@ -229,7 +243,7 @@ Result<Request> parse_request(std::string_view line) {
     return Request(Act{action, std::move(*selection)});
   }
   return bad_input(
-      "this daemon does not know that request; it knows active, status, retry, hold, release, remove, bounce, "
+      "this daemon does not know that request; it knows active, status, reload, retry, hold, release, remove, bounce, "
       "sts-refresh, tlsrpt-send");
 }
 
@@ -276,6 +290,19 @@ Result<Status> parse_status(std::string_view line) {
   if (const json::string* version = text_of(*object, "version"))
     status.version.assign(version->data(), version->size());
   status.pid = number_of(*object, "pid");
+  if (const json::string* started = text_of(*object, "started"))
+    status.started = parse_rfc3339(std::string_view(started->data(), started->size()));
+  if (const json::string* config = text_of(*object, "config")) status.config.assign(config->data(), config->size());
+  const json::value* problems = object->if_contains("problems");
+  if (problems != nullptr && problems->is_array()) {
+    for (const json::value& one : problems->get_array()) {
+      const json::object* problem = one.if_object();
+      const json::string* name = problem == nullptr ? nullptr : text_of(*problem, "problem");
+      const json::string* text = problem == nullptr ? nullptr : text_of(*problem, "text");
+      if (name != nullptr && text != nullptr)
+        status.problems.push_back({std::string(name->data(), name->size()), std::string(text->data(), text->size())});
+    }
+  }
   const json::value* counts = object->if_contains("counts");
   if (counts != nullptr && counts->is_object()) {
     for (const auto& [name, value] : counts->get_object()) {
@@ -283,6 +310,14 @@ Result<Status> parse_status(std::string_view line) {
     }
   }
   return status;
+}
+
+Result<std::optional<std::string>> parse_reloaded(std::string_view line) {
+  const auto object = parse_reply(line);
+  if (!object) return object.error();
+  const json::string* complaint = text_of(*object, "complaint");
+  if (complaint == nullptr) return std::optional<std::string>();
+  return std::optional<std::string>(std::string(complaint->data(), complaint->size()));
 }
 
 Result<route::PolicyNews> parse_news(std::string_view line) {

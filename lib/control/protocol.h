@@ -9,7 +9,9 @@
 //   {"ok":true,"domain":"example.org","action":"refreshed","id":"7","mode":"enforce","max_age":86400,"expires":"…","error":""}
 //   {"do":"tlsrpt-send","day":"2025-03-01","domain":"example.org"}   without `domain`: all of that day
 //   {"ok":true,"found":3,"sending":2}
-//   {"do":"status"}                      {"ok":true,"version":"0.1.0","pid":712,"counts":{"connections":3}}
+//   {"do":"status"}                      {"ok":true,"version":"0.2.0","pid":712,"started":"…","config":"…","counts":{"connections":3},
+//                                         "problems":[{"problem":"dnssec","text":"…"}]}
+//   {"do":"reload"}                      {"ok":true} when the new configuration serves, {"ok":true,"complaint":"…"} when the old one stays
 //   anything else                        {"ok":false,"error":"…"}
 #pragma once
 #include <cstdint>
@@ -37,6 +39,7 @@ struct Act {
 };
 struct AskActive {};
 struct AskStatus {};
+struct Reload {};
 struct RefreshPolicy {
   dns::Name domain;
 };
@@ -44,12 +47,18 @@ struct SendReports {
   tlsrpt::Day day{};
   std::optional<dns::Name> domain;
 };
-using Request = std::variant<Act, AskActive, AskStatus, RefreshPolicy, SendReports>;
+using Request = std::variant<Act, AskActive, AskStatus, Reload, RefreshPolicy, SendReports>;
 
 struct Status {
   std::string version;
   std::int64_t pid = 0;
+  std::optional<Time> started;
+  std::string config;  // the file that was read
   std::map<std::string, std::int64_t> counts;
+  struct Problem {
+    std::string name, text;
+  };
+  std::vector<Problem> problems;  // as /healthz has them; empty: healthy
 };
 
 // Without the line's end.
@@ -60,6 +69,7 @@ std::string to_json(const std::vector<queue::Lease>& active);
 std::string to_json(const Status& status);
 std::string to_json(const route::PolicyNews& news);
 std::string to_json(const reports::Sender::Hurried& hurried);
+std::string reloaded_to_json(const std::optional<std::string>& complaint);
 std::string refusal_to_json(std::string_view why);
 
 Result<Request> parse_request(std::string_view line);
@@ -69,6 +79,8 @@ std::optional<std::uint64_t> parse_progress(std::string_view line);
 Result<queue::Touched> parse_touched(std::string_view line);
 Result<std::vector<queue::Lease>> parse_active(std::string_view line);
 Result<Status> parse_status(std::string_view line);
+// The complaint, where the new configuration was refused.
+Result<std::optional<std::string>> parse_reloaded(std::string_view line);
 Result<route::PolicyNews> parse_news(std::string_view line);
 Result<reports::Sender::Hurried> parse_hurried(std::string_view line);
 

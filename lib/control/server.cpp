@@ -18,6 +18,7 @@
 
 #include "control/peer.h"
 #include "control/protocol.h"
+#include "net/clock.h"
 #include "net/task_group.h"
 
 namespace hoplock::control {
@@ -48,7 +49,7 @@ std::string_view event_of(queue::Action action) {
   return "";
 }
 
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 Error cannot(const std::string& path, const error_code& code) {
   return fail(code, "cannot listen on the control socket '" + path + "': " + code.message());
@@ -250,10 +251,14 @@ asio::awaitable<std::string> Server::State::answer(Request request, std::string 
   }
   if (auto* order = std::get_if<RefreshPolicy>(&request)) co_return co_await refresh(std::move(order->domain));
   if (auto* order = std::get_if<SendReports>(&request)) co_return co_await send_reports(std::move(*order));
+  if (std::holds_alternative<Reload>(request)) {
+    if (!calls.reload) co_return refusal_to_json("this daemon reloads nothing");
+    co_return reloaded_to_json(calls.reload());
+  }
   Status status;
+  if (calls.status) status = co_await calls.status();
   status.version = HOPLOCK_VERSION;
   status.pid = getpid();
-  if (calls.counts) status.counts = calls.counts();
   status.counts["active"] = static_cast<std::int64_t>(queue.active().size());
   co_return to_json(status);
 }

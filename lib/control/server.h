@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "control/protocol.h"
 #include "net/signal.h"
 #include "queue/queue.h"
 #include "reports/sender.h"
@@ -20,8 +21,11 @@
 namespace hoplock::control {
 
 struct Calls {
-  std::function<void()> kick;                                   // after retry and release: there may be due work
-  std::function<std::map<std::string, std::int64_t>()> counts;  // for `status`
+  std::function<void()> kick;  // after retry and release: there may be due work
+  std::function<boost::asio::awaitable<Status>()>
+      status;  // all of it but version, pid and the number of active recipients
+  // Reads the configuration again: the complaint when it is refused.
+  std::function<std::optional<std::string>()> reload;
   // The notices of `queue bounce` are delivery's.
   std::function<boost::asio::awaitable<Result<queue::Touched>>(queue::Selection, queue::Queue::Progress)> bounce;
   std::function<boost::asio::awaitable<route::PolicyNews>(dns::Name)> refresh_policy;

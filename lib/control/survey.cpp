@@ -1,4 +1,5 @@
 #include "control/survey.h"
+#include "net/clock.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@ namespace {
 constexpr int rest_share = 20;  // of the time that a survey takes: it uses a twentieth of one processor at most
 constexpr int niceness = 10;    // Linux: of the calling thread alone
 
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 // Notes why it could not be read, if so.
 template <class Reader, class Read>

@@ -14,13 +14,13 @@ namespace asio = boost::asio;
 namespace {
 
 // Prometheus gives up after 10 s, a probe of /healthz often after 1 or 2.
-constexpr std::chrono::milliseconds patience{3000};
+constexpr std::chrono::milliseconds survey_patience{3000};
 constexpr std::chrono::milliseconds health_patience{500};
 
 }  // namespace
 
 asio::awaitable<HttpReply> Watch::metrics() {
-  const auto survey = co_await surveyor_.look(patience);
+  const auto survey = co_await surveyor_.look(survey_patience);
   const Facts facts = facts_();
   const auto fetches = counters_.fetches_last_hour(std::chrono::steady_clock::now());
   HttpReply reply;
@@ -29,10 +29,14 @@ asio::awaitable<HttpReply> Watch::metrics() {
   co_return reply;
 }
 
-asio::awaitable<HttpReply> Watch::healthz(HttpRequest::Accepts accepts) {
+asio::awaitable<std::vector<Problem>> Watch::health() {
   const auto survey = co_await surveyor_.look(health_patience);
   const auto fetches = counters_.fetches_last_hour(std::chrono::steady_clock::now());
-  const auto wrong = problems(facts_(), survey.get(), fetches);
+  co_return problems(facts_(), survey.get(), fetches);
+}
+
+asio::awaitable<HttpReply> Watch::healthz(HttpRequest::Accepts accepts) {
+  const auto wrong = co_await health();
   HttpReply reply;
   reply.status = wrong.empty() ? 200 : 503;
   if (accepts == HttpRequest::Accepts::json) {
@@ -45,7 +49,7 @@ asio::awaitable<HttpReply> Watch::healthz(HttpRequest::Accepts accepts) {
 }
 
 asio::awaitable<HttpReply> Watch::page() {
-  const auto survey = co_await surveyor_.look(patience);
+  const auto survey = co_await surveyor_.look(survey_patience);
   const Facts facts = facts_();
   const auto now = std::chrono::steady_clock::now();
   const auto fetches = counters_.fetches_last_hour(now);

@@ -6,6 +6,7 @@
 
 #include "control/counters.h"
 #include "control/facts.h"
+#include "control/health.h"
 #include "control/http.h"
 #include "control/survey.h"
 
@@ -19,6 +20,8 @@ class Watch {
       : surveyor_(surveyor), counters_(counters), facts_(std::move(facts)) {}
 
   boost::asio::awaitable<HttpReply> answer(HttpRequest request);
+  // What /healthz would say.
+  boost::asio::awaitable<std::vector<Problem>> health();
 
  private:
   boost::asio::awaitable<HttpReply> metrics();

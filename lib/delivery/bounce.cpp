@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "delivery/scheduling.h"
+#include "net/clock.h"
 
 namespace hoplock::delivery {
 
@@ -10,7 +11,7 @@ namespace {
 constexpr std::size_t batch_messages = 64;
 constexpr std::uint64_t most_returned = 16U << 20U;  // octets of messages that go back whole, in one transaction
 
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 }  // namespace
 

@@ -11,13 +11,14 @@
 #include "delivery/fitting.h"
 #include "delivery/payload.h"
 #include "delivery/setback.h"
+#include "net/clock.h"
 #include "queue/schedule.h"
 
 namespace hoplock::delivery {
 
 namespace {
 
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 std::string host_text(const route::Host& host) {
   return host.origin == route::Host::Origin::literal ? host.literal.literal() : host.name.text();

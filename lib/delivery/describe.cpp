@@ -97,7 +97,7 @@ Judgement judge_unusable(const Hop& hop) {
   return judgement;
 }
 
-bool is_unfit(const Hop& hop) {
+bool was_unfit(const Hop& hop) {
   return !hop.outdated && hop.refusal && hop.refusal->reason == Reason::requiretls_not_supported;
 }
 
@@ -107,14 +107,14 @@ bool is_closed_everywhere(const Attempt& attempt, const Lacking& lacking) {
     const Hop& hop = attempt.hops[i];
     const bool relaxed = hop.action == Hop::Action::plaintext || hop.action == Hop::Action::audit || hop.outdated;
     const bool lacks = std::find(lacking.hops.begin(), lacking.hops.end(), i) != lacking.hops.end();
-    if (!lacks && !relaxed && !hop.definite && !is_unfit(hop)) return false;
+    if (!lacks && !relaxed && !hop.definite && !was_unfit(hop)) return false;
   }
   return true;
 }
 
 // 5.7.30, or 5.7.10; of several hosts the last one.
 Judgement judge_unfit(const Attempt& attempt) {
-  const auto hop = std::find_if(attempt.hops.rbegin(), attempt.hops.rend(), is_unfit);
+  const auto hop = std::find_if(attempt.hops.rbegin(), attempt.hops.rend(), was_unfit);
   Judgement judgement;
   judgement.fate = Fate::bounced;
   judgement.hop = &*hop;
@@ -252,7 +252,7 @@ Event overlooked_event(const Attempt& attempt, const hop::Refusal& why) {
 }  // namespace
 
 bool is_unfit_everywhere(const Attempt& attempt, const RecipientOutcome& outcome) {
-  return std::any_of(attempt.hops.begin(), attempt.hops.end(), is_unfit) &&
+  return std::any_of(attempt.hops.begin(), attempt.hops.end(), was_unfit) &&
          is_closed_everywhere(attempt, outcome.lacking);
 }
 

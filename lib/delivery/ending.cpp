@@ -28,7 +28,7 @@ Event ended_event(std::string_view name, const queue::Job& job, const queue::Due
   return event;
 }
 
-std::int64_t seconds_since(Time then, Time now) {
+std::int64_t seconds_waited(Time then, Time now) {
   return std::max<std::int64_t>(0, std::chrono::duration_cast<Seconds>(now - then).count());
 }
 
@@ -41,7 +41,7 @@ Event expired_event(const queue::Job& job, const queue::Due& due, const queue::R
   event.add("reason", result.reason)
       .add("dsn", result.status)
       .add("reply", result.reply)
-      .add("delay", seconds_since(job.received, now));
+      .add("delay", seconds_waited(job.received, now));
   return event;
 }
 
@@ -168,7 +168,7 @@ Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time 
     result.reply = "554 5.0.0 bounced by the administrator";
     if (!due.reply.empty()) result.reply += "; the last attempt had ended with: " + due.reply;
     Event event = ended_event("bounced", job, due);
-    event.add("dsn", result.status).add("reply", result.reply).add("delay", seconds_since(job.received, now));
+    event.add("dsn", result.status).add("reply", result.reply).add("delay", seconds_waited(job.received, now));
     event.add("by", operator_name);
     ending.events.push_back(std::move(event));
     told.push_back({due, result, "", false});

@@ -6,6 +6,7 @@
 
 #include "delivery/patience.h"
 #include "delivery/scheduling.h"
+#include "net/clock.h"
 
 namespace hoplock::delivery {
 
@@ -18,7 +19,7 @@ constexpr std::size_t expire_messages = 32;
 constexpr Milliseconds report_life = std::chrono::hours{24};  // RPT-43
 constexpr std::chrono::seconds turn{2};                       // of a lane while other destinations wait
 
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 double milliseconds_since(Steady::time_point then) {
   return std::chrono::duration<double, std::milli>(Steady::now() - then).count();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "delivery/scheduling.h"
+#include "net/clock.h"
 
 namespace hoplock::delivery {
 
@@ -15,7 +16,7 @@ constexpr Milliseconds look_gap{100};     // so that dues which differ by little
 constexpr std::chrono::seconds pause{1};  // after the queue or the store failed
 constexpr std::chrono::seconds clock_tolerance{5};
 
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "disk/db.h"
+#include "net/clock.h"
 
 namespace hoplock::delivery {
 
@@ -13,7 +14,7 @@ namespace asio = boost::asio;
 namespace {
 constexpr Settler::Ticket most_unstored = 128;
 constexpr std::chrono::seconds try_again{1};
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 // With the results of the deliveries that they tell of.
 queue::Along written(reports::Counts counts) {

@@ -9,7 +9,7 @@ namespace hoplock::delivery {
 
 namespace {
 
-constexpr std::size_t most_octets =
+constexpr std::size_t most_story_octets =
     64U << 10U;  // of the conversations of an attempt: servers may be many, and talk much
 
 // Without what the history knows of the message anyway.
@@ -30,7 +30,7 @@ Event without_message(const Event& event) {
 std::vector<Event> conversations(const Attempt& attempt) {
   std::vector<Event> events;
   std::size_t octets = 0;
-  for (std::size_t i = 0; i < attempt.hops.size() && octets < most_octets; ++i) {
+  for (std::size_t i = 0; i < attempt.hops.size() && octets < most_story_octets; ++i) {
     const Hop& hop = attempt.hops[i];
     const bool failed =
         std::any_of(attempt.recipients.begin(), attempt.recipients.end(),

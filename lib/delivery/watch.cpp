@@ -1,4 +1,5 @@
 #include "delivery/watch.h"
+#include "net/clock.h"
 
 #include <algorithm>
 #include <array>
@@ -19,7 +20,7 @@ constexpr std::chrono::milliseconds breath{100};  // between two looks
 constexpr std::chrono::milliseconds least_interval{1'000}, most_interval{std::chrono::minutes{5}};
 constexpr std::chrono::minutes grace{10};  // what comes due is tried by then, also by a busy scheduler
 
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 std::string tlsa_text(const hop::TlsaFact& fact) {
   if (fact.state != hop::TlsaFact::State::present) return std::to_string(static_cast<int>(fact.state));

@@ -5,6 +5,7 @@
 
 #include "listener/incoming.h"
 #include "message/received.h"
+#include "net/clock.h"
 
 namespace hoplock::listener {
 
@@ -13,8 +14,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t progress_octets = 4096;
-
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 queue::Envelope to_queue(const smtp::Envelope& envelope, const Ip& client) {
   queue::Envelope stored;

@@ -1,6 +1,9 @@
 #include "queue/id.h"
 
+#include <algorithm>
 #include <array>
+
+#include "queue/id_prefix.h"
 
 namespace hoplock::queue {
 namespace {
@@ -36,6 +39,15 @@ std::optional<Id> Id::parse(std::string_view text) {
   }
   if (value > largest) return {};
   return Id{value};
+}
+
+std::optional<std::pair<Id, Id>> ids_beginning_with(std::string_view prefix) {
+  if (prefix.empty() || prefix.size() > length) return {};
+  const std::string rest(length - prefix.size(), ' ');
+  const auto first = Id::parse(std::string(prefix) + std::string(rest.size(), alphabet.front()));
+  if (!first) return {};
+  const std::int64_t span = (std::int64_t{1} << (5 * rest.size())) - 1;
+  return std::pair(*first, Id{std::min(first->value + span, largest)});
 }
 
 Id Id::at(Time time) {

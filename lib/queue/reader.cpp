@@ -9,7 +9,7 @@
 namespace hoplock::queue {
 namespace {
 
-constexpr std::size_t page_rows = 500;
+constexpr std::size_t listed_at_once = 500;
 
 bool is_active(const std::vector<Lease>& active, Id id, std::uint32_t seq) {
   return std::binary_search(active.begin(), active.end(), Lease{id, seq});
@@ -125,7 +125,7 @@ Result<> Reader::list(const Filter& filter, const std::function<Go(const Message
       if (known)
         page.ids = std::move(*known);
       else
-        page = select_page(tx, selection, *next, page_rows);
+        page = select_page(tx, selection, *next, listed_at_once);
       next = page.next;
       for (const Id id : page.ids) {
         const auto message = message_of(tx, id, filter.active);

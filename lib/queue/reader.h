@@ -96,6 +96,8 @@ class Reader {
   // Oldest first, one call a message.
   Result<> list(const Filter& filter, const std::function<Go(const MessageView&)>& call);
   Result<std::optional<MessageView>> show(Id id, const std::vector<Lease>& active);
+  // Messages whose id begins so, in the queue or its history, at most `most` of them.
+  Result<std::vector<Id>> beginning_with(std::string_view prefix, std::size_t most);
   // Chunk by chunk, checksums verified.
   Result<> body(Id id, const std::function<Go(std::string_view)>& call);
   // Oldest first, one call a message.

@@ -1,7 +1,9 @@
 // Reader: the history of messages, in the queue or gone.
 #include <algorithm>
 
+#include "disk/guarded.h"
 #include "queue/history.h"
+#include "queue/id_prefix.h"
 #include "queue/reader.h"
 #include "queue/rows.h"
 
@@ -27,6 +29,30 @@ Traced read(disk::Tx& tx, Id id) {
 }
 
 }  // namespace
+
+Result<std::vector<Id>> Reader::beginning_with(std::string_view prefix, std::size_t most) {
+  const auto range = ids_beginning_with(prefix);
+  if (!range) return std::vector<Id>();
+  return disk::guarded([&]() -> Result<std::vector<Id>> {
+    disk::Tx tx(db_);
+    std::vector<Id> found;
+    auto queued = tx.prepare("SELECT id FROM message WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3");
+    for (queued.bind(range->first.value, range->second.value, most); queued.step();)
+      found.push_back(Id{queued.integer(0)});
+    // one row a message, each found from the last key of the one before
+    auto next = tx.prepare("SELECT id FROM history WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1");
+    std::int64_t after = first_key(range->first) - 1;
+    for (std::size_t n = 0; n < most && next.bind(after, last_key(range->second)).step(); ++n) {
+      const Id id = id_of_key(next.integer(0));
+      found.push_back(id);
+      after = last_key(id);
+    }
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    if (found.size() > most) found.resize(most);
+    return found;
+  });
+}
 
 Result<> Reader::trace(const TraceQuery& query, const std::function<Go(const Traced&)>& call) {
   try {

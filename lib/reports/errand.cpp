@@ -21,7 +21,7 @@ struct Loaded {
   std::vector<Destination> destinations;
 };
 
-std::string host_of(const tlsrpt::HttpsDestination& to) {
+std::string endpoint_host(const tlsrpt::HttpsDestination& to) {
   const auto* name = std::get_if<dns::Name>(&to.host);
   return name != nullptr ? name->text() : std::get<Ip>(to.host).text();
 }
@@ -245,7 +245,7 @@ std::string Errand::message(const tlsrpt::MailDestination& to, queue::Id id) con
 
 awaitable<void> Errand::post(Attempt& attempt) {
   const auto to = std::get<tlsrpt::HttpsDestination>(attempt.to);
-  const std::string host = host_of(to);
+  const std::string host = endpoint_host(to);
   attempt.held = co_await sender_->endpoints.enter(host, now_);
   if (attempt.held) co_return;
   auto heard = Endpoints::Heard::something;

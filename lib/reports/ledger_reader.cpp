@@ -11,7 +11,7 @@ namespace hoplock::reports {
 
 namespace {
 
-constexpr std::size_t page = 512;
+constexpr std::size_t listed_at_once = 512;
 constexpr std::size_t longest_report = 64U << 20U;  // of our own; RPT-34 keeps them below 10 MB
 
 LedgerReader::Row row_of(disk::Tx& tx, Account account) {
@@ -34,7 +34,7 @@ Result<LedgerReader> LedgerReader::open(const std::filesystem::path& database) {
 
 Result<> LedgerReader::list(Selection selection, const std::function<void(const Row&)>& call) {
   selection.after.reset();
-  selection.limit = page;
+  selection.limit = listed_at_once;
   return disk::guarded([&]() -> Result<> {
     for (;;) {
       std::vector<Row> rows;

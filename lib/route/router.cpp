@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "hop/plan.h"
+#include "net/clock.h"
 #include "net/signal.h"
 #include "net/together.h"
 #include "route/cache.h"
@@ -99,7 +100,7 @@ hop::HostFacts literal_facts(const Host& host, const Options& options) {
   return facts;
 }
 
-Time now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 }  // namespace
 

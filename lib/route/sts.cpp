@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/clock.h"
 #include "route/sts_impl.h"
 
 namespace hoplock::route {
@@ -17,9 +18,9 @@ constexpr std::size_t most_fetches = 50;          // for deliveries, at once
 constexpr std::size_t most_patterns = 64;         // of a policy that stays in memory
 constexpr std::size_t most_text = 8192;           // likewise, octets
 constexpr std::chrono::seconds keep_txt{300};     // at most
-constexpr std::chrono::seconds keep_failures{5};  // of look-ups
+constexpr std::chrono::seconds keep_failed_txt{5};  // of look-ups
 
-Time now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 }  // namespace
 
@@ -146,7 +147,7 @@ awaitable<PolicyTxt> PolicyCache::Impl::find_txt(Self self, dns::Name domain) {
   PolicyTxt asked = co_await find_policy_txt(self->parts_.resolver, domain);
   asked.texts = {};  // 64 KiB at worst, thousands of times
   const auto found = std::make_shared<const PolicyTxt>(std::move(asked));
-  const auto time = found->failure ? keep_failures : std::min<std::chrono::seconds>(found->ttl, keep_txt);
+  const auto time = found->failure ? keep_failed_txt : std::min<std::chrono::seconds>(found->ttl, keep_txt);
   self->txts_.put(domain, found, Steady::now() + time);
   co_return *found;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "net/task_group.h"
+#include "net/clock.h"
 #include "route/sts_impl.h"
 
 namespace hoplock::route {
@@ -23,10 +24,10 @@ constexpr std::chrono::minutes longest_pause{1};
 constexpr std::chrono::minutes patience{30};  // for one look's rows
 constexpr std::chrono::seconds last_words{5};
 constexpr std::chrono::days keep_expired{7};
-constexpr std::chrono::days keep_failures{1};  // of a domain without a policy
+constexpr std::chrono::days keep_failed_domains{1};  // of a domain without a policy
 constexpr Seconds farthest = mtasts::max_lifetime + keep_expired + std::chrono::days{1};
 
-Time now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 // 0 to 1, the same for a domain each time: refreshes that began together spread, and stay spread.
 double jitter_of(const dns::Name& domain) {
@@ -43,7 +44,7 @@ std::string not_there(const mtasts::Choice& choice) {
 
 Time PolicyCache::Impl::next_look(const PolicyRow& row) const {
   const auto& held = row.freshness.held;
-  if (!held) return row.freshness.failures.last + keep_failures;
+  if (!held) return row.freshness.failures.last + keep_failed_domains;
   const Time expires = mtasts::expires(*held);
   const auto refresh = mtasts::refresh_at(row.freshness, options_.refresh, jitter_of(row.domain));
   return std::min(refresh.value_or(expires), expires);

@@ -146,7 +146,7 @@ class Operator(threading.Thread):
     """Gives one order after the other; the daemon may vanish under it, which must be said with exit 69."""
 
     ORDERS = (["hold", "--all"], ["hold", "--domain", "D"], ["release", "--all"], ["release", "--domain", "D"], ["retry", "--all"],
-              ["remove", "--domain", "d019.clear"], ["bounce", "--domain", "D"], ["bounce", "--domain", "D"], ["bounce", "--sender", SENDER])
+              ["remove", "--domain", "d019.clear", "--yes"], ["bounce", "--domain", "D", "--yes"], ["bounce", "--domain", "D", "--yes"], ["bounce", "--sender", SENDER, "--yes"])
 
     def __init__(self, tool, config, seed):
         super().__init__(daemon=True)

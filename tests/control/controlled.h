@@ -24,7 +24,16 @@ struct Controlled {
   control::Calls calls() {
     control::Calls to;
     to.kick = [this] { ++kicks; };
-    to.counts = [] { return std::map<std::string, std::int64_t>{{"connections", 3}}; };
+    to.status = []() -> boost::asio::awaitable<control::Status> {
+      control::Status status;
+      status.counts = {{"connections", 3}};
+      status.problems = {{"dnssec", "nothing validates"}};
+      co_return status;
+    };
+    to.reload = [this] {
+      ++reloads;
+      return complaint;
+    };
     to.refresh_policy = [this](dns::Name domain) -> boost::asio::awaitable<route::PolicyNews> {
       boost::asio::steady_timer pause(world.loop.executor(), fetch_takes);
       co_await pause.async_wait(boost::asio::use_awaitable);
@@ -73,6 +82,8 @@ struct Controlled {
   support::MemoryLog log;
   int kicks = 0;
   std::chrono::milliseconds fetch_takes{0};
+  int reloads = 0;
+  std::optional<std::string> complaint;
   control::Server server;
 };
 

@@ -102,11 +102,20 @@ TEST_CASE("parse_touched, parse_active, parse_status: what the server writes the
   status.version = "1.2.3";
   status.pid = 4711;
   status.counts = {{"sessions", 12}};
+  status.started = from_millis(1'700'000'000'123);
+  status.config = "/etc/hoplock/hoplock.yaml";
+  status.problems = {{"disk-space", "no new mail is taken: \"full\""}};
   const auto told = parse_status(to_json(status));
   REQUIRE(told.has_value());
   CHECK(told->version == "1.2.3");
   CHECK(told->pid == 4711);
   CHECK(told->counts == status.counts);
+  CHECK(told->started == status.started);
+  CHECK(told->config == status.config);
+  REQUIRE(told->problems.size() == 1);
+  CHECK(told->problems[0].name == "disk-space");
+  CHECK(told->problems[0].text == status.problems[0].text);
+  CHECK(std::holds_alternative<Reload>(parse_request(to_json(Request(Reload{}))).value()));
 }
 
 TEST_CASE("parse_touched: a refusal carries the daemon's words, and rubbish is no answer") {

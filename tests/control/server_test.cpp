@@ -102,6 +102,8 @@ TEST_CASE("control: what is under way and the daemon's state are told") {
   REQUIRE(active.size() == 2);
   CHECK(active[0] == queue::Lease{id, 0});
   const auto status = control.apart([&] { return Client::connect(control.path).value().status().value(); });
+  REQUIRE(status.problems.size() == 1);
+  CHECK(status.problems[0].name == "dnssec");
   CHECK(status.pid == getpid());
   CHECK(status.counts.at("connections") == 3);
   CHECK(status.counts.at("active") == 2);
@@ -241,4 +243,13 @@ TEST_CASE("tlsrpt-send: the daemon is told the day and the domain, and says how 
     const auto refusal = at.apart([&] { return say(at.path, line); });
     CHECK(refusal.find("\"ok\":false") != std::string::npos);
   }
+}
+
+TEST_CASE("control::Server: a reload says what the daemon complained of, or nothing") {
+  Controlled control;
+  const auto reload = [&] { return Client::connect(control.path).value().reload().value(); };
+  CHECK_FALSE(control.apart(reload).has_value());
+  CHECK(control.reloads == 1);
+  control.complaint = "/etc/hoplock/hoplock.yaml:3:1: unknown key";
+  CHECK(control.apart(reload) == control.complaint);
 }

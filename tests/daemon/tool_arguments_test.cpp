@@ -35,25 +35,37 @@ TEST_CASE("parse: options may stand anywhere, with = or without") {
 }
 
 TEST_CASE("parse: what is wrong is named, with what is allowed") {
-  CHECK(says(wrong({}), "a command is needed"));
-  CHECK(says(wrong({"frobnicate"}), "allowed: config check, config show, queue list"));
+  CHECK(says(wrong({}), "no command given"));
+  CHECK(says(wrong({"frobnicate"}),
+             "unknown command 'frobnicate'; allowed: status, reload, config check, config show, queue list"));
   CHECK(says(wrong({"queue", "lst"}), "allowed: queue list, queue show"));
   CHECK(says(wrong({"queue", "list", "--colour"}),
-             "'--colour' is no option of 'queue list'; allowed: --domain, --sender, --state"));
-  CHECK(says(wrong({"queue", "list", "--body"}), "'--body' is no option of 'queue list'"));
+             "unknown option '--colour' for 'queue list'; allowed: --domain, --sender, --state"));
+  CHECK(says(wrong({"queue", "list", "--body"}), "unknown option '--body' for 'queue list'"));
   CHECK(says(wrong({"queue", "list", "--domain"}), "needs a value"));
   CHECK(says(wrong({"queue", "list", "--domain", "a", "--domain", "b"}), "given twice"));
-  CHECK(says(wrong({"queue", "list", "more"}), "one word too many"));
+  CHECK(says(wrong({"queue", "list", "more"}), "unexpected argument 'more'"));
   CHECK(says(wrong({"queue", "show"}), "usage: hoplock queue show ID"));
   CHECK(says(wrong({"check"}), "usage: hoplock check DOMAIN"));
   CHECK(says(wrong({"sts"}), "allowed: sts list, sts show, sts refresh"));
   CHECK(says(wrong({"sts", "refresh"}), "usage: hoplock sts refresh DOMAIN"));
-  CHECK(says(wrong({"check", "a", "b"}), "one word too many"));
+  CHECK(says(wrong({"check", "a", "b"}), "unexpected argument 'b'"));
   CHECK(says(wrong({"check", "--route"}), "usage: hoplock check DOMAIN"));
 }
 
 TEST_CASE("help: every command is in it, and only those asked about") {
-  for (const auto& one : commands()) CHECK(says(help(""), one.name));
-  CHECK(says(help("queue"), "queue hold"));
-  CHECK_FALSE(says(help("queue"), "config show"));
+  for (const auto& one : commands()) {
+    CHECK(says(help("", 80), one.name));
+    CHECK_MESSAGE(says(manual(), one.name), "man page");
+  }
+  CHECK(says(help("queue", 80), "queue hold"));
+  CHECK_FALSE(says(help("queue", 80), "config show"));
+  CHECK(says(help("queue hold", 80), "queue hold"));
+  CHECK_FALSE(says(help("queue hold", 80), "queue list"));
+  CHECK_MESSAGE(help("que", 80).empty(), "no command is called so");
+  std::size_t line = 0;
+  for (const char c : help("", 80)) {
+    line = c == '\n' ? 0 : line + ((c & 0xC0) != 0x80 ? 1 : 0);
+    CHECK(line <= 80);
+  }
 }

@@ -43,6 +43,11 @@ struct Stage : Controlled {
     words.insert(words.begin(), {"--config", config});
     return apart([&] { return tool(words, width); });
   }
+  // At a terminal, where somebody types.
+  Said answer(std::string typed, std::vector<std::string> words) {
+    words.insert(words.begin(), {"--config", config});
+    return apart([&] { return run_tool(std::move(words), at(600), 80, std::move(typed)); });
+  }
   Said ask_json(std::vector<std::string> words) {
     words.insert(words.begin(), "--json");
     return ask(std::move(words));
@@ -162,13 +167,50 @@ TEST_CASE("queue hold, release, retry, remove: how many were touched, and exit 1
   CHECK(touched({"queue", "hold", stage.queued.text(), stage.deferred.text()}) == "0 2");
   CHECK(touched({"queue", "release", "--all"}) == "0 3");
   CHECK(touched({"queue", "retry", "--sender", "s@example.net"}) == "0 2");
-  CHECK(touched({"queue", "remove", "--domain", "two.test"}) == "0 1");
-  CHECK(touched({"queue", "remove", "--domain", "two.test"}) == "1 0");
+  CHECK(touched({"queue", "remove", "--domain", "two.test", "--yes"}) == "0 1");
+  CHECK(touched({"queue", "remove", "--domain", "two.test", "--yes"}) == "1 0");
   CHECK(touched({"queue", "hold", "no-id-at-all"}) == "1 0");
   CHECK(stage.ask({"queue", "hold", stage.queued.text()}).out == "1 message held\n");
   CHECK(stage.ask({"queue", "hold"}).code == 64);
   CHECK(stage.ask({"queue", "hold", "--all", "--domain", "a.test"}).code == 64);
   CHECK(stage.ask({"queue", "hold", "--all", stage.queued.text()}).code == 64);
+}
+
+TEST_CASE("queue remove, bounce: of all that matches only after a yes; a script says --yes") {
+  Stage stage;
+  const auto silent = stage.ask({"queue", "remove", "--all"});
+  CHECK(silent.code == 64);
+  CHECK(silent.err.find("--yes") != std::string::npos);
+  CHECK(stage.ask({"queue", "bounce", "--sender", "s@example.net"}).code == 64);
+  CHECK(stage.ask_json({"queue", "stats"}).data().as_object().at("total").as_int64() == 3);
+  const auto no = stage.answer("n\n", {"queue", "remove", "--all"});
+  CHECK(no.code == 1);
+  CHECK(no.err.find("remove 3 messages? This cannot be undone. [y/N] ") == 0);
+  CHECK_MESSAGE(stage.answer("", {"queue", "remove", "--all"}).code == 1, "the end of input is no yes");
+  CHECK(stage.answer("y\n", {"queue", "remove", "--domain", "two.test"}).out == "1 message removed\n");
+  CHECK(stage.ask({"queue", "remove", "--all", "--yes"}).out == "2 messages removed\n");
+}
+
+TEST_CASE("queue, trace: the beginning of an ID stands for it where it is the only one") {
+  Stage stage;
+  const std::string id = stage.deferred.text();
+  std::size_t unique = 1;
+  const auto shared = [&](const queue::Id& other) {
+    std::size_t n = 0;
+    while (n < id.size() && id[n] == other.text()[n]) ++n;
+    return n + 1;
+  };
+  unique = std::max(shared(stage.queued), shared(stage.held));
+  REQUIRE(unique < id.size());
+  const std::string prefix = id.substr(0, std::max<std::size_t>(unique, 3));
+  CHECK(text(stage.ask_json({"queue", "show", prefix}).data().as_object().at("id")) == id);
+  CHECK(stage.ask({"queue", "hold", prefix}).out == "1 message held\n");
+  CHECK(stage.ask({"trace", prefix}).out.find(id) == 0);
+  const auto many = stage.ask({"queue", "show", id.substr(0, std::min(unique - 1, std::size_t{9}))});
+  CHECK(many.code == 1);
+  CHECK(many.err.find("several messages begin with") != std::string::npos);
+  CHECK_MESSAGE(stage.ask({"queue", "show", id.substr(0, 2)}).err.find("there is no message") != std::string::npos,
+                "too short");
 }
 
 TEST_CASE("queue: without the daemon it is read all the same, and actions are exit 69") {

@@ -24,11 +24,12 @@ struct Said {
   bool says(std::string_view part) const { return out.find(part) != std::string::npos; }
 };
 
-inline Said run_tool(std::vector<std::string> words, Time now = Time{},
-                     std::optional<std::size_t> width = std::nullopt) {
+inline Said run_tool(std::vector<std::string> words, Time now = Time{}, std::optional<std::size_t> width = std::nullopt,
+                     std::optional<std::string> typed = std::nullopt) {
   std::ostringstream out, err;
+  std::istringstream in(typed.value_or(""));
   Said said;
-  said.code = tool::run(std::move(words), {out, err, width, now});
+  said.code = tool::run(std::move(words), {out, err, width, now, typed ? &in : nullptr});
   said.out = out.str();
   said.err = err.str();
   return said;

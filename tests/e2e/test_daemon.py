@@ -221,10 +221,10 @@ class LittleRoom(Case):
                     replies.append(client.deliver(1_000_000))
                 self.assertTrue(replies[-1].startswith("452 4.3.1 "), replies[-1])
                 self.assertLess(len(replies), 36, "mail was taken although less than min_free_space was free")
-                self.assertEqual(second.tool("queue", "remove", "--all")[1]["touched"], len(replies) - 1)
+                self.assertEqual(second.tool("queue", "remove", "--all", "--yes")[1]["touched"], len(replies) - 1)
                 end = time.monotonic() + 10
                 while not client.ask("MAIL FROM:<a@client.test>").startswith("250 ") and time.monotonic() < end:
                     time.sleep(0.1)
                 self.assertTrue(client.ask("RSET").startswith("250 "))
                 self.assertTrue(client.deliver().startswith("250 "), "the queue is empty, and there is no room")
-                second.tool("queue", "remove", "--all")
+                second.tool("queue", "remove", "--all", "--yes")

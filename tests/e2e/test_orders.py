@@ -38,7 +38,7 @@ class Orders(Case):
             time.sleep(0.05)
 
     def tearDown(self):
-        self.queue("remove", "--all")
+        self.queue("remove", "--all", "--yes")
 
     def test_a_bounce_tells_the_sender_why_and_leaves_the_queue(self):
         queue_id = self.deferred_mail("user@later.test")
@@ -63,12 +63,12 @@ class Orders(Case):
         queue_id = self.relay.send(["a@later.test", "b@busy.test"], sender=SENDER)
         for recipient in ("a@later.test", "b@busy.test"):
             self.relay.wait_log(20, event="deferred", id=queue_id, to=recipient)
-        self.assertEqual(self.queue("bounce", "--domain", "Later.Test")[1]["recipients"], 1)
+        self.assertEqual(self.queue("bounce", "--domain", "Later.Test", "--yes")[1]["recipients"], 1)
         _, message = self.queue("show", queue_id)
         self.assertEqual([(one["to"], one["state"]) for one in message["recipients"]], [("a@later.test", "bounced"), ("b@busy.test", "deferred")])
         self.assertEqual(self.queue("hold", queue_id)[1]["touched"], 1)
-        self.assertEqual(self.queue("bounce", "--sender", "nobody@sender.test")[1]["touched"], 0)
-        self.assertEqual(self.queue("bounce", "--sender", f"<{SENDER}>")[1]["touched"], 1, "held mail too")
+        self.assertEqual(self.queue("bounce", "--sender", "nobody@sender.test", "--yes")[1]["touched"], 0)
+        self.assertEqual(self.queue("bounce", "--sender", f"<{SENDER}>", "--yes")[1]["touched"], 1, "held mail too")
         self.relay.wait_log(5, event="bounced", id=queue_id, to="b@busy.test")
 
     def test_what_is_under_delivery_is_left_alone(self):
@@ -86,7 +86,9 @@ class Orders(Case):
     def test_words_that_mean_nothing(self):
         for action in ("retry", "hold", "release", "remove", "bounce"):
             with self.subTest(action):
-                for words in (["--domain", "nowhere.test"], ["--sender", "nobody@nowhere.test"], ["--all"], ["0000000000", "no-id"]):
+                yes = ["--yes"] if action in ("remove", "bounce") else []
+                for words in (["--domain", "nowhere.test", *yes], ["--sender", "nobody@nowhere.test", *yes], ["--all", *yes],
+                              ["0000000000", "no-id"]):
                     self.assertEqual(self.queue(action, *words), (1, {"touched": 0, "recipients": 0, "active": 0}), words)
                 for words in ([], ["--all", "--domain", "x.test"], ["X", "--all"], ["--domain", "no domain"], ["--state", "held"]):
                     code, _, error = self.relay.text("queue", action, *words)
@@ -109,10 +111,10 @@ class Orders(Case):
         self.assertEqual(code, 0)
         self.assertRegex(text, r"(?m)^REASON +COUNT +OLDEST$")
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            orders = list(pool.map(lambda words: self.queue(*words), (["bounce", "--domain", "later.test"], ["bounce", "--domain", "later.test"],
-                                                                      ["bounce", "--sender", SENDER], ["hold", "--all"])))
+            orders = list(pool.map(lambda words: self.queue(*words), (["bounce", "--domain", "later.test", "--yes"], ["bounce", "--domain", "later.test", "--yes"],
+                                                                      ["bounce", "--sender", SENDER, "--yes"], ["hold", "--all"])))
         self.assertTrue(all(code in (0, 1) for code, _ in orders), orders)
-        self.queue("bounce", "--domain", "later.test")
+        self.queue("bounce", "--domain", "later.test", "--yes")
         self.assertEqual(self.queue("list", "--domain", "later.test"), (0, []))
         for queue_id in ids:
             self.relay.wait_log(10, event="bounced", id=queue_id)

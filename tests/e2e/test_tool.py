@@ -157,14 +157,14 @@ class Queue(Case):
         self.assertEqual(self.relay.tool("queue", "remove", first)[1]["touched"], 1)
         self.assertIsNone(self.state(first))
         self.assertEqual(self.state(second), "deferred")
-        code, data = self.relay.tool("queue", "remove", "--domain", "later2.test")
+        code, data = self.relay.tool("queue", "remove", "--domain", "later2.test", "--yes")
         self.assertGreaterEqual(data["touched"], 1)
         self.assertEqual((code, self.listed("--domain", "later2.test")), (0, []))
         self.relay.wait_log(event="removed", id=second)
 
     def test_an_action_that_touches_nothing_is_exit_1(self):
         self.assertEqual(self.relay.tool("queue", "hold", NOBODY), (1, {"touched": 0, "recipients": 0, "active": 0}))
-        self.assertEqual(self.relay.tool("queue", "remove", "--domain", "nobody.example")[0], 1)
+        self.assertEqual(self.relay.tool("queue", "remove", "--domain", "nobody.example", "--yes")[0], 1)
         self.assertEqual(run(self.relay, "queue", "show", NOBODY)[0], 1)
 
     def test_show_with_its_attempts_and_its_octets(self):

@@ -1,5 +1,7 @@
 #include "queue/id.h"
 
+#include "queue/id_prefix.h"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -32,4 +34,17 @@ TEST_CASE("Id: carries its time") {
   CHECK(Id::at(time).time() == time);
   CHECK(Id::at(time) < Id::at(time + Milliseconds(1)));
   CHECK(Id::at(from_millis(0)) == Id{0});  // a clock before 2020
+}
+
+TEST_CASE("ids_beginning_with: the range of a prefix, in either case; nothing where no id can begin so") {
+  const Id id = *Id::parse("0RQ7N9FA40");
+  const auto range = ids_beginning_with("0rq7");
+  REQUIRE(range.has_value());
+  CHECK(range->first.text() == "0RQ7000000");
+  CHECK(range->second.text() == "0RQ7ZZZZZZ");
+  CHECK(range->first <= id);
+  CHECK(id <= range->second);
+  CHECK(ids_beginning_with(id.text()) == std::pair(id, id));
+  CHECK(ids_beginning_with("7")->second == Id{(std::int64_t{1} << 48) - 1});
+  for (const auto* bad : {"", "U", "0RQ7N9FA400", "ZZ", "a.b"}) CHECK_MESSAGE(!ids_beginning_with(bad), bad);
 }
