@@ -1,0 +1,60 @@
+#!/usr/bin/python3
+"""Holds what is written for people against the sources: man pages, dashboard, alerts. documents_test.py BUILD"""
+
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(sys.argv.pop()).resolve()
+
+
+def sources():
+    return "\n".join(path.read_text("utf-8") for part in ("lib", "daemon") for path in sorted((ROOT / part).rglob("*.cpp")))
+
+
+class Documents(unittest.TestCase):
+    def test_made_pages_are_up_to_date(self):
+        done = subprocess.run([ROOT / "scripts/manual", "--check", "--build", BUILD], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_every_event_is_in_the_page_of_the_log(self):
+        page = (ROOT / "daemon/man/hoplock-log.5").read_text("utf-8").replace("\\-", "-")
+        named = set(re.findall(r"^\.B ([a-z-]+)$", page.split(".SH KEYS")[0], re.MULTILINE))
+        written = set(re.findall(r'Event(?: \w+)?\([^;{]*?Level::\w+(?: : Level::\w+)?, "([a-z-]+)"', sources()))
+        self.assertGreater(len(written), 30)
+        self.assertEqual(sorted(written - named), [], "events that the page lacks")
+
+    @unittest.skipUnless(shutil.which("man"), "man is not installed")
+    def test_pages_have_no_warnings(self):
+        for page in sorted((ROOT / "daemon/man").iterdir()):
+            done = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", page], capture_output=True, text=True, check=False)
+            self.assertEqual(done.stderr, "", page.name)
+
+    def test_dashboard_and_alerts_use_metrics_that_exist(self):
+        known = set(re.findall(r'"(hoplock_[a-z_]+)"', sources()))
+        dashboard = json.loads((ROOT / "conf/prometheus/grafana.json").read_text("utf-8"))
+        expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+        expressions += re.findall(r"expr: (.*)", (ROOT / "conf/prometheus/alerts.yml").read_text("utf-8"))
+        for expression in expressions:
+            for metric in re.findall(r"hoplock_[a-z_]+", expression):
+                self.assertTrue({metric, metric.removesuffix("_bucket")} & known, f"{metric} in {expression}")
+
+    @unittest.skipUnless(shutil.which("promtool"), "promtool is not installed")
+    def test_alerts_fire_when_they_should(self):
+        done = subprocess.run(["promtool", "test", "rules", "alerts_test.yml"], cwd=ROOT / "conf/prometheus", capture_output=True, text=True,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_examples_are_good_configurations(self):
+        for path in [*sorted((ROOT / "conf/examples").glob("*.yaml")), ROOT / "conf/hoplock.yaml"]:
+            done = subprocess.run([BUILD / "hoplockd", "--check", "--config", path], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 0, f"{path.name}: {done.stderr}")
+
+
+if __name__ == "__main__":
+    unittest.main()
