@@ -18,6 +18,7 @@ import os
 import pathlib
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -60,6 +61,7 @@ async def stranger(number, met):
     while True:
         try:
             reader, writer = await connect(CLEAR, source)
+            met["connected"] += 1
             greeting = await reader.readline()
             met["greeted" if greeting.startswith(b"220") else "refused"] += 1
             while await reader.read(4096):
@@ -126,6 +128,8 @@ async def upgrade(reader, writer, context):
 
 
 def crowd(part, count):
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     met = collections.Counter()
     one = {"strangers": stranger, "guessers": guesser, "slow": slow}[part]
 
