@@ -43,7 +43,7 @@ void print(const Call& call, const control::Status& status) {
     console.out << "  " << printable(one.name) << ": " << printable(one.text) << '\n';
 }
 
-json::object to_json(const control::Status& status) {
+json::object status_json(const control::Status& status) {
   json::object to;
   to["version"] = clean(status.version);
   to["pid"] = status.pid;
@@ -72,7 +72,7 @@ int status(const Call& call) {
   const auto told = client->status();
   if (!told) return complain(call.console, unavailable, told.error().detail);
   if (call.arguments.json) {
-    call.console.out << to_line(to_json(*told)) << '\n';
+    call.console.out << to_line(status_json(*told)) << '\n';
   } else {
     print(call, *told);
   }
