@@ -7,6 +7,7 @@
 
 #include "config/check.h"
 #include "daemon/app.h"
+#include "daemon/hosts_check.h"
 #include "daemon/parts_check.h"
 
 namespace {
@@ -66,6 +67,7 @@ int serve(const std::vector<std::string>& words) {
   for (const auto& error : loaded.errors) std::cerr << error << "\n";
   if (!loaded.errors.empty()) return daemon::config_error;
   if (arguments->check) {
+    daemon::check_hosts(loaded);
     for (const auto& warning : loaded.warnings) std::cerr << warning << "\n";
     std::cout << loaded.file << ": ok\n";
     return daemon::ok;

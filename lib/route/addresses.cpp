@@ -46,10 +46,32 @@ void take(Addresses& found, const dns::Answer& answer, const Host& host, const O
   if (!answer.secure()) found.security = dns::Security::insecure;
 }
 
-std::string absence(const std::vector<dns::Answer>& answers) {
-  const bool exists = std::any_of(answers.begin(), answers.end(),
-                                  [](const dns::Answer& answer) { return answer.status != dns::Status::no_name; });
-  return exists ? "it has no address" : "it does not exist";
+bool is_there(const std::vector<dns::Answer>& answers) {
+  return std::any_of(answers.begin(), answers.end(),
+                     [](const dns::Answer& answer) { return answer.status != dns::Status::no_name; });
+}
+
+// The one family that the operator wants, and so the only one that was asked for; nothing: both were.
+const char* only_family(const Options& options) {
+  if (options.address_family == AddressFamily::ipv4) return "IPv4";
+  return options.address_family == AddressFamily::ipv6 ? "IPv6" : nullptr;
+}
+
+// No answer failed, and there is no address all the same. What is wrong with names and settings of the operator's own is never for good
+// (MX-28): his next hop is not yet, or no longer, in the DNS that we see.
+void explain_absence(Addresses& found, const std::vector<dns::Answer>& answers, const Host& host,
+                     const Options& options) {
+  const bool configured = host.origin == Host::Origin::route_name;
+  const bool own = !found.why.empty();  // an objection to each of its addresses
+  const char* family = is_there(answers) ? only_family(options) : nullptr;
+  if (configured) found.failure = own ? hop::Reason::connect_refused : hop::Reason::dns_failure;
+  if (own) return;
+  found.why = is_there(answers) ? "it has no address" : "it does not exist";
+  if (family != nullptr) {
+    found.failure = hop::Reason::dns_failure;
+    found.why = std::string("it has no ") + family + " address, and delivery.address_family asks for no other";
+  }
+  if (configured) found.why += "; a name of an inner DNS needs dns.forward, or a stub zone in dns.unbound_conf";
 }
 
 void interleave(std::vector<Ip>& order, const std::vector<Ip>& first, const std::vector<Ip>& second) {
@@ -89,7 +111,7 @@ Addresses usable(const std::vector<dns::Answer>& answers, const Host& host, cons
     return found;
   }
   found.security = dns::Security::insecure;
-  if (found.why.empty()) found.why = absence(answers);
+  if (!found.failure) explain_absence(found, answers, host, options);
   return found;
 }
 

@@ -2,8 +2,9 @@
 
 import re
 import shutil
+import subprocess
 
-from case import Case, Domain, Host, Sts
+from case import Case, Domain, Host, Stage, Sts
 
 STRANGER = {"self_signed": True}
 DOMAINS = [
@@ -90,7 +91,19 @@ class Route(Case):
         self.assertEqual((host["plan"], host["reason"]), (None, "dnssec-invalid"))
         host = self.only(self.ask("user@watched.test"))
         self.assertEqual((host["reason"], host["plan"]["on_failure"]), ("dnssec-invalid", "audit"))
-        self.assertIn("mx.missing.test", self.ask("user@nowhere.example", code=1)["route"]["hosts"][0])
+        data = self.ask("user@nowhere.example", code=1)
+        self.assertIn("mx.missing.test", data["route"]["hosts"][0])
+        self.assertEqual(self.only(data)["reason"], "dns-failure")
+        self.assertIn("dns.forward", self.only(data)["detail"])
+
+    def test_MX_28_the_check_says_that_a_host_of_a_route_is_not_found_and_what_to_do(self):
+        done = subprocess.run([f"{Stage.build}/hoplockd", "--config", self.relay.config, "--check"], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        warnings = [line for line in done.stderr.splitlines() if "'mx.missing.test' cannot be reached" in line]
+        self.assertEqual(len(warnings), 1, done.stderr)
+        self.assertIn("routes[5].hosts", warnings[0])
+        self.assertIn("dns.forward", warnings[0])
+        self.assertNotIn("'mx.own.test'", done.stderr)
 
     def test_a_certificate_that_cannot_be_used_is_in_the_way(self):
         data = self.ask("user@login.example")

@@ -65,6 +65,57 @@ TEST_CASE("DNS-16: A and AAAA are judged separately (PEERS 3)") {
   }
 }
 
+TEST_CASE("MX-28: whatever DNS says of a configured host, and were it this relay itself, is never for good") {
+  struct Row {
+    const char* zone;
+    const char* bogus;
+    const char* fail;
+    hop::Reason failure;
+    const char* words;
+  };
+  using hop::Reason;
+  const Row rows[] = {
+      {"", "", "", Reason::dns_failure,
+       "does not exist; a name of an inner DNS needs dns.forward, or a stub zone in dns.unbound_conf"},
+      {"exch01.contoso.local TXT x", "", "", Reason::dns_failure, "has no address; a name of an inner DNS"},
+      {"exch01.contoso.local A 192.0.2.1", "exch01.contoso.local A", "", Reason::dnssec_invalid, "failed: bogus"},
+      {"exch01.contoso.local A 192.0.2.1", "", "exch01.contoso.local A", Reason::dns_failure, "failed: SERVFAIL"},
+      {"exch01.contoso.local A 192.0.2.9", "", "", Reason::connect_refused, "192.0.2.9 is this relay itself"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.words);
+    Options options;
+    options.own_addresses = {{Ip::parse("192.0.2.9").value(), 25}};
+    World world(row.zone, options);
+    if (*row.bogus != '\0') world.dns.bogus[row.bogus] = "bogus";
+    if (*row.fail != '\0') world.dns.fail[row.fail] = "SERVFAIL";
+    Host host;
+    host.origin = Host::Origin::route_name;
+    host.name = name("exch01.contoso.local");
+    host.tlsa = Host::Tlsa::skip;
+    const auto facts = world.look(host);
+    CHECK(facts.addresses.empty());
+    CHECK(facts.address_failure == row.failure);
+    CHECK_MESSAGE(facts.why_no_address.find(row.words) != std::string::npos, facts.why_no_address);
+    Host literal;
+    literal.origin = Host::Origin::literal;
+    literal.literal = Ip::parse("192.0.2.9").value();
+    CHECK(world.look(literal).address_failure == Reason::connect_refused);
+  }
+}
+
+TEST_CASE(
+    "a host without an address of the only family that is wanted is not without any: the setting is named, and mail "
+    "waits") {
+  Options options;
+  options.address_family = AddressFamily::ipv6;
+  World world("example.org MX 10 mx.example\nmx.example A 192.0.2.1\ngone.example MX 10 nobody.example", options);
+  const auto facts = world.first("example.org");
+  CHECK(facts.address_failure == hop::Reason::dns_failure);
+  CHECK(facts.why_no_address == "it has no IPv6 address, and delivery.address_family asks for no other");
+  CHECK_FALSE(world.first("gone.example").address_failure);  // there is no such name at all
+}
+
 TEST_CASE("DNS-16: only families that are wanted are asked for") {
   for (const auto family : {AddressFamily::ipv4, AddressFamily::ipv6}) {
     Options options;

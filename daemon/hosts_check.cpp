@@ -1,0 +1,88 @@
+#include "daemon/hosts_check.h"
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <map>
+#include <random>
+
+#include "daemon/options.h"
+#include "daemon/system.h"
+#include "net/task_group.h"
+#include "resolver/unbound.h"
+#include "route/router.h"
+
+namespace hoplock::daemon {
+
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::chrono::seconds patience{10};
+
+// A look-up tells nobody of its troubles but by its answer.
+class NoLog : public Log {
+ public:
+  bool enabled(Level) const override { return false; }
+  void write(const Event&) override {}
+};
+
+struct Looked {
+  std::string key;  // "routes[0].hosts"
+  route::Host host;
+  std::string why = "the look-up took more than 10 seconds";  // "": it has an address
+};
+
+std::vector<Looked> named_hosts(const config::Config& config) {
+  std::vector<Looked> all;
+  const route::Options options = route_options(config, {});
+  const Time at = std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now());
+  for (std::size_t i = 0; i < options.routes.size(); ++i) {
+    if (route::is_expired(options.routes[i], at)) continue;
+    for (const route::NextHop& next : options.routes[i].hosts) {
+      const auto* name = std::get_if<dns::Name>(&next.host);
+      if (name == nullptr) continue;
+      Looked one;
+      one.key = "routes[" + std::to_string(i) + "].hosts";
+      one.host.origin = route::Host::Origin::route_name;
+      one.host.name = *name;
+      one.host.port = next.port;
+      one.host.tlsa = route::Host::Tlsa::skip;
+      all.push_back(std::move(one));
+    }
+  }
+  return all;
+}
+
+asio::awaitable<void> look(route::Router& router, Looked& one, std::size_t& left, asio::io_context& loop) {
+  const hop::HostFacts facts = co_await router.look(one.host);
+  one.why = facts.addresses.empty() ? facts.why_no_address : "";
+  if (--left == 0) loop.stop();
+}
+
+}  // namespace
+
+void check_hosts(config::Loaded& loaded) {
+  std::vector<Looked> hosts = named_hosts(loaded.config);
+  if (hosts.empty()) return;
+  asio::io_context loop(1);
+  NoLog log;
+  auto resolver = resolver::Unbound::open(loop.get_executor(), resolver_options(loaded.config));
+  if (!resolver) return;  // told already
+  route::Router router(**resolver,
+                       route_options(loaded.config, own_addresses(endpoints(loaded.config), interface_addresses())),
+                       std::mt19937_64(std::random_device{}()));
+  std::size_t left = hosts.size();
+  net::TaskGroup tasks(loop.get_executor(), log);
+  for (Looked& one : hosts) tasks.spawn("look", look(router, one, left, loop));
+  loop.run_for(patience);
+  tasks.stop();
+  loop.restart();
+  loop.poll();
+  for (const Looked& one : hosts) {
+    if (!one.why.empty())
+      loaded.warn(one.key,
+                  "'" + one.host.name.text() + "' cannot be reached as it is: " + one.why + "; its mail waits");
+  }
+}
+
+}  // namespace hoplock::daemon
