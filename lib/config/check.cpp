@@ -102,11 +102,11 @@ void check_routes(Loaded& loaded) {
       loaded.warn(item("routes", i, one.dane ? "dane" : "mta_sts"),
                   "has no effect on a route with hosts; its 'tls' says what holds there");
     }
-    const bool ask_login_in_clear = !one.username.empty() && (one.tls == hop::RouteTls::none ||
-                                                              one.tls == hop::RouteTls::opportunistic || !one.tls);
-    if (ask_login_in_clear)
+    const bool proves_itself = one.tls == hop::RouteTls::verify || one.tls == hop::RouteTls::dane_only;
+    if (!one.username.empty() && !proves_itself)
       loaded.warn(item("routes", i, "username"),
-                  "the login is only sent inside TLS; 'tls: encrypt' or 'verify' makes that sure");
+                  "the password goes to whoever answers at the host, inside TLS but without a proof of who that is; "
+                  "'tls: verify' (or 'dane-only') sends it only where the certificate is right");
   }
 }
 

@@ -1,4 +1,4 @@
-// What must hold between the keys of a listener about who may relay.
+// What must hold between the keys of a listener about who may relay, and of a route about whom a password is told.
 #include <doctest/doctest.h>
 
 #include "config/check.h"
@@ -39,5 +39,30 @@ TEST_CASE("check: logins and client certificates need what they are looked up in
     CAPTURE(warnings);
     if (*row.warning == '\0') CHECK(warnings.find("h.yaml:3") == std::string::npos);
     if (*row.warning != '\0') CHECK(warnings.find(row.warning) != std::string::npos);
+  }
+}
+
+TEST_CASE("check: a password that goes to whoever answers is a warning that names the better setting") {
+  const struct {
+    const char* tls;
+    bool warned;
+  } rows[] = {{"", true},
+              {", tls: opportunistic", true},
+              {", tls: encrypt", true},
+              {", tls: dane", true},
+              {", tls: verify", false},
+              {", tls: dane-only", false}};
+  for (const auto& row : rows) {
+    CAPTURE(row.tls);
+    auto loaded =
+        read_text("routes:\n  - {match: [a.example], hosts: [\"b.example:25\"], username: u, password_file: /dev/null" +
+                      std::string(row.tls) + "}\n",
+                  "h.yaml", "");
+    check(loaded);
+    CHECK(loaded.errors.empty());
+    bool warned = false;
+    for (const auto& warning : loaded.warnings)
+      warned = warned || warning.find("'tls: verify' (or 'dane-only')") != std::string::npos;
+    CHECK(warned == row.warned);
   }
 }
