@@ -364,7 +364,7 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   warn_all();
   check_keys();
   tasks_->spawn("reroute", [](queue::Queue& queue, Log& log, delivery::Scheduler& scheduler) -> asio::awaitable<void> {
-    const auto rerouted = co_await queue.reroute();
+    const auto rerouted = co_await queue.reroute(now());
     if (!rerouted) log.write(Event(Level::error, "queue-failed").add("error", rerouted.error().detail));
     scheduler.kick();
   }(*queue_, *log_, *scheduler_));

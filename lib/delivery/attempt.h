@@ -33,6 +33,7 @@ struct Hop {
   std::optional<hop::Refusal> waived;   // under audit: the rule that failed, while mail may go over it all the same
   std::optional<hop::Observation> observed;  // what a rule that did not decide made of it
   bool definite = false;                     // refused for good: it has no usable address (MX-06)
+  bool no_mail = false;                      // it takes none at all, it says: 521 (RFC 7504)
   // Refused under a policy that was replaced while the attempt went on (STS-25), or a demand that was given up (RTLS-10): decides no more.
   bool outdated = false;
   std::optional<hop::Policy> beneath;  // under REQUIRETLS: the rule that governs other mail there
@@ -73,13 +74,18 @@ struct Attempt {
   queue::Envelope envelope;
   std::uint64_t size = 0;
   std::string sender;
+  dns::Name domain;  // of its first recipient
   Time received;
   Time ended;
   std::vector<Hop> hops;
   std::vector<RecipientOutcome> recipients;
   std::optional<route::NoHosts> no_hosts;  // the whole destination takes no mail
   std::optional<hop::Refusal>
-      overlooked;          // why no MTA-STS policy was looked for any longer, though there may be one (STS-06)
+      overlooked;  // why no MTA-STS policy was looked for any longer, though there may be one (STS-06)
+  // The routes no longer give this next hop to somebody of it: those whose fate was not decided before are left out of `recipients`, and
+  // go back to be placed anew (MX-20).
+  bool displaced = false;
+  std::string broken;      // a bug or a fault of ours ended it; what was decided before stands
   bool reached = false;    // some host was ready for mail: what went wrong after that is the message's (MX-21)
   bool rest_back = false;  // recipients of the job that are not here were not judged: they go back as they were
   std::optional<std::string>

@@ -4,7 +4,6 @@
 
 #include "base/ascii.h"
 #include "net/connect.h"
-#include "smtp/dot_stuffer.h"
 
 namespace hoplock::delivery {
 
@@ -22,6 +21,7 @@ Refusal connect_refusal(const Error& error) {
 }
 
 Refusal lost_refusal(const Error& error) {
+  if (error.code == errc::bad_message) return {Reason::smtp_reply, smtp::senseless(error.detail).one_line()};
   if (error.code == errc::timed_out) return {Reason::connection_lost, "the server did not answer in time"};
   if (net::is_end_of_stream(error)) return {Reason::connection_lost, "the server closed the connection"};
   // TLS 1.3: a server may refuse a session only after our handshake completed, by an alert
@@ -50,6 +50,16 @@ bool is_unfit(const hop::Connect& plan, hop::Outcome& outcome) {
 Client::Client(net::Stream stream, Options options) : stream_(std::move(stream)), options_(std::move(options)) {}
 
 asio::awaitable<Opened> Client::open(Target target, const net::ClientTls& tls, Options options) {
+  Target again = target;
+  again.hello = Hello::helo;
+  Opened opened = co_await open_once(target, tls, options);
+  const bool helo_will_do = target.hello == Hello::ehlo && target.plan.tls != hop::Tls::must && !target.login;
+  const bool tls_given_up = opened.offered_tls && target.plan.tls != hop::Tls::never;
+  if (!opened.ehlo_failed || !helo_will_do || (tls_given_up && target.fallback != hop::Fallback::now)) co_return opened;
+  co_return co_await open_once(std::move(again), tls, std::move(options));
+}
+
+asio::awaitable<Opened> Client::open_once(Target target, const net::ClientTls& tls, Options options) {
   Opened opened;
   const auto deadline = std::chrono::steady_clock::now() + options.connect_timeout;
   const auto source = target.at.ip.is_v4() ? options.source_ipv4 : options.source_ipv6;
@@ -62,6 +72,8 @@ asio::awaitable<Opened> Client::open(Target target, const net::ClientTls& tls, O
   auto client = std::make_unique<Client>(std::move(*stream), std::move(options));
   const bool ready = co_await client->prepare(opened.outcome, target, tls);
   opened.conversation = client->conversation();
+  opened.ehlo_failed = client->ehlo_failed_;
+  opened.offered_tls = client->peer_.starttls;
   if (ready) {
     opened.client = std::move(client);
   } else {
@@ -74,11 +86,13 @@ asio::awaitable<bool> Client::prepare(hop::Outcome& outcome, const Target& targe
   const auto need = target.plan.tls == hop::Tls::must ? smtp::TlsNeed::required : smtp::TlsNeed::none;
   if (!co_await greet(outcome)) co_return false;
   outcome.stage = Stage::ehlo;
-  if (!co_await hello(outcome, need)) co_return false;
+  if (!co_await hello(outcome, need, target.hello)) co_return false;
   if (target.plan.tls != hop::Tls::never && !co_await upgrade(outcome, target, tls)) co_return false;
   outcome.offers_requiretls = outcome.tls && peer_.require_tls;
   if (is_unfit(target.plan, outcome)) co_return false;
   if (target.login && !co_await log_in(outcome, target.login)) co_return false;
+  if (const auto step = check_step(); !step && early_) co_return lost(outcome, step.error());
+  if (!senseless_.empty()) co_return lost(outcome, fail(errc::bad_message, senseless_));
   outcome.stage = Stage::ready;
   co_return true;
 }
@@ -93,14 +107,17 @@ asio::awaitable<bool> Client::greet(hop::Outcome& outcome) {
   co_return true;
 }
 
-asio::awaitable<bool> Client::hello(hop::Outcome& outcome, smtp::TlsNeed need) {
-  auto reply = co_await say("EHLO " + options_.hostname.text() + "\r\n");
-  if (!reply) co_return lost(outcome, reply.error());
-  if (reply->is_positive()) {
-    peer_ = smtp::Capabilities::parse(*reply);
-    co_return true;
+asio::awaitable<bool> Client::hello(hop::Outcome& outcome, smtp::TlsNeed need, Hello how) {
+  Result<smtp::Reply> reply = bad_input("");
+  if (how == Hello::ehlo) {
+    reply = co_await say("EHLO " + options_.hostname.text() + "\r\n");
+    if (!reply) co_return lost(outcome, reply.error());
+    if (reply->is_positive()) {
+      peer_ = smtp::Capabilities::parse(*reply);
+      co_return true;
+    }
+    if (!smtp::may_fall_back_to_helo(*reply, need)) co_return refused(outcome, *reply, Reason::smtp_reply);
   }
-  if (!smtp::may_fall_back_to_helo(*reply, need)) co_return refused(outcome, *reply, Reason::smtp_reply);
   reply = co_await say("HELO " + options_.hostname.text() + "\r\n");
   if (!reply) co_return lost(outcome, reply.error());
   if (!reply->is_positive()) co_return refused(outcome, *reply, Reason::smtp_reply);
@@ -148,7 +165,7 @@ asio::awaitable<bool> Client::upgrade(hop::Outcome& outcome, const Target& targe
     co_return false;
   }
   outcome.stage = Stage::ehlo;
-  co_return co_await hello(outcome, smtp::TlsNeed::required);
+  co_return co_await hello(outcome, smtp::TlsNeed::required, Hello::ehlo);
 }
 
 asio::awaitable<bool> Client::log_in(hop::Outcome& outcome, std::shared_ptr<const Login> login) {
@@ -175,155 +192,6 @@ asio::awaitable<bool> Client::log_in(hop::Outcome& outcome, std::shared_ptr<cons
   co_return true;
 }
 
-namespace {
-// Every command was answered, and somebody may be sent the content.
-bool is_worth_content(const std::vector<smtp::Reply>& replies, std::size_t recipients) {
-  if (replies.size() != recipients + 1 || !replies.front().is_positive()) return false;
-  return std::any_of(replies.begin() + 1, replies.end(), [](const smtp::Reply& reply) { return reply.is_positive(); });
-}
-}  // namespace
-
-asio::awaitable<Sent> Client::send(smtp::Envelope envelope, Content content) {
-  Sent sent;
-  smtp::Settled& settled = sent.settled;
-  if (transactions_++ > 0) conversation_.begin_anew();
-  if (needs_reset_) {
-    const auto reply = co_await say("RSET\r\n");
-    if (!reply || !reply->is_positive()) usable_ = false;
-    if (!usable_) {
-      settled = smtp::settle(envelope.recipients.size(), {});
-      sent.cut_off = Sent::CutOff::lost;
-      co_return sent;
-    }
-    needs_reset_ = false;
-  }
-  std::vector<smtp::Group> groups = smtp::compose(envelope, peer_);
-  std::vector<smtp::Reply> replies = co_await exchange(std::move(groups));
-  const bool by_chunks = envelope.body == smtp::Body::binary_mime;
-  if (by_chunks && is_worth_content(replies, envelope.recipients.size())) {
-    replies.emplace_back(354, std::nullopt, "");  // BDAT asks for no leave
-  }
-  settled = smtp::settle(envelope.recipients.size(), replies);
-  if (!usable_) sent.cut_off = silent_ ? Sent::CutOff::silence : Sent::CutOff::lost;
-  sent.replies = std::move(replies);
-  needs_reset_ = settled.next == smtp::Settled::Next::nothing;
-  if (settled.next == smtp::Settled::Next::lone_dot) {
-    co_await say(".\r\n");
-  } else if (settled.next == smtp::Settled::Next::content) {
-    std::optional<smtp::Reply> end;
-    if (by_chunks) {
-      end = co_await send_chunks(std::move(content), sent);
-    } else {
-      end = co_await send_content(std::move(content), sent);
-    }
-    settled = smtp::settle_end(std::move(settled), end);
-    sent.end = std::move(end);
-  }
-  if (settled.connection != smtp::Settled::Connection::usable) usable_ = false;
-  co_return sent;
-}
-
-// The replies that came; fewer than commands when the connection was lost or the transaction ended before.
-asio::awaitable<std::vector<smtp::Reply>> Client::exchange(std::vector<smtp::Group> groups) {
-  std::vector<smtp::Reply> replies;
-  for (const smtp::Group& group : groups) {
-    if (!smtp::goes_on(group, replies)) break;
-    stream_.expires_after(options_.command_timeout);
-    // A failed write is looked into by reading: a peer that closes after its 5xx has still said it.
-    conversation_.said(group.wire);
-    co_await stream_.write(group.wire);
-    for (std::size_t i = 0; i < group.replies; ++i) {
-      stream_.expires_after(options_.command_timeout);  // RFC 5321 section 4.5.3.2: each has a time of its own
-      auto reply = co_await read_reply();
-      if (!reply) co_return replies;
-      replies.push_back(std::move(*reply));
-    }
-  }
-  co_return replies;
-}
-
-asio::awaitable<std::optional<smtp::Reply>> Client::send_content(Content content, Sent& sent) {
-  sent.begun = true;
-  const auto written = co_await stream_content(content, sent);
-  sent.handed_over = written.has_value();
-  conversation_.happened(written ? "the message and its final dot were sent" : "the message could not be sent whole");
-  if (!written) usable_ = false;
-  if (sent.unreadable || (!written && written.error().code == errc::timed_out)) {
-    stream_.close();
-    co_return std::nullopt;
-  }
-  stream_.expires_after(options_.data_timeout);
-  auto reply = co_await read_reply();
-  if (!reply) co_return std::nullopt;
-  // RFC 5321 section 4.2.5: without the final dot there is nothing that a positive reply could mean
-  if (!written && reply->is_positive()) co_return std::nullopt;
-  co_return std::move(*reply);
-}
-
-// The stuffed content; the final dot goes in the same write as the last of it.
-asio::awaitable<Result<>> Client::stream_content(Content& content, Sent& sent) {
-  smtp::DotStuffer stuffer;
-  std::string wire;
-  const std::uint32_t pieces = content.whole ? 1 : content.chunks;
-  for (std::uint32_t n = 0; n < pieces; ++n) {
-    std::string chunk;
-    if (!content.whole) {
-      auto next = co_await content.read(n);
-      if (!next) {
-        sent.unreadable = next.error();
-        co_return next.error();
-      }
-      chunk = std::move(*next);
-    }
-    const std::string& piece = content.whole ? *content.whole : chunk;
-    wire.clear();
-    wire.reserve(piece.size() + piece.size() / 32 + (n == 0 ? content.before.size() : 0) + 16);
-    if (n == 0) stuffer.feed(content.before, wire);
-    stuffer.feed(piece, wire);
-    if (n + 1 == pieces) stuffer.finish(wire);
-    if (wire.empty()) continue;
-    stream_.expires_after(options_.data_timeout);
-    const auto written = co_await stream_.write(wire);
-    if (!written) co_return written.error();
-  }
-  co_return Result<>();
-}
-
-// A BDAT for each piece, the next one when the last was taken (RFC 3030): dots mean nothing, nothing is added.
-asio::awaitable<std::optional<smtp::Reply>> Client::send_chunks(Content content, Sent& sent) {
-  sent.begun = true;
-  const std::uint32_t pieces = content.whole ? 1 : content.chunks;
-  for (std::uint32_t n = 0; n < pieces; ++n) {
-    std::string chunk;
-    if (!content.whole) {
-      auto next = co_await content.read(n);
-      if (!next) {
-        sent.unreadable = next.error();
-        usable_ = false;
-        stream_.close();
-        co_return std::nullopt;
-      }
-      chunk = std::move(*next);
-    }
-    const std::string& piece = content.whole ? *content.whole : chunk;
-    const std::string before = n == 0 ? content.before : std::string();
-    const bool last = n + 1 == pieces;
-    const std::string command = "BDAT " + std::to_string(before.size() + piece.size()) + (last ? " LAST\r\n" : "\r\n");
-    stream_.expires_after(options_.data_timeout);
-    conversation_.said(command);
-    const auto written = co_await stream_.write(command, before, piece);
-    sent.handed_over = last && written.has_value();
-    if (!written) usable_ = false;
-    auto reply = co_await read_reply();
-    if (!reply || (!written && reply->is_positive())) co_return std::nullopt;
-    if (last || !reply->is_positive()) {
-      needs_reset_ = !last;
-      co_return std::move(*reply);
-    }
-  }
-  co_return std::nullopt;
-}
-
 asio::awaitable<void> Client::quit() {
   if (usable_) {
     stream_.expires_after(quit_time);
@@ -344,12 +212,37 @@ asio::awaitable<Result<smtp::Reply>> Client::say_secretly(std::string line, std:
     const auto word = line.find_last_of(' ') + 1;  // npos + 1 is 0
     secret_ = line.substr(word, line.find('\r') - word);
   }
-  conversation_.said(noted);
   stream_.expires_after(options_.command_timeout);
+  if (const auto step = check_step(); !step) co_return step.error();
+  conversation_.said(noted);
   const auto written = co_await stream_.write(line);
   auto reply = co_await read_reply();
   if (!reply && !written) co_return written.error();
   co_return reply;
+}
+
+// MX-22: a reply counts for a command that was sent before it arrived. What lies unread before the next one answers nothing, and after it
+// nobody can tell which reply answers what.
+Result<> Client::check_step() {
+  if (!replies_.has_leftover()) {
+    std::array<char, 4096> buffer;  // NOLINT: uninitialized on purpose, read_now fills it
+    const auto got = stream_.read_now(buffer);
+    if (!got) {
+      usable_ = false;
+      return got.error();
+    }
+    if (*got == 0) return {};
+    replies_.feed({buffer.data(), *got});
+  }
+  usable_ = false;
+  if (auto reply = replies_.next(); reply && *reply) {
+    conversation_.heard((*reply)->one_line());
+    early_ = std::move(*reply);
+    if (early_->code == 421) return fail(errc::connection_reset, early_->one_line());
+  }
+  senseless_ = "the server spoke out of turn, so that its replies are out of step";
+  conversation_.happened(senseless_);
+  return fail(errc::bad_message, senseless_);
 }
 
 asio::awaitable<Result<smtp::Reply>> Client::read_reply() {
@@ -357,9 +250,10 @@ asio::awaitable<Result<smtp::Reply>> Client::read_reply() {
   for (;;) {
     auto reply = replies_.next();
     if (!reply) {
-      conversation_.happened("the server's answer cannot be read: " + reply.error().detail);
+      senseless_ = "the server's reply is malformed: " + reply.error().detail;
+      conversation_.happened(senseless_);
       usable_ = false;
-      co_return reply.error();
+      co_return fail(errc::bad_message, senseless_);
     }
     if (*reply) {
       hide((*reply)->text, secret_);
@@ -377,8 +271,22 @@ asio::awaitable<Result<smtp::Reply>> Client::read_reply() {
   }
 }
 
-bool Client::lost(hop::Outcome& outcome, const Error& error) const {
+bool Client::lost(hop::Outcome& outcome, const Error& error) {
+  if (early_ && early_->code == 421) return refused(outcome, *early_, Reason::smtp_reply);
   outcome.failure = lost_refusal(error);
+  if (outcome.stage != Stage::ehlo && outcome.stage != Stage::starttls) return false;
+  const bool senseless = error.code == errc::bad_message;
+  if (!outcome.tls) {
+    const bool greeted = outcome.stage == Stage::ehlo;
+    ehlo_failed_ = early_ || (greeted && (senseless || net::is_end_of_stream(error)));
+  } else if (!senseless && error.code != errc::timed_out) {
+    // TLS-14: in TLS 1.3 only now does a server tell that it does not want us
+    Refusal& why = *outcome.failure;
+    outcome.stage = Stage::handshake;
+    why.reason = Reason::validation_failure;
+    why.text = "the session ended inside TLS before the reply to EHLO: " + why.text;
+    if (why.code.empty()) why.code = "handshake-closed";
+  }
   return false;
 }
 

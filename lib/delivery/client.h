@@ -27,11 +27,16 @@ struct Login {
   std::string password;
 };
 
+// HELO alone: for a server that did not stand EHLO (MX-25).
+enum class Hello : std::uint8_t { ehlo, helo };
+
 struct Target {
   net::Endpoint at;
   hop::Connect plan;
   std::shared_ptr<const net::ClientCertificate> certificate;  // null: none
   std::shared_ptr<const Login> login;                         // null: none
+  Hello hello = Hello::ehlo;
+  hop::Fallback fallback = hop::Fallback::now;  // to HELO, and so clear text, where STARTTLS was offered
 };
 
 // A message's octets: all of them in `whole`, or, when that is null, `chunks` pieces to be read one after the other.
@@ -51,6 +56,11 @@ struct Sent {
   std::vector<smtp::Reply> replies;  // to MAIL, each RCPT and DATA, as far as they came
   std::optional<smtp::Reply> end;    // to the content
   enum class CutOff : std::uint8_t { no, lost, silence } cut_off = CutOff::no;  // before one of `replies` came
+  // Nothing was said of this mail: the server had spoken out of turn before, or a parameter that the mail can do without was refused, and is
+  // not used any more in this session (MX-25). Then those concerned are for later.
+  bool stale = false;
+  bool again = false;
+  std::string senseless;  // why the answer to the end of the content means nothing
 };
 
 class Client;
@@ -58,6 +68,8 @@ struct Opened {
   hop::Outcome outcome;
   std::unique_ptr<Client> client;  // exactly when outcome.stage == ready
   std::optional<Ip> local;         // our end; nothing: no connection
+  bool ehlo_failed = false;        // in clear: a server that would rather hear HELO …
+  bool offered_tls = false;        // … though it had answered EHLO, with STARTTLS
   Conversation conversation;
 };
 
@@ -67,7 +79,8 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // Up to the end of the TLS step, the second EHLO and the login. A server that is not to be used is told QUIT.
+  // Up to the end of the TLS step, the second EHLO and the login. A server that is not to be used is told QUIT. One that closes after EHLO, or
+  // answers it twice, is asked again with HELO over a new connection, unless TLS is a must.
   static asio::awaitable<Opened> open(Target target, const net::ClientTls& tls, Options options);
 
   // REQUIRES: usable(), and the content has a first piece.
@@ -84,18 +97,24 @@ class Client {
 
  private:
   asio::awaitable<Result<smtp::Reply>> read_reply();
+  Result<> check_step();
+  static asio::awaitable<Opened> open_once(Target target, const net::ClientTls& tls, Options options);
   asio::awaitable<Result<smtp::Reply>> say(std::string line);
   asio::awaitable<Result<smtp::Reply>> say_secretly(std::string line, std::string noted);
   asio::awaitable<bool> prepare(hop::Outcome& outcome, const Target& target, const net::ClientTls& tls);
   asio::awaitable<bool> greet(hop::Outcome& outcome);
-  asio::awaitable<bool> hello(hop::Outcome& outcome, smtp::TlsNeed need);
+  asio::awaitable<bool> hello(hop::Outcome& outcome, smtp::TlsNeed need, Hello how);
   asio::awaitable<bool> upgrade(hop::Outcome& outcome, const Target& target, const net::ClientTls& tls);
   asio::awaitable<bool> log_in(hop::Outcome& outcome, std::shared_ptr<const Login> login);
   asio::awaitable<std::vector<smtp::Reply>> exchange(std::vector<smtp::Group> groups);
+  asio::awaitable<void> settle_envelope(Sent& sent, const smtp::Envelope& envelope);
+  asio::awaitable<void> confirm(smtp::Settled& settled);
+  asio::awaitable<void> deliver(Sent& sent, Content content, smtp::Body body);
+  std::optional<smtp::Reply> early_reply();
   asio::awaitable<std::optional<smtp::Reply>> send_content(Content content, Sent& sent);
   asio::awaitable<Result<>> stream_content(Content& content, Sent& sent);
   asio::awaitable<std::optional<smtp::Reply>> send_chunks(Content content, Sent& sent);
-  bool lost(hop::Outcome& outcome, const Error& error) const;
+  bool lost(hop::Outcome& outcome, const Error& error);
   bool refused(hop::Outcome& outcome, const smtp::Reply& reply, hop::Reason reason) const;
 
   net::Stream stream_;
@@ -106,8 +125,11 @@ class Client {
   Conversation conversation_;
   std::size_t transactions_ = 0;
   bool usable_ = true;
-  bool silent_ = false;       // an answer did not come in time
-  bool needs_reset_ = false;  // the last transaction did not end with its content
+  bool silent_ = false;               // an answer did not come in time
+  bool needs_reset_ = false;          // the last transaction did not end with its content
+  bool ehlo_failed_ = false;          // a close or too many replies followed it; nothing was said in TLS yet
+  std::optional<smtp::Reply> early_;  // what it said unasked; 421 it may (RFC 5321 section 3.8)
+  std::string senseless_;             // why the server's words mean nothing any more; "": they do
 };
 
 }  // namespace hoplock::delivery

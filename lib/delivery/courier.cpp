@@ -51,6 +51,7 @@ class Run {
     attempt_.destination = job_.destination;
     attempt_.sender = job_.envelope.sender;
     attempt_.envelope = job_.envelope;
+    attempt_.domain = job_.recipients.front().domain;
     attempt_.size = job_.size;
     attempt_.received = job_.received;
     for (std::size_t i = 0; i < job_.recipients.size(); ++i) {
@@ -68,16 +69,15 @@ class Run {
   Run(const Run&) = delete;
 
   asio::awaitable<Attempt> go() {
-    bool cut_off = false;
     try {
       co_await carry();
       attempt_.ended = now();
       if (witness_.waits()) co_await witness_.wait();
-    } catch (const boost::system::system_error& error) {
-      cut_off = error.code() == asio::error::operation_aborted && is_partly_over();
-      if (!cut_off) throw;
+    } catch (const std::exception& error) {
+      if (!is_partly_over()) throw;
+      end_here(error);
     }
-    if (cut_off) end_here();
+    if (attempt_.displaced) leave_undecided_out();
     const auto apart = std::erase_if(attempt_.recipients, [](const RecipientOutcome& one) { return one.untouched; });
     attempt_.rest_back = apart > 0;
     const auto went = [](const RecipientOutcome& one) { return one.fate == Fate::delivered; };
@@ -94,6 +94,7 @@ class Run {
 
   asio::awaitable<void> carry() {
     auto found = co_await find();
+    if (!is_placed()) co_return;
     if (auto* none = std::get_if<route::NoHosts>(&found)) {
       if (none->route) attempt_.note = none->route->note;
       attempt_.no_hosts = std::move(*none);
@@ -102,20 +103,47 @@ class Run {
     hosts_ = std::get<route::Hosts>(std::move(found));
     if (hosts_.route) attempt_.note = hosts_.route->note;
     co_await try_hosts();
-    if (co_await has_new_policy()) co_await try_hosts();
-    if (co_await is_to_go_redacted()) co_await try_hosts();
+    if (!attempt_.displaced && co_await has_new_policy()) co_await try_hosts();
+    if (!attempt_.displaced && co_await is_to_go_redacted()) co_await try_hosts();
   }
 
-  // The daemon ends while hosts are tried for the others: what was said of these stands, or they would get it twice.
+  // MX-20: whether the rules as they are now, not as they were when the job was leased, send every recipient to this next hop. Asked before
+  // every host and every transaction: look-ups and connections take their time.
+  bool is_placed() {
+    if (attempt_.displaced) return false;
+    const route::TablePtr rules = courier_.router_.rules();
+    const Time at = now();
+    if (rules == placed_by_ && at >= placed_at_ && (!placed_until_ || at < *placed_until_)) return true;
+    for (const queue::Due& due : job_.recipients)
+      attempt_.displaced = attempt_.displaced || rules->destination(due.domain, at) != job_.destination;
+    placed_by_ = rules;
+    placed_at_ = at;
+    placed_until_ = rules->next_end(at);
+    return !attempt_.displaced;
+  }
+
+  // What was said of somebody stands; the others go back as they were.
+  void leave_undecided_out() {
+    std::erase_if(attempt_.recipients,
+                  [](const RecipientOutcome& one) { return one.fate == Fate::deferred && !one.halt; });
+    open_.clear();
+  }
+
+  // The daemon ends, or something breaks, while hosts are tried for the others: what was said of these stands, or they would get it twice.
   bool is_partly_over() const {
     return std::any_of(attempt_.recipients.begin(), attempt_.recipients.end(),
                        [](const RecipientOutcome& one) { return one.fate != Fate::deferred; });
   }
-  void end_here() {
+  void end_here(const std::exception& why) {
+    const auto* system = dynamic_cast<const boost::system::system_error*>(&why);
+    const bool stopped = system != nullptr && system->code() == asio::error::operation_aborted;
+    if (!stopped) attempt_.broken = why.what();
+    session_.reset();  // no telling where its conversation stands
     attempt_.ended = now();
     for (RecipientOutcome& one : attempt_.recipients) {
-      if (one.fate == Fate::deferred && !one.reply && !one.halt)
-        one.halt = Halt{std::nullopt, "cut off: the daemon stopped"};
+      if (one.fate != Fate::deferred || one.halt || one.untouched || (stopped && one.reply)) continue;
+      one.reply.reset();
+      one.halt = Halt{std::nullopt, stopped ? "cut off: the daemon stopped" : "internal error"};
     }
   }
 
@@ -135,7 +163,7 @@ class Run {
   asio::awaitable<void> try_hosts() {
     prefer_open_session();
     for (const route::Host& host : hosts_.hosts) {
-      if (open_.empty()) break;
+      if (open_.empty() || !is_placed()) break;
       co_await try_host(host);
     }
   }
@@ -223,20 +251,38 @@ class Run {
     co_await leave_session();
     witness_.expect(facts);
     for (const Ip& ip : facts.host.addresses) {
-      if (open_.empty()) co_return;
+      if (open_.empty() || !is_placed()) co_return;
       if (co_await try_address(host, ip, connect, question)) co_return;
     }
   }
 
   bool fits(const route::Host& host, const hop::HostFacts& facts, const hop::Connect& plan) const {
     return session_->client->usable() && session_->host == host_key(host) && session_->plan == plan &&
-           session_->route == hosts_.route && session_->manner == manner_ &&
+           session_->route == hosts_.route && session_->manner == manner_ && may_ride() &&
            std::find(facts.addresses.begin(), facts.addresses.end(), session_->ip) != facts.addresses.end();
+  }
+
+  // TLS-14: in clear after TLS failed only who has waited long enough, whoever opened the session; nobody's login goes that way.
+  hop::Fallback fallback() const {
+    if (hosts_.route && !hosts_.route->username.empty()) return hop::Fallback::never;
+    // its sender would rather have it delivered (RFC 8689 section 3); what tells of broken TLS is not to wait for it
+    if (manner_ == Manner::relaxed || manner_ == Manner::report) return hop::Fallback::now;
+    const queue::Retry& retry = courier_.options_.retry;
+    const auto least = retry.first - std::chrono::round<Milliseconds>(retry.first * retry.jitter);
+    return hop::fallback_after(std::chrono::floor<Milliseconds>(now() - job_.received), least);
+  }
+  bool may_ride() const {
+    return !session_->before || session_->before->action == Hop::Action::audit || fallback() == hop::Fallback::now;
   }
 
   // False: the session turned out to be dead before the server said anything of this mail; a new one may do better.
   asio::awaitable<bool> use_open_session() {
     const std::vector<Hop> before = attempt_.hops;
+    if (session_->before) {
+      Hop failed = *session_->before;
+      failed.conversation = {};
+      add_hop(std::move(failed));
+    }
     add_hop(session_->hop);
     const Heard heard = co_await transact();
     if (heard == Heard::something) attempt_.reached = true;
@@ -252,6 +298,7 @@ class Run {
   asio::awaitable<bool> try_address(route::Host host, Ip ip, hop::Connect plan, tlsrpt::Question question) {
     const hop::Connect original = plan;
     const std::vector<Hop> before = attempt_.hops;
+    std::optional<Hop> failed;  // whose TLS did not come about
     for (;;) {
       Hop hop = hop_of(host, plan.policy, plan.mx_security);
       hop.ip = ip;
@@ -263,7 +310,8 @@ class Run {
       hop.conversation = std::move(opened.conversation);
       if (opened.outcome.dane) hop.matched = opened.outcome.dane->matched;
       hop.observed = hop::observe(plan, opened.outcome);
-      const hop::Next next = hop::after(plan, opened.outcome);
+      hop.no_mail = opened.outcome.reply && opened.outcome.reply->code == 521;
+      const hop::Next next = hop::after(plan, opened.outcome, fallback());
       if (const auto* refused = std::get_if<hop::NextHost>(&next)) {
         hop.refusal = refused->why;
         add_hop(std::move(hop));
@@ -272,6 +320,7 @@ class Run {
       if (const auto* retry = std::get_if<hop::RetryInClear>(&next)) {
         hop.refusal = retry->why;
         hop.action = retry->rule == hop::OnFailure::audit ? Hop::Action::audit : Hop::Action::plaintext;
+        failed = hop;
         add_hop(std::move(hop));
         plan = hop::in_clear(plan, *retry);
         continue;
@@ -288,6 +337,7 @@ class Run {
       session.route = hosts_.route;
       session.manner = manner_;
       session.hop = hop;
+      session.before = failed;
       session_ = std::move(session);
       add_hop(std::move(hop));
       attempt_.reached = true;
@@ -296,6 +346,7 @@ class Run {
       if (heard != Heard::too_little) co_return heard == Heard::something;
       attempt_.hops = before;
       plan = original;
+      failed.reset();
     }
   }
 
@@ -311,6 +362,7 @@ class Run {
     Target target;
     target.at = net::Endpoint{ip, host.port};
     target.plan = std::move(plan);
+    target.fallback = fallback();
     if (hosts_.route) {
       auto credentials = load_credentials(*hosts_.route);
       if (!credentials) {
@@ -352,16 +404,20 @@ class Run {
           form = Form::as_it_is;
           continue;
         }
-        for (const std::size_t i : batch) note_lack(attempt_.recipients[i], *lack, hop);
+        const Lack seen = seen_at(session_->client->peer(), *lack);
+        for (const std::size_t i : batch) note_lack(attempt_.recipients[i], seen, hop);
         heard = Heard::something;
         break;
       }
+      if (!is_placed()) co_return co_await leave_displaced();
       Content content = std::get<Content>(std::move(*made));
       smtp::Envelope envelope = payload_.envelope(batch, form);
       if (form != Form::seven_bit && form != Form::plain) envelope.size = payload_.size() + content.before.size();
       const Sent sent = co_await session_->client->send(std::move(envelope), std::move(content));
       attempt_.hops[hop].dsn = session_->client->peer().dsn;
       attempt_.hops[hop].conversation = session_->client->conversation();
+      attempt_.hops[hop].no_mail = sent.settled.connection == smtp::Settled::Connection::host_refuses;
+      if (sent.again) form = form_for(job_.envelope, session_->client->peer());
       Heeded heeded = heed(sent, batch, hop);
       if (heeded.something) heard = Heard::something;
       note_put_off(sent, batch.size());
@@ -381,15 +437,21 @@ class Run {
     co_return heard;
   }
 
+  asio::awaitable<Heard> leave_displaced() {
+    co_await leave_session();
+    co_return Heard::something;
+  }
+
   // What a transaction's replies mean for those it was for.
   struct Heeded {
     bool something = false;  // was said of this mail
-    bool progress = false;   // somebody was delivered
+    bool progress = false;   // somebody was delivered, or will be asked for in another way
     std::vector<std::size_t> later;
   };
   Heeded heed(const Sent& sent, const std::vector<std::size_t>& batch, std::size_t hop) {
     Heeded heeded;
     heeded.something = sent.begun;
+    heeded.progress = sent.again;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const smtp::RecipientFate& fate = sent.settled.recipients[i];
       if (fate.reply.code != 0 && fate.reply.code != 421) heeded.something = true;
@@ -415,6 +477,12 @@ class Run {
       attempt_.recipients[batch[at]].untouched = true;
       std::erase(open_, batch[at]);
       apart_ = true;
+    }
+    // Others were taken before it: perhaps it is not this one, but one too many for a session. Alone it gets its own answer.
+    const bool not_first = broken.at == Broken::At::recipient && broken.recipient > 0;
+    if (not_first && sent.cut_off != Sent::CutOff::silence && !std::exchange(alone_, true)) {
+      forget_words({batch[broken.recipient]});
+      return Heard::too_little;
     }
     return heard;
   }
@@ -474,11 +542,15 @@ class Run {
   std::optional<OpenSession>& session_;
   Manner manner_;
   route::Hosts hosts_;
+  route::TablePtr placed_by_;  // the rules that last confirmed the next hop, and for which time
+  Time placed_at_;
+  std::optional<Time> placed_until_;
   Attempt attempt_;
   Payload payload_;
   Witness witness_;
   bool told_ = false;
   bool apart_ = false;  // a transaction broke at somebody: the attempt ends there
+  bool alone_ = false;  // who it broke at has a transaction of its own
   Pace pace_ = Pace::pipelined;
   std::vector<std::size_t> open_;  // recipients for whom hosts are still tried, as indices
 };

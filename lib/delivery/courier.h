@@ -26,7 +26,8 @@ struct OpenSession {
   hop::Connect plan;
   route::RoutePtr route;  // whose credentials it was opened with
   Manner manner = Manner::ordinary;
-  Hop hop;  // as judged when it was opened
+  Hop hop;                    // as judged when it was opened
+  std::optional<Hop> before;  // in clear, since TLS failed: what failed, told for each message that it carries
 };
 
 class Courier {

@@ -70,6 +70,11 @@ void judge_by_refusal(Judgement& judgement, const Hop& hop, const hop::Refusal& 
 void judge_halt(Judgement& judgement, const Halt& halt, const Hop* hop) {
   judgement.hop = hop;
   judgement.reason = halt.reason;
+  if (halt.reason == Reason::smtp_reply) {  // in the server's words, or in place of them
+    judgement.status = with_class(status_in(halt.text).value_or(smtp::EnhancedStatus{4, 0, 0}), Fate::deferred);
+    judgement.reply = halt.text;
+    return;
+  }
   judgement.status = halt.reason ? "4." + std::string(hop::code(*halt.reason)) : "4.3.0";
   judgement.reply = halt.reason && hop != nullptr
                         ? hop::refusal_text({*halt.reason, halt.text}, hop->where(), hop::Kept::yes)
@@ -107,7 +112,7 @@ bool is_closed_everywhere(const Attempt& attempt, const Lacking& lacking) {
     const Hop& hop = attempt.hops[i];
     const bool relaxed = hop.action == Hop::Action::plaintext || hop.action == Hop::Action::audit || hop.outdated;
     const bool lacks = std::find(lacking.hops.begin(), lacking.hops.end(), i) != lacking.hops.end();
-    if (!lacks && !relaxed && !hop.definite && !was_unfit(hop)) return false;
+    if (!lacks && !relaxed && !hop.definite && !hop.no_mail && !was_unfit(hop)) return false;
   }
   return true;
 }
@@ -121,6 +126,29 @@ Judgement judge_unfit(const Attempt& attempt) {
   judgement.reason = hop->refusal->reason;
   judgement.status = "5." + hop::code(*hop->refusal);
   judgement.reply = hop::refusal_text(*hop->refusal, hop->where(), hop::Kept::no);
+  return judgement;
+}
+
+// MX-24: some host says that it never takes mail, and no other one is left that might.
+bool takes_no_mail(const Attempt& attempt) {
+  const auto over = [](const Hop& hop) {
+    return hop.no_mail || hop.definite || hop.outdated || hop.action == Hop::Action::plaintext ||
+           hop.action == Hop::Action::audit;
+  };
+  return std::all_of(attempt.hops.begin(), attempt.hops.end(), over) &&
+         std::any_of(attempt.hops.begin(), attempt.hops.end(),
+                     [](const Hop& hop) { return hop.no_mail && hop.refusal; });
+}
+
+Judgement judge_no_mail(const Attempt& attempt) {
+  const auto hop = std::find_if(attempt.hops.rbegin(), attempt.hops.rend(),
+                                [](const Hop& one) { return one.no_mail && one.refusal; });
+  Judgement judgement;
+  judgement.fate = Fate::bounced;
+  judgement.hop = &*hop;
+  judgement.reason = Reason::smtp_reply;
+  judgement.status = with_class(status_in(hop->refusal->text).value_or(smtp::EnhancedStatus{5, 3, 2}), Fate::bounced);
+  judgement.reply = hop->refusal->text;
   return judgement;
 }
 
@@ -149,6 +177,7 @@ Judgement judge(const Attempt& attempt, const RecipientOutcome& outcome) {
   if (is_unfit_everywhere(attempt, outcome)) return judge_unfit(attempt);
   if (!outcome.lacking.hops.empty() && is_closed_everywhere(attempt, outcome.lacking))
     return judge_lacking(attempt.hops[outcome.lacking.hops.back()], outcome.lacking);
+  if (takes_no_mail(attempt)) return judge_no_mail(attempt);
   const Hop* decisive = deciding_hop(attempt);
   if (decisive == nullptr || !decisive->refusal) {
     judgement.hop = decisive;
@@ -227,7 +256,7 @@ Event hop_event(const Attempt& attempt, const Hop& hop, const hop::Refusal& why,
     judge_by_refusal(judgement, hop, why);
   }
   Event event(Level::warn, "hop");
-  event.add("id", attempt.id.text()).add("domain", attempt.recipients.front().due.domain.text());
+  event.add("id", attempt.id.text()).add("domain", attempt.domain.text());
   add_hop_keys(event, hop);
   event.add("auth", std::string(to_text(hop.auth))).add("cert", hop.tls ? hop.tls->key : "");
   event.add("reason", judgement.reason ? std::string(to_text(*judgement.reason)) : "")
@@ -243,7 +272,7 @@ Event hop_event(const Attempt& attempt, const Hop& hop, const hop::Refusal& why,
 Event overlooked_event(const Attempt& attempt, const hop::Refusal& why) {
   const auto waited = std::chrono::duration_cast<std::chrono::minutes>(hop::sts_patience).count();
   Event event(Level::warn, "sts-policy");
-  event.add("domain", attempt.recipients.front().due.domain.text()).add("action", "failed");
+  event.add("domain", attempt.domain.text()).add("action", "failed");
   event.add("error", std::string(to_text(why.reason)) + ": " + why.text + "; after " + std::to_string(waited) +
                          " minutes in the queue mail is sent as if there were no policy");
   return event;

@@ -132,6 +132,7 @@ Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule)
   attempt.sender = job.envelope.sender;
   attempt.envelope = job.envelope;
   attempt.size = job.size;
+  attempt.domain = job.recipients.front().domain;
   attempt.received = job.received;
   attempt.ended = now;
   for (const queue::Due& due : job.recipients) {

@@ -14,7 +14,10 @@ void halt(RecipientOutcome& outcome, const Sent& sent) {
   if (sent.unreadable)
     outcome.halt = Halt{std::nullopt, "the stored message cannot be read: " + sent.unreadable->detail};
   // MX-12: it may have been delivered; another host now would make sure of a duplicate
-  if (sent.handed_over) outcome.halt = Halt{hop::Reason::connection_lost, "no answer to the end of the message"};
+  if (sent.handed_over && !sent.senseless.empty())
+    outcome.halt = Halt{hop::Reason::smtp_reply, smtp::senseless(sent.senseless).one_line()};
+  else if (sent.handed_over)
+    outcome.halt = Halt{hop::Reason::connection_lost, "no answer to the end of the message"};
 }
 
 void note_lack(RecipientOutcome& outcome, const Lack& lack, std::size_t hop) {

@@ -9,10 +9,12 @@ namespace hoplock::delivery {
 
 namespace {
 
+constexpr std::string_view seven_bit_only = "the host takes 7-bit mail only";
 constexpr std::size_t most_of_notice = 8U << 20U;  // what comes before a returned message is far shorter
 
 Lack lack_of(message::Obstacle obstacle) {
-  Lack lack{{5, 6, 3}, "the host takes 7-bit mail only, and the message cannot be converted: "};
+  Lack lack{{5, 6, 3}, std::string(seven_bit_only)};
+  lack.text += ", and the message cannot be converted: ";
   switch (obstacle) {
     case message::Obstacle::header:
       lack.text += "its header is not of 7-bit lines";
@@ -66,6 +68,13 @@ bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient)
 }
 
 Lack lacks_smtputf8() { return {{5, 6, 7}, "the host does not offer SMTPUTF8, which an address or the header needs"}; }
+
+Lack seen_at(const smtp::Capabilities& peer, Lack lack) {
+  if (peer.eight_bit_mime && lack.text.starts_with(seven_bit_only))
+    lack.text.replace(0, seven_bit_only.size(),
+                      "the host does not offer BINARYMIME, which the message as it was handed in needs");
+  return lack;
+}
 
 asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content content) {
   using Made = std::variant<Content, Lack>;

@@ -35,6 +35,8 @@ Form form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer);
 // RFC 6531: the header, the sender or this recipient is not ASCII. Recomputed, whatever the client said (MX-19).
 bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient);
 Lack lacks_smtputf8();
+// In words that are true of that peer: one with 8BITMIME lacks only what binary content needs.
+Lack seen_at(const smtp::Capabilities& peer, Lack lack);
 
 // `content` as 7-bit MIME, or why it must not be converted. Error: it cannot be read. REQUIRES: `content.before` is empty; what comes
 // of it is read from the first piece to the last, as often as one likes.

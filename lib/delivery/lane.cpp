@@ -172,7 +172,8 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
     put(internal_error(*kept, now(), schedule()));
     co_return false;
   }
-  for (const Event& event : hop_events(attempt)) log_.write(event);
+  tell_hops(attempt);
+  if (attempt.displaced) co_return co_await place_anew(lane, attempt);
   lane.set_connected(attempt.reached);
   if (auto why = down(attempt)) co_return co_await go_down(lane, *kept, std::move(attempt), std::move(*why));
   if (attempt.reached) {
@@ -186,6 +187,31 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   }
   if (attempt.reached && !attempt.put_off) grow(destination);
   co_return true;
+}
+
+void Scheduler::Impl::tell_hops(const Attempt& attempt) {
+  for (const Event& event : hop_events(attempt)) log_.write(event);
+  if (attempt.broken.empty()) return;
+  log_.write(Event(Level::error, "internal-error").add("id", attempt.id.text()).add("error", attempt.broken));
+}
+
+// Some of it has another next hop by now. The lane ends when all the queue has followed the rules: whoever came before would lease the
+// same again.
+asio::awaitable<bool> Scheduler::Impl::place_anew(Lane& lane, const Attempt& attempt) {
+  const Settler::Ticket ticket = put(ending_of(attempt, schedule()));
+  co_await settler_.stored(ticket);
+  lane.destination->more = true;
+  displaced_ = true;
+  wake_.notify_all();
+  if (!stopping_) co_await replaced_.wait();
+  co_return false;
+}
+
+bool Scheduler::Impl::is_displaced(const queue::Job& job) const {
+  const route::TablePtr rules = router_.rules();
+  const Time at = now();
+  return std::any_of(job.recipients.begin(), job.recipients.end(),
+                     [&](const queue::Due& due) { return rules->destination(due.domain, at) != job.destination; });
 }
 
 // No host answered for mail. Where other lanes get through, it is this session that was one too many; else the destination as a
@@ -279,7 +305,18 @@ asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string des
     co_await self->settler_.room();
     auto jobs = co_await self->queue_.lease_older(destination, hold.last - self->options_.expire, limit);
     if (!jobs || jobs->empty()) co_return;
-    for (const queue::Job& job : *jobs) self->put(expired_behind(hold, job, self->schedule()));
+    for (const queue::Job& job : *jobs) {
+      if (self->is_displaced(job)) {  // another's hold is no end of it
+        self->put(give_back(job));
+        self->displaced_ = true;
+      } else {
+        self->put(expired_behind(hold, job, self->schedule()));
+      }
+    }
+    if (self->displaced_) {
+      self->wake_.notify_all();
+      co_return;
+    }
   }
 }
 
@@ -305,8 +342,12 @@ asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string desti
       next = std::move(waited->next);
       Settler::Ticket ticket = 0;
       for (const queue::Job& job : waited->jobs) {
-        ticket = self->put(kind == Kind::notices ? expired_behind(hold, job, self->schedule())
-                                                 : delayed_behind(hold, job, self->schedule()));
+        if (self->is_displaced(job)) {
+          ticket = self->put(give_back(job));
+        } else {
+          ticket = self->put(kind == Kind::notices ? expired_behind(hold, job, self->schedule())
+                                                   : delayed_behind(hold, job, self->schedule()));
+        }
       }
       co_await self->settler_.stored(ticket);
     }
@@ -357,7 +398,11 @@ asio::awaitable<Settler::Ticket> Scheduler::Impl::carry_relaxed(queue::Job job, 
     log_.write(Event(Level::error, "internal-error").add("id", kept->id.text()).add("error", broken));
     co_return put(internal_error(*kept, now(), schedule()));
   }
-  for (const Event& event : hop_events(attempt)) log_.write(event);
+  tell_hops(attempt);
+  if (attempt.displaced) {
+    displaced_ = true;
+    wake_.notify_all();
+  }
   Schedule when = schedule();
   if (attempt.envelope.kind == queue::Kind::report) when.expire = std::min(when.expire, report_life);
   co_return put(ending_of(attempt, when));

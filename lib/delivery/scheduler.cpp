@@ -22,11 +22,13 @@ using net::now;
 
 Scheduler::Impl::Impl(asio::any_io_executor executor, queue::Queue& queue, route::Router& router, Log& log)
     : queue_(queue),
+      router_(router),
       log_(log),
       courier_(router, queue, executor, log),
       settler_(queue, log, [this] { kick(); }),
       watch_(router, queue, log, [this] { kick(); }),
       random_(std::random_device{}()),
+      placed_(now()),
       wall_(now()),
       lanes_(executor, log),
       tasks_(executor, log),
@@ -56,6 +58,7 @@ asio::awaitable<void> Scheduler::Impl::stop(net::SteadyTime deadline) {
   watching_.stop();
   wake_.notify_all();
   pool_.wake_all_idle();
+  replaced_.notify_all();
   if (co_await lanes_.join(deadline) > 0) {
     lanes_.stop();
     co_await lanes_.join(Steady::now() + std::chrono::seconds(1));
@@ -93,9 +96,10 @@ asio::awaitable<void> Scheduler::Impl::watch(Self self) { co_await self->watch_.
 asio::awaitable<void> Scheduler::Impl::dispatch(Self self) {
   while (!self->stopping_) {
     co_await self->mind_the_clock();
+    co_await self->mind_the_routes();
     if (self->looks_now()) co_await self->look();
     self->start_lanes();
-    if (self->stopping_ || self->looks_now()) continue;
+    if (self->stopping_ || self->looks_now() || (self->displaced_ && !self->is_paused())) continue;
     ++self->counts_.rests;
     self->asleep_until_ = self->next_wake();
     co_await self->wake_.wait_until(self->asleep_until_);
@@ -113,7 +117,9 @@ Scheduler::Impl::Steady::time_point Scheduler::Impl::next_wake() const {
   const auto at = Steady::now();
   if (is_paused()) return settler_.stalled() ? at + pause : paused_until_;
   const bool may_look = pool_.waiting() == 0 && !pool_.is_full();
-  return std::min({may_look ? look_at_ : at + look_again, at + look_again, evict_at_.value_or(at + look_again)});
+  const auto end = router_.rules()->next_end(placed_);
+  const Milliseconds lasts = end ? std::clamp<Milliseconds>(*end - now(), Milliseconds(0), look_again) : look_again;
+  return std::min({may_look ? look_at_ : at + look_again, at + lasts, evict_at_.value_or(at + look_again)});
 }
 
 asio::awaitable<void> Scheduler::Impl::look() {
@@ -155,8 +161,26 @@ asio::awaitable<void> Scheduler::Impl::mind_the_clock() {
   if (!set_back) co_return;
   log_.write(Event(Level::warn, "clock-set-back"));
   look_ = true;
+  displaced_ = true;  // routes whose time was over count again
   const auto rebased = co_await queue_.rebase(wall);
   if (!rebased) queue_failed(rebased.error().detail);
+}
+
+// MX-20: a route ended, or a lane came upon mail that the rules send elsewhere by now. What waited for the old next hop waits no more.
+asio::awaitable<void> Scheduler::Impl::mind_the_routes() {
+  const Time at = now();
+  const auto end = router_.rules()->next_end(placed_);
+  if (is_paused() || (!displaced_ && (!end || at < *end))) co_return;
+  displaced_ = false;
+  const auto rerouted = co_await queue_.reroute(at);
+  look_ = true;
+  if (rerouted) {
+    placed_ = at;
+  } else {
+    displaced_ = true;
+    queue_failed(rerouted.error().detail);
+  }
+  replaced_.notify_all();
 }
 
 void Scheduler::Impl::queue_failed(const std::string& what) {

@@ -42,6 +42,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   asio::awaitable<void> look();
   bool clock_went_back() const;
   asio::awaitable<void> mind_the_clock();
+  asio::awaitable<void> mind_the_routes();
   bool is_paused() const;
   bool looks_now() const;
   Steady::time_point next_wake() const;
@@ -60,6 +61,9 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   asio::awaitable<std::optional<queue::Job>> next_job(DestinationPtr destination);
   asio::awaitable<bool> lease(DestinationPtr destination);
   asio::awaitable<bool> carry(Lane& lane, queue::Job job);
+  void tell_hops(const Attempt& attempt);
+  asio::awaitable<bool> place_anew(Lane& lane, const Attempt& attempt);
+  bool is_displaced(const queue::Job& job) const;
   asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
   asio::awaitable<void> give_back_rest(DestinationPtr destination);
   Settler::Ticket finish(Destination& destination, const Attempt& attempt);
@@ -74,6 +78,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   double fraction() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
   queue::Queue& queue_;
+  route::Router& router_;
   Log& log_;
   Courier courier_;
   Settler settler_;
@@ -90,6 +95,9 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   bool stopping_ = false;
   std::map<std::pair<std::string, queue::Waiting::Kind>, Time> told_;  // of destinations that are down: up to where
   Counts counts_;
+  Time placed_;             // when destinations were last computed anew
+  bool displaced_ = false;  // some that are not the rules' any more were found
+  net::Signal replaced_;
   Time wall_;
   Steady::time_point steady_ = Steady::now();
   net::Signal wake_;

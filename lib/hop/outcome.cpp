@@ -107,15 +107,16 @@ Refusal ehlo_refusal(const Outcome& outcome) {
   return {Reason::starttls_not_supported, "the server refuses EHLO, which STARTTLS needs: " + outcome.reply->text};
 }
 
-Next judge_failure(const Connect& plan, const Outcome& outcome) {
+Next judge_failure(const Connect& plan, const Outcome& outcome, Fallback fallback) {
   if (plan.tls == Tls::must && refuses_ehlo(outcome)) return NextHost{ehlo_refusal(outcome)};
-  const bool clear_allowed = plan.tls == Tls::if_offered && plan.on_failure != OnFailure::next_host;
+  const bool in_time = plan.on_failure == OnFailure::audit ? fallback != Fallback::never : fallback == Fallback::now;
+  const bool clear_allowed = plan.tls == Tls::if_offered && plan.on_failure != OnFailure::next_host && in_time;
   if (clear_allowed && is_tls_failure(outcome)) return RetryInClear{*outcome.failure, plan.on_failure};
   return NextHost{*outcome.failure};
 }
 
-Next judge(const Connect& plan, const Outcome& outcome) {
-  if (outcome.failure) return judge_failure(plan, outcome);
+Next judge(const Connect& plan, const Outcome& outcome, Fallback fallback) {
+  if (outcome.failure) return judge_failure(plan, outcome, fallback);
   if (outcome.stage != Stage::ready) return NextHost{{Reason::connection_lost, "the session did not become ready"}};
   return judge_session(plan, outcome);
 }
@@ -143,7 +144,7 @@ Refusal no_proof(const Refusal& why) {
 
 // The rules let this connection pass, or not; a message with REQUIRETLS asks for more.
 Next judge_required(const Connect& plan, const Outcome& outcome) {
-  Next next = judge(plan, outcome);
+  Next next = judge(plan, outcome, Fallback::now);  // TLS is a must in any case
   if (const auto* refused = std::get_if<NextHost>(&next)) {
     return is_final(plan, outcome) ? Next(NextHost{no_proof(refused->why)}) : next;
   }
@@ -158,8 +159,12 @@ Next judge_required(const Connect& plan, const Outcome& outcome) {
 }
 }  // namespace
 
-Next after(const Connect& plan, const Outcome& outcome) {
-  return plan.required ? judge_required(plan, outcome) : judge(plan, outcome);
+Fallback fallback_after(Milliseconds waited, Milliseconds interval) {
+  return waited >= interval ? Fallback::now : Fallback::not_yet;
+}
+
+Next after(const Connect& plan, const Outcome& outcome, Fallback fallback) {
+  return plan.required ? judge_required(plan, outcome) : judge(plan, outcome, fallback);
 }
 
 std::optional<Observation> observe(const Connect& plan, const Outcome& outcome) {

@@ -49,7 +49,8 @@ struct Outcome {
   Stage stage = Stage::connect;
   // What stopped it at `stage`; nothing exactly when stage == ready. connect_*/connection_lost/smtp_reply at any stage;
   // starttls_not_supported for a keyword not offered or refused; validation_failure for a broken handshake (stage handshake) or
-  // cleartext injected after the 220 (stage starttls, TLS-09). EHLO refused: stage ehlo, smtp_reply; `tls` tells whether inside TLS.
+  // cleartext injected after the 220 (stage starttls, TLS-09). A session that ended inside TLS before the reply to the second EHLO is a broken
+  // handshake too: in TLS 1.3 a server tells only then that it wants a client certificate (TLS-14). EHLO refused: stage ehlo, smtp_reply; `tls` tells whether inside TLS.
   // With Tls::if_offered a server that does not offer STARTTLS is no failure: the session is ready, in clear.
   std::optional<Refusal> failure;
   std::optional<PeerReply> reply;
@@ -88,8 +89,13 @@ struct NextHost {
 };
 using Next = std::variant<Proceed, RetryInClear, NextHost>;
 
+// Whether clear text may follow when nothing binds a host whose TLS failed (TLS-14): not for a message that is new, for TLS may work in some
+// minutes; never beside a login. What an operator only watches (OnFailure::audit) was to go in clear at once.
+enum class Fallback : std::uint8_t { now, not_yet, never };
+Fallback fallback_after(Milliseconds waited, Milliseconds interval);
+
 // Several defects of one certificate: tlsa-invalid, then not-trusted, host-mismatch, expired (CONTRACT).
-Next after(const Connect& plan, const Outcome& outcome);
+Next after(const Connect& plan, const Outcome& outcome, Fallback fallback = Fallback::now);
 
 // What the observed rule would have said of this connection, whatever follows from it. Nothing: the plan observes nothing, or the
 // connection ended before TLS came into it.

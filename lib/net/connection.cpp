@@ -219,6 +219,17 @@ Connection::Attempt Connection::try_read_tls(std::span<char> into) {
   return {Kind::done, octets, {}};
 }
 
+Connection::Attempt Connection::try_read_plain(std::span<char> into) {
+  ssize_t got = -1;
+  do {
+    got = ::recv(wire.fd, into.data(), into.size(), MSG_DONTWAIT);
+  } while (got < 0 && errno == EINTR);
+  if (got > 0) return {Kind::done, static_cast<std::size_t>(got), {}};
+  if (got == 0) return {Kind::failed, 0, fail(asio::error::eof, "the peer closed the connection")};
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return {Kind::want_read, 0, {}};
+  return {Kind::failed, 0, system_error(errno)};
+}
+
 Connection::Attempt Connection::try_handshake() {
   begin();
   const int result = SSL_do_handshake(ssl.get());

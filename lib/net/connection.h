@@ -38,6 +38,7 @@ struct Connection : std::enable_shared_from_this<Connection> {
   explicit Connection(boost::asio::ip::tcp::socket connected);
 
   Attempt try_read_tls(std::span<char> into);
+  Attempt try_read_plain(std::span<char> into);
   Attempt try_write(Pieces& pieces) { return ssl ? try_write_tls(pieces) : try_write_plain(pieces); }
   Attempt try_handshake();
   Attempt try_close_notify();

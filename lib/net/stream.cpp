@@ -57,6 +57,14 @@ asio::awaitable<Result<std::size_t>> Stream::read_some(std::span<char> into) {
   }
 }
 
+Result<std::size_t> Stream::read_now(std::span<char> into) {
+  Connection& connection = *connection_;
+  if (auto ready = connection.check(); !ready) return ready.error();
+  const auto attempt = connection.ssl ? connection.try_read_tls(into) : connection.try_read_plain(into);
+  if (attempt.kind == Connection::Attempt::Kind::failed) return attempt.error;
+  return attempt.octets;
+}
+
 asio::awaitable<Result<>> Stream::write(std::string_view first, std::string_view second, std::string_view third) {
   Connection& connection = *connection_;
   if (auto ready = connection.check(); !ready) co_return ready.error();

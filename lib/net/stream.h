@@ -62,6 +62,8 @@ class Stream {
 
   // At least one octet. REQUIRES: `into` is not empty and outlives the operation.
   boost::asio::awaitable<Result<std::size_t>> read_some(std::span<char> into);
+  // What has arrived by now, inside TLS too; 0: nothing. Never waits. An error: the peer is gone, or TLS broke.
+  Result<std::size_t> read_now(std::span<char> into);
   // All of the pieces, in order, in as few packets and TLS records as they need. REQUIRES: they outlive the operation.
   boost::asio::awaitable<Result<>> write(std::string_view first, std::string_view second = {},
                                          std::string_view third = {});

@@ -60,7 +60,7 @@ asio::awaitable<Result<>> Queue::start(Time now) {
     auto done = co_await rebase(now);
     if (!done) co_return done.error();
   }
-  co_return co_await reroute();
+  co_return co_await reroute(now);
 }
 
 // --- routes ------------------------------------------------------------------------------------------------------------
@@ -90,7 +90,9 @@ std::vector<Routed> domains_after(disk::Tx& tx, std::int64_t after) {
   return page;
 }
 
-void move_domains(disk::Tx& tx, Places& places, const std::vector<Routed>& moved) {
+// Those of which more waits than was hastened.
+std::vector<Routed> move_domains(disk::Tx& tx, Places& places, const std::vector<Routed>& moved, Time now) {
+  std::vector<Routed> rest;
   places.forget();
   for (const auto& routed : moved) {
     const auto destination = places.destination(tx, routed.destination);
@@ -101,14 +103,16 @@ void move_domains(disk::Tx& tx, Places& places, const std::vector<Routed>& moved
       old = row.integer(0);
     }
     tx.prepare("UPDATE domain SET destination = ?2 WHERE id = ?1").bind(routed.id, destination).run();
+    if (places.hasten(tx, routed.id, to_millis(now)) == Places::Hastened::some) rest.push_back(routed);
     places.tidy_destination(tx, destination);
     places.tidy_destination(tx, old);
   }
+  return rest;
 }
 
 }  // namespace
 
-asio::awaitable<Result<>> Queue::reroute() {
+asio::awaitable<Result<>> Queue::reroute(Time now) {
   Core& core = *core_;
   core.window.drop_all();
   for (std::int64_t after = 0;;) {
@@ -125,13 +129,14 @@ asio::awaitable<Result<>> Queue::reroute() {
       routed.destination = std::move(destination);
       moved.push_back(std::move(routed));
     }
-    if (moved.empty()) continue;
-    auto job = [store = core.store, moved = std::move(moved)](disk::Tx& tx) -> Result<> {
-      move_domains(tx, store->places(), moved);
-      return {};
-    };
-    auto done = co_await core.disk.run(Durability::durable, std::move(job));
-    if (!done) co_return done.error();
+    while (!moved.empty()) {
+      auto job = [store = core.store, moved, now](disk::Tx& tx) -> Result<std::vector<Routed>> {
+        return move_domains(tx, store->places(), moved, now);
+      };
+      auto rest = co_await core.disk.run(Durability::durable, std::move(job));
+      if (!rest) co_return rest.error();
+      moved = std::move(*rest);
+    }
   }
   core.window.drop_all();  // what came in meanwhile under the old names
   core.window.forget_idle();

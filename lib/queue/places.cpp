@@ -4,6 +4,7 @@ namespace hoplock::queue {
 namespace {
 
 constexpr std::size_t most_remembered = 20'000;
+constexpr std::int64_t most_hastened = 20'000;
 
 }  // namespace
 
@@ -64,7 +65,8 @@ Places::Added Places::add(disk::Tx& tx, const std::string& domain, const std::st
     place.destination = destination(tx, destination_name);
     place.destination_name = destination_name;
     tx.prepare("UPDATE domain SET destination = ?2 WHERE id = ?1").bind(place.domain, place.destination).run();
-    place.due = never;  // the bound of the new destination is to be lowered too
+    hasten(tx, place.domain, due);  // what waited for the old one
+    place.due = never;              // the bound of the new destination is to be lowered too
   }
   if (due < place.due) {
     {
@@ -89,6 +91,18 @@ void Places::lower(disk::Tx& tx, std::int64_t domain, std::int64_t due) {
         "due IS NULL)")
       .bind(domain, due)
       .run();
+}
+
+Places::Hastened Places::hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now) {
+  tx.prepare(
+        "UPDATE recipient SET due = ?2 WHERE id IN (SELECT id FROM recipient WHERE domain = ?1 AND state = ?3 AND due "
+        "> "
+        "?2 ORDER BY due LIMIT ?4)")
+      .bind(domain, now, State::deferred, most_hastened)
+      .run();
+  const auto hastened = tx.changes();
+  if (hastened > 0) lower(tx, domain, now);
+  return hastened < most_hastened ? Hastened::all : Hastened::some;
 }
 
 std::int64_t Places::earliest(disk::Tx& tx, std::int64_t domain, std::int64_t after) {

@@ -34,6 +34,9 @@ class Places {
   std::optional<std::int64_t> find_destination(disk::Tx& tx, const std::string& name);
   // Something at that domain is due then: the lower bounds follow.
   void lower(disk::Tx& tx, std::int64_t domain, std::int64_t due);
+  // What waits there for a time of its own does so no longer, the earliest first; the lower bounds follow. A bounded number at a time.
+  enum class Hastened : std::uint8_t { all, some };
+  Hastened hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now);
   // The bounds of a domain found anew from its recipients; rows that serve nothing are removed.
   void tidy(disk::Tx& tx, std::int64_t domain);
   // Those of a destination from its domains.

@@ -113,8 +113,9 @@ class Queue {
   asio::awaitable<Result<>> in_batches(Selection selection, std::size_t messages, Batch call);
   // For a bounce: the recipients of these messages that the selection means, held or not, as leases that come back in apply().
   asio::awaitable<Result<Picked>> pick(Selection selection, std::vector<Id> ids, Time now);
-  // After the routes changed: destinations are computed anew for all waiting mail, in bounded batches.
-  asio::awaitable<Result<>> reroute();
+  // After the routes changed: destinations are computed anew for all waiting mail, in bounded batches. What moves is due at once: the
+  // next hop that it waited for is no longer its own (MX-20).
+  asio::awaitable<Result<>> reroute(Time now);
   // After the clock was set back: no recipient and no destination waits longer than its own interval.
   asio::awaitable<Result<>> rebase(Time now);
   // Forgets the history of messages that left the queue before `before`, a part of it at a time: start with {}, go on with what it

@@ -93,6 +93,7 @@ hop::HostFacts literal_facts(const Host& host, const Options& options) {
   facts.origin = host.origin;
   facts.port = host.port;
   if (is_own(host.literal, host.port, options)) {
+    facts.address_failure = hop::Reason::connect_refused;  // MX-28: the operator may mend it
     facts.why_no_address = host.literal.text() + " is this relay itself";
   } else {
     facts.addresses.push_back(host.literal);
@@ -112,7 +113,7 @@ class Router::Impl {
         random_(random),
         settings_(std::make_shared<const Settings>(std::move(options))) {}
 
-  const Table& table() const { return settings_->table; }
+  TablePtr rules() const { return {settings_, &settings_->table}; }
   void reload(Options options);
   static awaitable<Found> find(std::shared_ptr<Impl> self, dns::Name domain);
   static awaitable<hop::HostFacts> look(std::shared_ptr<Impl> self, Host host);
@@ -256,7 +257,8 @@ Router::Router(resolver::Resolver& resolver, PolicyCache& policies, Options opti
     : impl_(std::make_shared<Impl>(resolver, &policies, std::move(options), random)) {}
 Router::~Router() = default;
 
-const Table& Router::table() const { return impl_->table(); }
+const Table& Router::table() const { return *impl_->rules(); }
+TablePtr Router::rules() const { return impl_->rules(); }
 void Router::reload(Options options) { impl_->reload(std::move(options)); }
 awaitable<Found> Router::find(dns::Name domain) { return Impl::find(impl_, std::move(domain)); }
 awaitable<hop::HostFacts> Router::look(Host host) { return Impl::look(impl_, std::move(host)); }

@@ -65,6 +65,8 @@ class Router {
   Router& operator=(const Router&) = delete;
 
   const Table& table() const;
+  // The same, kept alive: another one after every reload.
+  TablePtr rules() const;
   // Look-ups that run keep the old options; facts gathered under them are forgotten.
   void reload(Options options);
 

@@ -74,6 +74,16 @@ std::optional<std::size_t> Table::position(const dns::Name& domain, Time now) co
   return entry == nullptr ? std::nullopt : std::optional(static_cast<std::size_t>(entry - entries_.data()));
 }
 
+std::optional<Time> Table::next_end(Time after) const {
+  std::optional<Time> next;
+  for (const Entry& entry : entries_) {
+    if (!entry.route->until) continue;
+    const Time end = *entry.route->until + std::chrono::days(1);
+    if (end > after && (!next || end < *next)) next = end;
+  }
+  return next;
+}
+
 std::vector<RoutePtr> Table::expired(Time now) const {
   std::vector<RoutePtr> found;
   for (const Entry& entry : entries_) {

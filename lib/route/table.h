@@ -31,6 +31,9 @@ class Table {
   // Its place in the list, from 0; nothing: none matches.
   std::optional<std::size_t> position(const dns::Name& domain, Time now) const;
 
+  // When the next route ends of those that count at `after`: until then every answer stays what it is.
+  std::optional<Time> next_end(Time after) const;
+
   // Routes whose `until` has passed, for the daily warning.
   std::vector<RoutePtr> expired(Time now) const;
 
@@ -43,6 +46,9 @@ class Table {
   std::vector<Entry> entries_;
   hop::LocalRule security_;
 };
+
+// A configuration's rules; whoever holds one can tell whether it is still the one in force.
+using TablePtr = std::shared_ptr<const Table>;
 
 bool is_expired(const Route& route, Time now);
 

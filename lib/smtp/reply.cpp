@@ -77,7 +77,7 @@ Result<std::optional<Reply>> ReplyParser::next() {
       return whole;
     }
   }
-  return bad_input(broken_);
+  return fail(errc::bad_message, broken_);
 }
 
 // True: the last line of the reply.

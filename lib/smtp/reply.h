@@ -40,7 +40,7 @@ class ReplyParser {
   static constexpr std::size_t max_line = 4096, max_lines = 200, max_total = 65536;
 
   void feed(std::string_view octets);
-  // The next whole reply; nullopt: it needs more octets; an error stays an error.
+  // The next whole reply; nullopt: it needs more octets; an error (bad_message) stays an error.
   Result<std::optional<Reply>> next();
   // Octets behind the last whole reply. After the 220 to STARTTLS there must be none (SUB-10's mirror: response
   // injection).

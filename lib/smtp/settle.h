@@ -4,15 +4,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "smtp/capabilities.h"
+#include "smtp/envelope.h"
 #include "smtp/reply.h"
 
 namespace hoplock::smtp {
 
 enum class Fate : std::uint8_t {
   accepted,    // after settle(): so far; after settle_end(): delivered to this host
-  later,       // 452 or 552 to RCPT: too many for one transaction, the rest goes in another one (MX-13)
+  later,       // 452 or 552 to RCPT: too many for one transaction, the rest goes in another one (MX-13, MX-23)
   deferred,    // 4yz, or out of sync: this host not now
   refused,     // 5yz: final for this recipient
   unanswered,  // no reply: the connection was lost before
@@ -39,11 +42,20 @@ struct Settled {
 };
 
 // `replies`: to MAIL, each RCPT, DATA, as far as they came. A 5yz to MAIL is final for all, even when the connection
-// was lost right after it. REQUIRES: replies.size() <= recipients + 2.
+// was lost right after it. Where one of them answers no command of ours (250 to DATA, 354 to RCPT), they are out of step, and none of
+// them decides over anybody (MX-22). REQUIRES: replies.size() <= recipients + 2.
 Settled settle(std::size_t recipients, const std::vector<Reply>& replies);
+// Nobody can tell what the server's words answer, or what they mean: all are kept, the session is over, and `why` is told (one sentence).
+Settled settle_senseless(std::size_t recipients, const std::string& why);
+// How that is told: "450 4.5.0 the server's reply is malformed: …".
+Reply senseless(const std::string& why);
 // The reply to the final dot, nullopt when it never came: then who was accepted is unanswered, and as `next` still says
 // content went out, it may have been delivered (MX-12: temporary, but no other host now).
 Settled settle_end(Settled settled, const std::optional<Reply>& reply);
+
+// MX-25: a parameter may have been what was refused with 504 or 555, to MAIL or to RCPT. True: `peer` no longer offers what this mail can
+// do without (SIZE and DSN, then 8BITMIME), and whom such a reply concerned is for later. False: nothing of the kind; all stays as it is.
+bool forgo_parameters(Settled& settled, const Envelope& envelope, Capabilities& peer);
 
 // MX-14: HELO after a refused EHLO only on 5yz (but 521), and never when TLS must be had.
 enum class TlsNeed : std::uint8_t { none, required };

@@ -33,15 +33,9 @@ TlsStep failed(ResultType type, std::string reason) { return {TlsStep::End::fail
 
 std::string reply_code(const hop::Outcome& outcome) { return outcome.reply ? std::to_string(outcome.reply->code) : ""; }
 
-// TLS 1.3: a server may refuse the session only after our side of the handshake completed (PEERS: success -1, failure +1).
-bool is_late_alert(const hop::Outcome& outcome) {
-  return outcome.tls && outcome.stage == Stage::ehlo && outcome.failure &&
-         outcome.failure->reason == Reason::connection_lost && !outcome.failure->code.empty();
-}
-
 TlsStep tls_step(const hop::Connect& plan, const hop::Outcome& outcome) {
-  if (is_late_alert(outcome)) return failed(ResultType::validation_failure, short_reason(*outcome.failure));
-  if (outcome.tls) return {TlsStep::End::done, {}};
+  // TLS 1.3: a server may refuse the session only after our side of the handshake completed (TLS-14; PEERS: success -1, failure +1)
+  if (outcome.tls && outcome.stage != Stage::handshake) return {TlsStep::End::done, {}};
   if (!outcome.failure) {
     return outcome.stage == Stage::ready ? failed(ResultType::starttls_not_supported, "") : TlsStep{};
   }

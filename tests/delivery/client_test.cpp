@@ -240,7 +240,7 @@ TEST_CASE("MX-14: no HELO after 4yz, and none where a policy needs TLS") {
   }
 }
 
-TEST_CASE("a greeting that is none ends the session as the server's reply or as a lost connection") {
+TEST_CASE("a greeting that is none ends the session, as the server's reply or as a malformed one") {
   World world;
   ScriptedPeer refusing(Script().send("554 5.7.1 go away\r\n").expect("QUIT\r\n").send("221 bye\r\n"));
   const Opened refused = world.open(refusing);
@@ -248,7 +248,9 @@ TEST_CASE("a greeting that is none ends the session as the server's reply or as 
   CHECK(refused.outcome.failure->text == "554 5.7.1 go away");
   CHECK(refused.outcome.reply->code == 554);
   ScriptedPeer babbling(Script().send("HTTP/1.1 200 OK\r\n").expect_end());
-  CHECK(world.open(babbling).outcome.failure->reason == Reason::connection_lost);
+  const Opened babble = world.open(babbling);
+  CHECK(babble.outcome.failure->reason == Reason::smtp_reply);
+  CHECK(babble.outcome.failure->text.find("malformed") != std::string::npos);
 }
 
 TEST_CASE("a refused connection and a server that is not there have reasons of their own") {

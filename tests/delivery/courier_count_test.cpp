@@ -69,12 +69,34 @@ TEST_CASE("RPT-07: the second try in clear adds nothing to the session whose TLS
   Script broken = Courses::clear(with_tls).expect("STARTTLS\r\n").send("220 go\r\n").close();
   Script clear = Courses::clear();
   world.peer({broken, Courses::takes(clear)});
+  world.waited = 5min;
   const Attempt attempt = world.send();
   CHECK(delivered(attempt) == "delivered opportunistic none ");
   REQUIRE(attempt.hops.size() == 2);
   const Lines lines = counted(attempt.counts);
   REQUIRE(lines.size() == 1);
   CHECK(lines[0].starts_with("example.org: no-policy-found 0/1 validation-failure*1"));
+}
+
+TEST_CASE(
+    "TLS-14: a session that ends inside TLS before EHLO is answered is one failure, in the log as in the report") {
+  for (const bool bound : {false, true}) {
+    for (const bool demands : {false, true}) {
+      CAPTURE(bound);
+      CAPTURE(demands);
+      World world;
+      PeerTls tls = world.tls();
+      if (demands) tls.client_ca = world.dir.write("clients.pem", world.ca.pem());
+      world.peer({world.secured(tls).receive()});
+      if (bound) world.publish(world.leaf);
+      const Attempt attempt = world.send();
+      CHECK(line(attempt, {"reason", "dsn"}) == "deferred validation-failure 4.7.5");
+      const Lines lines = counted(attempt.counts);
+      REQUIRE(lines.size() == 1);
+      const std::string element = bound ? "tlsa" : "no-policy-found";
+      CHECK(lines[0].starts_with("example.org: " + element + " 0/1 validation-failure*1("));
+    }
+  }
 }
 
 TEST_CASE(

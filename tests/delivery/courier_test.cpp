@@ -145,24 +145,47 @@ TEST_CASE(
   Script second = Courses::clear(with_tls);
   ScriptedPeer& peer = world.peer(
       {Courses::clear(with_tls).expect("STARTTLS\r\n").send("220 go\r\n").receive().close(), Courses::takes(second)});
+  world.waited = 5min;
   const Attempt attempt = world.send();
   CHECK(line(attempt, {"policy", "tls", "auth"}) == "delivered opportunistic none none");
   CHECK(actions(attempt) == Problems{"mx1.example.org 127.0.0.2 validation-failure plaintext"});
   CHECK(peer.finish() == Problems{});
 }
 
-TEST_CASE("TLS-08: a session in clear is used again while its plan stands") {
+TEST_CASE(
+    "TLS-08, TLS-14: a session in clear is used again while its plan stands, and each message tells why it is in "
+    "clear") {
   Courses world;
   Script second = Courses::clear(with_tls);
   Courses::takes(second);
   ScriptedPeer& peer = world.peer(
       {Courses::clear(with_tls).expect("STARTTLS\r\n").send("220 go\r\n").receive().close(), Courses::takes(second)});
+  world.waited = 5min;
   world.send();
   const Attempt attempt = world.send();
   CHECK(line(attempt, {"tls"}) == "delivered none");
-  CHECK(actions(attempt) == Problems{});
+  CHECK(actions(attempt) == Problems{"mx1.example.org 127.0.0.2 validation-failure plaintext"});
   CHECK(peer.finish() == Problems{});
   CHECK(peer.connections() == 2);
+}
+
+TEST_CASE(
+    "TLS-14: what has not waited a retry interval does not go in clear, nor over a session that others have in clear") {
+  Courses world;
+  const Script broken = Courses::clear(with_tls).expect("STARTTLS\r\n").send("220 go\r\n").receive().close();
+  Script second = Courses::clear(with_tls);
+  Courses::takes(second).expect_line("QUIT").send("221 bye\r\n");
+  ScriptedPeer& peer = world.peer({broken, broken, second, broken});
+  world.waited = 4min;
+  const Attempt young = world.send();
+  CHECK(line(young, {"tls", "reason", "dsn"}) == "deferred none validation-failure 4.7.5");
+  CHECK(actions(young) == Problems{});
+  world.waited = 5min;
+  CHECK(line(world.send(), {"tls"}) == "delivered none");
+  world.waited = 0ms;
+  CHECK(line(world.send(), {"reason"}) == "deferred validation-failure");
+  CHECK(peer.finish() == Problems{});
+  CHECK(peer.connections() == 4);
 }
 
 TEST_CASE("DANE-36: under audit the mail goes over the failing hop; each line carries the reason and auth=none") {

@@ -128,7 +128,11 @@ struct Courses {
     return job;
   }
   Attempt send(std::vector<std::string> to = {"bob@example.org"}) {
-    return loop.run(courier().attempt(job(std::move(to)), session));
+    auto sent = std::make_shared<queue::Job>(*job(std::move(to)));
+    sent->received -= waited;
+    courier();
+    sent->destination = router->table().destination(sent->recipients.front().domain, sent->received);
+    return loop.run(courier().attempt(std::move(sent), session));
   }
   void leave() {
     if (session) loop.run(session->client->quit());
@@ -152,6 +156,7 @@ struct Courses {
   std::unique_ptr<Courier> made;
   std::vector<std::unique_ptr<ScriptedPeer>> peers;
   std::optional<OpenSession> session;
+  Milliseconds waited{0};  // how long what is sent has been in the queue
 };
 
 // The words that a log line would have for the hop of a recipient's end.

@@ -51,8 +51,10 @@ struct Relay {
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue::Options options_of_queue;
     options_of_queue.min_free_space = 0;
-    queue =
-        std::make_unique<queue::Queue>(*disk, options_of_queue, [](const dns::Name& domain) { return domain.text(); });
+    queue = std::make_unique<queue::Queue>(*disk, options_of_queue, [this](const dns::Name& domain) {
+      return router ? router->table().destination(domain, wall())
+                    : route::Table(routes, {}).destination(domain, wall());
+    });
     loop.run(queue->start(wall())).value();
   }
 
@@ -67,15 +69,24 @@ struct Relay {
   }
 
   void start() {
-    route::Options routing;
-    routing.local_targets = route::LocalTargets::allow;
-    routing.port = port;
-    router = std::make_unique<route::Router>(dns, routing, std::mt19937_64{7});
+    router = std::make_unique<route::Router>(dns, routing(), std::mt19937_64{7});
     scheduler = std::make_unique<Scheduler>(loop.executor(), *queue, *router, log);
     net::TlsOptions from;
     from.ca_file = own.write("ca.pem", ca.pem());
     scheduler->set(options, net::ClientTls::load(from).value());
     scheduler->start();
+  }
+  route::Options routing() const {
+    route::Options routing;
+    routing.local_targets = route::LocalTargets::allow;
+    routing.port = port;
+    routing.routes = routes;
+    return routing;
+  }
+  // As a SIGHUP: the router at once, the queue when it is told.
+  void reload(std::vector<route::Route> now) {
+    routes = std::move(now);
+    router->reload(routing());
   }
   void stop(std::chrono::milliseconds within = 2s) {
     if (!scheduler) return;
@@ -170,6 +181,7 @@ struct Relay {
   support::FakeResolver dns;
   std::uint16_t port = 0;
   Options options;
+  std::vector<route::Route> routes;
   std::unique_ptr<disk::Disk> disk;
   std::unique_ptr<queue::Queue> queue;
   std::unique_ptr<route::Router> router;

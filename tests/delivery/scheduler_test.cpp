@@ -226,7 +226,7 @@ TEST_CASE("a retry comes in time also when routes were reloaded while its destin
   REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 1; }));
   sink.delay = 10ms;
   relay.put({"bob@a.example"});
-  relay.loop.run(relay.queue->reroute()).value();
+  relay.loop.run(relay.queue->reroute(wall())).value();
   relay.scheduler->kick();
   CHECK(relay.until([&] { return sink.recipients.contains("grey@a.example"); }, 2s));
 }

@@ -99,7 +99,8 @@ class Tls(Case):
         self.delivered("t01three.test", tls="TLSv1.3")
         self.deferred("t01olddane.test", policy="dane")
         self.no_mail_command("mx.t01olddane.test")
-        self.delivered("t01old.test", tls="none")
+        self.deferred("t01old.test", "validation-failure")  # TLS-14: in clear once it has waited
+        self.relay.wait_log(event="delivered", to="user@t01old.test", tls="none")
         self.assertEqual({session.tls for session in self.sessions("mx.t01old.test")}, {""})
 
     def test_TLS_01_the_listener_refuses_tls_1_1(self):
@@ -195,10 +196,12 @@ class Tls(Case):
         self.assertEqual(session.verbs(inside_tls=True)[0], "EHLO")
         self.assertFalse([word for word in session.mails[0].parameters if word.upper().startswith("SIZE")])
 
-    def test_TLS_10_clear_text_after_a_failed_handshake_only_without_a_policy(self):
+    def test_TLS_10_TLS_14_clear_text_after_a_failed_handshake_only_without_a_policy_and_not_at_once(self):
         for domain in ("t10break.test", "t10reset.test"):
             with self.subTest(domain):
-                self.delivered(domain, tls="none", policy="opportunistic", auth="none")
+                self.deferred(domain, "validation-failure", "4.7.5", tls="none", policy="opportunistic")
+                line = self.relay.wait_log(event="delivered", to=f"user@{domain}")
+                self.assertEqual((line["attempt"], line["tls"], line["auth"]), ("2", "none", "none"))
                 hop = self.relay.wait_log(5, event="hop", domain=domain)
                 self.assertEqual((hop["action"], hop["level"]), ("plaintext", "warn"))
                 mail_sessions = [s for s in self.sessions(f"mx.{domain}") if "MAIL" in s.verbs()]

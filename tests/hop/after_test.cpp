@@ -187,6 +187,32 @@ TEST_CASE(
   });
 }
 
+TEST_CASE("TLS-14: clear text waits until the message has waited, and never comes beside a login") {
+  const auto broken = failed(Stage::handshake, Reason::validation_failure);
+  const auto refused = failed(Stage::starttls, Reason::starttls_not_supported);
+  auto late = broken;  // TLS 1.3: no client certificate, no answer to EHLO
+  late.tls = TlsSession{};
+  const struct {
+    const Connect& plan;
+    Fallback fallback;
+    bool clear;
+  } rows[] = {
+      {opportunistic, Fallback::now, true},    {opportunistic, Fallback::not_yet, false},
+      {opportunistic, Fallback::never, false}, {audit, Fallback::not_yet, true},
+      {audit, Fallback::never, false},         {dane, Fallback::now, false},
+      {encrypt, Fallback::now, false},
+  };
+  for (const auto& row : rows) {
+    for (const auto& outcome : {broken, refused, late}) {
+      const Next next = after(row.plan, outcome, row.fallback);
+      CHECK(std::holds_alternative<RetryInClear>(next) == row.clear);
+      CHECK(std::holds_alternative<NextHost>(next) == !row.clear);
+    }
+  }
+  CHECK(fallback_after(Seconds(299), Seconds(300)) == Fallback::not_yet);
+  CHECK(fallback_after(Seconds(300), Seconds(300)) == Fallback::now);
+}
+
 TEST_CASE("TLS-09: clear text injected after the 220 ends the attempt at this host under every plan") {
   const auto injected = failed(Stage::starttls, Reason::validation_failure);
   for (const auto& plan : {opportunistic, encrypt, dane, unusable, audit, verify}) {

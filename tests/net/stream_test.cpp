@@ -289,6 +289,47 @@ TEST_CASE("Stream: octets that wait in the socket before the handshake can be se
   stream.close();
 }
 
+TEST_CASE("Stream: read_now takes what has arrived and never waits, in clear and inside TLS; the end is an error") {
+  const auto soon = [](net::Stream& stream, std::string& buffer) {
+    Result<std::size_t> got = std::size_t{0};
+    for (int i = 0; i < 500 && got && *got == 0; ++i) {
+      got = stream.read_now(buffer);
+      if (got && *got == 0) std::this_thread::sleep_for(1ms);
+    }
+    return got;
+  };
+  for (const bool in_tls : {false, true}) {
+    CAPTURE(in_tls);
+    Loop loop;
+    std::string buffer(100, '\0');
+    Script script;
+    if (in_tls) script.connect_tls({});
+    script.expect("go on").send("250 early\r\n").expect("enough").close();
+    std::optional<TlsPair> pair;
+    std::optional<net::Acceptor> acceptor;
+    std::optional<ScriptedClient> client;
+    std::optional<net::Stream> clear;
+    if (in_tls) {
+      pair.emplace(loop, script);
+    } else {
+      acceptor = net::Acceptor::listen(loop.executor(), {loopback, 0}).value();
+      client.emplace(acceptor->local().port, script);
+      clear.emplace(loop.run(acceptor->accept()).value());
+    }
+    net::Stream& stream = in_tls ? pair->stream : *clear;
+    CHECK(stream.read_now(buffer).value() == 0);
+    CHECK(loop.run(stream.write("go on")));
+    const auto got = soon(stream, buffer);
+    REQUIRE(got);
+    CHECK(buffer.substr(0, *got) == "250 early\r\n");
+    CHECK(stream.read_now(buffer).value() == 0);
+    CHECK(loop.run(stream.write("enough")));
+    const auto end = soon(stream, buffer);
+    REQUIRE_FALSE(end);
+    CHECK(net::is_end_of_stream(end.error()));
+  }
+}
+
 namespace {
 // What a client would do; how far it came. Each result is named: GCC 12 miscompiles a coroutine with two conditions
 // that await a Result in place.

@@ -133,7 +133,7 @@ TEST_CASE("reroute: waiting mail follows the new routes, what is under way is no
   world.put({"c@two.test"}, "x\r\n", at(2));
   const auto under_way = world.lease("one.test", at(3));
   world.smarthost = "smart.test";
-  world.loop.run(world.queue->reroute()).value();
+  world.loop.run(world.queue->reroute(t0)).value();
   CHECK(world.lease("two.test", at(3)).empty());
   CHECK(world.ready(at(3)) == std::vector<std::string>{"smart.test"});
   auto jobs = world.lease("smart.test", at(3));
@@ -144,6 +144,36 @@ TEST_CASE("reroute: waiting mail follows the new routes, what is under way is no
   REQUIRE(jobs.size() == 1);
   CHECK(jobs[0].recipients.size() == 1);
   CHECK(jobs[0].recipients[0].address == "b@two.test");
+}
+
+TEST_CASE("MX-20: mail that moves to another next hop waits no longer for the old one, whoever moves it first") {
+  for (const char* mover : {"reroute", "new mail", "start"}) {
+    CAPTURE(mover);
+    support::TempDirectory dir;
+    World world(dir.path());
+    world.smarthost = "smart.test";
+    world.put({"a@one.test", "b@two.test"});
+    world.apply({World::all(world.lease("smart.test")[0], Verdict::deferred, at(3600))}, t0,
+                {down("smart.test", at(3600))});
+    CHECK(world.ready(at(1)).empty());
+    world.smarthost.clear();
+    if (mover == std::string("new mail")) world.put({"c@one.test"}, "x\r\n", at(1));
+    if (mover == std::string("start")) {
+      world.queue.reset();
+      world.queue =
+          std::make_unique<Queue>(*world.disk, Options{}, [&world](const dns::Name& d) { return world.route(d); });
+      world.loop.run(world.queue->start(at(1))).value();
+    } else {
+      world.loop.run(world.queue->reroute(at(1))).value();
+    }
+    auto ready = world.ready(at(1));
+    std::sort(ready.begin(), ready.end());
+    CHECK(ready == std::vector<std::string>{"one.test", "two.test"});
+    std::string found;
+    for (const auto& job : world.lease("one.test", at(1))) found += job.recipients[0].address + " ";
+    CHECK(found.find("a@one.test") != std::string::npos);
+    CHECK(world.lease("smart.test", at(4000)).empty());
+  }
 }
 
 TEST_CASE("routes that changed while the daemon was stopped count from its start") {

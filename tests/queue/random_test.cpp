@@ -134,7 +134,7 @@ asio::awaitable<void> operate(World& world, Model& model) {
     const int what = model.roll(10);
     if (what == 0) {
       world.smarthost = world.smarthost.empty() ? "smart.test" : "";
-      (co_await world.queue->reroute()).value();
+      (co_await world.queue->reroute(model.now())).value();
     } else if (what == 1) {
       (co_await world.queue->sweep(50'000)).value();
     } else if (what == 2 && !model.waiting.empty()) {

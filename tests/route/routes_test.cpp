@@ -53,6 +53,39 @@ TEST_CASE("the first match wins, and a route is skipped from the day after its `
   CHECK(Table({}, {}).match(name("other.example"), last) == nullptr);
 }
 
+TEST_CASE("MX-20: between two ends of routes every destination stays, and domains that share one share its hosts") {
+  std::mt19937_64 random{20};
+  const auto roll = [&random](int sides) { return std::uniform_int_distribution<int>(0, sides - 1)(random); };
+  const std::vector<std::string> domains{"a.example", "b.example", "x.a.example", "c.example"};
+  const std::vector<std::string> patterns{"*", "*.a.example", "a.example", "b.example", "c.example"};
+  for (int round = 0; round < 300; ++round) {
+    std::vector<Route> routes;
+    for (int n = roll(5); n > 0; --n) {
+      std::vector<NextHop> hosts;
+      for (int h = roll(3); h > 0; --h) hosts.push_back(relay(roll(2) == 0 ? "one.example" : "two.example"));
+      routes.push_back(
+          to({patterns[static_cast<std::size_t>(roll(5))], patterns[static_cast<std::size_t>(roll(5))]}, hosts));
+      if (roll(2) == 0) routes.back().until = std::chrono::sys_days{std::chrono::year{2027} / 1 / (1 + roll(5))};
+    }
+    const Table table(routes, {});
+    const Time begin =
+        day(2027, 1, 1) + std::chrono::hours(roll(96)) + Milliseconds(roll(2) == 0 ? 0 : roll(3'600'000));
+    const Time end = table.next_end(begin).value_or(begin + std::chrono::hours(1000));
+    REQUIRE(end > begin);
+    for (const Time at : {begin + (end - begin) / 2, end - Milliseconds(1)}) {
+      for (const auto& one : domains) {
+        CHECK(table.destination(name(one), at) == table.destination(name(one), begin));
+        for (const auto& other : domains) {
+          if (one == other || table.destination(name(one), at) != table.destination(name(other), at)) continue;
+          REQUIRE(table.match(name(one), at) != nullptr);
+          CHECK(table.match(name(one), at) == table.match(name(other), at));
+          CHECK_FALSE(table.match(name(one), at)->hosts.empty());
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("MX-13: domains on one smarthost share a destination; the same hosts under other rules do not") {
   auto strict = to({"c.example"}, {relay("relay.example")});
   strict.tls = hop::RouteTls::verify;

@@ -135,12 +135,15 @@ TEST_CASE(
       {{250, 550, 250, 421}, "refused:550 deferred:421 | nothing | closing", ""},
       {{521}, "deferred:521 deferred:521 | nothing | host-refuses", "RFC 7504: this host only"},
       {{250, 521, 521, 503}, "deferred:521 deferred:521 | nothing | host-refuses", ""},
-      {{354, 250, 250, 354}, "deferred:354 deferred:354 | nothing | closing", "out of step"},
+      {{354, 250, 250, 354}, "deferred:450 deferred:450 | nothing | closing", "out of step"},
       {{250, 354, 250, 354},
-       "deferred:354 deferred:354 | nothing | closing",
+       "deferred:450 deferred:450 | nothing | closing",
        "out of step: who knows what 250 answers"},
-      {{250, 250, 250, 250}, "deferred:250 deferred:250 | nothing | closing", "250 to DATA is no answer"},
-      {{250, 250, 250, 334}, "deferred:334 deferred:334 | nothing | closing", ""},
+      {{250, 250, 250, 250}, "deferred:450 deferred:450 | nothing | closing", "250 to DATA is no answer"},
+      {{250, 550, 550, 250},
+       "deferred:450 deferred:450 | nothing | closing",
+       "MX-22: nor is 550 then known to be the first one's"},
+      {{250, 250, 250, 334}, "deferred:450 deferred:450 | nothing | closing", ""},
   };
   for (const Row& row : rows) {
     CAPTURE(row.why);
@@ -172,4 +175,127 @@ TEST_CASE("MX-14: HELO is tried only after 5yz to EHLO, and never when TLS must 
   CHECK_FALSE(may_fall_back_to_helo(Reply(450, std::nullopt, ""), TlsNeed::none));
   CHECK_FALSE(may_fall_back_to_helo(Reply(521, std::nullopt, ""), TlsNeed::none));
   CHECK_FALSE(may_fall_back_to_helo(Reply(250, std::nullopt, ""), TlsNeed::none));
+}
+
+TEST_CASE("MX-23: every code that servers say, command by command, and what follows from it") {
+  enum class At { mail, first, beside, data, dot };
+  struct Row {
+    At at;
+    int code;
+    const char* status;
+    const char* follows;
+    const char* why;
+  };
+  // later: another transaction now; next host, else the mail waits: deferred; refused: bounce; host: 521
+  const Row rows[] = {
+      {At::mail, 250, "", "taken", ""},
+      {At::mail, 421, "4.3.2", "deferred, closes", "closing"},
+      {At::mail, 450, "4.7.1", "deferred", "greylisting"},
+      {At::mail, 451, "4.4.5", "deferred", "system busy"},
+      {At::mail, 452, "4.3.1", "deferred", "no space"},
+      {At::mail, 454, "4.7.0", "deferred", "temporary authentication failure"},
+      {At::mail, 455, "4.5.4", "deferred", "parameters, for now"},
+      {At::mail, 500, "5.5.2", "refused", ""},
+      {At::mail, 501, "5.1.7", "refused", "sender's syntax"},
+      {At::mail, 503, "5.5.1", "refused", ""},
+      {At::mail, 504, "5.5.4", "refused", "once nothing is left to leave out"},
+      {At::mail, 521, "5.3.2", "deferred, host", "RFC 7504"},
+      {At::mail, 530, "5.7.0", "refused", "wants a login or TLS"},
+      {At::mail, 535, "5.7.8", "refused", ""},
+      {At::mail, 550, "5.7.1", "refused", ""},
+      {At::mail, 552, "5.3.4", "refused", "too large"},
+      {At::mail, 553, "5.1.8", "refused", ""},
+      {At::mail, 554, "5.7.1", "refused", ""},
+      {At::mail, 555, "5.5.4", "refused", "once nothing is left to leave out"},
+      {At::mail, 556, "5.1.10", "refused", "RFC 7504"},
+      {At::first, 251, "2.1.5", "taken", "will forward"},
+      {At::first, 252, "2.5.2", "taken", ""},
+      {At::first, 421, "4.3.2", "deferred, closes", ""},
+      {At::first, 450, "4.2.1", "deferred", "mailbox busy"},
+      {At::first, 451, "4.3.0", "deferred", ""},
+      {At::first, 452, "4.5.3", "later", "too many recipients"},
+      {At::first, 452, "", "later", "likewise"},
+      {At::first, 452, "4.2.2", "deferred", "mailbox full: another transaction changes nothing"},
+      {At::first, 454, "4.7.1", "deferred", ""},
+      {At::first, 455, "4.5.4", "deferred", ""},
+      {At::first, 521, "5.3.2", "deferred, host", ""},
+      {At::first, 550, "5.1.1", "refused", "no such user"},
+      {At::first, 550, "5.2.1", "refused", "mailbox disabled"},
+      {At::first, 551, "5.1.6", "refused", "moved"},
+      {At::first, 552, "5.2.2", "refused", "mailbox full, for good"},
+      {At::first, 552, "5.3.4", "refused", "too large for this mailbox"},
+      {At::first, 552, "5.7.1", "refused", ""},
+      {At::first, 552, "5.5.3", "later", "too many recipients"},
+      {At::first, 552, "", "later", "RFC 5321 section 4.5.3.1.10"},
+      {At::first, 553, "5.1.3", "refused", ""},
+      {At::first, 554, "5.7.1", "refused", ""},
+      {At::first, 555, "5.5.4", "refused", ""},
+      {At::first, 556, "5.1.10", "refused", ""},
+      {At::beside, 452, "", "later", ""},
+      {At::beside, 452, "4.2.2", "deferred", ""},
+      {At::beside, 552, "", "later", ""},
+      {At::beside, 552, "5.5.3", "later", ""},
+      {At::beside, 552, "5.0.0", "later", "alone it will show what it meant"},
+      {At::beside, 552, "5.2.2", "refused", "mailbox full: its own class"},
+      {At::beside, 550, "5.1.1", "refused", ""},
+      {At::data, 451, "4.3.0", "deferred", ""},
+      {At::data, 421, "4.3.2", "deferred, closes", ""},
+      {At::data, 503, "5.5.1", "refused", ""},
+      {At::data, 554, "5.5.1", "refused", "no valid recipients"},
+      {At::data, 521, "5.3.2", "deferred, host", ""},
+      {At::dot, 250, "2.6.0", "taken", ""},
+      {At::dot, 354, "", "deferred, closes", "out of step"},
+      {At::dot, 421, "4.3.2", "deferred, closes", ""},
+      {At::dot, 450, "4.7.1", "deferred", ""},
+      {At::dot, 451, "4.7.500", "deferred", "server busy"},
+      {At::dot, 452, "4.3.1", "deferred", ""},
+      {At::dot, 550, "5.7.1", "refused", ""},
+      {At::dot, 552, "5.2.2", "refused", "after the content it is about the message"},
+      {At::dot, 554, "5.6.0", "refused", ""},
+      {At::dot, 521, "5.3.2", "deferred, host", ""},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(static_cast<int>(row.at));
+    CAPTURE(row.code);
+    CAPTURE(row.status);
+    CAPTURE(row.why);
+    const Reply said(row.code, EnhancedStatus::parse(row.status), "");
+    const Reply ok(250, std::nullopt, ""), go(354, std::nullopt, "");
+    std::vector<Reply> all{ok, ok};
+    std::size_t whom = 0;
+    if (row.at == At::mail) all = {said, ok, go};
+    if (row.at == At::mail && row.code != 250) all = {said};
+    if (row.at == At::first) all = {ok, said};
+    if (row.at == At::first && row.code / 100 == 2) all.push_back(go);
+    if (row.at == At::beside) all = {ok, ok, said, go}, whom = 1;
+    if (row.at == At::data) all.push_back(said);
+    if (row.at == At::dot) all.push_back(go);
+    Settled settled = settle(row.at == At::beside ? 2 : 1, all);
+    if (row.at == At::dot) settled = settle_end(std::move(settled), said);
+    constexpr const char* fates[] = {"taken", "later", "deferred", "refused", "unanswered"};
+    constexpr const char* ends[] = {"", ", closes", ", host"};
+    CHECK(std::string(fates[static_cast<int>(settled.recipients[whom].fate)]) +
+              ends[static_cast<int>(settled.connection)] ==
+          row.follows);
+  }
+}
+
+TEST_CASE("MX-25: what 504 and 555 may be about is left out once; without a parameter they are the last word") {
+  Envelope some = envelope(2);
+  Capabilities with = peer("SIZE 100\nDSN\n8BITMIME");
+  const auto refused = [] { return settle(2, replies({250, 555, 250, 354})); };
+  Settled settled = refused();
+  CHECK(forgo_parameters(settled, some, with));
+  CHECK(told(settled) == "later:555 accepted:250 | content | usable");
+  CHECK_FALSE((with.size || with.dsn));
+  settled = refused();
+  CHECK_FALSE(forgo_parameters(settled, some, with));
+  CHECK(told(settled) == "refused:555 accepted:250 | content | usable");
+  some.body = Body::eight_bit_mime;
+  CHECK(forgo_parameters(settled, some, with));
+  CHECK_FALSE(with.eight_bit_mime);
+  Settled other = settle(1, replies({550}));
+  Capabilities full = peer("SIZE 100");
+  CHECK_FALSE(forgo_parameters(other, some, full));
+  CHECK(full.size);
 }

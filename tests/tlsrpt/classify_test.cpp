@@ -82,6 +82,10 @@ TEST_CASE("RPT-10: what happens before or after the TLS step is not counted") {
       {corner(TlsaIs::usable, StsIs::none), Met::late_alert,
        "tlsa real.ex 0/1 validation-failure(tlsv13-alert-certificate-required)",
        "TLS 1.3: the server's refusal comes after our handshake"},
+      {corner(TlsaIs::usable, StsIs::none), Met::late_close, "tlsa real.ex 0/1 validation-failure(handshake-closed)",
+       "TLS-14: with an alert or without"},
+      {corner(TlsaIs::absent, StsIs::none), Met::late_close,
+       "no-policy-found dom.ex 0/1 validation-failure(handshake-closed)", "TLS-14: no success is counted"},
   });
 }
 

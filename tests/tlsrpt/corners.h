@@ -15,6 +15,7 @@ using hop::Stage;
 enum class Met {
   good,              // TLS, and every check passed
   late_550,          // likewise; then the server refused the second EHLO
+  late_close,        // likewise; then it was gone before it answered EHLO
   late_alert,        // likewise; then it refused the session with a TLS 1.3 alert
   lost_after_tls,    // likewise; then it was gone
   no_starttls,       // not offered
@@ -99,8 +100,13 @@ inline hop::Outcome outcome_of(const hop::Connect& plan, Met met) {
       good.reply = hop::PeerReply{550, "550 no"};
       return good;
     case Met::late_alert:
+      good.stage = Stage::handshake;
       good.failure =
-          Refusal{Reason::connection_lost, "tlsv13 alert certificate required", "tlsv13-alert-certificate-required"};
+          Refusal{Reason::validation_failure, "tlsv13 alert certificate required", "tlsv13-alert-certificate-required"};
+      return good;
+    case Met::late_close:
+      good.stage = Stage::handshake;
+      good.failure = Refusal{Reason::validation_failure, "the server closed the connection", "handshake-closed"};
       return good;
     case Met::lost_after_tls:
       good.failure = Refusal{Reason::connection_lost, "the server closed the connection"};
