@@ -27,8 +27,7 @@ def route(host, *match, **more):
 class Placing(Case):
     @contextlib.contextmanager
     def relaying(self, port, routes, **delivery):
-        name = self.id().rsplit(".", 1)[-1]
-        with Relay(self.world, Stage.build, {"routes": routes, "delivery": delivery}, name, port) as relay:
+        with Relay(self.world, Stage.build, {"routes": routes, "delivery": delivery}, f"placing{port}", port) as relay:
             yield relay
 
     def reload(self, relay, routes):
