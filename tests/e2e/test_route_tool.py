@@ -101,7 +101,7 @@ class Route(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         warnings = [line for line in done.stderr.splitlines() if "'mx.missing.test' cannot be reached" in line]
         self.assertEqual(len(warnings), 1, done.stderr)
-        self.assertIn("routes[5].hosts", warnings[0])
+        self.assertRegex(warnings[0], r"hoplock\.yaml:\d+: ")
         self.assertIn("dns.forward", warnings[0])
         self.assertNotIn("'mx.own.test'", done.stderr)
 
