@@ -56,7 +56,10 @@ asio::awaitable<Opened> Client::open(Target target, const net::ClientTls& tls, O
   const bool helo_will_do = target.hello == Hello::ehlo && target.plan.tls != hop::Tls::must && !target.login;
   const bool tls_given_up = opened.offered_tls && target.plan.tls != hop::Tls::never;
   if (!opened.ehlo_failed || !helo_will_do || (tls_given_up && target.fallback != hop::Fallback::now)) co_return opened;
-  co_return co_await open_once(std::move(again), tls, std::move(options));
+  Opened second = co_await open_once(std::move(again), tls, std::move(options));
+  const bool heard_more = second.client || second.outcome.stage >= Stage::ehlo;
+  if (heard_more) co_return second;
+  co_return opened;
 }
 
 asio::awaitable<Opened> Client::open_once(Target target, const net::ClientTls& tls, Options options) {

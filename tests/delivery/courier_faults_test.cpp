@@ -14,10 +14,17 @@ void two_hosts(Relay& relay, const char* second = "127.0.0.3") {
   relay.dns.add(std::string("mx2.a.test A ") + second);
 }
 
-std::string event_of(const Relay& relay, const char* name, const char* to, const char* key) {
-  for (const Event& event : relay.log.events(name))
-    if (event.get("to") == to) return std::string(event.get(key));
-  return "none";
+// Waits for the line, which comes when what it tells is stored.
+std::string event_of(Relay& relay, const char* name, const char* to, const char* key) {
+  std::string found = "none";
+  relay.until(
+      [&] {
+        for (const Event& event : relay.log.events(name))
+          if (event.get("to") == to) found = std::string(event.get(key));
+        return found != "none";
+      },
+      2s);
+  return found;
 }
 
 }  // namespace

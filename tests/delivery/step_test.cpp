@@ -223,7 +223,6 @@ TEST_CASE(
                                     .send("250 ok\r\n")});
       Opened opened = world.open(peer);
       CHECK((opened.client != nullptr) == (tls == hop::Tls::if_offered));
-      CHECK(peer.connections() == (tls == hop::Tls::if_offered ? 2 : 1));
       if (!opened.client) continue;
       CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == Fate::accepted);
     }
