@@ -9,7 +9,9 @@ namespace hoplock::net {
 
 class Acceptor {
  public:
-  // Binds and listens; port 0 takes a free one. An IPv6 address takes IPv6 only. The error names the address.
+  // Binds and listens; port 0 takes a free one. An IPv6 address takes IPv6 only. A socket that the service manager opened for this
+  // address (sd_listen_fds(3)) is taken instead, again and again: so a service without privileges has ports below 1024.
+  // The error names the address.
   static Result<Acceptor> listen(const boost::asio::any_io_executor& executor, Endpoint at);
 
   // Out of descriptors or memory: waits a moment and tries again, the client waits in the backlog. The
