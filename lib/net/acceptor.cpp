@@ -71,7 +71,11 @@ Result<Acceptor> Acceptor::listen(const asio::any_io_executor& executor, Endpoin
   } else {
     code = bind_and_listen(acceptor, wanted);
   }
-  if (code) return fail(code, "cannot listen on " + at.text() + ": " + code.message());
+  if (code) {
+    const bool low = code == errc::permission_denied && at.port < 1024;
+    return fail(code, "cannot listen on " + at.text() + ": " + code.message() +
+                          (low ? "; for a port below 1024 let systemd open it: hoplockd.socket, see hoplockd(8)" : ""));
+  }
   const tcp::endpoint bound = acceptor.local_endpoint(code);
   if (code) return fail(code, "cannot listen on " + at.text() + ": " + code.message());
   return Acceptor(std::move(acceptor), from_asio(bound));
