@@ -13,7 +13,7 @@ endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 reports false -Wmaybe-uninitialized and -Wrestrict inside inlined std::string and coroutine frames (PR 105329, 105562)
   # and -Wmismatched-new-delete for Asio's coroutine frames, whose operator new it inlines and whose operator delete it does not
-  target_compile_options(hoplock_flags INTERFACE -Wno-maybe-uninitialized -Wno-restrict -Wno-mismatched-new-delete)
+  target_compile_options(hoplock_flags INTERFACE -Wno-maybe-uninitialized -Wno-restrict $<$<COMPILE_LANGUAGE:CXX>:-Wno-mismatched-new-delete>)
 endif()
 if(HOPLOCK_SANITIZE)
   add_compile_options(-fsanitize=${HOPLOCK_SANITIZE} -fno-omit-frame-pointer)

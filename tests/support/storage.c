@@ -66,7 +66,9 @@ static int in_memory_only(const char* name) {
   return length > 4 && strcmp(name + length - 4, "-shm") == 0;
 }
 
-static void shadow_path(char* out, const char* name) { snprintf(out, path_octets + 128, "%s/%s", the_shadow, name); }
+static void shadow_path(char* out, const char* name) {
+  if (snprintf(out, path_octets + 128, "%s/%s", the_shadow, name) >= path_octets + 128) abort();
+}
 
 static void copy_all(int from, int to) {
   char block[1 << 16];
