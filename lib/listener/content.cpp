@@ -14,6 +14,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t progress_octets = 4096;
+// What somebody who may not relay may write to postmaster: a complaint with the mail that it is about.
+constexpr std::uint64_t most_of_strangers = 2U << 20U;
 using net::now;
 
 queue::Envelope to_queue(const smtp::Envelope& envelope, const Ip& client) {
@@ -56,6 +58,7 @@ void Conversation::begin_message(smtp::Action framing) {
       std::make_unique<Incoming>(*profile_, chunks ? Incoming::Framing::chunks : Incoming::Framing::dots,
                                  binary ? smtp::BareNewline::keep : profile_->address.bare_newline, std::move(writer));
   incoming_->put_first(std::move(field));
+  if (!session_.may_relay()) incoming_->limit(most_of_strangers);
 }
 
 asio::awaitable<Conversation::Go> Conversation::receive_message() {

@@ -57,6 +57,7 @@ void Conversation::Incoming::finish() {
 }
 
 smtp::Content Conversation::Incoming::found() const {
+  if (size() > most_) return smtp::Content::too_large;
   return std::visit([](const auto& decoder) { return decoder.content(); }, decoder_);
 }
 std::uint64_t Conversation::Incoming::size() const {

@@ -25,6 +25,7 @@ class Conversation::Incoming {
   enum class Framing : std::uint8_t { dots, chunks };  // DATA, BDAT
   Incoming(const Profile& profile, Framing framing, smtp::BareNewline mode, queue::Writer into);
   void put_first(std::string field) { content_ = std::move(field); }
+  void limit(std::uint64_t octets) { most_ = octets; }  // below what the listener takes
 
   // Decodes what belongs to the content and says how much that was. Content that is unfit is not kept.
   std::size_t feed(std::string_view octets);
@@ -52,6 +53,7 @@ class Conversation::Incoming {
   message::HeaderScan scan_;
   std::optional<queue::Writer> writer_;
   std::string content_;  // decoded, not yet with the writer
+  std::uint64_t most_ = UINT64_MAX;
 };
 
 }  // namespace hoplock::listener

@@ -100,7 +100,7 @@ Acted act(disk::Tx& tx, Places& places, const Act& act) {
       domains.insert(row.domain);
     }
     if (rows.empty()) continue;
-    if (act.action == Action::remove) remove_if_done(tx, id);
+    if (act.action == Action::remove) remove_if_done(tx, places, id);
     ++acted.touched.messages;
     acted.touched.recipients += rows.size();
     if (active) ++acted.touched.active;

@@ -35,6 +35,8 @@ struct Queue::Core {
   std::int64_t swept = 0;         // the last chunk that the sweep read
 
   Id next_id(Time now);
+  std::uint64_t room() const;
+  std::vector<std::uint32_t> unnamed(const Settled& settled) const;
   std::shared_ptr<const std::vector<PlacedNotice>> place(std::vector<Notice> notices, Time now);
   void landed(std::vector<Landed> destinations, const std::shared_ptr<Draft>& draft);
   void announce(const asio::any_io_executor& loop, std::vector<Ready> ready);

@@ -35,7 +35,7 @@ Started take_up(disk::Tx& tx, Store& store) {
   }
   for (const auto key : removed) {
     tx.prepare("DELETE FROM recipient WHERE id = ?1").bind(key).run();
-    remove_if_done(tx, id_of_key(key));
+    remove_if_done(tx, store.places(), id_of_key(key));
   }
   return started;
 }

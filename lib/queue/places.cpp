@@ -11,6 +11,18 @@ constexpr std::int64_t most_hastened = 20'000;
 void Places::forget() {
   places_.clear();
   backoffs_.clear();
+  alive_.clear();
+}
+
+std::int64_t Places::alive_from(Id id) const {
+  const auto known = alive_.find(id);
+  return known == alive_.end() ? id.value << 15 : known->second;
+}
+
+void Places::note_alive(Id id, std::int64_t key) {
+  if (key - alive_from(id) < 32) return;  // not worth it
+  if (alive_.size() >= most_remembered) alive_.clear();
+  alive_[id] = key;
 }
 
 std::optional<Place> Places::read(disk::Tx& tx, const std::string& domain) {

@@ -47,9 +47,16 @@ class Places {
   std::optional<Backoff> backoff(disk::Tx& tx, std::int64_t destination);
   void set_backoff(disk::Tx& tx, const DestinationChange& change);
 
+  // Of a message with very many recipients: below this key none is alive any more, as an earlier look found. A recipient that ended
+  // never comes back, so that all looks together pass each of them once.
+  std::int64_t alive_from(Id id) const;
+  void note_alive(Id id, std::int64_t key);
+  void forget_alive(Id id) { alive_.erase(id); }
+
   void forget();
 
  private:
+  std::unordered_map<Id, std::int64_t> alive_;
   std::optional<Place> read(disk::Tx& tx, const std::string& domain);
   std::unordered_map<std::string, Place> places_;                      // by domain
   std::unordered_map<std::int64_t, std::optional<Backoff>> backoffs_;  // by destination

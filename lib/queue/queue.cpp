@@ -52,15 +52,19 @@ Result<> Queue::accepting() {
   return {};
 }
 
-std::uint64_t Queue::room() {
-  const std::uint64_t free = core_->disk.free_bytes();
-  return free > core_->options.min_free_space ? free - core_->options.min_free_space : 0;
+std::uint64_t Queue::room() { return core_->room(); }
+
+std::uint64_t Queue::Core::room() const {
+  const std::uint64_t free = disk.free_bytes();
+  return free > options.min_free_space ? free - options.min_free_space : 0;
 }
 
 void Queue::set_min_free_space(std::uint64_t octets) { core_->options.min_free_space = octets; }
 
 // A message was committed: its jobs go into the window where there is room for them.
 void Queue::Core::landed(std::vector<Landed> destinations, const std::shared_ptr<Draft>& draft) {
+  std::unordered_map<std::string_view, std::vector<std::size_t>> recipients_at;
+  for (std::size_t r = 0; r < draft->recipients.size(); ++r) recipients_at[draft->destinations[r]].push_back(r);
   for (std::size_t i = 0; i < destinations.size(); ++i) {
     Landed& at = destinations[i];
     Lane* known = window.find(at.destination);
@@ -77,8 +81,7 @@ void Queue::Core::landed(std::vector<Landed> destinations, const std::shared_ptr
     job.received = draft->received;
     job.size = draft->size;
     job.chunks = draft->chunks;
-    for (std::size_t r = 0; r < draft->recipients.size(); ++r) {
-      if (draft->destinations[r] != at.destination) continue;
+    for (const std::size_t r : recipients_at[at.destination]) {
       NewRecipient& recipient = draft->recipients[r];
       Due due;
       due.seq = static_cast<std::uint32_t>(r);
@@ -287,14 +290,24 @@ std::shared_ptr<const std::vector<PlacedNotice>> Queue::Core::place(std::vector<
   return placed;
 }
 
+std::vector<std::uint32_t> Queue::Core::unnamed(const Settled& settled) const {
+  auto all = window.leased_at(settled.destination, settled.id);
+  if (all.size() == settled.recipients.size()) return {};
+  std::unordered_set<std::uint32_t> named;
+  for (const auto& one : settled.recipients) named.insert(one.seq);
+  std::erase_if(all, [&](std::uint32_t seq) { return named.contains(seq); });
+  return all;
+}
+
 asio::awaitable<Result<>> Queue::apply(Results results) {
   Core& core = *core_;
   auto loop = co_await asio::this_coro::executor;
   auto notices = core.place(std::exchange(results.notices, {}), results.now);
+  Store::Unnamed unnamed;
+  for (const Settled& settled : results.settled) unnamed.push_back(core.unnamed(settled));
   auto shared = std::make_shared<const Results>(std::move(results));
-  auto job = [store = core.store, shared, notices = std::move(notices)](disk::Tx& tx) -> Result<std::vector<Noticed>> {
-    return store->apply(tx, *shared, *notices);
-  };
+  auto job = [store = core.store, shared, notices = std::move(notices), unnamed = std::move(unnamed)](
+                 disk::Tx& tx) -> Result<std::vector<Noticed>> { return store->apply(tx, *shared, *notices, unnamed); };
   auto applied = co_await core.disk.run(Durability::durable, shared->settled.size() * 512, std::move(job));
   if (!applied) co_return applied.error();
   for (const auto& settled : shared->settled) {

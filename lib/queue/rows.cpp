@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace hoplock::queue {
 namespace {
@@ -76,6 +77,7 @@ std::vector<Landed> insert_message(disk::Tx& tx, Places& places, const Draft& dr
       .run();
   const auto due = to_millis(draft.received);
   std::vector<Landed> landed;
+  std::unordered_set<std::string> seen;
   auto insert = tx.prepare(
       "INSERT INTO recipient (id, domain, state, due, attempts, interval, address, notify, orcpt) VALUES (?1, ?2, 0, "
       "?3, 0, 0, ?4, ?5, ?6)");
@@ -86,8 +88,7 @@ std::vector<Landed> insert_message(disk::Tx& tx, Places& places, const Draft& dr
         .bind(first_key(draft.id) | static_cast<std::int64_t>(i), added.place.domain, due, recipient.address,
               recipient.notify, unless_empty(recipient.orcpt))
         .run();
-    const auto same = [&](const Landed& l) { return l.destination == added.place.destination_name; };
-    if (std::none_of(landed.begin(), landed.end(), same))
+    if (seen.insert(added.place.destination_name).second)
       landed.push_back({added.place.destination_name, added.alone, places.backoff(tx, added.place.destination)});
   }
   return landed;
@@ -131,10 +132,11 @@ Due read_due(disk::Statement& row) {
   return due;
 }
 
-enum class There : std::uint8_t { yes, no };
-There read_message(disk::Tx& tx, Id id, Job& job) {
-  auto row = tx.prepare("SELECT received, size, chunks, flags, sender, client, envid FROM message WHERE id = ?1");
-  if (!row.bind(id.value).step()) return There::no;
+// How many recipients it came with; 0: it is gone.
+std::int64_t read_message(disk::Tx& tx, Id id, Job& job) {
+  auto row =
+      tx.prepare("SELECT received, size, chunks, flags, sender, client, envid, recipients FROM message WHERE id = ?1");
+  if (!row.bind(id.value).step()) return 0;
   job.id = id;
   job.received = from_millis(row.integer(0));
   job.size = static_cast<std::uint64_t>(row.integer(1));
@@ -143,25 +145,69 @@ There read_message(disk::Tx& tx, Id id, Job& job) {
   job.envelope.sender = row.text(4);
   job.envelope.client = row.text(5);
   job.envelope.envid = row.text(6);
-  return There::yes;
+  return std::max<std::int64_t>(row.integer(7), 1);
 }
 
 }  // namespace
 
-Result<std::optional<Job>> load_job(disk::Tx& tx, Id id, const Wanted& wanted) {
-  std::optional<Job> job;
+namespace {
+
+constexpr std::int64_t many_recipients = 100;
+
+// Of a message with very many recipients, one that has a domain of its own for each of them costs a look into that domain, not a walk
+// over all the others. Nothing: more is due there than the message has recipients.
+std::optional<std::vector<Due>> from_domains(disk::Tx& tx, Id id, const Wanted& wanted, std::int64_t recipients) {
+  std::vector<std::int64_t> domains;
+  {
+    auto row = tx.prepare("SELECT id FROM domain WHERE destination = ?1 LIMIT 9");
+    for (row.bind(wanted.destination); row.step();) domains.push_back(row.integer(0));
+  }
+  if (domains.size() > 8) return {};
+  std::vector<std::int64_t> keys;
+  std::int64_t seen = 0;
+  for (const auto domain : domains) {
+    for (const State state : {State::queued, State::deferred}) {
+      auto row = tx.prepare(
+          "SELECT id FROM recipient INDEXED BY recipient_place WHERE domain = ?1 AND state = ?2 AND due <= ?3");
+      for (row.bind(domain, state, wanted.due); row.step();) {
+        if (++seen > recipients) return {};
+        if (id_of_key(row.integer(0)) == id) keys.push_back(row.integer(0));
+      }
+    }
+  }
+  std::sort(keys.begin(), keys.end());
+  std::vector<Due> found;
+  for (const auto key : keys) {
+    auto row = tx.prepare(
+        "SELECT r.id, r.address, d.name, r.attempts, r.interval, r.last, r.orcpt, r.notify FROM recipient r CROSS JOIN "
+        "domain d ON d.id = r.domain WHERE r.id = ?1");
+    if (row.bind(key).step()) found.push_back(read_due(row));
+  }
+  return found;
+}
+
+std::vector<Due> from_message(disk::Tx& tx, Id id, const Wanted& wanted) {
+  std::vector<Due> found;
   // CROSS: the message's few recipients first, never all those of a domain.
   auto recipients = tx.prepare(
       "SELECT r.id, r.address, d.name, r.attempts, r.interval, r.last, r.orcpt, r.notify FROM recipient r "
       "CROSS JOIN domain d ON d.id = r.domain"
       " WHERE r.id BETWEEN ?1 AND ?2 AND r.state <= 1 AND r.due <= ?3 AND d.destination = ?4");
   recipients.bind(first_key(id), last_key(id), wanted.due, wanted.destination);
-  while (recipients.step()) {
-    if (!job) job.emplace();
-    job->recipients.push_back(read_due(recipients));
-  }
-  if (!job) return job;
-  if (read_message(tx, id, *job) == There::no) return std::optional<Job>();
+  while (recipients.step()) found.push_back(read_due(recipients));
+  return found;
+}
+
+}  // namespace
+
+Result<std::optional<Job>> load_job(disk::Tx& tx, Id id, const Wanted& wanted) {
+  std::optional<Job> job(std::in_place);
+  const auto recipients = read_message(tx, id, *job);
+  if (recipients == 0) return std::optional<Job>();
+  std::optional<std::vector<Due>> due;
+  if (recipients > many_recipients) due = from_domains(tx, id, wanted, recipients);
+  job->recipients = due ? std::move(*due) : from_message(tx, id, wanted);
+  if (job->recipients.empty()) return std::optional<Job>();
   job->destination = wanted.destination_name;
   if (job->chunks == 1) {
     auto octets = load_chunk(tx, id, 0);
@@ -189,15 +235,21 @@ Selected load_selected(disk::Tx& tx, Id id, const Selection& selection, const st
     due.reply = row.text(8);
     job.recipients.push_back(std::move(due));
   }
-  if (!job.recipients.empty() && read_message(tx, id, job) == There::yes) selected.job = std::move(job);
+  if (!job.recipients.empty() && read_message(tx, id, job) > 0) selected.job = std::move(job);
   return selected;
 }
 
-void remove_if_done(disk::Tx& tx, Id id) {
-  const bool left = tx.prepare("SELECT 1 FROM recipient WHERE id BETWEEN ?1 AND ?2 AND state IN (0, 1, 2, 6) LIMIT 1")
-                        .bind(first_key(id), last_key(id))
-                        .step();
-  if (!left) remove_message(tx, id);
+void remove_if_done(disk::Tx& tx, Places& places, Id id) {
+  const auto from = places.alive_from(id);
+  std::optional<std::int64_t> alive;
+  {
+    auto row =
+        tx.prepare("SELECT id FROM recipient WHERE id BETWEEN ?1 AND ?2 AND state IN (0, 1, 2, 6) ORDER BY id LIMIT 1");
+    if (row.bind(from, last_key(id)).step()) alive = row.integer(0);
+  }
+  if (alive) return places.note_alive(id, *alive);
+  places.forget_alive(id);
+  remove_message(tx, id);
 }
 
 void hold_damaged(disk::Tx& tx, Id id) {

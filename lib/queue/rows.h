@@ -72,12 +72,17 @@ struct Selected {
 };
 Selected load_selected(disk::Tx& tx, Id id, const Selection& selection, const std::vector<Lease>& leased);
 
-void settle(disk::Tx& tx, Places& places, const Settled& settled, Time now);
+// `unnamed`: those that the lease had and that `settled` does not name.
+struct Ended {
+  const Settled& settled;
+  const std::vector<std::uint32_t>& unnamed;
+};
+void settle(disk::Tx& tx, Places& places, const Ended& ended, Time now);
 // Recipients that wait become held, with the reason as their `reply`.
 void hold_damaged(disk::Tx& tx, Id id);
 inline constexpr std::string_view damaged_reply = "the stored message is damaged";
 // When no recipient is waiting or under way any more, the message goes.
-void remove_if_done(disk::Tx& tx, Id id);
+void remove_if_done(disk::Tx& tx, Places& places, Id id);
 
 // Numbers on disk that SQL of this module has as digits (DUR-06).
 static_assert(static_cast<int>(State::queued) == 0 && static_cast<int>(State::deferred) == 1 &&

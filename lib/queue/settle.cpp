@@ -68,7 +68,8 @@ void settle_recipient(disk::Tx& tx, Places& places, std::int64_t key, const Reci
 
 }  // namespace
 
-void settle(disk::Tx& tx, Places& places, const Settled& settled, Time now) {
+void settle(disk::Tx& tx, Places& places, const Ended& ended, Time now) {
+  const Settled& settled = ended.settled;
   if (all_delivered(settled) && remove_delivered(tx, settled)) return;
   for (const auto& result : settled.recipients) {
     const auto key = first_key(settled.id) | result.seq;
@@ -79,11 +80,10 @@ void settle(disk::Tx& tx, Places& places, const Settled& settled, Time now) {
         .run();
     settle_recipient(tx, places, key, result);
   }
-  // Of those the lease had and did not name, some may have been removed by an operator.
-  tx.prepare("DELETE FROM recipient WHERE id BETWEEN ?1 AND ?2 AND state = 6")
-      .bind(first_key(settled.id), last_key(settled.id))
-      .run();
-  remove_if_done(tx, settled.id);
+  // Of the others some may have been removed by an operator.
+  for (const auto seq : ended.unnamed)
+    tx.prepare("DELETE FROM recipient WHERE id = ?1 AND state = 6").bind(first_key(settled.id) | seq).run();
+  remove_if_done(tx, places, settled.id);
 }
 
 }  // namespace hoplock::queue

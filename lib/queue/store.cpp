@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::int64_t ids_reserved = std::int64_t{1} << 23;  // about a minute
 constexpr std::int64_t seen_every_ms = 60'000;
-constexpr std::size_t most_mended = 256;  // destinations in one call of ready()
+constexpr std::size_t most_mended = 256;   // destinations in one call of ready()
+constexpr std::size_t most_passed = 4096;  // rows of one look for old mail
 
 Result<> write_along(disk::Tx& tx, const std::vector<Along>& along) {
   for (const Along& one : along) {
@@ -70,7 +71,7 @@ Acted Store::act(disk::Tx& tx, const Act& act) {
 }
 
 Result<std::vector<Noticed>> Store::apply(disk::Tx& tx, const Results& results,
-                                          const std::vector<PlacedNotice>& notices) {
+                                          const std::vector<PlacedNotice>& notices, const Unnamed& unnamed) {
   see(tx, results.now);
   std::vector<Noticed> noticed;
   for (const auto& placed : notices) {
@@ -80,9 +81,10 @@ Result<std::vector<Noticed>> Store::apply(disk::Tx& tx, const Results& results,
     if (recording_ == Recording::on) record_notice(tx, placed, *one->draft);
     noticed.push_back(std::move(*one));
   }
-  for (const auto& settled : results.settled) {
+  for (std::size_t i = 0; i < results.settled.size(); ++i) {
+    const Settled& settled = results.settled[i];
     if (recording_ == Recording::on) record(tx, settled.id, results.now, settled.story);
-    settle(tx, places_, settled, results.now);
+    settle(tx, places_, Ended{settled, unnamed[i]}, results.now);
   }
   for (const auto& change : results.destinations) places_.set_backoff(tx, change);
   if (auto written = write_along(tx, results.along); !written) return written.error();
@@ -166,22 +168,64 @@ Refilled Store::refill(disk::Tx& tx, const Refill& wanted) {
   return out;
 }
 
+// All old mail there is, in order. Nothing: it is too much, mail that is held or waits elsewhere for the most part.
+std::optional<std::vector<Id>> Store::among_all(disk::Tx& tx, const Refill& wanted, std::int64_t destination,
+                                                Id before) {
+  std::vector<Id> ids;
+  auto rows = tx.prepare(
+      "SELECT r.id, r.state <= 1 AND d.destination = ?2 FROM recipient r NOT INDEXED LEFT JOIN domain d ON d.id = "
+      "r.domain"
+      " WHERE r.id < ?1 ORDER BY r.id");
+  rows.bind(first_key(before), destination);
+  for (std::size_t passed = 0; ids.size() < wanted.messages && rows.step(); ++passed) {
+    if (passed >= most_passed) return {};
+    if (rows.integer(1) == 0) continue;
+    const Id id = id_of_key(rows.integer(0));
+    if ((ids.empty() || ids.back() != id) && !contains(wanted.exclude, id)) ids.push_back(id);
+  }
+  return ids;
+}
+
+// Among what waits at the destination: from where the last look came to, a part of it at a time, round and round.
+std::vector<Id> Store::among_waiting(disk::Tx& tx, const Refill& wanted, std::int64_t destination, Id before) {
+  std::vector<Id> ids;
+  OlderFrom from = std::exchange(older_[destination], {});
+  std::size_t passed = 0;
+  auto domains = tx.prepare("SELECT id FROM domain WHERE destination = ?1 AND id >= ?2 ORDER BY id");
+  auto rows = tx.prepare(
+      "SELECT id, due FROM recipient INDEXED BY recipient_place WHERE domain = ?1 AND state = ?2 AND (due, id) > (?3, "
+      "?4) "
+      "ORDER BY due, id");
+  for (domains.bind(destination, from.domain); domains.step();) {
+    if (domains.integer(0) != from.domain) from = {domains.integer(0)};
+    for (; from.state <= static_cast<std::int64_t>(State::deferred); from = {from.domain, from.state + 1}) {
+      for (rows.bind(from.domain, from.state, from.due, from.recipient); rows.step();) {
+        from.recipient = rows.integer(0);
+        from.due = rows.integer(1);
+        const Id id = id_of_key(from.recipient);
+        if (id < before && !contains(wanted.exclude, id)) ids.push_back(id);
+        if (++passed < most_passed && ids.size() < wanted.messages) continue;
+        older_[destination] = from;
+        std::sort(ids.begin(), ids.end());
+        ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+        return ids;
+      }
+    }
+  }
+  older_.erase(destination);
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+// Neither the mail that is held nor what waits for years behind other holds is walked at each failure of each destination.
 Refilled Store::older(disk::Tx& tx, const Refill& wanted, Id before) {
   Refilled out;
   out.next = at_once;
   const auto destination = places_.find_destination(tx, wanted.destination);
   if (!destination) return out;
-  std::vector<Id> ids;
-  {
-    auto rows = tx.prepare(
-        "SELECT r.id FROM recipient r NOT INDEXED CROSS JOIN domain d ON d.id = r.domain"
-        " WHERE r.id < ?1 AND r.state <= 1 AND d.destination = ?2 ORDER BY r.id");
-    rows.bind(first_key(before), *destination);
-    while (ids.size() < wanted.messages && rows.step()) {
-      const Id id = id_of_key(rows.integer(0));
-      if ((ids.empty() || ids.back() != id) && !contains(wanted.exclude, id)) ids.push_back(id);
-    }
-  }
+  const auto all = among_all(tx, wanted, *destination, before);
+  const auto ids = all ? *all : among_waiting(tx, wanted, *destination, before);
   Wanted which;
   which.destination = *destination;
   which.destination_name = wanted.destination;

@@ -1,8 +1,10 @@
 // The queue's side of the disk thread: what jobs share from one to the next. Its functions run inside jobs only; the loop holds it
 // alive and never looks inside.
 #pragma once
+#include <limits>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "queue/act.h"
@@ -37,7 +39,10 @@ struct Found {
 class Store {
  public:
   Result<std::vector<Landed>> commit(disk::Tx& tx, const Draft& draft);
-  Result<std::vector<Noticed>> apply(disk::Tx& tx, const Results& results, const std::vector<PlacedNotice>& notices);
+  // `unnamed`: for each of results.settled, the recipients of the lease that it does not name.
+  using Unnamed = std::vector<std::vector<std::uint32_t>>;
+  Result<std::vector<Noticed>> apply(disk::Tx& tx, const Results& results, const std::vector<PlacedNotice>& notices,
+                                     const Unnamed& unnamed);
   Acted act(disk::Tx& tx, const Act& act);
   Refilled refill(disk::Tx& tx, const Refill& wanted);
   Refilled older(disk::Tx& tx, const Refill& wanted, Id before);
@@ -58,6 +63,8 @@ class Store {
  private:
   struct Scan;
   void scan_domain(disk::Tx& tx, Scan& scan, std::int64_t domain);
+  std::optional<std::vector<Id>> among_all(disk::Tx& tx, const Refill& wanted, std::int64_t destination, Id before);
+  std::vector<Id> among_waiting(disk::Tx& tx, const Refill& wanted, std::int64_t destination, Id before);
   void load(disk::Tx& tx, const std::vector<Id>& ids, const Wanted& wanted, std::size_t bytes, Refilled& out);
   void see(disk::Tx& tx, Time now);
   void reserve(disk::Tx& tx, Id id);
@@ -66,6 +73,14 @@ class Store {
   Recording recording_ = Recording::off;
   std::int64_t reserved_ = 0;  // ids below it are marked as used
   std::int64_t seen_ = 0;
+  // Where the next look for old mail goes on at a destination where very much waits.
+  struct OlderFrom {
+    std::int64_t domain = 0;
+    std::int64_t state = 0;
+    std::int64_t due = std::numeric_limits<std::int64_t>::min();
+    std::int64_t recipient = 0;
+  };
+  std::unordered_map<std::int64_t, OlderFrom> older_;  // by destination
 };
 
 }  // namespace hoplock::queue

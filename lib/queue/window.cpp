@@ -166,6 +166,15 @@ std::vector<Lease> Window::leases_of(Id id) const {
   return all;
 }
 
+std::vector<std::uint32_t> Window::leased_at(const std::string& destination, Id id) const {
+  std::vector<std::uint32_t> all;
+  const auto found = leases_.find(id);
+  if (found == leases_.end()) return all;
+  for (const auto& leased : found->second)
+    if (leased.destination == destination) all.insert(all.end(), leased.seqs.begin(), leased.seqs.end());
+  return all;
+}
+
 std::vector<Lease> Window::leases() const {
   std::vector<Lease> all;
   for (const auto& [id, list] : leases_)

@@ -66,6 +66,7 @@ class Window {
   std::vector<Id> excluded(const Lane& lane) const;
   bool is_leased(Id id) const { return leases_.contains(id); }
   std::vector<Lease> leases_of(Id id) const;
+  std::vector<std::uint32_t> leased_at(const std::string& destination, Id id) const;
   std::vector<Lease> leases() const;
 
   // Destinations whose work had to wait for the end of a lease or an action, since the last call.

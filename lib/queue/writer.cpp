@@ -27,6 +27,8 @@ std::uint64_t Writer::size() const { return state_->size; }
 
 asio::awaitable<Result<>> Writer::State::stream(Queue::Core& queue) {
   if (chunks + 1 >= max_chunks) co_return fail(errc::file_too_large, "the message is larger than the queue can hold");
+  if (queue.room() < chunk_bytes)
+    co_return fail(errc::no_space_on_device, "what is free beyond limits.min_free_space is taken");
   std::string octets;
   if (buffer.size() < 2 * chunk_bytes) {
     std::string rest = buffer.substr(chunk_bytes);

@@ -209,6 +209,50 @@ class LittleRoom(Case):
             self.assertTrue(client.deliver().startswith("250 "))
             self.assertEqual(second.tool("queue", "hold", "--all")[1]["touched"], 2)
 
+    def test_dur_04_streams_stop_at_the_reserve_and_room_given_back_is_room_again(self):
+        mount = self.disk("streams", "96m")
+        settings = {"data_dir": os.path.join(mount, "data"), "limits": {"min_free_space": "32MiB"}, "routes": NOBODY}
+        with Second("streams", 2539, settings) as second:
+            clients = [Client(2539) for _ in range(10)]  # 200 MB, none of it announced
+            for client in clients:
+                client.ask("EHLO client.test")
+                client.ask("MAIL FROM:<a@client.test>")
+                client.ask("RCPT TO:<u@nobody.test>")
+                client.ask("DATA")
+                client.socket.sendall(b"Subject: x\r\n\r\n")
+            least = 96 << 20
+            part = (b"z" * 998 + b"\r\n") * 1000
+            for _ in range(20):
+                for client in clients:
+                    client.socket.sendall(part)
+                free = os.statvfs(mount)
+                least = min(least, free.f_bavail * free.f_frsize)
+            replies = [client.ask(".") for client in clients]
+            self.assertTrue(all(reply.startswith(("250 ", "452 4.3.1 ")) for reply in replies), replies)
+            self.assertTrue(any(reply.startswith("452 ") for reply in replies), replies)
+            # the copy of the write-ahead log into the database (24 MiB) comes on top
+            self.assertGreater(least, 8 << 20, "streams went far below min_free_space")
+            queued = len(second.tool("queue", "list")[1])
+            self.assertEqual(queued, sum(reply.startswith("250 ") for reply in replies))
+            if queued:
+                second.tool("queue", "remove", "--all", "--yes")
+            end = time.monotonic() + 10
+            while not (reply := clients[0].deliver()).startswith("250 ") and time.monotonic() < end:
+                time.sleep(0.1)
+            self.assertTrue(reply.startswith("250 "), reply)
+
+    def test_dur_04_a_stranger_writes_little_to_postmaster(self):
+        settings = {"listeners": [{"address": "127.0.0.1:2543", "allow": ["192.0.2.1"]}], "routes": NOBODY}
+        with Second("stranger", 2543, settings), Client(2543) as client:
+            client.ask("EHLO client.test")
+            for octets, code in ((3_000_000, "552 5.3.4 "), (1_000_000, "250 2.0.0 ")):
+                client.ask("MAIL FROM:<a@client.test>")
+                self.assertTrue(client.ask("RCPT TO:<postmaster>").startswith("250 "))
+                client.ask("DATA")
+                client.socket.sendall(b"Subject: x\r\n\r\n" + (b"z" * 998 + b"\r\n") * (octets // 1000) + b"\r\n")
+                reply = client.ask(".")
+                self.assertTrue(reply.startswith(code), reply)
+
     def test_min_free_space_holds_against_a_fast_client_and_a_drained_queue_takes_mail_again(self):
         mount = self.disk("small", "64m")
         second = Second("room", 2537, {"data_dir": os.path.join(mount, "data"), "limits": {"min_free_space": "32MiB"},
