@@ -21,9 +21,10 @@ namespace hoplock::daemon {
 
 namespace {
 
-constexpr std::chrono::seconds last_words{2};          // beyond shutdown_timeout, for what must be stored
-constexpr std::chrono::minutes sweep_pause{1};         // between two parts of the checksum sweep
-constexpr std::chrono::milliseconds prune_breath{80};  // between two slices of forgetting old history
+constexpr std::chrono::seconds last_words{2};                // beyond shutdown_timeout, for what must be stored
+constexpr std::chrono::milliseconds broken_patience{1'000};  // for sessions, when nothing can be stored any more
+constexpr std::chrono::minutes sweep_pause{1};               // between two parts of the checksum sweep
+constexpr std::chrono::milliseconds prune_breath{80};        // between two slices of forgetting old history
 constexpr std::chrono::milliseconds prune_least{1'000}, prune_most{std::chrono::hours{1}};
 constexpr std::size_t sweep_octets = 4U << 20U;
 
@@ -100,8 +101,22 @@ int App::run() {
   take_signals(SIG_UNBLOCK);
   loop_.run();
   take_signals(SIG_BLOCK);
+  if (exit_ == ok && disk_->broken()) exit_ = io_error;
   writer_->flush();
   return exit_;
+}
+
+// What befell the store. When it can be written no more, the end that makes the service manager start us again.
+void App::heard(const disk::News& news) {
+  using Gravity = disk::News::Gravity;
+  const bool fatal = news.gravity == Gravity::fatal;
+  const Level level = news.gravity == Gravity::information ? Level::info
+                      : news.gravity == Gravity::warning   ? Level::warn
+                                                           : Level::error;
+  log_->write(Event(level, level == Level::info ? "store-works" : "store-failed").add("error", news.text));
+  if (!fatal) return;
+  exit_ = io_error;
+  raise(SIGTERM);
 }
 
 void App::start_failed(const StartFailure& failure) {
@@ -140,6 +155,7 @@ std::optional<StartFailure> App::open_store() {
   auto disk = disk::Disk::open(loop_.get_executor(), disk_options(config));
   if (!disk) return StartFailure{exit_code(disk.error()), disk.error().detail};
   disk_ = std::move(*disk);
+  disk_->on_news([this](const disk::News& news) { heard(news); });
   const auto files = self_signed_files(config);
   if (!std::filesystem::exists(files.certificate, error)) {
     const auto written = net::write_self_signed(hostname(config).text(), files);
@@ -187,6 +203,7 @@ std::optional<StartFailure> App::open_network() {
   calls.refresh_policy = [&policies](dns::Name domain) { return policies.refresh(std::move(domain)); };
   reports::Sender& sender = *report_sender_;
   calls.send_reports = [&sender](reports::Selection which) { return sender.hurry(std::move(which), now()); };
+  calls.disk = disk_.get();
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
   Lookout::Parts seen{executor, *log_, *writer_, *disk_, *queue_, *resolver_, *scheduler_, *listener_};
   lookout_ = std::make_unique<Lookout>(std::move(seen));
@@ -287,7 +304,10 @@ asio::awaitable<void> App::serve_signals() {
 asio::awaitable<void> App::stop() {
   sd_notify(0, "STOPPING=1");
   log_->write(Event(Level::info, "stopping").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
-  const auto deadline = std::chrono::steady_clock::now() + loaded_.config.shutdown_timeout.value;
+  // where nothing can be stored, waiting for what is under way only makes more of it come twice
+  const auto patience = std::chrono::duration_cast<std::chrono::milliseconds>(loaded_.config.shutdown_timeout.value);
+  const auto deadline =
+      std::chrono::steady_clock::now() + (disk_->broken() ? std::min(patience, broken_patience) : patience);
   // Clients and peers share the time: both get until the deadline.
   auto listening = std::make_shared<net::TaskGroup>(loop_.get_executor(), *log_);
   listening->spawn("stop-listener", listener_->stop(deadline));

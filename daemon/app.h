@@ -64,6 +64,7 @@ class App {
   void warn_all() const;
   void check_keys();
   void set_reports(const config::Config& config);
+  void heard(const disk::News& news);
   void start_failed(const StartFailure& failure);
   route::Options routing(const config::Config& config) const;
 

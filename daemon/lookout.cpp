@@ -113,6 +113,9 @@ control::Facts Lookout::facts() const {
   facts.min_free_octets = min_free_space_;
   facts.accepting = parts_.queue.accepting();
   facts.store = parts_.disk.health();
+  const disk::Sizes sizes = parts_.disk.sizes();
+  facts.database_octets = sizes.database;
+  facts.log_octets = sizes.log;
   facts.commits = parts_.disk.commits();
   if (uses_mx_) facts.validation_failure = parts_.resolver.validation_failure();
   facts.descriptors = one_more_descriptor();

@@ -193,6 +193,17 @@ const std::vector<Syntax>& commands() {
        1,
        {},
        {}},
+      {"backup",
+       "FILE",
+       "a copy of the whole store as it is at this moment, verified, while the daemon runs or not; never over a file "
+       "that is "
+       "there",
+       1,
+       1,
+       {},
+       {}},
+      {"restore", "FILE", "a backup back into a data_dir that holds no store, the daemon stopped", 1, 1, {}, {}},
+      {"compact", "", "let the running daemon give back the space that its database has free", 0, 0, {}, {}},
       ledger("tlsrpt list", "[--day D] [--domain D]", "sessions by day and domain, and what became of their report"),
       ledger("tlsrpt show", "--day YYYY-MM-DD [--domain D]", "the report as it was sent, or as it would be now"),
       ledger("tlsrpt send", "--day YYYY-MM-DD [--domain D]",

@@ -46,6 +46,9 @@ const std::map<std::string_view, std::function<int(const Call&)>>& table() {
                                                                                {"sts list", sts_list},
                                                                                {"sts show", sts_show},
                                                                                {"sts refresh", sts_refresh},
+                                                                               {"backup", backup},
+                                                                               {"restore", restore},
+                                                                               {"compact", compact},
                                                                                {"tlsrpt send", tlsrpt_send},
                                                                                {"tlsrpt list", tlsrpt_list},
                                                                                {"tlsrpt show", tlsrpt_show}};

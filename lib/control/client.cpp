@@ -165,6 +165,12 @@ Result<route::PolicyNews> Client::refresh_policy(const dns::Name& domain) {
   return parse_news(*reply);
 }
 
+Result<Compacted> Client::compact(const Progress& progress) {
+  const auto reply = ask(Request(Compact{}), for_actions, progress);
+  if (!reply) return reply.error();
+  return parse_compacted(*reply);
+}
+
 Result<reports::Sender::Hurried> Client::send_reports(const SendReports& send) {
   const auto reply = ask(Request(send), for_actions);
   if (!reply) return reply.error();

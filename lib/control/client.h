@@ -30,6 +30,8 @@ class Client {
   Result<std::optional<std::string>> reload();
   // Waits for the fetch.
   Result<route::PolicyNews> refresh_policy(const dns::Name& domain);
+  // Lets the database give back what it has free; the progress counts pages that are still free.
+  Result<Compacted> compact(const Progress& progress);
   // Does not wait for the reports to be sent.
   Result<reports::Sender::Hurried> send_reports(const SendReports& send);
 

@@ -37,6 +37,8 @@ struct Facts {
   Result<> accepting;  // new mail
   Result<> store;      // the last transaction
   Histogram commits{{}};
+  std::uint64_t database_octets = 0;  // of the store's files
+  std::uint64_t log_octets = 0;
   std::optional<std::string> validation_failure;
   Result<> descriptors;  // one more can be had
   struct Damage {

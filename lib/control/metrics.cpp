@@ -54,6 +54,9 @@ void write_process(Exposition& to, const Facts& facts) {
            static_cast<double>(facts.min_free_octets));
   to.counter("hoplock_log_lines_dropped_total", "Log lines that the log's target did not take.",
              facts.log_lines_dropped);
+  to.family("hoplock_store_bytes", Type::gauge, "Size of the store's files: the database, and its write-ahead log.");
+  to.sample({{"file", "database"}}, facts.database_octets);
+  to.sample({{"file", "log"}}, facts.log_octets);
   to.family("hoplock_commit_seconds", Type::histogram,
             "Transactions brought to stable storage: how long the commit took.");
   to.sample(facts.commits);

@@ -106,6 +106,7 @@ std::string to_json(const Request& request) {
   if (std::holds_alternative<AskActive>(request)) return R"({"do":"active"})";
   if (std::holds_alternative<AskStatus>(request)) return R"({"do":"status"})";
   if (std::holds_alternative<Reload>(request)) return R"({"do":"reload"})";
+  if (std::holds_alternative<Compact>(request)) return R"({"do":"compact"})";
   json::object object;
   if (const auto* refresh = std::get_if<RefreshPolicy>(&request)) {
     object["do"] = "sts-refresh";
@@ -213,6 +214,14 @@ std::string reloaded_to_json(const std::optional<std::string>& complaint) {
   return json::serialize(object);
 }
 
+std::string to_json(const Compacted& compacted) {
+  json::object object;
+  object["ok"] = true;
+  object["octets"] = compacted.octets;
+  object["pages"] = compacted.pages;
+  return json::serialize(object);
+}
+
 std::string refusal_to_json(std::string_view why) {
   json::object object;
   object["ok"] = false;
@@ -228,6 +237,7 @@ Result<Request> parse_request(std::string_view line) {
   if (*what == "active") return Request(AskActive{});
   if (*what == "status") return Request(AskStatus{});
   if (*what == "reload") return Request(Reload{});
+  if (*what == "compact") return Request(Compact{});
   if (*what == "sts-refresh") {
     const json::string* domain = text_of(*object, "domain");
     if (domain == nullptr) return bad_input("'domain' is missing");
@@ -244,7 +254,7 @@ Result<Request> parse_request(std::string_view line) {
   }
   return bad_input(
       "this daemon does not know that request; it knows active, status, reload, retry, hold, release, remove, bounce, "
-      "sts-refresh, tlsrpt-send");
+      "sts-refresh, tlsrpt-send, compact");
 }
 
 Result<queue::Touched> parse_touched(std::string_view line) {
@@ -350,6 +360,13 @@ Result<reports::Sender::Hurried> parse_hurried(std::string_view line) {
   hurried.found = static_cast<std::uint64_t>(number_of(*object, "found"));
   hurried.hurried = static_cast<std::uint64_t>(number_of(*object, "sending"));
   return hurried;
+}
+
+Result<Compacted> parse_compacted(std::string_view line) {
+  const auto object = parse_reply(line);
+  if (!object) return object.error();
+  return Compacted{static_cast<std::uint64_t>(number_of(*object, "octets")),
+                   static_cast<std::uint64_t>(number_of(*object, "pages"))};
 }
 
 }  // namespace hoplock::control

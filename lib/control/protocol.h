@@ -9,6 +9,7 @@
 //   {"ok":true,"domain":"example.org","action":"refreshed","id":"7","mode":"enforce","max_age":86400,"expires":"…","error":""}
 //   {"do":"tlsrpt-send","day":"2025-03-01","domain":"example.org"}   without `domain`: all of that day
 //   {"ok":true,"found":3,"sending":2}
+//   {"do":"compact"}                     {"ok":true,"octets":1048576,"pages":4096}; progress: pages that are still free
 //   {"do":"status"}                      {"ok":true,"version":"0.2.0","pid":712,"started":"…","config":"…","counts":{"connections":3},
 //                                         "problems":[{"problem":"dnssec","text":"…"}]}
 //   {"do":"reload"}                      {"ok":true} when the new configuration serves, {"ok":true,"complaint":"…"} when the old one stays
@@ -40,6 +41,7 @@ struct Act {
 struct AskActive {};
 struct AskStatus {};
 struct Reload {};
+struct Compact {};
 struct RefreshPolicy {
   dns::Name domain;
 };
@@ -47,7 +49,13 @@ struct SendReports {
   tlsrpt::Day day{};
   std::optional<dns::Name> domain;
 };
-using Request = std::variant<Act, AskActive, AskStatus, Reload, RefreshPolicy, SendReports>;
+using Request = std::variant<Act, AskActive, AskStatus, Reload, RefreshPolicy, SendReports, Compact>;
+
+// What the database has given back.
+struct Compacted {
+  std::uint64_t octets = 0;  // of the file now
+  std::uint64_t pages = 0;   // given back
+};
 
 struct Status {
   std::string version;
@@ -70,6 +78,7 @@ std::string to_json(const Status& status);
 std::string to_json(const route::PolicyNews& news);
 std::string to_json(const reports::Sender::Hurried& hurried);
 std::string reloaded_to_json(const std::optional<std::string>& complaint);
+std::string to_json(const Compacted& compacted);
 std::string refusal_to_json(std::string_view why);
 
 Result<Request> parse_request(std::string_view line);
@@ -83,5 +92,6 @@ Result<Status> parse_status(std::string_view line);
 Result<std::optional<std::string>> parse_reloaded(std::string_view line);
 Result<route::PolicyNews> parse_news(std::string_view line);
 Result<reports::Sender::Hurried> parse_hurried(std::string_view line);
+Result<Compacted> parse_compacted(std::string_view line);
 
 }  // namespace hoplock::control

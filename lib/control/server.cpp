@@ -4,6 +4,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -32,6 +33,7 @@ constexpr std::size_t most_connections = 32;
 constexpr std::chrono::seconds patience{30};  // between requests, and for a reply to be taken
 constexpr std::chrono::milliseconds shortage_pause{100};
 constexpr std::chrono::seconds progress_every{1};
+constexpr std::chrono::milliseconds compact_breath{5};
 
 std::string_view event_of(queue::Action action) {
   switch (action) {
@@ -132,6 +134,7 @@ struct Server::State {
   asio::awaitable<std::string> act(Act act, std::string by, std::shared_ptr<Connection> connection);
   asio::awaitable<std::string> refresh(dns::Name domain);
   asio::awaitable<std::string> send_reports(SendReports send);
+  asio::awaitable<std::string> compact(std::string by, std::shared_ptr<Connection> connection);
   Result<std::string> admit(local::socket& socket) const;
   void tell(queue::Action action, const queue::Touched& touched, const std::string& by);
   void tell_batch(queue::Action action, const queue::Touched& batch, const std::string& by);
@@ -255,6 +258,7 @@ asio::awaitable<std::string> Server::State::answer(Request request, std::string 
     if (!calls.reload) co_return refusal_to_json("this daemon reloads nothing");
     co_return reloaded_to_json(calls.reload());
   }
+  if (std::holds_alternative<Compact>(request)) co_return co_await compact(std::move(by), std::move(connection));
   Status status;
   if (calls.status) status = co_await calls.status();
   status.version = HOPLOCK_VERSION;
@@ -300,6 +304,32 @@ asio::awaitable<std::string> Server::State::send_reports(SendReports send) {
   const auto hurried = co_await calls.send_reports(std::move(which));
   if (!hurried) co_return refusal_to_json(hurried.error().detail);
   co_return to_json(*hurried);
+}
+
+// A little at a time, with a breath between, so that mail does not wait for it.
+asio::awaitable<std::string> Server::State::compact(std::string by, std::shared_ptr<Connection> connection) {
+  if (calls.disk == nullptr) co_return refusal_to_json("this daemon keeps no store");
+  auto progress = progress_to(std::move(connection));
+  asio::steady_timer breath(acceptor.get_executor());
+  std::optional<std::uint64_t> first;
+  std::uint64_t last = UINT64_MAX;
+  for (;;) {
+    const auto free = co_await calls.disk->compact();
+    if (!free) co_return refusal_to_json(free.error().detail);
+    if (!first) first = *free;
+    if (*free == 0 || *free >= last) {
+      last = *free;
+      break;
+    }
+    last = *free;
+    co_await progress(last);
+    breath.expires_after(compact_breath);
+    co_await breath.async_wait(asio::use_awaitable);
+    if (!acceptor.is_open()) break;
+  }
+  const Compacted compacted{calls.disk->sizes().database, *first - std::min(*first, last)};
+  log.write(Event(Level::info, "compacted").add("by", by).add("pages", static_cast<std::int64_t>(compacted.pages)));
+  co_return to_json(compacted);
 }
 
 void Server::State::tell(queue::Action action, const queue::Touched& touched, const std::string& by) {

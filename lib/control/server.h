@@ -30,6 +30,7 @@ struct Calls {
   std::function<boost::asio::awaitable<Result<queue::Touched>>(queue::Selection, queue::Queue::Progress)> bounce;
   std::function<boost::asio::awaitable<route::PolicyNews>(dns::Name)> refresh_policy;
   std::function<boost::asio::awaitable<Result<reports::Sender::Hurried>>(reports::Selection)> send_reports;
+  disk::Disk* disk = nullptr;  // for `compact`
 };
 
 class Server {

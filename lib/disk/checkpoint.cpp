@@ -15,10 +15,12 @@ Result<Copied> checkpoint(Database& db) {
   const int rc =
       sqlite3_wal_checkpoint_v2(db.native(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &result.frames, &result.copied);
   if (rc == SQLITE_OK || rc == SQLITE_BUSY) return result;
-  return fail(errc::io_error, std::string("checkpoint: ") + sqlite3_errmsg(db.native()));
+  const Error error = db.last_error(rc);
+  return fail(error.code, "copying the log into the database: " + error.detail);
 }
 
-Checkpointer::Checkpointer(const std::filesystem::path& path) : thread_([this, path] { work(path); }) {}
+Checkpointer::Checkpointer(Database db, std::function<void()> done)
+    : db_(std::move(db)), call_(std::move(done)), thread_([this] { work(); }) {}
 
 Checkpointer::~Checkpointer() {
   {
@@ -41,30 +43,42 @@ void Checkpointer::wait() {
   done_.wait(lock, [this] { return state_ == State::idle || state_ == State::finished; });
 }
 
-bool Checkpointer::take_finished() {
+std::optional<Result<>> Checkpointer::take_outcome() {
   std::lock_guard lock(mutex_);
-  if (state_ != State::finished) return false;
+  if (state_ != State::finished) return std::nullopt;
   state_ = State::idle;
-  return true;
+  return outcome_;
 }
 
-void Checkpointer::work(const std::filesystem::path& path) {
-  std::optional<Database> db;
+Result<> Checkpointer::copy(Database& db) {
+  for (int round = 0; round < rounds; ++round) {
+    const auto copied = checkpoint(db);
+    if (!copied) return copied.error();
+    if (copied->frames - copied->copied < small_remainder) break;
+  }
+  return {};
+}
+
+void Checkpointer::leave_log() {
+  wait();
+  db_.leave_log();
+}
+
+void Checkpointer::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return stop_ || state_ == State::requested; });
     if (stop_) return;
     state_ = State::working;
     lock.unlock();
-    if (!db)
-      if (auto opened = Database::open(path, Access::read_write)) db.emplace(std::move(*opened));
-    for (int round = 0; db && round < rounds; ++round) {
-      const auto copied = checkpoint(*db);
-      if (!copied || copied->frames - copied->copied < small_remainder) break;
-    }
+    auto outcome = copy(db_);
     lock.lock();
+    outcome_ = std::move(outcome);
     state_ = State::finished;
     done_.notify_one();
+    lock.unlock();
+    call_();
+    lock.lock();
   }
 }
 

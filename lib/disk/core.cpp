@@ -15,6 +15,8 @@ int remember_frames(void* frames, sqlite3*, const char*, int count) {
 
 constexpr std::chrono::microseconds slow_commit{500};
 constexpr int gather_share = 3;  // of a commit's time
+constexpr std::chrono::milliseconds longest_gather{20};
+constexpr std::chrono::milliseconds idle_look{1000}, short_look{10};
 
 int as_frames(std::size_t bytes, int page_bytes) {
   return static_cast<int>(
@@ -23,17 +25,24 @@ int as_frames(std::size_t bytes, int page_bytes) {
 
 }  // namespace
 
-Disk::Core::Core(asio::any_io_executor loop_, Options options_, Lock lock, Database db)
-    : loop(std::move(loop_)), options(std::move(options_)), lock_(std::move(lock)), db_(std::move(db)) {
+Disk::Core::Core(asio::any_io_executor loop_, Options options_, Opened opened)
+    : loop(std::move(loop_)),
+      options(std::move(options_)),
+      lock_(std::move(opened.lock)),
+      db_(std::move(opened.db)),
+      presence_(path()),
+      mark_(path()),
+      checkpointer_(std::make_unique<Checkpointer>(std::move(opened.copier), [this] { look(); })) {
   page_bytes_ = static_cast<int>(db_.integer("PRAGMA page_size"));
+  least_pages_ = std::min(db_.integer("PRAGMA page_count"), static_cast<std::int64_t>(sizes().database) / page_bytes_);
   database_free =
       static_cast<std::uint64_t>(db_.integer("PRAGMA freelist_count")) * static_cast<std::uint64_t>(page_bytes_);
   request_at_frames_ = as_frames(options.checkpoint_bytes, page_bytes_);
+  cap_frames_ = as_frames(options.checkpoint_cap_bytes, page_bytes_);
   sqlite3_wal_hook(db_.native(), remember_frames, &log_frames_);
 }
 
 void Disk::Core::start() {
-  checkpointer_ = std::make_unique<Checkpointer>(path());
   thread_ = std::thread([this] { work(); });
 }
 
@@ -44,7 +53,20 @@ Disk::Core::~Core() {
   }
   wake_.notify_one();
   if (thread_.joinable()) thread_.join();
+  if (broken_ == Broken::files_lost) {  // the last chance
+    rescue_next_ = {};
+    rescue();
+  }
+  if (db_.frozen()) db_.leave_log();
   checkpointer_.reset();  // before the connection: the last one to close copies and removes the log
+}
+
+void Disk::Core::look() {
+  {
+    std::lock_guard lock(mutex_);
+    look_ = true;
+  }
+  wake_.notify_one();
 }
 
 void Disk::Core::submit(std::unique_ptr<Job> job) {
@@ -57,7 +79,19 @@ void Disk::Core::submit(std::unique_ptr<Job> job) {
 
 Result<> Disk::Core::health() const {
   std::lock_guard lock(mutex_);
-  return health_;
+  for (const auto* one : {&health_, &copying_, &held_back_})
+    if (!*one) return *one;
+  return {};
+}
+
+void Disk::Core::on_news(std::function<void(const News&)> call) {
+  std::lock_guard lock(mutex_);
+  news_ = std::move(call);
+}
+
+Result<> Disk::Core::writable() const {
+  std::lock_guard lock(mutex_);
+  return held_back_;
 }
 
 Histogram Disk::Core::commits() const {
@@ -67,7 +101,7 @@ Histogram Disk::Core::commits() const {
 
 void Disk::Core::work() {
   Batch batch;
-  while (take(batch)) {
+  for (Woken woken = take(batch); woken != Woken::stop; woken = take(batch)) {
     if (!batch.reads.empty()) {
       read(batch.reads);
       deliver(std::move(batch.reads));
@@ -81,13 +115,17 @@ void Disk::Core::work() {
       deliver(std::move(batch.writes));
       copy_log();
     }
+    if (woken == Woken::idle) look_around();
+    if (broken_ == Broken::files_lost) rescue();
     batch = Batch();
   }
 }
 
-bool Disk::Core::take(Batch& batch) {
+Disk::Core::Woken Disk::Core::take(Batch& batch) {
   std::unique_lock lock(mutex_);
-  wake_.wait(lock, [this] { return stop_ || !waiting_.empty(); });
+  wake_.wait_for(lock, shrinking_ ? short_look : idle_look, [this] { return stop_ || look_ || !waiting_.empty(); });
+  look_ = false;
+  if (waiting_.empty()) return stop_ ? Woken::stop : Woken::idle;  // stopping: what waits is still done
   gather(lock);
   std::size_t bytes = 0;
   for (std::size_t count = 0; count < options.batch_jobs && bytes < options.batch_bytes && !waiting_.empty(); ++count) {
@@ -97,14 +135,15 @@ bool Disk::Core::take(Batch& batch) {
     if (job->durability() == Durability::durable) batch.durability = Durability::durable;
     (job->durability() == Durability::read ? batch.reads : batch.writes).push_back(std::move(job));
   }
-  return !batch.reads.empty() || !batch.writes.empty();  // stopping: what waits is still done
+  return Woken::work;
 }
 
 // Where a commit takes long, those whom the last one let go are back in a moment: with them it is one commit instead of two that
-// each half of the sessions waits for in turn.
+// each half of the sessions waits for in turn. A commit that stalled says nothing about the next.
 void Disk::Core::gather(std::unique_lock<std::mutex>& lock) {
   if (commit_took_ < slow_commit || last_group_ < 2) return;
-  wake_.wait_until(lock, committed_ + commit_took_ / gather_share, [this] {
+  const auto wait = std::min<std::chrono::steady_clock::duration>(commit_took_ / gather_share, longest_gather);
+  wake_.wait_until(lock, committed_ + wait, [this] {
     return stop_ || waiting_.size() >= last_group_ || waiting_.front()->durability() != Durability::durable;
   });
 }
@@ -116,12 +155,14 @@ void Disk::Core::read(Jobs& jobs) {
 }
 
 void Disk::Core::write(Batch& batch) {
-  Result<> outcome;
-  if (suspect_) outcome = recover();
+  Result<> outcome = broken_ == Broken::no ? Result<>() : Result<>(why_broken_);
+  if (outcome) outcome = room_in_log();
+  if (outcome && suspect_) outcome = recover();
   if (outcome) {
     try {
       set_durability(batch.durability);
       outcome = commit_together(batch.writes);
+      if (outcome && batch.durability == Durability::durable) outcome = acknowledge();
     } catch (const Failure& failure) {
       roll_back();
       outcome = failure.error();
@@ -172,6 +213,7 @@ void Disk::Core::begin() { db_.prepare("BEGIN IMMEDIATE").run(); }
 
 void Disk::Core::commit() {
   const auto pages = db_.integer("PRAGMA freelist_count");
+  least_pages_ = std::min(least_pages_, db_.integer("PRAGMA page_count"));
   const auto began = std::chrono::steady_clock::now();
   db_.prepare("COMMIT").run();
   synced_in_ = std::chrono::steady_clock::now() - began;
@@ -196,14 +238,16 @@ void Disk::Core::set_durability(Durability durability) {
 
 void Disk::Core::note(const Result<>& outcome) {
   if (!outcome && outcome.error().code == errc::io_error) suspect_ = true;
+  if (const auto why = db_.frozen(); why && broken_ == Broken::no) break_down(*why);
+  if (broken_ != Broken::no) return;
   std::lock_guard lock(mutex_);
   if (outcome && set_ == Durability::durable) commits_.add(std::chrono::duration<double>(synced_in_).count());
   if (!outcome && !is_unavailable(outcome.error()) && outcome.error().code != errc::bad_message) return;
   health_ = outcome;
 }
 
-// After a failed sync the kernel takes the pages for clean, so a later good sync proves nothing about them. All of the log is
-// copied into the database and synced there, and the log starts anew, before anything is acknowledged again.
+// After a failed write all of the log is copied into the database and synced there, and the log starts anew, before anything is
+// acknowledged again. (After a failed sync nothing is, see vfs.h.)
 Result<> Disk::Core::recover() {
   try {
     if (db_.in_transaction()) db_.prepare("ROLLBACK").run();
@@ -213,23 +257,12 @@ Result<> Disk::Core::recover() {
   int frames = 0;
   int copied = 0;
   const int rc = sqlite3_wal_checkpoint_v2(db_.native(), nullptr, SQLITE_CHECKPOINT_RESTART, &frames, &copied);
-  if (rc != SQLITE_OK) return fail(errc::io_error, std::string("recovering: ") + sqlite3_errmsg(db_.native()));
+  if (rc != SQLITE_OK) {
+    const Error error = db_.last_error(rc);
+    return fail(error.code, "copying the log into the database: " + error.detail);
+  }
   suspect_ = false;
   return {};
-}
-
-void Disk::Core::copy_log() {
-  const int threshold = as_frames(options.checkpoint_bytes, page_bytes_);
-  const bool too_long = log_frames_ > as_frames(options.checkpoint_cap_bytes, page_bytes_);
-  if (too_long) checkpointer_->wait();  // now commits do wait: the log must not grow without end
-  if (checkpointer_->take_finished() || too_long) {
-    // What remains is little; when it is copied and nobody reads the log, the next transaction starts it anew.
-    if (auto copied = checkpoint(db_); copied && copied->copied < copied->frames) log_frames_ = copied->frames;
-    request_at_frames_ = log_frames_ + threshold;
-    return;
-  }
-  if (log_frames_ < threshold) request_at_frames_ = threshold;  // started anew
-  if (log_frames_ >= request_at_frames_) checkpointer_->request();
 }
 
 void Disk::Core::deliver(Jobs jobs) {

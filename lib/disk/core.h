@@ -7,25 +7,41 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "disk/checkpoint.h"
 #include "disk/disk.h"
 #include "disk/lock.h"
+#include "disk/log_file.h"
+#include "disk/presence.h"
 
 namespace hoplock::disk {
+
+inline constexpr int busy_timeout_ms = 5000;
 
 struct Disk::Core {
   using Jobs = std::vector<std::unique_ptr<Job>>;
 
-  Core(asio::any_io_executor loop_, Options options_, Lock lock_, Database db_);
+  // `copier`: the checkpointer's connection.
+  struct Opened {
+    Lock lock;
+    Database db;
+    Database copier;
+  };
+  Core(asio::any_io_executor loop_, Options options_, Opened opened);
   ~Core();
   void start();
   void submit(std::unique_ptr<Job> job);
+  void look();  // any thread: something happened beside the jobs
   std::filesystem::path path() const { return options.directory / "queue.db"; }
   Result<> health() const;
+  Result<> writable() const;
+  void on_news(std::function<void(const News&)> call);
   Histogram commits() const;
+  Sizes sizes() const;
+  bool is_broken() const { return ended_; }
 
   // Touched by the loop only.
   asio::any_io_executor loop;
@@ -44,8 +60,9 @@ struct Disk::Core {
   };
 
   // On the disk thread.
+  enum class Woken : std::uint8_t { work, idle, stop };
   void work();
-  bool take(Batch& batch);
+  Woken take(Batch& batch);
   void gather(std::unique_lock<std::mutex>& lock);
   void read(Jobs& jobs);
   void write(Batch& batch);
@@ -57,8 +74,24 @@ struct Disk::Core {
   void commit();
   void note(const Result<>& outcome);
   Result<> recover();
-  void copy_log();
   void deliver(Jobs jobs);
+
+  // On the disk thread, beside the jobs (upkeep.cpp).
+  void copy_log();
+  void finish_copy();
+  void note_copy(const Result<>& outcome);
+  void look_around();
+  void shrink();
+  void look_at_readers();
+  void note_pages();
+  int request_step() const;  // frames between two copies
+  std::uint64_t log_octets(int frames) const;
+  Result<> room_in_log();
+  Result<> acknowledge();
+  Result<> present();
+  void break_down(Error why);
+  void rescue();
+  void tell(News::Gravity gravity, std::string text);
 
   Lock lock_;
   Database db_;
@@ -70,13 +103,29 @@ struct Disk::Core {
   std::chrono::steady_clock::time_point committed_{};
   std::chrono::steady_clock::duration commit_took_{};
   std::chrono::steady_clock::duration synced_in_{};  // the COMMIT alone
-  bool suspect_ = false;  // a write or sync failed: what the log holds must be copied before it is trusted again
+  bool suspect_ = false;  // a write failed: what the log holds must be copied before it is trusted again
+  int cap_frames_ = 0;
+  Presence presence_;
+  SyncedMark mark_;
+  std::int64_t least_pages_ = 0;  // that the database file has had since the start
+  enum class Broken : std::uint8_t { no, files_lost, told } broken_ = Broken::no;
+  Error why_broken_;
+  std::atomic<bool> ended_{false};  // broken_ is not `no`
+  std::chrono::steady_clock::time_point rescue_next_{};
+  std::chrono::steady_clock::time_point looked_at_readers_{};
+  std::optional<std::chrono::steady_clock::time_point> busy_since_;
+  int copied_frames_ = 0;   // of the log as it is
+  bool shrinking_ = false;  // the database has more to give back
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::unique_ptr<Job>> waiting_;
   bool stop_ = false;
-  Result<> health_;
+  bool look_ = false;  // the checkpointer has something to tell
+  Result<> health_;    // of the last transaction, or why there will be none any more
+  std::function<void(const News&)> news_;
+  Result<> copying_;    // of the last checkpoint
+  Result<> held_back_;  // the log is at its cap, and somebody reads it
   Histogram commits_{{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}};
 
   std::unique_ptr<Checkpointer> checkpointer_;

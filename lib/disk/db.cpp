@@ -5,18 +5,23 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+
+#include "disk/vfs.h"
 
 namespace hoplock::disk {
 namespace {
 
-errc::errc_t code_of(int rc, int system_errno) {
+errc::errc_t code_of(int rc, const std::optional<FailedCall>& call) {
   switch (rc & 0xff) {
     case SQLITE_FULL:
       return errc::no_space_on_device;
     case SQLITE_IOERR:
-      return system_errno == ENOSPC || system_errno == EDQUOT ? errc::no_space_on_device : errc::io_error;
+      // a sync without room: the kernel has let go of what was written, which is more than a full disk
+      if (call && !call->sync && (call->number == ENOSPC || call->number == EDQUOT)) return errc::no_space_on_device;
+      return errc::io_error;
     case SQLITE_CANTOPEN:
+      if (call && (call->number == EACCES || call->number == EPERM)) return errc::permission_denied;
+      if (call && (call->number == ENOSPC || call->number == EDQUOT)) return errc::no_space_on_device;
       return errc::io_error;
     case SQLITE_READONLY:
       return errc::read_only_file_system;
@@ -36,23 +41,50 @@ errc::errc_t code_of(int rc, int system_errno) {
   }
 }
 
+// SQLite's words, and what the system said of which file where it was the system that failed.
 Error error_of(sqlite3* db, int rc) {
-  const int system_errno = db ? sqlite3_system_errno(db) : 0;
-  const auto code = code_of(rc, system_errno);
+  auto call = take_failed_call();
+  if (call && (call->rc & 0xff) != (rc & 0xff)) call.reset();  // of something that was got over
   std::string text = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
-  if ((code == errc::io_error || code == errc::no_space_on_device) && system_errno != 0)
-    text += std::string(": ") + strerror(system_errno);
-  return fail(code, std::move(text));
+  if (call) text += ": " + call->text;
+  if ((rc & 0xff) == SQLITE_BUSY) text += " by another process";
+  return fail(code_of(rc, call), std::move(text));
 }
 
 [[noreturn]] void raise(sqlite3* db, int rc) { throw Failure(error_of(db, rc)); }
 
+// SQLite's other files take over its mode. Only a file that is not there is opened: closing a descriptor of one that SQLite has
+// open would drop the locks that this process holds on it (POSIX: any descriptor, all locks).
 void make_private_file(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);  // SQLite's other files take over its mode
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
   if (fd >= 0) ::close(fd);
 }
 
+std::string immutable_uri(const std::filesystem::path& path) {
+  std::string uri = "file:";
+  for (const char c : path.string()) {
+    constexpr std::string_view special = "%?#";
+    if (special.find(c) == std::string_view::npos)
+      uri += c;
+    else
+      uri += c == '%' ? "%25" : c == '?' ? "%3f" : "%23";
+  }
+  return uri + "?immutable=1";
+}
+
+// SQLite answers with the mode that it has, not with an error, where it cannot have a log (network file systems).
+void choose_journal(Database& db, Journal journal) {
+  const std::string_view wanted = journal == Journal::log ? "wal" : "delete";
+  auto answer = db.prepare(journal == Journal::log ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE");
+  const std::string mode(answer.step() ? answer.text(0) : "");
+  if (mode == wanted || mode == "memory") return;
+  throw Failure(fail(errc::not_supported, "its journal mode stays '" + mode + "', not '" + std::string(wanted) +
+                                              "': data_dir must be on a file system of this machine"));
+}
+
 }  // namespace
+
+bool is_full(const Error& error) { return error.code == errc::no_space_on_device; }
 
 bool is_unavailable(const Error& error) {
   return error.code == errc::no_space_on_device || error.code == errc::io_error ||
@@ -127,11 +159,15 @@ Result<Database> Database::open(const std::filesystem::path& path, Access access
 }
 
 Result<Database> Database::open(const std::filesystem::path& path, Access access, Settings settings) {
-  const bool writes = access == Access::read_write;
-  if (writes && path != ":memory:") make_private_file(path);
+  const bool creates = access == Access::read_write;
+  const bool writes = creates || access == Access::existing;
+  if (creates && path != ":memory:") make_private_file(path);
   sqlite3* raw = nullptr;
-  const int flags = (writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
-  const int rc = sqlite3_open_v2(path.c_str(), &raw, flags, nullptr);
+  int flags = (writes ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
+  if (creates) flags |= SQLITE_OPEN_CREATE;
+  if (access == Access::at_rest) flags |= SQLITE_OPEN_URI;
+  const std::string name = access == Access::at_rest ? immutable_uri(path) : path.string();
+  const int rc = sqlite3_open_v2(name.c_str(), &raw, flags, layer());
   Database db(raw);
   if (rc != SQLITE_OK) {
     Error error = error_of(raw, rc);
@@ -144,16 +180,22 @@ Result<Database> Database::open(const std::filesystem::path& path, Access access
     db.execute("PRAGMA cache_size=-" + std::to_string(settings.cache_bytes >> 10));
     db.execute("PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=OFF; PRAGMA wal_autocheckpoint=0");
     if (writes) {
-      db.execute("PRAGMA auto_vacuum=NONE; PRAGMA page_size=" + std::to_string(settings.page_bytes));
-      db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL");
+      db.execute("PRAGMA page_size=" + std::to_string(settings.page_bytes) + "; PRAGMA auto_vacuum=INCREMENTAL");
+      choose_journal(db, settings.journal);
+      db.execute("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=" + std::to_string(settings.log_bytes));
     } else {
-      sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+      db.leave_log();
     }
   } catch (const Failure& failure) {
     return fail(failure.error().code, path.string() + ": " + failure.error().detail);
   }
+  if (const char* full = sqlite3_db_filename(raw, "main"); full && *full) db.files_ = files_of(full);
   return db;
 }
+
+void Database::leave_log() { sqlite3_db_config(db_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }
+Error Database::last_error(int rc) const { return error_of(db_.get(), rc); }
+std::optional<Error> Database::frozen() const { return files_ ? disk::frozen(*files_) : std::nullopt; }
 
 Statement Database::prepare(std::string_view sql) {
   auto found = cache_.find(sql);

@@ -26,6 +26,8 @@ struct sqlite3_stmt;
 
 namespace hoplock::disk {
 
+class StoreFiles;  // vfs.h
+
 class Failure : public std::exception {
  public:
   explicit Failure(Error error) : error_(std::move(error)) {}
@@ -36,8 +38,10 @@ class Failure : public std::exception {
   Error error_;
 };
 
-// The store has no room, or cannot be written or read now: new mail waits (452 4.3.1), what is stored stays.
+// The store has no room, or cannot be written or read now: new mail waits (452 4.3.1 or 451 4.3.0), what is stored stays.
 bool is_unavailable(const Error& error);
+// Of these, that there is no room; the others are faults (451 4.3.0).
+bool is_full(const Error& error);
 
 // Octets to be bound as a BLOB (a string_view is bound as TEXT). They must live until the statement has run.
 struct Blob {
@@ -100,7 +104,9 @@ class Statement {
   bool* lent_;
 };
 
-enum class Access : std::uint8_t { read_only, read_write };
+// existing: read_write that never makes a file. at_rest: for a reader that may not write into the directory, of a database that nobody has open and that has no log.
+enum class Access : std::uint8_t { read_only, at_rest, read_write, existing };
+enum class Journal : std::uint8_t { log, rollback };
 
 // One connection, for one thread at a time.
 class Database {
@@ -108,8 +114,11 @@ class Database {
   struct Settings {
     std::size_t cache_bytes = 2 << 20;
     int page_bytes = 4096;  // of a database that is made new
+    Journal journal = Journal::log;
+    std::size_t log_bytes = 32 << 20;  // to which the write-ahead log is cut when it starts anew
   };
   // read_write creates the file (mode 0640). WAL, synchronous=FULL, no checkpoints of its own, no mmap.
+  // Error not_supported: the file system lets SQLite have no write-ahead log.
   static Result<Database> open(const std::filesystem::path& path, Access access, Settings settings);
   static Result<Database> open(const std::filesystem::path& path, Access access);
   Database(Database&&) noexcept = default;
@@ -120,6 +129,10 @@ class Database {
   std::int64_t integer(std::string_view sql);  // the first column of the first row, or 0
   std::int64_t changes() const;                // rows that the last statement changed
   bool in_transaction() const;
+  void leave_log();                // from now on: closing copies nothing and removes nothing
+  Error last_error(int rc) const;  // of a call that was made on native()
+  // Why nothing can be written any more: a sync failed in this process (vfs.h).
+  std::optional<Error> frozen() const;
   sqlite3* native() const { return db_.get(); }
 
  private:
@@ -133,6 +146,7 @@ class Database {
   };
   explicit Database(sqlite3* db) : db_(db) {}
   std::unique_ptr<sqlite3, Close> db_;
+  std::shared_ptr<StoreFiles> files_;
   std::map<std::string, Prepared, std::less<>> cache_;  // destroyed before db_; nodes do not move
 };
 

@@ -38,6 +38,19 @@ struct Options {
   std::size_t checkpoint_cap_bytes = 256 << 20;  // beyond it the disk thread itself copies
 };
 
+// What befell the store as a whole, for the log. fatal: nothing is written any more, the process must end (exit 74); what was
+// acknowledged is safe, and the text says where.
+struct News {
+  enum class Gravity : std::uint8_t { information, warning, error, fatal } gravity = Gravity::warning;
+  std::string text;
+};
+
+// Octets of the database and of its write-ahead log.
+struct Sizes {
+  std::uint64_t database = 0;
+  std::uint64_t log = 0;
+};
+
 class Disk {
  public:
   // Takes the lock, checks the database (or makes it new), migrates it, starts the thread. Errors:
@@ -59,6 +72,9 @@ class Disk {
   template <class F>
   void post(Durability durability, F job);
 
+  // Called on the loop. Set it before the first job.
+  void on_news(std::function<void(const News&)> call);
+
   // Called on the disk thread after a transaction was rolled back: what jobs remembered between them may be untrue. Set
   // it before the first job.
   void on_rollback(std::function<void()> call);
@@ -67,6 +83,15 @@ class Disk {
   std::uint64_t free_bytes();
   // The last failure of the store as a whole (full, I/O, read-only, corrupt); empty while transactions succeed.
   Result<> health() const;
+  // Nothing is written any more (News::Gravity::fatal, or what leads to it): the process ends with exit 74 even when asked to end.
+  bool broken() const;
+  // Gives pages that the database has free back to the file system, a bounded number; how many are still free. Several calls, with
+  // pauses, so that nobody waits. Error not_supported: a database that an older version made and that holds much.
+  asio::awaitable<Result<std::uint64_t>> compact();
+  // Error device_or_resource_busy: the write-ahead log is at its cap and a reader keeps it from starting anew; new mail waits.
+  Result<> writable() const;
+  // Of the files, as they are now.
+  Sizes sizes() const;
   std::filesystem::path path() const;
   // How many seconds each durable commit took, since the start.
   Histogram commits() const;

@@ -12,31 +12,48 @@
 #include "base/ascii.h"
 
 namespace hoplock::disk {
+namespace {
 
-Result<Lock> Lock::take(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-  if (fd < 0) {
-    const int error = errno;
-    return fail(error_code(error, boost::system::generic_category()), path.string() + ": " + strerror(error));
-  }
-  Lock lock(fd);
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    std::array<char, 32> holder{};
-    const auto length = ::pread(fd, holder.data(), holder.size() - 1, 0);
-    const std::string pid(trim(std::string_view(holder.data(), length > 0 ? static_cast<std::size_t>(length) : 0)));
-    return fail(errc::device_or_resource_busy, path.string() + " is held by process " +
-                                                   (pid.empty() ? "(unknown)" : pid) + ": one daemon per data_dir");
+Error system_error(const std::filesystem::path& path) {
+  const int error = errno;
+  return fail(error_code(error, boost::system::generic_category()), path.string() + ": " + strerror(error));
+}
+
+Error held(int fd, const std::filesystem::path& path) {
+  std::array<char, 32> holder{};
+  const auto length = ::pread(fd, holder.data(), holder.size() - 1, 0);
+  const std::string pid(trim(std::string_view(holder.data(), length > 0 ? static_cast<std::size_t>(length) : 0)));
+  return fail(errc::device_or_resource_busy,
+              path.string() + " is held by process " + (pid.empty() ? "(unknown)" : pid) + ": one daemon per data_dir");
+}
+
+}  // namespace
+
+Result<Lock> Lock::take(const std::filesystem::path& directory) {
+  const auto path = directory / "lock";
+  Lock lock(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), -1);
+  if (lock.directory_ < 0) return system_error(directory);
+  lock.file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  if (lock.file_ < 0) return system_error(path);
+  for (const int fd : {lock.directory_, lock.file_}) {
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) continue;
+    if (errno == EWOULDBLOCK) return held(lock.file_, path);
+    return system_error(fd == lock.file_ ? path : directory);
   }
   const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) < 0) {
-    const int error = errno;
-    return fail(error_code(error, boost::system::generic_category()), path.string() + ": " + strerror(error));
-  }
+  if (::ftruncate(lock.file_, 0) != 0 || ::pwrite(lock.file_, pid.data(), pid.size(), 0) < 0) return system_error(path);
   return lock;
 }
 
+std::filesystem::path Lock::directory() const {
+  std::error_code ec;
+  const auto now = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(directory_), ec);
+  return !ec && std::filesystem::is_directory(now, ec) ? now : std::filesystem::path();
+}
+
 Lock::~Lock() {
-  if (fd_ >= 0) ::close(fd_);  // the file stays: removing it would let two take "the" lock
+  if (file_ >= 0) ::close(file_);  // the file stays: removing it would let two take "the" lock
+  if (directory_ >= 0) ::close(directory_);
 }
 
 }  // namespace hoplock::disk

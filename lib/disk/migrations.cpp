@@ -1,11 +1,13 @@
 #include "disk/migrations.h"
 
 #include <sqlite3.h>
+#include <unistd.h>
 
-#include <bit>
+#include <cerrno>
 #include <chrono>
-#include <fstream>
 #include <system_error>
+
+#include "disk/log_file.h"
 
 namespace hoplock::disk {
 namespace {
@@ -97,34 +99,6 @@ Result<Found> examine_open(const std::filesystem::path& path, Database& db, cons
 
 namespace {
 
-std::uint32_t word_at(std::string_view octets, std::size_t at, std::endian order) {
-  std::uint32_t value = 0;
-  for (std::size_t i = 0; i < 4; ++i) {
-    const std::size_t from = order == std::endian::big ? at + i : at + 3 - i;
-    value = value << 8U | static_cast<unsigned char>(octets[from]);
-  }
-  return value;
-}
-
-// SQLite takes a log whose header is damaged for an empty one, and everything that is only there would be gone (its file format,
-// section 4.1: magic number, version and checksum). A header of zeros is one that never was written.
-bool has_damaged_log(const std::filesystem::path& path) {
-  constexpr std::size_t header_octets = 32;
-  std::ifstream file(path.string() + "-wal", std::ios::binary);
-  std::string head(header_octets, '\0');
-  if (!file.read(head.data(), header_octets) || head == std::string(header_octets, '\0')) return false;
-  const std::uint32_t magic = word_at(head, 0, std::endian::big);
-  if ((magic & ~1U) != 0x377f0682U || word_at(head, 4, std::endian::big) != 3007000) return true;
-  const auto order = (magic & 1U) != 0 ? std::endian::big : std::endian::little;
-  std::uint32_t first = 0;
-  std::uint32_t second = 0;
-  for (std::size_t at = 0; at < 24; at += 8) {
-    first += word_at(head, at, order) + second;
-    second += word_at(head, at + 4, order) + first;
-  }
-  return first != word_at(head, 24, std::endian::big) || second != word_at(head, 28, std::endian::big);
-}
-
 // A log that holds something belongs to a database that did.
 bool has_orphaned_log(const std::filesystem::path& path) {
   std::error_code ec;
@@ -146,13 +120,10 @@ Result<Found> examine(const std::filesystem::path& path, const std::vector<Migra
   // A new database comes into place whole (disk.cpp): an empty file once held mail, or is not ours.
   if (!ec && size == 0)
     return about(path, errc::bad_message, "the database is damaged: it is empty; to begin anew, move it away");
-  if (has_damaged_log(path))
-    return about(path, errc::bad_message, "the database is damaged: the header of its log queue.db-wal");
-  std::string head(16, '\0');
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return about(path, errc::permission_denied, "cannot be read");
-  file.read(head.data(), 16);
-  if (head != std::string("SQLite format 3\0", 16))
+  if (const auto checked = check_log(path); !checked) return checked.error();
+  const auto head = first_octets(path, 16);
+  if (!head) return head.error();
+  if (*head != std::string("SQLite format 3\0", 16))
     return about(path, errc::wrong_protocol_type, "not a hoplock database (no SQLite header); damaged, or foreign");
   auto db = Database::open(path, Access::read_only);
   if (!db && db.error().code == errc::bad_message)
@@ -182,10 +153,38 @@ Result<> migrate(Database& db, const std::vector<Migration>& migrations) {
   }
 }
 
-Result<Database> open_read_only(const std::filesystem::path& path) {
-  std::error_code ec;
-  if (!std::filesystem::exists(path, ec)) return about(path, errc::no_such_file_or_directory, "there is no queue yet");
+namespace {
+
+// SQLite may have to make the log's index, which a member of the group may not. Where the daemon is stopped, and left no log, the
+// database is read as it lies there.
+Result<Database> open_somehow(const std::filesystem::path& path) {
   auto db = Database::open(path, Access::read_only);
+  try {
+    if (db) db->integer("SELECT count(*) FROM sqlite_master");
+    return db;
+  } catch (const Failure& failure) {
+    const auto& code = failure.error().code;
+    const bool barred =
+        code == errc::io_error || code == errc::permission_denied || code == errc::read_only_file_system;
+    if (!barred || has_orphaned_log(path)) return fail(code, path.string() + ": " + failure.error().detail);
+    return Database::open(path, Access::at_rest);
+  }
+}
+
+// Absent is one thing, out of sight another.
+Result<> in_sight(const std::filesystem::path& path) {
+  if (::access(path.c_str(), R_OK) == 0) return {};
+  const int number = errno;
+  if (number == ENOENT) return about(path, errc::no_such_file_or_directory, "there is no queue yet");
+  const error_code code(number, boost::system::generic_category());
+  return fail(code, path.string() + ": " + code.message());
+}
+
+}  // namespace
+
+Result<Database> open_read_only(const std::filesystem::path& path) {
+  if (const auto seen = in_sight(path); !seen) return seen.error();
+  auto db = open_somehow(path);
   if (!db) return db.error();
   try {
     if (db->integer("PRAGMA application_id") != application_id)

@@ -46,6 +46,12 @@ std::vector<queue::NewRecipient> to_queue(const std::vector<smtp::Recipient>& re
   return stored;
 }
 
+// No room is 452 4.3.1, a store that does not work 451 4.3.0.
+smtp::EndOfData::Stored kept_from(const std::optional<Error>& error) {
+  const bool full = !error || error->code == errc::no_space_on_device;
+  return full ? smtp::EndOfData::Stored::full : smtp::EndOfData::Stored::failed;
+}
+
 }  // namespace
 
 void Conversation::begin_message(smtp::Action framing) {
@@ -84,7 +90,7 @@ asio::awaitable<Conversation::Go> Conversation::take_chunk(smtp::Answer answer) 
   if (wanted) {
     smtp::EndOfData end;
     end.content = incoming_->found();
-    if (!incoming_->is_kept()) end.stored = smtp::EndOfData::Stored::full;
+    if (!incoming_->is_kept()) end.stored = kept_from(incoming_->store_error());
     if (session_.chunk().last) end = co_await end_message();
     const std::string sender(session_.envelope().sender.display());
     const bool last = session_.chunk().last;
@@ -179,8 +185,12 @@ asio::awaitable<smtp::EndOfData> Conversation::end_message() {
     end.stored = smtp::EndOfData::Stored::discarded;
     co_return end;
   }
-  end.stored = smtp::EndOfData::Stored::full;
-  if (!incoming_->is_kept() || !queue_.accepting()) co_return end;
+  end.stored = kept_from(incoming_->store_error());
+  if (!incoming_->is_kept()) co_return end;
+  if (const auto accepting = queue_.accepting(); !accepting) {
+    end.stored = kept_from(accepting.error());
+    co_return end;
+  }
   queue::Envelope envelope = to_queue(session_.envelope(), stream_.peer().ip);
   // what a client did not declare is known from the content: it leaves with BODY=8BITMIME (RFC 6152)
   if (incoming_->facts().eight_bit && envelope.body == queue::Body::seven_bit) envelope.body = queue::Body::eight_bit;
@@ -191,6 +201,7 @@ asio::awaitable<smtp::EndOfData> Conversation::end_message() {
   envelope.tls_required_no = !envelope.requiretls && message::says_tls_not_required(incoming_->facts());
   const auto committed = co_await incoming_->commit(std::move(envelope), std::move(recipients));
   if (!committed) {
+    end.stored = kept_from(committed.error());
     log_store_failed(committed.error());
     co_return end;
   }

@@ -70,7 +70,10 @@ std::uint64_t Conversation::Incoming::lone_newlines() const {
 asio::awaitable<Result<>> Conversation::Incoming::store() {
   std::string octets = std::exchange(content_, {});
   auto written = co_await writer_->write(std::move(octets));
-  if (!written) writer_.reset();
+  if (!written) {
+    store_error_ = written.error();
+    writer_.reset();
+  }
   co_return written;
 }
 

@@ -45,6 +45,8 @@ class Conversation::Incoming {
   // The whole message; REQUIRES: is_kept().
   boost::asio::awaitable<Result<queue::Id>> commit(queue::Envelope envelope,
                                                    std::vector<queue::NewRecipient> recipients);
+  // Why, where it was the store.
+  const std::optional<Error>& store_error() const { return store_error_; }
   // False once the message is unfit or cannot be stored.
   bool is_kept() const { return writer_.has_value(); }
 
@@ -52,6 +54,7 @@ class Conversation::Incoming {
   std::variant<smtp::DataDecoder, smtp::ChunkDecoder> decoder_;
   message::HeaderScan scan_;
   std::optional<queue::Writer> writer_;
+  std::optional<Error> store_error_;
   std::string content_;  // decoded, not yet with the writer
   std::uint64_t most_ = UINT64_MAX;
 };

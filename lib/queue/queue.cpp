@@ -46,6 +46,7 @@ Writer Queue::begin(Time received) {
 }
 
 Result<> Queue::accepting() {
+  if (auto writable = core_->disk.writable(); !writable) return writable;
   if (core_->disk.free_bytes() < core_->options.min_free_space)
     return fail(errc::no_space_on_device,
                 "less than limits.min_free_space is free in " + core_->disk.path().parent_path().string());

@@ -58,7 +58,7 @@ class Queue {
 
   // The id is known at once (the Received field names it).
   Writer begin(Time received);
-  // 452 4.3.1 unless this is good: below min_free_space. A store that cannot be written shows in write() and commit().
+  // 452 4.3.1 unless this is good: below min_free_space; 451 4.3.0: the store's log can take no more now. A store that cannot be written shows in write() and commit().
   Result<> accepting();
   // Octets that new mail may still take: free space above min_free_space; 0 while accepting() is not good.
   std::uint64_t room();

@@ -172,18 +172,17 @@ TEST_CASE("run: an exception comes back to the loop, and nothing of that job is 
   CHECK(world.loop.run(world.disk->run(Durability::read, count())).value() == 0);
 }
 
-TEST_CASE("run: a full disk, an I/O error and a failed sync are told apart, and work resumes when they are over") {
+// A failed sync is not among them: see safety_test.cpp.
+TEST_CASE("run: a full disk and an I/O error are told apart, and work resumes when they are over") {
   struct Row {
     int error;
-    bool sync;
     errc::errc_t code;
     const char* why;
   };
   const Row rows[] = {
-      {SQLITE_FULL, false, errc::no_space_on_device, "ENOSPC from write"},
-      {SQLITE_IOERR_WRITE, false, errc::io_error, "EIO from write"},
-      {SQLITE_IOERR_FSYNC, true, errc::io_error, "EIO from fsync"},
-      {SQLITE_READONLY, false, errc::read_only_file_system, "a disk that went read-only"},
+      {SQLITE_FULL, errc::no_space_on_device, "ENOSPC from write"},
+      {SQLITE_IOERR_WRITE, errc::io_error, "EIO from write"},
+      {SQLITE_READONLY, errc::read_only_file_system, "a disk that went read-only"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.why);
@@ -192,12 +191,13 @@ TEST_CASE("run: a full disk, an I/O error and a failed sync are told apart, and 
     World world(dir.path());
     CHECK(world.loop.run(world.disk->run(Durability::durable, insert(1))).has_value());
     vfs.plan().error = row.error;
-    (row.sync ? vfs.plan().syncs_until_failure : vfs.plan().writes_until_failure) = 0;
+    vfs.plan().writes_until_failure = 0;
     for (int i = 0; i < 3; ++i) {
       const auto failed = world.loop.run(world.disk->run(Durability::durable, insert(2)));
       REQUIRE(!failed);
       CHECK(failed.error().code == row.code);
       CHECK(is_unavailable(failed.error()));
+      CHECK(is_full(failed.error()) == (row.error == SQLITE_FULL));
       CHECK(!world.disk->health());
     }
     CHECK(world.loop.run(world.disk->run(Durability::read, count())).value() == 1);
@@ -236,7 +236,7 @@ TEST_CASE("run: failing at every write and sync in turn, a good answer is always
     const auto found = world.loop.run(world.disk->run(Durability::read, keys)).value();
     CHECK(found.size() % 2 == 0);
     for (const int i : good) CHECK(std::count(found.begin(), found.end(), 2 * i) == 1);
-    CHECK(good.size() >= 4);
+    if (step % 2) CHECK(good.size() >= 4);  // after a failed sync nothing is taken until the next start
   }
 }
 

@@ -85,8 +85,9 @@ TEST_CASE("SUB-29: sessions that wait together share an fsync") {
 }
 
 TEST_CASE(
-    "SUB-29: when the disk fails or fills up the client gets 452 4.3.1, nothing stays, and the session lives on") {
-  for (const int error : {SQLITE_FULL, SQLITE_IOERR_FSYNC}) {
+    "SUB-29: when the disk fills up the client gets 452 4.3.1, when it fails 451 4.3.0, nothing stays, and the session "
+    "lives on") {
+  for (const int error : {SQLITE_FULL, SQLITE_IOERR_WRITE}) {
     for (const auto& one : contents()) {
       CAPTURE(error);
       CAPTURE(one.size());
@@ -99,9 +100,9 @@ TEST_CASE(
       client.command("RCPT TO:<u@example.org>");
       client.command("DATA");
       disk.plan().error = error;
-      (error == SQLITE_FULL ? disk.plan().writes_until_failure : disk.plan().syncs_until_failure) = 0;
+      disk.plan().writes_until_failure = 0;
       client.send(one + ".\r\n");
-      CHECK(client.reply().starts_with("452 4.3.1 "));
+      CHECK(client.reply().starts_with(error == SQLITE_FULL ? "452 4.3.1 " : "451 4.3.0 "));
       CHECK_FALSE(intake.log().events("store-failed").empty());
       CHECK(client.command("NOOP").starts_with("250 "));
       disk.heal();
@@ -115,6 +116,23 @@ TEST_CASE(
       CHECK(intake.rows("draft") == 0);
     }
   }
+}
+
+TEST_CASE("DUR-02: after a failed sync the client gets 451 4.3.0, and so does whoever comes when syncs work again") {
+  FaultyVfs disk;
+  Intake intake;
+  SmtpClient client(intake.port());
+  client.greet();
+  CHECK(client.deliver(content).starts_with("250 2.0.0 "));
+  disk.plan().error = SQLITE_IOERR_FSYNC;
+  disk.plan().syncs_until_failure = 0;
+  CHECK(client.deliver(content).starts_with("451 4.3.0 "));
+  disk.heal();
+  CHECK(client.deliver(content).starts_with("451 4.3.0 "));
+  const auto failed = intake.log().events("store-failed");
+  REQUIRE_FALSE(failed.empty());
+  CHECK(failed.front().get("error").find("sync ") != std::string_view::npos);
+  CHECK(failed.front().get("error").find("queue.db-wal") != std::string_view::npos);
 }
 
 TEST_CASE("SUB-14: below min_free_space MAIL gets 452 4.3.1 before any data, and a SIZE that does not fit too") {

@@ -50,6 +50,7 @@ int truncate(sqlite3_file* f, sqlite3_int64 size) {
 int sync(sqlite3_file* f, int flags) {
   perhaps_die();
   if (spent(the_plan.syncs_until_failure)) return the_plan.error;
+  if (file(f)->main && the_plan.database_syncs_fail) return the_plan.error;
   if (file(f)->log) ++the_plan.syncs;
   if (file(f)->main) ++the_plan.database_syncs;
   if (the_plan.hang) {
@@ -116,6 +117,7 @@ void FaultyVfs::heal() {
   the_plan.calls_until_kill = -1;
   the_plan.writes_until_failure = -1;
   the_plan.syncs_until_failure = -1;
+  the_plan.database_syncs_fail = false;
 }
 
 FaultyVfs::Hang::Hang(FaultyVfs& vfs) : plan_(vfs.plan()) { plan_.hang = true; }

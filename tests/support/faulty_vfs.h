@@ -14,6 +14,7 @@ class FaultyVfs {
   struct Plan {
     std::atomic<int> writes_until_failure{-1};  // -1: never; 0: each from now on fails
     std::atomic<int> syncs_until_failure{-1};
+    std::atomic<bool> database_syncs_fail{false};  // of databases, not of their logs
     std::atomic<int> calls_until_kill{-1};  // writes, syncs and truncations; at 0 the process dies as by kill -9
     std::atomic<int> error{0};              // SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC, …
     std::atomic<int> syncs{0};              // of write-ahead logs

@@ -1,0 +1,237 @@
+// What the disk thread does for its files beside the jobs: it has the log copied and both files shrink, looks whether they are still
+// there, and saves what they hold when they are not.
+#include <sqlite3.h>
+
+#include <boost/asio/post.hpp>
+
+#include "disk/backup.h"
+#include "disk/core.h"
+
+namespace hoplock::disk {
+namespace {
+
+constexpr std::size_t log_head = 32;
+constexpr std::size_t frame_head = 24;
+constexpr std::chrono::seconds rescue_every{10};
+constexpr std::chrono::milliseconds readers_every{200}, long_read{500};
+constexpr int slow_down_ms = 50;
+constexpr std::int64_t shrink_pages = 256;       // in one transaction
+constexpr std::int64_t spare_pages = 16 * 1024;  // free ones that are left alone
+
+}  // namespace
+
+void Disk::Core::tell(News::Gravity gravity, std::string text) {
+  std::lock_guard lock(mutex_);
+  if (news_) asio::post(loop, [call = news_, one = News{gravity, std::move(text)}] { call(one); });
+}
+
+// --- the log is copied ---------------------------------------------------------------------------------------------------
+
+void Disk::Core::copy_log() {
+  if (broken_ != Broken::no) return;
+  const int threshold = request_step();
+  const bool too_long = log_frames_ > cap_frames_;
+  if (too_long) checkpointer_->wait();  // now commits do wait: the log must not grow without end
+  const auto outcome = checkpointer_->take_outcome();
+  if (outcome) note_copy(*outcome);
+  if (broken_ != Broken::no) return;
+  if ((outcome && *outcome) || too_long) {
+    finish_copy();
+    request_at_frames_ = log_frames_ + threshold;
+    return;
+  }
+  if (log_frames_ < threshold) request_at_frames_ = threshold;  // started anew
+  if (log_frames_ >= request_at_frames_) checkpointer_->request();
+}
+
+// What remains is little; when it is copied and nobody reads the log, the next transaction starts it anew.
+void Disk::Core::finish_copy() {
+  const auto copied = checkpoint(db_);
+  note_copy(copied ? Result<>() : Result<>(copied.error()));
+  if (copied && copied->copied < copied->frames) log_frames_ = copied->frames;
+  copied_frames_ = copied ? copied->copied : 0;
+  if (log_frames_ > cap_frames_) look_at_readers();
+}
+
+void Disk::Core::note_copy(const Result<>& outcome) {
+  if (const auto why = db_.frozen()) return break_down(*why);
+  bool is_new = false;
+  {
+    std::lock_guard lock(mutex_);
+    is_new = copying_.has_value() != outcome.has_value();
+    copying_ = outcome;
+  }
+  if (outcome) return;
+  if (outcome.error().code == errc::io_error) suspect_ = true;
+  if (is_new) tell(News::Gravity::error, outcome.error().detail);
+}
+
+// The log is beyond its cap: either it can start anew now, or somebody keeps it from that. Then mail waits outside.
+void Disk::Core::look_at_readers() {
+  const auto now = std::chrono::steady_clock::now();
+  bool held = false;
+  {
+    std::lock_guard lock(mutex_);
+    held = !held_back_;
+  }
+  if (held && now - looked_at_readers_ < readers_every) return;
+  looked_at_readers_ = now;
+  sqlite3_busy_timeout(db_.native(), held ? 0 : slow_down_ms);  // intake slows before it stops
+  const int rc = sqlite3_wal_checkpoint_v2(db_.native(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  sqlite3_busy_timeout(db_.native(), busy_timeout_ms);
+  if (rc == SQLITE_OK) log_frames_ = copied_frames_ = 0;
+  if (const auto why = db_.frozen()) return break_down(*why);
+  if (rc != SQLITE_BUSY) busy_since_.reset();
+  if (rc == SQLITE_BUSY && !busy_since_) busy_since_ = now;
+  Result<> state;
+  if (busy_since_ && now - *busy_since_ >= long_read)
+    state =
+        fail(errc::device_or_resource_busy,
+             "the write-ahead log " + path().string() + "-wal has " + std::to_string(log_octets(log_frames_) >> 20) +
+                 " MiB and cannot start anew: " + holders(path(), Holds::reading) +
+                 " reads it in one long transaction; no new mail is taken until that ends");
+  {
+    std::lock_guard lock(mutex_);
+    held_back_ = state;
+  }
+  if (held != state.has_value()) return;
+  if (state)
+    tell(News::Gravity::information, "the write-ahead log has started anew; new mail is taken");
+  else
+    tell(News::Gravity::warning, state.error().detail);
+}
+
+// Deliveries have this much above the cap, where new mail is refused already.
+Result<> Disk::Core::room_in_log() {
+  if (log_frames_ < 2 * cap_frames_) return {};
+  look_at_readers();
+  std::lock_guard lock(mutex_);
+  return held_back_;
+}
+
+int Disk::Core::request_step() const {
+  return static_cast<int>(
+      std::min<std::size_t>(options.checkpoint_bytes / static_cast<std::size_t>(page_bytes_), 1 << 30));
+}
+
+std::uint64_t Disk::Core::log_octets(int frames) const {
+  return log_head + static_cast<std::uint64_t>(frames) * (frame_head + static_cast<std::uint64_t>(page_bytes_));
+}
+
+Sizes Disk::Core::sizes() const {
+  const auto size_of = [](const std::string& file) -> std::uint64_t {
+    std::error_code ec;
+    const auto size = std::filesystem::file_size(file, ec);
+    return ec ? 0 : size;
+  };
+  return {size_of(path().string()), size_of(path().string() + "-wal")};
+}
+
+// --- once a second, while nothing waits ----------------------------------------------------------------------------------
+
+void Disk::Core::look_around() {
+  if (broken_ != Broken::no) return;
+  if (const auto here = present(); !here) return break_down(here.error());
+  copy_log();
+  if (broken_ == Broken::no) shrink();
+}
+
+// After a peak: the log when nobody needs it, then the database, a little at a time.
+void Disk::Core::shrink() {
+  if (log_frames_ > cap_frames_ ||
+      (sizes().log > Database::Settings().log_bytes && log_frames_ - copied_frames_ < request_step()))
+    look_at_readers();
+  if (broken_ != Broken::no) return;
+  shrinking_ = false;
+  const auto free = static_cast<std::int64_t>(database_free.load(std::memory_order_relaxed)) / page_bytes_;
+  try {
+    if (log_frames_ < cap_frames_ / 2 && free > spare_pages && free > db_.integer("PRAGMA page_count") / 4 &&
+        db_.integer("PRAGMA auto_vacuum") == 2) {
+      set_durability(Durability::relaxed);
+      db_.execute("PRAGMA incremental_vacuum(" + std::to_string(shrink_pages) + ")");
+      note_pages();
+      shrinking_ = true;
+    }
+  } catch (const Failure& failure) {
+    note(failure.error());
+  }
+}
+
+void Disk::Core::note_pages() {
+  database_free.store(
+      static_cast<std::uint64_t>(db_.integer("PRAGMA freelist_count")) * static_cast<std::uint64_t>(page_bytes_),
+      std::memory_order_relaxed);
+  least_pages_ = std::min(least_pages_, db_.integer("PRAGMA page_count"));
+}
+
+// --- the files are not what they were ------------------------------------------------------------------------------------
+
+// After a durable commit: is what it went into still the store?
+Result<> Disk::Core::acknowledge() {
+  if (auto here = present(); !here) {
+    break_down(here.error());
+    return here;
+  }
+  if (auto log = log_of(db_)) {
+    log->frames = static_cast<std::uint64_t>(log_frames_);
+    mark_.set(*log);
+  }
+  return {};
+}
+
+Result<> Disk::Core::present() {
+  const auto least = static_cast<std::uint64_t>(least_pages_) * static_cast<std::uint64_t>(page_bytes_);
+  const auto look = [&] { return presence_.lost(log_frames_ > 0 ? log_octets(log_frames_) : 0, least); };
+  auto lost = look();
+  if (lost && lost->how == Presence::Loss::How::cut) {  // or another program had the log start anew, as it may
+    log_frames_ = std::min(log_frames_, frames_of(db_));
+    lost = look();
+  }
+  if (!lost) return {};
+  const bool cut = lost->how == Presence::Loss::How::cut;
+  return fail(cut ? errc::bad_message : errc::io_error, lost->text + " while the daemon uses it");
+}
+
+// From now on nothing is acknowledged. A failed sync: the log is whole, the next start recovers from it. Files that are not there any
+// more: this process has them open, and what they hold is saved first.
+void Disk::Core::break_down(Error why) {
+  const bool frozen = db_.frozen().has_value();
+  const bool cut = !frozen && why.code == errc::bad_message;
+  why_broken_ = fail(errc::io_error, std::move(why.detail));
+  broken_ = frozen || cut ? Broken::told : Broken::files_lost;  // files_lost: rescue() comes next
+  ended_ = true;
+  db_.leave_log();  // closing would remove a log by its name, which may be somebody else's
+  checkpointer_->leave_log();
+  {
+    std::lock_guard lock(mutex_);
+    health_ = why_broken_;
+  }
+  if (frozen)
+    tell(News::Gravity::fatal, why_broken_.detail +
+                                   "; nothing of this database is written any more, the next start "
+                                   "recovers from its log");
+  if (cut) tell(News::Gravity::fatal, why_broken_.detail + "; nothing of this database is written any more");
+}
+
+void Disk::Core::rescue() {
+  if (std::chrono::steady_clock::now() < rescue_next_) return;
+  rescue_next_ = std::chrono::steady_clock::now() + rescue_every;
+  const auto directory = lock_.directory();
+  if (!directory.empty() && directory != path().parent_path() && presence_.are_in(directory)) {
+    broken_ = Broken::told;
+    return tell(News::Gravity::fatal, why_broken_.detail + "; all of it is in " + directory.string() + " now");
+  }
+  const auto place = (directory.empty() ? path().parent_path() : directory) / rescue_name;
+  const auto saved = copy_to(db_, place, {});
+  if (!saved) {
+    tell(News::Gravity::error,
+         why_broken_.detail + "; nothing new is taken, and what it holds cannot be saved: " + saved.error().detail +
+             "; tried again every 10 s: make room, and do not stop the daemon before");
+    return;
+  }
+  broken_ = Broken::told;
+  tell(News::Gravity::fatal,
+       why_broken_.detail + "; all that it held is saved in " + place.string() + ", which the next start takes up");
+}
+
+}  // namespace hoplock::disk

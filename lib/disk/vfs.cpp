@@ -1,0 +1,204 @@
+#include "disk/vfs.h"
+
+#include <sqlite3.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+#include <string_view>
+
+namespace hoplock::disk {
+
+class StoreFiles {
+ public:
+  void freeze(Error why) {
+    const std::lock_guard lock(mutex_);
+    if (is_frozen_) return;
+    why_ = std::move(why);
+    is_frozen_ = true;
+  }
+  bool is_frozen() const { return is_frozen_; }
+  Error why() const {
+    const std::lock_guard lock(mutex_);
+    return why_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  Error why_;
+  std::atomic<bool> is_frozen_{false};
+};
+
+namespace {
+
+thread_local std::optional<FailedCall> last_failed;
+
+// Everything a file of ours needs beyond what SQLite allocates.
+struct Opened {
+  std::unique_ptr<char[]> memory;
+  std::string path;
+  std::shared_ptr<StoreFiles> store;  // of the database and its log only
+  sqlite3_file* inner() { return reinterpret_cast<sqlite3_file*>(memory.get()); }
+};
+struct File {
+  sqlite3_file base;
+  Opened* opened;
+};
+Opened& opened(sqlite3_file* file) { return *reinterpret_cast<File*>(file)->opened; }
+sqlite3_file* inner(sqlite3_file* file) { return opened(file).inner(); }
+
+// The one in use now: tests put one that fails in front of the system's.
+sqlite3_vfs* beneath() { return sqlite3_vfs_find(nullptr); }
+
+int noted(int rc, int number, std::string_view operation, const std::string& path) {
+  FailedCall call;
+  call.rc = rc;
+  call.number = number;
+  call.sync = operation == "sync";
+  call.text = std::string(operation) + " " + path;
+  if (rc == SQLITE_FULL && number == 0) number = ENOSPC;
+  if (number != 0) call.text += std::string(": ") + strerror(number);
+  last_failed = std::move(call);
+  return rc;
+}
+
+// The call's result; what failed is noted.
+template <class Call>
+int watched(sqlite3_file* file, std::string_view operation, Call call) {
+  errno = 0;
+  const int rc = call(inner(file));
+  if (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ || (rc & 0xff) == SQLITE_BUSY) return rc;
+  return noted(rc, errno, operation, opened(file).path);
+}
+
+// For calls that change the file.
+template <class Call>
+int changing(sqlite3_file* file, std::string_view operation, Call call) {
+  const auto& store = opened(file).store;
+  if (store && store->is_frozen()) {
+    FailedCall refused;
+    refused.rc = SQLITE_IOERR_WRITE;
+    refused.sync = true;
+    refused.text = store->why().detail;
+    last_failed = std::move(refused);
+    return SQLITE_IOERR_WRITE;
+  }
+  return watched(file, operation, call);
+}
+
+int close(sqlite3_file* file) {
+  Opened* const one = &opened(file);
+  const int rc = one->inner()->pMethods ? one->inner()->pMethods->xClose(one->inner()) : SQLITE_OK;
+  delete one;
+  return rc;
+}
+int read(sqlite3_file* file, void* to, int n, sqlite3_int64 at) {
+  return watched(file, "read", [&](sqlite3_file* f) { return f->pMethods->xRead(f, to, n, at); });
+}
+int write(sqlite3_file* file, const void* from, int n, sqlite3_int64 at) {
+  return changing(file, "write", [&](sqlite3_file* f) { return f->pMethods->xWrite(f, from, n, at); });
+}
+int truncate(sqlite3_file* file, sqlite3_int64 size) {
+  return changing(file, "truncate", [&](sqlite3_file* f) { return f->pMethods->xTruncate(f, size); });
+}
+int sync(sqlite3_file* file, int flags) {
+  const int rc = changing(file, "sync", [&](sqlite3_file* f) { return f->pMethods->xSync(f, flags); });
+  if (rc != SQLITE_OK && opened(file).store) opened(file).store->freeze(fail(errc::io_error, last_failed->text));
+  return rc;
+}
+int size(sqlite3_file* file, sqlite3_int64* out) {
+  return watched(file, "stat", [&](sqlite3_file* f) { return f->pMethods->xFileSize(f, out); });
+}
+int lock(sqlite3_file* file, int how) {
+  return watched(file, "lock", [&](sqlite3_file* f) { return f->pMethods->xLock(f, how); });
+}
+int unlock(sqlite3_file* file, int how) { return inner(file)->pMethods->xUnlock(inner(file), how); }
+int check_lock(sqlite3_file* file, int* out) { return inner(file)->pMethods->xCheckReservedLock(inner(file), out); }
+int control(sqlite3_file* file, int op, void* arg) { return inner(file)->pMethods->xFileControl(inner(file), op, arg); }
+int sector(sqlite3_file* file) { return inner(file)->pMethods->xSectorSize(inner(file)); }
+int traits(sqlite3_file* file) { return inner(file)->pMethods->xDeviceCharacteristics(inner(file)); }
+int shm_map(sqlite3_file* file, int page, int n, int extend, void volatile** out) {
+  errno = 0;
+  const int rc = inner(file)->pMethods->xShmMap(inner(file), page, n, extend, out);
+  if (rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_READONLY) return rc;
+  return noted(rc, errno, "map", opened(file).path + "-shm");
+}
+int shm_lock(sqlite3_file* file, int at, int n, int flags) {
+  return inner(file)->pMethods->xShmLock(inner(file), at, n, flags);
+}
+void shm_barrier(sqlite3_file* file) { inner(file)->pMethods->xShmBarrier(inner(file)); }
+int shm_unmap(sqlite3_file* file, int remove) { return inner(file)->pMethods->xShmUnmap(inner(file), remove); }
+
+const sqlite3_io_methods methods = {2,        close,       read,       write,   truncate, sync,   size,
+                                    lock,     unlock,      check_lock, control, sector,   traits, shm_map,
+                                    shm_lock, shm_barrier, shm_unmap,  nullptr, nullptr};
+
+int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out) {
+  sqlite3_vfs* const vfs = beneath();
+  auto one = std::make_unique<Opened>();
+  one->memory = std::make_unique<char[]>(static_cast<std::size_t>(vfs->szOsFile));  // zeros
+  one->path = name ? name : "(temporary)";
+  file->pMethods = nullptr;
+  errno = 0;
+  const int rc = vfs->xOpen(vfs, name, one->inner(), flags, out);
+  if (rc != SQLITE_OK) {
+    const int number = errno;
+    if (one->inner()->pMethods) one->inner()->pMethods->xClose(one->inner());
+    return noted(rc, number, "open", one->path);
+  }
+  if (name && (flags & SQLITE_OPEN_MAIN_DB) != 0) one->store = files_of(one->path);
+  if (name && (flags & SQLITE_OPEN_WAL) != 0) one->store = files_of(one->path.substr(0, one->path.rfind("-wal")));
+  reinterpret_cast<File*>(file)->opened = one.release();
+  file->pMethods = &methods;
+  return SQLITE_OK;
+}
+
+int remove(sqlite3_vfs*, const char* name, int sync_directory) {
+  sqlite3_vfs* const vfs = beneath();
+  return vfs->xDelete(vfs, name, sync_directory);
+}
+int access(sqlite3_vfs*, const char* name, int flags, int* out) {
+  sqlite3_vfs* const vfs = beneath();
+  return vfs->xAccess(vfs, name, flags, out);
+}
+
+}  // namespace
+
+const char* layer() {
+  static sqlite3_vfs ours;
+  static const bool registered = [] {
+    sqlite3_initialize();
+    ours = *beneath();
+    ours.zName = "hoplock";
+    ours.pNext = nullptr;
+    ours.szOsFile = static_cast<int>(sizeof(File));
+    ours.xOpen = open;
+    ours.xDelete = remove;
+    ours.xAccess = access;
+    return sqlite3_vfs_register(&ours, 0) == SQLITE_OK;
+  }();
+  return registered ? ours.zName : nullptr;
+}
+
+std::optional<FailedCall> take_failed_call() { return std::exchange(last_failed, std::nullopt); }
+
+std::shared_ptr<StoreFiles> files_of(const std::string& database) {
+  static std::mutex mutex;
+  static std::map<std::string, std::weak_ptr<StoreFiles>> all;
+  const std::lock_guard guard(mutex);
+  for (auto one = all.begin(); one != all.end();) one = one->second.expired() ? all.erase(one) : std::next(one);
+  auto& known = all[database];
+  auto store = known.lock();
+  if (!store) known = store = std::make_shared<StoreFiles>();
+  return store;
+}
+
+std::optional<Error> frozen(const StoreFiles& files) {
+  if (!files.is_frozen()) return std::nullopt;
+  return files.why();
+}
+
+}  // namespace hoplock::disk

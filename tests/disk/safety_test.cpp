@@ -1,0 +1,407 @@
+// What happens around the store while it is in use: other programs with its files, a sync that fails, a log that is bent.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sqlite3.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <stdexcept>
+#include <thread>
+
+#include "disk/backup.h"
+#include "disk/disk.h"
+#include "disk/log_file.h"
+#include "tests/support/faulty_vfs.h"
+#include "tests/support/loop.h"
+#include "tests/support/temp_directory.h"
+
+using namespace hoplock;
+using namespace hoplock::disk;
+
+namespace {
+
+const std::vector<Migration> one_table = {
+    {"test", "CREATE TABLE item (id INTEGER PRIMARY KEY, text TEXT NOT NULL)", {}}};
+
+Options options_for(const std::filesystem::path& directory) {
+  Options options;
+  options.directory = directory;
+  options.migrations = one_table;
+  options.checkpoint_bytes = 1 << 20;
+  options.checkpoint_cap_bytes = 8 << 20;
+  return options;
+}
+
+struct World {
+  explicit World(const std::filesystem::path& directory) {
+    auto opened = Disk::open(loop.executor(), options_for(directory));
+    if (!opened) throw std::runtime_error(opened.error().detail);
+    disk = std::move(*opened);
+    disk->on_news([this](const News& one) { news.push_back(one); });
+  }
+  Result<int> insert(int id, std::size_t length = 10) {
+    auto job = [id, length](Tx& tx) -> Result<int> {
+      tx.prepare("INSERT INTO item VALUES (?1, ?2)").bind(id, std::string(length, 'x')).run();
+      return id;
+    };
+    return loop.run(disk->run(Durability::durable, std::move(job)));
+  }
+  std::int64_t count() {
+    auto job = [](Tx& tx) -> Result<std::int64_t> {
+      auto row = tx.prepare("SELECT count(*) FROM item");
+      row.step();
+      return row.integer(0);
+    };
+    return loop.run(disk->run(Durability::read, std::move(job))).value();
+  }
+  // The first news of that gravity, within seconds.
+  std::string wait_for(News::Gravity gravity) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (std::chrono::steady_clock::now() < end) {
+      for (const auto& one : news)
+        if (one.gravity == gravity) return one.text;
+      loop.io().restart();
+      loop.io().run_for(std::chrono::milliseconds(20));
+    }
+    return "";
+  }
+  support::Loop loop;
+  std::vector<News> news;
+  std::unique_ptr<Disk> disk;
+};
+
+// Rows of type "POSIX … READ" that this process holds on the file: SQLite's shared lock, as another process would see it.
+bool is_locked(const std::filesystem::path& path) {
+  const std::string command =
+      "/usr/bin/python3 -c \"import fcntl,struct,sys\nf=open(sys.argv[1],'r+b')\n"
+      "l=struct.pack('hhqqi4x',fcntl.F_WRLCK,0,0x40000002,510,0)\n"
+      "r=struct.unpack('hhqqi4x',fcntl.fcntl(f,fcntl.F_GETLK,l))\nsys.exit(0 if r[0]!=fcntl.F_UNLCK else 1)\" '" +
+      path.string() + "'";
+  return std::system(command.c_str()) == 0;
+}
+
+int shell(const std::filesystem::path& database, const std::string& sql) {
+  return std::system(("sqlite3 '" + database.string() + "' \"" + sql + "\" > /dev/null 2>&1").c_str());
+}
+
+ino_t inode_of(const std::filesystem::path& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+std::string octets_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void flip(const std::filesystem::path& path, std::streamoff at) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(at);
+  const char was = static_cast<char>(file.get());
+  file.seekp(at);
+  file.put(static_cast<char>(was ^ 1));
+}
+
+// The store's files as a kill -9 leaves them.
+void copy_store(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::filesystem::create_directories(to);
+  for (const char* name : {"queue.db", "queue.db-wal", "queue.db-synced"})
+    if (std::filesystem::exists(from / name)) std::filesystem::copy_file(from / name, to / name);
+}
+
+constexpr std::streamoff frame_octets = 24 + 4096;
+
+}  // namespace
+
+TEST_CASE(
+    "DUR-01: SQLite's lock outlives checkpoints, readers and examinations, so another program's shell leaves the log "
+    "alone") {
+  support::TempDirectory dir;
+  World world(dir.path());
+  const auto database = dir / "queue.db";
+  int id = 0;
+  while (world.disk->sizes().database < (4 << 20)) REQUIRE(world.insert(++id, 20'000));  // several checkpoints
+  { CHECK(open_read_only(database).has_value()); }
+  CHECK(is_locked(database));
+  const ino_t log = inode_of(dir / "queue.db-wal");
+  CHECK(shell(database, ".backup " + (dir / "copy").string()) == 0);
+  CHECK(shell(database, "PRAGMA wal_checkpoint; SELECT count(*) FROM item") == 0);
+  CHECK(inode_of(dir / "queue.db-wal") == log);
+  REQUIRE(world.insert(++id));
+  copy_store(dir.path(), dir / "after");
+  World after(dir / "after");
+  CHECK(after.count() == id);
+}
+
+TEST_CASE(
+    "DUR-03: a file of the store that vanishes, is replaced or cut is noticed before the next answer, and nothing is "
+    "lost") {
+  struct Row {
+    const char* why;
+    std::function<void(const std::filesystem::path&)> harm;
+    const char* names;
+  };
+  const auto replace = [](const std::filesystem::path& path) {
+    std::filesystem::copy_file(path, path.string() + "x");
+    std::filesystem::rename(path.string() + "x", path);
+  };
+  const Row rows[] = {
+      {"the log is deleted", [](const auto& dir) { std::filesystem::remove(dir / "queue.db-wal"); },
+       "queue.db-wal was deleted"},
+      {"the index is deleted", [](const auto& dir) { std::filesystem::remove(dir / "queue.db-shm"); },
+       "queue.db-shm was deleted"},
+      {"the database is deleted", [](const auto& dir) { std::filesystem::remove(dir / "queue.db"); },
+       "queue.db was deleted"},
+      {"the database is renamed", [](const auto& dir) { std::filesystem::rename(dir / "queue.db", dir / "old.db"); },
+       "queue.db was deleted or renamed"},
+      {"the log is replaced", [&](const auto& dir) { replace(dir / "queue.db-wal"); }, "queue.db-wal was replaced"},
+      {"the database is replaced", [&](const auto& dir) { replace(dir / "queue.db"); }, "queue.db was replaced"},
+      {"all of it is deleted",
+       [](const auto& dir) {
+         for (const char* name : {"queue.db", "queue.db-wal", "queue.db-shm", "lock"})
+           std::filesystem::remove(dir / name);
+       },
+       "queue.db was deleted"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.why);
+    support::TempDirectory dir;
+    {
+      World world(dir.path());
+      for (int i = 0; i < 50; ++i) REQUIRE(world.insert(i));
+      row.harm(dir.path());
+      const auto refused = world.insert(1000);
+      REQUIRE(!refused);
+      CHECK(refused.error().code == errc::io_error);
+      CHECK_MESSAGE(refused.error().detail.find(row.names) != std::string::npos, refused.error().detail);
+      CHECK(!world.disk->health());
+      CHECK(world.wait_for(News::Gravity::fatal).find(row.names) != std::string::npos);
+      CHECK(world.disk->broken());
+      CHECK(!world.insert(1001));
+    }
+    World next(dir.path());
+    CHECK(next.count() >= 50);
+    CHECK(next.insert(2000).has_value());
+  }
+}
+
+TEST_CASE("DUR-03: a log that is cut short is noticed before the next answer") {
+  support::TempDirectory dir;
+  World world(dir.path());
+  for (int i = 0; i < 50; ++i) REQUIRE(world.insert(i));
+  std::filesystem::resize_file(dir / "queue.db-wal", 32 + 5 * frame_octets);
+  CHECK(world.wait_for(News::Gravity::fatal).find("queue.db-wal was cut to") != std::string::npos);
+  CHECK(!world.insert(1000));
+}
+
+TEST_CASE("another program may have the log start anew; that is no loss") {
+  support::TempDirectory dir;
+  World world(dir.path());
+  for (int i = 0; i < 50; ++i) REQUIRE(world.insert(i));
+  CHECK(shell(dir / "queue.db", "PRAGMA wal_checkpoint(TRUNCATE)") == 0);
+  CHECK(world.disk->sizes().log == 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1200));  // it looks once a second
+  CHECK(world.insert(50).has_value());
+  CHECK(!world.disk->broken());
+}
+
+TEST_CASE("DUR-03: a data_dir that is moved away is named where it is now, and nothing in it is touched") {
+  support::TempDirectory dir;
+  {
+    World world(dir / "data");
+    for (int i = 0; i < 50; ++i) REQUIRE(world.insert(i));
+    std::filesystem::rename(dir / "data", dir / "elsewhere");
+    CHECK(!world.insert(1000));
+    CHECK(world.wait_for(News::Gravity::fatal).find((dir / "elsewhere").string()) != std::string::npos);
+  }
+  World next(dir / "elsewhere");
+  CHECK(next.count() >= 50);
+}
+
+TEST_CASE("DUR-02: after a failed sync nothing more is acknowledged or written, and the next start has all of it") {
+  for (const bool of_database : {false, true}) {
+    CAPTURE(of_database);
+    support::TempDirectory dir;
+    int id = 0;
+    {
+      support::FaultyVfs vfs;
+      World world(dir.path());
+      for (; id < 20; ++id) REQUIRE(world.insert(id));
+      vfs.plan().error = SQLITE_IOERR_FSYNC;
+      if (of_database)
+        vfs.plan().database_syncs_fail = true;
+      else
+        vfs.plan().syncs_until_failure = 0;
+      while (id < 2000 && world.insert(id, 5000)) ++id;
+      REQUIRE(id < 2000);
+      vfs.heal();  // it failed once; what comes next would succeed
+      const auto log = octets_of(dir / "queue.db-wal");
+      const auto fatal = world.wait_for(News::Gravity::fatal);
+      CHECK_MESSAGE(
+          fatal.find("sync " + (dir / (of_database ? "queue.db" : "queue.db-wal")).string()) != std::string::npos,
+          fatal);
+      CHECK(!world.insert(5000));
+      CHECK(!world.disk->health());
+      CHECK(world.disk->broken());
+      world.disk.reset();
+      CHECK(octets_of(dir / "queue.db-wal") == log);
+    }
+    World next(dir.path());
+    CHECK(next.count() >= id);
+    CHECK(next.disk->health().has_value());
+  }
+}
+
+TEST_CASE("DUR-05: whole frames behind a damaged one are an error that counts them, and the log is kept") {
+  support::TempDirectory dir;
+  int frames = 0;
+  {
+    World world(dir.path());
+    for (int i = 0; i < 100; ++i) REQUIRE(world.insert(i));
+    frames = static_cast<int>((world.disk->sizes().log - 32) / frame_octets);
+    copy_store(dir.path(), dir / "crashed");
+  }
+  REQUIRE(frames >= 100);
+  struct Row {
+    const char* why;
+    std::streamoff at;
+    bool mark;
+  };
+  const Row rows[] = {{"content of a frame", 32 + 40 * frame_octets + 24 + 100, true},
+                      {"salts of a frame", 32 + 40 * frame_octets + 9, true},
+                      {"the checksum of a frame", 32 + 40 * frame_octets + 20, true},
+                      {"the last frame that was synced", 32 + (frames - 1) * frame_octets + 500, true},
+                      {"content, of a store that no mark is beside", 32 + 40 * frame_octets + 24 + 100, false}};
+  for (const auto& row : rows) {
+    CAPTURE(row.why);
+    std::filesystem::remove_all(dir / "bent");
+    copy_store(dir / "crashed", dir / "bent");
+    if (!row.mark) std::filesystem::remove(dir / "bent" / "queue.db-synced");
+    flip(dir / "bent" / "queue.db-wal", row.at);
+    const auto before = octets_of(dir / "bent" / "queue.db-wal");
+    support::Loop loop;
+    const auto opened = Disk::open(loop.executor(), options_for(dir / "bent"));
+    REQUIRE(!opened);
+    CHECK(opened.error().code == errc::bad_message);
+    CHECK_MESSAGE(opened.error().detail.find("whole frames lie behind it") != std::string::npos, opened.error().detail);
+    CHECK(octets_of(dir / "bent" / "queue.db-wal") == before);
+    CHECK(octets_of(dir / "bent" / "queue.db-wal.damaged") == before);
+  }
+  World sound(dir / "crashed");
+  CHECK(sound.count() == 100);
+}
+
+TEST_CASE("DUR-05: a torn tail that no sync had covered is cut without a complaint, however its frames landed") {
+  support::TempDirectory dir;
+  {
+    World world(dir.path());
+    for (int i = 0; i < 20; ++i) REQUIRE(world.insert(i));
+    auto relaxed = [](int id) {
+      return [id](Tx& tx) -> Result<int> {
+        tx.prepare("INSERT INTO item VALUES (?1, ?2)").bind(id, std::string(9000, 'y')).run();
+        return id;
+      };
+    };
+    for (int i = 100; i < 110; ++i) REQUIRE(world.loop.run(world.disk->run(Durability::relaxed, relaxed(i))));
+    copy_store(dir.path(), dir / "crashed");
+  }
+  const auto synced = SyncedMark::read(dir / "crashed" / "queue.db");
+  REQUIRE(synced);
+  flip(dir / "crashed" / "queue.db-wal", 32 + static_cast<std::streamoff>(synced->frames + 1) * frame_octets + 300);
+  World next(dir / "crashed");
+  CHECK(next.count() >= 20);
+  CHECK(next.count() < 30);
+}
+
+TEST_CASE("open: the lock is on the data; removing its file lets no second daemon in") {
+  support::TempDirectory dir;
+  World world(dir.path());
+  std::filesystem::remove(dir / "lock");
+  const auto second = Disk::open(world.loop.executor(), options_for(dir.path()));
+  REQUIRE(!second);
+  CHECK(second.error().code == errc::device_or_resource_busy);
+  CHECK(second.error().detail.find((dir / "lock").string()) != std::string::npos);
+}
+
+TEST_CASE(
+    "the log's cap holds under a reader that stands still: new mail waits, the reader is named, and the log shrinks "
+    "after") {
+  support::TempDirectory dir;
+  World world(dir.path());
+  REQUIRE(world.insert(0));
+  auto reader = open_read_only(dir / "queue.db");
+  REQUIRE(reader.has_value());
+  reader->execute("BEGIN");
+  CHECK(reader->integer("SELECT count(*) FROM item") == 1);
+  int id = 0;
+  while (world.disk->writable() && world.disk->sizes().log < (64 << 20)) REQUIRE(world.insert(++id, 20'000));
+  CHECK(!world.disk->writable());
+  CHECK(world.wait_for(News::Gravity::warning).find("process " + std::to_string(::getpid())) != std::string::npos);
+  CHECK(!world.disk->health());
+  while (world.disk->sizes().log < (64 << 20) && world.insert(id + 1, 20'000)) ++id;  // what ignores that
+  CHECK(world.disk->sizes().log < (20 << 20));                                        // twice the cap, and a little
+  reader->execute("ROLLBACK");
+  CHECK(world.wait_for(News::Gravity::information).find("new mail is taken") != std::string::npos);
+  CHECK(world.disk->writable().has_value());
+  CHECK(world.disk->sizes().log < (9 << 20));
+  CHECK(world.insert(id + 1).has_value());
+  CHECK(world.count() == id + 2);
+}
+
+TEST_CASE("compact: a database gives back what it has free, a little at a time") {
+  support::TempDirectory dir;
+  World world(dir.path());
+  for (int i = 0; i < 300; ++i) REQUIRE(world.insert(i, 20'000));
+  auto remove = [](Tx& tx) -> Result<int> {
+    tx.prepare("DELETE FROM item WHERE id > 0").run();
+    return 0;
+  };
+  REQUIRE(world.loop.run(world.disk->run(Durability::durable, remove)));
+  std::uint64_t free = 1;
+  for (int i = 0; i < 1000 && free > 0; ++i) free = world.loop.run(world.disk->compact()).value();
+  CHECK(free == 0);
+  for (int i = 1000; world.disk->sizes().database > (1 << 20) && i < 2000; ++i) REQUIRE(world.insert(i, 1));
+  CHECK(world.count() >= 1);
+  world.disk.reset();
+  CHECK(std::filesystem::file_size(dir / "queue.db") < (1 << 20));
+}
+
+TEST_CASE("open: what an older version made, without a way to shrink, gets one while little is in it") {
+  support::TempDirectory dir;
+  {
+    sqlite3* raw = nullptr;
+    REQUIRE(sqlite3_open((dir / "queue.db").c_str(), &raw) == SQLITE_OK);
+    const std::string sql = "PRAGMA journal_mode=WAL;" + std::string(one_table[0].sql) +
+                            "; INSERT INTO item VALUES (1,'old'); PRAGMA user_version=1; PRAGMA application_id=" +
+                            std::to_string(application_id);
+    REQUIRE(sqlite3_exec(raw, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(raw);
+  }
+  World world(dir.path());
+  CHECK(world.count() == 1);
+  CHECK(world.loop.run(world.disk->compact()).value() == 0);
+}
+
+TEST_CASE("copy_to: a whole copy of one moment, private, never over a file that is there") {
+  support::TempDirectory dir;
+  World world(dir.path());
+  for (int i = 0; i < 100; ++i) REQUIRE(world.insert(i, 5000));
+  auto from = open_read_only(dir / "queue.db").value();
+  from.execute("BEGIN");
+  CHECK(from.integer("SELECT count(*) FROM item") == 100);
+  for (int i = 100; i < 150; ++i) REQUIRE(world.insert(i, 5000));
+  std::uint64_t last = 0;
+  CHECK(copy_to(from, dir / "copy", [&](std::uint64_t done, std::uint64_t of) { last = of - done; }).has_value());
+  CHECK(last == 0);
+  struct stat status {};
+  REQUIRE(::stat((dir / "copy").c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0640);
+  auto copy = Database::open(dir / "copy", Access::at_rest).value();
+  CHECK(copy.integer("SELECT count(*) FROM item") == 100);
+  CHECK(copy_to(from, dir / "copy", {}).error().code == errc::file_exists);
+}
