@@ -113,7 +113,7 @@ void App::heard(const disk::News& news) {
   const Level level = news.gravity == Gravity::information ? Level::info
                       : news.gravity == Gravity::warning   ? Level::warn
                                                            : Level::error;
-  log_->write(Event(level, level == Level::info ? "store-works" : "store-failed").add("error", news.text));
+  log_->write(Event(level, level == Level::info ? "store-recovered" : "store-failed").add("error", news.text));
   if (!fatal) return;
   exit_ = io_error;
   raise(SIGTERM);

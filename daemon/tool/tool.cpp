@@ -65,7 +65,8 @@ int complain(const Console& console, int code, std::string_view text) {
 int cannot_read(const Call& call, std::string_view what, const Error& error) {
   const std::string path = database_path(call.loaded.config);
   const bool named = error.detail.find(path) != std::string::npos;
-  return complain(call.console, io_error, named ? error.detail : std::string(what) + " '" + path + "': " + error.detail);
+  return complain(call.console, io_error,
+                  named ? error.detail : std::string(what) + " '" + path + "': " + error.detail);
 }
 
 namespace {

@@ -41,6 +41,14 @@ Result<> sync_directory(const std::filesystem::path& path) {
   return result;
 }
 
+// Made by hand, so that what is said is why the system refused it.
+Result<> make_file(const std::filesystem::path& path) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+  if (fd < 0) return system_error(path);
+  ::close(fd);
+  return {};
+}
+
 Result<> copy_whole(Database& from, const std::filesystem::path& to, const CopyProgress& progress) {
   Database::Settings settings;
   settings.journal = Journal::rollback;
@@ -64,6 +72,7 @@ Result<> copy_to(Database& from, const std::filesystem::path& to, const CopyProg
     return fail(errc::file_exists, to.string() + " is there already");
   const std::filesystem::path part = to.string() + ".part";
   std::filesystem::remove(part, ec);
+  if (auto made = make_file(part); !made) return made;
   auto copied = copy_whole(from, part, progress);
   if (copied && ::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {
     if (errno != EINVAL || ::rename(part.c_str(), to.c_str()) != 0) copied = system_error(to);

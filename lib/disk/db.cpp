@@ -180,7 +180,9 @@ Result<Database> Database::open(const std::filesystem::path& path, Access access
     db.execute("PRAGMA cache_size=-" + std::to_string(settings.cache_bytes >> 10));
     db.execute("PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=OFF; PRAGMA wal_autocheckpoint=0");
     if (writes) {
-      db.execute("PRAGMA page_size=" + std::to_string(settings.page_bytes) + "; PRAGMA auto_vacuum=INCREMENTAL");
+      // of a database that is there it would write a page, before its log is renewed
+      if (creates)
+        db.execute("PRAGMA page_size=" + std::to_string(settings.page_bytes) + "; PRAGMA auto_vacuum=INCREMENTAL");
       choose_journal(db, settings.journal);
       db.execute("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=" + std::to_string(settings.log_bytes));
     } else {

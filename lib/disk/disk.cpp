@@ -48,7 +48,27 @@ Result<> write_new(const std::filesystem::path& path, const std::vector<Migratio
   if (!db) return db.error();
   if (const auto migrated = migrate(*db, migrations); !migrated)
     return fail(migrated.error().code, path.string() + ": " + migrated.error().detail);
+  try {
+    db->execute("PRAGMA journal_mode=WAL");  // before it has its name: nothing is left to be done to it there
+  } catch (const Failure& failure) {
+    return fail(failure.error().code, path.string() + ": " + failure.error().detail);
+  }
   return {};
+}
+
+// A store that was put back gets its log at its first start. Where that was cut short, the rollback journal that it left is played
+// back here: a reader, as examine() is one, may not, and would call the store unreadable.
+void finish_rollback(const std::filesystem::path& path) {
+  std::error_code ec;
+  if (!std::filesystem::exists(path.string() + "-journal", ec)) return;
+  Database::Settings settings;
+  settings.journal = Journal::rollback;
+  auto db = Database::open(path, Access::existing, settings);
+  try {
+    if (db) db->integer("SELECT count(*) FROM sqlite_master");
+  } catch (const Failure&) {
+    return;  // examine() says why
+  }
 }
 
 // Made under another name and moved into place whole: a start that is cut short, or has no room, leaves nothing.
@@ -118,6 +138,7 @@ Result<std::unique_ptr<Disk>> Disk::open(asio::any_io_executor loop, Options opt
   const auto path = options.directory / "queue.db";
   const auto rescued = take_up_rescue(path);
   if (!rescued) return rescued.error();
+  finish_rollback(path);
   const auto found = examine(path, options.migrations);
   if (!found) return found.error();
   if (*found == Found::nothing)

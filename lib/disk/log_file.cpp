@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t header_octets = 32;
 constexpr std::size_t frame_head = 24;
 constexpr std::size_t mark_octets = 64;
-constexpr int block = 1 << 20;
+constexpr int block = 64 << 10;  // SQLite's VFS writes less than 128 KiB at once
 
 Error system_error(const std::string& what, int number) {
   return fail(error_code(number, boost::system::generic_category()), what + ": " + strerror(number));
@@ -234,7 +234,6 @@ int rewrite(sqlite3_file* file) {
     const int n = static_cast<int>(std::min<sqlite3_int64>(block, size - at));
     rc = file->pMethods->xRead(file, octets.data(), n, at);
     if (rc == SQLITE_OK) rc = file->pMethods->xWrite(file, octets.data(), n, at);
-    if (rc == SQLITE_FULL) rc = SQLITE_OK;  // a file system that copies on write, and full: the sync says what it can
   }
   if (rc == SQLITE_OK && size > 0) rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
   return rc;

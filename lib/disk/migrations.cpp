@@ -158,17 +158,22 @@ namespace {
 // SQLite may have to make the log's index, which a member of the group may not. Where the daemon is stopped, and left no log, the
 // database is read as it lies there.
 Result<Database> open_somehow(const std::filesystem::path& path) {
+  Error why;
   auto db = Database::open(path, Access::read_only);
-  try {
-    if (db) db->integer("SELECT count(*) FROM sqlite_master");
-    return db;
-  } catch (const Failure& failure) {
-    const auto& code = failure.error().code;
-    const bool barred =
-        code == errc::io_error || code == errc::permission_denied || code == errc::read_only_file_system;
-    if (!barred || has_orphaned_log(path)) return fail(code, path.string() + ": " + failure.error().detail);
-    return Database::open(path, Access::at_rest);
+  if (db) {
+    try {
+      db->integer("SELECT count(*) FROM sqlite_master");
+      return db;
+    } catch (const Failure& failure) {
+      why = fail(failure.error().code, path.string() + ": " + failure.error().detail);
+    }
+  } else {
+    why = db.error();
   }
+  const bool barred =
+      why.code == errc::io_error || why.code == errc::permission_denied || why.code == errc::read_only_file_system;
+  if (!barred || has_orphaned_log(path)) return why;
+  return Database::open(path, Access::at_rest);
 }
 
 // Absent is one thing, out of sight another.

@@ -118,6 +118,15 @@ TEST_CASE("parse_touched, parse_active, parse_status: what the server writes the
   CHECK(std::holds_alternative<Reload>(parse_request(to_json(Request(Reload{}))).value()));
 }
 
+TEST_CASE("compact: request and answer come back as they were") {
+  CHECK(std::holds_alternative<Compact>(parse_request(to_json(Request(Compact{}))).value()));
+  const auto compacted = parse_compacted(to_json(Compacted{1 << 20, 4096}));
+  REQUIRE(compacted.has_value());
+  CHECK(compacted->octets == 1 << 20);
+  CHECK(compacted->pages == 4096);
+  CHECK_FALSE(parse_compacted(refusal_to_json("this daemon keeps no store")).has_value());
+}
+
 TEST_CASE("parse_touched: a refusal carries the daemon's words, and rubbish is no answer") {
   const auto refused = parse_touched(refusal_to_json("user bob may not control this daemon"));
   REQUIRE_FALSE(refused.has_value());

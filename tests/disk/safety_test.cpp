@@ -405,3 +405,32 @@ TEST_CASE("copy_to: a whole copy of one moment, private, never over a file that 
   CHECK(copy.integer("SELECT count(*) FROM item") == 100);
   CHECK(copy_to(from, dir / "copy", {}).error().code == errc::file_exists);
 }
+
+TEST_CASE("open: a store that was put back survives a first start that is killed at any of its writes") {
+  support::TempDirectory dir;
+  {
+    World world(dir / "first");
+    for (int i = 0; i < 20; ++i) REQUIRE(world.insert(i));
+    auto from = open_read_only(dir / "first" / "queue.db").value();
+    REQUIRE(copy_to(from, dir / "copy", {}).has_value());
+  }
+  int status = 0;
+  for (int step = 0; !WIFEXITED(status) || step == 0; ++step) {
+    CAPTURE(step);
+    REQUIRE(step < 100);
+    const auto data = dir / std::to_string(step);
+    std::filesystem::create_directory(data);
+    std::filesystem::copy_file(dir / "copy", data / "queue.db");
+    const pid_t child = ::fork();
+    if (child == 0) {
+      support::FaultyVfs vfs;
+      vfs.plan().calls_until_kill = step;
+      World world(data);
+      ::_exit(0);
+    }
+    ::waitpid(child, &status, 0);
+    World world(data);
+    CHECK(world.count() == 20);
+  }
+  CHECK(WEXITSTATUS(status) == 0);
+}

@@ -8,8 +8,9 @@ import subprocess
 
 from case import Case
 
+DOMAINS = []
 # nobody listens there: mail is taken and stays
-SETTINGS = {"routes": [{"match": ["stays.test"], "hosts": ["127.0.0.9:9"]}],
+SETTINGS = {"routes": [{"match": ["stays.test"], "hosts": ["[127.0.0.9]:9"]}],
             "delivery": {"retry": {"first": "1h", "factor": 1, "max": "1h", "jitter": 0}}}
 
 
@@ -112,8 +113,7 @@ class Store(Case):
 
     def test_what_is_given_back(self):
         self.fill(60, 300_000)
-        self.assertEqual(self.relay.tool("queue", "remove", "--all", "--yes")[0] in (0, 1, 64), True)
-        self.relay.tool("queue", "remove", "--all")
+        self.assertEqual(self.relay.tool("queue", "remove", "--all", "--yes")[0], 0)
         code, done = self.relay.tool("compact")
         self.assertEqual(code, 0)
         self.assertGreater(done["pages"], 1000)

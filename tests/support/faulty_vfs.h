@@ -15,9 +15,9 @@ class FaultyVfs {
     std::atomic<int> writes_until_failure{-1};  // -1: never; 0: each from now on fails
     std::atomic<int> syncs_until_failure{-1};
     std::atomic<bool> database_syncs_fail{false};  // of databases, not of their logs
-    std::atomic<int> calls_until_kill{-1};  // writes, syncs and truncations; at 0 the process dies as by kill -9
-    std::atomic<int> error{0};              // SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC, …
-    std::atomic<int> syncs{0};              // of write-ahead logs
+    std::atomic<int> calls_until_kill{-1};         // writes, syncs and truncations; at 0 the process dies as by kill -9
+    std::atomic<int> error{0};                     // SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC, …
+    std::atomic<int> syncs{0};                     // of write-ahead logs
     std::atomic<int> database_syncs{0};
     std::atomic<int> sync_delay_us{0};
     std::atomic<bool> hang{false};  // syncs do not return; see Hang
