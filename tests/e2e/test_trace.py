@@ -97,6 +97,11 @@ class Trace(Case):
         time.sleep(1.1)
         self.assertEqual(self.relay.tool("trace", "since@many.test", "--since", "1s"), (1, []))
 
+    def test_the_beginning_of_an_id_is_enough_where_no_other_begins_so(self):
+        queue_id = self.mail("user@down.test")
+        self.relay.wait_log(10, event="deferred", id=queue_id)
+        self.assertEqual(self.relay.tool("trace", queue_id[:-1])[1], self.relay.tool("trace", queue_id)[1])
+
     def test_what_operators_did_is_part_of_it(self):
         queue_id = self.mail("user@down.test")
         self.relay.wait_log(10, event="deferred", id=queue_id)
