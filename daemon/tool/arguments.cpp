@@ -209,6 +209,13 @@ const std::vector<Syntax>& commands() {
       ledger("tlsrpt send", "--day YYYY-MM-DD [--domain D]",
              "let the daemon send that day's reports now, today's too; exit 1 when all of them are sent, or there is "
              "none"),
+      {"tlsrpt read",
+       "FILE...",
+       "what others report about us (JSON, gzip of it, or the mail that brought it): who could not reach us, and why",
+       1,
+       1000,
+       {},
+       {}},
       {"version", "", "print the version", 0, 0, {}, {}},
       {"help", "[COMMAND]", "what the commands do, or one of them", 0, 2, {}, {"--roff"}},
   };

@@ -37,5 +37,6 @@ int compact(const Call& call);
 int tlsrpt_send(const Call& call);
 int tlsrpt_list(const Call& call);
 int tlsrpt_show(const Call& call);
+int tlsrpt_read(const Call& call);
 
 }  // namespace hoplock::daemon::tool

@@ -51,7 +51,8 @@ const std::map<std::string_view, std::function<int(const Call&)>>& table() {
                                                                                {"compact", compact},
                                                                                {"tlsrpt send", tlsrpt_send},
                                                                                {"tlsrpt list", tlsrpt_list},
-                                                                               {"tlsrpt show", tlsrpt_show}};
+                                                                               {"tlsrpt show", tlsrpt_show},
+                                                                               {"tlsrpt read", tlsrpt_read}};
   return all;
 }
 
