@@ -6,6 +6,7 @@
 
 #include "daemon/system.h"
 #include "reports/ledger.h"
+#include "reports/returned.h"
 
 namespace hoplock::daemon {
 
@@ -223,6 +224,7 @@ disk::Options disk_options(const config::Config& config) {
   for (const auto& migration : reports::migrations()) to.migrations.push_back(migration);
   for (const auto& migration : reports::quota_migrations()) to.migrations.push_back(migration);
   to.migrations.push_back(queue::history_migration());
+  to.migrations.push_back(reports::mail_migration());
   return to;
 }
 

@@ -55,22 +55,19 @@ Subject subject_of(const queue::Job& job, Time now) {
   return subject;
 }
 
-// RPT-40: nobody is told that a report came back, but where reports are counted, this is.
-std::vector<Event> refused_reports(const Subject& subject, const std::vector<Told>& told) {
-  std::vector<Event> events;
+// RPT-40: nobody is told that a report came back, but the ledger is.
+std::vector<Ending::ReturnedReport> returned_reports(const Subject& subject, const std::vector<Told>& told) {
+  std::vector<Ending::ReturnedReport> all;
   for (const Told& one : told) {
     if (one.result.verdict != queue::Verdict::bounced && one.result.verdict != queue::Verdict::expired) continue;
-    Event event(Level::warn, "tlsrpt");
-    event.add("action", "failed").add("rua", "mailto:" + one.due.address).add("error", one.result.reply);
-    event.add("id", subject.id.text());
-    events.push_back(std::move(event));
+    all.push_back({subject.id, "mailto:" + one.due.address, one.result.reply});
   }
-  return events;
+  return all;
 }
 
 void tell(Ending& ending, const Subject& subject, const std::vector<Told>& told, const Schedule& schedule) {
   if (subject.envelope.kind == queue::Kind::report) {
-    for (Event& event : refused_reports(subject, told)) ending.events.push_back(std::move(event));
+    ending.returned = returned_reports(subject, told);
     return;
   }
   for (Event& event : dropped(subject, told)) ending.events.push_back(std::move(event));

@@ -18,6 +18,13 @@ struct Ending {
   std::vector<queue::Notice> notices;
   std::vector<Event> events;
   reports::Counts counts;
+  // TLS reports that came to their end undelivered: the ledger is told, and the log says whose they were (RPT-47).
+  struct ReturnedReport {
+    queue::Id id;
+    std::string rua;
+    std::string why;
+  };
+  std::vector<ReturnedReport> returned;
 };
 
 Ending ending_of(const Attempt& attempt, const Schedule& schedule);

@@ -6,6 +6,7 @@
 
 #include "disk/db.h"
 #include "net/clock.h"
+#include "reports/returned.h"
 
 namespace hoplock::delivery {
 
@@ -23,6 +24,38 @@ queue::Along written(reports::Counts counts) {
     reports::add(tx, *shared);
     return {};
   };
+}
+// Reports that came back, and what the ledger knows of them once it was told.
+struct Returned {
+  struct One {
+    Ending::ReturnedReport report;
+    std::optional<reports::Returned> known;
+  };
+  std::vector<One> all;
+};
+using ReturnedPtr = std::shared_ptr<Returned>;
+
+queue::Along given_up(ReturnedPtr returned) {
+  return [returned](disk::Tx& tx) -> Result<> {
+    for (Returned::One& one : returned->all) one.known = reports::give_up_mail(tx, one.report.id.value, one.report.why);
+    return {};
+  };
+}
+
+Event event_of(const Returned::One& one) {
+  Event event(Level::warn, "tlsrpt");
+  if (one.known) {
+    const reports::Account& account = one.known->account;
+    event.add("domain", account.key.domain.text()).add("day", tlsrpt::to_text(account.key.day));
+  }
+  event.add("action", "failed");
+  if (one.known) {
+    event.add("sessions", static_cast<std::int64_t>(one.known->account.sessions));
+    event.add("failures", static_cast<std::int64_t>(one.known->account.failures));
+  }
+  event.add("rua", one.known ? one.known->rua : one.report.rua).add("error", one.report.why);
+  event.add("id", one.report.id.text());
+  return event;
 }
 }  // namespace
 
@@ -57,13 +90,16 @@ asio::awaitable<void> Settler::run() {
     queue::Results results;
     results.now = now();
     reports::Counts counts;
+    const auto returned = std::make_shared<Returned>();
     for (Ending& one : batch) {
       results.settled.push_back(std::move(one.settled));
       for (queue::Notice& notice : one.notices) results.notices.push_back(std::move(notice));
       if (one.change) results.destinations.push_back(std::move(*one.change));
       counts.add(one.counts);
+      for (auto& report : one.returned) returned->all.push_back({std::move(report), std::nullopt});
     }
     if (!counts.empty()) results.along.push_back(written(std::move(counts)));
+    if (!returned->all.empty()) results.along.push_back(given_up(returned));
     const bool good = co_await store(std::move(results));
     if (!good) {
       const auto lost = static_cast<std::int64_t>(batch.size() + waiting_.size());
@@ -72,6 +108,7 @@ asio::awaitable<void> Settler::run() {
     for (const Ending& one : batch) {
       for (const Event& event : one.events) log_.write(event);
     }
+    for (const Returned::One& one : returned->all) log_.write(event_of(one));
     if (!good) co_return;
     stored_last_ += batch.size();
     stored_.notify_all();

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "reports/returned.h"
 #include "reports/sender_impl.h"
 #include "tlsrpt/mail.h"
 #include "tlsrpt/record.h"
@@ -208,13 +209,17 @@ awaitable<Result<queue::Id>> Errand::queue_mail(Attempt& attempt) {
   ++taken.attempts;
   taken.error.clear();
   std::vector<queue::Along> along;
-  along.emplace_back([key = key_, done = taken](disk::Tx& tx) -> Result<> {
+  along.emplace_back([key = key_, done = taken, mail = writer.id().value](disk::Tx& tx) -> Result<> {
     put_destination(tx, key, done);
+    put_mail(tx, mail, key, done.rua);
     return {};
   });
   queue::Envelope mine = envelope();
   auto queued = co_await writer.commit(std::move(mine), std::move(recipients), std::move(along));
-  if (queued) attempt.destination = std::move(taken);
+  if (queued) {
+    attempt.destination = std::move(taken);
+    attempt.mark = Attempt::Mark::stored;
+  }
   co_return queued;
 }
 
@@ -348,16 +353,23 @@ awaitable<void> Errand::postpone(std::string error) {
   }
   const Pause pause{account_.since.value_or(now_), *next};
   std::function<void(disk::Tx&)> write = [key = key_, attempts = attempts_, pause, error](disk::Tx& tx) {
-    for (const Attempt& one : attempts) put_destination(tx, key, one.destination);
+    put_destinations(tx, key, attempts);
     reports::postpone(tx, key, pause, error);
   };
   co_await store(std::move(write));
 }
 
+void Errand::put_destinations(disk::Tx& tx, const Key& key, const std::vector<Attempt>& attempts) {
+  for (const Attempt& one : attempts) {
+    if (one.mark == Attempt::Mark::ours) put_destination(tx, key, one.destination);
+  }
+}
+
 awaitable<void> Errand::finish(State end, std::string error) {
   std::function<void(disk::Tx&)> write = [key = key_, attempts = attempts_, end, error](disk::Tx& tx) {
-    for (const Attempt& one : attempts) put_destination(tx, key, one.destination);
+    put_destinations(tx, key, attempts);
     reports::finish(tx, key, end, error);
+    mark_if_returned(tx, key);
   };
   const Goes stored = co_await store(std::move(write));
   if (stored == Goes::no_further) co_return;

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "reports/ledger_rows.h"
+#include "reports/returned.h"
 
 namespace hoplock::reports {
 
@@ -201,6 +202,7 @@ bool prune(disk::Tx& tx, tlsrpt::Day before, Prune which, std::size_t limit) {
     drop_counts(tx, id);
     tx.prepare("DELETE FROM tlsrpt_destination WHERE account = ?1").bind(id).run();
     tx.prepare("DELETE FROM tlsrpt_report WHERE account = ?1").bind(id).run();
+    forget_mails(tx, id);
     tx.prepare("DELETE FROM tlsrpt_account WHERE id = ?1").bind(id).run();
   }
   if (ids.size() == limit) return true;

@@ -7,11 +7,14 @@ namespace hoplock::reports {
 
 namespace {
 
-// What the accounts of a day may hold together before each may add only little: 10 million sessions to 50,000 domains stay below
-// 200 MiB, whatever servers say and however often their policies change.
+// What the accounts of a day may hold together beyond what each always may: 10 million sessions to 50,000 domains stay below 400 MiB,
+// whatever servers say and however often their policies change.
 constexpr std::uint64_t day_octets = 48U << 20U;
 constexpr std::uint64_t day_details = 300'000;
-constexpr tlsrpt::Limits little{4, 1024, 4};
+constexpr tlsrpt::Limits always{8, 8192, 48};
+// RPT-48: an account may hold a thirty-second of what is left of the day's. However much others take, what is left for one that comes
+// later shrinks slowly, and what it always may stays its own.
+constexpr std::uint64_t share = 32;
 
 struct Totals {
   std::uint64_t octets = 0;
@@ -22,6 +25,19 @@ Totals totals_of(disk::Tx& tx, tlsrpt::Day day) {
   auto row = tx.prepare("SELECT octets, details FROM tlsrpt_day WHERE day = ?1");
   if (!row.bind(number_of(day)).step()) return {};
   return {static_cast<std::uint64_t>(row.integer(0)), static_cast<std::uint64_t>(row.integer(1))};
+}
+
+std::size_t part_of(std::uint64_t all, std::uint64_t used) {
+  return static_cast<std::size_t>((all - std::min(all, used)) / share);
+}
+
+tlsrpt::Limits limits_on(const Totals& day) {
+  const tlsrpt::Limits most;
+  tlsrpt::Limits limits;
+  limits.policy_octets = std::clamp(part_of(day_octets, day.octets), always.policy_octets, most.policy_octets);
+  limits.details = std::clamp(part_of(day_details, day.details), always.details, most.details);
+  if (day.octets >= day_octets || day.details >= day_details) limits.policies = always.policies;
+  return limits;
 }
 
 void raise_totals(disk::Tx& tx, tlsrpt::Day day, const Totals& by) {
@@ -84,7 +100,7 @@ class Adding {
   const tlsrpt::Limits& limits() {
     if (!limits_) {
       const Totals day = totals_of(tx_, key_.day);
-      limits_ = day.octets >= day_octets || day.details >= day_details ? little : tlsrpt::Limits();
+      limits_ = limits_on(day);
     }
     return *limits_;
   }

@@ -61,6 +61,8 @@ class Errand : public std::enable_shared_from_this<Errand> {
     Destination destination;
     tlsrpt::Destination to;
     std::optional<Time> held;  // its host is: nothing was tried
+    // Stored with the mail that carries it: what became of that mail since is not overwritten.
+    enum class Mark : std::uint8_t { ours, stored } mark = Mark::ours;
   };
 
   boost::asio::awaitable<Goes> load();
@@ -80,6 +82,7 @@ class Errand : public std::enable_shared_from_this<Errand> {
   std::string no_mail() const;
   queue::Envelope envelope() const;
   std::string message(const tlsrpt::MailDestination& to, queue::Id id) const;
+  static void put_destinations(disk::Tx& tx, const Key& key, const std::vector<Attempt>& attempts);
   boost::asio::awaitable<Goes> store(std::function<void(disk::Tx&)> write);
   std::optional<Time> next_round() const;
   void refuse(Attempt& attempt, std::string why);

@@ -1,6 +1,7 @@
 #include "tlsrpt/classify.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/ascii.h"
 #include "mtasts/match.h"
@@ -280,6 +281,18 @@ class Classifier {
   bool has_tlsa_ = false;
   bool asks_sts_ = false;
 };
+
+// A name that the public DNS has no say about (RFC 6761, RFC 6762, RFC 8375; ICANN's .internal; what inner networks are called):
+// nobody there asks for reports, and nobody outside is to hear it.
+bool is_inner_name(const dns::Name& name) {
+  constexpr std::array<std::string_view, 12> inner{"local",    "localhost", "localdomain", "internal",
+                                                   "intranet", "private",   "lan",         "home",
+                                                   "corp",     "invalid",   "onion",       "alt"};
+  if (name.labels() < 2) return true;
+  const std::string_view text = name.text();
+  return text == "home.arpa" || text.ends_with(".home.arpa") ||
+         std::find(inner.begin(), inner.end(), text.substr(text.rfind('.') + 1)) != inner.end();
+}
 }  // namespace
 
 std::optional<dns::Name> report_domain(const hop::Facts& facts) {
@@ -289,6 +302,7 @@ std::optional<dns::Name> report_domain(const hop::Facts& facts) {
     case Origin::implicit_mx:
       return facts.domain.domain;
     case Origin::route_name:
+      if (is_inner_name(facts.host.name)) break;
       return facts.host.name;
     case Origin::literal:
       break;

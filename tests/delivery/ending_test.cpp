@@ -160,7 +160,7 @@ TEST_CASE("a destination's hold grows with each failure in a row") {
   CHECK(weeks_later.until == accepted + 24h * 14 + 5min);
 }
 
-TEST_CASE("RPT-40: a report that its mailbox refuses makes no notice; one `tlsrpt` line counts it") {
+TEST_CASE("RPT-40: a report that its mailbox refuses makes no notice; the ledger is told") {
   Schedule schedule;
   schedule.telling.emplace();
   schedule.expire = 24h;
@@ -168,13 +168,13 @@ TEST_CASE("RPT-40: a report that its mailbox refuses makes no notice; one `tlsrp
   report.envelope.kind = queue::Kind::report;
   const auto ending = ending_of(report, schedule);
   CHECK(ending.notices.empty());
-  REQUIRE(ending.events.size() == 2);
+  REQUIRE(ending.events.size() == 1);
   CHECK(ending.events[0].name() == "expired");
-  CHECK(ending.events[1].name() == "tlsrpt");
-  CHECK(ending.events[1].get("action") == "failed");
-  CHECK(ending.events[1].get("rua") == "mailto:bob@example.org");
-  CHECK_FALSE(ending.events[1].get("error").empty());
+  REQUIRE(ending.returned.size() == 1);
+  CHECK(ending.returned[0].rua == "mailto:bob@example.org");
+  CHECK(ending.returned[0].id == report.id);
+  CHECK_FALSE(ending.returned[0].why.empty());
   Attempt early = failed(accepted + 1h);
   early.envelope.kind = queue::Kind::report;
-  CHECK(ending_of(early, schedule).events.size() == 1);  // it is tried again
+  CHECK(ending_of(early, schedule).returned.empty());  // it is tried again
 }

@@ -12,6 +12,7 @@
 #include "queue/queue.h"
 #include "queue/reader.h"
 #include "reports/ledger.h"
+#include "reports/returned.h"
 #include "tests/delivery/sink.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -48,6 +49,7 @@ struct Relay {
     on_disk.directory = directory;
     on_disk.migrations = queue::migrations();
     for (const auto& more : reports::migrations()) on_disk.migrations.push_back(more);
+    on_disk.migrations.push_back(reports::mail_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue::Options options_of_queue;
     options_of_queue.min_free_space = 0;

@@ -163,20 +163,40 @@ TEST_CASE("RPT-34: policies are capped by number and by size, sessions are count
   }
 }
 
-TEST_CASE("RPT-34: once a day holds very many details, each account may add only a few more") {
+TEST_CASE("RPT-34: once a day holds very many details, each account may add only some more") {
   World world;
   world.db->execute("INSERT INTO tlsrpt_day (day, octets, details) VALUES (" +
                     std::to_string(d1.time_since_epoch().count()) + ", 0, 300000)");
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 80; ++i) {
     const auto detail = failure_of(ResultType::tlsa_invalid, "mx" + std::to_string(i) + ".example.org");
     world.count(key(d1, "example.org"), {failure(dane_policy("mx.example.org"), {detail})});
     world.count(key(d2, "example.org"), {failure(dane_policy("mx.example.org"), {detail})});
   }
   const auto tight = world.elements(key(d1, "example.org"));
   REQUIRE(tight.size() == 1);
-  CHECK(tight[0].failures == 20);
-  CHECK(tight[0].details.size() == 5);
-  CHECK(world.elements(key(d2, "example.org"))[0].details.size() == 20);
+  CHECK(tight[0].failures == 80);
+  CHECK(tight[0].details.size() == 49);
+  CHECK(world.elements(key(d2, "example.org"))[0].details.size() == 80);
+}
+
+TEST_CASE("RPT-48: sixty domains that fill the day with details leave another domain's report its own") {
+  World world;
+  world.db->execute("BEGIN");
+  const auto take_all = [&](const std::string& domain, int many) {
+    Counts counts;
+    for (int i = 0; i < many; ++i)
+      counts.add(key(d1, domain), {failure(dane_policy("mx." + domain),
+                                           {failure_of(ResultType::tlsa_invalid, std::to_string(i) + "." + domain)})});
+    add(*world.tx, counts);
+  };
+  for (int i = 0; i < 60; ++i) take_all("d" + std::to_string(i) + ".example", 6000);
+  take_all("example.org", 500);
+  world.db->execute("COMMIT");
+  const auto elements = world.elements(key(d1, "example.org"));
+  REQUIRE(elements.size() == 1);
+  CHECK(elements[0].failures == 500);
+  CHECK(elements[0].details.size() == 500);
+  for (const auto& detail : elements[0].details) CHECK(detail.reason != "other");
 }
 
 }  // namespace hoplock::reports::test

@@ -7,6 +7,7 @@
 
 #include "disk/migrations.h"
 #include "reports/ledger.h"
+#include "reports/returned.h"
 #include "tests/support/temp_directory.h"
 #include "tlsrpt/gzip.h"
 #include "tlsrpt/json.h"
@@ -52,7 +53,9 @@ struct World {
   World() { open(); }
   void open() {
     db.emplace(disk::Database::open(directory.path() / "queue.db", disk::Access::read_write).value());
-    disk::migrate(*db, migrations()).value();
+    auto list = migrations();
+    list.push_back(mail_migration());
+    disk::migrate(*db, list).value();
     tx.emplace(*db);
   }
   void reopen() {

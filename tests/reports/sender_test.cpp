@@ -348,3 +348,54 @@ TEST_CASE("the log says of a report what the report says") {
   world.round(morning + 5min);
   for (const Event& event : world.log.events("tlsrpt")) CHECK(event.get("sessions") == "2");
 }
+
+TEST_CASE("RPT-47: a report that its mailbox refuses is failed, with the reply; one that somebody else has is not") {
+  Sending world;
+  world.sessions("a.example", "mailto:box@box.test");
+  world.sessions("b.example", "mailto:box@box.test,https://ok.test/");
+  world.round(at("2025-03-02T05:00:00Z"));
+  CHECK(world.state("a.example") == "sent");
+  const auto return_all = [&world] {
+    for (const auto& mail : world.mails())
+      world.write([id = mail.id](disk::Tx& tx) { give_up_mail(tx, id.value, "550 5.7.1 no attachments here"); });
+  };
+  return_all();
+  CHECK(world.state("a.example") == "failed");
+  CHECK(world.account("a.example").error == "550 5.7.1 no attachments here");
+  CHECK(world.state("b.example") == "sent");
+  const auto known =
+      world.read([key = Key{day_at("2025-03-01"), name("b.example")}](disk::Tx& tx) { return destinations(tx, key); });
+  REQUIRE(known.size() == 2);
+  CHECK(known[0].state == Destination::State::accepted);  // https
+  CHECK(known[1].state == Destination::State::failed);
+  CHECK(known[1].error == "550 5.7.1 no attachments here");
+  // an operator may have it sent again
+  world.loop
+      .run(world.sender->hurry(Selection{day_at("2025-03-01"), name("a.example"), {}, 10}, at("2025-03-02T06:00:00Z")))
+      .value();
+  world.round(at("2025-03-02T06:00:00Z"));
+  CHECK(world.state("a.example") == "sent");
+  CHECK(world.mails().size() == 3);
+}
+
+TEST_CASE("RPT-47: a mail that comes back while other destinations are still tried is not called accepted afterwards") {
+  Sending world;
+  world.sessions("a.example", "mailto:box@box.test,https://slow.test/");
+  world.post.delay = 300ms;
+  world.post.answers["https://slow.test/"] = Posted{Posted::What::refused, "no", {}};
+  world.log.heard = [&world](const Event& event) {
+    if (event.get("action") != "queued") return;
+    world.disk->post(disk::Durability::durable,
+                     [id = queue::Id::parse(event.get("id")).value()](disk::Tx& tx) -> Result<> {
+                       give_up_mail(tx, id.value, "550 no");
+                       return {};
+                     });
+  };
+  world.round(at("2025-03-02T05:00:00Z"));
+  const auto known =
+      world.read([key = Key{day_at("2025-03-01"), name("a.example")}](disk::Tx& tx) { return destinations(tx, key); });
+  REQUIRE(known.size() == 2);
+  CHECK(known[1].rua == "mailto:box@box.test");
+  CHECK(known[1].state == Destination::State::failed);
+  CHECK(known[1].error == "550 no");
+}

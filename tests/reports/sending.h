@@ -16,6 +16,7 @@
 
 #include "disk/disk.h"
 #include "queue/reader.h"
+#include "reports/returned.h"
 #include "reports/sender.h"
 #include "tests/dkim/verify.h"
 #include "tests/support/fake_resolver.h"
@@ -83,6 +84,7 @@ struct Sending {
     on_disk.migrations = queue::migrations();
     for (const auto& more : reports::migrations()) on_disk.migrations.push_back(more);
     for (const auto& more : quota_migrations()) on_disk.migrations.push_back(more);
+    on_disk.migrations.push_back(reports::mail_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue::Options of_queue;
     of_queue.min_free_space = 0;

@@ -348,6 +348,19 @@ TEST_CASE("RPT-05: the report of a configured host is that of its own name, and 
   CHECK(report_domain(corner(TlsaIs::usable, StsIs::none).facts)->text() == "dom.ex");
 }
 
+TEST_CASE("RPT-05: a configured host with a name of an inner network is reported to nobody") {
+  auto routed = corner(TlsaIs::absent, StsIs::none, HostIs::routed);
+  for (const char* inner : {"exch01.contoso.local", "exch01", "mx.corp", "a.b.internal", "mx.home.arpa", "mail.lan"}) {
+    routed.facts.host.name = dns::Name::parse(inner).value();
+    CHECK_FALSE(report_domain(routed.facts));
+    CHECK(describe(run(routed, Met::good)) == "-");
+  }
+  for (const char* outer : {"relay.example", "local.example.org", "mx.test"}) {
+    routed.facts.host.name = dns::Name::parse(outer).value();
+    CHECK(report_domain(routed.facts)->text() == outer);
+  }
+}
+
 TEST_CASE("RPT-13: policy-string for tlsa is every record of the set, unusable ones too") {
   auto at = corner(TlsaIs::usable, StsIs::none);
   at.facts.host.tlsa.records = {ee(), {255, 255, 255, std::string("\xab", 1)}, pkix_ee()};
