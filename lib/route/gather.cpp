@@ -44,7 +44,7 @@ namespace {
 constexpr std::chrono::seconds keep_at_most{300};
 constexpr std::chrono::seconds keep_failures{5};
 constexpr std::size_t known_beforehand = 8;  // hosts whose addresses are looked up with the MX records
-constexpr std::size_t most_hosts = 50;  // of a domain that are tried: an attempt, and what is told of it, has an end
+constexpr std::size_t at_once = 4;           // of these, side by side
 
 using Preference = std::optional<std::uint16_t>;
 
@@ -61,7 +61,7 @@ Preference own_by_name(const std::vector<Host>& hosts, const Options& options) {
   return own;
 }
 
-// The least preference among `hosts` at which one of our own addresses stands; all are asked side by side.
+// At which one of our own addresses stands among a few hosts; all are asked side by side.
 awaitable<Preference> own_by_address(Resolver& resolver, SettingsPtr settings, std::vector<Host> hosts,
                                      Families families) {
   if (hosts.empty()) co_return std::nullopt;
@@ -84,18 +84,14 @@ awaitable<Preference> own_by_address(Resolver& resolver, SettingsPtr settings, s
   co_return std::nullopt;
 }
 
-// MX-09: on the full list, before anything else is left out of it. The hosts' addresses are looked up in any case, as Postfix does: a name
-// server that never answers TLSA questions is taken for dead once one was asked, and must not take the other hosts along.
-awaitable<Preference> own_preference(Resolver& resolver, SettingsPtr settings, std::vector<Host> hosts) {
-  const Preference named = own_by_name(hosts, settings->options);
-  const auto& own = settings->options.own_addresses;
-  const auto reachable = [&settings](const OwnAddress& address) { return address.port == settings->options.port; };
-  if (named) std::erase_if(hosts, [&named](const Host& host) { return host.preference >= *named; });
-  const bool may_be_us = std::any_of(own.begin(), own.end(), reachable);
-  if (!may_be_us && hosts.size() > known_beforehand) hosts.resize(known_beforehand);
-  const Families asked = may_be_us ? Families::both : families(settings->options.address_family);
-  const Preference addressed = co_await own_by_address(resolver, settings, std::move(hosts), asked);
-  co_return least(named, addressed);
+// Our name, or a literal in a name's place that is our address.
+Preference own_by_text(const std::vector<Host>& hosts, const Options& options) {
+  Preference own = own_by_name(hosts, options);
+  for (const Host& host : hosts) {
+    const auto literal = Ip::parse(host.name.text());
+    if (literal && is_own(*literal, host.port, options)) own = least(own, host.preference);
+  }
+  return own;
 }
 
 struct TlsaFound {
@@ -150,6 +146,23 @@ awaitable<TlsaFound> gather_tlsa(Resolver& resolver, Host host, Addresses addres
 
 }  // namespace
 
+// The hosts' addresses are looked up in any case, as Postfix does: a name server that never answers TLSA questions is taken for dead once one
+// was asked, and must not take the other hosts along.
+awaitable<Preference> find_own(Resolver& resolver, SettingsPtr settings, std::vector<Host> hosts) {
+  const auto& own = settings->options.own_addresses;
+  const auto reachable = [&settings](const OwnAddress& address) { return address.port == settings->options.port; };
+  const bool may_be_us = std::any_of(own.begin(), own.end(), reachable);
+  if (!may_be_us && hosts.size() > known_beforehand) hosts.resize(known_beforehand);
+  const Families asked = may_be_us ? Families::both : families(settings->options.address_family);
+  Preference found;
+  for (std::size_t next = 0; next < hosts.size() && !found; next += at_once) {
+    const auto begin = hosts.begin() + static_cast<std::ptrdiff_t>(next);
+    std::vector<Host> few(begin, begin + static_cast<std::ptrdiff_t>(std::min(at_once, hosts.size() - next)));
+    found = co_await own_by_address(resolver, settings, std::move(few), asked);
+  }
+  co_return found;  // by preference: where we stand first is where we stand best
+}
+
 Settings::Settings(Options from) : options(std::move(from)), table(options.routes, options.security) {}
 
 awaitable<DomainPtr> gather_domain(Resolver& resolver, SettingsPtr settings, dns::Name domain) {
@@ -160,16 +173,21 @@ awaitable<DomainPtr> gather_domain(Resolver& resolver, SettingsPtr settings, dns
   entry->facts.mx_security = mx.security;
   entry->keep = mx.failed() ? keep_failures : std::min(mx.ttl, keep_at_most);
   entry->hosts = candidates(mx, settings->options.port);
+  // MX-09: our own place is looked for on the full list, before anything else is left out of it.
   if (auto* hosts = std::get_if<std::vector<Host>>(&entry->hosts)) {
-    const Preference own = co_await own_preference(resolver, settings, *hosts);
+    const Preference own = own_by_text(*hosts, settings->options);
     entry->hosts = without_self(std::move(*hosts), own);
   }
   if (auto* hosts = std::get_if<std::vector<Host>>(&entry->hosts)) {
     auto rest = std::move(*hosts);
     entry->hosts = without_literals(std::move(rest));
   }
-  if (auto* hosts = std::get_if<std::vector<Host>>(&entry->hosts); hosts != nullptr && hosts->size() > most_hosts)
-    hosts->erase(hosts->begin() + most_hosts, hosts->end());
+  if (auto* hosts = std::get_if<std::vector<Host>>(&entry->hosts); hosts != nullptr && hosts->size() > most_hosts) {
+    entry->keep = std::chrono::seconds{0};  // very large: the resolver's cache has it, once
+  } else if (hosts != nullptr) {
+    const Preference own = co_await find_own(resolver, settings, *hosts);
+    entry->hosts = without_self(std::move(*hosts), own);
+  }
   co_return entry;
 }
 

@@ -19,7 +19,8 @@ struct Settings {
 };
 using SettingsPtr = std::shared_ptr<const Settings>;
 
-// What is kept of a domain: hosts by preference, not shuffled, for whoever asks.
+// What is kept of a domain: hosts by preference, not shuffled, for whoever asks. Of a set of more than most_hosts nothing was looked up:
+// it is first cut by the domain's policy, and then find_own asks whether we are among what is left.
 struct DomainEntry {
   hop::DomainFacts facts;
   Candidates hosts;
@@ -39,6 +40,10 @@ Families families(AddressFamily wanted);
 // A, AAAA or both, asked side by side.
 boost::asio::awaitable<std::vector<dns::Answer>> find_addresses(resolver::Resolver& resolver, dns::Name name,
                                                                 Families families);
+
+// The least preference among these hosts at which one of our own addresses stands (MX-09), asked for a few hosts at a time.
+boost::asio::awaitable<std::optional<std::uint16_t>> find_own(resolver::Resolver& resolver, SettingsPtr settings,
+                                                              std::vector<Host> hosts);
 
 boost::asio::awaitable<DomainPtr> gather_domain(resolver::Resolver& resolver, SettingsPtr settings, dns::Name domain);
 boost::asio::awaitable<HostPtr> gather_host(resolver::Resolver& resolver, SettingsPtr settings, Host host);

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 #include <utility>
+
+#include "mtasts/match.h"
 
 namespace hoplock::route {
 
@@ -37,8 +40,10 @@ Candidates listed(const dns::Answer& mx, std::uint16_t port) {
     hosts.push_back(std::move(host));
   }
   if (hosts.empty()) return permanent(556, "5.1.10", mx.question.text() + " does not accept mail (null MX)");
-  std::stable_sort(hosts.begin(), hosts.end(),
-                   [](const Host& a, const Host& b) { return a.preference < b.preference; });
+  // by name within a preference: whatever is cut off behind is the same each time
+  std::sort(hosts.begin(), hosts.end(), [](const Host& a, const Host& b) {
+    return std::tie(a.preference, a.name) < std::tie(b.preference, b.name);
+  });
   return hosts;
 }
 
@@ -84,6 +89,24 @@ Candidates without_literals(std::vector<Host> hosts) {
   });
   if (hosts.empty()) return permanent(550, "5.4.4", "every MX record names an address instead of a host");
   return hosts;
+}
+
+Cut cut(std::vector<Host> hosts, const hop::StsFact& sts) {
+  Cut chosen;
+  const std::size_t all = hosts.size();
+  if (all <= most_hosts) {
+    chosen.hosts = std::move(hosts);
+    return chosen;
+  }
+  const bool binds = sts.state == hop::StsFact::State::live && sts.policy.mode == mtasts::Mode::enforce;
+  std::size_t good = 0;
+  std::size_t ruled_out = 0;
+  for (Host& host : hosts) {
+    const bool named = !binds || mtasts::matches(sts.policy, host.name);
+    if (named ? good++ < most_hosts : ruled_out++ < most_ruled_out) chosen.hosts.push_back(std::move(host));
+  }
+  chosen.left_out = all - chosen.hosts.size();
+  return chosen;
 }
 
 NoHosts not_validating(const std::string& why) { return temporary(hop::Reason::dns_failure, why); }

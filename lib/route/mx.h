@@ -20,6 +20,16 @@ Candidates without_self(std::vector<Host> hosts, std::optional<std::uint16_t> ow
 // Without names that are address literals (MX-17), each name once.
 Candidates without_literals(std::vector<Host> hosts);
 
+// Of a set of any size, those of which anything is looked up, in order: an attempt, what it asks and what is told of it have bounds that do
+// not grow with the set (BND-02). Hosts that an enforced policy rules out take no place from the others (MX-29).
+inline constexpr std::size_t most_hosts = 30;
+inline constexpr std::size_t most_ruled_out = 5;
+struct Cut {
+  std::vector<Host> hosts;
+  std::size_t left_out = 0;
+};
+Cut cut(std::vector<Host> hosts, const hop::StsFact& sts);
+
 // While our own validation does not work (DNS-04).
 NoHosts not_validating(const std::string& why);
 

@@ -12,6 +12,7 @@
 #include "net/together.h"
 #include "route/cache.h"
 #include "route/gather.h"
+#include "route/mx.h"
 #include "route/reporting.h"
 
 namespace hoplock::route {
@@ -127,6 +128,8 @@ class Router::Impl {
 
   static awaitable<HostPtr> obtain_host(std::shared_ptr<Impl> self, Host host);
   static awaitable<hop::StsFact> find_policy(std::shared_ptr<Impl> self, dns::Name domain, Host first);
+  static awaitable<std::optional<NoHosts>> cut_hosts(std::shared_ptr<Impl> self, SettingsPtr settings,
+                                                     std::shared_ptr<Hosts> found);
 
   resolver::Resolver& resolver_;
   PolicyCache* policies_;  // null: no policies are looked for
@@ -164,7 +167,8 @@ awaitable<std::shared_ptr<const Entry>> Router::Impl::obtain(std::shared_ptr<Imp
   const auto settings = self->settings_;
   const auto entry = co_await gather(self->resolver_, settings, key);
   flight->entry = entry;
-  if (settings == self->settings_ && !self->resolver_.validation_failure()) {
+  const bool keeps = entry->keep.count() > 0 && settings == self->settings_;
+  if (keeps && !self->resolver_.validation_failure()) {
     store.cache.put(key, entry, std::chrono::steady_clock::now() + entry->keep);
   }
   co_return entry;
@@ -218,10 +222,37 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
   for (Host& host : found.hosts) {
     if (tlsa_for(found.rule, host.origin) == Host::Tlsa::skip) host.tlsa = Host::Tlsa::skip;
   }
-  shuffle_equals(found.hosts, self->random_);
+  const bool large = found.hosts.size() > most_hosts;
+  if (!large) shuffle_equals(found.hosts, self->random_);
   const bool with_policy = self->policies_ != nullptr && hop::needs_sts(Host::Origin::mx, found.rule);
-  if (with_policy) found.domain.sts = co_await find_policy(self, std::move(domain), found.hosts.front());
-  co_return found;
+  if (with_policy) {
+    Host first = large ? Host{} : found.hosts.front();
+    if (large)
+      first.origin = Host::Origin::literal;  // nothing is asked of hosts that may not be among those that count
+    found.domain.sts = co_await find_policy(self, std::move(domain), std::move(first));
+  }
+  if (!large) co_return found;
+  const auto shared = std::make_shared<Hosts>(std::move(found));
+  auto refused = co_await cut_hosts(self, settings, shared);
+  if (refused) co_return std::move(*refused);
+  co_return std::move(*shared);
+}
+
+// MX-29: after the policy and before any look-up of a host. What the policy does not decide, with DANE beside it, is not cut by it either:
+// such hosts keep places of their own.
+awaitable<std::optional<NoHosts>> Router::Impl::cut_hosts(std::shared_ptr<Impl> self, SettingsPtr settings,
+                                                          std::shared_ptr<Hosts> found) {
+  const bool binds = found->rule.mta_sts == hop::Mode::enforce;
+  Cut chosen = cut(std::move(found->hosts), binds ? found->domain.sts : hop::StsFact{});
+  const auto own = co_await find_own(self->resolver_, settings, chosen.hosts);
+  Candidates left = without_self(std::move(chosen.hosts), own);
+  if (auto* none = std::get_if<NoHosts>(&left)) {
+    none->route = found->route;
+    co_return std::move(*none);
+  }
+  found->hosts = std::get<std::vector<Host>>(std::move(left));
+  shuffle_equals(found->hosts, self->random_);
+  co_return std::nullopt;
 }
 
 awaitable<hop::HostFacts> Router::Impl::look(std::shared_ptr<Impl> self, Host host) {

@@ -1,6 +1,8 @@
 // From a domain to its hosts: RFC 5321 section 5.1, RFC 7505, and our own place in the list.
 #include <map>
+#include <set>
 
+#include "route/mx.h"
 #include "tests/route/world.h"
 
 namespace hoplock::route {
@@ -244,6 +246,60 @@ TEST_CASE(
   world.dns.secure.insert("alias.example");
   CHECK(world.first("signed.alias.example").tlsa.state == State::not_asked);
   CHECK(world.none("gone.example").enhanced == "5.1.2");
+}
+
+namespace {
+std::string large_set(int hosts) {
+  std::string zone;
+  for (int i = 1000; i < 1000 + hosts; ++i)
+    zone += "example.org MX 10 mx" + std::to_string(i) + ".example.org\nmx" + std::to_string(i) +
+            ".example.org A 192.0.2.1\n";
+  return zone;
+}
+}  // namespace
+
+TEST_CASE("BND-02: of a set of 1500 hosts few are looked up, few at a time, and the same ones each time") {
+  World world(large_set(1500));
+  world.options.own_addresses = {
+      {Ip::parse("198.51.100.1").value(), 25}};  // our own place is looked for by address, too
+  world.dns.delay = std::chrono::milliseconds{2};
+  std::set<std::string> first;
+  for (int time = 0; time < 3; ++time) {
+    const Hosts found = world.hosts("example.org");
+    CHECK(found.hosts.size() == most_hosts);
+    std::set<std::string> names;
+    for (const Host& host : found.hosts) names.insert(host.name.text());
+    if (time == 0) first = names;
+    CHECK(names == first);
+    CHECK(world.dns.asked.size() <= (1 + 2 * most_hosts) * static_cast<std::size_t>(time + 1));
+  }
+}
+
+TEST_CASE("MX-29: hosts that an enforced policy rules out take no place from the one that it names") {
+  hop::StsFact sts;
+  sts.state = hop::StsFact::State::live;
+  sts.policy.mode = mtasts::Mode::enforce;
+  sts.policy.mx = {{mtasts::Pattern::Kind::host, name("mx1059.example.org")}};
+  std::vector<Host> hosts;
+  for (int i = 0; i < 60; ++i) {
+    Host host;
+    host.name = name("mx" + std::to_string(1000 + i) + ".example.org");
+    host.preference = static_cast<std::uint16_t>(i);
+    hosts.push_back(host);
+  }
+  const Cut chosen = cut(hosts, sts);
+  CHECK(chosen.hosts.size() == most_ruled_out + 1);
+  CHECK(chosen.hosts.back().name.text() == "mx1059.example.org");
+  CHECK(chosen.left_out == 60 - most_ruled_out - 1);
+  sts.policy.mode = mtasts::Mode::testing;  // rules nobody out
+  CHECK(cut(hosts, sts).hosts.size() == most_hosts);
+  CHECK(cut(hosts, {}).hosts.front().name.text() == "mx1000.example.org");
+}
+
+TEST_CASE("MX-09: an address literal in a host's place that is ours counts as our own place") {
+  World world("example.org MX 10 mx.example.org\nexample.org MX 20 192.0.2.9\nexample.org MX 30 worse.example.org");
+  world.options.own_addresses = {{Ip::parse("192.0.2.9").value(), 25}};
+  CHECK(world.order("example.org") == "mx.example.org");
 }
 
 }  // namespace hoplock::route
