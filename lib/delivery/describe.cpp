@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "delivery/patience.h"
+#include "delivery/story.h"
 
 namespace hoplock::delivery {
 
@@ -328,7 +329,7 @@ std::vector<Event> hop_events(const Attempt& attempt) {
       events.push_back(hop_event(attempt, hop, *hop.refusal, action_word(hop.action)));
     }
   }
-  return events;
+  return within_bounds(std::move(events));
 }
 
 std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<queue::RecipientResult>& results) {

@@ -253,11 +253,18 @@ asio::awaitable<void> Scheduler::Impl::give_back_rest(DestinationPtr destination
   co_await settler_.stored(ticket);
 }
 
+// Mail that does without the policy got through: what the policy holds back is held back as before (RTLS-13, RPT-38).
+bool Scheduler::Impl::says_nothing(const Attempt& attempt, const queue::Backoff& hold) const {
+  const auto reason = hop::parse_reason(hold.reason);
+  const Manner manner = manner_of(attempt.envelope, options_.tls_required_no);
+  return reason && hop::is_policy(*reason) && (manner == Manner::relaxed || manner == Manner::report);
+}
+
 // A destination that answered works again; one that is held keeps its hold.
 Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt& attempt) {
   Schedule when = schedule();
   if (attempt.envelope.kind == queue::Kind::report) when.expire = std::min(when.expire, report_life);
-  if (attempt.reached && destination.backoff) {
+  if (attempt.reached && destination.backoff && !says_nothing(attempt, *destination.backoff)) {
     destination.backoff.reset();
     destination.held = false;
     watch_.remove(destination.name);
@@ -320,6 +327,15 @@ asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string des
   }
 }
 
+// Of destinations that are heard of no more, their mail having come to its end: a hold that lasts is renewed within retry.max.
+void Scheduler::Impl::forget_told() {
+  const Milliseconds lasts =
+      2 * options_.retry.max + std::max(options_.expire_bounces, options_.delay_notice) + std::chrono::hours{1};
+  if (told_.size() < told_swept_at_) return;
+  std::erase_if(told_, [least = now() - lasts](const auto& one) { return one.second < least; });
+  told_swept_at_ = std::max<std::size_t>(1000, 2 * told_.size());
+}
+
 // What waits behind it and was not tried itself: the senders of notices give up earlier, others are told that it takes long. Each
 // recipient is looked at once for as long as the hold lasts.
 asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string destination, queue::Backoff hold) {
@@ -330,6 +346,7 @@ asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string desti
     if (kind == Kind::untold && (wait.count() == 0 || options.postmaster.empty())) continue;
     queue::Waiting waiting;
     waiting.kind = kind;
+    self->forget_told();
     waiting.after = std::exchange(self->told_[{destination, kind}], hold.last - wait);
     waiting.until = hold.last - wait;
     waiting.messages = expire_messages;

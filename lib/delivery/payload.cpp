@@ -38,10 +38,9 @@ boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form,
     if (!plain) co_return plain.error();
     made = std::move(*plain);
   }
-  const bool converted = form == Form::seven_bit || form == Form::plain;
-  std::optional<std::string>& signatures = converted ? signatures_as_seven_bit_ : signatures_;
-  if (signatures) {
-    std::get<Content>(made).before = *signatures;
+  const Form octets = form == Form::binary ? Form::as_it_is : form;  // the same, by BDAT
+  if (const auto known = signatures_.find(octets); known != signatures_.end()) {
+    std::get<Content>(made).before = known->second;
     co_return made;
   }
   Content unsigned_content = std::get<Content>(std::move(made));
@@ -50,7 +49,7 @@ boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form,
   if (!content) co_return content.error();
   const bool report = job_->envelope.kind == queue::Kind::report;
   if (report && content->before.empty()) co_return bad_input("a TLS report goes nowhere without a key");  // RPT-37
-  signatures = content->before;
+  signatures_[octets] = content->before;
   made = std::move(*content);
   co_return made;
 }
@@ -92,8 +91,7 @@ boost::asio::awaitable<Result<>> Payload::redact() {
   auto redacted = dsn::redacted(octets);
   if (!redacted) co_return bad_input("not a notice of ours");
   redacted_ = std::make_shared<const std::string>(std::move(*redacted));
-  signatures_.reset();
-  signatures_as_seven_bit_.reset();
+  signatures_.clear();
   co_return Result<>();
 }
 

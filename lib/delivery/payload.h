@@ -2,6 +2,7 @@
 // made once a form, whoever is told of the message; the content is read anew each time, and never kept.
 #pragma once
 #include <boost/asio/awaitable.hpp>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,8 +38,7 @@ class Payload {
   std::shared_ptr<const queue::Job> job_;
   queue::Queue& queue_;
   std::shared_ptr<const std::string> redacted_;
-  std::optional<std::string> signatures_;
-  std::optional<std::string> signatures_as_seven_bit_;
+  std::map<Form, std::string> signatures_;
 };
 
 }  // namespace hoplock::delivery

@@ -1,6 +1,7 @@
 #include "delivery/story.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/event_json.h"
@@ -10,7 +11,7 @@ namespace hoplock::delivery {
 namespace {
 
 constexpr std::size_t most_story_octets =
-    64U << 10U;  // of the conversations of an attempt: servers may be many, and talk much
+    16U << 10U;  // of the conversations of an attempt: servers may be many, and talk much
 
 // Without what the history knows of the message anyway.
 Event without_message(const Event& event) {
@@ -25,7 +26,43 @@ Event without_message(const Event& event) {
   return out;
 }
 
+// "mx-not-in-policy 20, dns-failure 8"
+std::string reasons_of(const std::vector<Event>& hops) {
+  std::map<std::string, std::size_t> counts;
+  for (const Event& hop : hops) ++counts[hop.get("reason").empty() ? "no-address" : std::string(hop.get("reason"))];
+  std::string text;
+  for (const auto& [reason, count] : counts) text += (text.empty() ? "" : ", ") + reason + " " + std::to_string(count);
+  return text;
+}
+
 }  // namespace
+
+std::vector<Event> within_bounds(std::vector<Event> hops) {
+  if (hops.size() <= most_hops) return hops;
+  std::vector<char> kept(hops.size(), 0);
+  std::size_t places = most_hops - 1;
+  kept.back() = 1;
+  const auto keep = [&](bool contacted) {
+    for (std::size_t i = 0; i + 1 < hops.size() && places > 0; ++i) {
+      const bool counts = hops[i].name() != "hop" || !hops[i].get("ip").empty();
+      if (kept[i] != 0 || counts != contacted) continue;
+      kept[i] = 1;
+      --places;
+    }
+  };
+  keep(true);
+  keep(false);
+  std::vector<Event> out;
+  std::vector<Event> rest;
+  for (std::size_t i = 0; i < hops.size(); ++i) (kept[i] != 0 ? out : rest).push_back(std::move(hops[i]));
+  Event count(Level::warn, "hop");
+  count.add("id", std::string(rest.front().get("id"))).add("domain", std::string(rest.front().get("domain")));
+  count.add("count", static_cast<std::int64_t>(rest.size()));
+  count.add("reply", std::to_string(rest.size()) + " more hosts were refused: " + reasons_of(rest));
+  count.add("action", std::string(rest.back().get("action")));
+  out.push_back(std::move(count));
+  return out;
+}
 
 std::vector<Event> conversations(const Attempt& attempt) {
   std::vector<Event> events;

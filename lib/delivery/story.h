@@ -10,6 +10,10 @@ namespace hoplock::delivery {
 
 // `conversation`: what was said at each host that took no mail, or not for all.
 std::vector<Event> conversations(const Attempt& attempt);
+// At most most_hops of an attempt's `hop` lines, in order: those of hosts that were contacted before the others, the last one in any case,
+// and behind them a line with `count`, how many more there are, and their reasons (BND-02).
+inline constexpr std::size_t most_hops = 12;
+std::vector<Event> within_bounds(std::vector<Event> hops);
 std::string story(const std::vector<Event>& hops, const std::vector<Event>& recipients);
 
 }  // namespace hoplock::delivery

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/this_coro.hpp>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,8 @@ using Steady = std::chrono::steady_clock;
 
 constexpr std::size_t most_watched = 1000;
 constexpr std::size_t most_hosts = 10;
-constexpr std::chrono::milliseconds breath{100};  // between two looks
+constexpr std::size_t width = 8;  // looks at a time: one whose name servers are silent holds no other up
+constexpr std::chrono::milliseconds breath{100};  // between the beginnings of two
 constexpr std::chrono::milliseconds least_interval{1'000}, most_interval{std::chrono::minutes{5}};
 constexpr std::chrono::minutes grace{10};  // what comes due is tried by then, also by a busy scheduler
 
@@ -81,7 +83,20 @@ void Watch::end() {
   news_.notify_all();
 }
 
+asio::awaitable<void> Watch::look_one(Watch& self, std::string destination) {
+  const struct Looking {
+    Watch& watch;
+    explicit Looking(Watch& of) : watch(of) { ++watch.looking_; }
+    ~Looking() {
+      --watch.looking_;
+      watch.news_.notify_all();
+    }
+  } looking(self);
+  co_await self.look(std::move(destination));
+}
+
 asio::awaitable<void> Watch::run() {
+  net::TaskGroup looks(co_await asio::this_coro::executor, log_);
   while (!ended_) {
     const auto sooner = [](const auto& a, const auto& b) { return a.second.next < b.second.next; };
     const auto first = std::min_element(watched_.begin(), watched_.end(), sooner);
@@ -89,13 +104,17 @@ asio::awaitable<void> Watch::run() {
       co_await news_.wait();
     } else if (first->second.next > Steady::now()) {
       co_await news_.wait_until(first->second.next);
+    } else if (looking_ >= width) {
+      co_await news_.wait();
     } else {
-      std::string destination = first->first;
-      co_await look(std::move(destination));
+      first->second.next = Steady::now() + interval_;
+      looks.spawn("watch", look_one(*this, first->first));
       const auto rested = Steady::now() + breath;
       while (!ended_ && Steady::now() < rested) co_await news_.wait_until(rested);
     }
   }
+  looks.stop();
+  co_await looks.join(Steady::now() + std::chrono::seconds(1));
 }
 
 // A hold that ended long ago, or is no more: nothing waits there for records to change, or it comes due anyway.
@@ -105,8 +124,10 @@ asio::awaitable<bool> Watch::is_over(std::string destination) {
 }
 
 asio::awaitable<void> Watch::look(std::string destination) {
-  watched_[destination].next = Steady::now() + interval_;
-  if (watched_[destination].records) {  // before that its hold may not be stored yet
+  const auto known = watched_.find(destination);
+  if (known == watched_.end()) co_return;
+  known->second.next = Steady::now() + interval_;
+  if (known->second.records) {  // before that its hold may not be stored yet
     std::string asked = destination;
     const bool over = co_await is_over(std::move(asked));
     const auto still = watched_.find(destination);

@@ -1,6 +1,6 @@
 // Destinations that are held off for what DNS or MTA-STS says of them, looked at again while they wait: once the MX set, a TLSA set or
 // the policy's id is another one than when they were given up, they come due at once and need not sit out their hold. A partner who has
-// mended his records gets his mail in minutes. Bounded: so many destinations, one at a time, each as often as a first retry. Decides
+// mended his records gets his mail in minutes. Bounded: so many destinations, a few at a time, each as often as a first retry. Decides
 // nothing about mail: what comes due meets the same rules as ever.
 #pragma once
 #include <boost/asio/awaitable.hpp>
@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "net/signal.h"
+#include "net/task_group.h"
 #include "queue/queue.h"
 #include "route/router.h"
 
@@ -47,6 +48,7 @@ class Watch {
     net::SteadyTime next;
   };
   boost::asio::awaitable<void> look(std::string destination);
+  static boost::asio::awaitable<void> look_one(Watch& self, std::string destination);
   boost::asio::awaitable<bool> is_over(std::string destination);
   route::Router& router_;
   queue::Queue& queue_;
@@ -55,6 +57,7 @@ class Watch {
   std::chrono::milliseconds interval_{std::chrono::minutes{5}};
   std::map<std::string, Watched> watched_;
   bool ended_ = false;
+  std::size_t looking_ = 0;
   net::Signal news_;
 };
 

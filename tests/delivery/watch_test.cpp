@@ -99,3 +99,22 @@ TEST_CASE("a destination where nothing waits any more is watched no longer") {
   watch.end();
   relay.pass(100ms);
 }
+
+TEST_CASE("a destination whose name servers are silent does not keep another one's mended records from being seen") {
+  Relay relay;
+  relay.dns.ttl = 0s;
+  relay.domain("a.example");
+  relay.domain("z.example");
+  relay.dns.slow["a.example MX"] = 30s;
+  route::Router router(relay.dns, route::Options{}, std::mt19937_64{7});
+  Watch watch(router, *relay.queue, relay.log, [] {});
+  watch.every(1s);
+  net::TaskGroup tasks(relay.loop.executor(), relay.log);
+  watch.add("a.example", name("a.example"));
+  watch.add("z.example", name("z.example"));
+  tasks.spawn("watch", watch.run());
+  CHECK(relay.until([&] { return relay.dns.count("z.example MX") > 0; }, 3s));
+  watch.end();
+  tasks.stop();
+  relay.loop.run(tasks.join(std::chrono::steady_clock::now() + 2s));
+}
