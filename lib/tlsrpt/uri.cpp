@@ -53,10 +53,14 @@ std::optional<std::string> unquoted(std::string_view text) {
   return out;
 }
 
-// A name that a host or a mail domain may have: the DNS would answer for "*", SMTP and HTTP know no such name.
+// A name that a host or a mail domain may have: the DNS would answer for "*" and "-a", SMTP and HTTP know no such name.
 std::optional<dns::Name> host_name(std::string_view text) {
   auto name = dns::Name::parse(text);
   if (!name || name->is_root() || text.find('*') != std::string_view::npos) return std::nullopt;
+  const auto labels = split(name->text(), '.');
+  const bool hangs = std::any_of(labels.begin(), labels.end(),
+                                 [](std::string_view label) { return label.starts_with('-') || label.ends_with('-'); });
+  if (hangs) return std::nullopt;
   return std::move(*name);
 }
 

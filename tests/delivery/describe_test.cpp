@@ -77,6 +77,7 @@ Attempt attempt(std::vector<Hop> hops, RecipientOutcome outcome = recipient()) {
   Attempt made;
   made.id = queue::Id::at(accepted);
   made.destination = "example.org";
+  made.domain = dns::Name::parse("example.org").value();
   made.sender = "alice@example.net";
   made.received = accepted;
   made.ended = ended;
