@@ -143,9 +143,14 @@ int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out
   one->path = name ? name : "(temporary)";
   file->pMethods = nullptr;
   errno = 0;
-  const int rc = vfs->xOpen(vfs, name, one->inner(), flags, out);
+  int opened_as = 0;
+  int rc = vfs->xOpen(vfs, name, one->inner(), flags, &opened_as);
+  const int number = errno;
+  if (out) *out = opened_as;
+  // SQLite tries again read-only, and the first write would then say so in place of what really failed
+  if (rc == SQLITE_OK && (flags & SQLITE_OPEN_READWRITE) != 0 && (opened_as & SQLITE_OPEN_READONLY) != 0)
+    rc = SQLITE_CANTOPEN;
   if (rc != SQLITE_OK) {
-    const int number = errno;
     if (one->inner()->pMethods) one->inner()->pMethods->xClose(one->inner());
     return noted(rc, number, "open", one->path);
   }
