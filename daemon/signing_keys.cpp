@@ -47,7 +47,7 @@ std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded) {
     auto key = read_key(entries[i].key.path);
     if (!key) {
       loaded.complain(key_item(i, "key"), "'" + entries[i].key.path + "': " + key.error().detail +
-                                          "; allowed: an RSA key of at least 2048 bits, or Ed25519, in PEM");
+                                              "; allowed: an RSA key of at least 2048 bits, or Ed25519, in PEM");
       good = false;
       continue;
     }

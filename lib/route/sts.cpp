@@ -14,10 +14,10 @@ using Steady = std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t most_fetches = 50;          // for deliveries, at once
-constexpr std::size_t most_patterns = 64;         // of a policy that stays in memory
-constexpr std::size_t most_text = 8192;           // likewise, octets
-constexpr std::chrono::seconds keep_txt{300};     // at most
+constexpr std::size_t most_fetches = 50;            // for deliveries, at once
+constexpr std::size_t most_patterns = 64;           // of a policy that stays in memory
+constexpr std::size_t most_text = 8192;             // likewise, octets
+constexpr std::chrono::seconds keep_txt{300};       // at most
 constexpr std::chrono::seconds keep_failed_txt{5};  // of look-ups
 
 using net::now;

@@ -5,8 +5,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
-#include "net/task_group.h"
 #include "net/clock.h"
+#include "net/task_group.h"
 #include "route/sts_impl.h"
 
 namespace hoplock::route {

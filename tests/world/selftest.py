@@ -45,7 +45,7 @@ class TheWorld(unittest.TestCase):
         cls.world = cls.enterClassContext(World(DOMAINS))
 
     def state(self, name, kind):
-        done = subprocess.run(["unbound-host", "-C", self.world.path("unbound.conf"), "-f", self.world.path("root.key"), "-v", "-t", kind,
+        done = subprocess.run(["unbound-host", "-C", self.world.path("unbound-host.conf"), "-f", self.world.path("root.key"), "-v", "-t", kind,
                                name], capture_output=True, text=True, timeout=60, check=False)
         line = done.stdout.strip().splitlines()[0]
         return next(state for state in (SECURE, INSECURE, BOGUS, ERROR) if state in line)

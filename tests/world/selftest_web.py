@@ -50,7 +50,7 @@ class TheWeb(unittest.TestCase):
 
     def txt(self, name):
         """How many TXT records are there, and all that unbound-host says of them."""
-        found = subprocess.run(["unbound-host", "-C", self.world.path("unbound.conf"), "-f", self.world.path("root.key"), "-v", "-t", "TXT",
+        found = subprocess.run(["unbound-host", "-C", self.world.path("unbound-host.conf"), "-f", self.world.path("root.key"), "-v", "-t", "TXT",
                                 name], capture_output=True, text=True, timeout=60, check=False).stdout
         return found.count(" has TXT record "), found
 

@@ -193,7 +193,10 @@ class World:
         files = {"root.hints": f". 3600000 NS a.root.\na.root. 3600000 A {ROOT_SERVER}\n", "root.key": self.zones.trust_anchor()}
         for name, text in files.items():
             self.write(name, text)
-        self.write("unbound.conf", UNBOUND_CONF.format(directory=self.directory))
+        conf = UNBOUND_CONF.format(directory=self.directory)
+        self.write("unbound.conf", conf)
+        # for others than hoplock, which resolves test. by itself
+        self.write("unbound-host.conf", conf.replace("server:\n", 'server:\n    local-zone: "test." nodefault\n', 1))
 
     def write(self, name, text):
         with open(self.path(name), "w", encoding="ascii") as file:
