@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "disk/log_file.h"
+#include "disk/vfs.h"
 
 namespace hoplock::disk {
 namespace {
@@ -58,8 +59,11 @@ std::string damage(Database& db, const std::vector<Migration>& migrations) {
   std::string found;
   for (const auto& table : tables) {
     try {
+      take_failed_call();
       auto rows = db.prepare("PRAGMA quick_check('" + table + "')");
       if (rows.step() && rows.text(0) != "ok") found = "table " + table + ": " + std::string(rows.text(0));
+      // what could not be read is told as a finding, too, and is none
+      if (const auto call = take_failed_call(); call && !found.empty()) throw Failure(fail(errc::io_error, call->text));
     } catch (const Failure& failure) {
       if (failure.error().code == errc::bad_message)
         found = "table " + table + ": " + failure.error().detail;

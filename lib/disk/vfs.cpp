@@ -1,5 +1,6 @@
 #include "disk/vfs.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 
 #include <atomic>
@@ -59,10 +60,20 @@ int noted(int rc, int number, std::string_view operation, const std::string& pat
   call.number = number;
   call.sync = operation == "sync";
   call.text = std::string(operation) + " " + path;
-  if (rc == SQLITE_FULL && number == 0) number = ENOSPC;
+  // a short write sets no errno
+  if ((rc == SQLITE_FULL || rc == SQLITE_IOERR_SHMSIZE) && number == 0) number = ENOSPC;
   if (number != 0) call.text += std::string(": ") + strerror(number);
   last_failed = std::move(call);
   return rc;
+}
+
+// SQLite tries to open read-only, or without creating, what it could not open as asked; the errno of its first try is what people need.
+thread_local int first_open_errno = 0;
+
+int watched_open(const char* path, int flags, int mode) {
+  const int descriptor = ::open(path, flags, mode);
+  if (descriptor < 0 && first_open_errno == 0) first_open_errno = errno;
+  return descriptor;
 }
 
 // The call's result; what failed is noted.
@@ -121,10 +132,12 @@ int control(sqlite3_file* file, int op, void* arg) { return inner(file)->pMethod
 int sector(sqlite3_file* file) { return inner(file)->pMethods->xSectorSize(inner(file)); }
 int traits(sqlite3_file* file) { return inner(file)->pMethods->xDeviceCharacteristics(inner(file)); }
 int shm_map(sqlite3_file* file, int page, int n, int extend, void volatile** out) {
-  errno = 0;
+  errno = first_open_errno = 0;
   const int rc = inner(file)->pMethods->xShmMap(inner(file), page, n, extend, out);
-  if (rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_READONLY) return rc;
-  return noted(rc, errno, "map", opened(file).path + "-shm");
+  const int number = first_open_errno != 0 ? first_open_errno : errno;
+  if (rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY || ((rc & 0xff) == SQLITE_READONLY && first_open_errno == 0))
+    return rc;
+  return noted(rc, number, "map", opened(file).path + "-shm");
 }
 int shm_lock(sqlite3_file* file, int at, int n, int flags) {
   return inner(file)->pMethods->xShmLock(inner(file), at, n, flags);
@@ -142,10 +155,10 @@ int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out
   one->memory = std::make_unique<char[]>(static_cast<std::size_t>(vfs->szOsFile));  // zeros
   one->path = name ? name : "(temporary)";
   file->pMethods = nullptr;
-  errno = 0;
+  errno = first_open_errno = 0;
   int opened_as = 0;
   int rc = vfs->xOpen(vfs, name, one->inner(), flags, &opened_as);
-  const int number = errno;
+  const int number = first_open_errno != 0 ? first_open_errno : errno;
   if (out) *out = opened_as;
   // SQLite tries again read-only, and the first write would then say so in place of what really failed
   if (rc == SQLITE_OK && (flags & SQLITE_OPEN_READWRITE) != 0 && (opened_as & SQLITE_OPEN_READONLY) != 0)
@@ -177,6 +190,8 @@ const char* layer() {
   static const bool registered = [] {
     sqlite3_initialize();
     ours = *beneath();
+    if (sqlite3_vfs* const system = sqlite3_vfs_find("unix"); system && system->xSetSystemCall)
+      system->xSetSystemCall(system, "open", reinterpret_cast<sqlite3_syscall_ptr>(watched_open));
     ours.zName = "hoplock";
     ours.pNext = nullptr;
     ours.szOsFile = static_cast<int>(sizeof(File));
