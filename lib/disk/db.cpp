@@ -45,7 +45,8 @@ errc::errc_t code_of(int rc, const std::optional<FailedCall>& call) {
 Error error_of(sqlite3* db, int rc) {
   auto call = take_failed_call();
   // SQLite calls malformed what it could not read a moment ago
-  if (call && (rc & 0xff) == SQLITE_CORRUPT && (call->rc & 0xff) == SQLITE_IOERR) return fail(errc::io_error, call->text);
+  if (call && (rc & 0xff) == SQLITE_CORRUPT && (call->rc & 0xff) == SQLITE_IOERR)
+    return fail(errc::io_error, call->text);
   if (call && (call->rc & 0xff) != (rc & 0xff)) call.reset();  // of something that was got over
   std::string text = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
   if (call) text += ": " + call->text;
