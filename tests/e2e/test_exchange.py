@@ -77,7 +77,7 @@ class Exchange(Case):
     def test_DSN_10_SUB_16_what_a_connector_says_of_notices_and_logins_goes_on_as_it_came(self):
         mark = len(self.relay.lines)
         content = self.replay("dsn_pipelined.txt", LOGIN)
-        taken = self.relay.log(mark, event="accepted")
+        taken = self.relay.wait_logs(3, since=mark, event="accepted")
         self.assertEqual(len(taken), 3)
         for line in taken:
             self.relay.wait_log(20, mark, event="delivered", to="bob@knows.test", id=line["id"])

@@ -78,7 +78,7 @@ class Guide(Case):
                 self.assertEqual(code, 0, said)
                 self.assertIn(" TLSv1.", said)
                 self.relay.wait_log(20, event="delivered", to=f"way{number}@good.test")
-        self.assertEqual(self.relay.log(event="accepted", user="exchange")[0]["client"], EXCHANGE)
+        self.assertEqual(self.relay.wait_log(10, event="accepted", user="exchange")["client"], EXCHANGE)
 
     @unittest.skipUnless(shutil.which("swaks"), "swaks is not installed")
     def test_SUB_01_none_of_them_is_an_open_relay(self):

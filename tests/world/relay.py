@@ -52,6 +52,7 @@ class Relay:
         self.raw = []  # every line on standard error
         self._news = threading.Condition()
         self._process = None
+        self._reader = None
 
     def _defaults(self):
         w = self.world
@@ -88,17 +89,21 @@ class Relay:
         mark = len(self.lines)
         self._process = subprocess.Popen([os.path.join(self.build, "hoplockd"), "--config", self.config], stdin=subprocess.DEVNULL,
                                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=ns.die_with_parent)
-        threading.Thread(target=self._read, args=(self._process.stderr,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._process.stderr,), daemon=True)
+        self._reader.start()
         self.wait_log(timeout, mark, event="started")
         return self
 
     def stop(self):
         """SIGTERM; the exit code, which must be 0."""
-        if self._process is None or self._process.poll() is not None:
-            return self._process.returncode if self._process else 0
+        if self._process is None:
+            return 0
+        if self._process.poll() is not None:
+            return self._ended()
         self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(20)
+            self._process.wait(20)
+            return self._ended()
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -107,6 +112,12 @@ class Relay:
     def kill9(self):
         self._process.kill()
         self._process.wait()
+        self._ended()
+
+    def _ended(self):
+        """The exit code, once everything that it wrote has been read."""
+        self._reader.join(5)
+        return self._process.returncode
 
     def reload(self):
         mark = len(self.lines)
@@ -141,7 +152,8 @@ class Relay:
         return True
 
     def log(self, since=0, **wanted):
-        """Events so far with these keys; a value may be a tuple of allowed ones or a function."""
+        """Events so far with these keys; a value may be a tuple of allowed ones or a function. The relay's log is written behind its
+        back: what has just happened may not be here yet, so whoever counts waits first (wait_log, wait_logs)."""
         with self._news:
             return [line for line in self.lines[since:] if self._fits(line, wanted)]
 
@@ -151,18 +163,37 @@ class Relay:
         with self._news:
             position = since
             while True:
+                dead = self._process is not None and self._process.poll() is not None and not self._reader.is_alive()
                 while position < len(self.lines):
                     if self._fits(self.lines[position], wanted):
                         return self.lines[position]
                     position += 1
                 left = end - time.monotonic()
-                dead = self._process is not None and self._process.poll() is not None
                 if left <= 0 or dead:
                     break
                 self._news.wait(min(left, 0.2))
         state = f"hoplockd ended with {self._process.returncode}" if dead else f"not within {timeout} s"
         related = "\n".join(str(line) for line in self.log(to=wanted["to"])) if "to" in wanted else ""
         raise AssertionError(f"no log line {wanted}: {state}\n{related}\n{self.tail()}")
+
+    def wait_text(self, *words, timeout=10):
+        """The first line that holds all these words, whatever its event."""
+        end = time.monotonic() + timeout
+        with self._news:
+            while not (found := [line for line in self.raw if all(word in line for word in words)]):
+                if time.monotonic() > end:
+                    raise AssertionError(f"nothing in the log says {words}")
+                self._news.wait(0.2)
+        return found[0]
+
+    def wait_logs(self, count, timeout=20, since=0, **wanted):
+        """Every event with these keys, once there are `count` of them."""
+        end, position = time.monotonic() + timeout, since
+        for _ in range(count):
+            line = self.wait_log(max(0, end - time.monotonic()), position, **wanted)
+            with self._news:
+                position = next(n for n in range(position, len(self.lines)) if self.lines[n] is line) + 1
+        return self.log(since, **wanted)
 
     def outcome(self, recipient, timeout=30):
         """The log line that ended this recipient's first attempt."""

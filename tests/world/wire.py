@@ -3,6 +3,7 @@
 Nobody can leave a query out of this log: it does not depend on the servers' own words.
 """
 
+import itertools
 import socket
 import struct
 import threading
@@ -16,6 +17,7 @@ import dns.rdatatype
 
 from .receiver import NOBODY
 
+MARK = ("127.0.0.253", 9)  # where our own marks go
 FAMILY = {8: socket.AF_INET, 32: socket.AF_INET6}  # by the length of both addresses
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Wire:
         except PermissionError:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         self._socket.bind(("lo", 0))
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._marks, self._mark_seen = itertools.count(1), 0
         self._queries, self._syns, self._seen = [], [], set()
         self._running = True
         threading.Thread(target=self._run, daemon=True).start()
@@ -72,9 +75,15 @@ class Wire:
         with self._lock:
             return [s for s in self._syns if s.address == address and s.port == port]
 
-    @staticmethod
-    def _settle():
-        time.sleep(0.02)  # the packets of what the caller just saw are in the socket's buffer; let the thread read them
+    def _settle(self):
+        """Until the thread has read the packets of what the caller just saw: a datagram of our own comes behind them."""
+        mark, end = next(self._marks), time.monotonic() + 20
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, self._lock:
+            while self._mark_seen < mark:
+                if time.monotonic() > end:
+                    raise RuntimeError("the packets of the world are not read any more")
+                sender.sendto(mark.to_bytes(8, "big"), MARK)
+                self._lock.wait_for(lambda: self._mark_seen >= mark, 0.5)
 
     def _run(self):
         self._socket.settimeout(0.5)
@@ -100,7 +109,11 @@ class Wire:
             return
         source, target = (socket.inet_ntop(FAMILY[len(ends)], end) for end in (ends[:len(ends) // 2], ends[len(ends) // 2:]))
         port = struct.unpack("!H", payload[2:4])[0]
-        if protocol == 17 and port == 53:
+        if protocol == 17 and (target, port) == MARK:
+            with self._lock:
+                self._mark_seen = max(self._mark_seen, int.from_bytes(payload[8:16], "big"))
+                self._lock.notify_all()
+        elif protocol == 17 and port == 53:
             self._query(target, payload[8:], False)
         elif protocol == 6:
             if payload[13] & 0x12 == 0x02 and source not in NOBODY.values():
