@@ -8,7 +8,8 @@
 //        --vary               sizes from 200 octets to S, lines that begin with dots among them, each body with its
 //        number
 //        --persist            a lost connection is made again until --count or SIGTERM (for scripts/torture)
-//        --acks FILE          a line "NUMBER CHECKSUM" for every message that got its 250
+//        --acks FILE          a line "NUMBER CHECKSUM CONNECTED READ" for every message that got its 250: when its session was
+//        begun and when the reply had been read, in ns of CLOCK_MONOTONIC
 //        --rate R             at most R messages a second;  --counters FILE  mapped counters
 //
 // Every message names its number and the checksum of its body in a header field.
@@ -107,6 +108,7 @@ struct Session {
   std::uint64_t number = 0, sum = 0;  // of the message under way
   std::uint64_t taken = 0;            // messages that this connection took
   std::uint64_t not_before = 0;       // when to connect again
+  std::uint64_t connected = 0;        // when it began to
 
   bool under_way() const { return step >= Step::mail; }
 };
@@ -148,6 +150,7 @@ class Loader {
 
   void connect(Session& s) {
     s = Session{};
+    s.connected = bench::now_ns();
     s.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s.fd < 0) bench::die("socket");
     const int on = 1;
@@ -267,8 +270,9 @@ class Loader {
     ++s.taken;
     s.step = Step::ready;
     if (acks_ < 0) return;
-    char text[64];
-    const int n = std::snprintf(text, sizeof text, "%" PRIu64 " %016" PRIx64 "\n", s.number, s.sum);
+    char text[128];
+    const int n = std::snprintf(text, sizeof text, "%" PRIu64 " %016" PRIx64 " %" PRIu64 " %" PRIu64 "\n", s.number,
+                                s.sum, s.connected, counters_->last_ns);
     if (write(acks_, text, static_cast<std::size_t>(n)) != n) bench::die("acks");
   }
 
