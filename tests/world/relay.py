@@ -239,5 +239,9 @@ class Relay:
 
     def peak_memory(self):
         """The most that the daemon's memory ever was, in octets."""
+        return self.memory("VmHWM")
+
+    def memory(self, key="VmRSS"):
+        """What of the daemon is in memory now, in octets."""
         with open(f"/proc/{self._process.pid}/status", encoding="ascii") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(key + ":"))
