@@ -8,7 +8,8 @@ for what must hold.
     disk        a file system of its own, filled to the last octet for three seconds of thirty
     operator    SIGHUP every second; `sqlite3 queue.db` open, reading, and making copies
 
-Beside them an allowed client hands in ten numbered messages a second, each over a connection of its own, and notes how long that took.
+Beside them an allowed client with ten senders hands in ten numbered messages a second, each over a connection of its own, and notes how
+long that took. The table says too what each side had of the processor, and how long the relay's loop was ready to run and had none.
 """
 import argparse
 import asyncio
@@ -48,6 +49,7 @@ LISTENERS = """listeners:
     users_file: {base}/users
 """
 FULL_EVERY, FULL_FOR, GRACE = 30, 3, 5
+SENDERS = 10
 
 
 # --- those who come from outside, each kind a process of its own ----------------------------------------------------------------------
@@ -156,23 +158,23 @@ def fnv(data):
 
 
 class Client(threading.Thread):
-    """Numbered messages, one a connection, `rate` a second; `tries` has when each began, how long it took and how it ended."""
+    """Numbered messages, one a connection, `rate` a second; `tries` has when each was due, how long it took since and how it ended."""
 
-    def __init__(self, first, rate):
+    def __init__(self, first, rate, after):
         super().__init__(daemon=True)
-        self.number, self.rate = first, rate
+        self.number, self.rate, self.after = first, rate, after
         self.acknowledged, self.tries = {}, []
         self.stopping = threading.Event()
 
     def run(self):
-        while not self.stopping.is_set():
-            began = time.monotonic()
+        due = time.monotonic() + self.after
+        while not self.stopping.wait(max(0, due - time.monotonic())):
             try:
                 end = self.send()
             except OSError as error:
                 end = type(error).__name__
-            self.tries.append((began, time.monotonic() - began, end))
-            self.stopping.wait(max(0, began + 1 / self.rate - time.monotonic()))
+            self.tries.append((due, time.monotonic() - due, end))
+            due += 1 / self.rate
 
     def send(self):
         self.number += 1
@@ -231,6 +233,15 @@ class Inside(threading.Thread):
                 self.failed.append(str(error))
 
 
+def seconds_of(pid):
+    """CPU time of a process and of the children it has waited for, how long its threads were ready to run without a processor, and how
+    long that was for its first."""
+    place = pathlib.Path(f"/proc/{pid}")
+    spent = sum(map(int, (place / "stat").read_text().rpartition(")")[2].split()[11:15])) / os.sysconf("SC_CLK_TCK")
+    waited = {path.parent.name: int(path.read_text().split()[1]) / 1e9 for path in place.glob("task/*/schedstat")}
+    return spent, sum(waited.values()), waited.get(str(pid), 0)
+
+
 class Hostile:
     def __init__(self, options, base):
         self.options, self.base = options, base
@@ -247,7 +258,7 @@ class Hostile:
         self.data = base / "hoplock/data"
         self.full = []
         self.parts = {}
-        self.clients = [Client(first, options.rate / 2) for first in (0, 1_000_000)]
+        self.clients = [Client(n * 1_000_000, options.rate / SENDERS, n / options.rate) for n in range(SENDERS)]
         self.inside = {"SIGHUP": Inside(1, self.reload), "filling of the disk": Inside(FULL_EVERY - FULL_FOR, self.fill),
                        "copies by sqlite3": Inside(5, self.copy), "shells that come and go": Inside(2, self.look)}
         self.shell = None
@@ -308,6 +319,9 @@ class Hostile:
 
     def stop(self):
         self.said = {}
+        processes = {"relay": self.relay.process, **self.parts, "sink": self.sink}
+        self.spent = {name: seconds_of(process.pid) for name, process in processes.items()}
+        self.spent["client, operator"] = seconds_of(os.getpid())
         for client in self.clients:
             client.stopping.set()
         for one in (*self.clients, *self.inside.values()):
@@ -355,6 +369,8 @@ class Hostile:
         rows += [[f"  ended: {end}", f"{n:,}", ""] for end, n in collections.Counter(end for _, _, end in on_a_full_disk).most_common()]
         rows += [[name, one.count, f"{len(one.failed)} failed" if one.failed else ""] for name, one in self.inside.items()]
         rows += [[name, text, ""] for name, text in self.said.items()]
+        rows += [[f"processor: {name}", f"{spent:.0f} s", f"waited {waited:.0f} s" + (f", its loop {own:.0f} s" if name == "relay" else "")]
+                 for name, (spent, waited, own) in self.spent.items()]
         rows += [["acknowledged", f"{len(acknowledged):,}", ""], ["torn or changed", len(torn), "0"], ["LOST", len(missing), "0"]]
         print(measure.table(["what", "figure", "bar"], rows))
         return share >= 0.95 and not missing and not torn and len(acknowledged) > 0

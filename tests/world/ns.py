@@ -81,25 +81,36 @@ def _write(path, text):
 
 
 def _supervise(child, deadly):
-    """Never returns: waits for the world's init and dies as it died; a deadly signal ends the world first."""
-    caught = []
-
-    def on_signal(number, _frame):
-        caught.append(number)
-        os.kill(child, signal.SIGKILL)
-
-    for number in deadly:
-        signal.signal(number, on_signal)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, deadly)
+    """Never returns: waits for the world's init and dies as it died; a deadly signal ends the world first. Neither goes without a word."""
+    watched = {*deadly, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    caught = None
     while True:
-        try:
-            _, status = os.waitpid(child, 0)
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
             break
-        except InterruptedError:
-            continue
+        news = signal.sigwaitinfo(watched)
+        if news.si_signo != signal.SIGCHLD and caught is None:
+            caught = news
+            _say(f"ended by {signal.Signals(news.si_signo).name} from process {news.si_pid} {_name_of(news.si_pid)}")
+            os.kill(child, signal.SIGKILL)
     if caught:
-        os._exit(128 + caught[0])
+        os._exit(128 + caught.si_signo)
+    if os.WIFSIGNALED(status):
+        _say(f"its init died of {signal.Signals(os.WTERMSIG(status)).name}: was memory short?")
     os._exit(os.waitstatus_to_exitcode(status) % 256)
+
+
+def _say(what):
+    os.write(2, f"the private world of {' '.join(sys.argv[:2])}: {what}\n".encode())
+
+
+def _name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+            return f"({file.read().strip()})"
+    except OSError:
+        return "(gone)"
 
 
 def _init(alive, deadly):
@@ -116,6 +127,8 @@ def _init(alive, deadly):
         pid, status = os.wait()
         if pid == first:
             code = os.waitstatus_to_exitcode(status)
+            if code < 0:
+                _say(f"the tests died of {signal.Signals(-code).name}")
             os._exit(code if code >= 0 else 128 - code)
 
 
