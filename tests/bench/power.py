@@ -68,6 +68,8 @@ class Model:
         process.wait()
         survival = self.random.choice((0, 0.5, 0.9))
         for stable in self.shadow.iterdir():
+            if stable.suffix == ".unfinished":
+                continue  # it was killed over its copy, before it wrote anything to the file
             self.merge(stable, self.data / stable.name, survival)
         for path in self.data.glob("*-shm"):
             path.unlink()

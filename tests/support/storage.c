@@ -77,6 +77,30 @@ static void copy_all(int from, int to) {
     if ((REAL(pwrite64))(to, block, (size_t)n, at) != n) abort();
 }
 
+// What is beside the directory for this file. The copy gets its name when it is whole: a program that is killed over it leaves none,
+// and what it had not written yet is stable as it is.
+static int make_shadow(const char* name, int created) {
+  char path[path_octets + 128];
+  shadow_path(path, name);
+  int shadow = (REAL(open64))(path, O_RDWR | O_CLOEXEC, 0);
+  struct stat64 is;
+  if (shadow >= 0 && (created || (fstat64(shadow, &is) == 0 && is.st_size > 0))) return shadow;
+  if (shadow >= 0) (REAL(close))(shadow);
+  char unfinished[path_octets + 144];
+  snprintf(unfinished, sizeof unfinished, "%s.unfinished", path);
+  shadow = (REAL(open64))(unfinished, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+  if (shadow < 0) return -1;
+  char own[path_octets + 128];
+  snprintf(own, sizeof own, "%s/%s", the_directory, name);
+  const int from = created ? -1 : (REAL(open64))(own, O_RDONLY | O_CLOEXEC);
+  if (from >= 0) {
+    copy_all(from, shadow);
+    (REAL(close))(from);
+  }
+  if ((REAL(rename))(unfinished, path) != 0) abort();
+  return shadow;
+}
+
 // The slot of a name, made when it is new. What an unknown file holds when it is first opened is stable.
 static int slot(const char* name, int created) {
   int free_slot = -1;
@@ -95,19 +119,7 @@ static int slot(const char* name, int created) {
   snprintf(f->name, sizeof f->name, "%s", name);
   f->shadow = -1;
   if (the_shadow[0] && !in_memory_only(name)) {
-    char path[path_octets + 128];
-    shadow_path(path, name);
-    f->shadow = (REAL(open64))(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    struct stat64 is;
-    if (f->shadow >= 0 && !created && fstat64(f->shadow, &is) == 0 && is.st_size == 0) {
-      char own[path_octets + 128];
-      snprintf(own, sizeof own, "%s/%s", the_directory, name);
-      const int from = (REAL(open64))(own, O_RDONLY | O_CLOEXEC);
-      if (from >= 0) {
-        copy_all(from, f->shadow);
-        (REAL(close))(from);
-      }
-    }
+    f->shadow = make_shadow(name, created);
   }
   return free_slot;
 }
