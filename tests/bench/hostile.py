@@ -58,22 +58,6 @@ async def connect(address, source):
     return await asyncio.open_connection(*address, local_addr=(source, 0))
 
 
-async def stranger(number, met):
-    source = f"127.20.{number // 250}.{number % 250 + 1}"
-    while True:
-        try:
-            reader, writer = await connect(CLEAR, source)
-            met["connected"] += 1
-            greeting = await reader.readline()
-            met["greeted" if greeting.startswith(b"220") else "refused"] += 1
-            while await reader.read(4096):
-                pass
-            writer.close()
-        except OSError:
-            met["no connection"] += 1
-        await asyncio.sleep(random.uniform(0.5, 1.5))
-
-
 async def ask(reader, writer, line, size=None):
     if line:
         writer.write(line)
@@ -133,7 +117,7 @@ def crowd(part, count):
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     met = collections.Counter()
-    one = {"strangers": stranger, "guessers": guesser, "slow": slow}[part]
+    one = {"guessers": guesser, "slow": slow}[part]
 
     async def everybody():
         loop = asyncio.get_running_loop()
@@ -298,9 +282,11 @@ class Hostile:
         self.world.start()
         self.sink = subprocess.Popen([self.programs / "bench_sink", "--record", self.base / "arrived", "--listen", "0.0.0.0:25"])
         self.relay.start(more=torture.RETRY)
-        for part, count in (("strangers", 2000), ("guessers", 64), ("slow", 20)):
+        for part, count in (("guessers", 64), ("slow", 20)):
             command = [sys.executable, __file__, "--build", self.options.build, "--part", part, "--count", str(count)]
             self.parts[part] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.parts["strangers"] = subprocess.Popen([self.programs / "bench_silent", "--to", ":".join(map(str, CLEAR)), "--count", "2000"],
+                                                   stdout=subprocess.PIPE, text=True)
         self.parts["flood"] = subprocess.Popen([self.programs / "bench_flood", "--to", ":".join(map(str, TLS)), "--from", "127.40.0.1"],
                                                stdout=subprocess.PIPE, text=True)
         self.shell = subprocess.Popen(["sqlite3", self.data / "queue.db"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
