@@ -56,9 +56,9 @@ std::string said(const Ledger& ledger) {
   return all;
 }
 
-bool mentions(const Ledger& ledger, int error) {
+bool mentions(const Ledger& ledger, const char* words) {
   for (const auto& text : ledger.errors)
-    if (text.find(std::strerror(error)) != std::string::npos) return true;
+    if (text.find(words) != std::string::npos) return true;
   return false;
 }
 
@@ -97,8 +97,13 @@ struct Way {
   int error;
   storage_effect effect = storage_fails;
   int persistent = 0;
-  long step = 1;  // 1: every call
+  long step = 1;               // 1: every call
+  const char* also = nullptr;  // words that SQLite has for it where it keeps no errno
 };
+
+bool tells(const Ledger& ledger, const Way& way) {
+  return mentions(ledger, std::strerror(way.error)) || (way.also != nullptr && mentions(ledger, way.also));
+}
 
 Counts try_every(storage_kind kind, const Way& way, Store store) {
   Round round;
@@ -121,11 +126,11 @@ Counts try_every(storage_kind kind, const Way& way, Store store) {
     counts.stopped += ledger.end == Ledger::End::stopped;
     counts.recovered += ledger.end == Ledger::End::finished;
     if (way.effect == storage_hangs) continue;
-    if (!mentions(ledger, way.error)) ++counts.untold;
+    if (!tells(ledger, way)) ++counts.untold;
     if (ledger.end == Ledger::End::ended) {
       const std::string about = said(ledger);
       INFO(about);
-      CHECK_MESSAGE(mentions(ledger, way.error), "the reason does not name the error of the system");
+      CHECK_MESSAGE(tells(ledger, way), "the reason does not name the error of the system");
     }
   }
   std::printf(
@@ -179,7 +184,12 @@ TEST_CASE(
   try_every(storage_truncate, {{"EIO", EIO}, {"ENOSPC", ENOSPC, storage_fails, 1}});
   try_every(storage_unlink, {{"EIO", EIO}, {"EACCES", EACCES, storage_fails, 1}});
   try_every(storage_map, {{"ENOMEM", ENOMEM}, {"ENOMEM", ENOMEM, storage_fails, 1}});
-  try_every(storage_lock, {{"EIO", EIO}, {"EIO", EIO, storage_fails, 1}, {"hangs", 0, storage_hangs}});
+  // SQLite asks 100 times within 10 s for the locks of its log, then says SQLITE_PROTOCOL; the errno is gone by then.
+  // Locks that fail for good are therefore tried at the start alone: later, each operation of the life takes its 10 s.
+  const char* locks = "locking protocol";
+  try_every(storage_lock, {{"EIO", EIO, storage_fails, 0, 1, locks},
+                           {"EIO", EIO, storage_fails, 1, 1000, locks},
+                           {"hangs", 0, storage_hangs, 0, 5}});
 }
 
 TEST_CASE("DUR-02, DUR-04: the n-th statvfs fails or hangs, for every n, and the loop goes on") {
