@@ -70,24 +70,38 @@ Wanted wanted(const Arguments& arguments) {
   return result;
 }
 
+// Below it sender and reason take a second line: an ID or a code that is cut is of no use to anybody.
+constexpr std::size_t one_line = 120;
+bool is_narrow(const Console& console) { return console.width.value_or(one_line) < one_line; }
+
 Table message_table(const Console& console) {
   using Align = Table::Align;
-  return Table(console.out, console.width,
-               {{"ID"},
-                {"AGE", Align::right},
-                {"SIZE", Align::right},
-                {"STATE"},
-                {"TRIES", Align::right},
-                {"FROM"},
-                {"TO"},
-                {"NEXT"},
-                {"WHY"}});
+  using Give = Table::Give;
+  std::vector<Table::Column> columns{{"ID", Align::left, Give::none},
+                                     {"AGE", Align::right, Give::none},
+                                     {"SIZE", Align::right, Give::none},
+                                     {"STATE", Align::left, Give::none},
+                                     {"TRIES", Align::right, Give::none}};
+  if (is_narrow(console)) {
+    columns.insert(columns.end(), {{"NEXT", Align::left, Give::none}, {"TO"}});
+  } else {
+    columns.insert(columns.end(), {{"FROM"}, {"TO"}, {"NEXT", Align::left, Give::none}, {"WHY"}});
+  }
+  return Table(console.out, console.width, std::move(columns));
 }
 
-void add_rows(Table& table, const queue::MessageView& message, Time now) {
+void add_rows(const Console& console, Table& table, const queue::MessageView& message) {
   for (const auto& one : message.recipients) {
-    table.add({message.id.text(), age(now - message.received), size(message.size), std::string(state_of(one)),
-               std::to_string(one.attempts), from_text(message.envelope), one.address, next_of(one, now), why(one)});
+    std::vector<std::string> cells{message.id.text(), age(console.now - message.received), size(message.size),
+                                   std::string(state_of(one)), std::to_string(one.attempts)};
+    const std::string from = from_text(message.envelope), reason = why(one);
+    if (is_narrow(console)) {
+      cells.insert(cells.end(), {next_of(one, console.now), one.address});
+      table.add(std::move(cells), reason.empty() ? "from " + from : reason);
+    } else {
+      cells.insert(cells.end(), {from, one.address, next_of(one, console.now), reason});
+      table.add(std::move(cells));
+    }
   }
 }
 
@@ -100,11 +114,29 @@ void print_message(const Console& console, const queue::MessageView& message) {
   out << "\nSize:      " << counted(message.size, "octet") << "\nState:     " << message.state() << "\n";
   if (envelope.requiretls) out << "TLS:       required all the way (REQUIRETLS)\n";
   if (envelope.tls_required_no) out << "TLS:       waived by the sender (TLS-Required: No)\n";
-  Table table(out, console.width,
-              {{"TO"}, {"STATE"}, {"TRIES", Table::Align::right}, {"LAST"}, {"NEXT"}, {"HOST"}, {"WHY"}});
+  using Give = Table::Give;
+  std::vector<Table::Column> columns{{"TO"},
+                                     {"STATE", Table::Align::left, Give::none},
+                                     {"TRIES", Table::Align::right, Give::none},
+                                     {"LAST", Table::Align::left, Give::none},
+                                     {"NEXT", Table::Align::left, Give::none},
+                                     {"NEXT HOP"}};
+  if (!is_narrow(console)) columns.insert(columns.end(), {{"HOST"}, {"WHY"}});
+  Table table(out, console.width, std::move(columns));
   for (const auto& one : message.recipients) {
-    table.add({one.address, std::string(state_of(one)), std::to_string(one.attempts),
-               one.last ? age(console.now - *one.last) + " ago" : "", next_of(one, console.now), one.host, why(one)});
+    std::vector<std::string> cells{one.address,
+                                   std::string(state_of(one)),
+                                   std::to_string(one.attempts),
+                                   one.last ? age(console.now - *one.last) + " ago" : "",
+                                   next_of(one, console.now),
+                                   one.destination};
+    const std::string reason = why(one);
+    if (is_narrow(console)) {
+      table.add(std::move(cells), reason);
+    } else {
+      cells.insert(cells.end(), {one.host, reason});
+      table.add(std::move(cells));
+    }
   }
   out << '\n';
   table.finish();
@@ -124,6 +156,8 @@ Result<> print_body(const Console& console, queue::Reader& reader, queue::Id id)
   return read;
 }
 
+constexpr std::size_t most_rows = 20;  // of each table for people
+
 void print_stats(const Console& console, const queue::Stats& stats) {
   const auto oldest = [&](const std::optional<Time>& time) { return time ? age(console.now - *time) : std::string(); };
   console.out << counted(stats.messages, "message");
@@ -135,17 +169,18 @@ void print_stats(const Console& console, const queue::Stats& stats) {
     by_state.add({one.state, std::to_string(one.count.count), oldest(one.count.oldest)});
   if (!stats.states.empty()) console.out << '\n';
   by_state.finish();
-  Table by_reason(console.out, console.width, {{"REASON"}, {"COUNT", Align::right}, {"OLDEST", Align::right}});
-  for (const auto& one : stats.reasons)
-    by_reason.add({one.reason, std::to_string(one.count.count), oldest(one.count.oldest)});
-  if (!stats.reasons.empty()) console.out << '\n';
-  by_reason.finish();
-  Table by_domain(console.out, console.width,
-                  {{"DOMAIN"}, {"COUNT", Align::right}, {"OLDEST", Align::right}, {"REASON"}});
-  for (const auto& one : stats.domains)
-    by_domain.add({one.domain, std::to_string(one.count.count), oldest(one.count.oldest), one.reason});
-  if (!stats.domains.empty()) console.out << '\n';
-  by_domain.finish();
+  const auto print_most = [&](std::string_view title, const auto& rows, const auto& name_of) {
+    Table table(
+        console.out, console.width,
+        {{"COUNT", Align::right, Table::Give::none}, {"OLDEST", Align::right, Table::Give::none}, {title}, {"WHY"}});
+    for (std::size_t i = 0; i < std::min(rows.size(), most_rows); ++i)
+      table.add({std::to_string(rows[i].count.count), oldest(rows[i].count.oldest), name_of(rows[i]), rows[i].reason});
+    if (!rows.empty()) console.out << '\n';
+    table.finish();
+    if (rows.size() > most_rows) console.out << "and " << rows.size() - most_rows << " more (--json has all)\n";
+  };
+  print_most("NEXT HOP", stats.hops, [](const auto& one) { return one.name; });
+  print_most("DOMAIN", stats.domains, [](const auto& one) { return one.domain; });
 }
 
 queue::Action action_of(std::string_view command) {
@@ -282,7 +317,7 @@ int queue_list(const Call& call) {
     if (call.arguments.json) {
       console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(message));
     } else {
-      add_rows(table, message, console.now);
+      add_rows(console, table, message);
     }
     ++count;
     return console.out.good() ? queue::Go::on : queue::Go::stop;

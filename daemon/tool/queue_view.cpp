@@ -23,10 +23,14 @@ json::object recipient_to_json(const queue::RecipientView& from) {
   to["attempts"] = from.attempts;
   to["next"] = time_or_null(from.next);
   to["last"] = time_or_null(from.last);
-  to["reply"] = text_or_null(from.reply);
-  to["reason"] = text_or_null(from.reason);
-  to["dsn"] = text_or_null(from.status);
-  to["host"] = text_or_null(from.host);
+  // one that was never tried has what became of its next hop
+  const bool own = !from.reply.empty() || !from.reason.empty();
+  to["reply"] = text_or_null(own ? from.reply : from.hop.reply);
+  to["reason"] = text_or_null(own ? from.reason : from.hop.reason);
+  to["dsn"] = text_or_null(own ? from.status : from.hop.status);
+  to["host"] = text_or_null(own ? from.host : from.hop.host);
+  to["nexthop"] = text_or_null(from.destination);
+  to["why"] = text_or_null(why(from));
   return to;
 }
 
@@ -43,10 +47,18 @@ std::string_view state_of(const queue::RecipientView& recipient) {
   return recipient.active ? "active" : queue::to_text(recipient.state);
 }
 
+namespace {
+std::string together(const std::string& reason, const std::string& reply) {
+  if (reason.empty() || reply.find(reason) != std::string::npos) return reply.empty() ? reason : reply;
+  return reason + (reply.empty() ? "" : ": " + reply);
+}
+}  // namespace
+
 std::string why(const queue::RecipientView& recipient) {
-  if (recipient.reason.empty() || recipient.reply.find(recipient.reason) != std::string::npos)
-    return recipient.reply.empty() ? recipient.reason : recipient.reply;
-  return recipient.reason + (recipient.reply.empty() ? "" : ": " + recipient.reply);
+  std::string own = together(recipient.reason, recipient.reply);
+  const std::string hop = together(recipient.hop.reason, recipient.hop.reply);
+  if (hop.empty() || recipient.active) return own;
+  return own == hop ? own : hop + " (all mail for " + recipient.destination + " waits)";
 }
 
 json::object to_json(const queue::MessageView& message) {
@@ -83,6 +95,21 @@ json::array history(const queue::MessageView& message) {
   return attempts;
 }
 
+json::array waiting_of(const queue::MessageView& message) {
+  json::array all;
+  for (const auto& one : message.recipients) {
+    if (one.active || one.state > queue::State::held) continue;
+    json::object to;
+    to["to"] = clean(one.address);
+    to["state"] = clean(state_of(one));
+    to["next"] = time_or_null(one.next);
+    to["nexthop"] = text_or_null(one.destination);
+    to["why"] = text_or_null(why(one));
+    all.push_back(std::move(to));
+  }
+  return all;
+}
+
 json::object to_json(const queue::Stats& stats) {
   json::object states;
   for (const auto& one : stats.states) states[clean(one.state)] = count_to_json(one.count);
@@ -99,7 +126,15 @@ json::object to_json(const queue::Stats& stats) {
     reason["reason"] = clean(one.reason);
     reasons.push_back(std::move(reason));
   }
+  json::array hops;
+  for (const auto& one : stats.hops) {
+    json::object hop = count_to_json(one.count);
+    hop["nexthop"] = clean(one.name);
+    hop["reason"] = text_or_null(one.reason);
+    hops.push_back(std::move(hop));
+  }
   json::object to;
+  to["nexthops"] = std::move(hops);
   to["total"] = stats.messages;
   to["oldest"] = time_or_null(stats.oldest);
   to["states"] = std::move(states);

@@ -9,7 +9,9 @@ namespace hoplock::daemon::tool {
 json::object to_json(const queue::MessageView& message);
 // Its attempts: of every recipient the last one, which is what the queue keeps.
 json::array history(const queue::MessageView& message);
-// `{total, oldest, states:{S:{count, oldest}}, domains:[{domain, count, oldest, reason}]}`
+// `[{to, state, next, nexthop, why}]` of those that are not ended and not under way.
+json::array waiting_of(const queue::MessageView& message);
+// `{total, oldest, states:{S:{count, oldest}}, domains:[{domain, count, oldest, reason}]}`, and `nexthops` and `reasons`
 json::object to_json(const queue::Stats& stats);
 
 // The recipient's state in CONTRACT's words.

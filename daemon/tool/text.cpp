@@ -169,32 +169,37 @@ std::string Harmless::take(std::string_view octets) {
 Table::Table(std::ostream& out, std::optional<std::size_t> width, std::vector<Column> columns)
     : out_(out), width_(width), columns_(std::move(columns)) {}
 
-void Table::add(std::vector<std::string> cells) {
+void Table::add(std::vector<std::string> cells, std::string under) {
   cells.resize(columns_.size());
   for (std::string& cell : cells) cell = printable(cell);
-  if (!widths_.empty()) return print(cells);
-  waiting_.push_back(std::move(cells));
+  Row row{std::move(cells), printable(under)};
+  if (!widths_.empty()) return print(row);
+  waiting_.push_back(std::move(row));
   if (waiting_.size() >= measured_rows) finish();
 }
 
 void Table::measure() {
   for (const Column& column : columns_) widths_.push_back(column.title.size());
   for (const auto& row : waiting_) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths_[i] = std::max(widths_[i], tool::columns(row[i]));
+    for (std::size_t i = 0; i < row.cells.size(); ++i) widths_[i] = std::max(widths_[i], tool::columns(row.cells[i]));
   }
   const std::size_t gaps = 2 * (columns_.size() - 1);
   while (width_) {
     const std::size_t sum = std::accumulate(widths_.begin(), widths_.end(), gaps);
-    const auto widest = std::max_element(widths_.begin(), widths_.end());
-    if (sum <= *width_ || *widest <= least_width) break;
+    std::size_t* widest = nullptr;
+    for (std::size_t i = 0; i < widths_.size(); ++i) {
+      if (columns_[i].give == Give::way && (widest == nullptr || widths_[i] > *widest)) widest = &widths_[i];
+    }
+    if (sum <= *width_ || widest == nullptr || *widest <= least_width) break;
     --*widest;
   }
 }
 
-void Table::print(const std::vector<std::string>& cells) {
+void Table::print(const Row& row) {
   std::string line;
-  for (std::size_t i = 0; i < cells.size(); ++i) {
-    const std::string cell = width_ ? fit(cells[i], widths_[i]) : cells[i];
+  for (std::size_t i = 0; i < row.cells.size(); ++i) {
+    const bool whole = !width_ || columns_[i].give == Give::none;
+    const std::string cell = whole ? row.cells[i] : fit(row.cells[i], widths_[i]);
     const std::size_t used = tool::columns(cell);
     std::string pad;
     for (std::size_t missing = used; missing < widths_[i]; ++missing) pad += ' ';
@@ -202,13 +207,16 @@ void Table::print(const std::vector<std::string>& cells) {
   }
   line.erase(line.find_last_not_of(' ') + 1);
   out_ << (width_ ? fit(line, *width_) : line) << '\n';
+  if (row.under.empty()) return;
+  line = "    " + row.under;
+  out_ << (width_ ? fit(line, *width_) : line) << '\n';
 }
 
 void Table::finish() {
   if (waiting_.empty()) return;
   measure();
-  std::vector<std::string> titles;
-  for (const Column& column : columns_) titles.emplace_back(column.title);
+  Row titles;
+  for (const Column& column : columns_) titles.cells.emplace_back(column.title);
   print(titles);
   for (const auto& row : waiting_) print(row);
   waiting_.clear();

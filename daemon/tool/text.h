@@ -42,25 +42,31 @@ class Harmless {
 class Table {
  public:
   enum class Align : std::uint8_t { left, right };
+  enum class Give : std::uint8_t { way, none };  // what is of no use unless whole, such as an ID, gives none
   struct Column {
     std::string_view title;
     Align align = Align::left;
+    Give give = Give::way;
   };
   // `width`: of the terminal; nothing: no limit.
   Table(std::ostream& out, std::optional<std::size_t> width, std::vector<Column> columns);
-  // One cell a column, of any origin.
-  void add(std::vector<std::string> cells);
+  // One cell a column, of any origin; `under` is a second line of the row, indented, where there is something to say.
+  void add(std::vector<std::string> cells, std::string under = {});
   // Prints what waits; without rows nothing at all.
   void finish();
 
  private:
+  struct Row {
+    std::vector<std::string> cells;
+    std::string under;
+  };
   void measure();
-  void print(const std::vector<std::string>& cells);
+  void print(const Row& row);
   std::ostream& out_;
   std::optional<std::size_t> width_;
   std::vector<Column> columns_;
   std::vector<std::size_t> widths_;  // empty: not measured yet
-  std::vector<std::vector<std::string>> waiting_;
+  std::vector<Row> waiting_;
 };
 
 }  // namespace hoplock::daemon::tool

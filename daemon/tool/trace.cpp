@@ -6,6 +6,7 @@
 #include "daemon/system.h"
 #include "daemon/tool/commands.h"
 #include "daemon/tool/message_id.h"
+#include "daemon/tool/queue_view.h"
 #include "daemon/tool/text.h"
 #include "daemon/tool/trace_view.h"
 
@@ -63,8 +64,13 @@ class Teller {
 
   queue::Go tell(const queue::Traced& traced) {
     std::string state;
-    if (const auto message = states_.show(traced.id, active_); message && *message) state = (*message)->state();
-    const json::object story = to_json(traced, state);
+    json::array waiting;
+    if (const auto message = states_.show(traced.id, active_); message && *message) {
+      state = (*message)->state();
+      waiting = waiting_of(**message);
+    }
+    json::object story = to_json(traced, state);
+    if (!waiting.empty()) story["waiting"] = std::move(waiting);
     if (!is_about(story, subject_)) return queue::Go::on;
     auto& out = call_.console.out;
     if (call_.arguments.json) {

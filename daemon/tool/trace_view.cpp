@@ -170,6 +170,16 @@ void print_story(const Console& console, const json::object& story) {
   console.out << text_of(story, "id") << "  from " << printable(text_of(story, "from")) << "  to "
               << joined_words(list_of(story, "to")) << "  " << text_of(story, "state") << '\n';
   for (const auto& event : story.at("events").as_array()) tell(console, event.as_object());
+  const auto* waiting = story.if_contains("waiting");
+  if (waiting == nullptr) return;
+  for (const auto& one : waiting->as_array()) {
+    const json::object& recipient = one.as_object();
+    const std::string next = text_of(recipient, "next"), hop = text_of(recipient, "nexthop");
+    console.out << "  " << text_of(recipient, "state") << "  " << printable(text_of(recipient, "to"))
+                << (next.empty() ? "" : ", next attempt " + next) << (hop.empty() ? "" : " at " + printable(hop))
+                << '\n';
+    add(console, text_of(recipient, "why"));
+  }
 }
 
 }  // namespace hoplock::daemon::tool

@@ -111,12 +111,23 @@ std::string queue(const Survey& survey, Time now) {
   return html + table.end();
 }
 
+std::string next_hops(const Survey& survey, Time now) {
+  if (survey.queue.hops.empty()) return "";
+  Table table({"next hop", "#recipients", "#oldest", "why it waits"});
+  for (const auto& one : survey.queue.hops)
+    table.row({foreign(one.name), count(one.count.count), age_of(one.count.oldest, now), foreign(one.reason)});
+  std::string html = "<h2>Where mail waits</h2>\n" + table.end();
+  const std::size_t shown = survey.queue.hops.size();
+  if (survey.hops > shown) html += dim("and " + count(survey.hops - shown) + " more: <code>hoplock queue stats</code>");
+  return html;
+}
+
 std::string domains(const Survey& survey, Time now) {
   if (survey.queue.domains.empty()) return "";
   Table table({"domain", "#recipients", "#oldest", "why it waits"});
   for (const auto& one : survey.queue.domains)
     table.row({foreign(one.domain), count(one.count.count), age_of(one.count.oldest, now), foreign(one.reason)});
-  std::string html = "<h2>Where mail waits</h2>\n" + table.end();
+  std::string html = "<h2>Domains whose mail waits</h2>\n" + table.end();
   const std::size_t shown = survey.queue.domains.size();
   if (survey.domains > shown)
     html += dim("and " + count(survey.domains - shown) + " more domains: <code>hoplock queue stats</code>");

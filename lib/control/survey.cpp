@@ -55,6 +55,11 @@ Survey survey(const std::filesystem::path& database, const std::vector<queue::Le
     found.queue.domains.resize(Survey::most_domains);
     found.queue.domains.shrink_to_fit();
   }
+  found.hops = found.queue.hops.size();
+  if (found.hops > Survey::most_domains) {
+    found.queue.hops.resize(Survey::most_domains);
+    found.queue.hops.shrink_to_fit();
+  }
   found.took = std::chrono::duration_cast<Milliseconds>(steady_clock::now() - began);
   return found;
 }

@@ -23,8 +23,9 @@ namespace hoplock::control {
 struct Survey {
   Time taken{};
   Milliseconds took{0};
-  queue::Stats queue;              // of the domains, the longest
+  queue::Stats queue;              // of the domains and next hops, the longest
   std::size_t domains = 0;         // of which mail waits
+  std::size_t hops = 0;            // next hop and reason, likewise
   std::vector<queue::Id> damaged;  // messages held because their body is damaged; at most most_damaged
   reports::DaySummary reports;     // of yesterday
   route::PolicySummary policies;

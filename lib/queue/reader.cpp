@@ -22,7 +22,7 @@ std::vector<RecipientView> recipients_of(disk::Tx& tx, Id id, const std::vector<
   std::vector<RecipientView> all;
   auto row = tx.prepare(
       "SELECT r.id, r.address, d.name, t.name, r.state, r.attempts, max(r.due, t.hold), r.last, r.status, r.reply, "
-      "r.reason, r.host"
+      "r.reason, r.host, t.hold > r.due AND t.failures > 0, t.status, t.reply, t.reason, t.host"
       " FROM recipient r LEFT JOIN domain d ON d.id = r.domain LEFT JOIN destination t ON t.id = d.destination"
       " WHERE r.id BETWEEN ?1 AND ?2 ORDER BY r.id");
   for (row.bind(first_key(id), last_key(id)); row.step();) {
@@ -40,6 +40,9 @@ std::vector<RecipientView> recipients_of(disk::Tx& tx, Id id, const std::vector<
     r.reply = row.text(9);
     r.reason = row.text(10);
     r.host = row.text(11);
+    if (r.state <= State::deferred && row.integer(12) != 0)
+      r.hop = {std::string(row.text(13)), std::string(row.text(14)), std::string(row.text(15)),
+               std::string(row.text(16))};
     if (r.state != State::removed || r.active) all.push_back(std::move(r));
   }
   return all;

@@ -26,6 +26,10 @@ struct RecipientView {
   std::optional<Time> next;  // of queued and deferred ones: the later of its own time and its destination's hold
   std::optional<Time> last;
   std::string status, reply, reason, host;
+  // What its next hop as a whole waits for, where that decides `next`: the last failure there. Empty: nothing of the kind.
+  struct Hop {
+    std::string status, reply, reason, host;
+  } hop;
 };
 
 struct MessageView {
@@ -57,13 +61,19 @@ struct Stats {
   };
   struct Domain {
     std::string domain;
-    Count count;
+    Count count;         // that wait or are held
     std::string reason;  // of the destination's hold, or of its oldest deferred recipient
+  };
+  struct NextHop {
+    std::string name;
+    std::string reason;  // of its domains' mail; "" where nothing failed yet
+    Count count;
   };
   std::uint64_t messages = 0;
   std::optional<Time> oldest;
   std::vector<State> states;    // those that occur
   std::vector<Domain> domains;  // most first
+  std::vector<NextHop> hops;    // by next hop and reason, most first
   struct Reason {
     std::string reason;
     Count count;  // that wait where this is the domain's reason

@@ -43,7 +43,7 @@ Result<Stats> Reader::stats(const std::vector<Lease>& active) try {
       const auto count = static_cast<std::uint64_t>(row.integer(2));
       const Time oldest = id_of_key(row.integer(3)).time();
       if (state != State::removed) add(states[std::string(to_text(state))], count, oldest);
-      if (state != State::delivered) add(domains[row.integer(0)], count, oldest);
+      if (state <= State::held) add(domains[row.integer(0)], count, oldest);
       if (state <= State::deferred) add(waiting[row.integer(0)], count, oldest);
     }
   }
@@ -62,19 +62,25 @@ Result<Stats> Reader::stats(const std::vector<Lease>& active) try {
   }
   for (auto& [state, count] : states) stats.states.push_back({state, count});
   std::map<std::string, Stats::Count> reasons;
+  std::map<std::pair<std::string, std::string>, Stats::Count> hops;
   for (auto& [domain, count] : domains) {
-    auto row = tx.prepare("SELECT name FROM domain WHERE id = ?1");
+    auto row = tx.prepare(
+        "SELECT d.name, coalesce(t.name, d.name) FROM domain d LEFT JOIN destination t ON t.id = d.destination WHERE "
+        "d.id = ?1");
     if (!row.bind(domain).step()) continue;
     Stats::Domain one{std::string(row.text(0)), count, reason_of(tx, domain)};
+    add(hops[{std::string(row.text(1)), one.reason}], count.count, *count.oldest);
     const auto waits = waiting.find(domain);
     if (!one.reason.empty() && waits != waiting.end())
       add(reasons[one.reason], waits->second.count, *waits->second.oldest);
     stats.domains.push_back(std::move(one));
   }
   for (auto& [reason, count] : reasons) stats.reasons.push_back({reason, count});
+  for (auto& [hop, count] : hops) stats.hops.push_back({hop.first, hop.second, count});
   const auto more = [](const auto& a, const auto& b) { return a.count.count > b.count.count; };
   std::stable_sort(stats.domains.begin(), stats.domains.end(), more);
   std::stable_sort(stats.reasons.begin(), stats.reasons.end(), more);
+  std::stable_sort(stats.hops.begin(), stats.hops.end(), more);
   return stats;
 } catch (const disk::Failure& failure) {
   return failure.error();

@@ -124,7 +124,29 @@ TEST_CASE("queue list for people: one row a recipient, tame, and no wider than t
   const auto narrow = stage.ask({"queue", "list"}, 80);
   std::istringstream lines(narrow.out);
   for (std::string line; std::getline(lines, line);) CHECK(line.size() <= 80 + 2 * 9);  // "…" has three octets
+  CHECK(narrow.out.find(stage.deferred.text() +
+                        "   9m   26B  deferred      1  in 5m  a@one.test\n    450 4.7.1 ?[2Jnot") != std::string::npos);
+  CHECK_MESSAGE(narrow.out.find(stage.queued.text()) != std::string::npos, "an ID is never cut");
   CHECK(stage.ask({"queue", "list", "--domain", "none.test"}).out == "no messages\n");
+}
+
+TEST_CASE("queue list, show, trace: mail that was never tried says which next hop it waits for, and why") {
+  Stage stage;
+  queue::DestinationChange down;
+  down.destination = "three.test";
+  down.backoff.emplace();
+  down.backoff->until = at(5000);
+  down.backoff->failures = 3;
+  down.backoff->reason = "connect-timeout";
+  down.backoff->reply = "450 4.4.1 connect-timeout: mx.three.test[192.0.2.9]: no answer within 30 s";
+  stage.world.apply({}, at(20), {down});
+  const auto behind = stage.world.put({"e@three.test"}, "x\r\n", at(30), "s@example.net");
+  const auto data = stage.ask_json({"queue", "show", behind.text()}).data().as_object();
+  const auto& one = data.at("recipients").as_array()[0].as_object();
+  CHECK(text(one.at("nexthop")) == "three.test");
+  CHECK(text(one.at("next")) == to_rfc3339(at(5000)));
+  CHECK(text(one.at("reason")) == "connect-timeout");
+  CHECK(text(one.at("why")).ends_with("(all mail for three.test waits)"));
 }
 
 TEST_CASE("queue show: envelope, recipients, attempts; the body raw only where no terminal is") {
