@@ -72,24 +72,6 @@ json::object host_to_json(const Host& host) {
   return to;
 }
 
-std::string_view explain(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::dane:
-      return "TLSA records govern where mail goes";
-    case Verdict::sts:
-      return "mail goes under an MTA-STS policy";
-    case Verdict::sts_testing:
-      return "mail goes; an MTA-STS policy is only tested";
-    case Verdict::opportunistic:
-      return "mail goes encrypted, but nothing proves who receives it";
-    case Verdict::plaintext:
-      return "mail goes in clear";
-    case Verdict::fail:
-      return "mail does not go under the policies that the domain publishes";
-  }
-  return "";
-}
-
 std::string tlsa_count(const Host& host) {
   const auto usable = std::count_if(host.tlsa.begin(), host.tlsa.end(), dane::is_usable);
   if (host.tlsa.empty()) return "-";
@@ -146,6 +128,7 @@ json::object to_json(const Finding& finding, Verdict verdict) {
   json::object to;
   to["domain"] = clean(finding.domain.text());
   to["verdict"] = to_text(verdict);
+  to["why"] = clean(probe::why(finding, verdict));
   to["dnssec"] = to_text(finding.dnssec);
   to["reason"] = finding.reason ? json::value(to_text(*finding.reason)) : json::value();
   to["detail"] = text_or_null(finding.detail);
@@ -161,7 +144,8 @@ json::object to_json(const Finding& finding, Verdict verdict) {
 
 void print(const Console& console, const Finding& finding, Verdict verdict) {
   auto& out = console.out;
-  out << printable(finding.domain.text()) << ": " << to_text(verdict) << " (" << explain(verdict) << ")\n";
+  out << printable(finding.domain.text()) << ": " << to_text(verdict) << " (" << printable(probe::why(finding, verdict))
+      << ")\n";
   out << "MX look-up: " << to_text(finding.dnssec);
   if (finding.expanded != finding.domain) out << ", the domain is an alias of " << printable(finding.expanded.text());
   out << '\n';

@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 
 #include <array>
+#include <ctime>
 #include <memory>
 
 namespace hoplock::probe {
@@ -103,6 +104,13 @@ std::optional<dns::Name> first_name(const std::string& der) {
     if (parsed && !parsed->is_root() && parsed->text().front() != '*') return std::move(*parsed);
   }
   return std::nullopt;
+}
+
+std::optional<Time> not_after(const std::string& der) {
+  const X509Ptr one = parse_der(der);
+  std::tm parts{};
+  if (!one || ASN1_TIME_to_tm(X509_get0_notAfter(one.get()), &parts) != 1) return std::nullopt;
+  return Time(Seconds(timegm(&parts)));
 }
 
 }  // namespace hoplock::probe

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "dns/records.h"
 
 namespace hoplock::probe {
@@ -27,5 +28,8 @@ Result<dns::Tlsa> record_for(const std::vector<std::string>& chain, Parameters p
 
 // The first DNS name that the certificate carries and that is no wildcard.
 std::optional<dns::Name> first_name(const std::string& der);
+
+// Until when it is valid; nothing: it cannot be read.
+std::optional<Time> not_after(const std::string& der);
 
 }  // namespace hoplock::probe

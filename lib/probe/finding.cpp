@@ -74,4 +74,95 @@ Verdict judge(const Finding& finding, Connecting connecting) {
   return weakest.value_or(Verdict::fail);
 }
 
+namespace {
+
+// What became of a host that takes no mail.
+struct Trouble {
+  std::string host;
+  std::optional<hop::Reason> reason;
+  std::string detail;
+};
+
+std::vector<Trouble> troubles(const Finding& finding) {
+  std::vector<Trouble> all;
+  for (const Host& host : finding.hosts) {
+    if (const auto* refuse = std::get_if<hop::Refuse>(&host.plan)) {
+      all.push_back({host.host, refuse->reason, refuse->text});
+      continue;
+    }
+    for (const Probe& probe : host.probes) {
+      if (probe.reason) all.push_back({host.host, probe.reason, probe.detail});
+    }
+  }
+  return all;
+}
+
+enum class Kind : std::uint8_t { silent, refuses, unknown, policy };
+Kind kind_of(const Trouble& trouble) {
+  using hop::Reason;
+  if (!trouble.reason) return Kind::unknown;  // it has no address, or is one of our own
+  switch (*trouble.reason) {
+    case Reason::connect_timeout:
+    case Reason::connect_refused:
+    case Reason::connection_lost:
+      return Kind::silent;
+    case Reason::smtp_reply:
+      return Kind::refuses;
+    case Reason::dns_failure:
+      return Kind::unknown;
+    default:
+      return Kind::policy;
+  }
+}
+
+std::string_view words_of(Kind kind) {
+  switch (kind) {
+    case Kind::silent:
+      return "no mail server could be reached";
+    case Kind::refuses:
+      return "the mail servers refuse us";
+    case Kind::unknown:
+      return "no mail server has an address that can be used";
+    case Kind::policy:
+      return "mail does not go: no host meets the policy that governs it";
+  }
+  return "";
+}
+
+std::string why_not(const Finding& finding) {
+  if (finding.hosts.empty()) return finding.detail.empty() ? "no host takes mail for this domain" : finding.detail;
+  const auto all = troubles(finding);
+  if (all.empty()) {  // under audit mail goes although the rule failed
+    return "mail goes, but only since the rules are in audit: no host meets the policy that the domain publishes";
+  }
+  // the gravest is the one to mend: a policy that is not met stays so when everybody answers
+  const auto& worst = *std::max_element(all.begin(), all.end(),
+                                        [](const Trouble& a, const Trouble& b) { return kind_of(a) < kind_of(b); });
+  std::string text(words_of(kind_of(worst)));
+  text += " (" + worst.host + ": " + (worst.reason ? std::string(to_text(*worst.reason)) : "no-address");
+  if (!worst.detail.empty() && worst.detail != text) text += ", " + worst.detail;
+  return text + ")";
+}
+
+}  // namespace
+
+std::string why(const Finding& finding, Verdict verdict) {
+  const std::string to = finding.route.empty() ? "mail goes" : "mail goes to the hosts of the route";
+  switch (verdict) {
+    case Verdict::dane:
+      return to + " under DANE: TLSA records prove who receives it";
+    case Verdict::sts:
+      return to + " under an MTA-STS policy that is enforced";
+    case Verdict::sts_testing:
+      return to + "; an MTA-STS policy is only tested";
+    case Verdict::opportunistic:
+      return to + " encrypted, but nothing that the domain publishes proves who receives it";
+    case Verdict::plaintext:
+      return to + " in clear";
+    case Verdict::fail:
+      return why_not(finding);
+  }
+  return "";
+}
+
 }  // namespace hoplock::probe

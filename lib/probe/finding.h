@@ -71,4 +71,7 @@ enum class Connecting : std::uint8_t { yes, no };
 // taking mail: the policy that it publishes was not met.
 Verdict judge(const Finding& finding, Connecting connecting);
 
+// The verdict in one sentence, without an end stop, that fits what was found: who does not answer is not who breaks a policy.
+std::string why(const Finding& finding, Verdict verdict);
+
 }  // namespace hoplock::probe

@@ -91,3 +91,27 @@ TEST_CASE("dnssec_of: bogus is worse than failed, and both than insecure") {
   CHECK(worse(Dnssec::insecure, Dnssec::failed) == Dnssec::failed);
   CHECK(worse(Dnssec::bogus, Dnssec::secure) == Dnssec::bogus);
 }
+
+TEST_CASE("why: the sentence fits what was found") {
+  const auto said = [](Finding finding) { return why(finding, judge(finding, Connecting::yes)); };
+  Finding none;
+  none.detail = "the domain gone.test does not exist";
+  CHECK(said(none) == "the domain gone.test does not exist");
+  Finding silent;
+  silent.hosts = {host(10, hop::Policy::opportunistic, {Answer::broken})};
+  silent.hosts[0].host = "mx.silent.test";
+  CHECK(said(silent) == "no mail server could be reached (mx.silent.test: connection-lost)");
+  Finding broken = silent;
+  broken.hosts.push_back(refused(20));
+  broken.hosts[1].host = "mx2.silent.test";
+  CHECK(said(broken) ==
+        "mail does not go: no host meets the policy that governs it (mx2.silent.test: dnssec-invalid, bogus)");
+  Finding routed;
+  routed.hosts = {host(10, hop::Policy::route, {Answer::clear})};
+  routed.route = "exch01.test:25";
+  CHECK(said(routed) == "mail goes to the hosts of the route in clear");
+  Finding audited;
+  audited.hosts = {host(10, hop::Policy::dane, {Answer::tls})};
+  std::get<hop::Connect>(audited.hosts[0].plan).waived = hop::Refusal{};
+  CHECK(said(audited).find("in audit") != std::string::npos);
+}
