@@ -2,11 +2,14 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <fstream>
 #include <iterator>
 
 #include "base/ascii.h"
-#include "dkim/record.h"
 
 namespace hoplock::daemon {
 
@@ -14,19 +17,21 @@ namespace {
 
 std::string key_item(std::size_t index, const char* key) { return "dkim[" + std::to_string(index) + "]." + key; }
 
-Result<dkim::Key> read_key(const std::string& path) {
+bool is_open_to_all(const std::string& path) {
+  struct stat about {};
+  return stat(path.c_str(), &about) == 0 && (about.st_mode & (S_IROTH | S_IWOTH)) != 0;
+}
+
+}  // namespace
+
+Result<dkim::Key> read_signing_key(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   const std::string pem{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   if (in.bad() || pem.empty()) return bad_input("the file is empty or cannot be read");
   return dkim::Key::parse(pem);
 }
 
-bool is_open_to_all(const std::string& path) {
-  struct stat about {};
-  return stat(path.c_str(), &about) == 0 && (about.st_mode & (S_IROTH | S_IWOTH)) != 0;
-}
-
-std::vector<std::string> judge(const dns::Answer& answer, const dkim::Identity& identity, dkim::Use use) {
+std::vector<std::string> record_complaints(const dns::Answer& answer, const dkim::Identity& identity, dkim::Use use) {
   const std::string publish = "; publish there: \"" + identity.key->record() + "\"";
   if (answer.failed()) return {"its record cannot be looked up: " + answer.why};
   const auto texts = answer.all<std::string>();
@@ -37,14 +42,12 @@ std::vector<std::string> judge(const dns::Answer& answer, const dkim::Identity& 
   return dkim::complaints(*record, *identity.key, use);
 }
 
-}  // namespace
-
 std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded) {
   std::vector<dkim::Identity> identities;
   const auto& entries = loaded.config.dkim;
   bool good = true;
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    auto key = read_key(entries[i].key.path);
+    auto key = read_signing_key(entries[i].key.path);
     if (!key) {
       loaded.complain(key_item(i, "key"), "'" + entries[i].key.path + "': " + key.error().detail +
                                               "; allowed: an RSA key of at least 2048 bits, or Ed25519, in PEM");
@@ -57,6 +60,9 @@ std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded) {
     identity.domain = entries[i].domain;
     identity.selector = entries[i].selector;
     identity.key = std::make_shared<const dkim::Key>(std::move(*key));
+    // until the DNS was asked it signs: a signature that cannot be verified yet does no harm, one that is missing may
+    if (entries[i].sign == config::DkimSign::when_published)
+      identity.may_sign = std::make_shared<std::atomic<bool>>(true);
     auto with_it = identities;
     with_it.push_back(identity);
     if (const auto ring = dkim::Keyring::make(std::move(with_it)); !ring) {
@@ -70,20 +76,75 @@ std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded) {
   return std::make_shared<const dkim::Keyring>(dkim::Keyring::make(std::move(identities)).value());
 }
 
-boost::asio::awaitable<void> check_records(std::shared_ptr<const dkim::Keyring> keyring,
-                                           std::optional<dns::Name> reports, resolver::Resolver& resolver, Log& log) {
-  for (const dkim::Identity& identity : keyring->all()) {
+namespace {
+
+// Whether the DNS holds the public half of the key; nothing: it could not be asked.
+std::optional<bool> is_published(const dns::Answer& answer, const dkim::Identity& identity) {
+  if (answer.failed()) return std::nullopt;
+  const auto texts = answer.all<std::string>();
+  return std::any_of(texts.begin(), texts.end(), [&](const std::string& text) {
+    const auto record = dkim::parse_record(text);
+    return record && record->public_key == identity.key->public_key();
+  });
+}
+
+// By identity: its complaints as one text, "" for none.
+using Known = std::vector<std::string>;
+
+boost::asio::awaitable<void> look_at_records(std::shared_ptr<const dkim::Keyring> keyring,
+                                             std::optional<dns::Name> reports, RecordTools tools, Known& known) {
+  known.resize(keyring->all().size());
+  for (std::size_t i = 0; i < keyring->all().size(); ++i) {
+    const dkim::Identity& identity = keyring->all()[i];
     auto where = dns::Name::parse(identity.selector + "._domainkey." + identity.domain.text());
     if (!where) continue;  // nobody can ask for it either; Keyring::make has looked at the selector
     const std::string at = where->text();
-    const auto answer = co_await resolver.find(std::move(*where), dns::Type::txt);
+    const auto answer = co_await tools.resolver.find(std::move(*where), dns::Type::txt);
     const auto use = reports && identity.domain == *reports ? dkim::Use::mail_and_reports : dkim::Use::mail;
-    for (const std::string& complaint : judge(answer, identity, use)) {
-      log.write(Event(Level::warn, "dkim-record")
-                    .add("domain", identity.domain.text())
-                    .add("selector", identity.selector)
-                    .add("error", at + ": " + complaint));
+    const auto complaints = record_complaints(answer, identity, use);
+    const auto published = is_published(answer, identity);
+    const bool signs = published.value_or(!identity.may_sign || *identity.may_sign);
+    if (identity.may_sign) *identity.may_sign = signs;
+    std::string all;
+    for (const std::string& complaint : complaints) all += complaint + "\n";
+    if (all == known[i]) continue;
+    const bool mended = all.empty();
+    known[i] = std::move(all);
+    Event event(mended ? Level::info : Level::warn, "dkim-record");
+    event.add("domain", identity.domain.text()).add("selector", identity.selector);
+    if (mended) tools.log.write(event.add("action", "published"));
+    for (const std::string& complaint : complaints) {
+      Event one = event;
+      one.add("error", at + ": " + complaint);
+      if (identity.may_sign && !signs) one.add("action", "unsigned");
+      tools.log.write(one);
     }
+  }
+}
+
+}  // namespace
+
+boost::asio::awaitable<void> check_records(std::shared_ptr<const dkim::Keyring> keyring,
+                                           std::optional<dns::Name> reports, RecordTools tools) {
+  Known known;
+  co_await look_at_records(std::move(keyring), std::move(reports), tools, known);
+}
+
+boost::asio::awaitable<void> watch_records(std::weak_ptr<const dkim::Keyring> watched, std::optional<dns::Name> reports,
+                                           RecordTools tools) {
+  constexpr std::chrono::hours usually{1};
+  constexpr std::chrono::minutes while_unpublished{1};
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+  for (Known known;;) {
+    bool all_sign = true;
+    if (auto keyring = watched.lock()) {
+      co_await look_at_records(keyring, reports, tools, known);
+      for (const auto& one : keyring->all()) all_sign = all_sign && (!one.may_sign || *one.may_sign);
+    } else {
+      co_return;  // a reload brought other keys
+    }
+    timer.expires_after(all_sign ? std::chrono::minutes(usually) : while_unpublished);
+    co_await timer.async_wait(boost::asio::use_awaitable);
   }
 }
 

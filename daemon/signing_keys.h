@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "config/reader.h"
+#include "dkim/record.h"
 #include "dkim/signer.h"
 #include "resolver/resolver.h"
 
@@ -15,9 +16,23 @@ namespace hoplock::daemon {
 // Null when a key or a selector is bad: complaints in `loaded` say which. A key that others can read is a warning.
 std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded);
 
-// Reads each key's record and logs what keeps others from verifying what it signs. `reports`: the domain of the TLS reports; nothing:
-// none are sent. REQUIRES: resolver and log outlive it.
+// What keeps others from verifying what `identity` signs, by the answer to a question for its record; none: all is well.
+std::vector<std::string> record_complaints(const dns::Answer& answer, const dkim::Identity& identity, dkim::Use use);
+// What stands in the file of a key; the error says what is wrong with it.
+Result<dkim::Key> read_signing_key(const std::string& path);
+
+// Both outlive whoever is given them.
+struct RecordTools {
+  resolver::Resolver& resolver;
+  Log& log;
+};
+// Reads each key's record once and logs what keeps others from verifying what it signs; a key that signs `when-published` signs from
+// then on only when the DNS holds its public half. A look-up that fails changes nothing. `reports`: the domain of the TLS reports;
+// nothing: none are sent.
 boost::asio::awaitable<void> check_records(std::shared_ptr<const dkim::Keyring> keyring,
-                                           std::optional<dns::Name> reports, resolver::Resolver& resolver, Log& log);
+                                           std::optional<dns::Name> reports, RecordTools tools);
+// The same hourly, every minute while a key waits for its record, until nobody has the keys any more. What did not change is not logged again.
+boost::asio::awaitable<void> watch_records(std::weak_ptr<const dkim::Keyring> watched, std::optional<dns::Name> reports,
+                                           RecordTools tools);
 
 }  // namespace hoplock::daemon

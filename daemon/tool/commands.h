@@ -38,5 +38,10 @@ int tlsrpt_send(const Call& call);
 int tlsrpt_list(const Call& call);
 int tlsrpt_show(const Call& call);
 int tlsrpt_read(const Call& call);
+int dkim_new(const Call& call);
+int dkim_list(const Call& call);
+int dkim_record(const Call& call);
+int dkim_check(const Call& call);
+int doctor(const Call& call);
 
 }  // namespace hoplock::daemon::tool

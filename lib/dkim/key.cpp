@@ -102,6 +102,19 @@ Result<Key> Key::parse(std::string_view pem) {
   return bad_input("the PEM holds no private key that can be read");
 }
 
+Result<std::string> Key::make(Algorithm algorithm) {
+  const QuietErrors quiet;
+  const Handle key(algorithm == Algorithm::rsa_sha256
+                       ? EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", static_cast<std::size_t>(least_rsa_bits))
+                       : EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+  const std::unique_ptr<BIO, FreeBio> bio(BIO_new(BIO_s_secmem()));
+  char* text = nullptr;
+  if (!key || !bio || PEM_write_bio_PKCS8PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1)
+    return fail(errc::io_error, "OpenSSL could not make a key");
+  const long length = BIO_get_mem_data(bio.get(), &text);
+  return std::string(text, static_cast<std::size_t>(length));
+}
+
 Result<Key> Key::from(Handle key) {
   switch (EVP_PKEY_get_base_id(key.get())) {
     case EVP_PKEY_RSA: {

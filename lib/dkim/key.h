@@ -22,6 +22,9 @@ class Key {
   // One private key without passphrase, PKCS #8 or traditional. The error says what is wrong with it, never what is in it.
   static Result<Key> parse(std::string_view pem);
 
+  // A new one, as PKCS #8 in PEM: RSA of 2048 bits, which every verifier knows and every DNS server stores, or Ed25519 (RFC 8463).
+  static Result<std::string> make(Algorithm algorithm);
+
   Algorithm algorithm() const { return algorithm_; }
   // The signature over a header hash. REQUIRES: `sha256` is 32 octets.
   Result<std::string> sign(std::string_view sha256) const;

@@ -5,6 +5,7 @@
 // (no or several From fields, a header that ends without an empty line, one that is larger than it keeps) it leaves
 // unsigned, and says why.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +23,8 @@ struct Identity {
   dns::Name domain;
   std::string selector;
   std::shared_ptr<const Key> key;
+  // While it says false the identity does not sign: nobody could verify it. Null: it always signs.
+  std::shared_ptr<std::atomic<bool>> may_sign{};
 };
 
 // A domain may have several identities (one RSA, one Ed25519): each makes a signature of its own.
@@ -30,6 +33,7 @@ class Keyring {
   // Errors: a selector that is no name, one that a domain has twice.
   static Result<Keyring> make(std::vector<Identity> identities);
   const std::vector<Identity>& all() const { return identities_; }
+  // Those that may sign now.
   std::vector<Identity> for_domain(const dns::Name& domain) const;
 
  private:

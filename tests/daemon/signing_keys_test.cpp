@@ -32,7 +32,7 @@ std::vector<std::string> complaints(support::FakeResolver& dns, std::shared_ptr<
                                     std::optional<dns::Name> reports) {
   support::Loop loop;
   support::MemoryLog log;
-  loop.run(daemon::check_records(std::move(ring), std::move(reports), dns, log));
+  loop.run(daemon::check_records(std::move(ring), std::move(reports), daemon::RecordTools{dns, log}));
   std::vector<std::string> all;
   for (const Event& event : log.events("dkim-record")) {
     CHECK(event.level() == Level::warn);
@@ -128,4 +128,31 @@ TEST_CASE("DKIM-06: the check at the start reads the published record, and says 
   const auto said = complaints(dns, ring, us);
   REQUIRE(said.size() == 1);
   CHECK(said[0].find("cannot be looked up") != std::string::npos);
+}
+
+TEST_CASE(
+    "DKIM-06: a key signs only while the DNS holds its record; a look-up that fails changes nothing; `always` asks "
+    "nobody") {
+  Directory dir;
+  const std::string key = dir.key("rsa.pem", testing::rsa_pem());
+  auto config = loaded(entry("example.net", "r1", key) + "  - {domain: other.example, selector: a1, key: " + key +
+                       ", sign: always}\n");
+  const auto ring = daemon::load_keyring(config);
+  REQUIRE(ring);
+  const auto signs = [&](const char* domain) { return ring->for_domain(name(domain)).size(); };
+  CHECK_MESSAGE(signs("example.net") == 1, "nobody was asked yet");
+  support::FakeResolver none;
+  complaints(none, ring, std::nullopt);
+  CHECK(signs("example.net") == 0);
+  CHECK(signs("other.example") == 1);
+  support::FakeResolver broken;
+  broken.fail["r1._domainkey.example.net TXT"] = "SERVFAIL";
+  complaints(broken, ring, std::nullopt);
+  CHECK_MESSAGE(signs("example.net") == 0, "what is not known is as it was");
+  support::FakeResolver dns;
+  dns.add("r1._domainkey.example.net TXT " + ring->all()[0].key->record());
+  complaints(dns, ring, std::nullopt);
+  CHECK(signs("example.net") == 1);
+  complaints(broken, ring, std::nullopt);
+  CHECK(signs("example.net") == 1);
 }

@@ -1,0 +1,226 @@
+// `hoplock doctor`: everything around the relay that an administrator would be asked about, with what to do.
+#include "daemon/tool/doctor.h"
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "control/client.h"
+#include "daemon/options.h"
+#include "daemon/parts_check.h"
+#include "daemon/system.h"
+#include "daemon/tool/json.h"
+#include "daemon/tool/text.h"
+#include "probe/certificate.h"
+#include "queue/reader.h"
+
+namespace hoplock::daemon::tool {
+
+namespace {
+
+using State = Remark::State;
+
+void examine_configuration(const Call& call, std::vector<Remark>& to) {
+  config::Loaded loaded = call.loaded;
+  check_parts(loaded);
+  for (const auto& error : loaded.errors) to.push_back({"configuration", State::bad, error, "hoplock config check"});
+  for (const auto& warning : loaded.warnings) to.push_back({"configuration", State::note, warning});
+  if (loaded.errors.empty() && loaded.warnings.empty()) to.push_back({"configuration", State::good, loaded.file});
+}
+
+void examine_daemon(const Call& call, std::vector<Remark>& to) {
+  auto client = control::Client::connect(control_path(call.loaded.config));
+  const auto status = client ? client->status() : Result<control::Status>(client.error());
+  if (!status) {
+    to.push_back({"daemon", State::bad, status.error().detail, "systemctl status hoplockd"});
+    return;
+  }
+  to.push_back({"daemon", State::good, "hoplockd " + status->version + " answers"});
+  if (status->version != HOPLOCK_VERSION) {
+    to.back().state = State::note;
+    to.back().text += ", this tool is " HOPLOCK_VERSION;
+    to.back().advice = "restart the daemon to run what is installed";
+  }
+  for (const auto& one : status->problems) to.push_back({"health", State::bad, one.name + ": " + one.text});
+}
+
+void examine_clock(std::vector<Remark>& to) {
+  timex state{};
+  const int answer = adjtimex(&state);
+  const bool kept = answer >= 0 && answer != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+  if (kept)
+    to.push_back({"clock", State::good, "kept right by the system"});
+  else
+    to.push_back({"clock", State::note, "nothing keeps it right: DNSSEC, certificates and DKIM go by it",
+                  "run systemd-timesyncd or chrony"});
+}
+
+struct NamedFile {
+  std::string key;  // of the configuration
+  std::string path;
+  bool secret = true;
+};
+
+std::vector<NamedFile> files_of(const config::Config& config) {
+  std::vector<NamedFile> all;
+  const auto item = [](const char* list, std::size_t index, const char* key) {
+    return std::string(list) + "[" + std::to_string(index) + "]." + key;
+  };
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    const auto& one = config.listeners[i];
+    all.push_back({item("listeners", i, "certificate"), one.certificate.path, false});
+    all.push_back({item("listeners", i, "key"), one.key.path});
+    all.push_back({item("listeners", i, "users_file"), one.users_file.path});
+  }
+  for (std::size_t i = 0; i < config.routes.size(); ++i) {
+    const auto& one = config.routes[i];
+    all.push_back({item("routes", i, "client_certificate"), one.client_certificate.path, false});
+    all.push_back({item("routes", i, "client_key"), one.client_key.path});
+    all.push_back({item("routes", i, "password_file"), one.password_file.path});
+  }
+  for (std::size_t i = 0; i < config.dkim.size(); ++i) all.push_back({item("dkim", i, "key"), config.dkim[i].key.path});
+  std::erase_if(all, [](const NamedFile& one) { return one.path.empty(); });
+  return all;
+}
+
+void examine_files(const Call& call, std::vector<Remark>& to) {
+  std::size_t good = 0;
+  for (const NamedFile& one : files_of(call.loaded.config)) {
+    struct stat about {};
+    if (stat(one.path.c_str(), &about) != 0) {
+      to.push_back({"files", State::bad, one.key + ": '" + one.path + "' cannot be looked at", "hoplock config check"});
+    } else if (one.secret && (about.st_mode & (S_IROTH | S_IWOTH)) != 0) {
+      to.push_back({"files", State::bad, one.key + ": every user of this machine can read '" + one.path + "'",
+                    "chown root:hoplock '" + one.path + "' && chmod 0640 '" + one.path + "'"});
+    } else {
+      ++good;
+    }
+  }
+  if (good > 0) to.push_back({"files", State::good, counted(good, "key, certificate or password file") + " in order"});
+}
+
+void examine_space(const Call& call, std::vector<Remark>& to) {
+  const std::string path = std::filesystem::path(database_path(call.loaded.config)).parent_path().string();
+  struct statvfs about {};
+  if (statvfs(path.c_str(), &about) != 0) {
+    to.push_back({"space", State::bad, "'" + path + "' cannot be looked at", "start hoplockd, which makes it"});
+    return;
+  }
+  const std::uint64_t room = static_cast<std::uint64_t>(about.f_bavail) * about.f_frsize;
+  const std::uint64_t least = call.loaded.config.limits.min_free_space.octets;
+  const std::string text = size(room) + " free for '" + path + "', " + size(least) + " are kept free";
+  if (room < least)
+    to.push_back({"space", State::bad, text, "make room: new mail is refused with 452 until then"});
+  else
+    to.push_back({"space", room < 4 * least ? State::note : State::good, text});
+}
+
+void examine_certificates(const Call& call, std::vector<Remark>& to) {
+  constexpr std::chrono::days soon{30}, now_or_never{7};
+  for (const NamedFile& one : files_of(call.loaded.config)) {
+    if (one.secret) continue;
+    std::ifstream in(one.path, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    const auto chain = probe::parse_certificates(text);
+    const auto end = chain && !chain->empty() ? probe::not_after(chain->front()) : std::nullopt;
+    if (!end) {
+      to.push_back({"certificates", State::bad, one.key + ": '" + one.path + "' holds no certificate"});
+      continue;
+    }
+    const auto left = *end - call.console.now;
+    const std::string words =
+        one.key + ": '" + one.path + "' " + (left < Milliseconds(0) ? "ended " : "ends ") + moment(*end);
+    to.push_back({"certificates",
+                  left < now_or_never ? State::bad
+                  : left < soon       ? State::note
+                                      : State::good,
+                  words, left < soon ? "renew it, then hoplock reload" : ""});
+  }
+}
+
+void examine_queue(const Call& call, std::vector<Remark>& to) {
+  constexpr std::size_t most = 5;
+  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  const auto stats = reader ? reader->stats({}) : Result<queue::Stats>(reader.error());
+  if (!stats) {
+    to.push_back({"queue", State::bad, stats.error().detail});
+    return;
+  }
+  std::string words = counted(stats->messages, "message");
+  if (stats->oldest) words += ", the oldest " + age(call.console.now - *stats->oldest) + " old";
+  to.push_back({"queue", State::good, words});
+  std::size_t shown = 0;
+  for (const auto& one : stats->hops) {
+    if (one.reason.empty() || ++shown > most) continue;
+    to.push_back({"queue", State::note,
+                  counted(one.count.count, "recipient") + " of " + one.name + " wait: " + one.reason,
+                  "hoplock check " + one.name});
+  }
+}
+
+json::value to_json(const std::vector<Remark>& remarks) {
+  json::array all;
+  for (const Remark& one : remarks) {
+    json::object object;
+    object["about"] = one.about;
+    object["state"] = to_text(one.state);
+    object["text"] = clean(one.text);
+    object["advice"] = text_or_null(one.advice);
+    all.push_back(std::move(object));
+  }
+  return all;
+}
+
+}  // namespace
+
+std::string_view to_text(Remark::State state) {
+  switch (state) {
+    case Remark::State::good:
+      return "ok";
+    case Remark::State::note:
+      return "note";
+    case Remark::State::bad:
+      return "bad";
+  }
+  return "";
+}
+
+std::vector<Remark> examine_machine(const Call& call) {
+  std::vector<Remark> all;
+  examine_configuration(call, all);
+  examine_daemon(call, all);
+  examine_clock(all);
+  examine_files(call, all);
+  examine_space(call, all);
+  examine_certificates(call, all);
+  examine_queue(call, all);
+  return all;
+}
+
+int doctor(const Call& call) {
+  auto remarks = examine_machine(call);
+  for (Remark& one : examine_network(call)) remarks.push_back(std::move(one));
+  const auto bad =
+      std::count_if(remarks.begin(), remarks.end(), [](const Remark& one) { return one.state == State::bad; });
+  const Console& console = call.console;
+  if (call.arguments.json) {
+    console.out << to_line(to_json(remarks)) << '\n';
+    return bad == 0 ? ok : no;
+  }
+  Table table(
+      console.out, console.width,
+      {{"", Table::Align::left, Table::Give::none}, {"ABOUT", Table::Align::left, Table::Give::none}, {"FOUND"}});
+  for (const Remark& one : remarks)
+    table.add({std::string(to_text(one.state)), one.about, one.text}, one.advice.empty() ? "" : "→ " + one.advice);
+  table.finish();
+  console.out << '\n'
+              << (bad == 0 ? "Nothing needs a hand.\n"
+                           : counted(static_cast<std::uint64_t>(bad), "thing") + " to mend.\n");
+  return bad == 0 ? ok : no;
+}
+
+}  // namespace hoplock::daemon::tool
