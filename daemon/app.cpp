@@ -252,8 +252,8 @@ asio::awaitable<void> App::start() {
   }
   if (const auto opened = control_->open(control_path(loaded_.config)); !opened)
     co_return fail_with(cannot_create, opened.error().detail);
-  if (const auto opened = lookout_->open(loaded_.config); !opened)
-    co_return fail_with(config_error, loaded_.where("http.address") + ": " + opened.error().detail);
+  if (const auto failure = lookout_->open(loaded_.config))
+    co_return fail_with(config_error, loaded_.where(failure->key) + ": " + failure->error.detail);
   Log& log = *log_;
   tasks_->spawn("dnssec", resolver_->watch([&log](const std::optional<std::string>& failure) {
     if (failure) {
@@ -282,7 +282,7 @@ asio::awaitable<void> App::start() {
 }
 
 void App::check_keys() {
-  tasks_->spawn("dkim-records", check_records(keyring_, report_domain(loaded_.config), *resolver_, *log_));
+  tasks_->spawn("dkim-records", watch_records(keyring_, report_domain(loaded_.config), RecordTools{*resolver_, *log_}));
 }
 
 void App::warn_all() const {
@@ -358,9 +358,9 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
     writer_->reopen(log_options(loaded_.config));  // as it was
     return loaded.where(place_of(*error)) + ": " + error->error.detail;
   }
-  if (const auto opened = lookout_->open(config); !opened) {
+  if (const auto failure = lookout_->open(config)) {
     writer_->reopen(log_options(loaded_.config));  // as it was
-    return loaded.where("http.address") + ": " + opened.error().detail;
+    return loaded.where(failure->key) + ": " + failure->error.detail;
   }
   if (!resolver_->is_current(resolver_options(config))) {
     if (const auto reloaded = resolver_->reload(resolver_options(config)); !reloaded) {

@@ -13,6 +13,8 @@
 
 namespace hoplock::daemon {
 
+namespace asio = boost::asio;
+
 namespace {
 
 constexpr std::size_t most_damaged = 1000;  // remembered
@@ -57,6 +59,7 @@ control::Surveyor::Options survey_options(const disk::Disk& disk) {
 Lookout::Lookout(Parts parts)
     : parts_(std::move(parts)),
       started_(now()),
+      passwords_(parts_.executor, logins_),
       surveyor_(parts_.executor, survey_options(parts_.disk), [&queue = parts_.queue] { return queue.active(); }),
       watch_(surveyor_, parts_.log.counters(), [this] { return facts(); }),
       server_(parts_.executor, parts_.log,
@@ -64,14 +67,46 @@ Lookout::Lookout(Parts parts)
   parts_.queue.on_damage([this](queue::Id id) { damaged(id); });
 }
 
-Result<> Lookout::open(const config::Config& config) {
-  std::optional<net::Endpoint> at;
-  if (config.http.address) at = net::Endpoint{config.http.address->ip, config.http.address->port};
-  if (auto opened = server_.open(at, config.http.hosts); !opened) return opened;
+std::optional<Lookout::Failure> Lookout::open(const config::Config& config) {
+  const config::Http& http = config.http;
+  control::HttpListening listening;
+  if (http.address) listening.at = net::Endpoint{http.address->ip, http.address->port};
+  listening.hosts = http.hosts;
+  listening.trusted_header = http.trusted_proxy_header;
+  if (!http.certificate.path.empty()) {
+    auto tls = net::ServerTls::load({http.certificate.path, http.key.path});
+    if (!tls) return Failure{"http.certificate", tls.error()};
+    listening.tls = std::move(*tls);
+  }
+  std::shared_ptr<const listener::Users> users;
+  if (!http.users_file.path.empty()) {
+    auto loaded = listener::Users::load(http.users_file.path);
+    if (!loaded) return Failure{"http.users_file", loaded.error()};
+    users = std::move(*loaded);
+  }
+  listening.admission = admission(http, std::move(users));
+  if (auto opened = server_.open(std::move(listening)); !opened) return Failure{"http.address", opened.error()};
   hostname_ = hostname(config).text();
   min_free_space_ = queue_options(config).min_free_space;
   uses_mx_ = uses_mx(config);
-  return {};
+  return std::nullopt;
+}
+
+std::function<asio::awaitable<bool>(control::HttpClient)> Lookout::admission(
+    const config::Http& http, std::shared_ptr<const listener::Users> users) {
+  const bool by_proxy = !http.trusted_proxy_header.empty();
+  if (!users && !by_proxy) return nullptr;
+  return [this, users, by_proxy](control::HttpClient client) -> asio::awaitable<bool> {
+    // the header is the proxy's word only where nobody else can connect
+    if (by_proxy && client.has_trusted_header && client.address.unmapped().is_loopback()) co_return true;
+    if (!users || !client.login) co_return false;
+    listener::Passwords::Attempt attempt{client.address, client.login->first, client.login->second};
+    const auto found = co_await passwords_.check(users, std::move(attempt));
+    const auto now = std::chrono::steady_clock::now();
+    if (found == listener::Credentials::wrong) logins_.wrong(client.address, client.login->first, now, Milliseconds(0));
+    if (found == listener::Credentials::right) logins_.right(client.address, client.login->first, now);
+    co_return found == listener::Credentials::right;
+  };
 }
 
 // CONTRACT: an error log, /healthz red; the message is held already.

@@ -11,6 +11,8 @@
 #include "daemon/log_writer.h"
 #include "delivery/scheduler.h"
 #include "disk/disk.h"
+#include "listener/logins.h"
+#include "listener/passwords.h"
 #include "listener/server.h"
 #include "queue/queue.h"
 #include "resolver/unbound.h"
@@ -34,13 +36,20 @@ class Lookout {
   Lookout(const Lookout&) = delete;
   Lookout& operator=(const Lookout&) = delete;
 
-  // At the start and at a reload. The error names the address; nothing is changed then.
-  Result<> open(const config::Config& config);
+  // At the start and at a reload. `key` is the configuration's that the error is about; nothing is changed then.
+  struct Failure {
+    std::string key;
+    Error error;
+  };
+  std::optional<Failure> open(const config::Config& config);
   boost::asio::awaitable<std::vector<control::Problem>> health() { return watch_.health(); }
   Time started() const { return started_; }
   boost::asio::awaitable<void> stop(net::SteadyTime deadline) { return server_.stop(deadline); }
 
  private:
+  // Who may look; null: everybody who can connect.
+  std::function<boost::asio::awaitable<bool>(control::HttpClient)> admission(
+      const config::Http& http, std::shared_ptr<const listener::Users> users);
   control::Facts facts() const;
   control::Facts::Places places() const;
   void damaged(queue::Id id);
@@ -51,6 +60,8 @@ class Lookout {
   std::uint64_t min_free_space_ = 0;
   bool uses_mx_ = true;
   std::vector<control::Facts::Damage> damaged_;
+  listener::Logins logins_;
+  listener::Passwords passwords_;
   control::Surveyor surveyor_;
   control::Watch watch_;
   control::HttpServer server_;

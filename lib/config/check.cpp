@@ -158,13 +158,37 @@ void check_rest(Loaded& loaded) {
     if (!dns::Name::parse(host) && !Ip::parse(host))
       loaded.complain("http.hosts", "'" + host + "' is no host; allowed: names and addresses, without a port");
   }
+  check_pair(loaded, config.http.certificate, config.http.key, "http.certificate", "http.key");
+  check_file(loaded, config.http.users_file, "http.users_file");
+  if (!config.http.users_file.path.empty() && config.http.certificate.path.empty())
+    loaded.complain("http.users_file", "passwords go over HTTPS only; allowed: with http.certificate and http.key");
+  if (config.http.address && !config.http.address->ip.is_loopback() && !config.http.trusted_proxy_header.empty())
+    loaded.complain("http.trusted_proxy_header", "anybody could set it at " + config.http.address->text() +
+                                                     "; allowed: with http.address on loopback");
   if (config.control_socket.empty())
     loaded.complain("control_socket", "the tool needs a socket; allowed: a file name, as in control.sock");
+}
+
+// What has a name already, so that a configuration need not be changed for it, but cannot be had yet.
+void check_unbuilt(Loaded& loaded) {
+  const auto& config = loaded.config;
+  if (config.store != "sqlite")
+    loaded.complain("store", "'" + config.store + "' is not built into this version; allowed: sqlite");
+  if (!config.node.accept || !config.node.deliver)
+    loaded.complain(config.node.accept ? "node.deliver" : "node.accept",
+                    "a store of one node needs it to do both; allowed: true");
+  const std::pair<const char*, const std::string&> texts[] = {{"log.syslog", config.log.syslog},
+                                                              {"store_password_file", config.store_password_file.path},
+                                                              {"store_ca_file", config.store_ca_file.path}};
+  for (const auto& [path, text] : texts) {
+    if (!text.empty()) loaded.complain(path, "this is not built into this version; allowed: empty");
+  }
 }
 
 }  // namespace
 
 void check(Loaded& loaded) {
+  check_unbuilt(loaded);
   check_listeners(loaded);
   check_routes(loaded);
   check_ranges(loaded);

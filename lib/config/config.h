@@ -16,6 +16,9 @@ namespace hoplock::config {
 
 enum class LogFormat : std::uint8_t { logfmt, json };
 enum class ListenerTls : std::uint8_t { none, starttls, required, implicit };
+enum class StoreTls : std::uint8_t { verify_full, verify_ca, off };
+enum class StoreSynchronous : std::uint8_t { require, prefer, local };
+enum class DkimSign : std::uint8_t { when_published, always };
 enum class BareNewline : std::uint8_t { reject, normalize };
 enum class LocalTargets : std::uint8_t { refuse, allow };
 enum class TlsVersion : std::uint8_t { tls12, tls13 };
@@ -38,9 +41,10 @@ struct LogSection {
   Level level = Level::info;
   LogFormat format = LogFormat::logfmt;
   OutputPath file{"-"};
+  std::string syslog;
   template <class V>
   void fields(V& v) {
-    v.key("level", level).key("format", format).key("file", file);
+    v.key("level", level).key("format", format).key("file", file).key("syslog", syslog);
   }
 };
 
@@ -201,9 +205,10 @@ struct Dkim {
   dns::Name domain;
   std::string selector;
   InputFile key;
+  DkimSign sign = DkimSign::when_published;
   template <class V>
   void fields(V& v) {
-    v.required("domain", domain).required("selector", selector).required("key", key);
+    v.required("domain", domain).required("selector", selector).required("key", key).key("sign", sign);
   }
   bool operator==(const Dkim&) const = default;
 };
@@ -238,9 +243,14 @@ struct History {
 struct Http {
   std::optional<Endpoint> address;
   std::vector<std::string> hosts;
+  InputFile certificate;
+  InputFile key;
+  InputFile users_file;
+  std::string trusted_proxy_header;
   template <class V>
   void fields(V& v) {
-    v.key("address", address).key("hosts", hosts);
+    v.key("address", address).key("hosts", hosts).key("certificate", certificate).key("key", key);
+    v.key("users_file", users_file).key("trusted_proxy_header", trusted_proxy_header);
   }
 };
 
@@ -253,11 +263,27 @@ struct SendersLimit {
   }
 };
 
+struct Node {
+  std::string name;
+  bool accept = true;
+  bool deliver = true;
+  template <class V>
+  void fields(V& v) {
+    v.key("name", name).key("accept", accept).key("deliver", deliver);
+  }
+};
+
 struct Config {
   dns::Name hostname;  // root until the reader or the daemon fills in the system's name
   std::string postmaster;
   OutputPath data_dir{"/var/lib/hoplock"};
   std::string control_socket = "control.sock";  // relative to data_dir
+  std::string store = "sqlite";
+  InputFile store_password_file;
+  StoreTls store_tls = StoreTls::verify_full;
+  InputFile store_ca_file;
+  StoreSynchronous store_synchronous = StoreSynchronous::require;
+  Node node;
   Duration shutdown_timeout{std::chrono::seconds{10}};
   LogSection log;
   std::vector<Listener> listeners{Listener{}};
@@ -279,6 +305,12 @@ struct Config {
         .key("postmaster", postmaster)
         .key("data_dir", data_dir)
         .key("control_socket", control_socket);
+    v.key("store", store)
+        .key("store_password_file", store_password_file)
+        .key("store_tls", store_tls)
+        .key("store_ca_file", store_ca_file)
+        .key("store_synchronous", store_synchronous)
+        .key("node", node);
     v.key("shutdown_timeout", shutdown_timeout)
         .key("log", log)
         .key("listeners", listeners)

@@ -25,6 +25,17 @@ constexpr Words<ListenerTls, 4> words(ListenerTls) {
            {"required", ListenerTls::required},
            {"implicit", ListenerTls::implicit}}};
 }
+constexpr Words<StoreTls, 3> words(StoreTls) {
+  return {{{"verify-full", StoreTls::verify_full}, {"verify-ca", StoreTls::verify_ca}, {"off", StoreTls::off}}};
+}
+constexpr Words<StoreSynchronous, 3> words(StoreSynchronous) {
+  return {{{"require", StoreSynchronous::require},
+           {"prefer", StoreSynchronous::prefer},
+           {"local", StoreSynchronous::local}}};
+}
+constexpr Words<DkimSign, 2> words(DkimSign) {
+  return {{{"when-published", DkimSign::when_published}, {"always", DkimSign::always}}};
+}
 constexpr Words<BareNewline, 2> words(BareNewline) {
   return {{{"reject", BareNewline::reject}, {"normalize", BareNewline::normalize}}};
 }

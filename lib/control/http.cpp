@@ -37,6 +37,7 @@ enum class Show : bool { head, all };
 // What was understood of a request, or why not.
 struct Heard {
   HttpRequest request;
+  HttpClient client;
   std::optional<std::string> host;  // as it stands in the header
   unsigned status = 200;            // else it is refused with this
   Go after = Go::on;
@@ -78,8 +79,22 @@ Heard refused(unsigned status) {
   return heard;
 }
 
-Heard heard_of(const http::request<http::empty_body>& request) {
+// RFC 7617: "Basic " and base64 of name, colon, password.
+std::optional<std::pair<std::string, std::string>> login_of(std::string_view field) {
+  constexpr std::string_view scheme = "basic ";
+  if (field.size() <= scheme.size() || !equals_ignoring_case(field.substr(0, scheme.size()), scheme))
+    return std::nullopt;
+  const auto text = from_base64(trim(field.substr(scheme.size())));
+  const auto colon = text ? text->find(':') : std::string::npos;
+  if (colon == std::string::npos) return std::nullopt;
+  return std::pair(text->substr(0, colon), text->substr(colon + 1));
+}
+
+Heard heard_of(const http::request<http::empty_body>& request, const std::string& trusted_header) {
   Heard heard;
+  const auto authorization = request[http::field::authorization];
+  heard.client.login = login_of(std::string_view(authorization.data(), authorization.size()));
+  heard.client.has_trusted_header = !trusted_header.empty() && !request[trusted_header].empty();
   heard.after = request.keep_alive() ? Go::on : Go::end;
   if (request.method() == http::verb::head) heard.show = Show::head;
   if (request.version() == 11 && request.count(http::field::host) != 1) return refused(400);  // RFC 9112 section 3.2
@@ -118,6 +133,7 @@ std::string header_of(const HttpReply& reply, Go after) {
   std::string text = status_line(reply.status) + "Date: " + date() + "\r\n";
   text += "Content-Type: " + reply.type + "\r\nContent-Length: " + std::to_string(reply.body.size()) + "\r\n";
   if (reply.status == 405) text += "Allow: GET, HEAD\r\n";
+  if (reply.status == 401) text += "WWW-Authenticate: Basic realm=\"hoplock\", charset=\"UTF-8\"\r\n";
   text += fixed_fields;
   return text + (after == Go::end ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
 }
@@ -144,13 +160,13 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
   asio::awaitable<std::optional<Heard>> hear(std::shared_ptr<Connection> connection);
   asio::awaitable<Go> exchange(std::shared_ptr<Connection> connection);
   bool is_misdirected(const Heard& heard, const net::Stream& stream) const;
+  asio::awaitable<bool> is_let_in(const Heard& heard, Ip address) const;
 
   asio::any_io_executor executor;
   Log& log;
   Answer answer;
   HttpLimits limits;
-  std::optional<net::Endpoint> at;
-  std::vector<std::string> hosts;
+  HttpListening listening;
   std::shared_ptr<net::Acceptor> acceptor;
   std::list<std::shared_ptr<Connection>> connections;
   bool stopping = false;
@@ -202,7 +218,7 @@ asio::awaitable<std::optional<Heard>> HttpServer::State::hear(std::shared_ptr<Co
       error_code code;
       const std::size_t used = parser.put(asio::buffer(connection->unread), code);
       connection->unread.erase(0, used);
-      if (parser.is_header_done()) co_return heard_of(parser.get());
+      if (parser.is_header_done()) co_return heard_of(parser.get(), listening.trusted_header);
       if (code == http::error::header_limit) co_return refused(431);
       if (code && code != http::error::need_more) co_return refused(400);
       parsed_at = connection->unread.size();
@@ -217,17 +233,29 @@ asio::awaitable<std::optional<Heard>> HttpServer::State::hear(std::shared_ptr<Co
 
 // A client of HTTP/1.0 may leave the header out; a browser never does.
 bool HttpServer::State::is_misdirected(const Heard& heard, const net::Stream& stream) const {
-  if (!heard.host || is_ours(*heard.host, stream.local().ip, hosts)) return false;
+  if (!heard.host || is_ours(*heard.host, stream.local().ip, listening.hosts)) return false;
   Event event(Level::info, "http-refused");
   event.add("client", stream.peer().ip.text()).add("host", to_one_line(*heard.host, 255)).add("code", 421);
   log.write(event);
   return true;
 }
 
+asio::awaitable<bool> HttpServer::State::is_let_in(const Heard& heard, Ip address) const {
+  const auto admission = listening.admission;
+  if (!admission || heard.request.path == "/healthz") co_return true;
+  HttpClient client = heard.client;
+  client.address = address;
+  co_return co_await admission(std::move(client));
+}
+
 asio::awaitable<Go> HttpServer::State::exchange(std::shared_ptr<Connection> connection) {
   auto heard = co_await hear(connection);
   if (!heard) co_return Go::end;
   if (heard->status == 200 && is_misdirected(*heard, connection->stream)) heard = refused(421);
+  if (heard->status == 200) {  // as idle as before: whoever guesses passwords gives way
+    const bool let_in = co_await is_let_in(*heard, connection->stream.peer().ip);
+    if (!let_in) heard->status = 401;
+  }
   connection->idle = false;
   HttpReply reply;
   if (heard->status == 200) {
@@ -250,7 +278,13 @@ asio::awaitable<void> HttpServer::State::serve(std::shared_ptr<State> self, std:
     const std::shared_ptr<Connection>& one;
     ~Listed() { state.connections.remove(one); }
   } listed{*self, connection};
-  for (Go go = Go::on; go == Go::on;) {
+  Go go = Go::on;
+  if (const auto tls = self->listening.tls) {
+    connection->stream.expires_after(self->limits.request);
+    const auto secured = co_await net::accept_tls(connection->stream, tls);
+    if (!secured) go = Go::end;
+  }
+  while (go == Go::on) {
     go = co_await self->exchange(connection);
     connection->idle = true;
     connection->since = steady_clock::now();
@@ -270,21 +304,23 @@ HttpServer::~HttpServer() {
   state_->tasks.stop();
 }
 
-Result<> HttpServer::open(const std::optional<net::Endpoint>& at, std::vector<std::string> hosts) {
-  if (at == state_->at) {
-    state_->hosts = std::move(hosts);
+Result<> HttpServer::open(HttpListening listening) {
+  const bool stays = listening.at == state_->listening.at && !listening.tls == !state_->listening.tls;
+  if (stays) {
+    state_->listening = std::move(listening);
     return {};
   }
   std::shared_ptr<net::Acceptor> acceptor;
-  if (at) {
-    auto listening = net::Acceptor::listen(state_->executor, *at);
-    if (!listening) return listening.error();
-    acceptor = std::make_shared<net::Acceptor>(std::move(*listening));
+  if (state_->acceptor && listening.at == state_->listening.at)
+    state_->acceptor->close();  // the address is taken again
+  if (listening.at) {
+    auto begun = net::Acceptor::listen(state_->executor, *listening.at);
+    if (!begun) return begun.error();
+    acceptor = std::make_shared<net::Acceptor>(std::move(*begun));
   }
   if (state_->acceptor) state_->acceptor->close();
   state_->cut_idle();
-  state_->at = at;
-  state_->hosts = std::move(hosts);
+  state_->listening = std::move(listening);
   state_->acceptor = acceptor;
   if (acceptor) state_->accepting.spawn("http-accept", State::accept_all(state_, std::move(acceptor)));
   return {};

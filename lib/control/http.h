@@ -1,9 +1,11 @@
-// The operator's HTTP listener: HTTP/1.1 (RFC 9112) in clear, GET and HEAD only, no bodies in, nothing that changes anything. Owns its
+// The operator's HTTP listener: HTTP/1.1 (RFC 9112), in clear or inside TLS, GET and HEAD only, no bodies in, nothing that changes anything. Owns its
 // socket, its bounds and the parsing; what a path holds is told by the `Answer` it is given.
 //
 // A name in the Host header that is not ours gets 421: a stranger's page whose name was made to lead here (DNS rebinding) would
 // otherwise read all of it through the operator's browser. Ours are the address that was connected to, loopback addresses, localhost
 // and the names that open() is given; ports do not matter, so that a forwarded one works.
+//
+// Who may look is asked of `Admission` where there is one: what it does not let in gets 401 with Basic (RFC 7617). Health stays open.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -13,18 +15,37 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
 #include "base/result.h"
 #include "net/signal.h"
 #include "net/stream.h"
+#include "net/tls_server.h"
 
 namespace hoplock::control {
 
 struct HttpRequest {
   std::string path;  // "/healthz"; without the query
   enum class Accepts : std::uint8_t { any, json } accepts = Accepts::any;
+};
+
+// What a request says of who sends it.
+struct HttpClient {
+  Ip address;
+  std::optional<std::pair<std::string, std::string>> login;  // name and password of Basic
+  bool has_trusted_header = false;                           // HttpListening::trusted_header, not empty
+};
+
+// Where and how the listener serves.
+struct HttpListening {
+  std::optional<net::Endpoint> at;  // nothing: nowhere
+  std::vector<std::string> hosts;
+  std::shared_ptr<const net::ServerTls> tls;  // null: in clear
+  std::string trusted_header;                 // "": none
+  // Whether this one may look; null: everybody who can connect.
+  std::function<boost::asio::awaitable<bool>(HttpClient)> admission;
 };
 
 struct HttpReply {
@@ -52,7 +73,7 @@ class HttpServer {
 
   // Serves there from now on; nothing: nowhere. Called again (reload): an address that stays keeps its connections. On an error, which
   // names the address, nothing is changed.
-  Result<> open(const std::optional<net::Endpoint>& at, std::vector<std::string> hosts = {});
+  Result<> open(HttpListening listening);
   // Requests under way end, the others are cut.
   boost::asio::awaitable<void> stop(net::SteadyTime deadline);
   // As bound.

@@ -24,6 +24,12 @@ using control::HttpServer;
 
 namespace {
 
+control::HttpListening listening(const char* address, std::uint16_t port = 0) {
+  control::HttpListening at;
+  at.at = net::Endpoint{Ip::parse(address).value(), port};
+  return at;
+}
+
 // A blocking client of plain octets.
 class Client {
  public:
@@ -72,7 +78,7 @@ class Client {
 
 struct Served {
   explicit Served(HttpLimits limits = {}) : server(loop.executor(), log, &Served::answer, limits) {
-    server.open(net::Endpoint{Ip::parse("127.0.0.1").value(), 0}).value();
+    server.open(listening("127.0.0.1")).value();
   }
   ~Served() { loop.run(server.stop(std::chrono::steady_clock::now() + std::chrono::seconds(1))); }
 
@@ -135,7 +141,9 @@ TEST_CASE("http: GET and HEAD are answered, the connection stays for more") {
 
 TEST_CASE("http: only the page's own names are answered, so that a name made to lead here reads nothing") {
   Served served;
-  REQUIRE(served.server.open(net::Endpoint{Ip::parse("127.0.0.1").value(), 0}, {"relay.example.net", "2001:db8::5"}));
+  auto named = listening("127.0.0.1");
+  named.hosts = {"relay.example.net", "2001:db8::5"};
+  REQUIRE(served.server.open(std::move(named)));
   struct Row {
     std::string host;
     unsigned code;
@@ -300,7 +308,7 @@ TEST_CASE("http: connections whose request never gets whole keep nobody out") {
 TEST_CASE("http: an address that cannot be had is an error that names it, and changes nothing") {
   Served served;
   Served other;
-  const auto refused = served.server.open(net::Endpoint{Ip::parse("127.0.0.1").value(), other.port()});
+  const auto refused = served.server.open(listening("127.0.0.1", other.port()));
   REQUIRE_FALSE(refused);
   CHECK(has(refused.error().detail, "127.0.0.1:" + std::to_string(other.port())));
   CHECK(body(served.said("GET /still" + std::string(rest_of_request))) == "/still");
@@ -309,9 +317,42 @@ TEST_CASE("http: an address that cannot be had is an error that names it, and ch
 TEST_CASE("http: a reload moves it, or ends it") {
   Served served;
   const std::uint16_t before = served.port();
-  served.server.open(net::Endpoint{Ip::parse("127.0.0.2").value(), 0}).value();
+  served.server.open(listening("127.0.0.2")).value();
   CHECK(served.server.bound()->ip.text() == "127.0.0.2");
   CHECK_FALSE(served.apart([before] { return Client(before).connected(); }));
-  served.server.open(std::nullopt).value();
+  served.server.open({}).value();
   CHECK_FALSE(served.server.bound());
+}
+
+TEST_CASE(
+    "http: who is not let in gets 401 and nothing else; health stays open; the proxy's header is looked at by its "
+    "name") {
+  Served served;
+  auto guarded = listening("127.0.0.1");
+  guarded.at = served.server.bound();
+  guarded.trusted_header = "X-Forwarded-User";
+  std::vector<control::HttpClient> asked;
+  guarded.admission = [&asked](control::HttpClient client) -> boost::asio::awaitable<bool> {
+    asked.push_back(client);
+    co_return client.has_trusted_header || (client.login && client.login->second == "right:one");
+  };
+  REQUIRE(served.server.open(std::move(guarded)));
+  const auto said = [&](const std::string& path, const std::string& fields) {
+    return served.said("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n");
+  };
+  const std::string refused = said("/", "");
+  CHECK(status(refused) == "HTTP/1.1 401 Unauthorized");
+  CHECK(has(refused, "WWW-Authenticate: Basic realm=\"hoplock\""));
+  CHECK(!has(body(refused), "/"));
+  CHECK(status(said("/metrics", "Authorization: Basic YW5uOndyb25n\r\n")) == "HTTP/1.1 401 Unauthorized");
+  CHECK(status(said("/metrics", "Authorization: basic YW5uOnJpZ2h0Om9uZQ==\r\n")) == "HTTP/1.1 200 OK");
+  CHECK(asked.back().login == std::pair<std::string, std::string>("ann", "right:one"));
+  CHECK(asked.back().address.text() == "127.0.0.1");
+  for (const char* field : {"Authorization: Basic !!!\r\n", "Authorization: Basic YW5u\r\n",
+                            "Authorization: Bearer x\r\n", "X-Forwarded-User:\r\n", "X-Forwarded-Users: ann\r\n"})
+    CHECK(status(said("/", field)) == "HTTP/1.1 401 Unauthorized");
+  CHECK(status(said("/", "X-Forwarded-User: ann\r\n")) == "HTTP/1.1 200 OK");
+  const std::size_t so_far = asked.size();
+  CHECK(status(said("/healthz", "")) == "HTTP/1.1 200 OK");
+  CHECK(asked.size() == so_far);
 }
