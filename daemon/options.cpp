@@ -225,6 +225,7 @@ disk::Options disk_options(const config::Config& config) {
   for (const auto& migration : reports::quota_migrations()) to.migrations.push_back(migration);
   to.migrations.push_back(queue::history_migration());
   to.migrations.push_back(reports::mail_migration());
+  to.migrations.push_back(route::refused_migration());
   return to;
 }
 

@@ -55,7 +55,10 @@ struct StsFact {
   // What went wrong on the way, also beside a live policy (a failed refresh): sts_policy_fetch_error, sts_policy_invalid,
   // sts_webpki_invalid, or of the look-up as above. For logs and reports (STS-37); decides only for `unknown`.
   std::optional<Refusal> problem;
-  std::string text{};  // the policy as it was served, for live; reports tell it (RPT-14)
+  std::string text{};     // the policy as it was served, for live; reports tell it (RPT-14)
+  std::string refused{};  // likewise, one that could not be accepted: the problem is sts_policy_invalid (RPT-46)
+  // For unknown: how long every look-up has failed, as far as mail asked in between; the next message need not wait that time anew.
+  Seconds unknown_for{0};
 };
 
 // The next-hop domain.

@@ -3,6 +3,7 @@
 #include "dane/base_domain.h"
 #include "dane/usable.h"
 #include "hop/with_sts.h"
+#include "mtasts/match.h"
 
 namespace hoplock::hop {
 
@@ -233,9 +234,18 @@ bool needs_sts(Origin origin, const LocalRule& rule) {
   return !is_configured(origin) && !rule.route_tls && rule.mta_sts != Mode::off;
 }
 
+bool is_ruled_out(const DomainFacts& domain, const dns::Name& host, const LocalRule& rule) {
+  const bool binds = needs_sts(Origin::mx, rule) && rule.mta_sts == Mode::enforce;
+  const bool in_force = domain.sts.state == StsFact::State::live && domain.sts.policy.mode == mtasts::Mode::enforce;
+  if (!binds || !in_force || mtasts::matches(domain.sts.policy, host)) return false;
+  if (domain.mx_security == dns::Security::insecure) return true;
+  return domain.mx_security == dns::Security::secure && dane_mode(Origin::mx, rule) != Mode::enforce;
+}
+
 StsFact after_waiting(StsFact fact, Seconds waited) {
   const bool bogus = fact.problem && fact.problem->reason == Reason::dnssec_invalid;
-  if (fact.state == StsFact::State::unknown && !bogus && waited >= sts_patience) fact.state = StsFact::State::none;
+  if (fact.state == StsFact::State::unknown && !bogus && std::max(waited, fact.unknown_for) >= sts_patience)
+    fact.state = StsFact::State::none;
   return fact;
 }
 

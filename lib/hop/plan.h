@@ -96,9 +96,14 @@ LocalRule for_report(LocalRule rule, HostFacts::Origin origin);
 // it. Where not, `decide` ignores facts.domain.sts and nobody need look the policy up.
 bool needs_sts(HostFacts::Origin origin, const LocalRule& rule);
 
+// MX-29: an enforced MTA-STS policy refuses an MX host of this name whatever its addresses and TLSA records are, so nothing is asked of it.
+// Not where DANE may decide in its place (STS-35).
+bool is_ruled_out(const DomainFacts& domain, const dns::Name& host, const LocalRule& rule);
+
 // STS-06: how long a message is kept back by a TXT record that cannot be looked up.
 inline constexpr Seconds sts_patience{15 * 60};
-// The fact as it counts for a message that has waited this long in the queue: an `unknown` other than bogus becomes `none` (its
+// The fact as it counts for a message that has waited this long in the queue, or whose domain's record could not be had for that long
+// (STS-06: a name server that never answers does not delay every message anew): an `unknown` other than bogus becomes `none` (its
 // problem stays, to be told), so that `decide`, which defers on `unknown`, no longer does.
 StsFact after_waiting(StsFact fact, Seconds waited);
 

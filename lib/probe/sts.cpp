@@ -46,7 +46,8 @@ Sts published_part(const route::Published& published) {
   to.id = published.txt.choice.id;
   to.error = published.txt.choice.why;
   if (!published.fetched) return to;
-  if (const auto* refusal = std::get_if<hop::Refusal>(&*published.fetched)) {
+  if (const auto* none = std::get_if<route::NoPolicy>(&*published.fetched)) {
+    const hop::Refusal* refusal = &none->why;
     take_refusal(to, *refusal);
     return to;
   }

@@ -14,10 +14,13 @@ using Steady = std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t most_fetches = 50;            // for deliveries, at once
-constexpr std::size_t most_patterns = 64;           // of a policy that stays in memory
-constexpr std::size_t most_text = 8192;             // likewise, octets
-constexpr std::chrono::seconds keep_txt{300};       // at most
+constexpr std::size_t most_fetches = 50;  // for deliveries, at once, of those that are quick …
+constexpr std::chrono::seconds quick{3};  // … and younger than this: slow hosts are no reason for others to wait
+constexpr std::size_t most_slow_fetches = 400;  // however slow
+constexpr std::chrono::hours keep_silence{1};   // a domain whose TXT was asked for so long ago: its wait begins anew
+constexpr std::size_t most_patterns = 64;       // of a policy that stays in memory
+constexpr std::size_t most_text = 8192;         // likewise, octets
+constexpr std::chrono::seconds keep_txt{300};   // at most
 constexpr std::chrono::seconds keep_failed_txt{5};  // of look-ups
 
 using net::now;
@@ -80,9 +83,9 @@ class PolicyCache::Impl::Landing {
 // One of the places for fetches that deliveries wait for.
 class PolicyCache::Impl::Place {
  public:
-  explicit Place(Self self) : self_(std::move(self)) { ++self_->fetching_; }
+  explicit Place(Self self) : self_(std::move(self)), mine_(self_->fetching_.insert(Steady::now())) {}
   ~Place() {
-    --self_->fetching_;
+    self_->fetching_.erase(mine_);
     self_->place_free_.notify_one();
   }
   Place(const Place&) = delete;
@@ -90,7 +93,14 @@ class PolicyCache::Impl::Place {
 
  private:
   Self self_;
+  std::multiset<Steady::time_point>::iterator mine_;
 };
+
+bool PolicyCache::Impl::is_crowded() const {
+  const auto young = fetching_.lower_bound(Steady::now() - quick);
+  return fetching_.size() >= most_slow_fetches ||
+         static_cast<std::size_t>(std::distance(young, fetching_.end())) >= most_fetches;
+}
 
 bool PolicyCache::Impl::is_live(const PolicyRow& row, Time at) {
   return row.freshness.held && mtasts::is_live(*row.freshness.held, at);
@@ -114,8 +124,10 @@ hop::StsFact PolicyCache::Impl::fact_of(const Entry& entry, const PolicyTxt& txt
   if (txt.failure) {
     fact.state = State::unknown;
     fact.problem = txt.failure;
+    fact.unknown_for = txt.failing;
   } else if (txt.valid()) {
     fact.problem = entry.row.problem;
+    fact.refused = entry.refused;
   }
   return fact;
 }
@@ -136,27 +148,40 @@ PolicyNews PolicyCache::Impl::news_of(const Entry& entry) {
 void PolicyCache::Impl::reload(PolicyOptions options) {
   options_ = options;
   txts_.clear();
+  silent_since_.clear();
 }
 
 void PolicyCache::Impl::tell(const PolicyNews& news) {
   if (parts_.log.enabled(news.level)) parts_.log.write(event_of(news));
 }
 
+// A bogus answer is no silence, and ends none.
+Seconds PolicyCache::Impl::failing(const dns::Name& domain, const PolicyTxt& txt) {
+  const auto at = Steady::now();
+  if (!txt.failure) silent_since_.erase(domain);
+  if (!txt.failure || txt.failure->reason != hop::Reason::dns_failure) return Seconds{0};
+  const auto since = silent_since_.find(domain, at).value_or(at);
+  silent_since_.put(domain, since, at + keep_silence);
+  return std::chrono::floor<Seconds>(at - since);
+}
+
 awaitable<PolicyTxt> PolicyCache::Impl::find_txt(Self self, dns::Name domain) {
   if (const auto kept = self->txts_.find(domain, Steady::now())) co_return **kept;
   PolicyTxt asked = co_await find_policy_txt(self->parts_.resolver, domain);
   asked.texts = {};  // 64 KiB at worst, thousands of times
+  asked.failing = self->failing(domain, asked);
   const auto found = std::make_shared<const PolicyTxt>(std::move(asked));
   const auto time = found->failure ? keep_failed_txt : std::min<std::chrono::seconds>(found->ttl, keep_txt);
   self->txts_.put(domain, found, Steady::now() + time);
   co_return *found;
 }
 
-PolicyCache::Impl::EntryPtr PolicyCache::Impl::entry_of(dns::Name domain, std::optional<PolicyRow> row) const {
+PolicyCache::Impl::EntryPtr PolicyCache::Impl::entry_of(dns::Name domain, KeptPolicy kept) const {
   auto entry = std::make_shared<Entry>();
   entry->row.domain = std::move(domain);
-  if (!row) return entry;
-  entry->row = std::move(*row);
+  if (!kept.row) return entry;
+  entry->row = std::move(*kept.row);
+  entry->refused = std::move(kept.refused);
   if (!entry->row.text) return entry;
   auto policy = mtasts::parse_policy(*entry->row.text);
   entry->text = std::move(*entry->row.text);
@@ -185,10 +210,10 @@ void PolicyCache::Impl::keep(const EntryPtr& entry) {
 
 awaitable<PolicyCache::Impl::EntryPtr> PolicyCache::Impl::load(Self self, dns::Name domain) {
   if (auto kept = self->entries_.find(domain, Steady::now())) co_return self->settle(std::move(*kept));
-  auto job = [domain](disk::Tx& tx) -> Result<std::optional<PolicyRow>> { return find_policy(tx, domain); };
-  auto row = co_await self->parts_.disk.run(disk::Durability::read, std::move(job));
-  if (auto kept = self->entries_.find(domain, Steady::now())) co_return self->settle(std::move(*kept));
-  const EntryPtr entry = self->entry_of(std::move(domain), std::move(row).value());
+  auto job = [domain](disk::Tx& tx) -> Result<KeptPolicy> { return find_kept(tx, domain); };
+  auto kept = co_await self->parts_.disk.run(disk::Durability::read, std::move(job));
+  if (auto newer = self->entries_.find(domain, Steady::now())) co_return self->settle(std::move(*newer));
+  const EntryPtr entry = self->entry_of(std::move(domain), std::move(kept).value());
   self->keep(entry);
   co_return self->settle(entry);
 }
@@ -240,14 +265,14 @@ awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::fetch(Self self, dns::N
   Landing landing(self, domain, id);
   std::optional<Place> place;
   if (cause == Cause::delivery) {
-    while (self->fetching_ >= most_fetches) co_await self->place_free_.wait();
+    while (self->is_crowded()) co_await self->place_free_.wait_until(Steady::now() + quick / 3);
     place.emplace(self);
   }
   auto fetched = co_await fetch_policy(self->parts_.fetch, domain);
   place.reset();
   EntryPtr before = co_await load(self, domain);
   Fetched result;
-  if (auto* why = std::get_if<Refusal>(&fetched)) {
+  if (auto* why = std::get_if<NoPolicy>(&fetched)) {
     result.news = co_await fail(self, std::move(before), std::move(id), std::move(*why));
   } else {
     auto policy = std::get<FetchedPolicy>(std::move(fetched));
@@ -274,6 +299,7 @@ awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::succeed(Self self, Entr
   const bool lasts = entry->policy.max_age.count() > 0;
   auto job = [row = std::move(row), lasts](disk::Tx& tx) -> Result<> {
     lasts ? put_policy(tx, row) : remove_policy(tx, row.domain);
+    put_refused(tx, row.domain, "");
     return {};
   };
   const auto stored = co_await self->parts_.disk.run(disk::Durability::durable, bytes, std::move(job));
@@ -297,7 +323,7 @@ awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::succeed(Self self, Entr
 }
 
 // STS-31, STS-32: a policy that is live stays, and the first failure in a row is told to the administrator.
-awaitable<PolicyNews> PolicyCache::Impl::fail(Self self, EntryPtr before, std::string id, Refusal why) {
+awaitable<PolicyNews> PolicyCache::Impl::fail(Self self, EntryPtr before, std::string id, NoPolicy none) {
   const Time at = now();
   auto entry = std::make_shared<Entry>(*before);
   PolicyRow& row = entry->row;
@@ -305,11 +331,13 @@ awaitable<PolicyNews> PolicyCache::Impl::fail(Self self, EntryPtr before, std::s
   row.freshness.failures.count += 1;
   row.freshness.failures.last = at;
   row.freshness.failures.id = id;
-  row.problem = why;
+  row.problem = none.why;
+  entry->refused = std::move(none.text);
   const bool live = is_live(row, at);
   if (live || !row.freshness.held) row.due = self->next_look(row);
-  auto job = [row](disk::Tx& tx) -> Result<> {
+  auto job = [row, refused = entry->refused](disk::Tx& tx) -> Result<> {
     row.freshness.held ? update_policy(tx, row) : put_policy(tx, row);
+    put_refused(tx, row.domain, refused);
     return {};
   };
   const auto stored = co_await self->parts_.disk.run(disk::Durability::relaxed, std::move(job));
@@ -320,7 +348,7 @@ awaitable<PolicyNews> PolicyCache::Impl::fail(Self self, EntryPtr before, std::s
   if (!harmless) news.level = Level::warn;
   if (before->row.freshness.failures.count > 0) news.level = Level::debug;
   news.id = std::move(id);
-  news.error = std::string(to_text(why.reason)) + ": " + why.text;
+  news.error = std::string(to_text(none.why.reason)) + ": " + none.why.text;
   if (live) {
     news.error += "; the policy of " + to_rfc3339(row.freshness.held->fetched) + " stays in force until " +
                   to_rfc3339(*news.expires);

@@ -2,6 +2,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ class PolicyCache::Impl {
     PolicyRow row;
     mtasts::Policy policy;
     std::string text;  // verbatim
+    std::string
+        refused;  // what the last fetch brought instead, as served; exactly when the problem is sts_policy_invalid
   };
   using EntryPtr = std::shared_ptr<const Entry>;
 
@@ -48,6 +51,8 @@ class PolicyCache::Impl {
   };
   class Landing;
   class Place;
+  bool is_crowded() const;
+  Seconds failing(const dns::Name& domain, const PolicyTxt& txt);
 
   enum class Cause : std::uint8_t { delivery, schedule, request };
 
@@ -57,13 +62,13 @@ class PolicyCache::Impl {
   static hop::StsFact in_force(const Entry& entry);
   static hop::StsFact fact_of(const Entry& entry, const PolicyTxt& txt);
   static PolicyNews news_of(const Entry& entry);
-  EntryPtr entry_of(dns::Name domain, std::optional<PolicyRow> row) const;
+  EntryPtr entry_of(dns::Name domain, KeptPolicy kept) const;
   EntryPtr settle(EntryPtr entry);
   void keep(const EntryPtr& entry);
   static awaitable<void> wait_for_others(Self self, dns::Name domain);
   static awaitable<Fetched> fetch(Self self, dns::Name domain, std::string id, Cause cause);
   static awaitable<Fetched> succeed(Self self, EntryPtr before, std::string id, FetchedPolicy fetched, Cause cause);
-  static awaitable<PolicyNews> fail(Self self, EntryPtr before, std::string id, hop::Refusal why);
+  static awaitable<PolicyNews> fail(Self self, EntryPtr before, std::string id, NoPolicy why);
   void tell(const PolicyNews& news);
 
   // --- sts_refresh.cpp: what nobody asks
@@ -83,8 +88,9 @@ class PolicyCache::Impl {
   PolicyOptions options_;
   Cache<dns::Name, EntryPtr> entries_{capacity};
   Cache<dns::Name, std::shared_ptr<const PolicyTxt>> txts_{capacity};
+  Cache<dns::Name, std::chrono::steady_clock::time_point> silent_since_{capacity};  // TXT look-ups that only fail
   std::map<dns::Name, FlightPtr> flights_;
-  std::size_t fetching_ = 0;  // for deliveries
+  std::multiset<std::chrono::steady_clock::time_point> fetching_;  // for deliveries: when each began
   net::Signal place_free_;
   Time look_at_;  // when the background looks again
   net::Signal due_sooner_;

@@ -8,6 +8,17 @@ using boost::asio::awaitable;
 using hop::Reason;
 using hop::Refusal;
 
+namespace {
+
+std::string beginning_of(std::string text) {
+  if (text.size() <= most_refused) return text;
+  const auto end = text.rfind('\n', most_refused - 1);
+  text.resize(end == std::string::npos ? most_refused : end + 1);
+  return text;
+}
+
+}  // namespace
+
 awaitable<PolicyTxt> find_policy_txt(resolver::Resolver& resolver, dns::Name domain) {
   PolicyTxt found;
   const auto owner = domain.under(mtasts::record_label);
@@ -27,11 +38,17 @@ awaitable<PolicyTxt> find_policy_txt(resolver::Resolver& resolver, dns::Name dom
 
 awaitable<PolicyFetched> fetch_policy(PolicyFetch& fetch, dns::Name domain) {
   FetchedText fetched = co_await fetch.fetch(std::move(domain));
-  if (auto* refusal = std::get_if<Refusal>(&fetched)) co_return std::move(*refusal);
+  if (auto* refusal = std::get_if<Refusal>(&fetched)) {
+    NoPolicy none{std::move(*refusal)};
+    co_return PolicyFetched(std::move(none));
+  }
   FetchedPolicy found;
   found.text = std::get<std::string>(std::move(fetched));
   auto policy = mtasts::parse_policy(found.text);
-  if (!policy) co_return Refusal{Reason::sts_policy_invalid, policy.error().detail};
+  if (!policy) {
+    NoPolicy none{Refusal{Reason::sts_policy_invalid, policy.error().detail}, beginning_of(std::move(found.text))};
+    co_return PolicyFetched(std::move(none));
+  }
   found.policy = std::move(*policy);
   co_return found;
 }
@@ -51,8 +68,9 @@ hop::StsFact fact_of(const Published& published) {
     fact.problem = published.txt.failure;
   }
   if (!published.fetched) return fact;
-  if (const auto* refusal = std::get_if<Refusal>(&*published.fetched)) {
-    fact.problem = *refusal;
+  if (const auto* none = std::get_if<NoPolicy>(&*published.fetched)) {
+    fact.problem = none->why;
+    fact.refused = none->text;
     return fact;
   }
   const auto& [text, policy] = std::get<FetchedPolicy>(*published.fetched);

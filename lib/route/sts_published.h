@@ -19,6 +19,7 @@ namespace hoplock::route {
 // The TXT records at `_mta-sts.<domain>`.
 struct PolicyTxt {
   std::optional<hop::Refusal> failure;  // dnssec_invalid (bogus) or dns_failure: nothing else is known then (STS-06)
+  Seconds failing{0};                   // how long every look-up ended so, as far as PolicyCache saw it
   std::vector<std::string> texts;       // all that stand there
   mtasts::Choice choice;
   std::chrono::seconds ttl{0};
@@ -29,8 +30,13 @@ struct FetchedPolicy {
   std::string text;  // verbatim
   mtasts::Policy policy;
 };
-// Refusal: sts_policy_fetch_error, sts_webpki_invalid or sts_policy_invalid.
-using PolicyFetched = std::variant<FetchedPolicy, hop::Refusal>;
+struct NoPolicy {
+  hop::Refusal why;  // sts_policy_fetch_error, sts_webpki_invalid or sts_policy_invalid
+  // As served, for sts_policy_invalid: its first most_refused octets, whole lines where there are any.
+  std::string text{};
+};
+inline constexpr std::size_t most_refused = 8192;
+using PolicyFetched = std::variant<FetchedPolicy, NoPolicy>;
 
 boost::asio::awaitable<PolicyTxt> find_policy_txt(resolver::Resolver& resolver, dns::Name domain);
 boost::asio::awaitable<PolicyFetched> fetch_policy(PolicyFetch& fetch, dns::Name domain);

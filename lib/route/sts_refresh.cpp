@@ -73,9 +73,9 @@ awaitable<PolicyNews> PolicyCache::Impl::refresh_now(Self self, dns::Name domain
     co_return std::move(fetched.news);
   }
   if (held) {
-    Refusal why{hop::Reason::sts_policy_fetch_error, not_there(txt.choice)};
+    NoPolicy none{Refusal{hop::Reason::sts_policy_fetch_error, not_there(txt.choice)}};
     std::string id = held->id;
-    co_return co_await fail(self, std::move(entry), std::move(id), std::move(why));
+    co_return co_await fail(self, std::move(entry), std::move(id), std::move(none));
   }
   PolicyNews news;
   news.domain = std::move(domain);

@@ -26,6 +26,13 @@ CREATE TABLE sts_policy (
 CREATE INDEX sts_policy_due ON sts_policy (due);
 )";
 
+constexpr std::string_view refused_table = R"(
+CREATE TABLE sts_refused (
+  domain TEXT PRIMARY KEY,
+  policy TEXT NOT NULL
+) WITHOUT ROWID;
+)";
+
 std::string rows_where(std::string_view condition) {
   std::string sql =
       "SELECT domain, due, checked, failures, failed, failed_record, reason, error, record, fetched, max_age, policy "
@@ -77,6 +84,31 @@ std::optional<PolicyRow> find_policy(disk::Tx& tx, const dns::Name& domain) {
   return row_of(row);
 }
 
+disk::Migration refused_migration() {
+  disk::Migration second;
+  second.name = "route: MTA-STS policies that could not be accepted";
+  second.sql = refused_table;
+  return second;
+}
+
+KeptPolicy find_kept(disk::Tx& tx, const dns::Name& domain) {
+  KeptPolicy kept;
+  kept.row = find_policy(tx, domain);
+  auto row = tx.prepare("SELECT policy FROM sts_refused WHERE domain = ?1");
+  if (kept.row && row.bind(domain.text()).step()) kept.refused = row.text(0);
+  return kept;
+}
+
+void put_refused(disk::Tx& tx, const dns::Name& domain, std::string_view text) {
+  if (text.empty()) {
+    tx.prepare("DELETE FROM sts_refused WHERE domain = ?1").bind(domain.text()).run();
+    return;
+  }
+  tx.prepare("INSERT INTO sts_refused (domain, policy) VALUES (?1, ?2) ON CONFLICT (domain) DO UPDATE SET policy = ?2")
+      .bind(domain.text(), text)
+      .run();
+}
+
 void put_policy(disk::Tx& tx, const PolicyRow& row) {
   const auto& [held, failures] = row.freshness;
   using Text = std::optional<std::string_view>;
@@ -109,6 +141,7 @@ void update_policy(disk::Tx& tx, const PolicyRow& row) {
 }
 
 void remove_policy(disk::Tx& tx, const dns::Name& domain) {
+  put_refused(tx, domain, "");
   tx.prepare("DELETE FROM sts_policy WHERE domain = ?1").bind(domain.text()).run();
 }
 

@@ -26,8 +26,17 @@ struct PolicyRow {
 };
 
 std::vector<disk::Migration> migrations();
+// Later than the first tables of other modules.
+disk::Migration refused_migration();
 
 std::optional<PolicyRow> find_policy(disk::Tx& tx, const dns::Name& domain);
+// With the text that the last fetch brought and that could not be accepted ("": none), which reports tell (RPT-46).
+struct KeptPolicy {
+  std::optional<PolicyRow> row;
+  std::string refused;
+};
+KeptPolicy find_kept(disk::Tx& tx, const dns::Name& domain);
+void put_refused(disk::Tx& tx, const dns::Name& domain, std::string_view text);  // "": none
 // The whole row, anew or over the old one.
 void put_policy(disk::Tx& tx, const PolicyRow& row);
 // All but the text of a policy that is there already.

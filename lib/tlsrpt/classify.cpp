@@ -147,9 +147,7 @@ Policy tlsa_policy(const hop::HostFacts& host) {
   return policy;
 }
 
-// RPT-14: as served; where that is not known, as we read it.
-std::vector<std::string> lines_of(const hop::StsFact& sts) {
-  const std::string text = sts.text.empty() ? mtasts::to_text(sts.policy) : sts.text;
+std::vector<std::string> lines_of(std::string_view text) {
   std::vector<std::string> lines;
   for (const auto part : split(text, '\n')) {
     std::string line(part);
@@ -163,8 +161,11 @@ Policy sts_policy(const hop::StsFact& sts, const dns::Name& domain) {
   Policy policy;
   policy.type = PolicyType::sts;
   policy.domain = domain;
-  if (sts.state != StsState::live) return policy;
-  policy.text = lines_of(sts);
+  if (sts.state != StsState::live) {
+    policy.text = lines_of(sts.refused);  // RPT-46
+    return policy;
+  }
+  policy.text = lines_of(sts.text.empty() ? mtasts::to_text(sts.policy) : sts.text);             // RPT-14: as served
   for (const auto& pattern : sts.policy.mx) policy.mx_host.push_back(mtasts::to_text(pattern));  // RPT-15
   return policy;
 }

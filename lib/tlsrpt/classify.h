@@ -15,7 +15,7 @@
 namespace hoplock::tlsrpt {
 
 // The domain whose report a hop belongs to, and at which its TLSRPT record is looked up (RPT-05): the recipient domain, or the name of
-// a configured host. Nothing for an address literal: nobody is reported to.
+// a configured host. Nothing for an address literal or a name of an inner network (exch01.contoso.local): nobody is reported to.
 std::optional<dns::Name> report_domain(const hop::Facts& facts);
 
 // What `hop::decide` was asked.

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "hop/requiretls.h"
 #include "tests/hop/sts_corners.h"
 
 using namespace hoplock;
@@ -31,6 +32,28 @@ bool binds(const StsCorner& at) {
          !is_configured(at.host) && !dane_decides(at);
 }
 }  // namespace
+
+TEST_CASE(
+    "MX-29: in every corner: a host that is ruled out would be refused whatever was asked of it, and for that reason") {
+  int ruled_out = 0;
+  every_sts_corner([&](const StsCorner& at) {
+    const bool mx =
+        at.facts.host.origin == HostFacts::Origin::mx || at.facts.host.origin == HostFacts::Origin::implicit_mx;
+    if (!mx || !is_ruled_out(at.facts.domain, at.facts.host.name, at.rule)) return;
+    ++ruled_out;
+    if (std::holds_alternative<Connect>(decide(at.facts, at.rule))) FAIL("connects: " << text_of(at));
+    if (std::holds_alternative<Connect>(decide(at.facts, at.rule, Asked::require_tls)))
+      FAIL("connects: " << text_of(at));
+    Facts unasked = at.facts;
+    unasked.host = HostFacts{};
+    unasked.host.origin = at.facts.host.origin;
+    unasked.host.name = unasked.host.expanded = at.facts.host.name;
+    const Plan plan = decide(unasked, at.rule);
+    const auto* refuse = std::get_if<Refuse>(&plan);
+    if (refuse == nullptr || refuse->reason != Reason::mx_not_in_policy) FAIL("another reason: " << text_of(at));
+  });
+  CHECK(ruled_out > 50);
+}
 
 TEST_CASE("STS-02: a configured host, a route's `tls` and `mta_sts: off` leave the policy out of it") {
   every_sts_corner([](const StsCorner& at) {

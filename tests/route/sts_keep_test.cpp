@@ -44,6 +44,7 @@ namespace {
   disk::Options on_disk;
   on_disk.directory = directory;
   on_disk.migrations = migrations();
+  on_disk.migrations.push_back(refused_migration());
   const auto disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
   PolicyCache cache(PolicyCache::Parts{*disk, dns, fetch, log}, {});
   for (int i = 0;; ++i) {
@@ -286,6 +287,27 @@ TEST_CASE("PolicyReader: all rows by domain beside a running daemon, and one of 
   CHECK(listed == domains);
   CHECK(reader.find(name("d1007.example")).value()->text == policy("enforce", "mx.d1007.example"));
   CHECK_FALSE(reader.find(name("none.example")).value().has_value());
+}
+
+TEST_CASE("RPT-46: what was served in place of a policy is known, after a restart too, and bounded") {
+  StsWorld world;
+  const std::string served = "version: STSv1\nmode: live\nmx: mx.example.org\nmax_age: 86400\n";
+  world.publish("1", served);
+  CHECK(world.find().refused == served);
+  CHECK(world.find().problem->reason == Reason::sts_policy_invalid);
+  world.restart();
+  CHECK(world.find().refused == served);
+  std::string endless = "mode: live\n";
+  while (endless.size() < 60'000) endless += "mx: a.example\n";
+  world.publish("2", endless);
+  world.age(Seconds(301));
+  const auto fact = world.find();
+  CHECK(fact.refused.size() <= most_refused);
+  CHECK(fact.refused.ends_with("\n"));
+  world.publish("3", policy("enforce"));
+  world.age(Seconds(1200));
+  CHECK(mode_of(world.find()) == "enforce");
+  CHECK(world.find().refused.empty());
 }
 
 }  // namespace hoplock::route

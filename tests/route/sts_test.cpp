@@ -295,4 +295,56 @@ TEST_CASE("STS-14: an attempt that is cut off while it fetches leaves the fetch 
   CHECK(world.fetch.asked.size() == 2);
 }
 
+TEST_CASE("STS-06: a domain whose record never answers delays the messages of its first 15 minutes, not every one") {
+  StsWorld world;
+  world.dns.fail["_mta-sts.example.org TXT"] = "timed out";
+  CHECK(world.find().unknown_for < Seconds{15});
+  hop::StsFact fact = world.find();
+  CHECK(hop::after_waiting(fact, Seconds{0}).state == hop::StsFact::State::unknown);
+  fact.unknown_for = hop::sts_patience;
+  CHECK(hop::after_waiting(fact, Seconds{0}).state == State::none);
+  fact.problem = hop::Refusal{Reason::dnssec_invalid, "bogus"};  // never
+  CHECK(hop::after_waiting(fact, Seconds{0}).state == hop::StsFact::State::unknown);
+}
+
+TEST_CASE(
+    "how long a record could not be had counts from the first failure, until one answer comes; bogus ones count for "
+    "nothing") {
+  StsWorld world;
+  world.dns.fail["_mta-sts.example.org TXT"] = "timed out";
+  world.find();
+  world.loop.run(StsWorld::pause(std::chrono::milliseconds{1100}));
+  world.cache->reload({});  // a reload asks anew, and waits anew
+  CHECK(world.find().unknown_for == Seconds{0});
+  world.loop.run(StsWorld::pause(std::chrono::milliseconds{6100}));  // failures are kept for seconds
+  CHECK(world.find().unknown_for >= Seconds{6});
+  world.dns.fail.clear();
+  world.loop.run(StsWorld::pause(std::chrono::milliseconds{5100}));
+  CHECK(world.find().state != hop::StsFact::State::unknown);
+  world.dns.bogus["_mta-sts.example.org TXT"] = "bogus";
+  CHECK(world.find().unknown_for == Seconds{0});
+}
+
+TEST_CASE("fifty policy hosts that are slow do not keep the policy of another domain from being fetched") {
+  StsWorld world("");
+  world.fetch.delay = std::chrono::seconds{20};
+  net::TaskGroup tasks(world.loop.executor(), world.log);
+  const auto ask = [](StsWorld& in, std::string domain) -> boost::asio::awaitable<void> {
+    co_await in.ask(name(domain));
+  };
+  for (int i = 0; i < 60; ++i) {
+    const std::string domain = "d" + std::to_string(i) + ".example";
+    world.dns.add("_mta-sts." + domain + " TXT v=STSv1; id=1;");
+    tasks.spawn("find", ask(world, domain));
+  }
+  world.loop.run(StsWorld::pause(std::chrono::milliseconds{200}));
+  world.fetch.delay = std::chrono::milliseconds{0};
+  world.publish("1", policy("enforce"));
+  const auto began = std::chrono::steady_clock::now();
+  CHECK(mode_of(world.find()) == "enforce");
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds{6});
+  tasks.stop();
+  world.loop.run(tasks.join(std::chrono::steady_clock::now() + std::chrono::seconds{2}));
+}
+
 }  // namespace hoplock::route

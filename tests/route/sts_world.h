@@ -36,6 +36,7 @@ struct StsWorld {
     on_disk.directory = dir.file("data");
     on_disk.migrations = queue::migrations();
     for (const auto& more : migrations()) on_disk.migrations.push_back(more);
+    on_disk.migrations.push_back(refused_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     cache = std::make_unique<PolicyCache>(PolicyCache::Parts{*disk, dns, fetch, log}, options);
   }

@@ -361,6 +361,16 @@ TEST_CASE("RPT-05: a configured host with a name of an inner network is reported
   }
 }
 
+TEST_CASE("RPT-46: policy-string of a policy that could not be accepted is its lines as served") {
+  auto at = corner(TlsaIs::absent, StsIs::none);
+  at.facts.domain.sts.problem = hop::Refusal{hop::Reason::sts_policy_invalid, "mode"};
+  at.facts.domain.sts.refused = "version: STSv1\r\nmode: live\r\n\r\nmx: mx.ex\nmax_age: 1\n";
+  const auto policy = run(at, Met::good)[0].policy;
+  CHECK(policy.type == PolicyType::sts);
+  CHECK(policy.text == std::vector<std::string>{"version: STSv1", "mode: live", "mx: mx.ex", "max_age: 1"});
+  CHECK(policy.mx_host.empty());
+}
+
 TEST_CASE("RPT-13: policy-string for tlsa is every record of the set, unusable ones too") {
   auto at = corner(TlsaIs::usable, StsIs::none);
   at.facts.host.tlsa.records = {ee(), {255, 255, 255, std::string("\xab", 1)}, pkix_ee()};
