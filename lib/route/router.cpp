@@ -14,6 +14,7 @@
 #include "route/gather.h"
 #include "route/mx.h"
 #include "route/reporting.h"
+#include "route/turns.h"
 
 namespace hoplock::route {
 
@@ -22,6 +23,7 @@ using boost::asio::awaitable;
 namespace {
 
 constexpr std::size_t cache_capacity = 4096;
+constexpr std::size_t looks_at_once = 4;  // at hosts, for one domain; each asks for A and AAAA
 
 // Facts of one kind: those at hand, and those that somebody is asking for now.
 template <class Key, class Entry>
@@ -118,6 +120,7 @@ class Router::Impl {
   void reload(Options options);
   static awaitable<Found> find(std::shared_ptr<Impl> self, dns::Name domain);
   static awaitable<hop::HostFacts> look(std::shared_ptr<Impl> self, Host host);
+  static awaitable<hop::HostFacts> look_in_turn(std::shared_ptr<Impl> self, Host host, dns::Name domain);
   static awaitable<bool> find_reporting(std::shared_ptr<Impl> self, dns::Name domain);
   std::optional<bool> known_reporting(const dns::Name& domain);
 
@@ -138,6 +141,8 @@ class Router::Impl {
   Store<dns::Name, DomainEntry> domains_;
   Store<Host, HostEntry> hosts_;
   Store<dns::Name, ReportingEntry> reporting_;
+  Turns looks_{looks_at_once};
+  Turns cuts_{1};
 };
 
 void Router::Impl::reload(Options options) {
@@ -244,6 +249,9 @@ awaitable<std::optional<NoHosts>> Router::Impl::cut_hosts(std::shared_ptr<Impl> 
                                                           std::shared_ptr<Hosts> found) {
   const bool binds = found->rule.mta_sts == hop::Mode::enforce;
   Cut chosen = cut(std::move(found->hosts), binds ? found->domain.sts : hop::StsFact{});
+  found->left_out = chosen.left_out;
+  Turns::Turn turn(self->cuts_, found->domain.domain);
+  co_await turn.come();
   const auto own = co_await find_own(self->resolver_, settings, chosen.hosts);
   Candidates left = without_self(std::move(chosen.hosts), own);
   if (auto* none = std::get_if<NoHosts>(&left)) {
@@ -272,6 +280,13 @@ awaitable<hop::HostFacts> Router::Impl::look(std::shared_ptr<Impl> self, Host ho
   co_return facts;
 }
 
+// The turn comes before the question, which others may wait for as well: they wait for no more than its answer.
+awaitable<hop::HostFacts> Router::Impl::look_in_turn(std::shared_ptr<Impl> self, Host host, dns::Name domain) {
+  Turns::Turn turn(self->looks_, std::move(domain));
+  co_await turn.come();
+  co_return co_await look(self, std::move(host));
+}
+
 awaitable<bool> Router::Impl::find_reporting(std::shared_ptr<Impl> self, dns::Name domain) {
   const ReportingPtr entry = co_await obtain(self, self->reporting_, std::move(domain), &gather_reporting);
   co_return entry->wanted;
@@ -293,6 +308,9 @@ TablePtr Router::rules() const { return impl_->rules(); }
 void Router::reload(Options options) { impl_->reload(std::move(options)); }
 awaitable<Found> Router::find(dns::Name domain) { return Impl::find(impl_, std::move(domain)); }
 awaitable<hop::HostFacts> Router::look(Host host) { return Impl::look(impl_, std::move(host)); }
+awaitable<hop::HostFacts> Router::look(Host host, dns::Name domain) {
+  return Impl::look_in_turn(impl_, std::move(host), std::move(domain));
+}
 awaitable<bool> Router::find_reporting(dns::Name domain) { return Impl::find_reporting(impl_, std::move(domain)); }
 std::optional<bool> Router::known_reporting(const dns::Name& domain) const { return impl_->known_reporting(domain); }
 

@@ -37,8 +37,9 @@ struct Host {
 struct Hosts {
   hop::DomainFacts domain;
   hop::LocalRule rule;
-  std::vector<Host> hosts;  // in the order to try, never empty; equal preferences shuffled anew by every call (MX-05)
-  RoutePtr route;           // null: no route matches
+  std::vector<Host> hosts;   // in the order to try, never empty; equal preferences shuffled anew by every call (MX-05)
+  RoutePtr route;            // null: no route matches
+  std::size_t left_out = 0;  // MX hosts behind these, of a set that is too large
 };
 
 // The whole destination takes no mail, now or ever.
@@ -76,6 +77,8 @@ class Router {
 
   // Addresses in the order to try, and TLSA by the fail-closed rules of RFC 7672 sections 2.1.2 and 2.2.2.
   boost::asio::awaitable<hop::HostFacts> look(Host host);
+  // The same for mail to `domain`, which asks for few hosts at a time, whatever its MX records say (turns.h).
+  boost::asio::awaitable<hop::HostFacts> look(Host host, dns::Name domain);
 
   // Whether TLS reports are wanted at `domain` (reporting.h); false where that cannot be found out.
   boost::asio::awaitable<bool> find_reporting(dns::Name domain);

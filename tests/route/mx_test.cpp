@@ -2,8 +2,11 @@
 #include <map>
 #include <set>
 
+#include "net/task_group.h"
 #include "route/mx.h"
+#include "route/turns.h"
 #include "tests/route/world.h"
+#include "tests/support/memory_log.h"
 
 namespace hoplock::route {
 
@@ -258,6 +261,32 @@ std::string large_set(int hosts) {
 }
 }  // namespace
 
+namespace {
+boost::asio::awaitable<void> pause(std::chrono::milliseconds time) {
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, time);
+  co_await timer.async_wait(boost::asio::use_awaitable);
+}
+boost::asio::awaitable<void> end_of(net::TaskGroup& tasks) {
+  co_await tasks.join(std::chrono::steady_clock::now() + std::chrono::seconds{10});
+}
+struct Busy {
+  int now = 0;
+  int most = 0;
+  int done = 0;
+};
+boost::asio::awaitable<void> take_turn(Turns& turns, dns::Name domain, Busy& busy) {
+  Turns::Turn turn(turns, std::move(domain));
+  co_await turn.come();
+  busy.most = std::max(busy.most, ++busy.now);
+  const struct Leave {
+    Busy& busy;
+    ~Leave() { --busy.now; }
+  } leave{busy};
+  co_await pause(std::chrono::milliseconds{20});
+  ++busy.done;
+}
+}  // namespace
+
 TEST_CASE("BND-02: of a set of 1500 hosts few are looked up, few at a time, and the same ones each time") {
   World world(large_set(1500));
   world.options.own_addresses = {
@@ -267,12 +296,85 @@ TEST_CASE("BND-02: of a set of 1500 hosts few are looked up, few at a time, and 
   for (int time = 0; time < 3; ++time) {
     const Hosts found = world.hosts("example.org");
     CHECK(found.hosts.size() == most_hosts);
+    CHECK(found.left_out == 1500 - most_hosts);
     std::set<std::string> names;
     for (const Host& host : found.hosts) names.insert(host.name.text());
     if (time == 0) first = names;
     CHECK(names == first);
     CHECK(world.dns.asked.size() <= (1 + 2 * most_hosts) * static_cast<std::size_t>(time + 1));
   }
+  CHECK(world.dns.most_at_once <= 8);
+}
+
+namespace {
+// As 20 deliveries to it at once, until they are cut off: its hosts, and each host's addresses.
+boost::asio::awaitable<void> deliver_there(Router& router, bool& asked) {
+  for (;;) {
+    Found found = co_await router.find(name("example.org"));
+    asked = true;
+    for (const Host& host : std::get<Hosts>(found).hosts) co_await router.look(host, name("example.org"));
+  }
+}
+
+// How long the look-ups for one message to each of some other domains take: the middle one.
+boost::asio::awaitable<std::chrono::nanoseconds> others(Router& router) {
+  std::vector<std::chrono::nanoseconds> took;
+  for (int i = 0; i < 9; ++i) {
+    const auto began = std::chrono::steady_clock::now();
+    const dns::Name domain = name("good" + std::to_string(i) + ".example");
+    const Found found = co_await router.find(domain);
+    co_await router.look(std::get<Hosts>(found).hosts.front(), domain);
+    took.push_back(std::chrono::steady_clock::now() - began);
+  }
+  std::sort(took.begin(), took.end());
+  co_return took[took.size() / 2];
+}
+}  // namespace
+
+TEST_CASE("BND-02: mail to a set of 1500 hosts makes the look-ups for other domains no more than 10 % slower") {
+  std::string zone = large_set(1500);
+  for (int i = 1000; i < 2500; ++i) zone += "mx" + std::to_string(i) + ".example.org AAAA 2001:db8::1\n";
+  for (int i = 0; i < 9; ++i) {
+    const std::string good = "good" + std::to_string(i) + ".example";
+    zone += good + " MX 10 mx." + good + "\nmx." + good + " A 192.0.2.1\nmx." + good + " AAAA 2001:db8::1\n";
+  }
+  World world(zone);
+  world.dns.delay = std::chrono::milliseconds{20};
+  world.dns.places = 24;  // of a resolver that works at no more
+  world.dns.ttl = std::chrono::seconds{0};
+  Router& router = world.router();
+  const auto alone = world.loop.run(others(router));
+  support::MemoryLog log;
+  net::TaskGroup hostile(world.loop.executor(), log);
+  bool asked = false;
+  for (int i = 0; i < 20; ++i) hostile.spawn("hostile", deliver_there(router, asked));
+  const auto beside = world.loop.run(others(router));
+  CHECK(asked);
+  CHECK(world.dns.most_at_once <= 24);
+  CHECK(beside <= alone * 11 / 10);
+  hostile.stop();
+  world.loop.run(end_of(hostile));
+}
+
+TEST_CASE("Turns: as many at once as are allowed, each domain for itself, and nothing is left of one that is through") {
+  support::Loop loop;
+  support::MemoryLog log;
+  Turns turns(2);
+  net::TaskGroup tasks(loop.executor(), log);
+  Busy busy;
+  for (int i = 0; i < 6; ++i) tasks.spawn("turn", take_turn(turns, name("a.example"), busy));
+  for (int i = 0; i < 2; ++i) tasks.spawn("turn", take_turn(turns, name("b.example"), busy));
+  loop.run(end_of(tasks));
+  CHECK(busy.done == 8);
+  CHECK(busy.most == 4);
+  CHECK(turns.domains() == 0);
+  // one that is cut off, as it waits or as it works, takes no turn with it
+  for (int i = 0; i < 6; ++i) tasks.spawn("turn", take_turn(turns, name("a.example"), busy));
+  loop.run(pause(std::chrono::milliseconds{5}));
+  CHECK(turns.domains() == 1);
+  tasks.stop();
+  loop.run(end_of(tasks));
+  CHECK(turns.domains() == 0);
 }
 
 TEST_CASE("MX-29: hosts that an enforced policy rules out take no place from the one that it names") {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/ascii.h"
+#include "net/signal.h"
 #include "resolver/resolver.h"
 
 namespace hoplock::support {
@@ -44,6 +45,8 @@ class FakeResolver final : public resolver::Resolver {
   std::chrono::milliseconds delay{0};
   std::map<std::string, std::chrono::milliseconds> slow;  // questions that take longer
   std::vector<std::string> asked;
+  std::size_t most_at_once = 0;
+  std::size_t places = SIZE_MAX;  // questions that it works at; the others wait
 
   std::size_t count(const std::string& question) const {
     return static_cast<std::size_t>(std::count(asked.begin(), asked.end(), question));
@@ -56,6 +59,21 @@ class FakeResolver final : public resolver::Resolver {
     asked.push_back(question.text() + " " + std::string(to_text(type)));
     const auto own = slow.find(asked.back());
     const auto takes = own == slow.end() ? delay : own->second;
+    const struct Inside {
+      std::size_t& count;
+      explicit Inside(std::size_t& of) : count(of) { ++count; }
+      ~Inside() { --count; }
+    } inside(inside_);
+    most_at_once = std::max(most_at_once, inside_);
+    while (working_ >= places) co_await place_free_.wait();
+    const struct Working {
+      FakeResolver& at;
+      explicit Working(FakeResolver& resolver) : at(resolver) { ++at.working_; }
+      ~Working() {
+        --at.working_;
+        at.place_free_.notify_one();
+      }
+    } working(*this);
     if (takes.count() > 0) {
       boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, takes);
       co_await timer.async_wait(boost::asio::use_awaitable);
@@ -65,6 +83,9 @@ class FakeResolver final : public resolver::Resolver {
   std::optional<std::string> validation_failure() const override { return broken_validation; }
 
  private:
+  std::size_t inside_ = 0;
+  std::size_t working_ = 0;
+  net::Signal place_free_;
   bool within(const dns::Name& owner, const std::set<std::string>& zones) const {
     return std::any_of(zones.begin(), zones.end(),
                        [&](const std::string& zone) { return owner.is_within(name(zone)); });
