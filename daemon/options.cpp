@@ -55,6 +55,16 @@ route::Route route_from(const config::Route& from) {
   return to;
 }
 
+delivery::SourceRule source_from(const config::Source& from) {
+  delivery::SourceRule to;
+  for (const auto& one : from.senders) to.senders.push_back(pattern(one));
+  for (const auto& one : from.match) to.match.push_back(pattern(one));
+  to.ipv4 = from.ipv4;
+  to.ipv6 = from.ipv6;
+  to.hostname = from.hostname;
+  return to;
+}
+
 route::AddressFamily family(config::AddressFamily from) {
   switch (from) {
     case config::AddressFamily::any:
@@ -251,6 +261,7 @@ delivery::Options delivery_options(const config::Config& config) {
   to.hostname = hostname(config);
   to.source_ipv4 = from.source_ipv4;
   to.source_ipv6 = from.source_ipv6;
+  for (const auto& one : config.sources) to.sources.push_back(source_from(one));
   to.sessions = from.sessions;
   to.sessions_per_domain = from.sessions_per_domain;
   to.messages_per_session = from.messages_per_session;

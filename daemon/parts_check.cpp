@@ -1,7 +1,10 @@
 #include "daemon/parts_check.h"
 
+#include <algorithm>
+
 #include "daemon/options.h"
 #include "daemon/signing_keys.h"
+#include "daemon/system.h"
 #include "listener/users.h"
 #include "net/tls_client.h"
 #include "net/tls_server.h"
@@ -65,6 +68,24 @@ void check_report_key(config::Loaded& loaded) {
   }
 }
 
+// An address that no interface has may still come (a cluster's, one that moves); until then nothing leaves from it.
+void check_local(config::Loaded& loaded, const std::optional<Ip>& address, const std::string& place) {
+  if (!address || address->is_loopback()) return;
+  const auto ours = interface_addresses();
+  if (std::find(ours.begin(), ours.end(), *address) != ours.end()) return;
+  loaded.warn(place, address->text() + " is not an address of this machine: mail that is to leave from it waits");
+}
+
+void check_sources(config::Loaded& loaded) {
+  const auto& config = loaded.config;
+  check_local(loaded, config.delivery.source_ipv4, "delivery.source_ipv4");
+  check_local(loaded, config.delivery.source_ipv6, "delivery.source_ipv6");
+  for (std::size_t i = 0; i < config.sources.size(); ++i) {
+    check_local(loaded, config.sources[i].ipv4, item("sources", i, "ipv4"));
+    check_local(loaded, config.sources[i].ipv6, item("sources", i, "ipv6"));
+  }
+}
+
 }  // namespace
 
 void check_parts(config::Loaded& loaded) {
@@ -93,6 +114,7 @@ void check_parts(config::Loaded& loaded) {
     const auto certificate = net::ClientCertificate::load({one.client_certificate.path, one.client_key.path});
     if (!certificate) loaded.complain(item("routes", i, "client_certificate"), certificate.error().detail);
   }
+  check_sources(loaded);
   check_report_key(loaded);
   check_postmaster(loaded);
   if (!config.tls_rpt.from.empty() && !is_address(config.tls_rpt.from))

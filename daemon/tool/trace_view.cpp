@@ -96,6 +96,7 @@ std::string security(const json::object& event) {
   if (const auto tlsa = text_of(event, "tlsa"); !tlsa.empty()) text += " (TLSA " + tlsa + ")";
   if (const auto mx = text_of(event, "mx_dnssec"); !mx.empty()) text += ", MX " + mx;
   if (const auto cert = text_of(event, "cert"); !cert.empty()) text += ", certificate key " + cert;
+  if (const auto src = text_of(event, "src"); !src.empty()) text += ", from " + src;
   return text;
 }
 

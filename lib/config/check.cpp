@@ -110,6 +110,21 @@ void check_routes(Loaded& loaded) {
   }
 }
 
+void check_sources(Loaded& loaded) {
+  const auto& sources = loaded.config.sources;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const auto& one = sources[i];
+    const std::string whole = "sources[" + std::to_string(i) + "]";
+    if (one.ipv4 && one.ipv4->is_v6()) loaded.complain(item("sources", i, "ipv4"), "an IPv4 address is needed");
+    if (one.ipv6 && one.ipv6->is_v4()) loaded.complain(item("sources", i, "ipv6"), "an IPv6 address is needed");
+    if (!one.ipv4 && !one.ipv6 && one.hostname.is_root())
+      loaded.complain(whole, "it changes nothing; allowed: ipv4, ipv6, hostname, at least one of them");
+    const auto rest = sources.begin() + static_cast<std::ptrdiff_t>(i) + 1;
+    if (one.senders.empty() && one.match.empty() && rest != sources.end())
+      loaded.warn(whole, "it takes all mail, so those behind it never count");
+  }
+}
+
 void check_ranges(Loaded& loaded) {
   const auto& config = loaded.config;
   const auto& retry = config.delivery.retry;
@@ -191,6 +206,7 @@ void check(Loaded& loaded) {
   check_unbuilt(loaded);
   check_listeners(loaded);
   check_routes(loaded);
+  check_sources(loaded);
   check_ranges(loaded);
   check_rest(loaded);
 }

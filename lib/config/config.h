@@ -201,6 +201,18 @@ struct Route {
   }
 };
 
+struct Source {
+  std::vector<Pattern> senders;
+  std::vector<Pattern> match;
+  std::optional<Ip> ipv4;
+  std::optional<Ip> ipv6;
+  dns::Name hostname;
+  template <class V>
+  void fields(V& v) {
+    v.key("senders", senders).key("match", match).key("ipv4", ipv4).key("ipv6", ipv6).key("hostname", hostname);
+  }
+};
+
 struct Dkim {
   dns::Name domain;
   std::string selector;
@@ -294,6 +306,7 @@ struct Config {
   MtaSts mta_sts;
   Delivery delivery;
   std::vector<Route> routes;
+  std::vector<Source> sources;
   SendersLimit senders_limit;
   std::vector<Dkim> dkim;
   TlsRpt tls_rpt;
@@ -321,6 +334,7 @@ struct Config {
         .key("mta_sts", mta_sts)
         .key("delivery", delivery)
         .key("routes", routes)
+        .key("sources", sources)
         .key("senders_limit", senders_limit)
         .key("history", history);
     v.key("dkim", dkim).key("tls_rpt", tls_rpt).key("http", http);

@@ -22,8 +22,9 @@ struct Hop {
     plaintext,  // its TLS failed and nothing binds it: tried again in clear
     audit,      // likewise, but a rule binds it that the operator only watches
   };
-  std::string mx;        // "mx1.example.org", or "[192.0.2.1]" for a literal
-  std::optional<Ip> ip;  // nothing: refused before connecting
+  std::string mx;         // "mx1.example.org", or "[192.0.2.1]" for a literal
+  std::optional<Ip> ip;   // nothing: refused before connecting
+  std::optional<Ip> src;  // our end of the connection, or where it was to begin
   hop::Policy policy = hop::Policy::opportunistic;
   hop::Auth auth = hop::Auth::none;
   dns::Security mx_security = dns::Security::insecure;

@@ -102,9 +102,9 @@ class Run {
     }
     hosts_ = std::get<route::Hosts>(std::move(found));
     if (hosts_.route) attempt_.note = hosts_.route->note;
-    co_await try_hosts();
-    if (!attempt_.displaced && co_await has_new_policy()) co_await try_hosts();
-    if (!attempt_.displaced && co_await is_to_go_redacted()) co_await try_hosts();
+    co_await try_sources();
+    if (!attempt_.displaced && co_await has_new_policy()) co_await try_sources();
+    if (!attempt_.displaced && co_await is_to_go_redacted()) co_await try_sources();
   }
 
   // MX-20: whether the rules as they are now, not as they were when the job was leased, send every recipient to this next hop. Asked before
@@ -158,6 +158,29 @@ class Run {
       hosts->domain.sts = std::move(counts);
     }
     co_return found;
+  }
+
+  Source source_of(const dns::Name& recipient) const {
+    const Options& options = courier_.options_;
+    const Source otherwise{options.source_ipv4, options.source_ipv6, options.hostname};
+    return source_for(job_.envelope.sender, recipient, options.sources, otherwise);
+  }
+
+  // Recipients whose mail leaves from different addresses never share a session.
+  asio::awaitable<void> try_sources() {
+    std::vector<std::size_t> waiting = std::exchange(open_, {});
+    std::vector<std::size_t> left;
+    while (!waiting.empty()) {
+      source_ = source_of(job_.recipients[waiting.front()].domain);
+      const auto others = std::stable_partition(waiting.begin(), waiting.end(), [this](std::size_t i) {
+        return source_of(job_.recipients[i].domain) == source_;
+      });
+      open_.assign(waiting.begin(), others);
+      waiting.erase(waiting.begin(), others);
+      co_await try_hosts();
+      left.insert(left.end(), open_.begin(), open_.end());
+    }
+    open_ = std::move(left);
   }
 
   asio::awaitable<void> try_hosts() {
@@ -230,9 +253,17 @@ class Run {
   }
 
   asio::awaitable<void> try_host(route::Host host) {
-    hop::HostFacts found = co_await courier_.router_.look(host);
-    const hop::Facts facts{hosts_.domain, std::move(found)};
     const hop::LocalRule rule = rule_for(manner_, hosts_.rule, host.origin);
+    const bool from_dns = host.origin == route::Host::Origin::mx || host.origin == route::Host::Origin::implicit_mx;
+    hop::HostFacts found;
+    if (from_dns && manner_ != Manner::relaxed && hop::is_ruled_out(hosts_.domain, host.name, rule)) {
+      found.origin = host.origin;
+      found.name = found.expanded = host.name;
+      found.port = host.port;
+    } else {
+      found = co_await courier_.router_.look(host, hosts_.domain.domain);
+    }
+    const hop::Facts facts{hosts_.domain, std::move(found)};
     const tlsrpt::Question question{facts, rule};
     const hop::Plan plan = hop::decide(facts, rule, asked(manner_));
     if (const auto* refuse = std::get_if<hop::Refuse>(&plan)) {
@@ -258,7 +289,8 @@ class Run {
 
   bool fits(const route::Host& host, const hop::HostFacts& facts, const hop::Connect& plan) const {
     return session_->client->usable() && session_->host == host_key(host) && session_->plan == plan &&
-           session_->route == hosts_.route && session_->manner == manner_ && may_ride() &&
+           session_->route == hosts_.route && session_->manner == manner_ && session_->source == source_ &&
+           may_ride() &&
            std::find(facts.addresses.begin(), facts.addresses.end(), session_->ip) != facts.addresses.end();
   }
 
@@ -306,6 +338,7 @@ class Run {
       const Time began = now();
       Opened opened = co_await connect(host, ip, plan);
       if (plan == original) witness_.saw({question, plan, opened.outcome, ends(opened, host, ip), began});
+      hop.src = opened.local ? opened.local : ip.is_v4() ? source_.ipv4 : source_.ipv6;
       hop.tls = opened.outcome.tls;
       hop.conversation = std::move(opened.conversation);
       if (opened.outcome.dane) hop.matched = opened.outcome.dane->matched;
@@ -336,6 +369,7 @@ class Run {
       session.plan = original;
       session.route = hosts_.route;
       session.manner = manner_;
+      session.source = source_;
       session.hop = hop;
       session.before = failed;
       session_ = std::move(session);
@@ -374,7 +408,11 @@ class Run {
       target.login = std::move(credentials->login);
     }
     const auto tls = courier_.tls_;
-    co_return co_await Client::open(std::move(target), *tls, courier_.options_);
+    Options options = courier_.options_;
+    options.source_ipv4 = source_.ipv4;
+    options.source_ipv6 = source_.ipv6;
+    options.hostname = source_.hostname;
+    co_return co_await Client::open(std::move(target), *tls, std::move(options));
   }
 
   enum class Heard : std::uint8_t {
@@ -541,6 +579,7 @@ class Run {
   const queue::Job& job_;
   std::optional<OpenSession>& session_;
   Manner manner_;
+  Source source_;
   route::Hosts hosts_;
   route::TablePtr placed_by_;  // the rules that last confirmed the next hop, and for which time
   Time placed_at_;

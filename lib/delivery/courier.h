@@ -26,6 +26,7 @@ struct OpenSession {
   hop::Connect plan;
   route::RoutePtr route;  // whose credentials it was opened with
   Manner manner = Manner::ordinary;
+  Source source;
   Hop hop;                    // as judged when it was opened
   std::optional<Hop> before;  // in clear, since TLS failed: what failed, told for each message that it carries
 };

@@ -218,7 +218,8 @@ std::int64_t seconds_since(Time then, Time now) {
 
 // Who and under which policy: shared by `hop` lines and recipients' lines.
 void add_hop_keys(Event& event, const Hop& hop) {
-  event.add("mx", hop.mx).add("ip", hop.ip ? hop.ip->text() : "").add("policy", std::string(to_text(hop.policy)));
+  event.add("mx", hop.mx).add("ip", hop.ip ? hop.ip->text() : "").add("src", hop.src ? hop.src->text() : "");
+  event.add("policy", std::string(to_text(hop.policy)));
   event.add("tls", hop.tls ? hop.tls->version : "none");
 }
 

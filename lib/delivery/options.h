@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/ip.h"
+#include "delivery/source.h"
 #include "dns/name.h"
 #include "queue/schedule.h"
 #include "route/options.h"
@@ -29,6 +30,7 @@ struct Options {
   dns::Name hostname;  // said in EHLO
   std::optional<Ip> source_ipv4;
   std::optional<Ip> source_ipv6;
+  std::vector<SourceRule> sources;       // the first that takes a message says where it leaves from
   std::size_t sessions = 200;            // at once
   std::size_t sessions_per_domain = 20;  // for one destination
   std::size_t messages_per_session = 100;

@@ -133,3 +133,18 @@ TEST_CASE("senders_limit: rates, each empty by default") {
           "h.yaml:1:23: '" + wrong + "' is not a rate; allowed: a number and a time, as in 100/m, 500/h or 2000/d");
   }
 }
+
+TEST_CASE("sources: each key is read and printed; what would do nothing or the wrong thing is refused with its place") {
+  const auto loaded = read_text(
+      "sources:\n  - senders: [contoso.com]\n    ipv4: 192.0.2.7\n    hostname: out7.contoso.com\n  - ipv6: "
+      "2001:db8::7\n",
+      "h.yaml", "");
+  CHECK(loaded.errors.empty());
+  REQUIRE(loaded.config.sources.size() == 2);
+  CHECK(loaded.config.sources[0].ipv4->text() == "192.0.2.7");
+  CHECK(loaded.config.sources[0].hostname.text() == "out7.contoso.com");
+  CHECK(config::to_yaml(read_text(config::to_yaml(loaded.config), "h.yaml", "").config) ==
+        config::to_yaml(loaded.config));
+  CHECK(first_error("sources: [{ipv9: 192.0.2.7}]\n") ==
+        "h.yaml:1:12: unknown key 'ipv9'; the nearest known key is 'ipv4'");
+}

@@ -63,6 +63,20 @@ TEST_CASE("STS-23: when no host keeps to the policy the mail waits, with the rea
         "MTA-STS policy names only other.example.org");
 }
 
+TEST_CASE(
+    "MX-29: of a host that the policy rules out nothing is asked; mail that does without the policy goes there all the "
+    "same") {
+  Policies world;
+  world.adopt("1", policy("enforce", "other.example.org"));
+  CHECK(line(world.send(), {"reason"}) == "deferred mx-not-in-policy");
+  ScriptedPeer& peer = world.peer({world.good(world.tls())});
+  auto relaxed = std::make_shared<queue::Job>(*Courses::job());
+  relaxed->envelope.tls_required_no = true;
+  const Attempt attempt = world.loop.run(world.courier().attempt(relaxed, world.session));
+  CHECK(line(attempt, {"mx", "dsn"}) == "delivered mx1.example.org 2.0.0");
+  CHECK(peer.finish() == Problems{});
+}
+
 TEST_CASE("STS-26: testing delivers over a certificate that it would refuse, and the line tells both") {
   Policies world;
   world.adopt("1", policy("testing", "mx1.example.org"));

@@ -33,6 +33,7 @@ struct Courses {
     on_disk.directory = own.file("data");
     on_disk.migrations = queue::migrations();
     for (const auto& more : route::migrations()) on_disk.migrations.push_back(more);
+    on_disk.migrations.push_back(route::refused_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue = std::make_unique<queue::Queue>(*disk, queue::Options{}, [](const dns::Name& at) { return at.text(); });
     routing.local_targets = route::LocalTargets::allow;
@@ -101,6 +102,7 @@ struct Courses {
     options.connect_timeout = options.command_timeout = options.data_timeout = 2s;
     options.messages_per_session = 10;
     options.counting = counting;
+    options.sources = sources;
     net::TlsOptions from;
     from.ca_file = dir.write("ca.pem", ca.pem());
     made->reload(options, net::ClientTls::load(from).value());
@@ -147,6 +149,7 @@ struct Courses {
   Certificate leaf{{.dns = {"mx1.example.org"}}, ca};
   route::Options routing;
   Counting counting;
+  std::vector<SourceRule> sources;
   std::unique_ptr<disk::Disk> disk;
   std::unique_ptr<queue::Queue> queue;
   FakeFetch policy_hosts;

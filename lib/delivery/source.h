@@ -1,0 +1,33 @@
+// Where mail leaves from: the local address and the name said in EHLO, chosen by the envelope sender's and the recipient's domain. Pure.
+#pragma once
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/ip.h"
+#include "dns/name.h"
+#include "route/options.h"
+
+namespace hoplock::delivery {
+
+struct Source {
+  std::optional<Ip> ipv4;  // nothing: the system chooses
+  std::optional<Ip> ipv6;
+  dns::Name hostname;
+  bool operator==(const Source&) const = default;
+};
+
+// One of `sources:`. What it leaves out is as without it.
+struct SourceRule {
+  std::vector<route::Pattern> senders;  // of the envelope sender's domain; empty: any, the empty sender too
+  std::vector<route::Pattern> match;    // of the recipient's domain; empty: any
+  std::optional<Ip> ipv4;
+  std::optional<Ip> ipv6;
+  dns::Name hostname;  // root: left out
+};
+
+// The first rule that takes both decides. `sender`: as accepted; one without a domain matches only where any does.
+Source source_for(std::string_view sender, const dns::Name& recipient, const std::vector<SourceRule>& rules,
+                  Source otherwise);
+
+}  // namespace hoplock::delivery
