@@ -191,6 +191,8 @@ std::optional<StartFailure> App::open_network() {
   report_sender_ = std::make_unique<reports::Sender>(report_parts, random);
   set_reports(config);
   listener_ = std::make_unique<listener::Server>(executor, *queue_, *log_);
+  listener_->pass_bounces_to(
+      [from = report_sender_.get()](std::string content) { return from->take_bounce(std::move(content)); });
   control::Calls calls;
   delivery::Scheduler& scheduler = *scheduler_;
   calls.kick = [&scheduler] { scheduler.kick(); };

@@ -43,17 +43,9 @@ queue::Along given_up(ReturnedPtr returned) {
 }
 
 Event event_of(const Returned::One& one) {
+  if (one.known) return reports::event_of(*one.known, one.report.why, one.report.id.text());
   Event event(Level::warn, "tlsrpt");
-  if (one.known) {
-    const reports::Account& account = one.known->account;
-    event.add("domain", account.key.domain.text()).add("day", tlsrpt::to_text(account.key.day));
-  }
-  event.add("action", "failed");
-  if (one.known) {
-    event.add("sessions", static_cast<std::int64_t>(one.known->account.sessions));
-    event.add("failures", static_cast<std::int64_t>(one.known->account.failures));
-  }
-  event.add("rua", one.known ? one.known->rua : one.report.rua).add("error", one.report.why);
+  event.add("action", "failed").add("rua", one.report.rua).add("error", one.report.why);
   event.add("id", one.report.id.text());
   return event;
 }

@@ -31,11 +31,13 @@ queue::Envelope to_queue(const smtp::Envelope& envelope, const Ip& client) {
   return stored;
 }
 
+bool is_bounce(const smtp::Recipient& to) { return to.then == smtp::Recipient::Then::discard; }
+
 std::vector<queue::NewRecipient> to_queue(const std::vector<smtp::Recipient>& recipients) {
   std::vector<queue::NewRecipient> stored;
   stored.reserve(recipients.size());
   for (const auto& one : recipients) {
-    if (one.then == smtp::Recipient::Then::discard) continue;
+    if (is_bounce(one)) continue;
     queue::NewRecipient recipient;
     recipient.address = one.mailbox.text();
     recipient.domain = one.mailbox.domain();
@@ -64,6 +66,8 @@ void Conversation::begin_message(smtp::Action framing) {
       std::make_unique<Incoming>(*profile_, chunks ? Incoming::Framing::chunks : Incoming::Framing::dots,
                                  binary ? smtp::BareNewline::keep : profile_->address.bare_newline, std::move(writer));
   incoming_->put_first(std::move(field));
+  const auto& to = session_.envelope().recipients;
+  if (std::any_of(to.begin(), to.end(), is_bounce)) incoming_->keep_beginning(most_of_bounce);
   if (!session_.may_relay()) incoming_->limit(most_of_strangers);
 }
 
@@ -180,7 +184,7 @@ asio::awaitable<smtp::EndOfData> Conversation::end_message() {
   end.content = session_.judge(incoming_->found(), incoming_->facts());
   if (end.content != smtp::Content::good) co_return end;
   std::vector<queue::NewRecipient> recipients = to_queue(session_.envelope().recipients);
-  if (recipients.size() < session_.envelope().recipients.size()) log_discarded();
+  if (recipients.size() < session_.envelope().recipients.size()) co_await take_bounce();
   if (recipients.empty()) {
     end.stored = smtp::EndOfData::Stored::discarded;
     co_return end;

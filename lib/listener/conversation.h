@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "listener/bounces.h"
 #include "listener/logins.h"
 #include "listener/passwords.h"
 #include "listener/places.h"
@@ -29,6 +30,7 @@ struct Services {
   Logins& logins;
   Senders& senders;
   Refusals& refusals;
+  const BounceSink& bounces;
 };
 
 class Conversation {
@@ -79,7 +81,7 @@ class Conversation {
   smtp::Answer answer_event(smtp::LineBuffer::Event event);
   std::string received_field(const queue::Writer& writer, Time now) const;
   void log_accepted(const std::string& id) const;
-  void log_discarded() const;
+  boost::asio::awaitable<void> take_bounce();
   void log_store_failed(const Error& error) const;
   void log_refused_command(const smtp::Reply& reply, std::string_view line);
   void log_failed_login(const smtp::Reply& reply, const std::string& user);

@@ -36,7 +36,7 @@ std::size_t Conversation::Incoming::feed(std::string_view octets) {
   } else {
     std::get<smtp::ChunkDecoder>(decoder_).feed(octets, content_);
   }
-  scan_.feed(std::string_view(content_).substr(before));
+  scan(std::string_view(content_).substr(before));
   if (found() != smtp::Content::good) writer_.reset();
   if (!writer_) std::string().swap(content_);
   return used;
@@ -51,9 +51,14 @@ void Conversation::Incoming::finish() {
   if (auto* chunks = std::get_if<smtp::ChunkDecoder>(&decoder_)) {
     const std::size_t before = content_.size();
     chunks->finish(content_);
-    scan_.feed(std::string_view(content_).substr(before));
+    scan(std::string_view(content_).substr(before));
   }
   scan_.finish();
+}
+
+void Conversation::Incoming::scan(std::string_view decoded) {
+  scan_.feed(decoded);
+  if (beginning_.size() < most_of_beginning_) beginning_ += decoded.substr(0, most_of_beginning_ - beginning_.size());
 }
 
 smtp::Content Conversation::Incoming::found() const {

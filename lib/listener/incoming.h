@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 #include "listener/conversation.h"
@@ -26,6 +27,8 @@ class Conversation::Incoming {
   Incoming(const Profile& profile, Framing framing, smtp::BareNewline mode, queue::Writer into);
   void put_first(std::string field) { content_ = std::move(field); }
   void limit(std::uint64_t octets) { most_ = octets; }  // below what the listener takes
+  void keep_beginning(std::size_t octets) { most_of_beginning_ = octets; }
+  std::string take_beginning() { return std::exchange(beginning_, {}); }  // as it came, without what was put first
 
   // Decodes what belongs to the content and says how much that was. Content that is unfit is not kept.
   std::size_t feed(std::string_view octets);
@@ -56,7 +59,10 @@ class Conversation::Incoming {
   std::optional<queue::Writer> writer_;
   std::optional<Error> store_error_;
   std::string content_;  // decoded, not yet with the writer
+  void scan(std::string_view decoded);
   std::uint64_t most_ = UINT64_MAX;
+  std::string beginning_;
+  std::size_t most_of_beginning_ = 0;
 };
 
 }  // namespace hoplock::listener

@@ -103,12 +103,14 @@ void Conversation::add_relay_reasons(Event& event) const {
   event.add("cert_error", certificate_->error);
 }
 
-// A report's own bounce (RPT-40).
-void Conversation::log_discarded() const {
+// A report's own bounce (RPT-40): told, and then thrown away.
+boost::asio::awaitable<void> Conversation::take_bounce() {
   Event event(Level::info, "tlsrpt-bounce");
   event.add("client", stream_.peer().ip.text()).add("from", std::string(session_.envelope().sender.display()));
   event.add("to", profile_->report_sender.text()).add("size", static_cast<std::int64_t>(incoming_->size()));
   log_.write(event);
+  std::string content = incoming_->take_beginning();
+  if (services_.bounces) co_await services_.bounces(std::move(content));
 }
 
 void Conversation::log_accepted(const std::string& id) const {

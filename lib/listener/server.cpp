@@ -75,6 +75,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   Places places;
   std::unordered_set<Conversation*> open;
   Counts counts;
+  BounceSink bounces;
   Refusals lines{executor, log, counts};
   bool stopping = false;
   bool relieving = false;
@@ -82,7 +83,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   net::TaskGroup refusals;
   net::TaskGroup accepting;
 
-  Services services() { return {queue, log, counts, passwords, logins, senders, lines}; }
+  Services services() { return {queue, log, counts, passwords, logins, senders, lines, bounces}; }
   void admit(net::Stream stream, std::shared_ptr<const Profile> profile);
   void turn_away(net::Stream stream, const Profile& profile);
   static asio::awaitable<void> accept_all(std::shared_ptr<State> self, std::shared_ptr<Bound> at);
@@ -265,6 +266,8 @@ asio::awaitable<void> Server::stop(net::SteadyTime deadline) {
   co_await state_->accepting.join(net::SteadyTime::max());
   co_await state_->lines.joined();
 }
+
+void Server::pass_bounces_to(BounceSink sink) { state_->bounces = std::move(sink); }
 
 std::vector<net::Endpoint> Server::bound() const {
   std::vector<net::Endpoint> found;

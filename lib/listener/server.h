@@ -2,6 +2,7 @@
 // may be said in a session is smtp::Session's; where messages go is queue::Queue's.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <memory>
 #include <variant>
@@ -9,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "listener/bounces.h"
 #include "listener/options.h"
 #include "listener/places.h"
 #include "net/signal.h"
@@ -37,6 +39,9 @@ class Server {
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+
+  // Before anything is served; without it nobody hears of bounces but the log.
+  void pass_bounces_to(BounceSink sink);
 
   // Options with everything done that can fail: certificates and files read, sockets bound. Nothing is served by it yet, and nothing
   // is changed when it is dropped. An address that is in use or not there yet is no error: it is tried again for as long as it is

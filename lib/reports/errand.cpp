@@ -241,7 +241,7 @@ std::string Errand::message(const tlsrpt::MailDestination& to, queue::Id id) con
   mail.report_id = built_->report_id;
   mail.file_name = built_->file_name;
   mail.json_gz = *gzip_;
-  mail.message_id = id.text() + ".tlsrpt@" + options_.submitter.domain.text();
+  mail.message_id = message_id(id, options_.submitter.domain);
   mail.date = now_;
   return tlsrpt::to_message(mail);
 }

@@ -49,7 +49,8 @@ class Counts {
 };
 
 // Counts are exact; of policy texts and failure details an account keeps as many as tlsrpt::Limits allows, and fewer once a day's
-// accounts together hold very many (RPT-34). A session whose day's report is built already is counted for the next day whose is not.
+// accounts together hold very many (RPT-34), but always some: no domain's displace another's (RPT-48). A session whose day's report is
+// built already is counted for the next day whose is not.
 void add(disk::Tx& tx, const Counts& counts);
 
 // --- reading -----------------------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ CREATE TABLE tlsrpt_mail (
 CREATE INDEX tlsrpt_mail_account ON tlsrpt_mail (account);
 )";
 
+constexpr std::string_view behind_id = ".tlsrpt@";  // in a Message-ID
+
 struct Carried {
   std::int64_t account = 0;
   Key key;
@@ -69,6 +71,39 @@ std::optional<Returned> give_up_mail(disk::Tx& tx, std::int64_t mail, std::strin
   auto account = find(tx, carried->key);
   if (!account) return std::nullopt;
   return Returned{std::move(*account), std::move(carried->rua)};
+}
+
+std::optional<Returned> take_bounce(disk::Tx& tx, const tlsrpt::Bounce& bounce) {
+  const auto mail = mail_of(bounce.message_id);
+  const auto carried = mail ? carried_by(tx, mail->value) : std::nullopt;
+  if (!carried) return std::nullopt;
+  const auto report = stored(tx, carried->key);
+  if (!report || report->report_id != bounce.report_id) return std::nullopt;
+  const auto all = destinations(tx, carried->key);
+  const bool thought_accepted = std::any_of(all.begin(), all.end(), [&carried](const Destination& one) {
+    return one.rua == carried->rua && one.state == Destination::State::accepted;
+  });
+  if (!thought_accepted) return std::nullopt;
+  return give_up_mail(tx, mail->value, bounce.why);
+}
+
+Event event_of(const Returned& returned, std::string_view why, std::string_view mail) {
+  const Account& account = returned.account;
+  Event event(Level::warn, "tlsrpt");
+  event.add("domain", account.key.domain.text()).add("day", tlsrpt::to_text(account.key.day)).add("action", "failed");
+  event.add("sessions", static_cast<std::int64_t>(account.sessions));
+  event.add("failures", static_cast<std::int64_t>(account.failures));
+  event.add("rua", returned.rua).add("error", std::string(why)).add("id", std::string(mail));
+  return event;
+}
+
+std::string message_id(queue::Id mail, const dns::Name& submitter) {
+  return mail.text() + std::string(behind_id) + submitter.text();
+}
+
+std::optional<queue::Id> mail_of(std::string_view message_id) {
+  const auto end = message_id.find(behind_id);
+  return end == std::string_view::npos ? std::nullopt : queue::Id::parse(message_id.substr(0, end));
 }
 
 void mark_if_returned(disk::Tx& tx, const Key& key) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "reports/returned.h"
 #include "reports/sender_impl.h"
 
 namespace hoplock::reports {
@@ -52,6 +53,7 @@ awaitable<std::optional<Time>> Sender::round(Time now) { return Impl::round(impl
 awaitable<Result<Sender::Hurried>> Sender::hurry(Selection which, Time now) {
   return Impl::hurry(impl_, std::move(which), now);
 }
+awaitable<void> Sender::take_bounce(std::string content) { return Impl::take_bounce(impl_, std::move(content)); }
 void Sender::stop() { impl_->tasks.stop(); }
 
 awaitable<void> Sender::Impl::run(Self self) {
@@ -176,6 +178,19 @@ awaitable<Result<Sender::Hurried>> Sender::Impl::hurry(Self self, Selection whic
   self->kicked = true;
   self->changed.notify_all();
   co_return all;
+}
+
+awaitable<void> Sender::Impl::take_bounce(Self self, std::string content) {
+  const auto bounce = tlsrpt::parse_bounce(content);
+  if (!bounce) co_return;
+  auto job = [bounce = *bounce](disk::Tx& tx) -> Result<std::optional<Returned>> {
+    return reports::take_bounce(tx, bounce);
+  };
+  const auto returned = co_await self->parts.disk.run(Durability::durable, std::move(job));
+  if (!returned) co_return self->disk_failed(returned.error());
+  if (!*returned) co_return;
+  const auto mail = mail_of(bounce->message_id);
+  self->parts.log.write(event_of(**returned, bounce->why, mail ? mail->text() : std::string()));
 }
 
 }  // namespace hoplock::reports

@@ -63,6 +63,9 @@ class Sender {
   // Cuts what is under way; it is tried again after the next start.
   void stop();
 
+  // What came back to the sender of reports, hours after somebody took it (RPT-47): anybody may have written it.
+  boost::asio::awaitable<void> take_bounce(std::string content);
+
   // An operator's word: these reports now, today's too, whatever they wait for.
   struct Hurried {
     std::uint64_t found = 0;    // accounts of that selection

@@ -25,6 +25,7 @@ struct Sender::Impl {
   };
   static boost::asio::awaitable<Looked> look(Self self, Time now);
   static boost::asio::awaitable<Result<Hurried>> hurry(Self self, Selection which, Time now);
+  static boost::asio::awaitable<void> take_bounce(Self self, std::string content);
   static boost::asio::awaitable<void> plan(Self self, Time now);
   static boost::asio::awaitable<void> prune(Self self, Time now);
   double fraction() { return std::uniform_real_distribution<double>(0, 1)(random); }

@@ -3,6 +3,7 @@
 import datetime
 import email
 import email.policy
+import smtplib
 import time
 
 from case import Case, Domain, Host, Stage, Sts
@@ -56,6 +57,7 @@ DOMAINS = [
            records=asks("ftp://rpt.test/", "mailto:a%0Db@box.test", "https://ok.rpt.test/odd")),
     Domain("silent.test", "no record", hosts=(Host(tlsa=GOOD),)),
     Domain("leaves.test", "a record that goes away", hosts=(Host(tlsa=GOOD),), records=asks(box("leaves"))),
+    Domain("later.test", "its mailbox takes reports and sends them back hours later", hosts=(Host(tlsa=GOOD),), records=asks(box("later"))),
     Domain("moves.test", "a record that changes", hosts=(Host(tlsa=GOOD),), records=asks(box("before"))),
 ]
 TRAFFIC = {"dane.test": 3, "two.test": 2, "plain.test": 2, "ststesting.test": 2}  # further messages, each over a session of its own
@@ -100,7 +102,7 @@ class Day(Case):
         Day.told = told
         for rua, action in ((box("dane"), "queued"), ("https://ok.rpt.test/two", "sent"), ("https://ok.rpt.test/odd", "sent"),
                             ("https://hang.rpt.test/", "failed"), ("https://error.rpt.test/", "failed"), (box("stsclear"), "queued"),
-                            ("https://dead.rpt.test/", "failed"), ("https://expired.rpt.test/x", "sent"), (box("after"), "queued")):
+                            ("https://dead.rpt.test/", "failed"), ("https://expired.rpt.test/x", "sent"), (box("after"), "queued"), (box("later"), "queued")):
             self.relay.wait_log(60, event="tlsrpt", rua=rua, action=action)
         for line in self.relay.log(event="tlsrpt", action="queued"):
             self.relay.wait_log(20, event="delivered", id=line["id"])
@@ -199,6 +201,41 @@ class Day(Case):
         for mail in self.world.receiver("mx.box.test").mails():
             self.assertEqual(mail.sender, "tlsrpt@relay.test")
             self.assertNotIn("NOTIFY", " ".join(mail.parameters).upper())
+
+    def come_back(self, header, action="failed", said="550 5.7.1 no attachments here"):
+        """A notice (RFC 3464) about the mail with this header, from a stranger's server."""
+        notice = ("From: MAILER-DAEMON@mx.box.test\r\nTo: tlsrpt@relay.test\r\nSubject: Undelivered Mail Returned to Sender\r\n"
+                  "Message-Id: <1@mx.box.test>\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=\"B\"\r\n\r\n"
+                  "--B\r\nContent-Type: text/plain\r\n\r\nI'm sorry.\r\n\r\n--B\r\nContent-Type: message/delivery-status\r\n\r\n"
+                  "Reporting-MTA: dns; mx.box.test\r\n\r\nFinal-Recipient: rfc822; later@inner.box.test\r\n"
+                  f"Action: {action}\r\nStatus: 5.7.1\r\nDiagnostic-Code: smtp; {said}\r\n\r\n--B\r\n"
+                  f"Content-Type: text/rfc822-headers\r\n\r\n{header}\r\n\r\n--B--\r\n")
+        with smtplib.SMTP("127.0.0.1", self.relay.port, local_hostname="mx.box.test", timeout=30) as client:
+            client.ehlo()
+            self.assertEqual((client.mail("")[0], client.rcpt("tlsrpt@relay.test")[0]), (250, 250))
+            self.assertEqual(client.data(notice.encode()), (250, b"2.0.0 Ok: discarded"))
+
+    def test_RPT_47_a_report_that_comes_back_after_it_was_taken_is_failed_with_domain_and_day(self):
+        def destination():
+            listed, = [one for one in self.relay.tool("tlsrpt", "list", "--domain", "later.test")[1] if one["domain"] == "later.test"]
+            return listed["state"], listed["destinations"][0]
+        header = self.mailed("later").raw.split(b"\r\n\r\n", maxsplit=1)[0].decode()
+        self.assertEqual((destination()[0], destination()[1]["state"]), ("sent", "accepted"))
+        # neither a stranger who never saw the report nor a delay says anything about it
+        self.come_back(header.replace(self.mailed("later").id, self.mailed("dane").id))
+        self.come_back(header, action="delayed")
+        self.assertEqual(destination()[1]["state"], "accepted")
+        self.come_back(header)
+        line = self.relay.wait_log(10, event="tlsrpt", action="failed", rua=box("later"))
+        self.assertEqual((line["domain"], line["day"], line["error"]), ("later.test", TODAY, "550 5.7.1 no attachments here"))
+        self.assertEqual((destination()[0], destination()[1]["state"]), ("failed", "failed"))
+        self.assertEqual(destination()[1]["error"], "550 5.7.1 no attachments here")
+        self.come_back(header)  # once more: known
+        self.come_back("Subject: another")
+        deadline = time.monotonic() + 10
+        while len(self.relay.log(event="tlsrpt-bounce")) < 5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(len(self.relay.log(event="tlsrpt", action="failed", rua=box("later"))), 1)
 
     def test_RPT_39_sessions_that_deliver_reports_are_in_no_report(self):
         code, listed = self.relay.tool("tlsrpt", "show", "--day", TODAY, "--domain", "box.test")

@@ -1,6 +1,7 @@
 // What comes back to the sender of TLS reports.
 #include <doctest/doctest.h>
 
+#include "listener/bounces.h"
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
@@ -14,6 +15,11 @@ listener::Options with_reports() {
   listener::Options options = Intake::usual();
   options.report_sender = std::get<smtp::Mailbox>(smtp::Mailbox::parse("tlsrpt@relay.test"));
   return options;
+}
+
+boost::asio::awaitable<void> keep(std::vector<std::string>& heard, std::string content) {
+  heard.push_back(std::move(content));
+  co_return;
 }
 
 }  // namespace
@@ -49,6 +55,28 @@ TEST_CASE("RPT-40: a large bounce leaves nothing on disk") {
   intake.wait_idle_disk();
   CHECK(intake.rows("chunk") == 0);
   CHECK(intake.rows("draft") == 0);
+}
+
+TEST_CASE(
+    "RPT-47: whoever wants to know gets the beginning of a bounce before its sender gets an answer, and of other mail "
+    "nothing") {
+  Intake intake(with_reports());
+  std::vector<std::string> heard;
+  intake.on_loop([&] {
+    intake.server().pass_bounces_to([&heard](std::string content) { return keep(heard, std::move(content)); });
+  });
+  SmtpClient client(intake.port());
+  client.greet();
+  const std::string bounce = "Subject: Undelivered\r\n\r\n.hello\r\n";
+  CHECK(client.deliver(bounce, {"tlsrpt@relay.test"}, "") == "250 2.0.0 Ok: discarded\r\n");
+  CHECK(intake.on_loop([&] { return heard; }) == std::vector<std::string>{bounce});
+  CHECK(client.deliver(bounce, {"tlsrpt@relay.test"}).starts_with("250 2.0.0 Ok: queued as "));
+  std::string large = "Subject: Undelivered\r\n\r\n";
+  while (large.size() < 1U << 20U) large += std::string(900, 'x') + "\r\n";
+  CHECK(client.deliver(large, {"tlsrpt@relay.test"}, "") == "250 2.0.0 Ok: discarded\r\n");
+  const auto all = intake.on_loop([&] { return heard; });
+  REQUIRE(all.size() == 2);
+  CHECK(all[1] == large.substr(0, listener::most_of_bounce));
 }
 
 TEST_CASE("RPT-40: others that the same bounce is for get it, and mail with a sender is mail") {

@@ -399,3 +399,42 @@ TEST_CASE("RPT-47: a mail that comes back while other destinations are still tri
   CHECK(known[1].state == Destination::State::failed);
   CHECK(known[1].error == "550 no");
 }
+
+TEST_CASE(
+    "RPT-47: a notice that comes hours after a report was taken fails it, if it knows the report's id, and once") {
+  Sending world;
+  world.sessions("a.example", "mailto:box@box.test");
+  world.sessions("b.example", "mailto:box@box.test,https://ok.test/");
+  world.round(at("2025-03-02T05:00:00Z"));
+  const auto mails = world.mails();
+  REQUIRE(mails.size() == 2);
+  const Key key{day_at("2025-03-01"), name("a.example")};
+  const auto report = world.read([key](disk::Tx& tx) { return stored(tx, key); }).value();
+  const auto notice = [](queue::Id mail, const std::string& report_id, const std::string& action) {
+    return "Content-Type: message/delivery-status\r\n\r\nAction: " + action +
+           "\r\nDiagnostic-Code: smtp; 550 5.1.1 who?\r\n\r\n--x\r\nContent-Type: text/rfc822-headers\r\n\r\n" +
+           "Message-ID: <" + message_id(mail, name("relay.test")) +
+           ">\r\nSubject: Report Domain: a.example\r\n Submitter: relay.test\r\n Report-ID: <" + report_id + ">\r\n";
+  };
+  world.restart();  // what is known of it is on disk
+  for (const auto& mail : mails) {
+    world.loop.run(world.sender->take_bounce(notice(mail.id, report.report_id, "delayed")));
+    world.loop.run(
+        world.sender->take_bounce(notice(mail.id, "2025-03-01.a.example.000000000000@relay.test", "failed")));
+  }
+  world.loop.run(world.sender->take_bounce(notice(queue::Id{77}, report.report_id, "failed")));
+  world.loop.run(world.sender->take_bounce(std::string(300'000, 'x')));
+  CHECK(world.state("a.example") == "sent");
+  CHECK(world.lines("failed").empty());
+  for (int time = 0; time < 2; ++time) {
+    for (const auto& mail : mails)
+      world.loop.run(world.sender->take_bounce(notice(mail.id, report.report_id, "failed")));
+  }
+  CHECK(world.state("a.example") == "failed");
+  CHECK(world.state("b.example") == "sent");
+  CHECK(world.account("a.example").error == "550 5.1.1 who?");
+  CHECK(world.lines("failed") == Lines{"failed a.example mailto:box@box.test"});
+  const Event line = world.log.events("tlsrpt").back();
+  CHECK(line.get("day") == "2025-03-01");
+  CHECK(line.get("error") == "550 5.1.1 who?");
+}

@@ -64,6 +64,7 @@ class Intake {
   std::vector<std::string> missing();
   // Of a reload that fails elsewhere: whether the listener had no complaint.
   bool prepare_and_drop(listener::Options options);
+  listener::Server& server() { return *server_; }  // only on_loop()
   void stop(std::chrono::milliseconds time);
   // stop(), begun and not waited for.
   std::future<void> begin_stop(std::chrono::milliseconds time);
