@@ -28,6 +28,8 @@ struct Queue::Core {
   RouteOf route;
   std::shared_ptr<Store> store;  // jobs hold it too
   std::shared_ptr<Announcer> announcer;
+  struct Life {};
+  std::shared_ptr<const Life> life = std::make_shared<const Life>();  // for what may be left when the queue is gone
   std::function<void(Id)> damaged;
   Window window;
   std::int64_t last_id = 0;

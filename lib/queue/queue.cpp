@@ -180,22 +180,39 @@ asio::awaitable<Result<>> Queue::Core::read_due(std::string destination, Time no
   auto loop = co_await asio::this_coro::executor;
   Lane& lane = window.lane(destination);
   lane.reading = std::make_unique<asio::steady_timer>(loop, asio::steady_timer::time_point::max());
+  // However the read ends, cancelled or by an exception too: the others go on, or they would wait for ever.
+  struct Reading {
+    std::weak_ptr<const Core::Life> queue;  // gone: so is the window
+    Window& window;
+    const std::string& destination;
+    Window::Share share{};
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    Reading(Core& core, const std::string& of) : queue(core.life), window(core.window), destination(of) {}
+    ~Reading() { end(); }
+    void end() {
+      if (queue.expired()) return;
+      queue.reset();
+      window.give_back(share);
+      Lane& at = window.lane(destination);  // not erased: it was not idle
+      at.reading->cancel();
+      at.reading.reset();
+    }
+  } reading(*this, destination);
   const auto epoch = lane.epoch;
   Refill wanted;
   wanted.destination = destination;
   wanted.now = now;
-  const auto share = window.set_aside(std::max<std::size_t>(least, 1));
-  wanted.messages = share.messages;
-  wanted.bytes = share.bytes;
+  reading.share = window.set_aside(std::max<std::size_t>(least, 1));
+  wanted.messages = reading.share.messages;
+  wanted.bytes = reading.share.bytes;
   wanted.exclude = window.excluded(lane);
   auto job = [shared = store, wanted = std::move(wanted)](disk::Tx& tx) -> Result<Refilled> {
     return shared->refill(tx, wanted);
   };
   auto refilled = co_await disk.run(Durability::read, std::move(job));
-  window.give_back(share);
-  Lane& after = window.lane(destination);  // not erased: it was not idle
-  after.reading->cancel();
-  after.reading.reset();
+  reading.end();
+  Lane& after = window.lane(destination);
   if (!refilled) co_return refilled.error();
   after.backoff = refilled->backoff;
   if (after.epoch == epoch) {

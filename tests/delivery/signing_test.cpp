@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
+
+#include "delivery/payload.h"
+#include "dsn/notice.h"
 #include "tests/delivery/conversation.h"
 #include "tests/delivery/courier_world.h"
 #include "tests/dkim/verify.h"
@@ -144,4 +148,58 @@ TEST_CASE(
   world.leave();
   CHECK(peer.finish() == Problems{});
   CHECK(peer.connections() == 1);
+}
+
+namespace {
+std::string notice_in_utf8() {
+  dsn::Recipient refused;
+  refused.address = "δ@παράδειγμα.example";
+  refused.status = "5.1.1";
+  refused.reply = "550 5.1.1 no such user";
+  dsn::Notice notice;
+  notice.script = dsn::Script::utf8;
+  notice.hostname = "relay.example.net";
+  notice.from = "postmaster@example.net";
+  notice.to = "ann@example.org";
+  notice.message_id = "1@relay.example.net";
+  notice.boundary = "b0undary";
+  notice.date = notice.arrival = moment;
+  notice.id = "0K7Q2M9X4T";
+  notice.recipients = {refused};
+  dsn::Content content;
+  content.octets = dsn::Content::Octets::eight_bit;
+  content.beginning =
+      "From: ann@example.org\r\nSubject: Gr\xc3\xbc\xc3\x9f"
+      "e\r\n\r\n";
+  const dsn::Text text = dsn::compose(notice, content);
+  return text.head + text.tail;
+}
+}  // namespace
+
+TEST_CASE(
+    "DKIM-07: what goes as it is to one host, converted or plain to the next, is signed in each form for itself") {
+  Courses world;
+  auto made = std::make_shared<queue::Job>(*Courses::job());
+  made->body = notice_in_utf8();
+  made->size = made->body.size();
+  made->envelope.kind = queue::Kind::notice;
+  made->envelope.body = queue::Body::eight_bit;
+  Payload payload(made, *world.queue);
+  std::map<Form, std::string> sent;
+  for (int time = 0; time < 2; ++time) {
+    for (const Form form : {Form::as_it_is, Form::plain, Form::seven_bit, Form::binary}) {
+      CAPTURE(static_cast<int>(form));
+      auto one = world.loop.run(payload.content(form, keys().ring)).value();
+      REQUIRE(std::holds_alternative<Content>(one));
+      const Content& content = std::get<Content>(one);
+      std::string octets = content.before;
+      for (std::uint32_t n = 0; n < content.chunks; ++n) octets += world.loop.run(content.read(n)).value();
+      CHECK(keys().judge(octets) == "pass");
+      if (time > 0) CHECK(sent[form] == octets);
+      sent[form] = octets;
+    }
+  }
+  CHECK(sent[Form::plain] != sent[Form::as_it_is]);
+  CHECK(sent[Form::plain] != sent[Form::seven_bit]);
+  CHECK(sent[Form::binary] == sent[Form::as_it_is]);
 }

@@ -1,0 +1,60 @@
+// What a policy holds back, and what must not let it go.
+#include "tests/delivery/relay.h"
+
+using namespace hoplock;
+using namespace hoplock::delivery;
+using namespace hoplock::delivery::testing;
+
+namespace {
+
+asio::awaitable<queue::Id> commit_relaxed(queue::Queue& into, std::string to) {
+  auto writer = into.begin(wall());
+  std::string body = "TLS-Required: No\r\nSubject: x\r\n\r\nhello\r\n";
+  (co_await writer.write(std::move(body))).value();
+  queue::Envelope envelope;
+  envelope.sender = "alice@example.net";
+  envelope.tls_required_no = true;
+  queue::NewRecipient recipient;
+  recipient.address = to;
+  recipient.domain = name(to.substr(to.find('@') + 1));
+  std::vector<queue::NewRecipient> recipients;
+  recipients.push_back(std::move(recipient));
+  const auto id = co_await writer.commit(std::move(envelope), std::move(recipients));
+  co_return id.value();
+}
+
+}  // namespace
+
+TEST_CASE("RTLS-13: mail that does without TLS gets through, and what the policy holds back is held back as before") {
+  Relay relay;
+  Sink& sink = relay.sink();  // without STARTTLS, below TLSA records
+  relay.domain("dane.example");
+  relay.dns.secure = {"example"};
+  relay.dns.add("_" + std::to_string(sink.port()) + "._tcp.mx.dane.example TLSA 3 1 1 " + std::string(64, 'a'));
+  relay.options.retry.first = 60s;
+  relay.put({"held@dane.example"});
+  relay.start();
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 1; }));
+  CHECK(relay.log.events("deferred").front().get("reason") == "starttls-not-supported");
+  REQUIRE(relay.until([&] { return relay.loop.run(relay.queue->backoff("dane.example")).value().has_value(); }));
+  const auto hold = relay.loop.run(relay.queue->backoff("dane.example")).value();
+  for (std::size_t sent = 1; sent <= 3; ++sent) {
+    relay.loop.run(commit_relaxed(*relay.queue, "u" + std::to_string(sent) + "@dane.example"));
+    relay.scheduler->kick();
+    REQUIRE(relay.until([&] { return sink.messages == sent; }));
+  }
+  REQUIRE(relay.until([&] { return relay.log.events("delivered").size() == 3; }));
+  relay.put({"behind@dane.example"});
+  relay.scheduler->kick();
+  relay.pass(500ms);
+  CHECK(sink.messages == 3);
+  CHECK(sink.recipients.count("held@dane.example") + sink.recipients.count("behind@dane.example") == 0);
+  const auto still = relay.loop.run(relay.queue->backoff("dane.example")).value();
+  REQUIRE(still);
+  CHECK(still->until == hold->until);
+  CHECK(still->reason == "starttls-not-supported");
+  CHECK(relay.list().size() == 2);
+  relay.restart();  // and so after a start
+  relay.pass(500ms);
+  CHECK(sink.messages == 3);
+}
