@@ -3,10 +3,13 @@
 import concurrent.futures
 import email
 import email.policy
+import os
+import sqlite3
 import subprocess
 import time
 
 from case import Case, Domain, Host, Stage
+from world.relay import Relay
 
 DOMAINS = [
     Domain("sender.test", "where notices go", hosts=(Host(),), send=False),
@@ -129,3 +132,43 @@ class Orders(Case):
             tool.stdout.close()
             tool.wait(10)
         self.assertEqual(self.queue("stats")[1]["total"], 1)
+
+
+MANY = 100_000
+# As many more of the one message that is there, each some milliseconds older.
+COPIES = """
+CREATE TEMP TABLE back AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < %d) SELECT n FROM n;
+CREATE TEMP TABLE one AS SELECT * FROM message;
+INSERT INTO message SELECT one.id - n, received, size, chunks, recipients, flags, sender, client, envid FROM one, back ORDER BY n DESC;
+CREATE TEMP TABLE to_one AS SELECT * FROM recipient;
+INSERT INTO recipient SELECT id - (n << 15), domain, state, due, attempts, interval, address, notify, orcpt, last, status, reply, reason, host
+  FROM to_one, back ORDER BY n DESC;
+CREATE TEMP TABLE in_one AS SELECT * FROM chunk;
+INSERT INTO chunk SELECT id - (n << 15), sum, data FROM in_one, back ORDER BY n DESC;
+"""
+
+
+class Bulk(Case):
+    def test_an_order_on_many_that_the_end_cuts_short_has_a_line_for_each_batch_in_their_order(self):
+        relay = Relay(Stage.world, Stage.build, {"delivery": {"retry": {"first": "1h", "factor": 1, "max": "1h"}}}, name="bulk", port=2620)
+        self.addCleanup(relay.stop)
+        with relay:
+            relay.send("user@later.test", sender=SENDER)
+            relay.wait_log(event="deferred")
+        database = sqlite3.connect(os.path.join(relay.directory, "data", "queue.db"))
+        database.executescript(f"BEGIN;{COPIES % MANY}COMMIT;")
+        database.close()
+        relay.start()
+        with subprocess.Popen([Stage.build + "/hoplock", "--config", relay.config, "queue", "hold", "--all"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as tool:
+            relay.wait_logs(20, event="held")
+            self.assertEqual(relay.stop(), 0)
+            tool.wait(10)
+        told = [line["ids"].split(",") for line in relay.log(event="held")]
+        self.assertEqual([int(line["count"]) for line in relay.log(event="held", by="root")], [len(batch) for batch in told])
+        ids = [queue_id for batch in told for queue_id in batch]
+        self.assertLess(len(ids), MANY, "the order was through before the end came")
+        self.assertEqual(ids, sorted(ids), "not in the order of the transactions")
+        relay.start()
+        _, held = relay.tool("queue", "list", "--state", "held", timeout=120)
+        self.assertEqual([message["id"] for message in held], ids)
