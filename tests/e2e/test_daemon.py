@@ -126,6 +126,19 @@ class Starting(Case):
         self.assertEqual((os.path.getsize(log), os.path.getsize(os.path.join(data, "queue.db"))), (size, 0))
 
 
+class Forbidden(Case):
+    def test_a_port_that_the_system_forbids_is_a_configuration_error_and_said_so(self):
+        # no waiting helps; an address that is in use, or not there yet, is tried again
+        second = Second("forbidden", 2544, {"listeners": [{"address": "127.0.0.1:2544"}, {"address": "127.0.0.1:25"}]})
+        without = ["setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service"]
+        done = subprocess.run([*without, os.path.join(Stage.build, "hoplockd"), "--config", second.config], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=20, check=False)
+        said = done.stderr.decode()
+        self.assertEqual(done.returncode, 78, said)
+        self.assertRegex(said, r"hoplock\.yaml:\d+:\d+: cannot listen on 127\.0\.0\.1:25: Permission denied; for a port below 1024")
+        self.assertIn("hoplockd.socket", said)
+
+
 class Reloading(Case):
     def reload_with(self, relay, settings):
         with open(relay.config, "w", encoding="utf-8") as file:
