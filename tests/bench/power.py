@@ -202,9 +202,10 @@ class Power(torture.Torture):
         before = bisect.bisect(self.disk.cuts, read)
         return before == 0 or self.disk.cuts[before - 1] <= connected
 
-    def unread(self):
+    def uncounted(self):
+        """Numbers of messages whose 250 came too late to count."""
         lines = [line.split() for path in self.base.glob("acks.*") for line in path.read_text().splitlines()]
-        return sum(not self.counts(int(line[2]), int(line[3])) for line in lines)
+        return {int(number) for number, _, connected, read in lines if not self.counts(int(connected), int(read))}
 
     def ended(self):
         """It may end by itself after a fault, and then says which file, what and why."""
@@ -214,7 +215,9 @@ class Power(torture.Torture):
         self.disk.counts["ended by itself after a fault, and said why"] += 1
 
     def report(self):
-        self.disk.counts["250s that were read after the power had gone (not counted)"] = self.unread()
+        late = self.uncounted()
+        self.disk.counts["250s that were read after the power had gone (not counted)"] = len(late)
+        self.disk.counts["250s that were read after the power had gone: … of them never arrived"] = len(late - self.arrived()[0].keys())
         print(measure.table(["what", "count", ""], [[what, f"{count:,}", ""] for what, count in sorted(self.disk.counts.items())]))
         return super().report()
 
