@@ -52,6 +52,9 @@ route::Route route_from(const config::Route& from) {
   to.note = from.note;
   to.username = from.username;
   to.password_file = from.password_file.path;
+  to.limits.sessions = from.sessions;
+  to.limits.messages_per_session = from.messages_per_session;
+  if (from.rate) to.limits.rate = route::Rate{static_cast<std::uint32_t>(from.rate->amount), from.rate->period};
   return to;
 }
 
@@ -264,6 +267,11 @@ delivery::Options delivery_options(const config::Config& config) {
   for (const auto& one : config.sources) to.sources.push_back(source_from(one));
   to.sessions = from.sessions;
   to.sessions_per_domain = from.sessions_per_domain;
+  to.sessions_per_host = from.sessions_per_host;
+  to.addresses_per_attempt = from.addresses_per_attempt;
+  to.sessions_per_attempt = from.sessions_per_attempt;
+  to.attempt_timeout = from.attempt_timeout.value;
+  to.reputation_hold = from.reputation_hold;
   to.messages_per_session = from.messages_per_session;
   to.idle_session = from.idle_session.value;
   to.connect_timeout = from.connect_timeout.value;

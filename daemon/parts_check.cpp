@@ -25,6 +25,14 @@ bool is_address(const std::string& text) {
   return mailbox != nullptr && !mailbox->is_null() && !mailbox->is_bare_postmaster();
 }
 
+// Said to every receiver in EHLO: a name that nobody can resolve costs reputation, or the mail.
+void check_hostname(config::Loaded& loaded) {
+  const std::string name = hostname(loaded.config).text();
+  if (!loaded.config.hostname.is_root() || !name.ends_with(".localdomain")) return;
+  loaded.warn("hostname", "'hostname' is empty and the system has no full name: receivers are told " + name +
+                              ", which nobody can resolve; set hostname to the name of this relay's address");
+}
+
 // CONTRACT: without `postmaster` somebody must take mail to postmaster@HOSTNAME, and only a route to hosts of its own does.
 void check_postmaster(config::Loaded& loaded) {
   const auto& config = loaded.config;
@@ -116,6 +124,7 @@ void check_parts(config::Loaded& loaded) {
   }
   check_sources(loaded);
   check_report_key(loaded);
+  check_hostname(loaded);
   check_postmaster(loaded);
   if (!config.tls_rpt.from.empty() && !is_address(config.tls_rpt.from))
     loaded.complain("tls_rpt.from", "'" + config.tls_rpt.from + "' is not an address; allowed: user@domain");

@@ -141,6 +141,7 @@ void check_ranges(Loaded& loaded) {
                                                      {"delivery.connect_timeout", config.delivery.connect_timeout},
                                                      {"delivery.command_timeout", config.delivery.command_timeout},
                                                      {"delivery.data_timeout", config.delivery.data_timeout},
+                                                     {"delivery.attempt_timeout", config.delivery.attempt_timeout},
                                                      {"delivery.expire", config.delivery.expire}};
   for (const auto& [path, duration] : needed) {
     if (duration.value.count() <= 0) loaded.complain(path, "no time at all; allowed: more than 0s");

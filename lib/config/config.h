@@ -153,6 +153,11 @@ struct Delivery {
   AddressFamily address_family = AddressFamily::any;
   std::uint32_t sessions = 200;
   std::uint32_t sessions_per_domain = 20;
+  std::uint32_t sessions_per_host = 20;
+  std::uint32_t addresses_per_attempt = 5;
+  std::uint32_t sessions_per_attempt = 2;
+  Duration attempt_timeout{std::chrono::minutes{30}};
+  bool reputation_hold = true;
   std::uint32_t messages_per_session = 100;
   Duration idle_session{std::chrono::seconds{5}};
   Duration connect_timeout{std::chrono::seconds{30}};
@@ -170,7 +175,12 @@ struct Delivery {
         .key("address_family", address_family);
     v.key("sessions", sessions)
         .key("sessions_per_domain", sessions_per_domain)
+        .key("sessions_per_host", sessions_per_host)
         .key("messages_per_session", messages_per_session);
+    v.key("addresses_per_attempt", addresses_per_attempt)
+        .key("sessions_per_attempt", sessions_per_attempt)
+        .key("attempt_timeout", attempt_timeout)
+        .key("reputation_hold", reputation_hold);
     v.key("idle_session", idle_session).key("connect_timeout", connect_timeout).key("command_timeout", command_timeout);
     v.key("data_timeout", data_timeout).key("retry", retry).key("expire", expire);
     v.key("expire_bounces", expire_bounces).key("delay_notice", delay_notice);
@@ -190,6 +200,9 @@ struct Route {
   std::string note;
   std::string username;
   InputFile password_file;
+  std::optional<std::uint32_t> sessions;
+  std::optional<std::uint32_t> messages_per_session;
+  std::optional<Rate> rate;
   template <class V>
   void fields(V& v) {
     v.required("match", match).key("hosts", hosts).key("tls", tls).key("verify_names", verify_names);
@@ -198,6 +211,7 @@ struct Route {
         .key("dane", dane)
         .key("mta_sts", mta_sts);
     v.key("until", until).key("note", note).key("username", username).key("password_file", password_file);
+    v.key("sessions", sessions).key("messages_per_session", messages_per_session).key("rate", rate);
   }
 };
 

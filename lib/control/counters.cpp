@@ -137,6 +137,10 @@ void Counters::add(const Event& event, SteadyTime now) {
     reports_.add(reports_.key_of(event));
   } else if (name == "tlsrpt-bounce") {
     ++report_bounces_;
+  } else if (name == "throttled") {
+    ++(number(event, "sessions") < number(event, "was") ? limits_cut_ : limits_grown_);
+  } else if (name == "reputation-hold") {
+    ++reputation_holds_;
   } else if (name == "notice-dropped") {
     ++notices_dropped_;
   } else if (name == "body-damaged") {
@@ -158,6 +162,11 @@ void Counters::write(Exposition& to) const {
   reports_.write(to);
   to.counter("hoplock_tlsrpt_bounces_total", "Bounces that came back to the sender of TLS reports and were discarded.",
              report_bounces_);
+  to.counter("hoplock_session_limits_cut_total", "Times that a receiver's limit of sessions was cut on its refusal.",
+             limits_cut_);
+  to.counter("hoplock_session_limits_grown_total", "Times that such a limit grew again by a session.", limits_grown_);
+  to.counter("hoplock_reputation_holds_total",
+             "Times that a site's mail was held, since it refused most of it for reputation.", reputation_holds_);
   to.counter("hoplock_notices_dropped_total", "Notices that could not be delivered and were given up.",
              notices_dropped_);
   to.counter("hoplock_bodies_damaged_total", "Stored messages whose checksum did not fit.", damaged_);

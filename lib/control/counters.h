@@ -79,6 +79,9 @@ class Counters {
   std::uint64_t octets_ = 0;
   std::uint64_t notices_dropped_ = 0;
   std::uint64_t report_bounces_ = 0;
+  std::uint64_t limits_cut_ = 0;
+  std::uint64_t limits_grown_ = 0;
+  std::uint64_t reputation_holds_ = 0;
   std::uint64_t damaged_ = 0;
   Histogram delay_;
   LastHour attempts_hour_, policies_hour_;

@@ -283,9 +283,10 @@ asio::awaitable<std::string> Server::State::act(Act act, std::string by, std::sh
   follow.done = [this, action = act.action, by, bulk](const queue::Touched& batch) {
     bulk ? tell_batch(action, batch, by) : tell(action, batch, by);
   };
+  const bool due = act.action == queue::Action::retry || act.action == queue::Action::release;
+  if (due && calls.kick) calls.kick();  // what is remembered of sites holds nothing of it back meanwhile
   const auto touched = co_await queue.act(act.action, std::move(act.selection), now(), std::move(follow));
   if (!touched) co_return refusal_to_json("the queue cannot be changed now: " + touched.error().detail);
-  const bool due = act.action == queue::Action::retry || act.action == queue::Action::release;
   if (due && calls.kick) calls.kick();
   co_return to_json(*touched);
 }

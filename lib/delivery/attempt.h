@@ -69,6 +69,9 @@ struct RecipientOutcome {
   bool untouched = false;  // a transaction broke at somebody else before this one was judged: it goes back as it was
 };
 
+// Nothing was tried, for lack of a place: the job goes back.
+enum class TurnedAway : std::uint8_t { no, by_site, by_host };
+
 struct Attempt {
   queue::Id id;
   std::string destination;
@@ -90,7 +93,9 @@ struct Attempt {
   bool reached = false;    // some host was ready for mail: what went wrong after that is the message's (MX-21)
   bool rest_back = false;  // recipients of the job that are not here were not judged: they go back as they were
   std::optional<std::string>
-      put_off;             // reached, and the message as a whole was told to come later: in these words ("": none)
+      put_off;  // reached, and the message as a whole was told to come later: in these words ("": none)
+  TurnedAway turned_away = TurnedAway::no;
+  std::optional<Ip> full;  // by_host: which one
   bool redacted = false;   // a notice that went without REQUIRETLS, and so without what it returned
   std::string note;        // of the route
   reports::Counts counts;  // its sessions, for TLS reports

@@ -1,5 +1,6 @@
 #include "delivery/client.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/ascii.h"
@@ -64,7 +65,7 @@ asio::awaitable<Opened> Client::open(Target target, const net::ClientTls& tls, O
 
 asio::awaitable<Opened> Client::open_once(Target target, const net::ClientTls& tls, Options options) {
   Opened opened;
-  const auto deadline = std::chrono::steady_clock::now() + options.connect_timeout;
+  const auto deadline = std::min(std::chrono::steady_clock::now() + options.connect_timeout, target.deadline);
   const auto source = target.at.ip.is_v4() ? options.source_ipv4 : options.source_ipv6;
   auto stream = co_await net::connect(target.at, deadline, source);
   if (!stream) {
@@ -73,6 +74,7 @@ asio::awaitable<Opened> Client::open_once(Target target, const net::ClientTls& t
   }
   opened.local = stream->local().ip;
   auto client = std::make_unique<Client>(std::move(*stream), std::move(options));
+  client->until(target.deadline);
   const bool ready = co_await client->prepare(opened.outcome, target, tls);
   opened.conversation = client->conversation();
   opened.ehlo_failed = client->ehlo_failed_;

@@ -37,6 +37,7 @@ struct Target {
   std::shared_ptr<const Login> login;                         // null: none
   Hello hello = Hello::ehlo;
   hop::Fallback fallback = hop::Fallback::now;  // to HELO, and so clear text, where STARTTLS was offered
+  net::SteadyTime deadline = net::SteadyTime::max();
 };
 
 // A message's octets: all of them in `whole`, or, when that is null, `chunks` pieces to be read one after the other.
@@ -86,6 +87,8 @@ class Client {
   // REQUIRES: usable(), and the content has a first piece.
   asio::awaitable<Sent> send(smtp::Envelope envelope, Content content);
   bool usable() const { return usable_; }
+  // Nothing that it does takes longer than until then.
+  void until(net::SteadyTime deadline) { stream_.no_later_than(deadline); }
   // From now on no command before the answer to the last one, whatever the server offers.
   void go_step_by_step() { peer_.pipelining = false; }
   const smtp::Capabilities& peer() const { return peer_; }

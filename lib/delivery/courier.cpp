@@ -11,6 +11,7 @@
 #include "delivery/fitting.h"
 #include "delivery/payload.h"
 #include "delivery/setback.h"
+#include "hop/sharing.h"
 #include "net/clock.h"
 #include "queue/schedule.h"
 
@@ -19,6 +20,7 @@ namespace hoplock::delivery {
 namespace {
 
 using net::now;
+using Steady = std::chrono::steady_clock;
 
 std::string host_text(const route::Host& host) {
   return host.origin == route::Host::Origin::literal ? host.literal.literal() : host.name.text();
@@ -39,8 +41,10 @@ std::string Hop::where() const { return ip && mx != ip->literal() ? mx + "[" + i
 // The state of one attempt.
 class Run {
  public:
-  Run(Courier& courier, std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session)
+  Run(Courier& courier, std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session, Access* access)
       : courier_(courier),
+        access_(access),
+        deadline_(Steady::now() + courier.options_.attempt_timeout),
         kept_(std::move(job)),
         job_(*kept_),
         session_(session),
@@ -80,8 +84,7 @@ class Run {
     if (attempt_.displaced) leave_undecided_out();
     const auto apart = std::erase_if(attempt_.recipients, [](const RecipientOutcome& one) { return one.untouched; });
     attempt_.rest_back = apart > 0;
-    const auto went = [](const RecipientOutcome& one) { return one.fate == Fate::delivered; };
-    if (std::any_of(attempt_.recipients.begin(), attempt_.recipients.end(), went)) attempt_.put_off.reset();
+    if (took_any(attempt_)) attempt_.put_off.reset();
     attempt_.counts = witness_.counts();
     told_ = true;
     co_return std::move(attempt_);
@@ -102,9 +105,17 @@ class Run {
     }
     hosts_ = std::get<route::Hosts>(std::move(found));
     if (hosts_.route) attempt_.note = hosts_.route->note;
+    hosts_.site += from_where();
+    if (access_ != nullptr && !access_->admit(hosts_)) {
+      attempt_.turned_away = TurnedAway::by_site;
+      co_return;
+    }
     co_await try_sources();
     if (!attempt_.displaced && co_await has_new_policy()) co_await try_sources();
     if (!attempt_.displaced && co_await is_to_go_redacted()) co_await try_sources();
+    remember();
+    // hosts that are full now are waited for, unless the mail went meanwhile
+    if (attempt_.full && !attempt_.reached && !attempt_.displaced) attempt_.turned_away = TurnedAway::by_host;
   }
 
   // MX-20: whether the rules as they are now, not as they were when the job was leased, send every recipient to this next hop. Asked before
@@ -166,6 +177,16 @@ class Run {
     return source_for(job_.envelope.sender, recipient, options.sources, otherwise);
   }
 
+  // A receiver knows us by our address: what it says to one says nothing of another.
+  std::string from_where() const {
+    std::string text;
+    if (courier_.options_.sources.empty()) return text;
+    const Source source = source_of(job_.recipients.front().domain);
+    if (source.ipv4) text += " from " + source.ipv4->text();
+    if (source.ipv6) text += " from " + source.ipv6->text();
+    return text;
+  }
+
   // Recipients whose mail leaves from different addresses never share a session.
   asio::awaitable<void> try_sources() {
     std::vector<std::size_t> waiting = std::exchange(open_, {});
@@ -177,18 +198,77 @@ class Run {
       });
       open_.assign(waiting.begin(), others);
       waiting.erase(waiting.begin(), others);
-      co_await try_hosts();
+      co_await try_source();
       left.insert(left.end(), open_.begin(), open_.end());
     }
     open_ = std::move(left);
   }
 
+  // As an attempt of its own: what others used up does not count, and where there is only no place now, its mail goes back.
+  asio::awaitable<void> try_source() {
+    connections_ = sessions_ = 0;
+    full_at_.reset();
+    const auto full = std::exchange(attempt_.full, std::nullopt);
+    const bool reached = std::exchange(attempt_.reached, false);
+    for (const std::size_t i : open_) attempt_.recipients[i].untouched = false;
+    co_await try_hosts();
+    if (attempt_.full && !attempt_.reached) {
+      for (const std::size_t i : open_) attempt_.recipients[i].untouched = true;
+    }
+    attempt_.reached = attempt_.reached || reached;
+    if (!attempt_.full) attempt_.full = full;
+  }
+
   asio::awaitable<void> try_hosts() {
+    co_await try_next_hosts();
+    const bool only_old = passed_over_ && connections_ == 0 && attempt_.hops.empty() && !attempt_.full;
+    if (!only_old) co_return;
+    courier_.rotation_.start_over(job_.destination);  // the addresses that were left are gone
+    co_await try_next_hosts();
+  }
+
+  asio::awaitable<void> try_next_hosts() {
+    put_in_order();
     prefer_open_session();
     for (const route::Host& host : hosts_.hosts) {
-      if (open_.empty() || !is_placed()) break;
+      if (open_.empty() || !is_placed() || is_enough(host)) break;
       co_await try_host(host);
     }
+  }
+
+  // MX-26: an attempt has an end, whatever a domain publishes. A full host is not gone around to a worse one: it works.
+  bool is_enough(const route::Host& next) {
+    const Options& options = courier_.options_;
+    const bool over = connections_ >= options.addresses_per_attempt || sessions_ >= options.sessions_per_attempt ||
+                      Steady::now() >= deadline_;
+    cut_short_ = cut_short_ || over;
+    return over || (full_at_ && next.preference > *full_at_);
+  }
+
+  // Hosts that were tried in vain lately come last; the one that worked then comes before the third of the others.
+  void put_in_order() {
+    const auto now = Steady::now();
+    const std::string& at = job_.destination;
+    if (!courier_.rotation_.knows(at)) return;
+    auto& hosts = hosts_.hosts;
+    const auto behind = std::stable_partition(hosts.begin(), hosts.end(), [&](const route::Host& host) {
+      return !courier_.rotation_.is_behind(at, host_key(host), now);
+    });
+    if (behind == hosts.begin()) return courier_.rotation_.start_over(at);  // all had their turn
+    const std::string good = courier_.rotation_.good(at);
+    const auto found =
+        std::find_if(hosts.begin(), hosts.end(), [&](const auto& host) { return host_key(host) == good; });
+    constexpr std::ptrdiff_t third = 2;
+    if (found != hosts.end() && found - hosts.begin() > third) std::rotate(hosts.begin() + third, found, found + 1);
+  }
+
+  // What the next attempt goes on behind.
+  void remember() {
+    const std::string& at = job_.destination;
+    if (cut_short_ || courier_.rotation_.knows(at)) {
+      if (!seen_.in_vain.empty() || !seen_.good.empty()) courier_.rotation_.note(at, seen_, Steady::now());
+    }
+    if (!cut_short_ && !attempt_.reached && !attempt_.full) courier_.rotation_.start_over(at);
   }
 
   // STS-25: before an MTA-STS refusal may be the last word (this attempt's, and so perhaps the message's), the id is looked at once
@@ -281,14 +361,54 @@ class Run {
     }
     co_await leave_session();
     witness_.expect(facts);
-    for (const Ip& ip : facts.host.addresses) {
-      if (open_.empty() || !is_placed()) co_return;
-      if (co_await try_address(host, ip, connect, question)) co_return;
+    const std::string key = host_key(host);
+    const std::vector<Ip> addresses = courier_.families_.ordered(key, facts.host.addresses, Steady::now());
+    for (std::size_t i = 0; i < addresses.size(); ++i) {
+      const Ip ip = addresses[i];
+      if (open_.empty() || !is_placed() || is_enough(host)) co_return;
+      const bool tried = courier_.rotation_.was_tried(job_.destination, {key, ip}, Steady::now());
+      passed_over_ = passed_over_ || tried;
+      if (tried) continue;
+      if (!take_place(host, ip)) continue;
+      ++connections_;
+      v4_left_ = std::any_of(addresses.begin() + static_cast<std::ptrdiff_t>(i) + 1, addresses.end(),
+                             [](const Ip& other) { return other.is_v4(); });
+      const bool had_its_say = co_await try_address(host, ip, connect, question);
+      place_.reset();
+      if (had_its_say) co_return;
+      co_await leave_session();  // it took nothing, and another address is asked
+      seen_.in_vain.emplace_back(key, ip);
     }
+    seen_.hosts_through.push_back(key);
   }
 
+  // False: that address has as many sessions as it may.
+  bool take_place(const route::Host& host, const Ip& ip) {
+    if (access_ == nullptr) return true;
+    place_ = access_->enter(ip);
+    if (place_) return true;
+    attempt_.full = ip;
+    if (!full_at_) full_at_ = host.preference;
+    return false;
+  }
+
+  // No session came of it. What a rule refused says nothing about how many sessions the host takes.
+  void note_failure(const route::Host& host, const Ip& ip, const hop::Outcome& outcome) {
+    const bool by_rule = outcome.failure && is_policy(outcome.failure->reason);
+    if (outcome.stage == hop::Stage::connect) courier_.families_.failed(host_key(host), ip, Steady::now());
+    if (by_rule || !outcome.failure || access_ == nullptr) return;
+    place_.reset();
+    if (outcome.stage == hop::Stage::connect) return access_->unreachable(ip, outcome.failure->text);
+    access_->refused(ip, outcome.reply ? outcome.reply->text : outcome.failure->text);
+  }
+
+  // Another domain's mail goes only over what was proved to the full: not in clear after TLS failed, nor past a defect.
+  bool may_carry(const hop::Connect& plan) const {
+    if (session_->destination == job_.destination) return session_->plan == plan;
+    return !session_->before && !session_->hop.waived && hop::may_carry(session_->plan, plan);
+  }
   bool fits(const route::Host& host, const hop::HostFacts& facts, const hop::Connect& plan) const {
-    return session_->client->usable() && session_->host == host_key(host) && session_->plan == plan &&
+    return session_->client->usable() && session_->host == host_key(host) && may_carry(plan) &&
            session_->route == hosts_.route && session_->manner == manner_ && session_->source == source_ &&
            may_ride() &&
            std::find(facts.addresses.begin(), facts.addresses.end(), session_->ip) != facts.addresses.end();
@@ -316,7 +436,9 @@ class Run {
       add_hop(std::move(failed));
     }
     add_hop(session_->hop);
+    session_->client->until(deadline_);
     const Heard heard = co_await transact();
+    if (heard == Heard::something) ++sessions_;
     if (heard == Heard::something) attempt_.reached = true;
     if (heard == Heard::something) co_return true;
     attempt_.hops = before;
@@ -337,6 +459,9 @@ class Run {
       if (plan.required) hop.beneath = plan.required->beneath;
       const Time began = now();
       Opened opened = co_await connect(host, ip, plan);
+      const bool banner = opened.outcome.stage > hop::Stage::greeting || opened.outcome.reply;
+      if (banner) courier_.families_.worked(host_key(host), ip);
+      if (banner && plan == original) ++sessions_;
       if (plan == original) witness_.saw({question, plan, opened.outcome, ends(opened, host, ip), began});
       hop.src = opened.local ? opened.local : ip.is_v4() ? source_.ipv4 : source_.ipv6;
       hop.tls = opened.outcome.tls;
@@ -348,6 +473,7 @@ class Run {
       if (const auto* refused = std::get_if<hop::NextHost>(&next)) {
         hop.refusal = refused->why;
         add_hop(std::move(hop));
+        note_failure(host, ip, opened.outcome);
         co_return false;
       }
       if (const auto* retry = std::get_if<hop::RetryInClear>(&next)) {
@@ -372,11 +498,14 @@ class Run {
       session.source = source_;
       session.hop = hop;
       session.before = failed;
+      session.place = place_;
+      session.destination = job_.destination;
       session_ = std::move(session);
       add_hop(std::move(hop));
       attempt_.reached = true;
       if (pace_ == Pace::step_by_step) session_->client->go_step_by_step();
       const Heard heard = co_await transact();
+      if (heard == Heard::something && took_any(attempt_)) seen_.good = host_key(host);
       if (heard != Heard::too_little) co_return heard == Heard::something;
       attempt_.hops = before;
       plan = original;
@@ -397,6 +526,7 @@ class Run {
     target.at = net::Endpoint{ip, host.port};
     target.plan = std::move(plan);
     target.fallback = fallback();
+    target.deadline = deadline_;
     if (hosts_.route) {
       auto credentials = load_credentials(*hosts_.route);
       if (!credentials) {
@@ -490,14 +620,24 @@ class Run {
     Heeded heeded;
     heeded.something = sent.begun;
     heeded.progress = sent.again;
+    const auto& from = attempt_.hops[hop].ip;
+    const bool may_use_v4 = from && from->is_v6() && v4_left_;
+    bool moved = false;
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      const smtp::RecipientFate& fate = sent.settled.recipients[i];
+      smtp::RecipientFate fate = sent.settled.recipients[i];
+      if (may_use_v4 && fate.fate == smtp::Fate::refused && is_about_our_address(fate.reply.text)) {
+        fate.fate = smtp::Fate::deferred;  // the host's other address may take it
+        take_fate(attempt_.recipients[batch[i]], fate, hop);
+        moved = true;
+        continue;
+      }
       if (fate.reply.code != 0 && fate.reply.code != 421) heeded.something = true;
       heeded.progress = heeded.progress || fate.fate == smtp::Fate::accepted;
       if (fate.fate == smtp::Fate::later) heeded.later.push_back(batch[i]);
       take_fate(attempt_.recipients[batch[i]], fate, hop);
       if (fate.fate == smtp::Fate::unanswered) halt(attempt_.recipients[batch[i]], sent);
     }
+    if (moved && !heeded.progress) heeded.something = false;
     return heeded;
   }
 
@@ -562,8 +702,7 @@ class Run {
       const Lacking& lacking = attempt_.recipients[open_.front()].lacking;
       attempt_.hops[hop].refusal = hop::Refusal{hop::Reason::smtp_reply, "554 " + lacking.status + " " + lacking.text};
     }
-    const bool goes_on =
-        session_->client->usable() && session_->client->transactions() < courier_.options_.messages_per_session;
+    const bool goes_on = session_->client->usable() && session_->client->transactions() < messages_per_session();
     if (!goes_on) co_await leave_session();
   }
 
@@ -574,7 +713,23 @@ class Run {
     co_await old.client->quit();
   }
 
+  std::size_t messages_per_session() const {
+    const auto& route = hosts_.route;
+    const auto set = route ? route->limits.messages_per_session : std::nullopt;
+    return set ? *set : courier_.options_.messages_per_session;
+  }
+
   Courier& courier_;
+  Access* access_;
+  net::SteadyTime deadline_;
+  std::size_t connections_ = 0;           // of this attempt
+  std::size_t sessions_ = 0;              // such that got a banner
+  bool cut_short_ = false;                // hosts are left for the next one
+  bool passed_over_ = false;              // an address that was tried lately
+  bool v4_left_ = false;                  // at the host whose turn it is
+  std::optional<std::uint16_t> full_at_;  // the preference of a host that is full
+  std::shared_ptr<void> place_;
+  Rotation::Seen seen_;
   std::shared_ptr<const queue::Job> kept_;
   const queue::Job& job_;
   std::optional<OpenSession>& session_;
@@ -594,8 +749,9 @@ class Run {
   std::vector<std::size_t> open_;  // recipients for whom hosts are still tried, as indices
 };
 
-asio::awaitable<Attempt> Courier::attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session) {
-  Run run(*this, std::move(job), session);
+asio::awaitable<Attempt> Courier::attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session,
+                                          Access* access) {
+  Run run(*this, std::move(job), session, access);
   co_return co_await run.go();
 }
 

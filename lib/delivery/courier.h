@@ -7,9 +7,12 @@
 #include <memory>
 #include <string>
 
+#include "delivery/access.h"
 #include "delivery/attempt.h"
 #include "delivery/client.h"
+#include "delivery/families.h"
 #include "delivery/manner.h"
+#include "delivery/rotation.h"
 #include "delivery/witness.h"
 #include "dkim/signer.h"
 #include "queue/queue.h"
@@ -17,8 +20,8 @@
 
 namespace hoplock::delivery {
 
-// A session that stays open between jobs of one destination. It may carry another one only when the plan for that host is the
-// same as when it was opened (TLS-08).
+// A session that stays open between jobs of one destination, or of its site. It may carry another one only when the plan for that host is
+// the same as when it was opened (TLS-08), for another destination by hop::may_carry.
 struct OpenSession {
   std::unique_ptr<Client> client;
   std::string host;  // of the route: name and port
@@ -26,9 +29,11 @@ struct OpenSession {
   hop::Connect plan;
   route::RoutePtr route;  // whose credentials it was opened with
   Manner manner = Manner::ordinary;
-  Source source;
-  Hop hop;                    // as judged when it was opened
-  std::optional<Hop> before;  // in clear, since TLS failed: what failed, told for each message that it carries
+  Source source = {};
+  Hop hop;                       // as judged when it was opened
+  std::optional<Hop> before;     // in clear, since TLS failed: what failed, told for each message that it carries
+  std::string destination = {};  // whose mail it was opened for
+  std::shared_ptr<void> place = nullptr;  // among the host's sessions
 };
 
 class Courier {
@@ -46,7 +51,11 @@ class Courier {
   void sign_with(std::shared_ptr<const dkim::Keyring> keyring) { keyring_ = std::move(keyring); }
 
   // `session` belongs to the caller's frame, which waits: it is used when it fits, and left open, or empty.
-  asio::awaitable<Attempt> attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session);
+  // `access`: null, or outlives it.
+  asio::awaitable<Attempt> attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session,
+                                   Access* access = nullptr);
+  // What was counted in an attempt that is made anew: it comes with take_cut_off().
+  void keep(reports::Counts counts) { cut_off_.add(counts); }
   // The sessions of attempts that were cut off before they could tell of them; once.
   reports::Counts take_cut_off() { return std::exchange(cut_off_, {}); }
 
@@ -58,6 +67,8 @@ class Courier {
   std::shared_ptr<const net::ClientTls> tls_;
   std::shared_ptr<const dkim::Keyring> keyring_;
   Wishes wishes_;
+  Rotation rotation_;
+  Families families_;
   reports::Counts cut_off_;
 };
 

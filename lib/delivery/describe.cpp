@@ -377,8 +377,17 @@ bool is_about_requiretls(const Attempt& attempt) {
 
 std::optional<Down> down(const Attempt& attempt) {
   if (attempt.reached || attempt.recipients.empty() || is_about_requiretls(attempt)) return std::nullopt;
+  if (judge(attempt, attempt.recipients.front()).fate != Fate::deferred) return std::nullopt;
+  return failure_of(attempt);
+}
+
+bool took_any(const Attempt& attempt) {
+  return std::any_of(attempt.recipients.begin(), attempt.recipients.end(),
+                     [](const RecipientOutcome& one) { return one.fate == Fate::delivered; });
+}
+
+Down failure_of(const Attempt& attempt) {
   const Judgement judgement = judge(attempt, attempt.recipients.front());
-  if (judgement.fate != Fate::deferred) return std::nullopt;
   Down found;
   found.status = judgement.status;
   found.reply = judgement.reply;

@@ -42,5 +42,9 @@ struct Down {
   std::string host;
 };
 std::optional<Down> down(const Attempt& attempt);
+// Somebody was delivered.
+bool took_any(const Attempt& attempt);
+// What became of its first recipient, in the same words, whoever is to blame.
+Down failure_of(const Attempt& attempt);
 
 }  // namespace hoplock::delivery

@@ -4,8 +4,8 @@
 #include <exception>
 #include <utility>
 
+#include "delivery/lane.h"
 #include "delivery/patience.h"
-#include "delivery/scheduling.h"
 #include "net/clock.h"
 
 namespace hoplock::delivery {
@@ -27,40 +27,11 @@ double milliseconds_since(Steady::time_point then) {
 
 }  // namespace
 
-// Counts until its frame is gone, however it ends.
-struct Scheduler::Impl::Lane {
-  Impl& self;
-  DestinationPtr destination;
-  std::optional<OpenSession> session;
-  Steady::time_point began = Steady::now();
-  Steady::time_point last_job = began;
-  bool connected = false;
-  bool evicted = false;
-
-  Lane(Impl& impl, DestinationPtr to) : self(impl), destination(std::move(to)) {}
-  Lane(const Lane&) = delete;
-  Lane& operator=(const Lane&) = delete;
-  ~Lane() {
-    set_connected(false);
-    if (evicted) self.pool_.evicted_left();
-    if (destination->lanes == 1) {  // the last one; what it should have given back in order
-      for (const queue::Job& job : destination->jobs) self.put(give_back(job));
-      if (!destination->jobs.empty()) destination->more = true;
-      destination->jobs.clear();
-    }
-    self.lane_gone(*destination);
-  }
-  void set_connected(bool value) {
-    if (connected == value) return;
-    connected = value;
-    destination->connected += value ? 1 : SIZE_MAX;
-  }
-};
-
 asio::awaitable<void> Scheduler::Impl::run_lane(Self self, DestinationPtr destination) {
   Lane lane(*self, destination);
   bool goes_on = true;  // by name: GCC 12 may drop the loop of `while (co_await …) {}`
   while (goes_on) goes_on = co_await self->step(lane);
+  if (lane.session) self->pass_on(lane);
   if (lane.session) co_await lane.session->client->quit();
   lane.session.reset();
   lane.set_connected(false);
@@ -75,19 +46,41 @@ asio::awaitable<bool> Scheduler::Impl::step(Lane& lane) {
     lane.destination->more = true;
     co_return false;
   }
+  const SitePtr site = lane.destination->site;
+  if (site && site->rate && Steady::now() < site->closed_until) co_return co_await wait_turn(lane, site->closed_until);
   auto job = co_await next_job(lane.destination);
-  if (!job) co_return co_await wait_idle(lane);
+  if (!job && is_wanted(lane)) co_return false;
+  if (!job) co_return co_await wait_idle(lane, lane.last_job + options_.idle_session);
   const bool stay = co_await carry(lane, std::move(*job));
   lane.last_job = Steady::now();
   co_return stay;
 }
 
-asio::awaitable<bool> Scheduler::Impl::wait_idle(Lane& lane) {
-  const auto until = lane.last_job + options_.idle_session;
+// Others have work for its place at the site or the host.
+bool Scheduler::Impl::is_wanted(const Lane& lane) {
+  const SitePtr& site = lane.destination->site;
+  if (site && !site->waiting.empty()) return true;
+  return lane.session && lane.session->place && !gates_.host(lane.session->ip)->waiting.empty();
+}
+
+// Under the operator's rate: over its open session, unless that would idle too long.
+asio::awaitable<bool> Scheduler::Impl::wait_turn(Lane& lane, Steady::time_point turn) {
+  const bool soon = lane.session && turn <= lane.last_job + options_.idle_session;
+  if (soon) {
+    const bool stays = co_await wait_idle(lane, turn);
+    co_return stays || (!lane.evicted && !stopping_);
+  }
+  lane.destination->more = true;
+  lane.destination->waits_at = lane.destination->site;
+  co_return false;
+}
+
+asio::awaitable<bool> Scheduler::Impl::wait_idle(Lane& lane, Steady::time_point until) {
   if (!lane.session || stopping_ || Steady::now() >= until) co_return false;
   IdleLane me;
   me.at = lane.destination.get();
   me.since = Steady::now();
+  if (lane.session->place) me.host = gates_.host(lane.session->ip);
   pool_.idle_begins(me);
   const struct Leave {
     Pool& pool;
@@ -156,7 +149,7 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   Attempt attempt;
   std::string broken;
   try {
-    attempt = co_await courier_.attempt(kept, lane.session);
+    attempt = co_await courier_.attempt(kept, lane.session, &lane);
   } catch (const std::exception& error) {
     broken = error.what();
   } catch (...) {
@@ -172,6 +165,7 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
     put(internal_error(*kept, now(), schedule()));
     co_return false;
   }
+  if (attempt.turned_away != TurnedAway::no) co_return co_await turn_away(lane, *kept, std::move(attempt));
   tell_hops(attempt);
   if (attempt.displaced) co_return co_await place_anew(lane, attempt);
   lane.set_connected(attempt.reached);
@@ -180,6 +174,8 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
     destination->measure(kind, milliseconds_since(began));
     if (kind == Destination::Kind::first) pool_.measure_setup(destination->setup_ms);
   }
+  auto slowed = learn(lane, attempt);
+  if (slowed) co_return co_await slow_down(lane, std::move(attempt), std::move(*slowed));
   const Settler::Ticket ticket = finish(*destination, attempt);
   if (attempt.rest_back) {  // theirs again when it is stored
     co_await settler_.stored(ticket);
@@ -214,35 +210,6 @@ bool Scheduler::Impl::is_displaced(const queue::Job& job) const {
                      [&](const queue::Due& due) { return rules->destination(due.domain, at) != job.destination; });
 }
 
-// No host answered for mail. Where other lanes get through, it is this session that was one too many; else the destination as a
-// whole is held off. The lane ends when that is stored, so that nobody finds the destination ready meanwhile.
-asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why) {
-  const DestinationPtr destination = lane.destination;
-  if (destination->connected > 0) {
-    destination->cap = std::max<std::size_t>(1, destination->lanes - 1);
-    Ending back = give_back(job);
-    back.counts = std::move(attempt.counts);
-    const Settler::Ticket ticket = put(std::move(back));
-    co_await settler_.stored(ticket);
-    destination->more = true;
-    co_return false;
-  }
-  if (!destination->held) {
-    Holding holding;
-    holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
-    holding.random = fraction();
-    holding.before = destination->backoff;
-    holding.end = job.received + (job.envelope.sender.empty() ? options_.expire_bounces : options_.expire);
-    destination->backoff = hold_for(why, attempt.ended, holding);
-    destination->held = true;
-    note_due(destination->backoff->until);
-    if (is_about_records(why.reason)) watch_.add(destination->name, job.recipients.front().domain);
-  }
-  const Settler::Ticket ticket = finish(*destination, attempt);
-  co_await settler_.stored(ticket);
-  co_return false;
-}
-
 // The last lane leaves: what it leased and did not carry is the queue's again before another lane may come.
 asio::awaitable<void> Scheduler::Impl::give_back_rest(DestinationPtr destination) {
   if (destination->jobs.empty()) co_return;
@@ -260,11 +227,12 @@ bool Scheduler::Impl::says_nothing(const Attempt& attempt, const queue::Backoff&
   return reason && hop::is_policy(*reason) && (manner == Manner::relaxed || manner == Manner::report);
 }
 
-// A destination that answered works again; one that is held keeps its hold.
-Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt& attempt) {
+// A destination that took mail works again; one that is held keeps its hold.
+Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt& attempt, Works works) {
   Schedule when = schedule();
   if (attempt.envelope.kind == queue::Kind::report) when.expire = std::min(when.expire, report_life);
-  if (attempt.reached && destination.backoff && !says_nothing(attempt, *destination.backoff)) {
+  const bool shows = took_any(attempt) || (attempt.reached && !attempt.put_off && !destination.held);
+  if (works == Works::ask && shows && destination.backoff && !says_nothing(attempt, *destination.backoff)) {
     destination.backoff.reset();
     destination.held = false;
     watch_.remove(destination.name);
@@ -277,7 +245,7 @@ Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt&
   }
   if (destination.held && !attempt.reached) when.hold = destination.backoff;
   Ending ending = ending_of(attempt, when);
-  if (when.hold) ending.change = queue::DestinationChange{destination.name, when.hold};
+  if (when.hold || works == Works::no) ending.change = queue::DestinationChange{destination.name, destination.backoff};
   return put(std::move(ending));
 }
 

@@ -30,9 +30,14 @@ struct Options {
   dns::Name hostname;  // said in EHLO
   std::optional<Ip> source_ipv4;
   std::optional<Ip> source_ipv6;
-  std::vector<SourceRule> sources;       // the first that takes a message says where it leaves from
-  std::size_t sessions = 200;            // at once
-  std::size_t sessions_per_domain = 20;  // for one destination
+  std::vector<SourceRule> sources;        // the first that takes a message says where it leaves from
+  std::size_t sessions = 200;             // at once
+  std::size_t sessions_per_domain = 20;   // for one destination
+  std::size_t sessions_per_host = 20;     // to one address
+  std::size_t addresses_per_attempt = 5;  // connections of one attempt
+  std::size_t sessions_per_attempt = 2;   // of these, such that got a banner
+  std::chrono::milliseconds attempt_timeout{std::chrono::minutes{30}};
+  bool reputation_hold = true;
   std::size_t messages_per_session = 100;
   std::chrono::milliseconds idle_session{5'000};
   std::chrono::milliseconds connect_timeout{30'000};

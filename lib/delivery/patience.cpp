@@ -19,7 +19,37 @@ bool speaks_of_greylisting(std::string_view reply) {
                      [&](std::string_view word) { return lower.find(word) != std::string::npos; });
 }
 
+template <std::size_t N>
+bool has_any(std::string_view reply, const std::array<std::string_view, N>& words) {
+  const std::string lower = to_lower(reply);
+  return std::any_of(words.begin(), words.end(),
+                     [&](std::string_view word) { return lower.find(word) != std::string::npos; });
+}
+
+// Exchange Online: "550 5.7.606 Access denied, banned sending IP", up to 5.7.649.
+bool has_banned_code(std::string_view reply) {
+  const auto at = reply.find("5.7.6");
+  if (at == std::string_view::npos || reply.size() < at + 7) return false;
+  const auto code = parse_decimal(reply.substr(at + 4, 3));
+  return code && *code >= 606 && *code <= 649;
+}
+
 }  // namespace
+
+bool speaks_of_load(std::string_view reply) {
+  constexpr std::array<std::string_view, 10> words{"4.7.500",      "4.7.28", "too many",  "too fast",   "rate limit",
+                                                   "unusual rate", "busy",   "throttled", "throttling", "slow down"};
+  return has_any(reply, words);
+}
+
+bool speaks_of_reputation(std::string_view reply) {
+  if (has_banned_code(reply)) return true;
+  constexpr std::array<std::string_view, 2> codes{"5.7.1", "5.7.0"};
+  constexpr std::array<std::string_view, 12> words{"block list", "blocklist", "blacklist",  "black list",
+                                                   "spamhaus",   "dnsbl",     "reputation", "barracuda",
+                                                   "banned",     "spamcop",   "block-list", "is blocked"};
+  return has_any(reply, codes) && has_any(reply, words);
+}
 
 FailureClass class_of(std::string_view reason, std::string_view reply) {
   if (reason == "smtp-reply" || reason.empty())

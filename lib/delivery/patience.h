@@ -17,6 +17,11 @@ enum class FailureClass : std::uint8_t {
 // `reason`: a word of the contract, or ""; `reply`: as logged.
 FailureClass class_of(std::string_view reason, std::string_view reply);
 
+// A 4yz that means how much comes from us, whoever it is for: "451 4.7.500 Server busy", "421 4.7.28 unusual rate".
+bool speaks_of_load(std::string_view reply);
+// A 5yz that means whom it comes from: block lists and bad reputation (5.7.1 with such words, 5.7.606 to 5.7.649).
+bool speaks_of_reputation(std::string_view reply);
+
 // connection, reply: as configured. policy: never more than an hour apart, and sooner once records change (watch.h). greylisting: again
 // after the first delay several times, since the gate opens for whoever keeps coming.
 queue::Retry retry_for(FailureClass failure, const queue::Retry& configured);

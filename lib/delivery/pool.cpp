@@ -31,6 +31,7 @@ DestinationPtr Pool::active(const std::string& name) const {
 
 bool Pool::add(queue::Ready ready) {
   if (names_waiting_.contains(ready.destination)) return true;
+  if (gates_ != nullptr && gates_->is_parked(ready.destination)) return true;
   if (waiting_.size() >= most_waiting) return false;
   names_waiting_.insert(ready.destination);
   waiting_.push_back(std::move(ready));
@@ -38,11 +39,23 @@ bool Pool::add(queue::Ready ready) {
 }
 
 DestinationPtr Pool::next() {
+  if (gates_ != nullptr && !is_full()) {
+    std::vector<queue::Ready> ready = gates_->take_ready();
+    for (auto one = ready.rbegin(); one != ready.rend(); ++one) {  // they waited long enough
+      if (names_waiting_.insert(one->destination).second) waiting_.push_front(std::move(*one));
+    }
+  }
   while (!waiting_.empty() && !is_full()) {
     queue::Ready ready = std::move(waiting_.front());
     waiting_.pop_front();
     names_waiting_.erase(ready.destination);
     if (active_.contains(ready.destination)) continue;
+    const GatePtr closed = gates_ != nullptr ? gates_->closed_to(ready.destination) : nullptr;
+    if (closed) {
+      make_room(*closed);
+      gates_->park(closed, std::move(ready));  // what there is no room for is in the queue
+      continue;
+    }
     auto destination = std::make_shared<Destination>();
     destination->name = ready.destination;
     destination->backoff = std::move(ready.backoff);
@@ -66,12 +79,16 @@ bool Pool::lane_left(Destination& destination) {
 }
 
 bool Pool::may_grow(const Destination& destination) const {
+  if (destination.site && destination.site->is_closed(Gates::Clock::now())) return false;
   return !destination.backoff && !destination.held && destination.connected > 0 && waiting_.empty() && !is_full() &&
-         destination.lanes < std::min(per_destination_, destination.cap);
+         destination.lanes < std::min(per_destination_, destination.most);
 }
 
 bool Pool::must_yield(const Destination& destination, Turn turn) const {
   if (lanes_ > sessions_ || destination.lanes > per_destination_) return true;  // the limits were lowered
+  const SitePtr& site = destination.site;
+  if (site && site->used > site->allowance.sessions() && destination.lanes > 1) return true;
+  if (site && !site->waiting.empty() && site->is_full() && turn == Turn::over) return true;
   if (waiting_.empty() || !is_full()) return false;
   const std::size_t share = std::max<std::size_t>(1, sessions_ / (active_.size() + waiting_.size()));
   return turn == Turn::over || destination.lanes > share;
@@ -95,6 +112,18 @@ bool Pool::wake_idle(Destination& destination) {
   forget_idle(lane);
   lane.wake.notify_all();
   return true;
+}
+
+void Pool::make_room(const Gate& gate) {
+  const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const IdleLane* lane) {
+    return lane->host.get() == &gate || lane->at->site.get() == &gate;
+  });
+  if (found == idle_.end()) return;
+  IdleLane& lane = **found;
+  forget_idle(lane);
+  lane.evicted = true;
+  ++leaving_;
+  lane.wake.notify_all();
 }
 
 void Pool::wake_all_idle() {
@@ -125,9 +154,11 @@ std::optional<net::SteadyTime> Pool::evict_idle(net::SteadyTime now) {
 
 std::vector<std::string> Pool::busy() const {
   std::vector<std::string> names;
+  if (gates_ != nullptr) names = gates_->parked();
   for (const auto& [name, destination] : active_) {
     if (destination->idle.empty()) names.push_back(name);
   }
+  std::sort(names.begin(), names.end());
   return names;
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "delivery/gates.h"
 #include "net/signal.h"
 #include "queue/message.h"
 
@@ -24,6 +25,7 @@ struct IdleLane {
   Destination* at = nullptr;
   net::SteadyTime since;
   net::Signal wake;
+  GatePtr host = nullptr;  // at which it has a place
   bool evicted = false;
 };
 
@@ -32,8 +34,10 @@ struct Destination {
   std::string name;
   std::deque<queue::Job> jobs;  // leased, not yet taken by a lane
   std::size_t lanes = 0;
-  std::size_t connected = 0;   // lanes whose last host answered for mail
-  std::size_t cap = SIZE_MAX;  // of lanes, learnt from refused sessions
+  std::size_t connected = 0;    // lanes whose last host answered for mail
+  SitePtr site;                 // once it is known where its mail goes
+  std::size_t most = SIZE_MAX;  // lanes, by its route
+  GatePtr waits_at;             // it has to, when its last lane is gone
   bool leasing = false;
   bool more = true;                       // the queue may have more that is due
   bool held = false;                      // down as a whole
@@ -55,6 +59,10 @@ struct Destination {
 class Pool {
  public:
   static constexpr std::size_t most_waiting = 1000;  // destinations
+
+  Pool() = default;
+  // REQUIRES: they outlive it.
+  explicit Pool(Gates& gates) : gates_(&gates) {}
 
   void limit(std::size_t sessions, std::size_t per_destination) {
     sessions_ = sessions;
@@ -87,6 +95,8 @@ class Pool {
   // False: none idles there.
   bool wake_idle(Destination& destination);
   void wake_all_idle();
+  // Somebody waits for a place there: the lane that idles longest over one gives way.
+  void make_room(const Gate& gate);
   // While destinations wait and all lanes are taken, those that idle longest end, once they idled for patience(). When the next one
   // will have; nothing: none needs to.
   std::optional<net::SteadyTime> evict_idle(net::SteadyTime now);
@@ -104,6 +114,7 @@ class Pool {
 
  private:
   void forget_idle(IdleLane& lane);
+  Gates* gates_ = nullptr;  // null: there are none
   std::size_t sessions_ = 1;
   std::size_t per_destination_ = 1;
   std::map<std::string, DestinationPtr> active_;

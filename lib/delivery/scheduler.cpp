@@ -28,6 +28,7 @@ Scheduler::Impl::Impl(asio::any_io_executor executor, queue::Queue& queue, route
       settler_(queue, log, [this] { kick(); }),
       watch_(router, queue, log, [this] { kick(); }),
       random_(std::random_device{}()),
+      gates_(log),
       placed_(now()),
       wall_(now()),
       lanes_(executor, log),
@@ -38,6 +39,7 @@ void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls>
   options_ = options;
   watch_.every(options_.retry.first);
   pool_.limit(options_.sessions, options_.sessions_per_domain);
+  gates_.limit(options_.sessions, options_.sessions_per_host);
   courier_.reload(std::move(options), std::move(tls));
   kick();
 }
@@ -59,6 +61,7 @@ asio::awaitable<void> Scheduler::Impl::stop(net::SteadyTime deadline) {
   wake_.notify_all();
   pool_.wake_all_idle();
   replaced_.notify_all();
+  drop_spares();
   if (co_await lanes_.join(deadline) > 0) {
     lanes_.stop();
     co_await lanes_.join(Steady::now() + std::chrono::seconds(1));
@@ -74,6 +77,12 @@ void Scheduler::Impl::abandon() {
   watching_.stop();
   lanes_.stop();
   tasks_.stop();
+}
+
+// An operator wants it tried now, whatever was learnt of its site.
+void Scheduler::Impl::kick_by_order() {
+  gates_.forget_holds();
+  kick();
 }
 
 void Scheduler::Impl::kick() {
@@ -99,6 +108,7 @@ asio::awaitable<void> Scheduler::Impl::dispatch(Self self) {
     co_await self->mind_the_routes();
     if (self->looks_now()) co_await self->look();
     self->start_lanes();
+    self->drop_spares();
     if (self->stopping_ || self->looks_now() || (self->displaced_ && !self->is_paused())) continue;
     ++self->counts_.rests;
     self->asleep_until_ = self->next_wake();
@@ -119,7 +129,9 @@ Scheduler::Impl::Steady::time_point Scheduler::Impl::next_wake() const {
   const bool may_look = pool_.waiting() == 0 && !pool_.is_full();
   const auto end = router_.rules()->next_end(placed_);
   const Milliseconds lasts = end ? std::clamp<Milliseconds>(*end - now(), Milliseconds(0), look_again) : look_again;
-  return std::min({may_look ? look_at_ : at + look_again, at + lasts, evict_at_.value_or(at + look_again)});
+  const auto spare = spares_.empty() ? at + look_again : spares_.front().until;
+  return std::min({spare, may_look ? look_at_ : at + look_again, at + lasts, evict_at_.value_or(at + look_again),
+                   pool_.is_full() ? at + look_again : gates_.opens().value_or(at + look_again)});
 }
 
 asio::awaitable<void> Scheduler::Impl::look() {
@@ -204,6 +216,7 @@ void Scheduler::Impl::add_work(std::vector<queue::Ready> ready) {
 void Scheduler::Impl::start_lanes() {
   if (stopping_ || is_paused()) return;
   while (const DestinationPtr destination = pool_.next()) add_lane(destination);
+  if (gates_.opens() && *gates_.opens() < asleep_until_) wake_.notify_all();
   evict_at_ = pool_.evict_idle(Steady::now());
   if (evict_at_ && *evict_at_ < asleep_until_) wake_.notify_all();
 }
@@ -235,7 +248,12 @@ void Scheduler::Impl::lane_gone(Destination& destination) {
     ready.destination = destination.name;
     ready.due = now();
     ready.backoff = destination.backoff;
-    if (!pool_.add(std::move(ready))) look_ = true;
+    const GatePtr gate = std::exchange(destination.waits_at, nullptr);
+    if (gate) {
+      if (!gates_.park(gate, std::move(ready))) look_ = true;
+    } else if (!pool_.add(std::move(ready))) {
+      look_ = true;
+    }
   }
   start_lanes();
   if (looks_now()) wake_.notify_all();
@@ -250,7 +268,7 @@ void Scheduler::set(Options options, std::shared_ptr<const net::ClientTls> tls) 
 void Scheduler::start() { impl_->start(); }
 asio::awaitable<void> Scheduler::stop(net::SteadyTime deadline) { return impl_->stop(deadline); }
 void Scheduler::sign_with(std::shared_ptr<const dkim::Keyring> keyring) { impl_->sign_with(std::move(keyring)); }
-void Scheduler::kick() { impl_->kick(); }
+void Scheduler::kick() { impl_->kick_by_order(); }
 asio::awaitable<Result<queue::Touched>> Scheduler::bounce(queue::Selection selection, queue::Queue::Progress progress) {
   return Impl::bounce(impl_, std::move(selection), std::move(progress));
 }

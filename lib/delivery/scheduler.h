@@ -44,7 +44,7 @@ class Scheduler {
   void start();
   // Takes no more work, lets messages under way end until `deadline`, then cuts; results so far are stored in any case.
   boost::asio::awaitable<void> stop(net::SteadyTime deadline);
-  // Somebody changed what is due (an operator's retry or release): look now.
+  // Somebody changed what is due (an operator's retry or release): look now, and forget what holds sites back.
   void kick();
   // Ends what the selection means with a notice to the senders, in bounded steps, each on stable storage before the next; what is under
   // way is left alone and counted as active.

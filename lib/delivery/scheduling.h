@@ -1,5 +1,6 @@
-// The scheduler's inside: a dispatcher that finds due destinations, and their lanes. Only for scheduler.cpp and lane.cpp.
+// The scheduler's inside: a dispatcher that finds due destinations, and their lanes. Only for its own sources.
 #pragma once
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "delivery/courier.h"
+#include "delivery/gates.h"
 #include "delivery/pool.h"
 #include "delivery/scheduler.h"
 #include "delivery/settler.h"
@@ -27,6 +29,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   asio::awaitable<void> stop(net::SteadyTime deadline);
   void abandon();
   void kick();
+  void kick_by_order();
   Counts counts() const;
   static asio::awaitable<Result<queue::Touched>> bounce(std::shared_ptr<Impl> self, queue::Selection selection,
                                                         queue::Queue::Progress progress);
@@ -57,16 +60,43 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   // --- lane.cpp: one session's worth of jobs for one destination
   static asio::awaitable<void> run_lane(Self self, DestinationPtr destination);
   asio::awaitable<bool> step(Lane& lane);
-  asio::awaitable<bool> wait_idle(Lane& lane);
+  asio::awaitable<bool> wait_idle(Lane& lane, Steady::time_point until);
+  bool is_wanted(const Lane& lane);
+  asio::awaitable<bool> wait_turn(Lane& lane, Steady::time_point turn);
   asio::awaitable<std::optional<queue::Job>> next_job(DestinationPtr destination);
   asio::awaitable<bool> lease(DestinationPtr destination);
   asio::awaitable<bool> carry(Lane& lane, queue::Job job);
   void tell_hops(const Attempt& attempt);
   asio::awaitable<bool> place_anew(Lane& lane, const Attempt& attempt);
   bool is_displaced(const queue::Job& job) const;
+
+  // --- spares.cpp: sessions that outlive their lane
+  struct Spare {
+    SitePtr site;
+    Steady::time_point until;
+    std::optional<OpenSession> session;  // there is one
+  };
+  void pass_on(Lane& lane);
+  std::optional<OpenSession> take_spare(const SitePtr& site);
+  void drop_spares();
+  static asio::awaitable<void> quit(std::unique_ptr<Client> client);
+
+  // --- standing.cpp: what an attempt's end means for the mail that comes after it
+  asio::awaitable<bool> turn_away(Lane& lane, const queue::Job& job, Attempt attempt);
   asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
+  struct Slowness {
+    Down why;
+    bool whole_site = false;  // or only this destination
+    bool by_several = false;  // destinations
+  };
+  asio::awaitable<bool> slow_down(Lane& lane, Attempt attempt, Slowness slow);
+  void hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why);
+  std::optional<Slowness> learn(Lane& lane, Attempt& attempt);
+  std::optional<Slowness> weigh_reputation(Site& site, Attempt& attempt);
+
   asio::awaitable<void> give_back_rest(DestinationPtr destination);
-  Settler::Ticket finish(Destination& destination, const Attempt& attempt);
+  enum class Works : std::uint8_t { ask, no };  // ask: the attempt shows it
+  Settler::Ticket finish(Destination& destination, const Attempt& attempt, Works works = Works::ask);
   Settler::Ticket put(Ending ending);
   static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold);
   static asio::awaitable<void> send_relaxed(Self self, std::string destination, queue::Backoff hold);
@@ -87,7 +117,9 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Watch watch_;
   Options options_;
   std::mt19937_64 random_;
-  Pool pool_;
+  Gates gates_;
+  Pool pool_{gates_};
+  std::deque<Spare> spares_;    // oldest first
   bool look_ = true;            // told to look for due work
   Steady::time_point look_at_;  // or by the clock
   Steady::time_point looked_at_;

@@ -88,7 +88,7 @@ Connection::Connection(tcp::socket connected) : socket(std::move(connected)), ti
 }
 
 void Connection::set_deadline(SteadyTime time) {
-  deadline_ = time;
+  deadline_ = std::min(time, limit_);
   if (waiting_) arm();
 }
 

@@ -56,6 +56,8 @@ struct Connection : std::enable_shared_from_this<Connection> {
 
   void set_deadline(SteadyTime time);
   SteadyTime deadline() const { return deadline_; }
+  // No deadline is later.
+  void set_limit(SteadyTime limit) { limit_ = limit; }
   void close();
 
   boost::asio::ip::tcp::socket socket;
@@ -81,6 +83,7 @@ struct Connection : std::enable_shared_from_this<Connection> {
 
   boost::asio::steady_timer timer_;
   SteadyTime deadline_ = SteadyTime::max();
+  SteadyTime limit_ = SteadyTime::max();
   SteadyTime armed_ = SteadyTime::max();  // when the timer fires; max: it does not
   bool waiting_ = false;
   bool expired_ = false;  // the deadline ended the wait

@@ -42,6 +42,8 @@ Stream::~Stream() {
 
 void Stream::expires_at(SteadyTime deadline) { connection_->set_deadline(deadline); }
 
+void Stream::no_later_than(SteadyTime limit) { connection_->set_limit(limit); }
+
 void Stream::expires_after(steady_clock::duration duration) { expires_at(steady_clock::now() + duration); }
 
 asio::awaitable<Result<std::size_t>> Stream::read_some(std::span<char> into) {

@@ -58,6 +58,8 @@ class Stream {
   // For all that follows, until set again; a new stream has none. Cheap: only a store when the deadline moves away.
   // Also takes effect on an operation that waits now.
   void expires_at(SteadyTime deadline);
+  // Whatever else is set, not later than that.
+  void no_later_than(SteadyTime limit);
   void expires_after(std::chrono::steady_clock::duration duration);
 
   // At least one octet. REQUIRES: `into` is not empty and outlives the operation.

@@ -230,7 +230,7 @@ asio::awaitable<Result<std::vector<Job>>> Queue::lease(std::string destination, 
   for (int reads = 0;; ++reads) {
     Lane& lane = core.window.lane(destination);
     // a retry whose time has come does not wait until nothing fresh comes in
-    const bool overdue = reads == 0 && lane.next <= now && lane.next != at_once;
+    const bool overdue = reads == 0 && lane.next <= now && (lane.next != at_once || lane.back);
     std::vector<Job> jobs;
     if (!overdue) jobs = core.window.take(lane, limit.messages, limit.bytes);
     if (!jobs.empty() || lane.next > now || reads == 3) co_return jobs;
@@ -331,7 +331,10 @@ asio::awaitable<Result<>> Queue::apply(Results results) {
   for (const auto& settled : shared->settled) {
     Lane& lane = core.window.lane(settled.destination);
     const auto leased = core.window.release(lane, settled.destination, settled.id);
-    if (leased > settled.recipients.size()) lane.next = at_once;
+    if (leased > settled.recipients.size()) {
+      lane.next = at_once;
+      lane.back = true;
+    }
     for (const auto& recipient : settled.recipients)
       if (recipient.verdict == Verdict::deferred) lane.next = std::min(lane.next, recipient.due);
   }

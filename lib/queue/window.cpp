@@ -72,6 +72,7 @@ void Window::give_back(const Share& share) {
 }
 
 void Window::add_read(Lane& lane, std::vector<Job> jobs) {
+  const std::size_t before = lane.jobs.size();
   for (auto& job : jobs) {
     if (frozen_.contains(job.id) || overlaps(job)) {
       if (!lane.leased.contains(job.id)) waiting_[job.id].push_back(job.destination);
@@ -81,6 +82,8 @@ void Window::add_read(Lane& lane, std::vector<Job> jobs) {
     if (here_.contains(job.id) && std::any_of(lane.jobs.begin(), lane.jobs.end(), same)) continue;
     put(lane, std::move(job));
   }
+  if (std::exchange(lane.back, false))
+    std::rotate(lane.jobs.begin(), lane.jobs.begin() + static_cast<std::ptrdiff_t>(before), lane.jobs.end());
 }
 
 void Window::wake(Id id) {

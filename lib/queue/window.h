@@ -25,6 +25,7 @@ struct Lane {
   std::deque<Job> jobs;
   std::unordered_set<Id> leased;
   Time next = at_once;
+  bool back = false;  // something came back untried: it is the oldest, and goes before what is at hand
   bool more = false;  // the database has older work than what comes fresh: that must wait its turn
   std::optional<Backoff> backoff;
   std::uint64_t epoch = 0;  // counts what made a read under way outdated
@@ -54,6 +55,7 @@ class Window {
   Share set_aside(std::size_t least_messages);
   void give_back(const Share& share);
   // From a read of the database, oldest first; jobs that overlap a lease, or are here already, or are frozen, are dropped.
+  // After something came back they go before what is here.
   void add_read(Lane& lane, std::vector<Job> jobs);
   // Takes the oldest jobs and leases them.
   std::vector<Job> take(Lane& lane, std::size_t messages, std::size_t bytes);

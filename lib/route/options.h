@@ -35,6 +35,20 @@ struct NextHop {
 // "relay.example:25", "[192.0.2.1]:25".
 std::string to_text(const NextHop& hop);
 
+struct Rate {
+  std::uint32_t count = 1;
+  std::chrono::seconds per{60};
+  bool operator==(const Rate&) const = default;
+};
+
+// What the operator knows of a destination's limits.
+struct Limits {
+  std::optional<std::uint32_t> sessions;
+  std::optional<std::uint32_t> messages_per_session;
+  std::optional<Rate> rate;  // of messages
+  bool operator==(const Limits&) const = default;
+};
+
 struct Route {
   std::vector<Pattern> match;
   std::vector<NextHop> hosts;  // in the order to try; empty: MX routing stays, only the manner changes
@@ -48,6 +62,7 @@ struct Route {
   std::string note;
   std::string username;
   std::string password_file;
+  Limits limits;
 };
 
 enum class AddressFamily : std::uint8_t { any, ipv4, ipv6, prefer_ipv4, prefer_ipv6 };

@@ -14,6 +14,7 @@
 #include "route/gather.h"
 #include "route/mx.h"
 #include "route/reporting.h"
+#include "route/site.h"
 #include "route/turns.h"
 
 namespace hoplock::route {
@@ -208,6 +209,7 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
   if (found.route && !found.route->hosts.empty()) {
     found.domain = hop::DomainFacts{domain, domain, dns::Security::secure};
     found.hosts = configured(*found.route, found.rule);
+    found.site = site_of(found);
     co_return found;
   }
   auto failure = self->resolver_.validation_failure();
@@ -236,7 +238,10 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
       first.origin = Host::Origin::literal;  // nothing is asked of hosts that may not be among those that count
     found.domain.sts = co_await find_policy(self, std::move(domain), std::move(first));
   }
-  if (!large) co_return found;
+  if (!large) {
+    found.site = site_of(found);
+    co_return found;
+  }
   const auto shared = std::make_shared<Hosts>(std::move(found));
   auto refused = co_await cut_hosts(self, settings, shared);
   if (refused) co_return std::move(*refused);
@@ -259,6 +264,7 @@ awaitable<std::optional<NoHosts>> Router::Impl::cut_hosts(std::shared_ptr<Impl> 
     co_return std::move(*none);
   }
   found->hosts = std::get<std::vector<Host>>(std::move(left));
+  found->site = site_of(*found);
   shuffle_equals(found->hosts, self->random_);
   co_return std::nullopt;
 }

@@ -81,7 +81,7 @@ TEST_CASE("to_yaml: what is shown is accepted as it is and shows the same again"
       "hostname: relay.example.net\nlisteners:\n  - address: \"[::1]:2525\"\n    senders: [Contoso.com]\n"
       "routes:\n  - match: [\"*.contoso.com\"]\n    hosts: [\"exch01.contoso.local\", \"[192.0.2.1]:2525\"]\n    tls: "
       "verify\n    until: \"2027-01-31\"\n"
-      "    note: \"say \\\"why\\\"\"\n"
+      "    note: \"say \\\"why\\\"\"\n    sessions: 5\n    rate: 100/m\n"
       "delivery: {retry: {first: 1s, factor: 1.5, jitter: 0.25}, source_ipv4: 192.0.2.7}\n",
       "h.yaml", "");
   REQUIRE(loaded.errors.empty());
@@ -112,6 +112,18 @@ TEST_CASE("to_yaml: durations keep their unit, and what is not set is shown as s
     CHECK(shown.find(line) != std::string::npos);
   }
   CHECK(config::to_yaml(read_text(shown, "h.yaml", "").config) == shown);
+}
+
+TEST_CASE("a rate is a number in a second, minute, hour or day; anything else is a complaint that says so") {
+  const std::string before = "routes: [{match: [a.example], rate: ";
+  for (const char* good : {"10/s", "100/m", "2000/h", "5000/d", "\"\""}) {
+    CAPTURE(good);
+    CHECK(first_error(before + good + "}]\n") == "");
+  }
+  for (const char* bad : {"0/m", "100", "100/", "/m", "-1/m", "100/w", "100 / m", "99999999999/m"}) {
+    CAPTURE(bad);
+    CHECK(first_error(before + bad + "}]\n").find("100/m") != std::string::npos);
+  }
 }
 
 TEST_CASE("MX-16: a bracketed name among a route's hosts is a configuration error, an address literal is not") {

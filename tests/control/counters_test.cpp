@@ -60,6 +60,21 @@ TEST_CASE("attempts are counted in the words of their log lines, and name no dom
   CHECK(said.find("0K7Q2M9X4T") == std::string::npos);
 }
 
+TEST_CASE("MX-27: cuts and growth of session limits are counted apart, and holds for reputation") {
+  Counters counters;
+  const auto throttled = [](std::int64_t sessions, std::int64_t was) {
+    return Event(Level::info, "throttled").add("sessions", sessions).add("was", was);
+  };
+  counters.add(throttled(7, 20), t0);
+  counters.add(throttled(8, 7), t0);
+  counters.add(throttled(9, 8), t0);
+  counters.add(Event(Level::error, "reputation-hold"), t0);
+  const std::string said = text(counters);
+  CHECK(has(said, "hoplock_session_limits_cut_total 1"));
+  CHECK(has(said, "hoplock_session_limits_grown_total 2"));
+  CHECK(has(said, "hoplock_reputation_holds_total 1"));
+}
+
 TEST_CASE("what came in is counted by messages, recipients, octets, and refusals by code") {
   Counters counters;
   Event accepted(Level::info, "accepted");

@@ -25,6 +25,11 @@ TEST_CASE("options: what the embedded defaults say is what the modules' own defa
   CHECK(delivery.hostname.text() == "relay.example.net");
   CHECK(delivery.sessions == standard.sessions);
   CHECK(delivery.sessions_per_domain == standard.sessions_per_domain);
+  CHECK(delivery.sessions_per_host == standard.sessions_per_host);
+  CHECK(delivery.addresses_per_attempt == standard.addresses_per_attempt);
+  CHECK(delivery.sessions_per_attempt == standard.sessions_per_attempt);
+  CHECK(delivery.attempt_timeout == standard.attempt_timeout);
+  CHECK(delivery.reputation_hold == standard.reputation_hold);
   CHECK(delivery.messages_per_session == standard.messages_per_session);
   CHECK(delivery.idle_session == standard.idle_session);
   CHECK(delivery.connect_timeout == standard.connect_timeout);
@@ -92,6 +97,16 @@ TEST_CASE("options: routes, resolvers and listeners keep what was said of them")
   CHECK(listener.addresses[1].tls == smtp::TlsMode::implicit);
   CHECK(listener.postmaster.text() == "ops@example.net");
   CHECK(daemon::control_path(config) == "/var/lib/hoplock/run/ctl");
+}
+
+TEST_CASE("options: a route's limits, with hosts or without, and none where nothing is said") {
+  const config::Config config = configured(
+      "hostname: relay.example.net\nroutes:\n  - match: [a.example]\n    sessions: 7\n    messages_per_session: 3\n    "
+      "rate: 2000/h\n"
+      "  - match: [b.example]\n    note: x\n");
+  const auto routing = daemon::route_options(config, {});
+  CHECK(routing.routes.at(0).limits == route::Limits{7, 3, route::Rate{2000, std::chrono::hours{1}}});
+  CHECK(routing.routes.at(1).limits == route::Limits{});
 }
 
 TEST_CASE("own_addresses: a wildcard owns its interfaces' addresses of its family except loopback") {

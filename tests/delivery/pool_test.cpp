@@ -156,9 +156,9 @@ TEST_CASE("lanes grow only where mail gets through, nobody waits, and the backlo
   CHECK_FALSE(pool.may_grow(*a));  // it was down: one at a time
   CHECK(a->portion() == 1);
   a->backoff.reset();
-  a->cap = 1;
+  a->most = 1;
   CHECK_FALSE(pool.may_grow(*a));
-  a->cap = 9;
+  a->most = 9;
   pool.lane_came(*a);
   pool.lane_came(*a);
   CHECK_FALSE(pool.may_grow(*a));  // the limit of one destination

@@ -83,6 +83,7 @@ struct Relay {
     routing.local_targets = route::LocalTargets::allow;
     routing.port = port;
     routing.routes = routes;
+    routing.address_family = family;
     return routing;
   }
   // As a SIGHUP: the router at once, the queue when it is told.
@@ -184,6 +185,7 @@ struct Relay {
   std::uint16_t port = 0;
   Options options;
   std::vector<route::Route> routes;
+  route::AddressFamily family = route::AddressFamily::any;
   std::unique_ptr<disk::Disk> disk;
   std::unique_ptr<queue::Queue> queue;
   std::unique_ptr<route::Router> router;

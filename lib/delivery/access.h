@@ -1,0 +1,28 @@
+// What the courier asks whoever sent it before it opens sessions, and tells of them: limits of sites and hosts are kept there. Nobody
+// there: no limits.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "base/ip.h"
+#include "route/router.h"
+
+namespace hoplock::delivery {
+
+class Access {
+ public:
+  Access() = default;
+  Access(const Access&) = delete;
+  Access& operator=(const Access&) = delete;
+  virtual ~Access() = default;
+  // False: mail goes to these hosts later; nothing is tried.
+  virtual bool admit(const route::Hosts& hosts) = 0;
+  // A session's place at that address, until it is let go of; null: it has as many as it may.
+  virtual std::shared_ptr<void> enter(const Ip& ip) = 0;
+  // It opened none: `reply` is what it said, or what happened after it had answered the connection.
+  virtual void refused(const Ip& ip, const std::string& reply) = 0;
+  // It did not even answer: `why`.
+  virtual void unreachable(const Ip& ip, const std::string& why) = 0;
+};
+
+}  // namespace hoplock::delivery

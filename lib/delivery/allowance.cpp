@@ -1,0 +1,51 @@
+#include "delivery/allowance.h"
+
+#include <algorithm>
+
+namespace hoplock::delivery {
+
+namespace {
+constexpr std::chrono::seconds first_probe{5};
+constexpr std::chrono::minutes last_probe{5};
+constexpr std::chrono::seconds burst{1};  // refusals of one moment are one refusal
+}  // namespace
+
+void Allowance::most(std::size_t most) {
+  if (sessions() == most_ || limit_ > static_cast<double>(most)) limit_ = static_cast<double>(most);
+  most_ = most;
+}
+
+void Allowance::cut(std::size_t working, Clock::time_point now) {
+  const std::size_t before = sessions();
+  const std::size_t to = std::max<std::size_t>(1, std::min(working, before > 1 ? before - 1 : 1));
+  limit_ = static_cast<double>(std::min(to, most_));
+  if (now > changed_ + burst || probe_wait_ == Clock::duration{}) {
+    const bool knew = refused_ && now < changed_ + 4 * last_probe;
+    probe_wait_ = knew ? std::min<Clock::duration>(probe_wait_ * 2, last_probe) : first_probe;
+  }
+  ceiling_ = to;
+  refused_ = true;
+  probes_ = 0;
+  probe_at_ = now + probe_wait_;
+  changed_ = now;
+}
+
+void Allowance::fit(std::size_t sessions) {
+  limit_ = std::min(limit_, static_cast<double>(std::max<std::size_t>(1, sessions)));
+}
+
+void Allowance::took(std::size_t open, Clock::time_point now) {
+  const auto most = static_cast<double>(most_);
+  if (limit_ >= most || open < sessions()) return;
+  if (ceiling_ && sessions() >= *ceiling_) {
+    if (now < probe_at_) return;
+    probe_at_ = now + burst;  // one more at a time beyond what was refused
+    limit_ = std::min(most, static_cast<double>(sessions() + 1));
+    ceiling_ = sessions();
+    if (++probes_ > 2) ceiling_.reset();  // it was a bad moment, not a limit
+    return;
+  }
+  limit_ = std::min(most, limit_ + 1 / limit_);
+}
+
+}  // namespace hoplock::delivery

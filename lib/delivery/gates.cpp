@@ -1,0 +1,218 @@
+#include "delivery/gates.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace hoplock::delivery {
+
+namespace {
+constexpr std::size_t most_parked = 20'000;
+constexpr std::size_t most_remembered = 20'000;  // of each kind
+constexpr std::size_t share_of_owner = 10;       // of all sessions, one in so many
+constexpr std::size_t most_put_off = 64;
+constexpr int reward = 4, penalty = 8;  // sessions more or less for an owner's other names
+
+// Keeps the map small: what is not in use and knows nothing that matters goes.
+template <class Map, class Idle>
+void forget(Map& map, Idle idle) {
+  if (map.size() >= most_remembered) std::erase_if(map, [&](const auto& entry) { return idle(*entry.second); });
+  if (map.size() >= most_remembered)
+    std::erase_if(map, [&](const auto& entry) { return entry.second->used == 0 && entry.second->waiting.empty(); });
+}
+}  // namespace
+
+std::string owner_of(const std::string& domain) {
+  std::vector<std::size_t> dots;
+  for (std::size_t i = domain.size(); i-- > 0 && dots.size() < 3;)
+    if (domain[i] == '.') dots.push_back(i);
+  if (dots.size() < 2) return domain;
+  const std::size_t last = domain.size() - dots[0] - 1, second = dots[0] - dots[1] - 1;
+  const bool under_country = last == 2 && second <= 3;
+  if (!under_country) return domain.substr(dots[1] + 1);
+  return dots.size() < 3 ? domain : domain.substr(dots[2] + 1);
+}
+
+bool Site::take_turn(Allowance::Clock::time_point now) {
+  if (!rate) return true;
+  if (now < closed_until) return false;
+  closed_until = now + std::chrono::duration_cast<Allowance::Clock::duration>(rate->per) / rate->count;
+  return true;
+}
+
+void Gates::limit(std::size_t sessions, std::size_t per_host) {
+  sessions_ = sessions;
+  per_host_ = per_host;
+  unproven_->allowance.most(std::max<std::size_t>(1, sessions - sessions / 4));
+  for (auto& [owner, gate] : shares_) gate->allowance.most(share() + static_cast<std::size_t>(gate->score));
+  for (auto& [ip, gate] : hosts_) gate->allowance.most(per_host);
+  room_ = true;
+}
+
+GatePtr Gates::closed_to(const std::string& destination) const {
+  const SitePtr site = site_of(destination);
+  if (site && site->is_closed(Clock::now())) return site;
+  if (is_proven(destination)) return nullptr;
+  const auto share = shares_.find(owner_of(destination));
+  if (share != shares_.end() && share->second->is_full()) return share->second;
+  return unproven_->is_full() ? unproven_ : nullptr;
+}
+
+bool Gates::park(const GatePtr& gate, queue::Ready ready) {
+  if (parked_.size() >= most_parked) return false;
+  if (!parked_.insert(ready.destination).second) return true;
+  gate->waiting.push_back(std::move(ready));
+  crowded_.insert(gate);
+  room_ = room_ || !gate->is_full();
+  if (gate->closed_until > Clock::now()) opens_ = std::min(opens_.value_or(gate->closed_until), gate->closed_until);
+  return true;
+}
+
+std::vector<queue::Ready> Gates::take_ready() {
+  std::vector<queue::Ready> ready;
+  const auto now = Clock::now();
+  const bool opened = opens_ && now >= *opens_;
+  if (!std::exchange(room_, false) && !opened) return ready;
+  opens_.reset();
+  std::erase_if(crowded_, [&](const GatePtr& gate) {
+    if (now < gate->closed_until) {
+      opens_ = std::min(opens_.value_or(gate->closed_until), gate->closed_until);
+      return false;
+    }
+    const std::size_t limit = gate->allowance.sessions();
+    for (std::size_t used = gate->used; used < limit && !gate->waiting.empty(); ++used) {
+      parked_.erase(gate->waiting.front().destination);
+      ready.push_back(std::move(gate->waiting.front()));
+      gate->waiting.pop_front();
+    }
+    return gate->waiting.empty();
+  });
+  return ready;
+}
+
+std::size_t Gates::share() const { return std::max<std::size_t>(2, sessions_ / share_of_owner); }
+
+void Gates::score(const std::string& destination, int by) {
+  const auto found = shares_.find(owner_of(destination));
+  if (found == shares_.end()) return;
+  Share& share = *found->second;
+  share.score = std::clamp(share.score + by, 0, static_cast<int>(sessions_));
+  share.allowance.most(this->share() + static_cast<std::size_t>(share.score));
+  room_ = room_ || by > 0;
+}
+
+void Gates::proven(const std::string& destination) {
+  if (proven_.contains(destination)) return;
+  if (proven_.size() >= most_remembered) proven_.clear();
+  proven_.insert(destination);
+  score(destination, reward);
+}
+
+void Gates::unproven(const std::string& destination) {
+  proven_.erase(destination);
+  score(destination, -penalty);
+}
+
+std::vector<GatePtr> Gates::for_unproven(const std::string& destination) {
+  if (is_proven(destination)) return {};
+  forget(shares_, [](const Gate& gate) { return gate.used == 0 && gate.waiting.empty(); });
+  std::shared_ptr<Share>& share = shares_[owner_of(destination)];
+  if (!share) share = std::make_shared<Share>(this->share());
+  return {share, unproven_};
+}
+
+void Gates::forget_sites() {
+  const auto now = Clock::now();
+  const auto idle = [now](const Site& site) {
+    return site.used == 0 && site.waiting.empty() && !site.hold && site.allowance.is_stale(now);
+  };
+  if (sites_.size() < most_remembered) return;
+  forget(sites_, idle);
+  site_of_.clear();
+}
+
+SitePtr Gates::site(const std::string& name, const route::Limits& limits) {
+  forget_sites();
+  const std::size_t most = limits.sessions ? *limits.sessions : sessions_;
+  SitePtr& site = sites_[name];
+  if (!site) {
+    site = std::make_shared<Site>(most);
+    site->name = name;
+  }
+  site->allowance.most(most);
+  site->rate = limits.rate;
+  return site;
+}
+
+void Gates::forget_holds() {
+  for (auto& [name, site] : sites_) site->hold.reset();
+}
+
+void Gates::belongs(const std::string& destination, const SitePtr& site) {
+  if (site_of_.size() >= most_remembered) site_of_.clear();
+  site_of_[destination] = site;
+  site->known.add(destination);
+}
+
+SitePtr Gates::site_of(const std::string& destination) const {
+  const auto found = site_of_.find(destination);
+  return found == site_of_.end() ? nullptr : found->second;
+}
+
+GatePtr Gates::host(const Ip& ip) {
+  const auto now = Clock::now();
+  forget(hosts_,
+         [now](const Gate& gate) { return gate.used == 0 && gate.waiting.empty() && gate.allowance.is_stale(now); });
+  GatePtr& gate = hosts_[ip];
+  if (!gate) gate = std::make_shared<Gate>(per_host_);
+  return gate;
+}
+
+void Gates::tell(const Word& word, std::size_t sessions, std::size_t was) {
+  if (sessions == was) return;
+  ++(sessions < was ? cuts_ : regrowths_);
+  Event event(Level::info, "throttled");
+  event.add("site", word.site ? word.site->name : "").add("ip", word.ip ? word.ip->text() : "");
+  event.add("sessions", static_cast<std::int64_t>(sessions)).add("was", static_cast<std::int64_t>(was));
+  event.add("reply", word.reply);
+  log_.write(event);
+}
+
+void Gates::refused(const Word& word) {
+  if (!word.ip) return;
+  const GatePtr gate = host(*word.ip);
+  const std::size_t was = gate->allowance.sessions();
+  gate->allowance.cut(gate->used, Clock::now());
+  tell(word, gate->allowance.sessions(), was);
+  if (word.site) word.site->allowance.fit(word.site->used > 1 ? word.site->used - 1 : 1);
+}
+
+void Gates::took(const Word& word) {
+  const auto now = Clock::now();
+  if (word.ip) {
+    const GatePtr gate = host(*word.ip);
+    const std::size_t was = gate->allowance.sessions();
+    gate->worked_at = now;
+    gate->allowance.took(gate->used, now);
+    tell(word, gate->allowance.sessions(), was);
+    room_ = room_ || gate->allowance.sessions() > was;
+  }
+  if (!word.site) return;
+  Site& site = *word.site;
+  const std::size_t was = site.allowance.sessions();
+  if (!word.ip || !host(*word.ip)->is_full()) site.allowance.took(site.used, now);
+  room_ = room_ || site.allowance.sessions() > was;
+  site.put_off.clear();
+  site.put_off_by.clear();
+  site.hold.reset();
+}
+
+void Gates::slow(const Word& word) {
+  if (!word.site) return;
+  Allowance& allowance = word.site->allowance;
+  const std::size_t was = std::max<std::size_t>(1, std::min(allowance.sessions(), word.site->used));
+  allowance.fit(1);
+  tell(word, 0, was);
+  if (word.site->put_off.size() > most_put_off) word.site->put_off.clear();
+}
+
+}  // namespace hoplock::delivery

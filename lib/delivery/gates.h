@@ -1,0 +1,171 @@
+// Who may open a session, beyond the limits of all: sites (the same set of MX hosts, whatever the domain), host addresses, and
+// destinations that have not worked yet, so that those that do always find sessions left. Destinations that must wait stand at their gate,
+// without a lane, and come back when there is room. Also what is remembered of a site's failures. Bounded; all of it is in memory only,
+// and what it forgets is learnt again.
+#pragma once
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/log.h"
+#include "delivery/allowance.h"
+#include "queue/message.h"
+#include "route/options.h"
+
+namespace hoplock::delivery {
+
+// Something that takes so many at once, and those that wait for it.
+struct Gate {
+  explicit Gate(std::size_t most) : allowance(most) {}
+  Allowance allowance;
+  std::size_t used = 0;
+  Allowance::Clock::time_point closed_until{};
+  Allowance::Clock::time_point worked_at{};  // it took a message
+  std::deque<queue::Ready> waiting;
+  bool is_full() const { return used >= allowance.sessions(); }
+  bool is_closed(Allowance::Clock::time_point now) const { return is_full() || now < closed_until; }
+};
+using GatePtr = std::shared_ptr<Gate>;
+
+// What the names of one owner may use until they work: more the more of them do.
+struct Share : Gate {
+  using Gate::Gate;
+  int score = 0;
+};
+
+// Which destinations said so; two are enough to know that it is not the word of one alone.
+class Voices {
+ public:
+  void add(const std::string& destination) {
+    if (names_.size() < 2) names_.insert(destination);
+  }
+  bool are_several() const { return names_.size() > 1; }
+  void clear() { names_.clear(); }
+
+ private:
+  std::set<std::string> names_;
+};
+
+// Domains whose mail the same hosts take.
+struct Site : Gate {
+  using Gate::Gate;
+  std::string name;
+  Voices known;                        // destinations
+  std::size_t connected = 0;           // lanes whose last session was ready for mail
+  std::optional<route::Rate> rate;     // the operator's, of messages
+  std::set<std::uint64_t> put_off;     // messages told to come later since one was taken
+  Voices put_off_by;                   // whose they are
+  std::optional<queue::Backoff> hold;  // down or slowed down as a whole
+  std::string hold_by;                 // on the word of this destination alone; "": of several, or of the hosts
+  bool is_held(const std::string& destination, Time at) const {
+    return hold && hold->until > at && (hold_by.empty() || hold_by == destination);
+  }
+  unsigned refused = 0, taken = 0;  // recipients, lately: refused for our reputation, and not
+  Voices refused_by;                // whose they are
+  Allowance::Clock::time_point alert_next{};
+  // One customer's rules are not the provider's: the whole site is meant when several of its destinations say so, or it has one only.
+  bool is_meant(const Voices& by) const { return by.are_several() || !known.are_several(); }
+  // One message's turn under `rate`; false: later, the gate is closed until then.
+  bool take_turn(Allowance::Clock::time_point now);
+};
+using SitePtr = std::shared_ptr<Site>;
+
+class Gates {
+ public:
+  using Clock = Allowance::Clock;
+  explicit Gates(Log& log) : log_(log), unproven_(std::make_shared<Gate>(150)) {}
+
+  void limit(std::size_t sessions, std::size_t per_host);
+
+  // --- destinations
+  // The gate at which this one has to wait now; null: it may have a lane.
+  GatePtr closed_to(const std::string& destination) const;
+  // Waits there. False: there are too many.
+  bool park(const GatePtr& gate, queue::Ready ready);
+  bool is_parked(const std::string& destination) const { return parked_.contains(destination); }
+  std::vector<std::string> parked() const { return {parked_.begin(), parked_.end()}; }
+  std::size_t parked_count() const { return parked_.size(); }
+  // Those for whom there may be room now.
+  std::vector<queue::Ready> take_ready();
+  // When the next gate opens by itself.
+  std::optional<Clock::time_point> opens() const { return opens_; }
+  // It delivers mail, or does no more.
+  bool is_proven(const std::string& destination) const { return proven_.contains(destination); }
+  void proven(const std::string& destination);
+  void unproven(const std::string& destination);
+  // What a destination without a proof uses while it has lanes: its own domain's share, and that of all such.
+  std::vector<GatePtr> for_unproven(const std::string& destination);
+
+  // --- sites
+  SitePtr site(const std::string& name, const route::Limits& limits);
+  void belongs(const std::string& destination, const SitePtr& site);
+  SitePtr site_of(const std::string& destination) const;
+  void forget_holds();
+  std::size_t sites_known() const { return sites_.size(); }
+
+  // --- lanes and sessions; a use ends with its value
+  class Use {
+   public:
+    Use(Gates& gates, GatePtr gate) : gates_(&gates), gate_(std::move(gate)) { ++gate_->used; }
+    ~Use() {
+      --gate_->used;
+      gates_->room_ = true;
+    }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+   private:
+    Gates* gates_;
+    GatePtr gate_;
+  };
+  using UsePtr = std::shared_ptr<Use>;
+  UsePtr use(GatePtr gate) { return std::make_shared<Use>(*this, std::move(gate)); }
+  GatePtr host(const Ip& ip);
+
+  // --- what receivers say
+  struct Word {
+    SitePtr site;  // null: not known
+    std::optional<Ip> ip;
+    std::string reply;
+  };
+  // A session was refused while others at that address worked.
+  void refused(const Word& word);
+  // A message was taken.
+  void took(const Word& word);
+  // The site shall have no more than that at once, for now.
+  void slow(const Word& word);
+  std::uint64_t cuts() const { return cuts_; }
+  std::uint64_t regrowths() const { return regrowths_; }
+
+ private:
+  void score(const std::string& destination, int by);
+  std::size_t share() const;
+  void tell(const Word& word, std::size_t sessions, std::size_t was);
+  void forget_sites();
+  Log& log_;
+  std::size_t sessions_ = 200;
+  std::size_t per_host_ = 20;
+  GatePtr unproven_;
+  std::map<std::string, std::shared_ptr<Share>> shares_;  // of unproven destinations, by the end of their names
+  std::unordered_map<std::string, SitePtr> sites_;
+  std::unordered_map<std::string, SitePtr> site_of_;  // by destination
+  std::map<Ip, GatePtr> hosts_;
+  std::set<std::string> parked_;
+  std::set<GatePtr> crowded_;  // gates at which somebody waits
+  std::set<std::string> proven_;
+  bool room_ = false;  // a use ended, or a limit grew
+  std::optional<Clock::time_point> opens_;
+  std::uint64_t cuts_ = 0;
+  std::uint64_t regrowths_ = 0;
+};
+
+// The part of a name that one owner has, as far as a name shows: "example.org", "example.co.uk".
+std::string owner_of(const std::string& domain);
+
+}  // namespace hoplock::delivery

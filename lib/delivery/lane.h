@@ -1,0 +1,60 @@
+// A lane as the scheduler's coroutines share it. Only for lane.cpp and standing.cpp.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "delivery/access.h"
+#include "delivery/scheduling.h"
+
+namespace hoplock::delivery {
+
+// Counts until its frame is gone, however it ends.
+struct Scheduler::Impl::Lane : Access {
+  Impl& self;
+  DestinationPtr destination;
+  std::optional<OpenSession> session;
+  Steady::time_point began = Steady::now();
+  Steady::time_point last_job = began;
+  bool connected = false;
+  SitePtr connected_at;
+  bool evicted = false;
+  Gates::UsePtr at_site;
+  std::vector<Gates::UsePtr> on_trial;  // among those that have not worked yet
+
+  Lane(Impl& impl, DestinationPtr to) : self(impl), destination(std::move(to)) {
+    if (!destination->site) destination->site = self.gates_.site_of(destination->name);
+    if (destination->site) at_site = self.gates_.use(destination->site);
+    if (destination->site) session = self.take_spare(destination->site);
+    for (GatePtr& gate : self.gates_.for_unproven(destination->name)) on_trial.push_back(self.gates_.use(gate));
+  }
+  ~Lane() override {
+    set_connected(false);
+    session.reset();
+    at_site.reset();
+    on_trial.clear();
+    if (evicted) self.pool_.evicted_left();
+    if (destination->lanes == 1) {  // the last one; what it should have given back in order
+      for (const queue::Job& job : destination->jobs) self.put(give_back(job));
+      if (!destination->jobs.empty()) destination->more = true;
+      destination->jobs.clear();
+    }
+    self.lane_gone(*destination);
+  }
+  void set_connected(bool value) {
+    if (connected == value) return;
+    connected = value;
+    destination->connected += value ? 1 : SIZE_MAX;
+    if (value) connected_at = destination->site;
+    if (connected_at) connected_at->connected += value ? 1 : SIZE_MAX;
+  }
+
+  bool admit(const route::Hosts& hosts) override;
+  std::shared_ptr<void> enter(const Ip& ip) override;
+  void refused(const Ip& ip, const std::string& reply) override;
+  void unreachable(const Ip& ip, const std::string& why) override;
+};
+
+}  // namespace hoplock::delivery

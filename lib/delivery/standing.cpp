@@ -1,0 +1,239 @@
+// How a destination and its site stand: what an attempt's end means for the mail that comes after it.
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "delivery/lane.h"
+#include "delivery/patience.h"
+
+namespace hoplock::delivery {
+
+namespace {
+
+constexpr std::size_t put_off_to_slow = 5;  // messages in a row, none taken between
+constexpr std::size_t put_off_by_load = 3;  // when the site says itself that it is too much
+constexpr unsigned refusals_to_hold = 3;    // for reputation, and most of all
+constexpr std::chrono::minutes alert_again{10};
+constexpr std::chrono::minutes works_for{1};    // a host that took a message
+constexpr unsigned recipients_remembered = 40;  // then both counts are halved
+
+Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+
+std::optional<Ip> last_address(const Attempt& attempt) {
+  for (auto hop = attempt.hops.rbegin(); hop != attempt.hops.rend(); ++hop) {
+    if (hop->ip) return hop->ip;
+  }
+  return std::nullopt;
+}
+
+bool is_refused_for_reputation(const RecipientOutcome& one) {
+  return one.fate == Fate::bounced && one.hop && one.reply && speaks_of_reputation(one.reply->one_line());
+}
+
+// A recipient may be told the same: "451 4.7.500 Server busy" to RCPT.
+bool is_put_off_by_load(const Attempt& attempt) {
+  if (attempt.put_off && speaks_of_load(*attempt.put_off)) return true;
+  return !took_any(attempt) &&
+         std::any_of(attempt.recipients.begin(), attempt.recipients.end(), [](const RecipientOutcome& one) {
+           return one.fate == Fate::deferred && one.reply && one.reply->is_transient() &&
+                  speaks_of_load(one.reply->one_line());
+         });
+}
+
+// It stays in the queue with what the server said.
+void keep_refused(Attempt& attempt) {
+  for (RecipientOutcome& one : attempt.recipients) {
+    if (!is_refused_for_reputation(one)) continue;
+    one.fate = Fate::deferred;
+    attempt.hops[*one.hop].refusal = hop::Refusal{hop::Reason::smtp_reply, one.reply->one_line()};
+  }
+}
+
+}  // namespace
+
+bool Scheduler::Impl::Lane::admit(const route::Hosts& hosts) {
+  Gates& gates = self.gates_;
+  const route::Limits limits = hosts.route ? hosts.route->limits : route::Limits{};
+  destination->most = limits.sessions ? *limits.sessions : SIZE_MAX;
+  const SitePtr site = gates.site(hosts.site, limits);
+  if (destination->site != site) {  // new here, or its hosts changed
+    const bool was = connected;
+    set_connected(false);
+    at_site.reset();
+    destination->site = site;
+    set_connected(was);
+  }
+  gates.belongs(destination->name, site);
+  if (site->is_held(destination->name, now())) return false;
+  if (!at_site) {
+    if (site->is_full()) return false;
+    at_site = gates.use(site);
+  }
+  return site->take_turn(Steady::now());
+}
+
+std::shared_ptr<void> Scheduler::Impl::Lane::enter(const Ip& ip) {
+  const GatePtr gate = self.gates_.host(ip);
+  if (gate->is_full()) return nullptr;
+  return self.gates_.use(gate);
+}
+
+void Scheduler::Impl::Lane::refused(const Ip& ip, const std::string& reply) {
+  if (self.gates_.host(ip)->used > 0) self.gates_.refused({destination->site, ip, reply});
+}
+
+// One session too many, where a firewall counts them, or just a host that is down: the first only while it takes mail of others.
+void Scheduler::Impl::Lane::unreachable(const Ip& ip, const std::string& why) {
+  if (self.gates_.host(ip)->worked_at + works_for > Steady::now()) refused(ip, why);
+}
+
+// Nothing was tried: this message goes first when there is room.
+asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& job, Attempt attempt) {
+  const DestinationPtr destination = lane.destination;
+  const SitePtr site = destination->site;
+  courier_.keep(std::move(attempt.counts));
+  destination->more = true;
+  if (site && site->is_held(destination->name, now())) {
+    destination->held = true;
+    destination->backoff = site->hold;
+    note_due(site->hold->until);
+    Ending back = give_back(job);
+    back.change = queue::DestinationChange{destination->name, destination->backoff};
+    const Settler::Ticket ticket = put(std::move(back));
+    co_await settler_.stored(ticket);
+    co_return false;
+  }
+  destination->jobs.push_front(job);
+  if (attempt.full) {
+    destination->waits_at = gates_.host(*attempt.full);
+    pool_.make_room(*destination->waits_at);
+    if (site && site->used > 1) site->allowance.fit(site->used - 1);
+  } else {
+    destination->waits_at = site;
+    if (site) pool_.make_room(*site);
+  }
+  co_return false;
+}
+
+// No host was ready for mail. Where other sessions get through, it is this one that was too many, and its message goes first in another;
+// else the destination as a whole is held off, and so is its site, where the hosts are to blame and not a rule. The lane ends when that
+// is stored, so that nobody finds the destination ready meanwhile.
+asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why) {
+  const DestinationPtr destination = lane.destination;
+  const SitePtr site = destination->site;
+  const auto failure = class_of(why.reason, why.reply);
+  const bool of_hosts = failure != FailureClass::policy && why.reason != "dns-failure" && !attempt.no_hosts;
+  // also such as are only being opened: the last one that fails tells
+  const auto ip = last_address(attempt);
+  const bool others = (site && site->connected > 0) || (ip && gates_.host(*ip)->used > 0);
+  if (destination->connected > 0 || (of_hosts && others)) {
+    if (site && site->used > 1) site->allowance.fit(site->used - 1);
+    courier_.keep(std::move(attempt.counts));
+    destination->jobs.push_front(job);
+    destination->more = true;
+    destination->waits_at = site;
+    co_return false;
+  }
+  gates_.unproven(destination->name);
+  if (!destination->held) hold(*destination, job, attempt, why);
+  if (of_hosts && site) {
+    site->hold = destination->backoff;
+    site->hold_by.clear();
+    site->allowance.fit(1);
+  }
+  const Settler::Ticket ticket = finish(*destination, attempt);
+  co_await settler_.stored(ticket);
+  co_return false;
+}
+
+void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why) {
+  Holding holding;
+  holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
+  holding.random = fraction();
+  holding.before = destination.backoff;
+  const SitePtr& site = destination.site;
+  const bool ours = site && site->hold && (site->hold_by.empty() || site->hold_by == destination.name);
+  if (ours && (!holding.before || holding.before->failures < site->hold->failures)) holding.before = site->hold;
+  holding.end = job.received + (job.envelope.sender.empty() ? options_.expire_bounces : options_.expire);
+  destination.backoff = hold_for(why, attempt.ended, holding);
+  destination.held = true;
+  note_due(destination.backoff->until);
+  if (is_about_records(why.reason)) watch_.add(destination.name, job.recipients.front().domain);
+}
+
+// What the end of an attempt says of its site. Something: the site takes nothing at the moment, for this reason.
+std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Attempt& attempt) {
+  const SitePtr site = lane.destination->site;
+  if (!attempt.reached || !site) return std::nullopt;
+  if (const auto refused = weigh_reputation(*site, attempt)) return refused;
+  Gates::Word word{site, last_address(attempt), attempt.put_off.value_or("")};
+  if (took_any(attempt)) gates_.took(word);
+  const bool by_load = is_put_off_by_load(attempt);
+  if (took_any(attempt) || (!attempt.put_off && !by_load)) {
+    gates_.proven(lane.destination->name);
+    lane.on_trial.clear();
+    return std::nullopt;
+  }
+  site->put_off.insert(attempt.id.value);
+  site->put_off_by.add(attempt.destination);
+  if (by_load && site->connected > 1) gates_.refused(word);
+  if (site->put_off.size() < (by_load ? put_off_by_load : put_off_to_slow)) return std::nullopt;
+  Slowness slow{failure_of(attempt), site->is_meant(site->put_off_by), site->put_off_by.are_several()};
+  if (site->known.are_several()) {  // behind the hold others have their say first
+    site->put_off.clear();
+    site->put_off_by.clear();
+  }
+  return slow;
+}
+
+// Most of the site's recipients refused for where the mail comes from: what this attempt would have bounced stays. Something: so it is.
+std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site& site, Attempt& attempt) {
+  if (!options_.reputation_hold) return std::nullopt;
+  const auto& all = attempt.recipients;
+  const auto refused = static_cast<unsigned>(std::count_if(all.begin(), all.end(), is_refused_for_reputation));
+  const auto taken = static_cast<unsigned>(
+      std::count_if(all.begin(), all.end(), [](const RecipientOutcome& one) { return one.fate == Fate::delivered; }));
+  site.refused += refused;
+  site.taken += taken;
+  const bool most = site.refused >= refusals_to_hold && site.refused > site.taken;
+  if (site.refused + site.taken > recipients_remembered) {
+    site.refused /= 2;
+    site.taken /= 2;
+  }
+  if (refused > 0) site.refused_by.add(attempt.destination);
+  if (site.taken > site.refused) site.refused_by.clear();
+  if (refused == 0 || !most) return std::nullopt;
+  keep_refused(attempt);
+  const Slowness why{failure_of(attempt), site.is_meant(site.refused_by), site.refused_by.are_several()};
+  if (Steady::now() < site.alert_next) return why;
+  site.alert_next = Steady::now() + alert_again;
+  Event alert(Level::error, "reputation-hold");
+  alert.add("site", site.name).add("domain", attempt.recipients.front().due.domain.text());
+  alert.add("refused", static_cast<std::int64_t>(site.refused)).add("taken", static_cast<std::int64_t>(site.taken));
+  alert.add("reply", why.why.reply);
+  log_.write(alert);
+  return why;
+}
+
+// The site is ready for mail and takes none: held off as if it were down, while what was tried keeps its own schedule.
+asio::awaitable<bool> Scheduler::Impl::slow_down(Lane& lane, Attempt attempt, Slowness slow) {
+  const Down& why = slow.why;
+  const DestinationPtr destination = lane.destination;
+  const SitePtr site = destination->site;
+  queue::Job job;
+  job.received = attempt.received;
+  job.envelope.sender = attempt.sender;
+  job.recipients.push_back(attempt.recipients.front().due);
+  if (slow.whole_site) gates_.slow({site, last_address(attempt), why.reply});
+  if (!destination->held) hold(*destination, job, attempt, why);
+  if (slow.whole_site) {
+    site->hold = destination->backoff;
+    site->hold_by = slow.by_several ? "" : destination->name;
+  }
+  const Settler::Ticket ticket = finish(*destination, attempt, Works::no);
+  if (attempt.rest_back) destination->more = true;
+  co_await settler_.stored(ticket);
+  co_return false;
+}
+
+}  // namespace hoplock::delivery

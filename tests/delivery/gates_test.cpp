@@ -1,0 +1,267 @@
+#include "delivery/gates.h"
+
+#include <doctest/doctest.h>
+
+#include "delivery/families.h"
+#include "delivery/patience.h"
+#include "delivery/pool.h"
+#include "delivery/rotation.h"
+#include "tests/support/memory_log.h"
+
+using namespace hoplock;
+using namespace hoplock::delivery;
+using namespace std::chrono_literals;
+
+namespace {
+
+const Allowance::Clock::time_point t0 = Allowance::Clock::time_point(10h);
+const Ip ip = Ip::parse("192.0.2.1").value();
+const Ip ip6 = Ip::parse("2001:db8::1").value();
+
+queue::Ready ready(const std::string& name) {
+  queue::Ready one;
+  one.destination = name;
+  return one;
+}
+
+// A receiver that takes `limit` sessions: what the allowance comes to in `seconds`, with a message a session in 100 ms.
+struct Run {
+  std::size_t refusals = 0;
+  std::size_t last = 0;
+};
+Run run(Allowance& allowance, std::size_t limit, int seconds) {
+  Run found;
+  for (int tick = 0; tick < seconds * 10; ++tick) {
+    const auto now = t0 + std::chrono::milliseconds(100 * tick);
+    const std::size_t open = allowance.sessions();
+    const std::size_t working = std::min(open, limit);
+    for (std::size_t i = 0; i < working; ++i) allowance.took(open, now);
+    if (open > limit) {
+      ++found.refusals;
+      allowance.cut(limit, now);
+    }
+  }
+  found.last = allowance.sessions();
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("MX-27: a limit that is refused is found, kept, and tried again only now and then") {
+  Allowance allowance(20);
+  const Run minute = run(allowance, 7, 60);
+  CHECK(minute.last >= 7);
+  CHECK(minute.last <= 8);
+  CHECK(minute.refusals <= 6);
+  Allowance hour(20);
+  CHECK(run(hour, 7, 3600).refusals <= 25);
+}
+
+TEST_CASE("MX-27: what one bad second cut grows back within half a minute") {
+  Allowance allowance(20);
+  for (std::size_t working = 19; working > 0; --working) allowance.cut(working, t0);
+  CHECK(allowance.sessions() == 1);
+  CHECK(run(allowance, 100, 30).last == 20);
+}
+
+TEST_CASE("MX-27: a host's limit is cut and grown with a line each, and every line says what it was") {
+  support::MemoryLog log;
+  Gates gates(log);
+  gates.limit(200, 20);
+  const SitePtr site = gates.site("mx.example", {});
+  std::vector<Gates::UsePtr> uses;
+  for (int i = 0; i < 5; ++i) uses.push_back(gates.use(gates.host(ip)));
+  gates.refused({site, ip, "421 4.7.0 too many"});
+  REQUIRE(log.events("throttled").size() == 1);
+  const Event cut = log.events("throttled").front();
+  CHECK(cut.get("site") == "mx.example");
+  CHECK(cut.get("ip") == "192.0.2.1");
+  CHECK(cut.get("sessions") == "5");
+  CHECK(cut.get("was") == "20");
+  CHECK(cut.get("reply") == "421 4.7.0 too many");
+  CHECK(gates.host(ip)->is_full());
+  uses.pop_back();
+  CHECK_FALSE(gates.host(ip)->is_full());
+  CHECK(gates.cuts() == 1);
+}
+
+TEST_CASE("destinations wait at a full site without a lane, and come back as places come free") {
+  support::MemoryLog log;
+  Gates gates(log);
+  Pool pool(gates);
+  pool.limit(200, 20);
+  gates.limit(200, 20);
+  route::Limits two;
+  two.sessions = 2;
+  const SitePtr site = gates.site("mx.example", two);
+  for (int i = 0; i < 5; ++i) {
+    const std::string name = "d" + std::to_string(i) + ".example";
+    gates.proven(name);
+    gates.belongs(name, site);
+  }
+  std::vector<Gates::UsePtr> uses;
+  for (int i = 0; i < 5; ++i) pool.add(ready("d" + std::to_string(i) + ".example"));
+  pool.add(ready("other.example"));
+  std::vector<std::string> got;
+  while (const DestinationPtr one = pool.next()) {
+    got.push_back(one->name);
+    if (one->name != "other.example") uses.push_back(gates.use(site));
+    pool.lane_came(*one);
+  }
+  CHECK(got == std::vector<std::string>{"d0.example", "d1.example", "other.example"});
+  CHECK(pool.waiting() == 0);  // so that others are looked for
+  CHECK(gates.parked_count() == 3);
+  CHECK(pool.add(ready("d2.example")));  // it waits already
+  CHECK(pool.waiting() == 0);
+  uses.pop_back();
+  const DestinationPtr next = pool.next();
+  REQUIRE(next);
+  CHECK(next->name == "d2.example");
+}
+
+TEST_CASE("names of one owner that never worked take a tenth of the sessions; those that work are not counted") {
+  support::MemoryLog log;
+  Gates gates(log);
+  Pool pool(gates);
+  pool.limit(100, 20);
+  gates.limit(100, 20);
+  for (int i = 0; i < 300; ++i) pool.add(ready("w" + std::to_string(i) + ".hostile.example"));
+  pool.add(ready("good.example"));
+  std::vector<Gates::UsePtr> uses;
+  std::size_t hostile = 0;
+  bool good = false;
+  while (const DestinationPtr one = pool.next()) {
+    for (GatePtr& gate : gates.for_unproven(one->name)) uses.push_back(gates.use(gate));
+    pool.lane_came(*one);
+    good = good || one->name == "good.example";
+    if (one->name != "good.example") ++hostile;
+  }
+  CHECK(good);
+  CHECK(hostile == 10);
+}
+
+TEST_CASE("three quarters of the sessions at most are for destinations that never worked") {
+  support::MemoryLog log;
+  Gates gates(log);
+  Pool pool(gates);
+  pool.limit(100, 20);
+  gates.limit(100, 20);
+  for (int i = 0; i < 300; ++i) pool.add(ready("hostile" + std::to_string(i) + ".example"));
+  gates.proven("good.example");
+  std::vector<Gates::UsePtr> uses;
+  std::size_t lanes = 0;
+  while (const DestinationPtr one = pool.next()) {
+    for (GatePtr& gate : gates.for_unproven(one->name)) uses.push_back(gates.use(gate));
+    pool.lane_came(*one);
+    ++lanes;
+  }
+  CHECK(lanes == 75);
+  pool.add(ready("good.example"));
+  const DestinationPtr good = pool.next();
+  REQUIRE(good);
+  CHECK(good->name == "good.example");
+}
+
+TEST_CASE("the owner of a name") {
+  CHECK(owner_of("example.org") == "example.org");
+  CHECK(owner_of("a.b.example.org") == "example.org");
+  CHECK(owner_of("a.example.co.uk") == "example.co.uk");
+  CHECK(owner_of("example.co.uk") == "example.co.uk");
+  CHECK(owner_of("org") == "org");
+}
+
+TEST_CASE("10,000 sites take little memory, and what is idle is forgotten") {
+  support::MemoryLog log;
+  Gates gates(log);
+  gates.limit(200, 20);
+  for (int i = 0; i < 60'000; ++i) {
+    const std::string name = "d" + std::to_string(i) + ".example";
+    gates.belongs(name, gates.site("mx." + name, {}));
+    gates.host(Ip::parse("10." + std::to_string(i >> 16) + "." + std::to_string((i >> 8) & 255) + "." +
+                         std::to_string(i & 255))
+                   .value());
+    gates.for_unproven(name);
+  }
+  CHECK(gates.sites_known() <= 20'000);
+}
+
+TEST_CASE("a rate lets messages through one by one in its time") {
+  Site site(5);
+  site.rate = route::Rate{100, 60s};
+  CHECK(site.take_turn(t0));
+  CHECK_FALSE(site.take_turn(t0 + 500ms));
+  CHECK(site.take_turn(t0 + 600ms));
+  CHECK(site.is_closed(t0 + 601ms));
+  CHECK_FALSE(site.is_closed(t0 + 1200ms));
+}
+
+TEST_CASE(
+    "MX-26: attempts hours apart go on behind what was tried; where mail goes, better hosts are asked again soon") {
+  Rotation rotation;
+  Rotation::Seen seen;
+  seen.in_vain = {{"mx1:25", ip}};
+  seen.hosts_through = {"mx1:25"};
+  rotation.note("a", seen, t0);
+  CHECK(rotation.is_behind("a", "mx1:25", t0 + 5h));  // retry.max is 4 h
+  Rotation::Seen good;
+  good.good = "mx9:25";
+  for (int i = 0; i < 9; ++i) rotation.note("a", good, t0 + 5h + std::chrono::minutes(i));  // much mail
+  CHECK(rotation.is_behind("a", "mx1:25", t0 + 5h + 9min));
+  CHECK_FALSE(rotation.is_behind("a", "mx1:25", t0 + 5h + 10min));
+}
+
+TEST_CASE("MX-26: attempts go on behind what was tried in vain, for ten minutes, and know who worked") {
+  Rotation rotation;
+  Rotation::Seen seen;
+  seen.in_vain = {{"mx1:25", ip}, {"mx2:25", ip}};
+  seen.hosts_through = {"mx1:25"};
+  rotation.note("a", seen, t0);
+  CHECK(rotation.is_behind("a", "mx1:25", t0));
+  CHECK_FALSE(rotation.is_behind("a", "mx2:25", t0));
+  CHECK(rotation.was_tried("a", {"mx2:25", ip}, t0));
+  CHECK_FALSE(rotation.was_tried("a", {"mx2:25", ip6}, t0));
+  CHECK_FALSE(rotation.was_tried("a", {"mx1:25", ip}, t0));  // once its turn comes again, all of it
+  CHECK_FALSE(rotation.is_behind("b", "mx1:25", t0));
+  Rotation::Seen good;
+  good.good = "mx9:25";
+  rotation.note("a", good, t0);
+  CHECK_FALSE(rotation.is_behind("a", "mx1:25", t0 + 11min));
+  CHECK(rotation.good("a") == "mx9:25");
+  rotation.start_over("a");
+  CHECK_FALSE(rotation.knows("a"));
+  for (int i = 0; i < 10'000; ++i) rotation.note("d" + std::to_string(i), seen, t0);
+  CHECK(rotation.size() <= 4096);
+}
+
+TEST_CASE("a family that failed lately goes second: at that host, and after three hosts everywhere") {
+  Families families;
+  const std::vector<Ip> both{ip6, ip};
+  CHECK(families.ordered("mx1", both, t0) == both);
+  families.failed("mx1", ip6, t0);
+  CHECK(families.ordered("mx1", both, t0) == std::vector<Ip>{ip, ip6});
+  CHECK(families.ordered("mx2", both, t0) == both);
+  families.failed("mx2", ip6, t0);
+  families.failed("mx3", ip6, t0);
+  CHECK(families.ordered("mx4", both, t0) == std::vector<Ip>{ip, ip6});
+  CHECK(families.ordered("mx4", both, t0 + 11min) == both);
+  families.worked("mx4", ip6);
+  CHECK(families.ordered("mx4", both, t0) == both);
+  families.failed("mx1", ip, t0);
+  CHECK(families.ordered("mx1", both, t0) == both);  // no better choice
+}
+
+TEST_CASE("the words of big receivers") {
+  CHECK(speaks_of_load("451 4.7.500 Server busy. Please try again later from [192.0.2.1]. (AS77713120)"));
+  CHECK(speaks_of_load("421 4.7.28 Our system has detected an unusual rate of unsolicited mail"));
+  CHECK(speaks_of_load("421 4.7.0 too many connections"));
+  CHECK_FALSE(speaks_of_load("451 4.3.0 corporate policy"));
+  CHECK_FALSE(speaks_of_load("450 4.2.0 greylisted"));
+  CHECK(speaks_of_reputation("550 5.7.606 Access denied, banned sending IP [192.0.2.1]"));
+  CHECK(speaks_of_reputation("550 5.7.1 Service unavailable; client host [192.0.2.1] blocked using Spamhaus"));
+  CHECK(speaks_of_reputation("550 5.7.1 your IP has a poor reputation"));
+  CHECK_FALSE(speaks_of_reputation("550 5.7.1 relaying denied"));
+  CHECK_FALSE(speaks_of_reputation("550 5.1.1 no such user on our blocklist team"));
+  CHECK(is_about_our_address("550 5.7.25 The IP address sending this message does not have a PTR record"));
+  CHECK(is_about_our_address("550-5.7.1 does not meet IPv6 sending guidelines regarding PTR records"));
+  CHECK_FALSE(is_about_our_address("550 5.1.1 no such user"));
+}

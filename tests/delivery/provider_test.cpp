@@ -1,0 +1,391 @@
+// Big receivers, with many domains on the same hosts and limits of their own, and hostile ones, as they meet a whole relay.
+#include <doctest/doctest.h>
+
+#include "tests/delivery/relay.h"
+
+using namespace hoplock;
+using namespace hoplock::delivery;
+using namespace hoplock::delivery::testing;
+
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+std::string numbered(int i, const char* under = "example") { return "d" + std::to_string(i) + "." + under; }
+
+// `count` domains whose mail one host takes.
+void domains_of(Relay& relay, int count, const std::string& address = "127.0.0.2") {
+  relay.dns.add("mx.provider.example A " + address);
+  for (int i = 0; i < count; ++i) relay.dns.add(numbered(i) + " MX 10 mx.provider.example");
+}
+
+// How long mail to somebody else takes.
+std::chrono::milliseconds delay_of_other(Relay& relay, const std::string& to) {
+  const auto began = Steady::now();
+  relay.put({to});
+  const auto delivered = [&] {
+    for (const Event& one : relay.log.events("delivered"))
+      if (one.get("to") == to) return true;
+    return false;
+  };
+  REQUIRE(relay.until(delivered, 5s));
+  return std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - began);
+}
+
+}  // namespace
+
+TEST_CASE("MX-27: 400 domains of a provider that allows 20 sessions and says 421 to the 21st: it never comes to that") {
+  std::size_t refused = 0;
+  Relay relay;
+  Sink& sink = relay.sink();
+  sink.delay = 1ms;
+  sink.answer = [&](const std::string& command) {
+    if (!command.empty() || sink.open <= 20) return std::string();
+    ++refused;
+    return std::string("421 4.7.0 too many connections");
+  };
+  domains_of(relay, 400);
+  for (int i = 0; i < 400; ++i) relay.put({"a@" + numbered(i)});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages == 400; }, 60s));
+  CHECK(refused == 0);
+  CHECK(sink.most_open <= 20);
+  CHECK(relay.log.events("deferred").empty());
+  CHECK(sink.twice() == 0);
+}
+
+// The sixth day of a backlog, and one bad second in it: what was cut grows back, and the oldest mail is not the last.
+TEST_CASE("MX-27: after a second of 421 the sessions come back, given-back mail goes first, and each cut is a line") {
+  enum { before, bad, after } phase = before;
+  Relay relay;
+  Sink& sink = relay.sink();
+  sink.delay = 4ms;
+  sink.answer = [&](const std::string& command) {
+    const bool busy = phase == bad && (command.empty() || (command.starts_with("MAIL") && sink.open > 1));
+    return std::string(busy ? "421 4.7.0 try again later" : "");
+  };
+  relay.domain("a.example");
+  relay.put_many(600, "a.example");
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages > 100 && sink.open >= 10; }, 30s));
+  phase = bad;
+  relay.pass(500ms);
+  for (int i = 0; i < 600; ++i) relay.put({"new" + std::to_string(i) + "@a.example"});
+  relay.pass(500ms);
+  phase = after;
+  const std::size_t cut_to = sink.open;
+  CHECK(cut_to <= 3);
+  CHECK_FALSE(relay.log.events("throttled").empty());
+  sink.most_open = 0;
+  REQUIRE(relay.until([&] { return sink.messages == 1200; }, 60s));
+  CHECK(sink.most_open >= 10);
+  CHECK(relay.log.events("deferred").empty());
+  CHECK(sink.twice() == 0);
+  std::size_t at = 0, last_old = 0, new_before = 0, seen_new = 0;
+  for (const Event& one : relay.log.events("delivered")) {
+    ++at;
+    if (std::string(one.get("to")).starts_with("new")) {
+      ++seen_new;
+    } else {
+      last_old = at;
+      new_before = seen_new;
+    }
+  }
+  CAPTURE(last_old);
+  CHECK(new_before <= 60);  // what the lanes had in hand
+  for (const Event& one : relay.log.events("throttled")) CHECK(one.level() == Level::info);
+}
+
+TEST_CASE("what one customer's rules say at a provider holds that customer's mail, not everybody's") {
+  for (const char* reply : {"451 4.7.500 Server busy\r\n", "451 4.3.0 not now\r\n", "550 5.7.1 on my blocklist\r\n"}) {
+    CAPTURE(reply);
+    bool hostile = false;  // one session at a time: the end of the content is that of the last RCPT
+    Relay relay;
+    Sink& sink = relay.sink();
+    sink.answer = [&](const std::string& command) {
+      if (command.starts_with("RCPT")) hostile = command.find("@d0.example") != std::string::npos;
+      return std::string(command == "." && hostile ? reply : "");
+    };
+    domains_of(relay, 4);
+    relay.options.sessions_per_host = 1;
+    relay.options.retry.first = 60s;
+    for (int i = 0; i < 30; ++i) relay.put({"a@d0.example"});
+    relay.put({"warm@d1.example"});
+    relay.start();
+    REQUIRE(relay.until([&] { return sink.messages >= 1; }, 5s));
+    relay.pass(300ms);
+    for (int i = 1; i < 4; ++i) CHECK(delay_of_other(relay, "x@" + numbered(i)) < 1s);
+    for (const Event& one : relay.log.events("deferred")) CHECK(one.get("to") == "a@d0.example");
+  }
+}
+
+TEST_CASE("many domains on one host: no more sessions to it than sessions_per_host, and nobody is deferred") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  sink.delay = 2ms;
+  domains_of(relay, 120);
+  relay.options.sessions_per_host = 6;
+  for (int i = 0; i < 120; ++i) relay.put({"a@" + numbered(i)});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages == 120; }, 30s));
+  CHECK(sink.most_open <= 6);
+  CHECK(sink.most_open >= 4);
+  CHECK(relay.log.events("deferred").empty());
+  CHECK(sink.twice() == 0);
+}
+
+TEST_CASE("MX-27: a provider's limit over all its domains is found and kept, and mail to others does not wait") {
+  std::size_t refused = 0;
+  Relay relay;
+  Sink& sink = relay.sink();
+  relay.sink("127.0.0.3");
+  sink.delay = 3ms;
+  sink.answer = [&](const std::string& command) {
+    if (!command.empty() || sink.open <= 5) return std::string();
+    ++refused;
+    return std::string("421 4.7.0 too many connections");
+  };
+  domains_of(relay, 100);
+  for (int i = 0; i < 5; ++i) relay.domain("other" + std::to_string(i) + ".test", "127.0.0.3");
+  for (int i = 0; i < 100; ++i) relay.put({"a@" + numbered(i)});
+  for (int i = 0; i < 100; ++i) relay.put({"b@" + numbered(i)});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages > 20; }, 30s));
+  for (int i = 0; i < 5; ++i) CHECK(delay_of_other(relay, "x@other" + std::to_string(i) + ".test") < 1s);
+  REQUIRE(relay.until([&] { return sink.messages == 200; }, 60s));
+  CHECK(refused < 40);
+  CHECK(relay.log.events("deferred").empty());
+  CHECK_FALSE(relay.log.events("throttled").empty());
+  CHECK(sink.twice() == 0);
+}
+
+TEST_CASE("a site that says 4xx to everything slows down: few hosts, few messages, and one knock when the hold ends") {
+  for (const char* stage : {"MAIL", "."}) {
+    CAPTURE(stage);
+    int asked = 0;
+    Relay relay;
+    for (int i = 2; i <= 6; ++i) {
+      const std::string n = std::to_string(i);
+      relay.sink(("127.0.0." + n).c_str()).answer = [&](const std::string& command) {
+        if (!command.starts_with(stage)) return std::string();
+        ++asked;
+        return std::string("451 4.7.500 Server busy\r\n");
+      };
+      relay.dns.add("a.example MX 10 mx" + n + ".a.example\nmx" + n + ".a.example A 127.0.0." + n);
+    }
+    relay.options.retry.first = 60s;
+    relay.put_many(100, "a.example");
+    relay.start();
+    REQUIRE(relay.until([&] { return !relay.log.events("throttled").empty(); }, 5s));
+    relay.pass(500ms);
+    CHECK(asked <= 10);  // two hosts a message
+    CHECK(relay.log.events("deferred").size() <= 5);
+    const auto hold = relay.loop.run(relay.queue->backoff("a.example")).value();
+    REQUIRE(hold);
+    CHECK(hold->reply.find("4.7.500") != std::string::npos);
+  }
+}
+
+TEST_CASE("MX-26: a good host behind dead ones is reached by the second attempt, and found again at once") {
+  Relay relay;
+  Sink& good = relay.sink("127.0.0.2");
+  for (int i = 0; i < 7; ++i) {
+    const std::string n = std::to_string(i);
+    relay.dns.add("a.example MX " + n + " mx" + n + ".a.example\nmx" + n + ".a.example A 127.0.1." + n);
+  }
+  relay.dns.add("a.example MX 70 mx.a.example\nmx.a.example A 127.0.0.2");
+  relay.options.retry.first = 300ms;
+  relay.start();
+  relay.put({"ann@a.example"});
+  REQUIRE(relay.until([&] { return good.messages == 1; }, 3s));
+  CHECK(relay.log.events("deferred").size() == 1);
+  relay.pass(300ms);  // the session is gone
+  relay.put({"bob@a.example"});
+  REQUIRE(relay.until([&] { return good.messages == 2; }, 1s));
+  CHECK(relay.log.events("deferred").size() == 1);
+}
+
+TEST_CASE("MX-26: sessions_per_attempt: the content goes to two hosts, not to five") {
+  int contents = 0;
+  Relay relay;
+  for (int i = 2; i <= 6; ++i) {
+    const std::string n = std::to_string(i);
+    Sink& sink = relay.sink(("127.0.0." + n).c_str());
+    sink.answer = [&](const std::string& command) {
+      if (command != ".") return std::string();
+      ++contents;
+      return std::string("451 4.3.0 later\r\n");
+    };
+    relay.dns.add("a.example MX 10 mx" + n + ".a.example\nmx" + n + ".a.example A 127.0.0." + n);
+  }
+  relay.options.retry.first = 60s;
+  relay.start();
+  relay.put({"ann@a.example"});
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 1; }));
+  CHECK(contents == 2);
+}
+
+TEST_CASE("MX-26: hundreds of names of a hostile domain whose hosts are a tar pit do not stop other mail") {
+  Relay relay;
+  Sink& pit = relay.sink("127.0.0.9");
+  pit.delay = 60s;
+  relay.sink("127.0.0.2");
+  relay.domain("good.test");
+  relay.domain("fresh.test");
+  relay.options.command_timeout = 30s;
+  relay.options.sessions = 40;
+  for (int i = 0; i < 200; ++i) {
+    const std::string name = numbered(i, "hostile.example");
+    relay.dns.add(name + " MX 10 mx." + name + "\nmx." + name + " A 127.0.0.9");
+    relay.put({"a@" + name});
+  }
+  relay.start();
+  REQUIRE(relay.until([&] { return pit.connections > 0; }));
+  relay.pass(300ms);
+  CHECK(delay_of_other(relay, "a@good.test") < 1s);
+  CHECK(delay_of_other(relay, "b@fresh.test") < 1s);
+  CHECK(pit.open <= 10);
+  relay.stop(0ms);
+}
+
+TEST_CASE(
+    "MX-26, BND-02: fifty hosts with eight addresses each, none of which answers, cost five connections an attempt") {
+  Relay relay;
+  std::vector<Sink*> pits;
+  for (int i = 10; i < 18; ++i) {
+    pits.push_back(&relay.sink(("127.0.0." + std::to_string(i)).c_str()));
+    pits.back()->delay = 60s;
+  }
+  for (int host = 0; host < 50; ++host) {
+    const std::string mx = "mx" + std::to_string(host) + ".hostile.example";
+    relay.dns.add("hostile.example MX 10 " + mx);
+    for (int i = 10; i < 18; ++i) relay.dns.add(mx + " A 127.0.0." + std::to_string(i));
+  }
+  relay.options.command_timeout = 100ms;
+  relay.options.retry.first = 60s;
+  relay.put({"a@hostile.example"});
+  relay.start();
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 1; }, 5s));
+  std::size_t connections = 0;
+  for (const Sink* pit : pits) connections += pit->connections;
+  CHECK(connections == 5);
+  CHECK(relay.log.events("hop").size() <= 6);
+  CHECK(relay.dns.asked.size() <= 70);
+  relay.stop(0ms);
+}
+
+TEST_CASE("MX-26: an attempt as a whole has an end, however slowly a server answers") {
+  Relay relay;
+  Sink& slow = relay.sink();
+  slow.delay = 300ms;
+  relay.domain("a.example");
+  relay.options.attempt_timeout = 700ms;
+  relay.options.retry.first = 60s;
+  relay.start();
+  const auto began = Steady::now();
+  relay.put({"ann@a.example"});
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 1; }));
+  CHECK(Steady::now() - began < 1500ms);
+}
+
+TEST_CASE("reputation_hold: most of a site's mail refused for where it comes from is kept, with an alert") {
+  for (const bool on : {true, false}) {
+    CAPTURE(on);
+    std::string refusal = "550 5.7.1 Service unavailable; client host blocked using Spamhaus\r\n";
+    Relay relay;
+    Sink& sink = relay.sink();
+    sink.answer = [&](const std::string& command) { return command.starts_with("RCPT") ? refusal : std::string(); };
+    relay.domain("a.example");
+    relay.options.reputation_hold = on;
+    relay.options.retry.first = 400ms;
+    relay.put_many(10, "a.example");
+    relay.start();
+    if (!on) {
+      REQUIRE(relay.until([&] { return relay.log.events("bounced").size() == 10; }));
+      CHECK(relay.log.events("reputation-hold").empty());
+      continue;
+    }
+    REQUIRE(relay.until([&] { return !relay.log.events("reputation-hold").empty(); }));
+    relay.pass(200ms);
+    CHECK(relay.log.events("bounced").size() == 2);
+    CHECK(relay.log.events("reputation-hold").front().get("domain") == "a.example");
+    refusal.clear();  // we are off the list
+    REQUIRE(relay.until([&] { return sink.messages == 8; }));
+    CHECK(relay.log.events("bounced").size() == 2);
+  }
+}
+
+TEST_CASE("a user unknown is no matter of reputation: it bounces, however many") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  sink.answer = [](const std::string& command) {
+    return std::string(command.starts_with("RCPT") ? "550 5.1.1 no such user\r\n" : "");
+  };
+  relay.domain("a.example");
+  relay.put_many(20, "a.example");
+  relay.start();
+  REQUIRE(relay.until([&] { return relay.log.events("bounced").size() == 20; }));
+}
+
+TEST_CASE("routes[].rate and messages_per_session hold for all domains of the route") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  domains_of(relay, 4);
+  route::Route route;
+  route.match = {route::parse_pattern("*.example").value()};
+  route.limits.rate = route::Rate{10, 1s};
+  route.limits.messages_per_session = 1;
+  relay.routes = {route};
+  for (int i = 0; i < 8; ++i) relay.put({"a@" + numbered(i % 4)});
+  relay.start();
+  const auto began = Steady::now();
+  REQUIRE(relay.until([&] { return sink.messages == 8; }));
+  CHECK(Steady::now() - began >= 650ms);
+  CHECK(Steady::now() - began < 3s);
+  CHECK(sink.connections == 8);
+  CHECK(relay.log.events("deferred").empty());
+}
+
+TEST_CASE("routes[].sessions: no more at once, over all domains of the route") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  sink.delay = 2ms;
+  domains_of(relay, 30);
+  route::Route route;
+  route.match = {route::parse_pattern("*.example").value()};
+  route.limits.sessions = 2;
+  relay.routes = {route};
+  for (int i = 0; i < 90; ++i) relay.put({"a" + std::to_string(i) + "@" + numbered(i % 30)});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages == 90; }, 30s));
+  CHECK(sink.most_open <= 2);
+}
+
+TEST_CASE("a 5xx that names our missing PTR under IPv6 is asked again over IPv4 before it bounces") {
+  Relay relay;
+  Sink& four = relay.sink("127.0.0.2");
+  Sink& six = relay.sink("::1");
+  six.answer = [](const std::string& command) {
+    return std::string(command.starts_with("RCPT") ? "550 5.7.25 no PTR record for your address\r\n" : "");
+  };
+  relay.dns.add("a.example MX 10 mx.a.example\nmx.a.example A 127.0.0.2\nmx.a.example AAAA ::1");
+  relay.family = route::AddressFamily::prefer_ipv6;
+  relay.start();
+  relay.put({"ann@a.example"});
+  REQUIRE(relay.until([&] { return four.messages == 1; }));
+  CHECK(six.connections == 1);
+  CHECK(relay.log.events("bounced").empty());
+}
+
+TEST_CASE("TLS-08: a session of a site goes on to the next of its domains, where the plan is the same") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  domains_of(relay, 40);
+  relay.options.sessions_per_host = 2;
+  for (int i = 0; i < 40; ++i) relay.put({"a@" + numbered(i)});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages == 40; }));
+  CHECK(sink.most_open <= 2);
+  CHECK(sink.connections < 30);
+  REQUIRE(relay.until([&] { return sink.open == 0; }, 5s));  // nothing stays behind
+}
