@@ -423,12 +423,19 @@ asio::awaitable<void> App::prune() {
   }
 }
 
-// CONTRACT: damaged bodies are also found by a sweep in the background.
+// CONTRACT: damaged bodies are also found by a sweep in the background; and so is, what the start had no time for, damage to the rows
+// that find mail. Such a database is left as it is.
 asio::awaitable<void> App::sweep() {
   for (;;) {
     boost::asio::steady_timer pause(loop_, sweep_pause);
     co_await pause.async_wait(boost::asio::use_awaitable);
-    co_await queue_->sweep(sweep_octets);  // tells of what it finds as any other read does
+    const auto swept = co_await queue_->sweep(sweep_octets);  // tells of bodies as any other read does
+    if (swept || swept.error().code != errc::bad_message) continue;
+    exit_ = io_error;
+    const std::string what = disk_->path().string() + ": the database is damaged: " + swept.error().detail;
+    log_->write(Event(Level::error, "store-damaged").add("error", what));
+    raise(SIGTERM);
+    co_return;
   }
 }
 

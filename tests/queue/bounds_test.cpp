@@ -1,13 +1,17 @@
-// DUR-04 and bounds at the queue: a stream stops at the reserve, and a message with very many recipients costs what it should. Proved
-// by counting instructions that SQLite runs.
+// BND-03 and DUR-04 at the queue: a start, the background and a message with very many recipients cost what they should. Proved
+// by counting pages that are read and instructions that SQLite runs, on a disk that is made slow or fails.
 #include <sqlite3.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include <sched.h>
 
+#include "queue/inspect.h"
 #include "tests/queue/world.h"
+#include "tests/support/faulty_vfs.h"
 
 using namespace hoplock;
 using namespace hoplock::queue;
@@ -50,6 +54,85 @@ void fill(const std::filesystem::path& directory, int messages, int domains) {
 }
 
 }  // namespace
+
+TEST_CASE(
+    "BND-03: a start checks a bounded number of pages, and looks behind it keep the disk for no longer than 20 ms") {
+  support::TempDirectory dir;
+  fill(dir.path(), 300'000, 100);
+  support::FaultyVfs vfs;
+  vfs.plan().read_delay_us = 500;
+  World world(dir.path(), {}, at(10));
+  CHECK(vfs.plan().reads < 9'000);  // 4.5 s
+  const Id id = world.put({"a@new.test"}, "Subject: x\r\n\r\nhello\r\n", at(11));
+  CHECK(world.lease("new.test", at(11)).at(0).id == id);
+  int worst = 0;
+  for (Inspected from;;) {
+    const int before = vfs.plan().reads;
+    from = world.loop
+               .run(world.disk->run(disk::Durability::read,
+                                    [from](disk::Tx& tx) -> Result<Inspected> { return inspect(tx, from); }))
+               .value();
+    worst = std::max(worst, vfs.plan().reads - before);
+    if (from.table != Inspected::Table::message) break;
+  }
+  CHECK(worst <= 40);
+}
+
+TEST_CASE("BND-03: damage that the start had no time for is found in slices") {
+  support::TempDirectory dir;
+  fill(dir.path(), 300'000, 100);
+  std::int64_t page = 0;
+  {
+    auto db = disk::Database::open(dir / "queue.db", disk::Access::read_only).value();
+    page = db.integer(
+        "SELECT pageno FROM dbstat WHERE name = 'recipient' AND pagetype = 'leaf' ORDER BY path DESC LIMIT 1");
+  }
+  REQUIRE(page > 1);
+  {
+    std::fstream file(dir / "queue.db", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp((page - 1) * 4096);
+    file << std::string(4096, '\x5a');
+  }
+  support::FaultyVfs vfs;
+  vfs.plan().read_delay_us = 500;
+  World world(dir.path(), {}, at(10));
+  vfs.plan().read_delay_us = 0;
+  Result<Queue::Swept> swept{Queue::Swept{}};
+  for (int i = 0; i < 100 && swept; ++i) swept = world.loop.run(world.queue->sweep(1 << 20));
+  REQUIRE(!swept);
+  CHECK(swept.error().code == errc::bad_message);
+}
+
+TEST_CASE("what could not be read is not called damaged, and is read when the disk is well") {
+  for (const bool large : {false, true}) {
+    CAPTURE(large);
+    support::TempDirectory dir;
+    Id id;
+    {
+      World world(dir.path());
+      id = world.put({"a@one.test"}, std::string(large ? 200'000 : 9'000, 'x'));
+    }
+    support::FaultyVfs vfs;
+    for (int step = 0; step < 40; ++step) {
+      World world(dir.path());
+      std::vector<Id> damaged;
+      world.queue->on_damage([&](Id which) { damaged.push_back(which); });
+      vfs.plan().reads_until_failure = step;
+      LeaseLimit limit;
+      const auto failed = world.loop.run(world.queue->lease("one.test", at(1), limit));
+      if (!failed) CHECK(failed.error().code == errc::io_error);
+      for (std::uint32_t n = 0; large && n < 4; ++n)
+        if (const auto chunk = world.loop.run(world.queue->read_chunk(id, n)); !chunk)
+          CHECK(chunk.error().code == errc::io_error);
+      static_cast<void>(world.loop.run(world.queue->sweep(1 << 20)));
+      vfs.heal();
+      CHECK(damaged.empty());
+      CHECK(world.list().at(0).state() != "held");
+      if (failed && !failed->empty()) continue;
+      CHECK(world.lease("one.test", at(1)).size() == 1);
+    }
+  }
+}
 
 TEST_CASE("old mail that is held is not walked at each failure of another destination") {
   Counting counting;

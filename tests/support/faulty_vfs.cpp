@@ -37,7 +37,14 @@ void perhaps_die() {
 }
 
 int close(sqlite3_file* f) { return inner(f)->pMethods ? inner(f)->pMethods->xClose(inner(f)) : SQLITE_OK; }
-int read(sqlite3_file* f, void* to, int n, sqlite3_int64 at) { return inner(f)->pMethods->xRead(inner(f), to, n, at); }
+int read(sqlite3_file* f, void* to, int n, sqlite3_int64 at) {
+  if (file(f)->main) {
+    if (spent(the_plan.reads_until_failure)) return SQLITE_IOERR_READ;
+    ++the_plan.reads;
+    if (the_plan.read_delay_us > 0) ::usleep(static_cast<useconds_t>(the_plan.read_delay_us));
+  }
+  return inner(f)->pMethods->xRead(inner(f), to, n, at);
+}
 int write(sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
   perhaps_die();
   if (spent(the_plan.writes_until_failure)) return the_plan.error;
@@ -102,6 +109,8 @@ FaultyVfs::FaultyVfs() {
   heal();
   the_plan.syncs = 0;
   the_plan.database_syncs = 0;
+  the_plan.reads = 0;
+  the_plan.read_delay_us = 0;
   the_plan.sync_delay_us = 0;
   sqlite3_vfs_register(&shim, 1);
 }
@@ -114,6 +123,7 @@ FaultyVfs::~FaultyVfs() {
 FaultyVfs::Plan& FaultyVfs::plan() { return the_plan; }
 
 void FaultyVfs::heal() {
+  the_plan.reads_until_failure = -1;
   the_plan.calls_until_kill = -1;
   the_plan.writes_until_failure = -1;
   the_plan.syncs_until_failure = -1;

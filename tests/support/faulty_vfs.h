@@ -20,7 +20,10 @@ class FaultyVfs {
     std::atomic<int> syncs{0};                     // of write-ahead logs
     std::atomic<int> database_syncs{0};
     std::atomic<int> sync_delay_us{0};
-    std::atomic<bool> hang{false};  // syncs do not return; see Hang
+    std::atomic<bool> hang{false};             // syncs do not return; see Hang
+    std::atomic<int> reads_until_failure{-1};  // of the database
+    std::atomic<int> reads{0};                 // of the database
+    std::atomic<int> read_delay_us{0};         // of each of them: a slow disk and a cold cache
     std::atomic<int> hanging{0};
   };
   Plan& plan();
