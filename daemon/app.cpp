@@ -23,8 +23,9 @@ namespace {
 
 constexpr std::chrono::seconds last_words{2};                // beyond shutdown_timeout, for what must be stored
 constexpr std::chrono::milliseconds broken_patience{1'000};  // for sessions, when nothing can be stored any more
-constexpr std::chrono::minutes sweep_pause{1};               // between two parts of the checksum sweep
-constexpr std::chrono::milliseconds prune_breath{80};        // between two slices of forgetting old history
+constexpr std::chrono::seconds sweep_pause{60},
+    sweep_soon{1};                                     // between two parts of the sweep; until it has seen all rows
+constexpr std::chrono::milliseconds prune_breath{80};  // between two slices of forgetting old history
 constexpr std::chrono::milliseconds prune_least{1'000}, prune_most{std::chrono::hours{1}};
 constexpr std::size_t sweep_octets = 4U << 20U;
 
@@ -426,17 +427,26 @@ asio::awaitable<void> App::prune() {
 // CONTRACT: damaged bodies are also found by a sweep in the background; and so is, what the start had no time for, damage to the rows
 // that find mail. Such a database is left as it is.
 asio::awaitable<void> App::sweep() {
-  for (;;) {
-    boost::asio::steady_timer pause(loop_, sweep_pause);
+  boost::asio::steady_timer pause(loop_);
+  std::string told;
+  for (auto wait = sweep_soon;;) {
+    pause.expires_after(wait);
     co_await pause.async_wait(boost::asio::use_awaitable);
     const auto swept = co_await queue_->sweep(sweep_octets);  // tells of bodies as any other read does
-    if (swept || swept.error().code != errc::bad_message) continue;
-    exit_ = io_error;
-    const std::string what = disk_->path().string() + ": the database is damaged: " + swept.error().detail;
-    log_->write(Event(Level::error, "store-damaged").add("error", what));
-    raise(SIGTERM);
-    co_return;
+    if (swept && swept->rows) wait = sweep_pause;
+    if (!swept && swept.error().code == errc::bad_message) co_return damaged(swept.error());
+    const auto unread = swept ? swept->unread : std::optional<Error>(swept.error());
+    const std::string what = unread ? unread->detail : "";
+    if (unread && what != told) log_->write(Event(Level::error, "store-failed").add("error", "the sweep: " + what));
+    told = what;
   }
+}
+
+void App::damaged(const Error& error) {
+  exit_ = io_error;
+  const std::string what = disk_->path().string() + ": the database is damaged: " + error.detail;
+  log_->write(Event(Level::error, "store-damaged").add("error", what));
+  raise(SIGTERM);
 }
 
 }  // namespace hoplock::daemon

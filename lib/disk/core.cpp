@@ -34,12 +34,14 @@ Disk::Core::Core(asio::any_io_executor loop_, Options options_, Opened opened)
       mark_(path()),
       checkpointer_(std::make_unique<Checkpointer>(std::move(opened.copier), [this] { look(); })) {
   page_bytes_ = static_cast<int>(db_.integer("PRAGMA page_size"));
-  least_pages_ = std::min(db_.integer("PRAGMA page_count"), static_cast<std::int64_t>(sizes().database) / page_bytes_);
-  database_free =
+  least_pages_ =
+      std::min(db_.integer("PRAGMA page_count"), static_cast<std::int64_t>(file_sizes().database) / page_bytes_);
+  database_free_ =
       static_cast<std::uint64_t>(db_.integer("PRAGMA freelist_count")) * static_cast<std::uint64_t>(page_bytes_);
   request_at_frames_ = as_frames(options.checkpoint_bytes, page_bytes_);
   cap_frames_ = as_frames(options.checkpoint_cap_bytes, page_bytes_);
   sqlite3_wal_hook(db_.native(), remember_frames, &log_frames_);
+  measure();
 }
 
 void Disk::Core::start() {
@@ -79,19 +81,24 @@ void Disk::Core::submit(std::unique_ptr<Job> job) {
 
 Result<> Disk::Core::health() const {
   std::lock_guard lock(mutex_);
-  for (const auto* one : {&health_, &copying_, &held_back_})
+  for (const auto* one : {&health_, &copying_, &held_back_, &measuring_})
     if (!*one) return *one;
   return {};
 }
 
 void Disk::Core::on_news(std::function<void(const News&)> call) {
-  std::lock_guard lock(mutex_);
-  news_ = std::move(call);
+  Result<> measuring;
+  {
+    std::lock_guard lock(mutex_);
+    news_ = std::move(call);
+    measuring = measuring_;
+  }
+  if (!measuring) tell(News::Gravity::error, measuring.error().detail);  // since the start
 }
 
 Result<> Disk::Core::writable() const {
   std::lock_guard lock(mutex_);
-  return held_back_;
+  return held_back_ ? measuring_ : held_back_;
 }
 
 Histogram Disk::Core::commits() const {
@@ -112,9 +119,11 @@ void Disk::Core::work() {
       write(batch);
       committed_ = std::chrono::steady_clock::now();
       commit_took_ = committed_ - began;
+      measure();
       deliver(std::move(batch.writes));
       copy_log();
     }
+    measure();
     if (woken == Woken::idle) look_around();
     if (broken_ == Broken::files_lost) rescue();
     batch = Batch();
@@ -123,9 +132,13 @@ void Disk::Core::work() {
 
 Disk::Core::Woken Disk::Core::take(Batch& batch) {
   std::unique_lock lock(mutex_);
-  wake_.wait_for(lock, shrinking_ ? short_look : idle_look, [this] { return stop_ || look_ || !waiting_.empty(); });
-  look_ = false;
-  if (waiting_.empty()) return stop_ ? Woken::stop : Woken::idle;  // stopping: what waits is still done
+  wake_.wait_for(lock, shrinking_ ? short_look : idle_look,
+                 [this] { return stop_ || look_ || asked_ || !waiting_.empty(); });
+  const auto quiet_since = std::max(looked_around_, committed_);
+  const bool only_asked = asked_ && !look_ && std::chrono::steady_clock::now() - quiet_since < idle_look;
+  look_ = asked_ = false;
+  if (waiting_.empty())  // stopping: what waits is still done
+    return stop_ ? Woken::stop : only_asked ? Woken::asked : Woken::idle;
   gather(lock);
   std::size_t bytes = 0;
   for (std::size_t count = 0; count < options.batch_jobs && bytes < options.batch_bytes && !waiting_.empty(); ++count) {
@@ -217,8 +230,8 @@ void Disk::Core::commit() {
   const auto began = std::chrono::steady_clock::now();
   db_.prepare("COMMIT").run();
   synced_in_ = std::chrono::steady_clock::now() - began;
-  database_free.store(static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes_),
-                      std::memory_order_relaxed);
+  database_free_.store(static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes_),
+                       std::memory_order_relaxed);
 }
 
 void Disk::Core::roll_back() {

@@ -40,16 +40,12 @@ struct Disk::Core {
   Result<> writable() const;
   void on_news(std::function<void(const News&)> call);
   Histogram commits() const;
-  Sizes sizes() const;
+  std::uint64_t free_bytes();
+  Sizes sizes() const { return {measured_.database, measured_.log}; }
   bool is_broken() const { return ended_; }
 
-  // Touched by the loop only.
   asio::any_io_executor loop;
   const Options options;
-  std::uint64_t file_system_free = 0;
-  std::chrono::steady_clock::time_point free_known{};
-
-  std::atomic<std::uint64_t> database_free{0};
   std::function<void()> rolled_back;  // set before the first job, called on the disk thread
 
  private:
@@ -60,7 +56,7 @@ struct Disk::Core {
   };
 
   // On the disk thread.
-  enum class Woken : std::uint8_t { work, idle, stop };
+  enum class Woken : std::uint8_t { work, idle, asked, stop };
   void work();
   Woken take(Batch& batch);
   void gather(std::unique_lock<std::mutex>& lock);
@@ -81,6 +77,8 @@ struct Disk::Core {
   void finish_copy();
   void note_copy(const Result<>& outcome);
   void look_around();
+  void measure();
+  Sizes file_sizes() const;
   void shrink();
   void look_at_readers();
   void note_pages();
@@ -113,6 +111,7 @@ struct Disk::Core {
   std::atomic<bool> ended_{false};  // broken_ is not `no`
   std::chrono::steady_clock::time_point rescue_next_{};
   std::chrono::steady_clock::time_point looked_at_readers_{};
+  std::chrono::steady_clock::time_point looked_around_{};
   std::optional<std::chrono::steady_clock::time_point> busy_since_;
   int copied_frames_ = 0;   // of the log as it is
   bool shrinking_ = false;  // the database has more to give back
@@ -121,12 +120,21 @@ struct Disk::Core {
   std::condition_variable wake_;
   std::deque<std::unique_ptr<Job>> waiting_;
   bool stop_ = false;
-  bool look_ = false;  // the checkpointer has something to tell
-  Result<> health_;    // of the last transaction, or why there will be none any more
+  bool look_ = false;   // the checkpointer has something to tell
+  bool asked_ = false;  // somebody wants to know how much space there is now
+  Result<> health_;     // of the last transaction, or why there will be none any more
   std::function<void(const News&)> news_;
   Result<> copying_;    // of the last checkpoint
   Result<> held_back_;  // the log is at its cap, and somebody reads it
+  Result<> measuring_;  // whether the file system said how much space is free
   Histogram commits_{{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}};
+
+  // What the file system says, as the disk thread last heard: it may hang, and the loop must not.
+  struct Measured {
+    std::atomic<std::uint64_t> free{0}, database{0}, log{0};
+    std::atomic<std::chrono::steady_clock::time_point> at{std::chrono::steady_clock::time_point::min()};
+  } measured_;
+  std::atomic<std::uint64_t> database_free_{0};
 
   std::unique_ptr<Checkpointer> checkpointer_;
   std::thread thread_;

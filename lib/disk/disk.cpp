@@ -1,6 +1,5 @@
 #include "disk/disk.h"
 
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <fcntl.h>
@@ -15,8 +14,6 @@
 
 namespace hoplock::disk {
 namespace {
-
-constexpr std::chrono::milliseconds free_age{5};  // a fast client fills a small disk in a fraction of a second
 
 Error directory_error(const std::filesystem::path& path, const std::error_code& ec) {
   return fail(error_code(ec.value(), boost::system::generic_category()), path.string() + ": " + ec.message());
@@ -189,16 +186,6 @@ asio::awaitable<Result<std::uint64_t>> Disk::compact() {
 Sizes Disk::sizes() const { return core_->sizes(); }
 Result<> Disk::health() const { return core_->health(); }
 Histogram Disk::commits() const { return core_->commits(); }
-
-std::uint64_t Disk::free_bytes() {
-  const auto now = std::chrono::steady_clock::now();
-  if (core_->free_known == std::chrono::steady_clock::time_point{} || now - core_->free_known >= free_age) {
-    struct statvfs system {};
-    if (::statvfs(core_->options.directory.c_str(), &system) == 0)
-      core_->file_system_free = static_cast<std::uint64_t>(system.f_bavail) * system.f_frsize;
-    core_->free_known = now;
-  }
-  return core_->file_system_free + core_->database_free.load(std::memory_order_relaxed);
-}
+std::uint64_t Disk::free_bytes() { return core_->free_bytes(); }
 
 }  // namespace hoplock::disk

@@ -79,7 +79,8 @@ class Disk {
   // it before the first job.
   void on_rollback(std::function<void()> call);
 
-  // Space that new mail may take: free on the file system plus pages that the database has free. A few milliseconds old at most.
+  // Space that new mail may take: free on the file system plus pages that the database has free. Asked on the disk thread, never
+  // waited for: it knows what the store itself wrote, and what others wrote up to the last time that it was asked.
   std::uint64_t free_bytes();
   // The last failure of the store as a whole (full, I/O, read-only, corrupt); empty while transactions succeed.
   Result<> health() const;
@@ -88,9 +89,10 @@ class Disk {
   // Gives pages that the database has free back to the file system, a bounded number; how many are still free. Several calls, with
   // pauses, so that nobody waits. Error not_supported: a database that an older version made and that holds much.
   asio::awaitable<Result<std::uint64_t>> compact();
-  // Error device_or_resource_busy: the write-ahead log is at its cap and a reader keeps it from starting anew; new mail waits.
+  // Error device_or_resource_busy: the write-ahead log is at its cap and a reader keeps it from starting anew; io_error: the file system
+  // does not say how much space is free. New mail waits.
   Result<> writable() const;
-  // Of the files, as they are now.
+  // Of the files, as old as free_bytes().
   Sizes sizes() const;
   std::filesystem::path path() const;
   // How many seconds each durable commit took, since the start.

@@ -1,8 +1,10 @@
 // What the disk thread does for its files beside the jobs: it has the log copied and both files shrink, looks whether they are still
 // there, and saves what they hold when they are not.
 #include <sqlite3.h>
+#include <sys/statvfs.h>
 
 #include <boost/asio/post.hpp>
+#include <cerrno>
 
 #include "disk/backup.h"
 #include "disk/core.h"
@@ -10,6 +12,7 @@
 namespace hoplock::disk {
 namespace {
 
+constexpr std::chrono::milliseconds free_age{5};  // a fast client fills a small disk in a fraction of a second
 constexpr std::size_t log_head = 32;
 constexpr std::size_t frame_head = 24;
 constexpr std::chrono::seconds rescue_every{10};
@@ -118,7 +121,50 @@ std::uint64_t Disk::Core::log_octets(int frames) const {
   return log_head + static_cast<std::uint64_t>(frames) * (frame_head + static_cast<std::uint64_t>(page_bytes_));
 }
 
-Sizes Disk::Core::sizes() const {
+// --- how much space there is ---------------------------------------------------------------------------------------------
+
+// Any thread. What is known, and the disk thread is asked where that is old; while it hangs, mail waits for it at its commit.
+std::uint64_t Disk::Core::free_bytes() {
+  if (measured_.at.load() <= std::chrono::steady_clock::now() - free_age) {
+    {
+      std::lock_guard lock(mutex_);
+      asked_ = true;
+    }
+    wake_.notify_one();
+  }
+  return measured_.free + database_free_;
+}
+
+void Disk::Core::measure() {
+  const auto now = std::chrono::steady_clock::now();
+  if (measured_.at.load() > now - free_age) return;
+  struct statvfs system {};
+  Result<> said;
+  if (::statvfs(options.directory.c_str(), &system) == 0) {
+    measured_.free = static_cast<std::uint64_t>(system.f_bavail) * system.f_frsize;
+  } else {
+    const error_code why(errno, boost::system::generic_category());
+    said = fail(errc::io_error, "statvfs " + options.directory.string() + ": " + why.message() +
+                                    "; how much space is free is not known, and no new mail is taken");
+  }
+  const Sizes sizes = file_sizes();
+  measured_.database = sizes.database;
+  measured_.log = sizes.log;
+  measured_.at = std::chrono::steady_clock::now();
+  bool changed = false;
+  {
+    std::lock_guard lock(mutex_);
+    changed = measuring_.has_value() != said.has_value();
+    measuring_ = said;
+  }
+  if (!changed) return;
+  if (said)
+    tell(News::Gravity::information, "the file system says again how much space is free; new mail is taken");
+  else
+    tell(News::Gravity::error, said.error().detail);
+}
+
+Sizes Disk::Core::file_sizes() const {
   const auto size_of = [](const std::string& file) -> std::uint64_t {
     std::error_code ec;
     const auto size = std::filesystem::file_size(file, ec);
@@ -130,6 +176,7 @@ Sizes Disk::Core::sizes() const {
 // --- once a second, while nothing waits ----------------------------------------------------------------------------------
 
 void Disk::Core::look_around() {
+  looked_around_ = std::chrono::steady_clock::now();
   if (broken_ != Broken::no) return;
   if (const auto here = present(); !here) return break_down(here.error());
   copy_log();
@@ -139,11 +186,11 @@ void Disk::Core::look_around() {
 // After a peak: the log when nobody needs it, then the database, a little at a time.
 void Disk::Core::shrink() {
   if (log_frames_ > cap_frames_ ||
-      (sizes().log > Database::Settings().log_bytes && log_frames_ - copied_frames_ < request_step()))
+      (file_sizes().log > Database::Settings().log_bytes && log_frames_ - copied_frames_ < request_step()))
     look_at_readers();
   if (broken_ != Broken::no) return;
   shrinking_ = false;
-  const auto free = static_cast<std::int64_t>(database_free.load(std::memory_order_relaxed)) / page_bytes_;
+  const auto free = static_cast<std::int64_t>(database_free_.load(std::memory_order_relaxed)) / page_bytes_;
   try {
     if (log_frames_ < cap_frames_ / 2 && free > spare_pages && free > db_.integer("PRAGMA page_count") / 4 &&
         db_.integer("PRAGMA auto_vacuum") == 2) {
@@ -158,7 +205,7 @@ void Disk::Core::shrink() {
 }
 
 void Disk::Core::note_pages() {
-  database_free.store(
+  database_free_.store(
       static_cast<std::uint64_t>(db_.integer("PRAGMA freelist_count")) * static_cast<std::uint64_t>(page_bytes_),
       std::memory_order_relaxed);
   least_pages_ = std::min(least_pages_, db_.integer("PRAGMA page_count"));

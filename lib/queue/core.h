@@ -37,11 +37,13 @@ struct Queue::Core {
   std::unordered_set<Id> drafts;  // messages that stream ahead
   std::int64_t swept = 0;         // the last chunk that the sweep read
   Inspected inspected;            // where the next look at the rows begins
+  bool inspected_once = false;    // it has been at their end
 
   Id next_id(Time now);
   std::uint64_t room() const;
   std::vector<std::uint32_t> unnamed(const Settled& settled) const;
   asio::awaitable<Result<>> inspect_some();
+  asio::awaitable<Result<>> drop_orphans();
   std::shared_ptr<const std::vector<PlacedNotice>> place(std::vector<Notice> notices, Time now);
   void landed(std::vector<Landed> destinations, const std::shared_ptr<Draft>& draft);
   void announce(const asio::any_io_executor& loop, std::vector<Ready> ready);

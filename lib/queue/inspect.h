@@ -1,4 +1,5 @@
-// Whether the rows that find mail are sound: what quick_check would say, in slices. On the disk thread, inside jobs.
+// Whether the rows that find mail are sound, and the history beside them: what quick_check would say, in slices. On the disk thread,
+// inside jobs.
 #pragma once
 #include <cstdint>
 
@@ -7,12 +8,16 @@
 namespace hoplock::queue {
 
 struct Inspected {
-  enum class Table : std::uint8_t { message, recipient, place, domain, destination } table = Table::message;
-  std::int64_t domain = INT64_MIN, state = 0, due = 0;  // of the index
+  enum class Table : std::uint8_t { message, recipient, place, domain, destination, history, party };
+  Table table = Table::message;
+  std::int64_t first = INT64_MIN, second = 0, third = 0;  // what comes before the id in the table's order
   std::int64_t id = INT64_MIN;
+  bool at_start() const { return table == Table::message && id == INT64_MIN; }
 };
 
 // Reads on from there; where it came to. Throws disk::Failure bad_message where SQLite finds damage.
 Inspected inspect(disk::Tx& tx, Inspected from);
+// The start of the table behind that one.
+Inspected next_table(Inspected::Table table);
 
 }  // namespace hoplock::queue

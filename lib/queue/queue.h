@@ -124,11 +124,13 @@ class Queue {
   void set_history(Recording recording);
   // Recipients under way, sorted: for a reader of the database, which cannot see leases.
   std::vector<Lease> active() const;
-  // Reads the next stored chunks after the one it last read, and holds messages with a damaged one: the sweep in the
-  // background.
+  // The sweep in the background: looks at the next rows that find mail, and reads the next stored chunks after the one it last read;
+  // holds messages with a damaged one. Error bad_message: those rows are damaged.
   struct Swept {
     std::vector<Id> damaged;
-    bool end = false;  // came to the end; the next call starts over
+    bool end = false;             // came to the end of the bodies; the next call starts over
+    bool rows = false;            // all the rows were looked at since the start
+    std::optional<Error> unread;  // something could not be read, and was passed over until the next time
   };
   asio::awaitable<Result<Swept>> sweep(std::size_t bytes);
 

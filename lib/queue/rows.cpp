@@ -106,12 +106,20 @@ void remove_message(disk::Tx& tx, Id id) {
 }
 
 Result<std::optional<std::string>> load_chunk(disk::Tx& tx, Id id, std::uint32_t n) {
-  auto row = tx.prepare("SELECT sum, data FROM chunk WHERE id = ?1");
-  if (!row.bind(first_key(id) | n).step()) return std::optional<std::string>();
-  std::optional<std::string> octets(std::in_place, row.blob(1));
-  if (row.integer(0) != checksum(*octets))
+  const auto damaged = [&] {
     return fail(errc::bad_message, id.text() + ": chunk " + std::to_string(n) + " is damaged");
-  return octets;
+  };
+  try {
+    auto row = tx.prepare("SELECT sum, data FROM chunk WHERE id = ?1");
+    if (!row.bind(first_key(id) | n).step()) return std::optional<std::string>();
+    std::optional<std::string> octets(std::in_place, row.blob(1));
+    if (row.integer(0) != checksum(*octets)) return damaged();
+    return octets;
+  } catch (const disk::Failure&
+               failure) {  // the page under it: this message's damage, not that of all that are read with it
+    if (failure.error().code != errc::bad_message) throw;
+    return damaged();
+  }
 }
 
 namespace {

@@ -1,5 +1,6 @@
 // A disk that needs longer: preloaded into a program, every call that waits for stable storage takes SLOWSYNC_US
-// microseconds more (2000 unless told). Both relays of the bench run under it in the slow-disk cases.
+// microseconds more (2000 unless told), and every read at a place of a file SLOWREAD_US (none unless told: a cold cache is simulated
+// by it). Both relays of the bench run under it in the slow-disk cases.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -7,14 +8,26 @@
 #include <sys/types.h>
 #include <time.h>
 
+static void pause_for(long microseconds) {
+  struct timespec pause = {microseconds / 1000000, microseconds % 1000000 * 1000};
+  if (microseconds > 0) nanosleep(&pause, NULL);
+}
+
+static long told(const char* name, long otherwise) {
+  const char* given = getenv(name);
+  return given ? atol(given) : otherwise;
+}
+
 static void wait_longer(void) {
   static long microseconds = -1;
-  if (microseconds < 0) {
-    const char* given = getenv("SLOWSYNC_US");
-    microseconds = given ? atol(given) : 2000;
-  }
-  struct timespec pause = {microseconds / 1000000, microseconds % 1000000 * 1000};
-  nanosleep(&pause, NULL);
+  if (microseconds < 0) microseconds = told("SLOWSYNC_US", 2000);
+  pause_for(microseconds);
+}
+
+static void read_longer(void) {
+  static long microseconds = -1;
+  if (microseconds < 0) microseconds = told("SLOWREAD_US", 0);
+  pause_for(microseconds);
 }
 
 #define SLOW(name, parameters, ...)                        \
@@ -33,3 +46,13 @@ SLOW(fsync, (int fd), fd)
 SLOW(fdatasync, (int fd), fd)
 SLOW(syncfs, (int fd), fd)
 SLOW(sync_file_range, (int fd, off64_t offset, off64_t count, unsigned int flags), fd, offset, count, flags)
+
+#define SLOW_READ(name, offset)                                        \
+  ssize_t name(int fd, void* to, size_t octets, offset at) {           \
+    static ssize_t (*real)(int, void*, size_t, offset);                \
+    if (!real) *(void**)(&real) = dlsym(RTLD_NEXT, #name);             \
+    read_longer();                                                     \
+    return real(fd, to, octets, at);                                   \
+  }
+SLOW_READ(pread, off_t)
+SLOW_READ(pread64, off64_t)

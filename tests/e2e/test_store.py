@@ -87,6 +87,31 @@ class Store(Case):
         self.assertLessEqual(sent, self.listed())
         (self.data / "queue.db-wal.damaged").unlink()
 
+    def test_BND_03_damage_that_the_start_had_no_time_for_is_exit_74_when_it_is_found(self):
+        many = [f"user{n}@stays.test" for n in range(1000)]
+        for _ in range(3):
+            self.relay.send(many)
+        self.assertEqual(self.relay.stop(), 0)
+        database = self.data / "queue.db"
+        for sql in ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO history"
+                    " SELECT (1 << 40) + (i << 15), strftime('%s') * 1000, printf('{\"x\":\"%04000d\"}', i) FROM n",
+                    "PRAGMA wal_checkpoint(TRUNCATE)"):
+            self.assertEqual(self.shell(sql), 0)  # it is large now
+        shutil.copy(database, self.data / "before.db")
+        leaves = subprocess.run(["sqlite3", str(database), "SELECT pageno FROM dbstat WHERE name = 'recipient_place' AND pagetype = 'leaf'"
+                                 " ORDER BY path"], stdout=subprocess.PIPE, timeout=30, check=True).stdout.split()
+        with open(database, "r+b") as file:
+            file.seek((int(leaves[len(leaves) // 2]) - 1) * 4096)
+            file.write(b"\x5a" * 4096)
+        self.relay.start()
+        self.ends_with(74)
+        self.relay.wait_log(1, event="store-damaged", level="error",
+                            error=lambda text: text and f"{database}: the database is damaged" in text)
+        for name in ("queue.db", "queue.db-wal", "queue.db-shm"):
+            (self.data / name).unlink(missing_ok=True)
+        (self.data / "before.db").rename(database)
+        self.relay.start()
+
     def test_backup_and_restore(self):
         sent = self.fill(30, 30_000)
         copy = pathlib.Path(self.relay.directory, "copy.db")

@@ -4,8 +4,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cstring>
+#include <map>
 #include <thread>
 
 #include "disk/disk.h"
@@ -47,10 +49,16 @@ class Life {
     for (int i = 0; i < accepted; ++i) accept(i);
     settle("one.test", delivered, Verdict::delivered);
     settle("two.test", bounced, Verdict::bounced);
+    order(Action::hold, {accepted - 1, accepted - 3, accepted - 5});
+    order(Action::release, {accepted - 3, accepted - 5});
+    order(Action::remove, {accepted - 1, accepted - 5, accepted - 7});
+    order(Action::hold, {accepted - 9});
     started_ = false;
     forget();
     close();
     open(at(5000));
+    order(Action::release, {accepted - 9});
+    order(Action::hold, {accepted - 9});
     accept(accepted);
     settle("one.test", 1, Verdict::delivered);
     close();
@@ -121,6 +129,7 @@ class Life {
   void accept(int number) {
     if (!queue_->accepting()) return tell("e " + queue_->accepting().error().detail);
     auto writer = queue_->begin(at(number));
+    ids_[number] = writer.id();
     const std::string id = std::to_string(writer.id().value);
     tell("t " + id);
     if (const auto good = loop_.run(writer.write(body_of(number))); !good) return failed(good.error());
@@ -172,6 +181,26 @@ class Life {
     }
   }
 
+  // An operator's, to those of our own that were accepted: "h" and "r" before it, "H" and "R" when it was said to be done.
+  void order(Action action, const std::vector<int>& numbers) {
+    const char word = action == Action::hold ? 'h' : action == Action::release ? 'r' : 'x';
+    const auto tell_all = [this](char what, const std::vector<Id>& ids) {
+      for (const Id id : ids) tell(what + (" " + std::to_string(id.value)));
+    };
+    Selection selection;
+    selection.by_whom = "faults";
+    for (const int number : numbers)
+      if (const auto known = ids_.find(number); known != ids_.end()) selection.ids.push_back(known->second);
+    std::sort(selection.ids.begin(), selection.ids.end());
+    tell_all(word, selection.ids);
+    Queue::Follow follow;
+    follow.done = [&](const Touched& batch) { tell_all(static_cast<char>(word - 'a' + 'A'), batch.ids); };
+    const auto done = loop_.run(queue_->act(action, std::move(selection), at(2000), std::move(follow)));
+    if (!done) return failed(done.error());
+    acknowledged();
+    loop_.io().poll();
+  }
+
   bool store(const Results& results) {
     for (int attempt = 0; attempt < 3; ++attempt) {
       Results copy = results;
@@ -204,6 +233,7 @@ class Life {
   int pipe_;
   Plan plan_;
   int after_ = 0;
+  std::map<int, Id> ids_;  // of what it accepted, by number
   std::atomic<bool> started_ = false;
   support::Loop loop_;
   std::unique_ptr<disk::Disk> disk_;
@@ -230,6 +260,22 @@ void note(Ledger& ledger, const std::string& line) {
       break;
     case 'd':
       message().settled = true;
+      break;
+    case 'h':
+    case 'r':
+      message().hold = Ledger::Hold::maybe;
+      break;
+    case 'H':
+      message().hold = Ledger::Hold::yes;
+      break;
+    case 'R':
+      message().hold = Ledger::Hold::no;
+      break;
+    case 'x':
+      message().removing = true;
+      break;
+    case 'X':
+      message().removed = true;
       break;
     case 'e':
       ledger.errors.push_back(rest);

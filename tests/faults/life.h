@@ -1,5 +1,5 @@
-// One life of a store under a fault, in a child process: it opens the store, accepts, delivers, bounces, copies the log, forgets,
-// closes and opens again, and tells over a pipe what it was told. The parent holds the store that is left against that.
+// One life of a store under a fault, in a child process: it opens the store, accepts, delivers, bounces, obeys an operator, copies
+// the log, forgets, closes and opens again, and tells over a pipe what it was told. The parent holds the store that is left against that.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -20,12 +20,16 @@ struct Plan {
 
 // What the child saw, by message.
 struct Ledger {
+  enum class Hold { no, maybe, yes };
   struct Fate {
     bool tried = false;
     bool accepted = false;  // the answer was good
     bool settling = false;  // delivery or bounce is on its way to the store
     bool settled = false;   // and is stored, as it was told
     bool bounced = false;
+    Hold hold = Hold::no;   // by an operator; maybe: the order was not said to be done
+    bool removing = false;  // an operator's order is on its way to the store
+    bool removed = false;   // and was said to be done
   };
   std::map<std::int64_t, Fate> messages;
   std::vector<std::string> errors;  // in order, as an operator would read them

@@ -54,10 +54,12 @@ void verify_message(Found& found, Reader& reader, std::int64_t id, const Ledger:
     if (const auto what = torn(reader, Id{id}); !what.empty()) found.add(name + "is torn: " + what);
     if ((*message)->recipients.size() != 1) return found.add(name + "has no recipient");
     const auto state = (*message)->recipients[0].state;
-    if (state == State::held) found.add(name + "is held though nobody ordered it");
+    if (state == State::held && fate.hold == Ledger::Hold::no) found.add(name + "is held though nobody ordered it");
+    if (state != State::held && fate.hold == Ledger::Hold::yes) found.add(name + "was held, and is not");
+    if (fate.removed) found.add(name + "was removed, and is there");
     if (fate.settled && state != State::bounced)
       found.add(name + "was settled, and is there as " + std::string(to_text(state)));
-  } else if (fate.accepted && !fate.settling) {
+  } else if (fate.accepted && !fate.settling && !fate.removing) {
     found.add(name + "was accepted, and is LOST");
   }
 }
