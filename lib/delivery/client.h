@@ -46,6 +46,7 @@ struct Content {
   std::shared_ptr<const std::string> whole;
   std::uint32_t chunks = 0;
   std::function<asio::awaitable<Result<std::string>>(std::uint32_t)> read;
+  std::function<asio::awaitable<bool>()> leave;  // awaited right before the final dot: may it be sent? null: it may
 };
 
 // One transaction.
@@ -54,6 +55,7 @@ struct Sent {
   bool begun = false;                // the server asked for the content
   bool handed_over = false;          // the final dot went out: whoever got no answer may have been delivered (MX-12)
   std::optional<Error> unreadable;   // the content could not be read: the connection was broken before the final dot
+  bool withheld = false;             // the final dot had no leave: the connection was broken before it
   std::vector<smtp::Reply> replies;  // to MAIL, each RCPT and DATA, as far as they came
   std::optional<smtp::Reply> end;    // to the content
   enum class CutOff : std::uint8_t { no, lost, silence } cut_off = CutOff::no;  // before one of `replies` came
@@ -116,6 +118,7 @@ class Client {
   std::optional<smtp::Reply> early_reply();
   asio::awaitable<std::optional<smtp::Reply>> send_content(Content content, Sent& sent);
   asio::awaitable<Result<>> stream_content(Content& content, Sent& sent);
+  asio::awaitable<Result<>> ask_leave(const Content& content, Sent& sent);
   asio::awaitable<std::optional<smtp::Reply>> send_chunks(Content content, Sent& sent);
   bool lost(hop::Outcome& outcome, const Error& error);
   bool refused(hop::Outcome& outcome, const smtp::Reply& reply, hop::Reason reason) const;

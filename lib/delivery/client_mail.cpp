@@ -136,7 +136,7 @@ asio::awaitable<std::optional<smtp::Reply>> Client::send_content(Content content
     stream_.close();  // without its final dot it is no message
     co_return early_reply();
   }
-  if (sent.unreadable || (!written && written.error().code == errc::timed_out)) {
+  if (sent.unreadable || sent.withheld || (!written && written.error().code == errc::timed_out)) {
     stream_.close();
     co_return std::nullopt;
   }
@@ -170,14 +170,25 @@ asio::awaitable<Result<>> Client::stream_content(Content& content, Sent& sent) {
     stuffer.feed(piece, wire);
     if (n + 1 == pieces) stuffer.finish(wire);
     if (wire.empty()) continue;
-    stream_.expires_after(options_.data_timeout);
-    if (n > 0 && n + 1 == pieces) {
-      if (const auto step = check_step(); !step) co_return step.error();
+    if (n + 1 == pieces) {
+      const auto may_end = co_await ask_leave(content, sent);
+      if (!may_end) co_return may_end.error();
     }
+    stream_.expires_after(options_.data_timeout);
     const auto written = co_await stream_.write(wire);
     if (!written) co_return written.error();
   }
   co_return Result<>();
+}
+
+// What would be sent twice if we crashed now is not sent. Then the server's time to speak out of turn, or to leave, ends here.
+asio::awaitable<Result<>> Client::ask_leave(const Content& content, Sent& sent) {
+  if (content.leave) {
+    const bool granted = co_await content.leave();
+    sent.withheld = !granted;
+    if (!granted) co_return fail(errc::operation_canceled, "the final dot has no leave");
+  }
+  co_return check_step();
 }
 
 // A BDAT for each piece, the next one when the last was taken (RFC 3030): dots mean nothing, nothing is added.
@@ -200,11 +211,14 @@ asio::awaitable<std::optional<smtp::Reply>> Client::send_chunks(Content content,
     const std::string before = n == 0 ? content.before : std::string();
     const bool last = n + 1 == pieces;
     const std::string command = "BDAT " + std::to_string(before.size() + piece.size()) + (last ? " LAST\r\n" : "\r\n");
-    stream_.expires_after(options_.data_timeout);
-    if (!check_step()) {
+    Result<> may_go = last ? Result<>() : check_step();
+    if (last) may_go = co_await ask_leave(content, sent);
+    if (!may_go) {
+      usable_ = false;
       stream_.close();
       co_return std::nullopt;
     }
+    stream_.expires_after(options_.data_timeout);
     conversation_.said(command);
     const auto written = co_await stream_.write(command, before, piece);
     sent.handed_over = last && written.has_value();

@@ -579,6 +579,7 @@ class Run {
       }
       if (!is_placed()) co_return co_await leave_displaced();
       Content content = std::get<Content>(std::move(*made));
+      content.leave = courier_.leave_;
       smtp::Envelope envelope = payload_.envelope(batch, form);
       if (form != Form::seven_bit && form != Form::plain) envelope.size = payload_.size() + content.before.size();
       const Sent sent = co_await session_->client->send(std::move(envelope), std::move(content));

@@ -3,6 +3,7 @@
 // nothing; what happened comes back as an Attempt.
 #pragma once
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -50,6 +51,9 @@ class Courier {
   // What signs mail from now on; null: nothing does.
   void sign_with(std::shared_ptr<const dkim::Keyring> keyring) { keyring_ = std::move(keyring); }
 
+  // Awaited right before each final dot (Content::leave).
+  void ask_leave(std::function<asio::awaitable<bool>()> leave) { leave_ = std::move(leave); }
+
   // `session` belongs to the caller's frame, which waits: it is used when it fits, and left open, or empty.
   // `access`: null, or outlives it.
   asio::awaitable<Attempt> attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session,
@@ -66,6 +70,7 @@ class Courier {
   Options options_;
   std::shared_ptr<const net::ClientTls> tls_;
   std::shared_ptr<const dkim::Keyring> keyring_;
+  std::function<asio::awaitable<bool>()> leave_;
   Wishes wishes_;
   Rotation rotation_;
   Families families_;

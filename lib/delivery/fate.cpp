@@ -13,6 +13,8 @@ void take_fate(RecipientOutcome& outcome, const smtp::RecipientFate& fate, std::
 void halt(RecipientOutcome& outcome, const Sent& sent) {
   if (sent.unreadable)
     outcome.halt = Halt{std::nullopt, "the stored message cannot be read: " + sent.unreadable->detail};
+  if (sent.withheld)
+    outcome.halt = Halt{std::nullopt, "results of deliveries cannot be stored: nothing more is sent meanwhile"};
   // MX-12: it may have been delivered; another host now would make sure of a duplicate
   if (sent.handed_over && !sent.senseless.empty())
     outcome.halt = Halt{hop::Reason::smtp_reply, smtp::senseless(sent.senseless).one_line()};

@@ -33,7 +33,9 @@ Scheduler::Impl::Impl(asio::any_io_executor executor, queue::Queue& queue, route
       wall_(now()),
       lanes_(executor, log),
       tasks_(executor, log),
-      watching_(executor, log) {}
+      watching_(executor, log) {
+  courier_.ask_leave([this] { return settler_.leave(); });
+}
 
 void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls> tls) {
   options_ = options;

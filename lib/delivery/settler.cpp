@@ -13,7 +13,10 @@ namespace hoplock::delivery {
 namespace asio = boost::asio;
 
 namespace {
-constexpr Settler::Ticket most_unstored = 128;
+constexpr std::size_t most_unstored = 128;
+constexpr std::chrono::seconds longest_unstored{1};  // a disk that hangs reports no error
+constexpr std::chrono::seconds longest_wait{
+    60};  // of a peer for the final dot; RFC 5321 section 4.5.3.2.5 gives it minutes
 constexpr std::chrono::seconds try_again{1};
 using net::now;
 
@@ -53,6 +56,7 @@ Event event_of(const Returned::One& one) {
 
 Settler::Ticket Settler::add(Ending ending) {
   waiting_.push_back(std::move(ending));
+  unstored_since_.push_back(std::chrono::steady_clock::now());
   added_.notify_one();
   return ++added_last_;
 }
@@ -62,7 +66,22 @@ asio::awaitable<void> Settler::stored(Ticket ticket) {
 }
 
 asio::awaitable<void> Settler::room() {
-  while (added_last_ - stored_last_ >= most_unstored && !ended_) co_await stored_.wait();
+  while (is_behind() && !ended_) co_await stored_.wait();
+}
+
+asio::awaitable<bool> Settler::leave() {
+  const auto until = std::chrono::steady_clock::now() + longest_wait;
+  while (is_behind()) {
+    if (ended_) co_return false;
+    const net::Woken woken = co_await stored_.wait_until(until);
+    if (woken == net::Woken::timed_out) co_return false;
+  }
+  co_return true;
+}
+
+bool Settler::is_behind() const {
+  if (unstored_since_.size() >= most_unstored) return true;
+  return !unstored_since_.empty() && std::chrono::steady_clock::now() - unstored_since_.front() > longest_unstored;
 }
 
 void Settler::end() {
@@ -103,6 +122,7 @@ asio::awaitable<void> Settler::run() {
     for (const Returned::One& one : returned->all) log_.write(event_of(one));
     if (!good) co_return;
     stored_last_ += batch.size();
+    unstored_since_.erase(unstored_since_.begin(), unstored_since_.begin() + static_cast<std::ptrdiff_t>(batch.size()));
     stored_.notify_all();
   }
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <vector>
 
@@ -25,8 +26,10 @@ class Settler {
   // Until that one is stored, or end() was called.
   boost::asio::awaitable<void> stored(Ticket ticket);
   bool is_stored(Ticket ticket) const { return stored_last_ >= ticket; }
-  // Until few enough wait that another message may be sent: a crash repeats what was not yet stored.
+  // Until few enough wait, and none for long, that another message may be begun: a crash repeats what was not yet stored.
   boost::asio::awaitable<void> room();
+  // The same right before a message's final dot, though the peer waits. False: it took too long, the dot is not to be sent.
+  boost::asio::awaitable<bool> leave();
   bool stalled() const { return stalled_; }
   // Stores until end() was called and nothing is left; gives up what cannot be stored once ended.
   boost::asio::awaitable<void> run();
@@ -36,10 +39,12 @@ class Settler {
   boost::asio::awaitable<bool> store(queue::Results results);
   boost::asio::awaitable<Result<>> store_apart(queue::Results results);
   boost::asio::awaitable<Result<>> apply(queue::Results results);
+  bool is_behind() const;
   queue::Queue& queue_;
   Log& log_;
   std::function<void()> recovered_;
   std::vector<Ending> waiting_;
+  std::deque<net::SteadyTime> unstored_since_;  // of each ticket that is not stored
   Ticket added_last_ = 0;
   Ticket stored_last_ = 0;
   bool stalled_ = false;

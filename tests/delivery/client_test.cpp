@@ -8,6 +8,10 @@ using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
 
+namespace {
+asio::awaitable<bool> never() { co_return false; }
+}  // namespace
+
 TEST_CASE("a message goes command by command to a server without PIPELINING") {
   World world;
   const Sent sent = world.converse(greeted()
@@ -313,6 +317,33 @@ TEST_CASE("a damaged chunk breaks the connection before the final dot: nothing t
   CHECK_FALSE(opened.client->usable());
   peer.finish();
   CHECK(peer.received().ends_with("DATA\r\npiece\r\n"));
+}
+
+TEST_CASE("SUB-29: without leave there is no final dot and no last chunk, and nobody counts as delivered") {
+  for (const bool chunks : {false, true}) {
+    CAPTURE(chunks);
+    World world;
+    ScriptedPeer peer(chunks ? greeted("250-mx.example.org\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 BINARYMIME\r\n")
+                                   .expect_until("\r\nRCPT TO:<r1@example.org>\r\n")
+                                   .send("250 ok\r\n250 ok\r\n")
+                                   .expect_end()
+                             : greeted(pipelining)
+                                   .expect(mail + rcpt(1) + "DATA\r\n")
+                                   .send("250 ok\r\n250 ok\r\n354 go\r\n")
+                                   .expect_end());
+    Opened opened = world.open(peer);
+    REQUIRE(opened.client);
+    smtp::Envelope to = envelope();
+    if (chunks) to.body = smtp::Body::binary_mime;
+    Content content = text("x\r\n");
+    content.leave = never;
+    const Sent sent = world.send(*opened.client, std::move(to), std::move(content));
+    CHECK(sent.withheld);
+    CHECK_FALSE(sent.handed_over);
+    CHECK(fate(sent) == Fate::unanswered);
+    CHECK_FALSE(opened.client->usable());
+    CHECK(peer.finish() == Problems{});
+  }
 }
 
 TEST_CASE("cut at every step: what was not confirmed is never taken for delivered, and nothing hangs") {

@@ -275,6 +275,37 @@ TEST_CASE("a store that fails stalls sending, and nothing is sent twice when it 
   CHECK(relay.until([&] { return relay.list().empty(); }));
 }
 
+TEST_CASE(
+    "SUB-29: while the disk hangs no final dot is sent a second after the oldest unstored result: a crash sends it "
+    "again") {
+  support::FaultyVfs faulty;
+  Relay relay;
+  Sink& sink = relay.sink();
+  relay.domain("a.example");
+  relay.options.sessions_per_domain = 4;
+  std::size_t asked = 0;
+  // the first few are quick; then each server lets its client wait for the content's turn, longer than a result may wait to be stored
+  sink.answer = [&](const std::string& command) {
+    if (command.starts_with("DATA")) ++asked;
+    sink.delay = command.starts_with("DATA") && asked > 8 ? 1600ms : 5ms;
+    return std::string();
+  };
+  relay.put_many(60, "a.example");
+  relay.put({"large@a.example"}, "Subject: x\r\n\r\n" + std::string(300'000, 'x') + "\r\n");
+  relay.start();
+  REQUIRE(relay.until([&] { return asked >= 9; }));
+  support::FaultyVfs::Hang hang(faulty);
+  REQUIRE(relay.until([&] { return faulty.plan().hanging > 0; }));
+  relay.pass(1050ms);
+  const std::size_t sent = sink.messages;
+  relay.pass(2500ms);
+  CHECK(sink.messages == sent);
+  hang.release();
+  CHECK(relay.until([&] { return sink.messages == 61; }, 40s));
+  CHECK(sink.twice() == 0);
+  CHECK(relay.log.events("deferred").empty());
+}
+
 TEST_CASE("stop while busy loses nothing, and lets what is under way end") {
   Relay relay;
   Sink& sink = relay.sink();
