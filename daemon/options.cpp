@@ -232,6 +232,7 @@ Result<tlsrpt::Submitter> submitter(const config::Config& config) {
 disk::Options disk_options(const config::Config& config) {
   disk::Options to;
   to.directory = config.data_dir.path;
+  to.ballast_bytes = std::uint64_t{16} << 20U;
   to.migrations = queue::migrations();
   for (const auto& migration : route::migrations()) to.migrations.push_back(migration);
   for (const auto& migration : reports::migrations()) to.migrations.push_back(migration);

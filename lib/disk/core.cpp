@@ -16,6 +16,7 @@ int remember_frames(void* frames, sqlite3*, const char*, int count) {
 constexpr std::chrono::microseconds slow_commit{500};
 constexpr int gather_share = 3;  // of a commit's time
 constexpr std::chrono::milliseconds longest_gather{20};
+constexpr std::size_t most_posted = 10'000;  // beyond them the sweep finds what was left
 constexpr std::chrono::milliseconds idle_look{1000}, short_look{10};
 
 int as_frames(std::size_t bytes, int page_bytes) {
@@ -29,6 +30,7 @@ Disk::Core::Core(asio::any_io_executor loop_, Options options_, Opened opened)
     : loop(std::move(loop_)),
       options(std::move(options_)),
       lock_(std::move(opened.lock)),
+      ballast_(std::move(opened.ballast)),
       db_(std::move(opened.db)),
       presence_(path()),
       mark_(path()),
@@ -36,12 +38,13 @@ Disk::Core::Core(asio::any_io_executor loop_, Options options_, Opened opened)
   page_bytes_ = static_cast<int>(db_.integer("PRAGMA page_size"));
   least_pages_ =
       std::min(db_.integer("PRAGMA page_count"), static_cast<std::int64_t>(file_sizes().database) / page_bytes_);
-  database_free_ =
-      static_cast<std::uint64_t>(db_.integer("PRAGMA freelist_count")) * static_cast<std::uint64_t>(page_bytes_);
-  request_at_frames_ = as_frames(options.checkpoint_bytes, page_bytes_);
+  note_pages();
+  request_at_frames_ = request_step();
   cap_frames_ = as_frames(options.checkpoint_cap_bytes, page_bytes_);
   sqlite3_wal_hook(db_.native(), remember_frames, &log_frames_);
   measure();
+  ballast_.take(measured_.free);
+  note_ballast();
 }
 
 void Disk::Core::start() {
@@ -124,6 +127,8 @@ void Disk::Core::work() {
       copy_log();
     }
     measure();
+    tend_ballast();
+    try_posted_again();
     if (woken == Woken::idle) look_around();
     if (broken_ == Broken::files_lost) rescue();
     batch = Batch();
@@ -170,21 +175,46 @@ void Disk::Core::read(Jobs& jobs) {
 void Disk::Core::write(Batch& batch) {
   Result<> outcome = broken_ == Broken::no ? Result<>() : Result<>(why_broken_);
   if (outcome) outcome = room_in_log();
-  if (outcome && suspect_) outcome = recover();
-  if (outcome) {
-    try {
-      set_durability(batch.durability);
-      outcome = commit_together(batch.writes);
-      if (outcome && batch.durability == Durability::durable) outcome = acknowledge();
-    } catch (const Failure& failure) {
-      roll_back();
-      outcome = failure.error();
-    }
-  }
+  if (outcome) outcome = attempt(batch);
+  const auto lacks_room = [&outcome] { return !outcome && is_full(outcome.error()); };
+  if (lacks_room() && restart_log()) outcome = attempt(batch);
+  if (lacks_room() && give_ballast()) outcome = attempt(batch);
   if (!outcome)
     for (auto& job : batch.writes)
       if (!job->error()) job->fail(outcome.error());
+  keep_posted(batch.writes, outcome);
   note(outcome);
+}
+
+Result<> Disk::Core::attempt(Batch& batch) {
+  if (suspect_)
+    if (auto recovered = recover(); !recovered) return recovered;
+  try {
+    set_durability(batch.durability);
+    const auto committed = commit_together(batch.writes);
+    return committed && batch.durability == Durability::durable ? acknowledge() : committed;
+  } catch (const Failure& failure) {
+    roll_back();
+    return failure.error();
+  }
+}
+
+// Those that nobody waits for and that are not done.
+void Disk::Core::keep_posted(Jobs& jobs, const Result<>& outcome) {
+  const bool again = !outcome && broken_ == Broken::no && is_unavailable(outcome.error());
+  for (auto& job : jobs) {
+    if (!job->persists() || !(outcome ? job->has_more() : again) || posted_again_.size() >= most_posted) continue;
+    posted_again_.push_back(std::move(job));
+  }
+  std::erase(jobs, nullptr);
+  posted_again_at_ = std::chrono::steady_clock::now() + (outcome ? std::chrono::milliseconds(0) : idle_look);
+}
+
+void Disk::Core::try_posted_again() {
+  if (posted_again_.empty() || std::chrono::steady_clock::now() < posted_again_at_) return;
+  std::lock_guard lock(mutex_);
+  for (auto& job : posted_again_) waiting_.push_back(std::move(job));
+  posted_again_.clear();
 }
 
 // The usual way: no savepoints, which would cost a copy of every page that each job touches.
@@ -226,12 +256,13 @@ void Disk::Core::begin() { db_.prepare("BEGIN IMMEDIATE").run(); }
 
 void Disk::Core::commit() {
   const auto pages = db_.integer("PRAGMA freelist_count");
-  least_pages_ = std::min(least_pages_, db_.integer("PRAGMA page_count"));
+  const auto all = db_.integer("PRAGMA page_count");
+  least_pages_ = std::min(least_pages_, all);
   const auto began = std::chrono::steady_clock::now();
   db_.prepare("COMMIT").run();
   synced_in_ = std::chrono::steady_clock::now() - began;
-  database_free_.store(static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes_),
-                       std::memory_order_relaxed);
+  database_free_ = static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes_);
+  database_whole_ = static_cast<std::uint64_t>(all) * static_cast<std::uint64_t>(page_bytes_);
 }
 
 void Disk::Core::roll_back() {

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "disk/ballast.h"
 #include "disk/checkpoint.h"
 #include "disk/disk.h"
 #include "disk/lock.h"
@@ -27,6 +28,7 @@ struct Disk::Core {
   // `copier`: the checkpointer's connection.
   struct Opened {
     Lock lock;
+    Ballast ballast;
     Database db;
     Database copier;
   };
@@ -62,6 +64,9 @@ struct Disk::Core {
   void gather(std::unique_lock<std::mutex>& lock);
   void read(Jobs& jobs);
   void write(Batch& batch);
+  Result<> attempt(Batch& batch);
+  void keep_posted(Jobs& jobs, const Result<>& outcome);
+  void try_posted_again();
   Result<> commit_together(Jobs& jobs);
   Result<> commit_apart(Jobs& jobs);
   void roll_back();
@@ -79,6 +84,10 @@ struct Disk::Core {
   void look_around();
   void measure();
   Sizes file_sizes() const;
+  bool restart_log();
+  bool give_ballast();
+  void tend_ballast();
+  void note_ballast();
   void shrink();
   void look_at_readers();
   void note_pages();
@@ -92,6 +101,7 @@ struct Disk::Core {
   void tell(News::Gravity gravity, std::string text);
 
   Lock lock_;
+  Ballast ballast_;  // taken up again when the database is closed
   Database db_;
   Durability set_ = Durability::durable;
   int log_frames_ = 0;         // after the last commit
@@ -113,6 +123,9 @@ struct Disk::Core {
   std::chrono::steady_clock::time_point looked_at_readers_{};
   std::chrono::steady_clock::time_point looked_around_{};
   std::optional<std::chrono::steady_clock::time_point> busy_since_;
+  std::chrono::steady_clock::time_point tended_{};  // the ballast
+  Jobs posted_again_;
+  std::chrono::steady_clock::time_point posted_again_at_{};
   int copied_frames_ = 0;   // of the log as it is
   bool shrinking_ = false;  // the database has more to give back
 
@@ -135,6 +148,8 @@ struct Disk::Core {
     std::atomic<std::chrono::steady_clock::time_point> at{std::chrono::steady_clock::time_point::min()};
   } measured_;
   std::atomic<std::uint64_t> database_free_{0};
+  std::atomic<std::uint64_t> database_whole_{0};  // its size once the log is copied
+  std::atomic<std::uint64_t> ballast_missing_{0};
 
   std::unique_ptr<Checkpointer> checkpointer_;
   std::thread thread_;

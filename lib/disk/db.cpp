@@ -75,16 +75,6 @@ std::string immutable_uri(const std::filesystem::path& path) {
   return uri + "?immutable=1";
 }
 
-// SQLite answers with the mode that it has, not with an error, where it cannot have a log (network file systems).
-void choose_journal(Database& db, Journal journal) {
-  const std::string_view wanted = journal == Journal::log ? "wal" : "delete";
-  auto answer = db.prepare(journal == Journal::log ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE");
-  const std::string mode(answer.step() ? answer.text(0) : "");
-  if (mode == wanted || mode == "memory") return;
-  throw Failure(fail(errc::not_supported, "its journal mode stays '" + mode + "', not '" + std::string(wanted) +
-                                              "': data_dir must be on a file system of this machine"));
-}
-
 }  // namespace
 
 bool is_full(const Error& error) { return error.code == errc::no_space_on_device; }
@@ -183,10 +173,11 @@ Result<Database> Database::open(const std::filesystem::path& path, Access access
     db.execute("PRAGMA cache_size=-" + std::to_string(settings.cache_bytes >> 10));
     db.execute("PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=OFF; PRAGMA wal_autocheckpoint=0");
     if (writes) {
-      // of a database that is there it would write a page, before its log is renewed
+      // Of a database that is there it would write a page, before its log is renewed. That it can shrink costs intake nothing to speak
+      // of: with it to without it, medians of nine runs in turn, 1.00 at 1 KiB and 0.99 at 10 KiB a message.
       if (creates)
         db.execute("PRAGMA page_size=" + std::to_string(settings.page_bytes) + "; PRAGMA auto_vacuum=INCREMENTAL");
-      choose_journal(db, settings.journal);
+      db.keep(settings.journal);
       db.execute("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=" + std::to_string(settings.log_bytes));
     } else {
       db.leave_log();
@@ -196,6 +187,16 @@ Result<Database> Database::open(const std::filesystem::path& path, Access access
   }
   if (const char* full = sqlite3_db_filename(raw, "main"); full && *full) db.files_ = files_of(full);
   return db;
+}
+
+// SQLite answers with the mode that it has, not with an error, where it cannot have a log (network file systems).
+void Database::keep(Journal journal) {
+  const std::string_view wanted = journal == Journal::log ? "wal" : "delete";
+  auto answer = prepare(journal == Journal::log ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE");
+  const std::string mode(answer.step() ? answer.text(0) : "");
+  if (mode == wanted || mode == "memory") return;
+  throw Failure(fail(errc::not_supported, "its journal mode stays '" + mode + "', not '" + std::string(wanted) +
+                                              "': data_dir must be on a file system of this machine"));
 }
 
 void Database::leave_log() { sqlite3_db_config(db_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }

@@ -129,6 +129,7 @@ class Database {
   std::int64_t integer(std::string_view sql);  // the first column of the first row, or 0
   std::int64_t changes() const;                // rows that the last statement changed
   bool in_transaction() const;
+  void keep(Journal journal);      // Failure not_supported: the file system lets SQLite have no write-ahead log
   void leave_log();                // from now on: closing copies nothing and removes nothing
   Error last_error(int rc) const;  // of a call that was made on native()
   // Why nothing can be written any more: a sync failed in this process (vfs.h).

@@ -15,6 +15,8 @@
 namespace hoplock::disk {
 namespace {
 
+constexpr std::uint64_t start_needs = 1U << 20U;  // of room: the log and its index are made anew
+
 Error directory_error(const std::filesystem::path& path, const std::error_code& ec) {
   return fail(error_code(ec.value(), boost::system::generic_category()), path.string() + ": " + ec.message());
 }
@@ -46,7 +48,7 @@ Result<> write_new(const std::filesystem::path& path, const std::vector<Migratio
   if (const auto migrated = migrate(*db, migrations); !migrated)
     return fail(migrated.error().code, path.string() + ": " + migrated.error().detail);
   try {
-    db->execute("PRAGMA journal_mode=WAL");  // before it has its name: nothing is left to be done to it there
+    db->keep(Journal::log);  // before it has its name: nothing is left to be done to it there
   } catch (const Failure& failure) {
     return fail(failure.error().code, path.string() + ": " + failure.error().detail);
   }
@@ -132,6 +134,8 @@ Result<std::unique_ptr<Disk>> Disk::open(asio::any_io_executor loop, Options opt
   if (const auto made = make_directory(options.directory); !made) return made.error();
   auto lock = Lock::take(options.directory);
   if (!lock) return lock.error();
+  Ballast ballast(options.directory, options.ballast_bytes);
+  if (const auto free = free_in(options.directory); free && *free < start_needs) ballast.give(Ballast::Part::all);
   const auto path = options.directory / "queue.db";
   const auto rescued = take_up_rescue(path);
   if (!rescued) return rescued.error();
@@ -150,7 +154,7 @@ Result<std::unique_ptr<Disk>> Disk::open(asio::any_io_executor loop, Options opt
   auto copier = Database::open(path, Access::existing);
   if (!copier) return copier.error();
   try {
-    Core::Opened opened{std::move(*lock), std::move(*db), std::move(*copier)};
+    Core::Opened opened{std::move(*lock), std::move(ballast), std::move(*db), std::move(*copier)};
     return std::unique_ptr<Disk>(
         new Disk(std::make_unique<Core>(std::move(loop), std::move(options), std::move(opened))));
   } catch (const Failure& failure) {

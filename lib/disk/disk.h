@@ -36,6 +36,7 @@ struct Options {
   std::size_t batch_bytes = 8 << 20;
   std::size_t checkpoint_bytes = 24 << 20;       // of write-ahead log, from which it is copied into the database
   std::size_t checkpoint_cap_bytes = 256 << 20;  // beyond it the disk thread itself copies
+  std::uint64_t ballast_bytes = 0;               // at most; kept aside for what must go on when the disk is full
 };
 
 // What befell the store as a whole, for the log. fatal: nothing is written any more, the process must end (exit 74); what was
@@ -68,7 +69,8 @@ class Disk {
   auto run(Durability durability, F job) {
     return run(durability, 0, std::move(job));
   }
-  // Without waiting; the result is dropped.
+  // Without waiting; the result is dropped. What cannot be written now (no room, I/O, busy) is tried again each second, and a job that
+  // gives a Result<More> as often as it asks for it.
   template <class F>
   void post(Durability durability, F job);
 
@@ -79,7 +81,8 @@ class Disk {
   // it before the first job.
   void on_rollback(std::function<void()> call);
 
-  // Space that new mail may take: free on the file system plus pages that the database has free. Asked on the disk thread, never
+  // Space that new mail may take: free on the file system, less what the database will take when the log is copied and what the ballast
+  // lacks, plus pages that the database has free, as far as the log can carry as much. Asked on the disk thread, never
   // waited for: it knows what the store itself wrote, and what others wrote up to the last time that it was asked.
   std::uint64_t free_bytes();
   // The last failure of the store as a whole (full, I/O, read-only, corrupt); empty while transactions succeed.

@@ -13,6 +13,9 @@ namespace hoplock::disk {
 // only with the next durable commit (or checkpoint); durable: on stable storage when it completes.
 enum class Durability : std::uint8_t { read, relaxed, durable };
 
+// What a job that was posted says when it did its part: it is to be run again, for the next one.
+enum class More : bool { no, yes };
+
 // What a job may do with the database.
 class Tx {
  public:
@@ -39,6 +42,9 @@ class Job {
   virtual std::optional<Error> error() const = 0;
   // On the loop: hands the result to whoever waits.
   virtual void complete() = 0;
+  // Nobody waits for it: while the store cannot be written it is tried again, and so it is while it has more to do.
+  virtual bool persists() const { return false; }
+  virtual bool has_more() const { return false; }
 
   Durability durability() const { return durability_; }
   std::size_t bytes() const { return bytes_; }

@@ -40,8 +40,13 @@ Result<Lock> Lock::take(const std::filesystem::path& directory) {
     if (errno == EWOULDBLOCK) return held(lock.file_, path);
     return system_error(fd == lock.file_ ? path : directory);
   }
+  // Over what is there, so that it needs no room; where there is none, the lock is held all the same.
   const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(lock.file_, 0) != 0 || ::pwrite(lock.file_, pid.data(), pid.size(), 0) < 0) return system_error(path);
+  if (::pwrite(lock.file_, pid.data(), pid.size(), 0) < 0) {
+    if (errno != ENOSPC && errno != EDQUOT) return system_error(path);
+  } else if (::ftruncate(lock.file_, static_cast<off_t>(pid.size())) != 0) {
+    return system_error(path);
+  }
   return lock;
 }
 

@@ -5,6 +5,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "disk/disk.h"
@@ -45,6 +46,18 @@ class FunctionJob : public Job {
   std::exception_ptr exception_;
 };
 
+template <class F, class R>
+class PostedJob final : public FunctionJob<F, R> {
+ public:
+  using FunctionJob<F, R>::FunctionJob;
+  bool persists() const override { return true; }
+  bool has_more() const override {
+    if constexpr (std::is_same_v<R, Result<More>>)
+      return this->result_ && *this->result_ && **this->result_ == More::yes;
+    return false;
+  }
+};
+
 template <class F, class R, class Handler>
 class AwaitedJob final : public FunctionJob<F, R> {
  public:
@@ -80,7 +93,7 @@ asio::awaitable<std::invoke_result_t<F&, Tx&>> Disk::run(Durability durability, 
 template <class F>
 void Disk::post(Durability durability, F job) {
   using R = std::invoke_result_t<F&, Tx&>;
-  submit(std::make_unique<FunctionJob<F, R>>(durability, 0, std::move(job)));
+  submit(std::make_unique<PostedJob<F, R>>(durability, 0, std::move(job)));
 }
 
 }  // namespace hoplock::disk

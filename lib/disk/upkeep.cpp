@@ -58,6 +58,7 @@ void Disk::Core::finish_copy() {
 
 void Disk::Core::note_copy(const Result<>& outcome) {
   if (const auto why = db_.frozen()) return break_down(*why);
+  if (!outcome && is_full(outcome.error()) && give_ballast()) return;  // and it is copied again
   bool is_new = false;
   {
     std::lock_guard lock(mutex_);
@@ -113,8 +114,11 @@ Result<> Disk::Core::room_in_log() {
 }
 
 int Disk::Core::request_step() const {
-  return static_cast<int>(
-      std::min<std::size_t>(options.checkpoint_bytes / static_cast<std::size_t>(page_bytes_), 1 << 30));
+  std::size_t octets = options.checkpoint_bytes;
+  // on a small disk it must not take up much of it, on a full one hardly anything
+  if (ballast_.octets() > 0)
+    octets = std::min<std::size_t>(octets, ballast_.missing() > 0 ? ballast_.octets() / 4 : 2 * ballast_.octets());
+  return static_cast<int>(std::clamp<std::size_t>(octets / static_cast<std::size_t>(page_bytes_), 16, 1 << 30));
 }
 
 std::uint64_t Disk::Core::log_octets(int frames) const {
@@ -132,7 +136,12 @@ std::uint64_t Disk::Core::free_bytes() {
     }
     wake_.notify_one();
   }
-  return measured_.free + database_free_;
+  const std::uint64_t whole = database_whole_;
+  const std::uint64_t here = measured_.database;
+  const std::uint64_t spoken_for = (whole > here ? whole - here : 0) + ballast_missing_;
+  const std::uint64_t free = measured_.free;
+  const std::uint64_t beyond = free > spoken_for ? free - spoken_for : 0;
+  return beyond + std::min<std::uint64_t>(database_free_, measured_.log + beyond);
 }
 
 void Disk::Core::measure() {
@@ -164,6 +173,43 @@ void Disk::Core::measure() {
     tell(News::Gravity::error, said.error().detail);
 }
 
+// On a full disk the log cannot grow, but where all of it is copied it begins anew. True: it does, with the next transaction.
+bool Disk::Core::restart_log() {
+  checkpointer_->wait();
+  const auto copied = checkpoint(db_);
+  if (!copied || copied->frames == 0 || copied->copied < copied->frames) return false;
+  copied_frames_ = copied->copied;
+  return true;
+}
+
+bool Disk::Core::give_ballast() {
+  if (!ballast_.give(Ballast::Part::most)) return false;
+  note_ballast();
+  tell(News::Gravity::warning, "the file system of " + options.directory.string() +
+                                   " is full: " + std::to_string(ballast_.missing() >> 10) +
+                                   " KiB that were kept aside are given back, so that deliveries and orders go on; "
+                                   "new mail waits until there is room");
+  return true;
+}
+
+// Looks once a second while it is not whole.
+void Disk::Core::tend_ballast() {
+  const auto now = std::chrono::steady_clock::now();
+  if (ballast_.missing() == 0 || now - tended_ < std::chrono::seconds(1)) return;
+  tended_ = now;
+  if (!ballast_.take(measured_.free)) return;
+  note_ballast();
+  tell(News::Gravity::information,
+       "there is room again: " + std::to_string(ballast_.octets() >> 10) + " KiB are kept aside as before");
+}
+
+void Disk::Core::note_ballast() {
+  ballast_missing_ = ballast_.missing();
+  measured_.at = std::chrono::steady_clock::time_point::min();
+  measure();
+  request_at_frames_ = std::min(request_at_frames_, request_step());
+}
+
 Sizes Disk::Core::file_sizes() const {
   const auto size_of = [](const std::string& file) -> std::uint64_t {
     std::error_code ec;
@@ -191,8 +237,9 @@ void Disk::Core::shrink() {
   if (broken_ != Broken::no) return;
   shrinking_ = false;
   const auto free = static_cast<std::int64_t>(database_free_.load(std::memory_order_relaxed)) / page_bytes_;
+  const auto spare = ballast_.missing() > 0 ? shrink_pages : spare_pages;  // it has nowhere else to come from
   try {
-    if (log_frames_ < cap_frames_ / 2 && free > spare_pages && free > db_.integer("PRAGMA page_count") / 4 &&
+    if (log_frames_ < cap_frames_ / 2 && free > spare && free > db_.integer("PRAGMA page_count") / 4 &&
         db_.integer("PRAGMA auto_vacuum") == 2) {
       set_durability(Durability::relaxed);
       db_.execute("PRAGMA incremental_vacuum(" + std::to_string(shrink_pages) + ")");
@@ -205,10 +252,13 @@ void Disk::Core::shrink() {
 }
 
 void Disk::Core::note_pages() {
-  database_free_.store(
-      static_cast<std::uint64_t>(db_.integer("PRAGMA freelist_count")) * static_cast<std::uint64_t>(page_bytes_),
-      std::memory_order_relaxed);
-  least_pages_ = std::min(least_pages_, db_.integer("PRAGMA page_count"));
+  const auto octets = [this](std::int64_t pages) {
+    return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes_);
+  };
+  const auto all = db_.integer("PRAGMA page_count");
+  database_free_ = octets(db_.integer("PRAGMA freelist_count"));
+  database_whole_ = octets(all);
+  least_pages_ = std::min(least_pages_, all);
 }
 
 // --- the files are not what they were ------------------------------------------------------------------------------------
@@ -270,6 +320,10 @@ void Disk::Core::rescue() {
   }
   const auto place = (directory.empty() ? path().parent_path() : directory) / rescue_name;
   const auto saved = copy_to(db_, place, {});
+  if (!saved && is_full(saved.error()) && ballast_.give(Ballast::Part::all)) {
+    rescue_next_ = {};
+    return;
+  }
   if (!saved) {
     tell(News::Gravity::error,
          why_broken_.detail + "; nothing new is taken, and what it holds cannot be saved: " + saved.error().detail +

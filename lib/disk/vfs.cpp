@@ -148,6 +148,10 @@ int shm_unmap(sqlite3_file* file, int remove) { return inner(file)->pMethods->xS
 const sqlite3_io_methods methods = {2,        close,       read,       write,   truncate, sync,   size,
                                     lock,     unlock,      check_lock, control, sector,   traits, shm_map,
                                     shm_lock, shm_barrier, shm_unmap,  nullptr, nullptr};
+// For a file system that shares no memory: SQLite then says that it can have no log.
+const sqlite3_io_methods methods_without_log = {1,       close,   read,       write,   truncate, sync,   size,
+                                                lock,    unlock,  check_lock, control, sector,   traits, nullptr,
+                                                nullptr, nullptr, nullptr,    nullptr, nullptr};
 
 int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out) {
   sqlite3_vfs* const vfs = beneath();
@@ -169,8 +173,8 @@ int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out
   }
   if (name && (flags & SQLITE_OPEN_MAIN_DB) != 0) one->store = files_of(one->path);
   if (name && (flags & SQLITE_OPEN_WAL) != 0) one->store = files_of(one->path.substr(0, one->path.rfind("-wal")));
+  file->pMethods = one->inner()->pMethods->iVersion < 2 ? &methods_without_log : &methods;
   reinterpret_cast<File*>(file)->opened = one.release();
-  file->pMethods = &methods;
   return SQLITE_OK;
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "queue/slice.h"
+
 namespace hoplock::queue {
 namespace {
 
@@ -97,6 +99,22 @@ std::vector<Landed> insert_message(disk::Tx& tx, Places& places, const Draft& dr
 void drop_draft(disk::Tx& tx, Id id) {
   tx.prepare("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2").bind(first_key(id), last_key(id)).run();
   tx.prepare("DELETE FROM draft WHERE id = ?1").bind(id.value).run();
+}
+
+disk::More drop_part_of_draft(disk::Tx& tx, Id id) {
+  const Slice slice;
+  // what became a message though nobody was told is none any more
+  if (!tx.prepare("SELECT 1 FROM draft WHERE id = ?1").bind(id.value).step()) return disk::More::no;
+  do {
+    tx.prepare("DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE id BETWEEN ?1 AND ?2 LIMIT 8)")
+        .bind(first_key(id), last_key(id))
+        .run();
+    if (tx.changes() == 0) {
+      drop_draft(tx, id);
+      return disk::More::no;
+    }
+  } while (!slice.over());
+  return disk::More::yes;
 }
 
 void remove_message(disk::Tx& tx, Id id) {

@@ -49,6 +49,7 @@ void note_draft(disk::Tx& tx, Id id);
 std::vector<Landed> insert_message(disk::Tx& tx, Places& places, const Draft& draft);
 // All chunks of a message that was never committed.
 void drop_draft(disk::Tx& tx, Id id);
+disk::More drop_part_of_draft(disk::Tx& tx, Id id);  // keeps nobody waiting
 // Message, recipients and chunks.
 void remove_message(disk::Tx& tx, Id id);
 

@@ -83,6 +83,9 @@ int shm_lock(sqlite3_file* f, int at, int n, int flags) { return inner(f)->pMeth
 void shm_barrier(sqlite3_file* f) { inner(f)->pMethods->xShmBarrier(inner(f)); }
 int shm_unmap(sqlite3_file* f, int remove) { return inner(f)->pMethods->xShmUnmap(inner(f), remove); }
 
+const sqlite3_io_methods unshared = {1,       close,   read,       write,   truncate, sync,   size,
+                                     lock,    unlock,  check_lock, control, sector,   traits, nullptr,
+                                     nullptr, nullptr, nullptr,    nullptr, nullptr};
 const sqlite3_io_methods methods = {2,        close,       read,       write,   truncate, sync,   size,
                                     lock,     unlock,      check_lock, control, sector,   traits, shm_map,
                                     shm_lock, shm_barrier, shm_unmap,  nullptr, nullptr};
@@ -92,7 +95,7 @@ int open(sqlite3_vfs*, const char* name, sqlite3_file* f, int flags, int* out) {
   file(f)->log = (flags & SQLITE_OPEN_WAL) != 0;
   file(f)->main = (flags & SQLITE_OPEN_MAIN_DB) != 0;
   const int rc = real->xOpen(real, name, inner(f), flags, out);
-  if (rc == SQLITE_OK) f->pMethods = &methods;
+  if (rc == SQLITE_OK) f->pMethods = the_plan.no_shared_memory ? &unshared : &methods;
   return rc;
 }
 
@@ -128,6 +131,7 @@ void FaultyVfs::heal() {
   the_plan.writes_until_failure = -1;
   the_plan.syncs_until_failure = -1;
   the_plan.database_syncs_fail = false;
+  the_plan.no_shared_memory = false;
 }
 
 FaultyVfs::Hang::Hang(FaultyVfs& vfs) : plan_(vfs.plan()) { plan_.hang = true; }

@@ -1,0 +1,184 @@
+// A file system without room, for real (DUR-04): what must go on goes on, and what waited for room is done when there is some.
+#include <doctest/doctest.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "disk/ballast.h"
+#include "disk/disk.h"
+#include "tests/support/faulty_vfs.h"
+#include "tests/support/loop.h"
+#include "tests/support/small_disk.h"
+
+using namespace hoplock;
+using namespace hoplock::disk;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Shop {
+  explicit Shop(const std::filesystem::path& directory, std::uint64_t ballast = 0) {
+    Options options;
+    options.directory = directory;
+    options.migrations = {{"test", "CREATE TABLE item (id INTEGER PRIMARY KEY, text TEXT NOT NULL)", {}}};
+    options.ballast_bytes = ballast;
+    disk = std::move(Disk::open(loop.executor(), options).value());
+  }
+  Result<int> put(int id, std::size_t octets) {
+    auto job = [id, octets](Tx& tx) -> Result<int> {
+      tx.prepare("INSERT INTO item VALUES (?1, ?2)").bind(id, std::string(octets, 'x')).run();
+      return id;
+    };
+    return loop.run(disk->run(Durability::durable, std::move(job)));
+  }
+  Result<int> take(int id) {
+    auto job = [id](Tx& tx) -> Result<int> {
+      tx.prepare("DELETE FROM item WHERE id = ?1").bind(id).run();
+      return id;
+    };
+    return loop.run(disk->run(Durability::durable, std::move(job)));
+  }
+  std::int64_t count() {
+    auto job = [](Tx& tx) -> Result<std::int64_t> {
+      auto row = tx.prepare("SELECT count(*) FROM item");
+      row.step();
+      return row.integer(0);
+    };
+    return loop.run(disk->run(Durability::read, std::move(job))).value();
+  }
+  bool until(const std::function<bool()>& done, std::chrono::milliseconds within = 5s) {
+    const auto end = std::chrono::steady_clock::now() + within;
+    while (!done()) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      loop.io().restart();
+      loop.io().run_for(10ms);
+    }
+    return true;
+  }
+  support::Loop loop;
+  std::unique_ptr<Disk> disk;
+};
+
+std::uint64_t octets_of(const std::filesystem::path& file) {
+  struct stat found {};
+  return ::stat(file.c_str(), &found) == 0 ? static_cast<std::uint64_t>(found.st_blocks) * 512 : 0;
+}
+
+constexpr std::uint64_t mebibyte = 1U << 20U;
+
+int give_and_take(const std::filesystem::path& directory) {
+  const auto file = directory / "ballast";
+  {
+    Ballast ballast(directory, 64 * mebibyte);
+    if (ballast.octets() != 2 * mebibyte || ballast.missing() != 2 * mebibyte) return 1;  // a sixteenth of it
+    if (ballast.take(3 * mebibyte) || octets_of(file) != 0) return 2;                     // too little would be left
+    if (!ballast.take(4 * mebibyte) || octets_of(file) != 2 * mebibyte || ballast.missing() != 0) return 3;
+    if (!ballast.give(Ballast::Part::most) || octets_of(file) != mebibyte / 4) return 4;
+    if (ballast.give(Ballast::Part::most) || !ballast.give(Ballast::Part::all) || octets_of(file) != 0) return 5;
+    support::fill_up(directory);
+    if (ballast.take(4 * mebibyte) || octets_of(file) != 0) return 6;  // what was said to be free is not
+    std::filesystem::resize_file(directory / "foreign", std::filesystem::file_size(directory / "foreign") - mebibyte);
+  }
+  if (octets_of(file) < mebibyte / 2) return 7;  // at the end it takes what there is
+  Ballast again(directory, 64 * mebibyte);
+  return again.missing() + octets_of(file) == again.octets() ? 0 : 8;
+}
+
+int somebody_fills(const std::filesystem::path& directory) {
+  {
+    Shop shop(directory, 16 * mebibyte);
+    for (int id = 0; id < 20; ++id)
+      if (!shop.put(id, 50'000)) return 1;
+    if (octets_of(directory / "ballast") != 4 * mebibyte) return 2;
+    support::fill_up(directory);
+    for (int id = 100; id < 700; ++id)
+      if (!shop.put(id, 1000)) return 3;
+    if (!shop.until([&] { return shop.disk->free_bytes() == 0; })) return 4;
+    for (int id = 0; id < 20; ++id)
+      if (!shop.take(id)) return 5;
+  }
+  support::fill_up(directory);
+  {
+    Shop shop(directory, 16 * mebibyte);
+    if (shop.count() != 600) return 6;
+    for (int id = 100; id < 400; ++id)
+      if (!shop.take(id)) return 7;
+    std::filesystem::remove(directory / "foreign");
+    if (!shop.until([&] { return shop.disk->free_bytes() > 40 * mebibyte; })) return 8;
+    if (octets_of(directory / "ballast") != 4 * mebibyte) return 9;
+  }
+  return 0;
+}
+
+// Many times the pages of the log have yet to come to the database: they count as taken.
+int copied_later(const std::filesystem::path& directory) {
+  Shop shop(directory);
+  const auto before = shop.disk->free_bytes();
+  for (int id = 0; id < 12; ++id)
+    if (!shop.put(id, mebibyte)) return 1;
+  if (!shop.until([&] { return shop.disk->free_bytes() < before - 23 * mebibyte; }, 1s)) return 2;
+  return shop.disk->free_bytes() > before - 27 * mebibyte ? 0 : 3;
+}
+
+}  // namespace
+
+TEST_CASE("DUR-04: the ballast is given back in two parts, taken where there is room, and at the end what fits") {
+  CHECK(support::on_small_disk("32m", give_and_take) == 0);
+}
+
+TEST_CASE("DUR-04: on a disk that somebody else filled jobs go on, it opens again, and room is room at once") {
+  CHECK(support::on_small_disk("64m", somebody_fills) == 0);
+}
+
+TEST_CASE("DUR-04: what the log has to copy into the database counts as taken") {
+  CHECK(support::on_small_disk("64m", copied_later) == 0);
+}
+
+TEST_CASE("DUR-04: what was posted is tried again until the store takes it, and goes on for as long as it has more") {
+  support::FaultyVfs vfs;
+  support::TempDirectory dir;
+  Shop shop(dir.path());
+  vfs.plan().error = SQLITE_FULL;
+  vfs.plan().writes_until_failure = 0;
+  auto next = std::make_shared<int>(0);
+  shop.disk->post(Durability::relaxed, [next](Tx& tx) -> Result<More> {
+    auto row = tx.prepare("SELECT count(*) FROM item");
+    row.step();
+    const auto id = row.integer(0);
+    tx.prepare("INSERT INTO item VALUES (?1, 'x')").bind(id).run();
+    return id < 4 ? More::yes : More::no;
+  });
+  CHECK_FALSE(shop.put(100, 10));
+  CHECK(shop.count() == 0);
+  vfs.heal();
+  CHECK(shop.until([&] { return shop.count() == 5; }));
+  shop.until([] { return false; }, 100ms);
+  CHECK(shop.count() == 5);
+}
+
+TEST_CASE("a file system that shares no memory is no place for the store, and a first start leaves nothing") {
+  support::FaultyVfs vfs;
+  support::TempDirectory dir;
+  vfs.plan().no_shared_memory = true;
+  Options options;
+  options.directory = dir.path();
+  options.migrations = {{"test", "CREATE TABLE item (id INTEGER PRIMARY KEY)", {}}};
+  support::Loop loop;
+  for (const bool made_before : {false, true}) {
+    CAPTURE(made_before);
+    if (made_before) {
+      vfs.heal();
+      CHECK(Disk::open(loop.executor(), options));
+      vfs.plan().no_shared_memory = true;
+    }
+    const auto opened = Disk::open(loop.executor(), options);
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().code != errc::bad_message);
+    CHECK(opened.error().detail.find("queue.db") != std::string::npos);
+    if (!made_before) CHECK(opened.error().detail.find("on a file system of this machine") != std::string::npos);
+    CHECK(std::filesystem::exists(std::filesystem::path(dir.path()) / "queue.db") == made_before);
+  }
+}
