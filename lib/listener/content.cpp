@@ -58,7 +58,9 @@ smtp::EndOfData::Stored kept_from(const std::optional<Error>& error) {
 
 void Conversation::begin_message(smtp::Action framing) {
   const Time received = now();
-  auto writer = queue_.begin(received);
+  // room is kept only for those who may relay
+  const bool trusted = session_.may_relay();
+  auto writer = queue_.begin(received, trusted ? std::min(session_.envelope().size, most_octets(*profile_)) : 0);
   std::string field = received_field(writer, received);
   const bool chunks = framing == smtp::Action::receive_chunk;
   const bool binary = session_.envelope().body == smtp::Body::binary_mime;
@@ -68,7 +70,7 @@ void Conversation::begin_message(smtp::Action framing) {
   incoming_->put_first(std::move(field));
   const auto& to = session_.envelope().recipients;
   if (std::any_of(to.begin(), to.end(), is_bounce)) incoming_->keep_beginning(most_of_bounce);
-  if (!session_.may_relay()) incoming_->limit(most_of_strangers);
+  if (!trusted) incoming_->limit(most_of_strangers);
 }
 
 asio::awaitable<Conversation::Go> Conversation::receive_message() {
@@ -195,6 +197,11 @@ asio::awaitable<smtp::EndOfData> Conversation::end_message() {
     end.stored = kept_from(accepting.error());
     co_return end;
   }
+  const bool stranger = !session_.may_relay();
+  if (stranger && !services_.strangers.take(place_->site(), std::chrono::steady_clock::now())) {
+    end.stored = smtp::EndOfData::Stored::full;
+    co_return end;
+  }
   queue::Envelope envelope = to_queue(session_.envelope(), stream_.peer().ip);
   // what a client did not declare is known from the content: it leaves with BODY=8BITMIME (RFC 6152)
   if (incoming_->facts().eight_bit && envelope.body == queue::Body::seven_bit) envelope.body = queue::Body::eight_bit;
@@ -205,6 +212,7 @@ asio::awaitable<smtp::EndOfData> Conversation::end_message() {
   envelope.tls_required_no = !envelope.requiretls && message::says_tls_not_required(incoming_->facts());
   const auto committed = co_await incoming_->commit(std::move(envelope), std::move(recipients));
   if (!committed) {
+    if (stranger) services_.strangers.give_back(place_->site());
     end.stored = kept_from(committed.error());
     log_store_failed(committed.error());
     co_return end;

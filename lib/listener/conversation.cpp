@@ -179,7 +179,8 @@ smtp::Answer Conversation::answer_event(smtp::LineBuffer::Event event) {
 smtp::Answer Conversation::within_sender_limit(smtp::Answer answer) {
   using Took = smtp::Answer::Took;
   const smtp::Envelope& envelope = session_.envelope();
-  if (!session_.may_relay() || envelope.sender.is_null()) return answer;
+  if (!session_.may_relay()) return within_strangers_limit(std::move(answer));
+  if (envelope.sender.is_null()) return answer;
   const auto now = std::chrono::steady_clock::now();
   const auto which = envelope.recipients.size() == 1 ? Senders::Which::first : Senders::Which::further;
   const std::string& sender = envelope.sender.text();
@@ -188,6 +189,14 @@ smtp::Answer Conversation::within_sender_limit(smtp::Answer answer) {
   if (verdict.over == Senders::Over::no) return answer;
   if (verdict.first) log_sender_limit(verdict.over);
   return session_.sender_over_limit(answer.took);
+}
+
+// What they can reach is our postmaster, or nobody.
+smtp::Answer Conversation::within_strangers_limit(smtp::Answer answer) {
+  if (answer.took != smtp::Answer::Took::recipient) return answer;
+  if (session_.envelope().recipients.back().then == smtp::Recipient::Then::discard) return answer;
+  const bool full = services_.strangers.is_full(place_->site(), std::chrono::steady_clock::now());
+  return full ? session_.strangers_over_limit() : answer;
 }
 
 asio::awaitable<Conversation::Go> Conversation::act(smtp::Answer answer) {

@@ -13,6 +13,7 @@
 #include "listener/profile.h"
 #include "listener/refusals.h"
 #include "listener/senders.h"
+#include "listener/strangers.h"
 #include "net/client_certificate.h"
 #include "net/signal.h"
 #include "net/stream.h"
@@ -29,6 +30,7 @@ struct Services {
   Passwords& passwords;
   Logins& logins;
   Senders& senders;
+  Strangers& strangers;
   Refusals& refusals;
   const BounceSink& bounces;
 };
@@ -77,6 +79,7 @@ class Conversation {
   void note_progress(std::size_t octets);
   boost::asio::awaitable<smtp::EndOfData> end_message();
   smtp::Answer within_sender_limit(smtp::Answer answer);
+  smtp::Answer within_strangers_limit(smtp::Answer answer);
   void log_sender_limit(Senders::Over over) const;
   smtp::Answer answer_event(smtp::LineBuffer::Event event);
   std::string received_field(const queue::Writer& writer, Time now) const;

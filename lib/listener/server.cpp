@@ -70,6 +70,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   Log& log;
   Logins logins;
   Senders senders;
+  Strangers strangers;
   Passwords passwords{executor, logins};
   BoundAddresses bound;
   Places places;
@@ -83,7 +84,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   net::TaskGroup refusals;
   net::TaskGroup accepting;
 
-  Services services() { return {queue, log, counts, passwords, logins, senders, lines, bounces}; }
+  Services services() { return {queue, log, counts, passwords, logins, senders, strangers, lines, bounces}; }
   void admit(net::Stream stream, std::shared_ptr<const Profile> profile);
   void turn_away(net::Stream stream, const Profile& profile);
   static asio::awaitable<void> accept_all(std::shared_ptr<State> self, std::shared_ptr<Bound> at);

@@ -35,12 +35,16 @@ struct Queue::Core {
   Window window;
   std::int64_t last_id = 0;
   std::unordered_set<Id> drafts;  // messages that stream ahead
-  std::int64_t swept = 0;         // the last chunk that the sweep read
-  Inspected inspected;            // where the next look at the rows begins
-  bool inspected_once = false;    // it has been at their end
+  // Octets that are spoken for, of the room above min_free_space: what writers announced and have yet to bring, and what is on its way to
+  // the disk, where it takes room in the log first and then in the database.
+  std::shared_ptr<std::uint64_t> announced = std::make_shared<std::uint64_t>(0);
+  std::shared_ptr<std::uint64_t> passing = std::make_shared<std::uint64_t>(0);
+  std::int64_t swept = 0;       // the last chunk that the sweep read
+  Inspected inspected;          // where the next look at the rows begins
+  bool inspected_once = false;  // it has been at their end
 
   Id next_id(Time now);
-  std::uint64_t room() const;
+  std::uint64_t room_beside(std::uint64_t spoken_for) const;
   std::vector<std::uint32_t> unnamed(const Settled& settled) const;
   asio::awaitable<Result<>> inspect_some();
   asio::awaitable<Result<>> drop_orphans();

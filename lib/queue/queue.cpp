@@ -37,27 +37,29 @@ Id Queue::Core::next_id(Time now) {
 
 // --- intake ------------------------------------------------------------------------------------------------------------
 
-Writer Queue::begin(Time received) {
+Writer Queue::begin(Time received, std::uint64_t announced) {
   auto state = std::make_unique<Writer::State>();
   state->core = core_;
   state->id = core_->next_id(received);
   state->received = received;
+  if (announced > 0) state->announced = std::make_unique<Claim>(core_->announced, std::min(announced, room()));
   return Writer(std::move(state));
 }
 
 Result<> Queue::accepting() {
   if (auto writable = core_->disk.writable(); !writable) return writable;
-  if (core_->disk.free_bytes() < core_->options.min_free_space)
+  if (core_->disk.free_bytes() < core_->options.min_free_space + *core_->passing)
     return fail(errc::no_space_on_device,
                 "less than limits.min_free_space is free in " + core_->disk.path().parent_path().string());
   return {};
 }
 
-std::uint64_t Queue::room() { return core_->room(); }
+std::uint64_t Queue::room() { return core_->room_beside(*core_->announced); }
 
-std::uint64_t Queue::Core::room() const {
+std::uint64_t Queue::Core::room_beside(std::uint64_t spoken_for) const {
+  const std::uint64_t taken = options.min_free_space + *passing + spoken_for;
   const std::uint64_t free = disk.free_bytes();
-  return free > options.min_free_space ? free - options.min_free_space : 0;
+  return free > taken ? free - taken : 0;
 }
 
 void Queue::set_min_free_space(std::uint64_t octets) { core_->options.min_free_space = octets; }

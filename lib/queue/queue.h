@@ -56,11 +56,12 @@ class Queue {
 
   // --- intake
 
-  // The id is known at once (the Received field names it).
-  Writer begin(Time received);
+  // The id is known at once (the Received field names it). `announced`: octets that will come, for which room is kept as far as there is
+  // any; what comes beyond it is stored as long as there is room that nobody else has announced (DUR-04).
+  Writer begin(Time received, std::uint64_t announced = 0);
   // 452 4.3.1 unless this is good: below min_free_space; 451 4.3.0: the store's log can take no more now. A store that cannot be written shows in write() and commit().
   Result<> accepting();
-  // Octets that new mail may still take: free space above min_free_space; 0 while accepting() is not good.
+  // Octets that new mail may still announce: free space above min_free_space and what others announced; 0 while accepting() is not good.
   std::uint64_t room();
   void set_min_free_space(std::uint64_t octets);
 

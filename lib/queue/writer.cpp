@@ -8,6 +8,11 @@ namespace hoplock::queue {
 
 using disk::Durability;
 
+namespace {
+// In the log, and in the database when the log is copied.
+constexpr std::uint64_t places_of_an_octet = 2;
+}  // namespace
+
 Writer::Writer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Writer::Writer(Writer&&) noexcept = default;
 
@@ -16,10 +21,8 @@ Writer::~Writer() {
   const auto core = state_->core.lock();
   if (!core) return;  // swept at the next start
   core->drafts.erase(state_->id);
-  core->disk.post(Durability::relaxed, [id = state_->id](disk::Tx& tx) -> Result<> {
-    drop_draft(tx, id);
-    return {};
-  });
+  core->disk.post(Durability::relaxed,
+                  [id = state_->id](disk::Tx& tx) -> Result<disk::More> { return drop_part_of_draft(tx, id); });
 }
 
 Id Writer::id() const { return state_->id; }
@@ -27,8 +30,11 @@ std::uint64_t Writer::size() const { return state_->size; }
 
 asio::awaitable<Result<>> Writer::State::stream(Queue::Core& queue) {
   if (chunks + 1 >= max_chunks) co_return fail(errc::file_too_large, "the message is larger than the queue can hold");
-  if (queue.room() < chunk_bytes)
+  const std::uint64_t own = announced ? announced->octets() : 0;
+  const Claim passing(queue.passing, places_of_an_octet * chunk_bytes);
+  if (queue.room_beside(*queue.announced - own) == 0)
     co_return fail(errc::no_space_on_device, "what is free beyond limits.min_free_space is taken");
+  if (announced) announced->reduce(chunk_bytes);
   std::string octets;
   if (buffer.size() < 2 * chunk_bytes) {
     std::string rest = buffer.substr(chunk_bytes);
@@ -92,6 +98,8 @@ asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRec
   auto job = [store = core.store, draft](disk::Tx& tx) -> Result<std::vector<Landed>> {
     return store->commit(tx, *draft);
   };
+  const Claim passing(core.passing, places_of_an_octet * bytes);
+  state.announced.reset();
   auto landed = co_await core.disk.run(Durability::durable, bytes, std::move(job));
   if (!landed) co_return landed.error();
   state.committed = true;

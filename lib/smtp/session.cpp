@@ -75,7 +75,7 @@ Answer Session::obey(const Command& command, const Facts& facts) {
     case Verb::rcpt:
       return rcpt(command);
     case Verb::data:
-      return data(command);
+      return data(command, facts);
     case Verb::bdat:
       return bdat(command);
     case Verb::starttls:
@@ -199,6 +199,11 @@ Answer Session::sender_over_limit(Answer::Took took) {
     reset();
   }
   return answer(450, {4, 7, 1}, "This sender has sent too much, try again later");
+}
+
+Answer Session::strangers_over_limit() {
+  envelope_.recipients.pop_back();
+  return answer(450, {4, 7, 1}, "Too much mail from clients that may not relay, try again later");
 }
 
 // A certificate that is out of date, unknown or of another name is mended by somebody, and mail waits until then instead of bouncing.

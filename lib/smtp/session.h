@@ -94,6 +94,7 @@ class Session {
   Answer take(std::string_view line, const Facts& facts);  // one command line without CRLF
   // Instead of the reply to what was just taken (Answer::took): 450 4.7.1, and it is not taken.
   Answer sender_over_limit(Answer::Took took);
+  Answer strangers_over_limit();  // the same, of a recipient
   Answer line_too_long();
   Answer bare_newline();                        // SUB-05: ends the session
   Answer octets_after_starttls();               // SUB-10: sent instead of the 220; ends the session
@@ -143,7 +144,7 @@ class Session {
   Answer ehlo(const Command& command, const Facts& facts);
   Answer mail(const Command& command, const Facts& facts);
   Answer rcpt(const Command& command);
-  Answer data(const Command& command);
+  Answer data(const Command& command, const Facts& facts);
   Answer bdat(const Command& command);
   Answer discard(Answer refused, const Command& command);
   std::optional<Answer> refuse_content() const;

@@ -28,11 +28,15 @@ std::optional<Answer> Session::refuse_content() const {
   return refused_recipients_ ? answer(554, {5, 5, 1}, "No valid recipients") : out_of_order("Need RCPT command");
 }
 
-Answer Session::data(const Command& command) {
+Answer Session::data(const Command& command, const Facts& facts) {
   if (state_ == State::chunks) return out_of_order("BDAT has begun, DATA cannot follow");
   if (auto refused = refuse_content()) return *std::move(refused);
   if (envelope_.body == Body::binary_mime) return out_of_order("BINARYMIME is sent by BDAT");
   if (!command.well_formed) return bad_argument("DATA takes no argument");
+  if (facts.room == 0 || envelope_.size > facts.room) {  // others announced as much since MAIL
+    reset();
+    return answer(452, {4, 3, 1}, "Insufficient storage, try again later");
+  }
   drop_repeated(envelope_.recipients);
   state_ = State::data;
   return {Reply(354, std::nullopt, "End data with <CR><LF>.<CR><LF>"), Action::receive_data};

@@ -262,6 +262,19 @@ TEST_CASE(
   CHECK(dialog.code("MAIL FROM:<a@example.org> size=1000000") == "250 2.1.0");
 }
 
+TEST_CASE("DUR-04: DATA is 452 4.3.1 where others took the room since MAIL, and the next message begins anew") {
+  Dialog dialog(options());
+  dialog.greeted();
+  dialog.facts.room = 6'000'000;
+  CHECK(dialog.code("MAIL FROM:<a@example.org> SIZE=5000000") == "250 2.1.0");
+  CHECK(dialog.code("RCPT TO:<b@example.com>") == "250 2.1.5");
+  dialog.facts.room = 4'000'000;
+  CHECK(dialog.code("DATA") == "452 4.3.1");
+  CHECK(dialog.code("MAIL FROM:<a@example.org> SIZE=3000000") == "250 2.1.0");
+  CHECK(dialog.code("RCPT TO:<b@example.com>") == "250 2.1.5");
+  CHECK(dialog.say("DATA").starts_with("354 "));
+}
+
 TEST_CASE("SUB-07, SUB-15, SUB-32: unfit content is refused with its own code, and the session goes on") {
   struct Row {
     Content content;
