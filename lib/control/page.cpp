@@ -217,7 +217,8 @@ std::string to_html(const View& view) {
               to_rfc3339(facts.now));
   html += health(view);
   if (view.survey != nullptr) {
-    html += queue(*view.survey, facts.now) + domains(*view.survey, facts.now) + last_hour(view);
+    html += queue(*view.survey, facts.now) + next_hops(*view.survey, facts.now) + domains(*view.survey, facts.now) +
+            last_hour(view);
     html += policies(view, *view.survey) + reports(*view.survey) + machine(view);
     html += dim("The database was read " + age(facts.now - view.survey->taken) + " ago.");
   } else {
