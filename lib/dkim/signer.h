@@ -5,7 +5,6 @@
 // (no or several From fields, a header that ends without an empty line, one that is larger than it keeps) it leaves
 // unsigned, and says why.
 #pragma once
-#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,7 +23,7 @@ struct Identity {
   std::string selector;
   std::shared_ptr<const Key> key;
   // While it says false the identity does not sign: nobody could verify it. Null: it always signs.
-  std::shared_ptr<std::atomic<bool>> may_sign{};
+  std::shared_ptr<bool> may_sign{};
 };
 
 // A domain may have several identities (one RSA, one Ed25519): each makes a signature of its own.
