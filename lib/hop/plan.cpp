@@ -239,7 +239,7 @@ bool is_ruled_out(const DomainFacts& domain, const dns::Name& host, const LocalR
   const bool in_force = domain.sts.state == StsFact::State::live && domain.sts.policy.mode == mtasts::Mode::enforce;
   if (!binds || !in_force || mtasts::matches(domain.sts.policy, host)) return false;
   if (domain.mx_security == dns::Security::insecure) return true;
-  return domain.mx_security == dns::Security::secure && dane_mode(Origin::mx, rule) != Mode::enforce;
+  return domain.mx_security == dns::Security::secure && dane_mode(Origin::mx, rule) == Mode::off;
 }
 
 StsFact after_waiting(StsFact fact, Seconds waited) {
