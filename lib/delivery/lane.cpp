@@ -236,9 +236,7 @@ Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt&
     destination.backoff.reset();
     destination.held = false;
     watch_.remove(destination.name);
-    told_.erase({destination.name, queue::Waiting::Kind::notices});
-    told_.erase({destination.name, queue::Waiting::Kind::untold});
-    told_.erase({destination.name, queue::Waiting::Kind::relaxed});
+    told_.forget(destination.name);
     Ending ending = ending_of(attempt, when);
     ending.change = queue::DestinationChange{destination.name, std::nullopt};
     return put(std::move(ending));
@@ -295,13 +293,13 @@ asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string des
   }
 }
 
-// Of destinations that are heard of no more, their mail having come to its end: a hold that lasts is renewed within retry.max.
-void Scheduler::Impl::forget_told() {
-  const Milliseconds lasts =
+// A hold that lasts is renewed within retry.max.
+TellingMarks::Clock Scheduler::Impl::telling_clock() const {
+  TellingMarks::Clock clock;
+  clock.now = now();
+  clock.lasts =
       2 * options_.retry.max + std::max(options_.expire_bounces, options_.delay_notice) + std::chrono::hours{1};
-  if (told_.size() < told_swept_at_) return;
-  std::erase_if(told_, [least = now() - lasts](const auto& one) { return one.second < least; });
-  told_swept_at_ = std::max<std::size_t>(1000, 2 * told_.size());
+  return clock;
 }
 
 // What waits behind it and was not tried itself: the senders of notices give up earlier, others are told that it takes long. Each
@@ -314,9 +312,8 @@ asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string desti
     if (kind == Kind::untold && (wait.count() == 0 || options.postmaster.empty())) continue;
     queue::Waiting waiting;
     waiting.kind = kind;
-    self->forget_told();
-    waiting.after = std::exchange(self->told_[{destination, kind}], hold.last - wait);
     waiting.until = hold.last - wait;
+    waiting.after = self->told_.move(destination, kind, waiting.until, self->telling_clock());
     waiting.messages = expire_messages;
     std::optional<queue::Waiting> next = waiting;
     while (next && !self->stopping_ && !self->is_paused()) {
@@ -347,7 +344,7 @@ asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string desti
   queue::Waiting waiting;
   waiting.kind = queue::Waiting::Kind::relaxed;
   waiting.until = now();
-  waiting.after = std::exchange(self->told_[{destination, waiting.kind}], waiting.until);
+  waiting.after = self->told_.move(destination, waiting.kind, waiting.until, self->telling_clock());
   waiting.messages = expire_messages;
   std::optional<OpenSession> session;
   std::optional<queue::Waiting> next = waiting;

@@ -13,6 +13,7 @@
 #include "delivery/pool.h"
 #include "delivery/scheduler.h"
 #include "delivery/settler.h"
+#include "delivery/telling_marks.h"
 #include "delivery/watch.h"
 #include "net/task_group.h"
 
@@ -102,7 +103,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   static asio::awaitable<void> send_relaxed(Self self, std::string destination, queue::Backoff hold);
   asio::awaitable<Settler::Ticket> carry_relaxed(queue::Job job, std::optional<OpenSession>& session);
   bool says_nothing(const Attempt& attempt, const queue::Backoff& hold) const;
-  void forget_told();
+  TellingMarks::Clock telling_clock() const;
   static asio::awaitable<void> tell_waiting(Self self, std::string destination, queue::Backoff hold);
   struct Bounce;
   static asio::awaitable<Result<>> bounce_batch(Self self, std::shared_ptr<Bounce> order, std::vector<queue::Id> ids);
@@ -127,8 +128,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Steady::time_point asleep_until_;
   std::optional<Steady::time_point> evict_at_;  // an idle lane gives way then
   bool stopping_ = false;
-  std::map<std::pair<std::string, queue::Waiting::Kind>, Time> told_;  // of destinations that are down: up to where
-  std::size_t told_swept_at_ = 1000;
+  TellingMarks told_;
   Counts counts_;
   Time placed_;             // when destinations were last computed anew
   bool displaced_ = false;  // some that are not the rules' any more were found
