@@ -336,7 +336,8 @@ class Run {
     const hop::LocalRule rule = rule_for(manner_, hosts_.rule, host.origin);
     const bool from_dns = host.origin == route::Host::Origin::mx || host.origin == route::Host::Origin::implicit_mx;
     hop::HostFacts found;
-    if (from_dns && manner_ != Manner::relaxed && hop::is_ruled_out(hosts_.domain, host.name, rule)) {
+    // REQUIRETLS makes more of DANE than the operator does, and who waives the policy is ruled out by nothing.
+    if (from_dns && manner_ == Manner::ordinary && hop::is_ruled_out(hosts_.domain, host.name, rule)) {
       found.origin = host.origin;
       found.name = found.expanded = host.name;
       found.port = host.port;

@@ -67,9 +67,9 @@ TEST_CASE(
     "MX-29: of a host that the policy rules out nothing is asked; mail that does without the policy goes there all the "
     "same") {
   Policies world;
+  ScriptedPeer& peer = world.peer({world.good(world.tls())});
   world.adopt("1", policy("enforce", "other.example.org"));
   CHECK(line(world.send(), {"reason"}) == "deferred mx-not-in-policy");
-  ScriptedPeer& peer = world.peer({world.good(world.tls())});
   auto relaxed = std::make_shared<queue::Job>(*Courses::job());
   relaxed->envelope.tls_required_no = true;
   const Attempt attempt = world.loop.run(world.courier().attempt(relaxed, world.session));

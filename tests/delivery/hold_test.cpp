@@ -33,21 +33,18 @@ TEST_CASE("RTLS-13: mail that does without TLS gets through, and what the policy
   relay.dns.add("_" + std::to_string(sink.port()) + "._tcp.mx.dane.example TLSA 3 1 1 " + std::string(64, 'a'));
   relay.options.retry.first = 60s;
   relay.put({"held@dane.example"});
+  for (const char* to : {"u1@dane.example", "u2@dane.example"}) relay.loop.run(commit_relaxed(*relay.queue, to));
   relay.start();
   REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 1; }));
   CHECK(relay.log.events("deferred").front().get("reason") == "starttls-not-supported");
   REQUIRE(relay.until([&] { return relay.loop.run(relay.queue->backoff("dane.example")).value().has_value(); }));
   const auto hold = relay.loop.run(relay.queue->backoff("dane.example")).value();
-  for (std::size_t sent = 1; sent <= 3; ++sent) {
-    relay.loop.run(commit_relaxed(*relay.queue, "u" + std::to_string(sent) + "@dane.example"));
-    relay.scheduler->kick();
-    REQUIRE(relay.until([&] { return sink.messages == sent; }));
-  }
-  REQUIRE(relay.until([&] { return relay.log.events("delivered").size() == 3; }));
+  REQUIRE(hold);
+  REQUIRE(relay.until([&] { return relay.log.events("delivered").size() == 2; }));
   relay.put({"behind@dane.example"});
   relay.scheduler->kick();
   relay.pass(500ms);
-  CHECK(sink.messages == 3);
+  CHECK(sink.messages == 2);
   CHECK(sink.recipients.count("held@dane.example") + sink.recipients.count("behind@dane.example") == 0);
   const auto still = relay.loop.run(relay.queue->backoff("dane.example")).value();
   REQUIRE(still);
@@ -56,5 +53,5 @@ TEST_CASE("RTLS-13: mail that does without TLS gets through, and what the policy
   CHECK(relay.list().size() == 2);
   relay.restart();  // and so after a start
   relay.pass(500ms);
-  CHECK(sink.messages == 3);
+  CHECK(sink.messages == 2);
 }

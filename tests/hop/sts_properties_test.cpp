@@ -3,7 +3,6 @@
 
 #include <map>
 
-#include "hop/requiretls.h"
 #include "tests/hop/sts_corners.h"
 
 using namespace hoplock;
@@ -42,8 +41,6 @@ TEST_CASE(
     if (!mx || !is_ruled_out(at.facts.domain, at.facts.host.name, at.rule)) return;
     ++ruled_out;
     if (std::holds_alternative<Connect>(decide(at.facts, at.rule))) FAIL("connects: " << text_of(at));
-    if (std::holds_alternative<Connect>(decide(at.facts, at.rule, Asked::require_tls)))
-      FAIL("connects: " << text_of(at));
     Facts unasked = at.facts;
     unasked.host = HostFacts{};
     unasked.host.origin = at.facts.host.origin;
