@@ -30,9 +30,10 @@ std::uint64_t Writer::size() const { return state_->size; }
 
 asio::awaitable<Result<>> Writer::State::stream(Queue::Core& queue) {
   if (chunks + 1 >= max_chunks) co_return fail(errc::file_too_large, "the message is larger than the queue can hold");
-  const std::uint64_t own = announced ? announced->octets() : 0;
   const Claim passing(queue.passing, places_of_an_octet * chunk_bytes);
-  if (queue.room_beside(*queue.announced - own) == 0)
+  // who announced it has a right to it; the others keep out of what is announced
+  const bool announced_it = announced && announced->octets() > 0;
+  if (queue.room_beside(announced_it ? 0 : *queue.announced) == 0)
     co_return fail(errc::no_space_on_device, "what is free beyond limits.min_free_space is taken");
   if (announced) announced->reduce(chunk_bytes);
   std::string octets;
