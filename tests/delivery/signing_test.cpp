@@ -176,30 +176,44 @@ std::string notice_in_utf8() {
 }
 }  // namespace
 
-TEST_CASE(
-    "DKIM-07: what goes as it is to one host, converted or plain to the next, is signed in each form for itself") {
+namespace {
+// Each form as it leaves, asked for twice; every one is judged by its own octets.
+std::map<Form, std::string> forms_of(const std::string& message, std::initializer_list<Form> forms) {
   Courses world;
   auto made = std::make_shared<queue::Job>(*Courses::job());
-  made->body = notice_in_utf8();
-  made->size = made->body.size();
+  made->body = message;
+  made->size = message.size();
   made->envelope.kind = queue::Kind::notice;
   made->envelope.body = queue::Body::eight_bit;
   Payload payload(made, *world.queue);
   std::map<Form, std::string> sent;
   for (int time = 0; time < 2; ++time) {
-    for (const Form form : {Form::as_it_is, Form::plain, Form::seven_bit, Form::binary}) {
+    for (const Form form : forms) {
       CAPTURE(static_cast<int>(form));
       auto one = world.loop.run(payload.content(form, keys().ring)).value();
       REQUIRE(std::holds_alternative<Content>(one));
       const Content& content = std::get<Content>(one);
       std::string octets = content.before;
-      for (std::uint32_t n = 0; n < content.chunks; ++n) octets += world.loop.run(content.read(n)).value();
+      if (content.whole) octets += *content.whole;
+      for (std::uint32_t n = 0; !content.whole && n < content.chunks; ++n)
+        octets += world.loop.run(content.read(n)).value();
       CHECK(keys().judge(octets) == "pass");
       if (time > 0) CHECK(sent[form] == octets);
       sent[form] = octets;
     }
   }
-  CHECK(sent[Form::plain] != sent[Form::as_it_is]);
-  CHECK(sent[Form::plain] != sent[Form::seven_bit]);
-  CHECK(sent[Form::binary] == sent[Form::as_it_is]);
+  return sent;
+}
+}  // namespace
+
+TEST_CASE(
+    "DKIM-07: what goes as it is to one host, converted or plain to the next, is signed in each form for itself") {
+  auto notice = forms_of(notice_in_utf8(), {Form::as_it_is, Form::plain, Form::binary});
+  CHECK(notice[Form::plain] != notice[Form::as_it_is]);
+  CHECK(notice[Form::binary] == notice[Form::as_it_is]);
+  const std::string text =
+      "From: <postmaster@example.net>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+      "Content-Transfer-Encoding: 8bit\r\n\r\nj\xc3\xb6rg\r\n";
+  auto other = forms_of(text, {Form::as_it_is, Form::seven_bit, Form::plain});
+  CHECK(other[Form::seven_bit] != other[Form::as_it_is]);
 }
