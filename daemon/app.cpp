@@ -273,6 +273,7 @@ asio::awaitable<void> App::start() {
   }));
   tasks_->spawn("memory", give_memory_back());
   scheduler_->start();
+  follow_routes();  // for what the start had no time
   tasks_->spawn("routes", watch_routes());
   tasks_->spawn("sweep", sweep());
   tasks_->spawn("prune", prune());
@@ -386,12 +387,17 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   loaded_ = std::move(loaded);
   warn_all();
   check_keys();
+  follow_routes();
+  return std::nullopt;
+}
+
+// What waits goes where the routes say now, beside the deliveries.
+void App::follow_routes() {
   tasks_->spawn("reroute", [](queue::Queue& queue, Log& log, delivery::Scheduler& scheduler) -> asio::awaitable<void> {
     const auto rerouted = co_await queue.reroute(now());
     if (!rerouted) log.write(Event(Level::error, "queue-failed").add("error", rerouted.error().detail));
     scheduler.kick();
   }(*queue_, *log_, *scheduler_));
-  return std::nullopt;
 }
 
 // A route whose time is over is told about once a day.

@@ -58,6 +58,7 @@ class App {
   asio::awaitable<void> watch_routes();
   asio::awaitable<void> sweep();
   void damaged(const Error& error);
+  void follow_routes();
   asio::awaitable<void> prune();
   std::optional<std::string> reload();  // the complaint when it is refused
   asio::awaitable<control::Status> status();

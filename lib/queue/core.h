@@ -46,6 +46,11 @@ struct Queue::Core {
   Id next_id(Time now);
   std::uint64_t room_beside(std::uint64_t spoken_for) const;
   std::vector<std::uint32_t> unnamed(const Settled& settled) const;
+  std::optional<std::int64_t> voided_to = INT64_MIN;  // of the domains, see void_removed; nothing: all of them
+
+  using Deadline = std::chrono::steady_clock::time_point;
+  asio::awaitable<Result<>> reroute(Time now, Deadline until);
+  asio::awaitable<Result<>> void_removed(Deadline until);
   asio::awaitable<Result<>> inspect_some();
   asio::awaitable<Result<>> drop_orphans();
   std::shared_ptr<const std::vector<PlacedNotice>> place(std::vector<Notice> notices, Time now);

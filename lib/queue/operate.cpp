@@ -3,6 +3,8 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "queue/core.h"
+#include "queue/rows.h"
+#include "queue/slice.h"
 
 namespace hoplock::queue {
 
@@ -16,6 +18,9 @@ struct Started {
   std::vector<Id> drafts;
 };
 
+constexpr std::chrono::milliseconds longest_start{
+    1'000};  // for each of the two looks that grow with the queue (BND-03)
+
 Started take_up(disk::Tx& tx, Store& store) {
   Started started;
   started.last_id = store.mark(tx, "id").value_or(0);
@@ -28,19 +33,51 @@ Started take_up(disk::Tx& tx, Store& store) {
     auto row = tx.prepare("SELECT id FROM draft");
     while (row.step()) started.drafts.push_back(Id{row.integer(0)});
   }
-  std::vector<std::int64_t> removed;  // by an operator while they were under way: that lease is void
-  {
-    auto row = tx.prepare("SELECT r.id FROM domain d CROSS JOIN recipient r ON r.domain = d.id AND r.state = 6");
-    while (row.step()) removed.push_back(row.integer(0));
-  }
-  for (const auto key : removed) {
-    tx.prepare("DELETE FROM recipient WHERE id = ?1").bind(key).run();
-    remove_if_done(tx, store.places(), id_of_key(key));
-  }
   return started;
 }
 
+// What an operator removed while it was under way, and whose lease ended with the last process. By domain, from this one on; where it
+// came to, nothing at their end.
+std::optional<std::int64_t> void_some(disk::Tx& tx, Store& store, std::int64_t after,
+                                      const std::vector<Lease>& leased) {
+  std::vector<std::int64_t> removed;
+  std::optional<std::int64_t> last = after;
+  {
+    auto domains = tx.prepare("SELECT id FROM domain WHERE id > ?1 ORDER BY id");
+    auto rows = tx.prepare("SELECT id FROM recipient WHERE domain = ?1 AND state = 6");
+    domains.bind(after);
+    const Slice slice;
+    for (last.reset(); domains.step();) {
+      for (rows.bind(domains.integer(0)); rows.step();) removed.push_back(rows.integer(0));
+      if (!slice.over()) continue;
+      last = domains.integer(0);
+      break;
+    }
+  }
+  for (const auto key : removed) {
+    if (std::binary_search(leased.begin(), leased.end(), Lease{id_of_key(key), number_of_key(key)})) continue;
+    tx.prepare("DELETE FROM recipient WHERE id = ?1").bind(key).run();
+    remove_if_done(tx, store.places(), id_of_key(key));
+  }
+  return last;
+}
+
 }  // namespace
+
+asio::awaitable<Result<>> Queue::Core::void_removed(Deadline until) {
+  while (voided_to && std::chrono::steady_clock::now() < until) {
+    auto leased = window.leases();
+    std::sort(leased.begin(), leased.end());
+    auto job = [shared = store, after = *voided_to,
+                leased = std::move(leased)](disk::Tx& tx) -> Result<std::optional<std::int64_t>> {
+      return void_some(tx, *shared, after, leased);
+    };
+    const auto done = co_await disk.run(Durability::relaxed, std::move(job));
+    if (!done) co_return done.error();
+    voided_to = *done;
+  }
+  co_return Result<>();
+}
 
 asio::awaitable<Result<>> Queue::start(Time now) {
   Core& core = *core_;
@@ -61,7 +98,10 @@ asio::awaitable<Result<>> Queue::start(Time now) {
     auto done = co_await rebase(now);
     if (!done) co_return done.error();
   }
-  co_return co_await reroute(now);
+  // What is left of both is for reroute(), beside the deliveries.
+  auto voided = co_await core.void_removed(std::chrono::steady_clock::now() + longest_start);
+  if (!voided) co_return voided.error();
+  co_return co_await core.reroute(now, std::chrono::steady_clock::now() + longest_start);
 }
 
 // --- routes ------------------------------------------------------------------------------------------------------------
@@ -91,11 +131,18 @@ std::vector<Routed> domains_after(disk::Tx& tx, std::int64_t after) {
   return page;
 }
 
-// Those of which more waits than was hastened.
+constexpr std::int64_t hastened_at_once = 40;  // each a page of its own
+
+// Those that are left, or of which more waits than was hastened.
 std::vector<Routed> move_domains(disk::Tx& tx, Places& places, const std::vector<Routed>& moved, Time now) {
   std::vector<Routed> rest;
   places.forget();
+  const Slice slice;
   for (const auto& routed : moved) {
+    if (slice.over()) {
+      rest.push_back(routed);
+      continue;
+    }
     const auto destination = places.destination(tx, routed.destination);
     std::int64_t old = 0;
     {
@@ -104,7 +151,10 @@ std::vector<Routed> move_domains(disk::Tx& tx, Places& places, const std::vector
       old = row.integer(0);
     }
     tx.prepare("UPDATE domain SET destination = ?2 WHERE id = ?1").bind(routed.id, destination).run();
-    if (places.hasten(tx, routed.id, to_millis(now)) == Places::Hastened::some) rest.push_back(routed);
+    auto hastened = places.hasten(tx, routed.id, to_millis(now), hastened_at_once);
+    while (hastened == Places::Hastened::some && !slice.over())
+      hastened = places.hasten(tx, routed.id, to_millis(now), hastened_at_once);
+    if (hastened == Places::Hastened::some) rest.push_back(routed);
     places.tidy_destination(tx, destination);
     places.tidy_destination(tx, old);
   }
@@ -114,9 +164,15 @@ std::vector<Routed> move_domains(disk::Tx& tx, Places& places, const std::vector
 }  // namespace
 
 asio::awaitable<Result<>> Queue::reroute(Time now) {
-  Core& core = *core_;
+  auto voided = co_await core_->void_removed(Core::Deadline::max());
+  if (!voided) co_return voided.error();
+  co_return co_await core_->reroute(now, Core::Deadline::max());
+}
+
+asio::awaitable<Result<>> Queue::Core::reroute(Time now, Deadline until) {
+  Core& core = *this;
   core.window.drop_all();
-  for (std::int64_t after = 0;;) {
+  for (std::int64_t after = 0; std::chrono::steady_clock::now() < until;) {
     // Not as a read: it comes after the commits that were routed before.
     auto read = [after](disk::Tx& tx) -> Result<std::vector<Routed>> { return domains_after(tx, after); };
     auto page = co_await core.disk.run(Durability::relaxed, std::move(read));
@@ -130,7 +186,7 @@ asio::awaitable<Result<>> Queue::reroute(Time now) {
       routed.destination = std::move(destination);
       moved.push_back(std::move(routed));
     }
-    while (!moved.empty()) {
+    while (!moved.empty() && std::chrono::steady_clock::now() < until) {
       auto job = [store = core.store, moved, now](disk::Tx& tx) -> Result<std::vector<Routed>> {
         return move_domains(tx, store->places(), moved, now);
       };

@@ -4,7 +4,6 @@ namespace hoplock::queue {
 namespace {
 
 constexpr std::size_t most_remembered = 20'000;
-constexpr std::int64_t most_hastened = 20'000;
 
 }  // namespace
 
@@ -105,16 +104,16 @@ void Places::lower(disk::Tx& tx, std::int64_t domain, std::int64_t due) {
       .run();
 }
 
-Places::Hastened Places::hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now) {
+Places::Hastened Places::hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now, std::int64_t most) {
   tx.prepare(
         "UPDATE recipient SET due = ?2 WHERE id IN (SELECT id FROM recipient WHERE domain = ?1 AND state = ?3 AND due "
         "> "
         "?2 ORDER BY due LIMIT ?4)")
-      .bind(domain, now, State::deferred, most_hastened)
+      .bind(domain, now, State::deferred, most)
       .run();
   const auto hastened = tx.changes();
   if (hastened > 0) lower(tx, domain, now);
-  return hastened < most_hastened ? Hastened::all : Hastened::some;
+  return hastened < most ? Hastened::all : Hastened::some;
 }
 
 std::int64_t Places::earliest(disk::Tx& tx, std::int64_t domain, std::int64_t after) {

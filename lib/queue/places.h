@@ -36,7 +36,7 @@ class Places {
   void lower(disk::Tx& tx, std::int64_t domain, std::int64_t due);
   // What waits there for a time of its own does so no longer, the earliest first; the lower bounds follow. A bounded number at a time.
   enum class Hastened : std::uint8_t { all, some };
-  Hastened hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now);
+  Hastened hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now, std::int64_t most = 20'000);
   // The bounds of a domain found anew from its recipients; rows that serve nothing are removed.
   void tidy(disk::Tx& tx, std::int64_t domain);
   // Those of a destination from its domains.
