@@ -54,7 +54,6 @@ TEST_CASE("sweep: a damaged page under a body stops neither the look at those be
     spoil(dir / "queue.db", where);
     World world(dir.path(), {}, at(1000));
     const auto damaged = sweep_all(world);
-    world.put({"b@two.test"}, "x\r\n", at(1001));
     REQUIRE(!damaged.empty());
     CHECK(damaged.back() == all.back());
     CHECK(sweep_all(world).size() >= damaged.size());  // the next round comes to the end as well
