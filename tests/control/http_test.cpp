@@ -329,7 +329,6 @@ TEST_CASE(
     "name") {
   Served served;
   auto guarded = listening("127.0.0.1");
-  guarded.at = served.server.bound();
   guarded.trusted_header = "X-Forwarded-User";
   std::vector<control::HttpClient> asked;
   guarded.admission = [&asked](control::HttpClient client) -> boost::asio::awaitable<bool> {

@@ -125,7 +125,8 @@ TEST_CASE("queue list for people: one row a recipient, tame, and no wider than t
   std::istringstream lines(narrow.out);
   for (std::string line; std::getline(lines, line);) CHECK(line.size() <= 80 + 2 * 9);  // "…" has three octets
   CHECK(narrow.out.find(stage.deferred.text() +
-                        "   9m   26B  deferred      1  in 5m  a@one.test\n    450 4.7.1 ?[2Jnot") != std::string::npos);
+                        "   9m   26B  deferred      1  in 5m  a@one.test\n    connect-timeout: 450 4.7.1 ?[2Jnot") !=
+        std::string::npos);
   CHECK_MESSAGE(narrow.out.find(stage.queued.text()) != std::string::npos, "an ID is never cut");
   CHECK(stage.ask({"queue", "list", "--domain", "none.test"}).out == "no messages\n");
 }
