@@ -176,6 +176,8 @@ asio::awaitable<void> Scheduler::Impl::mind_the_clock() {
   log_.write(Event(Level::warn, "clock-set-back"));
   look_ = true;
   displaced_ = true;  // routes whose time was over count again
+  // A site's hold ends by the clock that was. Each destination keeps its own, which moves with the queue.
+  gates_.forget_holds();
   const auto rebased = co_await queue_.rebase(wall);
   if (!rebased) queue_failed(rebased.error().detail);
 }
