@@ -79,7 +79,7 @@ std::vector<queue::Ready> Gates::take_ready() {
       return false;
     }
     const std::size_t limit = gate->allowance.sessions();
-    for (std::size_t used = gate->used; used < limit && !gate->waiting.empty(); ++used) {
+    for (std::size_t used = gate->used - gate->spare; used < limit && !gate->waiting.empty(); ++used) {
       parked_.erase(gate->waiting.front().destination);
       ready.push_back(std::move(gate->waiting.front()));
       gate->waiting.pop_front();

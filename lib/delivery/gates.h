@@ -25,10 +25,12 @@ struct Gate {
   explicit Gate(std::size_t most) : allowance(most) {}
   Allowance allowance;
   std::size_t used = 0;
+  std::size_t spare = 0;  // of these: held by a session without work, which gives way
   Allowance::Clock::time_point closed_until{};
   Allowance::Clock::time_point worked_at{};  // it took a message
   std::deque<queue::Ready> waiting;
-  bool is_full() const { return used >= allowance.sessions(); }
+  bool is_full() const { return used >= allowance.sessions() + spare; }
+  bool must_spare() const { return spare > 0 && used > allowance.sessions(); }
   bool is_closed(Allowance::Clock::time_point now) const { return is_full() || now < closed_until; }
 };
 using GatePtr = std::shared_ptr<Gate>;
@@ -93,6 +95,7 @@ class Gates {
   std::size_t parked_count() const { return parked_.size(); }
   // Those for whom there may be room now.
   std::vector<queue::Ready> take_ready();
+  void there_is_room() { room_ = true; }
   // When the next gate opens by itself.
   std::optional<Clock::time_point> opens() const { return opens_; }
   // It delivers mail, or does no more.

@@ -27,8 +27,8 @@ double milliseconds_since(Steady::time_point then) {
 
 }  // namespace
 
-asio::awaitable<void> Scheduler::Impl::run_lane(Self self, DestinationPtr destination) {
-  Lane lane(*self, destination);
+asio::awaitable<void> Scheduler::Impl::run_lane(Self self, DestinationPtr destination, Places places) {
+  Lane lane(*self, destination, std::move(places));
   bool goes_on = true;  // by name: GCC 12 may drop the loop of `while (co_await …) {}`
   while (goes_on) goes_on = co_await self->step(lane);
   if (lane.session) self->pass_on(lane);

@@ -24,11 +24,14 @@ struct Scheduler::Impl::Lane : Access {
   Gates::UsePtr at_site;
   std::vector<Gates::UsePtr> on_trial;  // among those that have not worked yet
 
-  Lane(Impl& impl, DestinationPtr to) : self(impl), destination(std::move(to)) {
-    if (!destination->site) destination->site = self.gates_.site_of(destination->name);
-    if (destination->site) at_site = self.gates_.use(destination->site);
-    if (destination->site) session = self.take_spare(destination->site);
-    for (GatePtr& gate : self.gates_.for_unproven(destination->name)) on_trial.push_back(self.gates_.use(gate));
+  Lane(Impl& impl, DestinationPtr to, Places places)
+      : self(impl),
+        destination(std::move(to)),
+        at_site(std::move(places.at_site)),
+        on_trial(std::move(places.on_trial)) {
+    if (!destination->site) return;
+    session = self.take_spare(destination->site);
+    self.make_room_among_spares(*destination->site);
   }
   ~Lane() override {
     set_connected(false);

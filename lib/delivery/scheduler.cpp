@@ -233,7 +233,16 @@ void Scheduler::Impl::grow(const DestinationPtr& destination) {
 
 void Scheduler::Impl::add_lane(const DestinationPtr& destination) {
   pool_.lane_came(*destination);
-  lanes_.spawn("lane", run_lane(shared_from_this(), destination));
+  Places places = take_places(*destination);
+  lanes_.spawn("lane", run_lane(shared_from_this(), destination, std::move(places)));
+}
+
+Scheduler::Impl::Places Scheduler::Impl::take_places(Destination& destination) {
+  Places places;
+  if (!destination.site) destination.site = gates_.site_of(destination.name);
+  if (destination.site) places.at_site = gates_.use(destination.site);
+  for (GatePtr& gate : gates_.for_unproven(destination.name)) places.on_trial.push_back(gates_.use(gate));
+  return places;
 }
 
 void Scheduler::Impl::lane_gone(Destination& destination) {

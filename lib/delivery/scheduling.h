@@ -59,7 +59,13 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void queue_failed(const std::string& what);
 
   // --- lane.cpp: one session's worth of jobs for one destination
-  static asio::awaitable<void> run_lane(Self self, DestinationPtr destination);
+  // Its places at the site, and among those that have not worked yet, from the moment it is decided on.
+  struct Places {
+    Gates::UsePtr at_site;
+    std::vector<Gates::UsePtr> on_trial;
+  };
+  Places take_places(Destination& destination);
+  static asio::awaitable<void> run_lane(Self self, DestinationPtr destination, Places places);
   asio::awaitable<bool> step(Lane& lane);
   asio::awaitable<bool> wait_idle(Lane& lane, Steady::time_point until);
   bool is_wanted(const Lane& lane);
@@ -74,13 +80,17 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   // --- spares.cpp: sessions that outlive their lane
   struct Spare {
     SitePtr site;
+    GatePtr host;
+    Gates::UsePtr at_site;
     Steady::time_point until;
-    std::optional<OpenSession> session;  // there is one
+    std::optional<OpenSession> session;  // there is one, with its place
   };
   void pass_on(Lane& lane);
   std::optional<OpenSession> take_spare(const SitePtr& site);
+  void make_room_among_spares(const Gate& gate);
   void drop_spares();
-  static asio::awaitable<void> quit(std::unique_ptr<Client> client);
+  Spare without_claim(std::deque<Spare>::iterator spare);
+  static asio::awaitable<void> quit(OpenSession session);
 
   // --- standing.cpp: what an attempt's end means for the mail that comes after it
   asio::awaitable<bool> turn_away(Lane& lane, const queue::Job& job, Attempt attempt);

@@ -15,37 +15,60 @@ constexpr std::size_t most_spares = 64;
 // REQUIRES: the lane has a session, and ends.
 void Scheduler::Impl::pass_on(Lane& lane) {
   const SitePtr& site = lane.destination->site;
-  if (!site || stopping_ || spares_.size() >= most_spares || !lane.session->client->usable() || !is_wanted(lane))
+  const bool placed = lane.session->place && lane.at_site;
+  if (!site || !placed || stopping_ || spares_.size() >= most_spares || !lane.session->client->usable() ||
+      !is_wanted(lane))
     return;
   Spare spare;
   spare.site = site;
+  spare.host = gates_.host(lane.session->ip);
+  spare.at_site = std::exchange(lane.at_site, nullptr);
   spare.until = Steady::now() + longest_spare;
   spare.session = std::exchange(lane.session, std::nullopt);
-  spare.session->place.reset();  // whoever takes it over takes the place
+  ++spare.site->spare;
+  ++spare.host->spare;
   spares_.push_back(std::move(spare));
+  gates_.there_is_room();
   if (spares_.front().until < asleep_until_) wake_.notify_all();
 }
 
+// Its places count as taken again.
+Scheduler::Impl::Spare Scheduler::Impl::without_claim(std::deque<Spare>::iterator spare) {
+  Spare taken = std::move(*spare);
+  spares_.erase(spare);
+  --taken.site->spare;
+  --taken.host->spare;
+  return taken;
+}
+
+// The new lane has a place at the site already; the spare's is free.
 std::optional<OpenSession> Scheduler::Impl::take_spare(const SitePtr& site) {
   const auto found =
       std::find_if(spares_.begin(), spares_.end(), [&](const Spare& spare) { return spare.site == site; });
   if (found == spares_.end() || Steady::now() >= found->until) return std::nullopt;
-  const GatePtr host = gates_.host(found->session->ip);
-  if (host->is_full()) return std::nullopt;
-  std::optional<OpenSession> session = std::move(found->session);
-  spares_.erase(found);
-  session->place = gates_.use(host);
-  return session;
+  Spare spare = without_claim(found);
+  return std::move(spare.session);
 }
 
-// Nobody came for them. When the next one will have waited long enough.
-void Scheduler::Impl::drop_spares() {
-  while (!spares_.empty() && (stopping_ || Steady::now() >= spares_.front().until)) {
-    tasks_.spawn("quit", quit(std::move(spares_.front().session->client)));
-    spares_.pop_front();
+// Somebody has a place there without a session: one that has nothing to do goes at once, so that there are not too many.
+void Scheduler::Impl::make_room_among_spares(const Gate& gate) {
+  while (gate.must_spare()) {
+    const auto found = std::find_if(spares_.begin(), spares_.end(), [&](const Spare& spare) {
+      return spare.site.get() == &gate || spare.host.get() == &gate;
+    });
+    if (found == spares_.end()) return;
+    without_claim(found);  // and closed
   }
 }
 
-asio::awaitable<void> Scheduler::Impl::quit(std::unique_ptr<Client> client) { co_await client->quit(); }
+// Nobody came for them.
+void Scheduler::Impl::drop_spares() {
+  while (!spares_.empty() && (stopping_ || Steady::now() >= spares_.front().until)) {
+    Spare spare = without_claim(spares_.begin());
+    tasks_.spawn("quit", quit(std::move(*spare.session)));
+  }
+}
+
+asio::awaitable<void> Scheduler::Impl::quit(OpenSession session) { co_await session.client->quit(); }
 
 }  // namespace hoplock::delivery

@@ -75,7 +75,9 @@ bool Scheduler::Impl::Lane::admit(const route::Hosts& hosts) {
 std::shared_ptr<void> Scheduler::Impl::Lane::enter(const Ip& ip) {
   const GatePtr gate = self.gates_.host(ip);
   if (gate->is_full()) return nullptr;
-  return self.gates_.use(gate);
+  const auto place = self.gates_.use(gate);
+  self.make_room_among_spares(*gate);
+  return place;
 }
 
 void Scheduler::Impl::Lane::refused(const Ip& ip, const std::string& reply) {
