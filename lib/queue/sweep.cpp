@@ -91,7 +91,8 @@ Error about_bodies(const Error& error) {
 
 // Chunks whose session died while the store could not be written. What became a message meanwhile is none any more.
 asio::awaitable<Result<>> Queue::Core::drop_orphans() {
-  const auto found = co_await disk.run(Durability::read, list_drafts);
+  // Not as a read: when the sweep is done, the holds that it asked for are stored.
+  const auto found = co_await disk.run(Durability::relaxed, list_drafts);
   if (!found) co_return found.error();
   Result<> all;
   for (const Id id : *found) {
