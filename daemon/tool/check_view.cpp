@@ -144,8 +144,12 @@ json::object to_json(const Finding& finding, Verdict verdict) {
 
 void print(const Console& console, const Finding& finding, Verdict verdict) {
   auto& out = console.out;
-  out << printable(finding.domain.text()) << ": " << to_text(verdict) << " (" << printable(probe::why(finding, verdict))
-      << ")\n";
+  const std::string domain = printable(finding.domain.text()), why = printable(probe::why(finding, verdict));
+  const std::string together = domain + ": " + std::string(to_text(verdict)) + " (" + why + ")";
+  if (!console.width || columns(together) <= *console.width)
+    out << together << '\n';
+  else
+    out << fit(domain + ": " + std::string(to_text(verdict)), *console.width) << '\n' << wrapped(why, *console.width);
   out << "MX look-up: " << to_text(finding.dnssec);
   if (finding.expanded != finding.domain) out << ", the domain is an alias of " << printable(finding.expanded.text());
   out << '\n';

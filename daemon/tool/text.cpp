@@ -100,6 +100,21 @@ std::string fit(std::string_view text, std::size_t width) {
   return width == 0 ? out : out + "…";
 }
 
+std::string wrapped(std::string_view text, std::size_t width) {
+  std::string all, line = " ";
+  while (!text.empty()) {
+    const auto end = std::min(text.find(' '), text.size());
+    const std::string word(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.size() > 1 && columns(line) + 1 + columns(word) > width) {
+      all += line + '\n';
+      line = " ";
+    }
+    line += " " + word;
+  }
+  return all + fit(line, width) + '\n';
+}
+
 std::string age(Milliseconds time) {
   const auto seconds = std::max<std::int64_t>(std::chrono::floor<Seconds>(time).count(), 0);
   const auto minutes = seconds / 60;
