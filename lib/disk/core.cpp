@@ -298,6 +298,7 @@ Result<> Disk::Core::recover() {
   } catch (const Failure& failure) {
     return failure.error();
   }
+  checkpointer_->wait();  // SQLite lets one copy at a time, and does not wait for it
   int frames = 0;
   int copied = 0;
   const int rc = sqlite3_wal_checkpoint_v2(db_.native(), nullptr, SQLITE_CHECKPOINT_RESTART, &frames, &copied);

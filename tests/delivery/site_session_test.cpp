@@ -72,8 +72,9 @@ TEST_CASE("TLS-08: where the host fails the other domain's policy, its mail wait
       world.peer({world.good(bad).expect_line("QUIT").send("221 bye\r\n"), world.secured(bad).receive().close()});
   CHECK(line(world.to("example.org"), keys) == "delivered opportunistic TLSv1.3 none");
   CHECK(line(world.to("example.com"), {"policy", "reason"}) == "deferred sts certificate-not-trusted");
-  CHECK(peer.connections() == 2);
   world.leave();
+  CHECK(peer.finish() == Problems{});
+  CHECK(peer.connections() == 2);
 }
 
 TEST_CASE("TLS-08: a domain whose policy does not name the host gets nothing over the session that others have there") {
@@ -123,6 +124,8 @@ TEST_CASE("TLS-08, RTLS-09: mail that asks for REQUIRETLS never rides on another
   const Attempt attempt = world.loop.run(world.courier().attempt(std::move(strict), world.session));
   CHECK(std::string(line(attempt, {"policy"})).ends_with("requiretls"));
   CHECK(attempt.recipients.front().fate != Fate::delivered);
+  world.leave();
+  CHECK(peer.finish() == Problems{});
   CHECK(peer.connections() == 2);
 }
 
