@@ -1,0 +1,102 @@
+// `hoplock dkim …` and the part of `hoplock doctor` that asks no network.
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "daemon/signing_keys.h"
+#include "tests/daemon/tool_run.h"
+#include "tests/support/temp_directory.h"
+
+using namespace hoplock;
+using daemon::test::run_tool;
+
+namespace {
+
+std::string configuration(const std::string& more = "") {
+  return "hostname: r.example.net\ndata_dir: data\ntls: {ca_file: \"\"}\ndns: {trust_anchor: \"\", root_hints: "
+         "\"\"}\n" +
+         more;
+}
+
+}  // namespace
+
+TEST_CASE("dkim new: a key that nobody else reads, the record in strings that fit, and never over one that is there") {
+  for (const char* kind : {"--rsa", "--ed25519"}) {
+    CAPTURE(kind);
+    support::TempDirectory dir;
+    const std::string file = dir.write("h.yaml", configuration());
+    const auto made = run_tool({"--config", file, "dkim", "new", "example.net", "s1", kind});
+    REQUIRE(made.code == 0);
+    CHECK(made.tame());
+    const std::string path = dir / "dkim/example.net-s1.pem";
+    struct stat about {};
+    REQUIRE(stat(path.c_str(), &about) == 0);
+    CHECK((about.st_mode & 0777) == 0640);
+    const auto key = daemon::read_signing_key(path);
+    REQUIRE(key.has_value());
+    const auto shown = run_tool({"--json", "--config", file, "dkim", "record", "example.net", "s1"});
+    CHECK(shown.data().as_object().at("record").as_string() == key->record());
+    const auto text = run_tool({"--config", file, "dkim", "record", "example.net", "s1"}).out;
+    CHECK(text.starts_with("s1._domainkey.example.net. 3600 IN TXT ( \"v=DKIM1; k="));
+    std::size_t length = 0, longest = 0;
+    bool inside = false;
+    for (const char c : text) {
+      if (c == '"') {
+        inside = !inside;
+        length = 0;
+      } else if (inside) {
+        longest = std::max(longest, ++length);
+      }
+    }
+    CHECK(longest <= 255);
+    CHECK(run_tool({"--config", file, "dkim", "record", "example.net", "s1", "--windows"})
+              .out.starts_with("dnscmd /RecordAdd example.net s1._domainkey TXT \"v=DKIM1; "));
+    const auto again = run_tool({"--config", file, "dkim", "new", "example.net", "s1", kind});
+    CHECK(again.code == 73);
+    CHECK(again.err.find(path) != std::string::npos);
+    CHECK(daemon::read_signing_key(path)->record() == key->record());
+  }
+}
+
+TEST_CASE("dkim: what is wrong is said in a line") {
+  support::TempDirectory dir;
+  const std::string file = dir.write("h.yaml", configuration());
+  const auto code = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"--config", file, "dkim"});
+    return run_tool(std::move(words)).code;
+  };
+  CHECK(code({"new", "a..b"}) == 64);
+  CHECK(code({"new", "example.net", "s1", "--rsa", "--ed25519"}) == 64);
+  CHECK(code({"new", "example.net", "no selector"}) == 64);
+  CHECK(code({"record", "example.net", "s1"}) == 1);
+  CHECK(code({"check"}) == 1);
+  CHECK(run_tool({"--config", file, "dkim", "list"}).out == "no keys; 'hoplock dkim new DOMAIN' makes one\n");
+}
+
+TEST_CASE("doctor: a key that everybody reads and a daemon that is not there are told with what to do") {
+  support::TempDirectory dir;
+  const std::string file = dir.write("h.yaml", configuration());
+  REQUIRE(run_tool({"--config", file, "dkim", "new", "example.net", "s1"}).code == 0);
+  const std::string key = dir / "dkim/example.net-s1.pem";
+  std::filesystem::permissions(key, std::filesystem::perms(0644));
+  dir.write("h.yaml", configuration("dkim: [{domain: example.net, selector: s1, key: dkim/example.net-s1.pem}]\n"));
+  const auto said = run_tool({"--json", "--config", file, "doctor"});
+  CHECK(said.code == 1);
+  std::string bad;
+  const auto data = said.data();
+  for (const auto& one : data.as_array()) {
+    const auto& remark = one.as_object();
+    if (remark.at("state") == "bad") bad += std::string(remark.at("about").as_string()) + " ";
+  }
+  CHECK(bad.find("daemon ") != std::string::npos);
+  CHECK(bad.find("files ") != std::string::npos);
+  CHECK(said.out.find("chmod 0640") != std::string::npos);
+  for (const std::size_t width : {80U, 140U}) {
+    const auto table = run_tool({"--config", file, "doctor"}, Time{}, width);
+    CHECK(table.tame());
+    CHECK(table.says("systemctl status hoplockd"));
+  }
+}
