@@ -61,8 +61,7 @@ std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded) {
     identity.selector = entries[i].selector;
     identity.key = std::make_shared<const dkim::Key>(std::move(*key));
     // until the DNS was asked it signs: a signature that cannot be verified yet does no harm, one that is missing may
-    if (entries[i].sign == config::DkimSign::when_published)
-      identity.may_sign = std::make_shared<bool>(true);
+    if (entries[i].sign == config::DkimSign::when_published) identity.may_sign = std::make_shared<bool>(true);
     auto with_it = identities;
     with_it.push_back(identity);
     if (const auto ring = dkim::Keyring::make(std::move(with_it)); !ring) {
