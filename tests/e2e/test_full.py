@@ -106,9 +106,9 @@ class Full(Case):
                     return
 
     def refused_soon(self, octets):
-        """What came through before the space was measured anew: that is kept in what is set aside."""
+        """What came through before: pages that the database has free are room, and so is what is set aside, once."""
         came_through = set()
-        for _ in range(3):
+        for _ in range(500):
             if not (subject := self.try_to_send(octets)):
                 return came_through
             came_through.add(subject)
