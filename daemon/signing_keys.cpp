@@ -22,16 +22,7 @@ bool is_open_to_all(const std::string& path) {
   return stat(path.c_str(), &about) == 0 && (about.st_mode & (S_IROTH | S_IWOTH)) != 0;
 }
 
-}  // namespace
-
-Result<dkim::Key> read_signing_key(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  const std::string pem{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (in.bad() || pem.empty()) return bad_input("the file is empty or cannot be read");
-  return dkim::Key::parse(pem);
-}
-
-std::vector<std::string> record_complaints(const dns::Answer& answer, const dkim::Identity& identity, dkim::Use use) {
+std::vector<std::string> complaints_of(const dns::Answer& answer, const dkim::Identity& identity, dkim::Use use) {
   const std::string publish = "; publish there: \"" + identity.key->record() + "\"";
   if (answer.failed()) return {"its record cannot be looked up: " + answer.why};
   const auto texts = answer.all<std::string>();
@@ -40,6 +31,15 @@ std::vector<std::string> record_complaints(const dns::Answer& answer, const dkim
   const auto record = dkim::parse_record(texts.front());
   if (!record) return {record.error().detail + publish};
   return dkim::complaints(*record, *identity.key, use);
+}
+
+}  // namespace
+
+Result<dkim::Key> read_signing_key(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  const std::string pem{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  if (in.bad() || pem.empty()) return bad_input("the file is empty or cannot be read");
+  return dkim::Key::parse(pem);
 }
 
 std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded) {
@@ -95,26 +95,20 @@ boost::asio::awaitable<void> look_at_records(std::shared_ptr<const dkim::Keyring
   known.resize(keyring->all().size());
   for (std::size_t i = 0; i < keyring->all().size(); ++i) {
     const dkim::Identity& identity = keyring->all()[i];
-    auto where = dns::Name::parse(identity.selector + "._domainkey." + identity.domain.text());
-    if (!where) continue;  // nobody can ask for it either; Keyring::make has looked at the selector
-    const std::string at = where->text();
-    const auto answer = co_await tools.resolver.find(std::move(*where), dns::Type::txt);
-    const auto use = reports && identity.domain == *reports ? dkim::Use::mail_and_reports : dkim::Use::mail;
-    const auto complaints = record_complaints(answer, identity, use);
-    const auto published = is_published(answer, identity);
-    const bool signs = published.value_or(!identity.may_sign || *identity.may_sign);
+    const RecordState found = co_await look_at_record(identity, reports, tools.resolver);
+    const bool signs = found.published.value_or(!identity.may_sign || *identity.may_sign);
     if (identity.may_sign) *identity.may_sign = signs;
     std::string all;
-    for (const std::string& complaint : complaints) all += complaint + "\n";
+    for (const std::string& complaint : found.complaints) all += complaint + "\n";
     if (all == known[i]) continue;
     const bool mended = all.empty();
     known[i] = std::move(all);
     Event event(mended ? Level::info : Level::warn, "dkim-record");
     event.add("domain", identity.domain.text()).add("selector", identity.selector);
     if (mended) tools.log.write(event.add("action", "published"));
-    for (const std::string& complaint : complaints) {
+    for (const std::string& complaint : found.complaints) {
       Event one = event;
-      one.add("error", at + ": " + complaint);
+      one.add("error", record_name(identity) + ": " + complaint);
       if (identity.may_sign && !signs) one.add("action", "unsigned");
       tools.log.write(one);
     }
@@ -122,6 +116,25 @@ boost::asio::awaitable<void> look_at_records(std::shared_ptr<const dkim::Keyring
 }
 
 }  // namespace
+
+std::string record_name(const dkim::Identity& identity) {
+  return identity.selector + "._domainkey." + identity.domain.text();
+}
+
+boost::asio::awaitable<RecordState> look_at_record(dkim::Identity identity, std::optional<dns::Name> reports,
+                                                   resolver::Resolver& resolver) {
+  RecordState state;
+  auto where = dns::Name::parse(record_name(identity));
+  if (!where) {  // Keyring::make has looked at the selector
+    state.complaints = {"its record cannot be looked up: the selector makes no name"};
+    co_return state;
+  }
+  const auto answer = co_await resolver.find(std::move(*where), dns::Type::txt);
+  const auto use = reports && identity.domain == *reports ? dkim::Use::mail_and_reports : dkim::Use::mail;
+  state.published = is_published(answer, identity);
+  state.complaints = complaints_of(answer, identity, use);
+  co_return state;
+}
 
 boost::asio::awaitable<void> check_records(std::shared_ptr<const dkim::Keyring> keyring,
                                            std::optional<dns::Name> reports, RecordTools tools) {

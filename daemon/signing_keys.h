@@ -16,10 +16,20 @@ namespace hoplock::daemon {
 // Null when a key or a selector is bad: complaints in `loaded` say which. A key that others can read is a warning.
 std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded);
 
-// What keeps others from verifying what `identity` signs, by the answer to a question for its record; none: all is well.
-std::vector<std::string> record_complaints(const dns::Answer& answer, const dkim::Identity& identity, dkim::Use use);
 // What stands in the file of a key; the error says what is wrong with it.
 Result<dkim::Key> read_signing_key(const std::string& path);
+
+// "relay1._domainkey.example.net": where the key's record is (RFC 6376 section 3.6.2.1).
+std::string record_name(const dkim::Identity& identity);
+
+// What the DNS says of a key.
+struct RecordState {
+  std::optional<bool> published;        // whether it holds the public half; nothing: it could not be asked
+  std::vector<std::string> complaints;  // what keeps others from verifying what the key signs; none: all is well
+};
+// `reports`: the domain of the TLS reports; nothing: none are sent. REQUIRES: `resolver` outlives it.
+boost::asio::awaitable<RecordState> look_at_record(dkim::Identity identity, std::optional<dns::Name> reports,
+                                                   resolver::Resolver& resolver);
 
 // Both outlive whoever is given them.
 struct RecordTools {

@@ -149,7 +149,8 @@ void print(const Console& console, const Finding& finding, Verdict verdict) {
   if (!console.width || columns(together) <= *console.width)
     out << together << '\n';
   else
-    out << fit(domain + ": " + std::string(to_text(verdict)), *console.width) << '\n' << wrapped(why, *console.width);
+    out << fit(domain + ": " + std::string(to_text(verdict)), *console.width) << '\n'
+        << wrapped(why, 2, *console.width);
   out << "MX look-up: " << to_text(finding.dnssec);
   if (finding.expanded != finding.domain) out << ", the domain is an alias of " << printable(finding.expanded.text());
   out << '\n';

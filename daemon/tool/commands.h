@@ -6,6 +6,9 @@
 
 namespace hoplock::daemon::tool {
 
+// Where the configuration is, unless --config names another.
+inline constexpr const char* usual_config = "/etc/hoplock/hoplock.yaml";
+
 struct Call {
   Arguments arguments;
   config::Loaded loaded;  // without errors, but for `config check`

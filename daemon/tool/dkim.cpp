@@ -22,10 +22,6 @@ namespace {
 
 constexpr std::size_t longest_string = 255;  // of a TXT record (RFC 1035 section 3.3.14)
 
-std::string owner_of(const std::string& selector, const dns::Name& domain) {
-  return selector + "._domainkey." + domain.text();
-}
-
 // The record in strings that fit, each in quotes.
 std::string in_strings(std::string_view record) {
   std::string text;
@@ -44,7 +40,7 @@ std::string for_windows(const std::string& selector, const dns::Name& domain, st
 }
 
 std::filesystem::path directory_of_keys(const Call& call) {
-  const std::filesystem::path config = call.arguments.config.value_or("/etc/hoplock/hoplock.yaml");
+  const std::filesystem::path config = call.arguments.config.value_or(usual_config);
   return std::filesystem::absolute(config).parent_path() / "dkim";
 }
 
@@ -59,9 +55,8 @@ Result<> store_key(const std::filesystem::path& path, std::string_view pem) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
   if (fd < 0) return failed(errno);
   const group* service = ::getgrnam("hoplock");
-  if (service != nullptr && ::geteuid() == 0) {
-    if (::fchown(fd, static_cast<uid_t>(-1), service->gr_gid) != 0) service = nullptr;
-  }
+  if (service != nullptr && ::geteuid() == 0) [[maybe_unused]]
+    const int ignored = ::fchown(fd, static_cast<uid_t>(-1), service->gr_gid);
   const bool written = ::write(fd, pem.data(), pem.size()) == static_cast<ssize_t>(pem.size()) && ::fsync(fd) == 0;
   const int error = errno;
   ::close(fd);
@@ -79,7 +74,7 @@ std::optional<dns::Name> domain_of(const Call& call) {
 }
 
 void print_record(const Call& call, const dkim::Identity& identity) {
-  const std::string record = identity.key->record(), owner = owner_of(identity.selector, identity.domain);
+  const std::string record = identity.key->record(), owner = record_name(identity);
   call.console.out << (call.arguments.has("--windows") ? for_windows(identity.selector, identity.domain, record)
                                                        : for_zone_file(owner, record))
                    << '\n';
@@ -90,7 +85,7 @@ json::object to_json(const dkim::Identity& identity) {
   to["domain"] = clean(identity.domain.text());
   to["selector"] = clean(identity.selector);
   to["algorithm"] = to_text(identity.key->algorithm());
-  to["name"] = clean(owner_of(identity.selector, identity.domain));
+  to["name"] = clean(record_name(identity));
   to["record"] = clean(identity.key->record());
   return to;
 }
@@ -110,17 +105,12 @@ std::string usual_selector(Time now) {
   return "relay" + day.substr(0, 4) + day.substr(5, 2);
 }
 
-boost::asio::awaitable<std::vector<dns::Answer>> look_up(std::vector<dkim::Identity> identities,
+boost::asio::awaitable<std::vector<RecordState>> look_up(std::vector<dkim::Identity> identities,
+                                                         std::optional<dns::Name> reports,
                                                          resolver::Resolver& resolver) {
-  std::vector<dns::Answer> answers;
-  for (const auto& identity : identities) {
-    dns::Answer answer;
-    answer.why = "the selector makes no name";
-    auto name = dns::Name::parse(owner_of(identity.selector, identity.domain));
-    if (name) answer = co_await resolver.find(std::move(*name), dns::Type::txt);
-    answers.push_back(std::move(answer));
-  }
-  co_return answers;
+  std::vector<RecordState> states;
+  for (const auto& identity : identities) states.push_back(co_await look_at_record(identity, reports, resolver));
+  co_return states;
 }
 
 }  // namespace
@@ -216,28 +206,26 @@ int dkim_check(const Call& call) {
   if (identities->empty()) return complain(console, no, "no keys are configured; 'hoplock dkim new DOMAIN' makes one");
   const auto network = Network::open(call.loaded.config, console, Whose::ours);
   if (!network) return complain(console, config_error, network.error().detail);
-  auto task = look_up(*identities, (*network)->tools().resolver);
-  const auto answers = (*network)->run(std::move(task));
-  if (!answers) return complain(console, software, broke_off);
-  const auto reports = report_domain(call.loaded.config);
+  auto task = look_up(*identities, report_domain(call.loaded.config), (*network)->tools().resolver);
+  const auto states = (*network)->run(std::move(task));
+  if (!states) return complain(console, software, broke_off);
   bool good = true;
   json::array all;
   Table table(console.out, console.width, {{"RECORD"}, {"STATE"}});
   for (std::size_t i = 0; i < identities->size(); ++i) {
     const auto& one = (*identities)[i];
-    const auto use = reports && one.domain == *reports ? dkim::Use::mail_and_reports : dkim::Use::mail;
-    const auto complaints = record_complaints((*answers)[i], one, use);
+    const auto& complaints = (*states)[i].complaints;
     good = good && complaints.empty();
     json::object object = to_json(one);
     object["good"] = complaints.empty();
     json::array words;
     for (const auto& complaint : complaints) {
       words.emplace_back(clean(complaint));
-      table.add({owner_of(one.selector, one.domain), complaint});
+      table.add({record_name(one), complaint});
     }
     object["complaints"] = std::move(words);
     all.push_back(std::move(object));
-    if (complaints.empty()) table.add({owner_of(one.selector, one.domain), "published"});
+    if (complaints.empty()) table.add({record_name(one), "published"});
   }
   if (call.arguments.json)
     console.out << to_line(all) << '\n';

@@ -148,16 +148,12 @@ class Examination {
     if (!keyring) co_return;  // told with the configuration
     const auto reports = report_domain(call_.loaded.config);
     for (const dkim::Identity& one : keyring->all()) {
-      auto name = dns::Name::parse(one.selector + "._domainkey." + one.domain.text());
-      if (!name) continue;
-      const std::string where = name->text();
-      const auto answer = co_await tools_.resolver.find(std::move(*name), dns::Type::txt);
-      const auto use = reports && one.domain == *reports ? dkim::Use::mail_and_reports : dkim::Use::mail;
-      const auto complaints = record_complaints(answer, one, use);
-      for (const auto& complaint : complaints)
+      const RecordState record = co_await look_at_record(one, reports, tools_.resolver);
+      const std::string where = record_name(one);
+      for (const auto& complaint : record.complaints)
         tell("dkim", State::bad, where + ": " + complaint,
              "hoplock dkim record " + one.domain.text() + " " + one.selector);
-      if (complaints.empty()) tell("dkim", State::good, where + " is published");
+      if (record.complaints.empty()) tell("dkim", State::good, where + " is published");
     }
   }
 

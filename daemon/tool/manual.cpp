@@ -3,6 +3,7 @@
 
 #include "base/ascii.h"
 #include "daemon/tool/arguments.h"
+#include "daemon/tool/text.h"
 
 namespace hoplock::daemon::tool {
 
@@ -27,27 +28,6 @@ constexpr Exit exits[] = {{"0", "good"},
                           {"73", "a file cannot be made"},
                           {"74", "the queue cannot be read or written"},
                           {"78", "the configuration is wrong"}};
-
-// Lines of at most `width` columns, each after `indent` blanks. The table is ASCII but for "…", which takes one column.
-std::string wrapped(std::string_view text, std::size_t indent, std::size_t width) {
-  std::string out(indent, ' ');
-  std::size_t column = indent;
-  bool first = true;
-  for (const std::string_view word : split(text, ' ')) {
-    const auto continuations = std::count_if(word.begin(), word.end(), [](char c) { return (c & 0xC0) == 0x80; });
-    const std::size_t columns = word.size() - static_cast<std::size_t>(continuations);
-    if (!first && column + 1 + columns > width) {
-      out += "\n" + std::string(indent, ' ');
-      column = indent;
-      first = true;
-    }
-    if (!first) out += ' ';
-    out += word;
-    column += columns + (first ? 0 : 1);
-    first = false;
-  }
-  return out + "\n";
-}
 
 std::string roff(std::string_view text) {
   std::string out;

@@ -4,7 +4,9 @@
 #include <array>
 #include <cstdio>
 #include <numeric>
+#include <utility>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 namespace hoplock::daemon::tool {
@@ -100,19 +102,15 @@ std::string fit(std::string_view text, std::size_t width) {
   return width == 0 ? out : out + "…";
 }
 
-std::string wrapped(std::string_view text, std::size_t width) {
-  std::string all, line = " ";
-  while (!text.empty()) {
-    const auto end = std::min(text.find(' '), text.size());
-    const std::string word(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (line.size() > 1 && columns(line) + 1 + columns(word) > width) {
-      all += line + '\n';
-      line = " ";
-    }
-    line += " " + word;
+std::string wrapped(std::string_view text, std::size_t indent, std::size_t width) {
+  const std::string margin(indent, ' ');
+  const std::size_t room = width > indent ? width - indent : 1;
+  std::string all, line;
+  for (const std::string_view word : split(text, ' ')) {
+    if (!line.empty() && columns(line) + 1 + columns(word) > room) all += margin + std::exchange(line, {}) + '\n';
+    line += (line.empty() ? "" : " ") + fit(word, room);
   }
-  return all + fit(line, width) + '\n';
+  return all + margin + line + '\n';
 }
 
 std::string age(Milliseconds time) {

@@ -18,8 +18,8 @@ std::size_t columns(std::string_view text);
 // At most `width` columns, the last of them "…" where something is left out.
 std::string fit(std::string_view text, std::size_t width);
 
-// Lines of at most `width` columns, indented by two, broken between words; each with its end. REQUIRES: printable.
-std::string wrapped(std::string_view text, std::size_t width);
+// Lines of at most `width` columns, each after `indent` blanks and with its end, broken between words. REQUIRES: printable.
+std::string wrapped(std::string_view text, std::size_t indent, std::size_t width);
 
 // "45s", "3m", "2h10m", "4d3h"
 std::string age(Milliseconds time);

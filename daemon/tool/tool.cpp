@@ -16,12 +16,10 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-constexpr const char* default_path = "/etc/hoplock/hoplock.yaml";
-
 config::Loaded load(const std::optional<std::string>& named) {
   std::error_code ignored;
   if (named) return config::load(*named);
-  if (std::filesystem::exists(default_path, ignored)) return config::load(default_path);
+  if (std::filesystem::exists(usual_config, ignored)) return config::load(usual_config);
   auto loaded = config::defaults();
   config::check(loaded);  // the defaults name files too
   return loaded;
