@@ -8,11 +8,6 @@
 namespace hoplock::disk {
 namespace {
 
-int remember_frames(void* frames, sqlite3*, const char*, int count) {
-  *static_cast<int*>(frames) = count;
-  return SQLITE_OK;
-}
-
 constexpr std::chrono::microseconds slow_commit{500};
 constexpr int gather_share = 3;  // of a commit's time
 constexpr std::chrono::milliseconds longest_gather{20};
@@ -41,7 +36,7 @@ Disk::Core::Core(asio::any_io_executor loop_, Options options_, Opened opened)
   note_pages();
   request_at_frames_ = request_step();
   cap_frames_ = as_frames(options.checkpoint_cap_bytes, page_bytes_);
-  sqlite3_wal_hook(db_.native(), remember_frames, &log_frames_);
+  sqlite3_wal_hook(db_.native(), committed, this);
   measure();
   ballast_.take(measured_.free);
   note_ballast();
@@ -258,11 +253,20 @@ void Disk::Core::commit() {
   const auto pages = db_.integer("PRAGMA freelist_count");
   const auto all = db_.integer("PRAGMA page_count");
   least_pages_ = std::min(least_pages_, all);
+  wrote_ = false;
   const auto began = std::chrono::steady_clock::now();
   db_.prepare("COMMIT").run();
   synced_in_ = std::chrono::steady_clock::now() - began;
   database_free_ = static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes_);
   database_whole_ = static_cast<std::uint64_t>(all) * static_cast<std::uint64_t>(page_bytes_);
+}
+
+// Only where something changed.
+int Disk::Core::committed(void* core, sqlite3*, const char*, int frames) {
+  auto& self = *static_cast<Core*>(core);
+  self.log_frames_ = frames;
+  self.wrote_ = true;
+  return SQLITE_OK;
 }
 
 void Disk::Core::roll_back() {

@@ -73,6 +73,7 @@ struct Disk::Core {
   void set_durability(Durability durability);
   void begin();
   void commit();
+  static int committed(void* core, sqlite3*, const char*, int frames);
   void note(const Result<>& outcome);
   Result<> recover();
   void deliver(Jobs jobs);
@@ -104,7 +105,8 @@ struct Disk::Core {
   Ballast ballast_;  // taken up again when the database is closed
   Database db_;
   Durability set_ = Durability::durable;
-  int log_frames_ = 0;         // after the last commit
+  int log_frames_ = 0;         // after the last commit that wrote
+  bool wrote_ = false;         // the last commit did
   int request_at_frames_ = 0;  // ask for a checkpoint from here on
   int page_bytes_ = 4096;
   std::size_t last_group_ = 0;  // jobs of the last transaction

@@ -269,7 +269,9 @@ Result<> Disk::Core::acknowledge() {
     break_down(here.error());
     return here;
   }
-  if (auto log = log_of(db_)) {
+  // A commit that changed nothing synced nothing: frames may lie there unsynced, or the log may be another than when they were counted.
+  if (!wrote_) return {};
+  if (auto log = log_of(db_); log && frames_of(db_) >= log_frames_) {
     log->frames = static_cast<std::uint64_t>(log_frames_);
     mark_.set(*log);
   }

@@ -323,6 +323,32 @@ TEST_CASE("DUR-05: a torn tail that no sync had covered is cut without a complai
   CHECK(next.count() < 30);
 }
 
+TEST_CASE("DUR-05: the mark of what is synced says no more after a durable commit that changed nothing") {
+  support::TempDirectory dir;
+  World world(dir.path());
+  const auto nothing = [](Tx&) -> Result<int> { return 0; };
+  for (int i = 0; i < 20; ++i) REQUIRE(world.insert(i));
+  const auto before = SyncedMark::read(dir / "queue.db");
+  REQUIRE(before);
+  REQUIRE(before->frames >= 20);
+  const auto relaxed = [](Tx& tx) -> Result<int> {
+    tx.prepare("INSERT INTO item VALUES (100, ?1)").bind(std::string(9000, 'y')).run();
+    return 0;
+  };
+  REQUIRE(world.loop.run(world.disk->run(Durability::relaxed, relaxed)));
+  REQUIRE(world.loop.run(world.disk->run(Durability::durable, nothing)));
+  CHECK(SyncedMark::read(dir / "queue.db") == before);
+  // the log is another one, and shorter
+  CHECK(shell(dir / "queue.db", "PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO item VALUES (101, 'z')") == 0);
+  REQUIRE(world.loop.run(world.disk->run(Durability::durable, nothing)));
+  CHECK(SyncedMark::read(dir / "queue.db") == before);
+  REQUIRE(world.insert(200));
+  const auto after = SyncedMark::read(dir / "queue.db");
+  REQUIRE(after);
+  CHECK(after->salt_1 != before->salt_1);
+  CHECK(after->frames < before->frames);
+}
+
 TEST_CASE("open: the lock is on the data; removing its file lets no second daemon in") {
   support::TempDirectory dir;
   World world(dir.path());
