@@ -174,6 +174,8 @@ std::optional<StartFailure> App::open_network() {
   auto resolver = resolver::Unbound::open(executor, resolver_options(config));
   if (!resolver) return StartFailure{config_error, loaded_.where("dns") + ": " + resolver.error().detail};
   resolver_ = std::move(*resolver);
+  dns_watch_ = std::make_unique<DnsWatch>(*resolver_, *log_);
+  dns_watch_->set(resolver_options(config));
   policy_fetch_ = std::make_unique<route::HttpsPolicyFetch>(*resolver_);
   policy_fetch_->set(fetch_options(config), client_tls_);
   const route::PolicyCache::Parts parts{*disk_, *resolver_, *policy_fetch_, *log_};
@@ -208,7 +210,7 @@ std::optional<StartFailure> App::open_network() {
   calls.send_reports = [&sender](reports::Selection which) { return sender.hurry(std::move(which), now()); };
   calls.disk = disk_.get();
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
-  Lookout::Parts seen{executor, *log_, *writer_, *disk_, *queue_, *resolver_, *scheduler_, *listener_};
+  Lookout::Parts seen{executor, *log_, *writer_, *disk_, *queue_, *resolver_, *dns_watch_, *scheduler_, *listener_};
   lookout_ = std::make_unique<Lookout>(std::move(seen));
   return std::nullopt;
 }
@@ -258,14 +260,8 @@ asio::awaitable<void> App::start() {
   if (const auto failure = lookout_->open(loaded_.config))
     co_return fail_with(config_error, loaded_.where(failure->key) + ": " + failure->error.detail);
   Log& log = *log_;
-  tasks_->spawn("dnssec", resolver_->watch([&log](const std::optional<std::string>& failure) {
-    if (failure) {
-      log.write(Event(Level::error, "dnssec-failed")
-                    .add("error", *failure + "; mail routed by MX waits until it works again"));
-    } else {
-      log.write(Event(Level::info, "dnssec-works"));
-    }
-  }));
+  tasks_->spawn("dns", dns_watch_->listen());
+  tasks_->spawn("dnssec", dns_watch_->validate());
   tasks_->spawn("dns-files", resolver_->watch_files([&log](const std::string& files, const Result<>& done) {
     Event event(done ? Level::info : Level::error, "dns-files-changed");
     event.add("files", files).add_bare("ok", done ? "true" : "false").add("error", done ? "" : done.error().detail);
@@ -373,6 +369,7 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
       return loaded.where("dns") + ": " + reloaded.error().detail;
     }
   }
+  dns_watch_->set(resolver_options(config));
   listener_->serve(std::get<std::shared_ptr<listener::Server::Plan>>(std::move(listeners)));
   client_tls_ = std::move(*tls);
   policy_fetch_->set(fetch_options(config), client_tls_);

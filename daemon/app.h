@@ -11,6 +11,7 @@
 #include "config/reader.h"
 #include "control/counting_log.h"
 #include "control/server.h"
+#include "daemon/dns_watch.h"
 #include "daemon/log_writer.h"
 #include "daemon/lookout.h"
 #include "daemon/options.h"
@@ -82,6 +83,7 @@ class App {
   std::shared_ptr<const dkim::Keyring> keyring_;
   std::unique_ptr<disk::Disk> disk_;
   std::unique_ptr<resolver::Unbound> resolver_;
+  std::unique_ptr<DnsWatch> dns_watch_;
   std::unique_ptr<route::HttpsPolicyFetch> policy_fetch_;
   std::unique_ptr<route::PolicyCache> policies_;
   std::unique_ptr<route::Router> router_;

@@ -152,7 +152,10 @@ control::Facts Lookout::facts() const {
   facts.database_octets = sizes.database;
   facts.log_octets = sizes.log;
   facts.commits = parts_.disk.commits();
-  if (uses_mx_) facts.validation_failure = parts_.resolver.validation_failure();
+  if (uses_mx_) {
+    facts.dns_silence = parts_.dns.silence();
+    facts.validation_failure = parts_.resolver.validation_failure();
+  }
   facts.descriptors = one_more_descriptor();
   facts.damaged = damaged_;
   facts.resident_octets = resident_octets();

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "control/counting_log.h"
 #include "control/watch.h"
+#include "daemon/dns_watch.h"
 #include "daemon/log_writer.h"
 #include "delivery/scheduler.h"
 #include "disk/disk.h"
@@ -28,6 +29,7 @@ class Lookout {
     disk::Disk& disk;
     queue::Queue& queue;
     resolver::Unbound& resolver;
+    const DnsWatch& dns;
     delivery::Scheduler& scheduler;
     listener::Server& listener;
   };

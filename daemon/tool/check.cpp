@@ -24,6 +24,34 @@ std::optional<route::PolicyRow> kept_policy(const Call& call, const dns::Name& d
   return std::nullopt;
 }
 
+// Whether a delivery asks the DNS at all: a route may lead to addresses only.
+bool needs_dns(const route::Table& table, const dns::Name& domain, Time now) {
+  const route::RoutePtr route = table.match(domain, now);
+  if (!route || route->hosts.empty()) return true;
+  return std::any_of(route->hosts.begin(), route->hosts.end(),
+                     [](const route::NextHop& one) { return std::holds_alternative<dns::Name>(one.host); });
+}
+
+// What there is to tell of a domain while nobody answers. Nothing: somebody does, or nobody need.
+std::optional<probe::Finding> unanswered(Network& network, const dns::Name& domain, Time now) {
+  if (!needs_dns(network.tools().router.table(), domain, now)) return std::nullopt;
+  const auto silence = network.silence();
+  if (!silence) return std::nullopt;
+  probe::Finding finding;
+  finding.domain = domain;
+  finding.expanded = domain;
+  finding.dnssec = probe::Dnssec::failed;
+  finding.reason = hop::Reason::dns_failure;
+  finding.detail = silence->text + "; " + silence->advice;
+  return finding;
+}
+
+std::optional<probe::Finding> look(Network& network, probe::Question question) {
+  if (auto finding = unanswered(network, question.domain, question.now)) return finding;
+  auto task = probe::check(network.tools(), std::move(question));
+  return network.run(std::move(task));
+}
+
 int check_domain(const Call& call) {
   const Console& console = call.console;
   auto domain = dns::Name::parse(call.arguments.words.front());
@@ -39,8 +67,7 @@ int check_domain(const Call& call) {
   question.kept = kept_policy(call, *domain);
   question.domain = std::move(*domain);
   question.now = console.now;
-  auto task = probe::check((*network)->tools(), std::move(question));
-  const auto finding = (*network)->run(std::move(task));
+  const auto finding = look(**network, std::move(question));
   if (!finding) return complain(console, software, broke_off);
   const probe::Verdict verdict = probe::judge(*finding, connecting);
   if (call.arguments.json) {
@@ -93,8 +120,7 @@ int check_route(const Call& call) {
   question.kept = kept_policy(call, mailbox->domain());
   question.now = console.now;
   question.judging = probe::Judging::configured;
-  auto task = probe::check((*network)->tools(), std::move(question));
-  auto finding = (*network)->run(std::move(task));
+  auto finding = look(**network, std::move(question));
   if (!finding) return complain(console, software, broke_off);
   way.finding = std::move(*finding);
   if (call.arguments.json) {

@@ -1,6 +1,9 @@
 // `hoplock doctor`: the part that asks the network.
 #include <algorithm>
+#include <boost/asio/this_coro.hpp>
 #include <chrono>
+#include <memory>
+#include <optional>
 
 #include "daemon/options.h"
 #include "daemon/signing_keys.h"
@@ -9,6 +12,8 @@
 #include "daemon/tool/network.h"
 #include "daemon/tool/text.h"
 #include "net/connect.h"
+#include "net/task_group.h"
+#include "probe/name_servers.h"
 #include "route/router.h"
 
 namespace hoplock::daemon::tool {
@@ -19,8 +24,8 @@ namespace asio = boost::asio;
 using State = Remark::State;
 
 constexpr std::chrono::seconds to_connect{4};
-
-net::SteadyTime soon() { return std::chrono::steady_clock::now() + to_connect; }
+constexpr std::chrono::seconds to_connect_each{3};  // of two hosts, one after the other
+constexpr std::chrono::seconds in_all{8};  // for what is looked at side by side, once somebody answers on port 53
 
 std::vector<Ip> addresses_of(const dns::Answer& v4, const dns::Answer& v6) {
   auto all = v4.all<Ip>();
@@ -28,12 +33,14 @@ std::vector<Ip> addresses_of(const dns::Answer& v4, const dns::Answer& v6) {
   return all;
 }
 
-// Whether one of the addresses takes a connection; else what the last one said.
-asio::awaitable<Result<>> reach(std::vector<Ip> addresses, std::uint16_t port) {
+// Whether one of the addresses takes a connection; else what the last one said. They share the time.
+asio::awaitable<Result<>> reach(std::vector<Ip> addresses, std::uint16_t port, std::chrono::milliseconds time) {
   constexpr std::size_t most = 2;
   Result<> last = fail(errc::host_unreachable, "it has no address");
-  for (std::size_t i = 0; i < std::min(addresses.size(), most); ++i) {
-    auto stream = co_await net::connect({addresses[i], port}, soon());
+  addresses.resize(std::min(addresses.size(), most));
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    const auto share = time / static_cast<std::int64_t>(addresses.size());
+    auto stream = co_await net::connect({addresses[i], port}, std::chrono::steady_clock::now() + share);
     if (stream) co_return Result<>{};
     last = fail(stream.error().code, addresses[i].text() + ": " + stream.error().detail);
   }
@@ -47,40 +54,30 @@ struct Outward {
   std::string advice;
 };
 
+// One part of it: what is looked at one after the other. Parts run side by side.
 class Examination {
  public:
   Examination(const Call& call, probe::Tools tools) : call_(call), tools_(std::move(tools)) {}
 
-  asio::awaitable<std::vector<Remark>> go() {
-    const bool answered = co_await dns_answers();
-    if (answered) {
-      co_await own_name();
-      co_await outward();
-      co_await records();
-    }
-    co_await next_hops();
-    co_return std::move(found_);
+  std::vector<Remark> take_remarks() { return std::move(found_); }
+  bool is_done() const { return done_; }
+  asio::awaitable<void> run(asio::awaitable<void> part) {
+    co_await std::move(part);
+    done_ = true;
   }
-
- private:
-  void tell(std::string about, State state, std::string text, std::string advice = {}) {
-    found_.push_back({std::move(about), state, std::move(text), std::move(advice)});
-  }
-
-  asio::awaitable<bool> dns_answers() {
+  asio::awaitable<void> dns_answers() {
     const auto answer = co_await tools_.resolver.find(dns::Name(), dns::Type::soa);
     const auto failure = tools_.resolver.validation_failure();
     if (answer.failed() && answer.security != dns::Security::bogus) {
-      tell("dns", State::bad, "nobody answers our questions: " + answer.why,
+      tell("dns", State::bad, "the root zone cannot be looked up: " + answer.why,
            "open port 53 (UDP and TCP) outward, or name your own resolvers in dns.forward");
-      co_return false;
+      co_return;
     }
     if (failure) {
       tell("dnssec", State::bad, *failure, "resolvers in dns.forward must pass DNSSEC on; the clock must be right");
-      co_return true;
+      co_return;
     }
     tell("dnssec", State::good, "the root zone answers, and its signature is valid");
-    co_return true;
   }
 
   asio::awaitable<void> own_name() {
@@ -113,18 +110,21 @@ class Examination {
   }
 
   // Servers that are always there: whether we may speak to the world at all.
-  asio::awaitable<void> outward() {
+  asio::awaitable<void> mail_port() {
     Outward mail{25,
                  {"gmail-smtp-in.l.google.com", "mx1.mailbox.org"},
                  "mail to other domains cannot leave",
                  "ask your provider or firewall to open port 25 outward"};
-    co_await one_port(std::move(mail));
+    return one_port(std::move(mail));
+  }
+  asio::awaitable<void> policy_port() {
     Outward policies{443,
                      {"mta-sts.gmail.com", "mailbox.org"},
                      "MTA-STS policies cannot be fetched",
                      "open port 443 outward: policies come by https"};
-    co_await one_port(std::move(policies));
+    return one_port(std::move(policies));
   }
+
   asio::awaitable<void> one_port(Outward what) {
     const std::string about = "port " + std::to_string(what.port);
     std::string last;
@@ -132,7 +132,8 @@ class Examination {
       dns::Name name = dns::Name::parse(host).value();
       const auto v4 = co_await tools_.resolver.find(std::move(name), dns::Type::a);
       auto addresses = v4.all<Ip>();
-      const auto reached = co_await reach(std::move(addresses), what.port);
+      addresses.resize(std::min<std::size_t>(addresses.size(), 1));  // the hosts are several
+      const auto reached = co_await reach(std::move(addresses), what.port, to_connect_each);
       if (reached) {
         tell(about, State::good, host + " can be reached");
         co_return;
@@ -157,13 +158,6 @@ class Examination {
     }
   }
 
-  asio::awaitable<void> next_hops() {
-    const route::Options options = route_options(call_.loaded.config, {});
-    for (const auto& route : options.routes) {
-      if (route::is_expired(route, call_.console.now)) continue;
-      for (const route::NextHop& next : route.hosts) co_await next_hop(next);
-    }
-  }
   asio::awaitable<void> next_hop(route::NextHop next) {
     std::vector<Ip> addresses;
     std::string name;
@@ -178,7 +172,7 @@ class Examination {
       addresses = addresses_of(v4, v6);
     }
     name += ":" + std::to_string(next.port);
-    const auto reached = co_await reach(std::move(addresses), next.port);
+    const auto reached = co_await reach(std::move(addresses), next.port, to_connect);
     if (reached)
       tell("next hop", State::good, name + " takes connections");
     else
@@ -186,9 +180,88 @@ class Examination {
            "names of an inner DNS need dns.forward or a stub zone in dns.unbound_conf");
   }
 
+ private:
+  void tell(std::string about, State state, std::string text, std::string advice = {}) {
+    found_.push_back({std::move(about), state, std::move(text), std::move(advice)});
+  }
+
   const Call& call_;
   probe::Tools tools_;
   std::vector<Remark> found_;
+  bool done_ = false;
+};
+
+std::vector<route::NextHop> next_hops(const Call& call) {
+  constexpr std::size_t most = 64;
+  std::vector<route::NextHop> all;
+  for (const auto& route : route_options(call.loaded.config, {}).routes) {
+    if (route::is_expired(route, call.console.now)) continue;
+    for (const route::NextHop& next : route.hosts) {
+      if (all.size() < most && std::find(all.begin(), all.end(), next) == all.end()) all.push_back(next);
+    }
+  }
+  return all;
+}
+
+// All of it, in the order in which it is told.
+class Examinations {
+ public:
+  Examinations(const Call& call, probe::Tools tools) : call_(call), tools_(std::move(tools)) {}
+
+  asio::awaitable<std::vector<Remark>> go() {
+    const auto servers = probe::first_servers(resolver_options(call_.loaded.config));
+    silence_ = co_await probe::find_silence(servers);
+    net::TaskGroup tasks(co_await asio::this_coro::executor, tools_.log);
+    if (!silence_) {
+      start(tasks, "dns", &Examination::dns_answers);
+      start(tasks, "name", &Examination::own_name);
+      start(tasks, "port 25", &Examination::mail_port);
+      start(tasks, "port 443", &Examination::policy_port);
+      start(tasks, "dkim", &Examination::records);
+    }
+    for (const route::NextHop& next : next_hops(call_)) start_hop(tasks, next);
+    co_await tasks.join(std::chrono::steady_clock::now() + in_all);
+    tasks.stop();
+    co_await tasks.join(std::chrono::steady_clock::now() + std::chrono::seconds(1));
+    co_return remarks();
+  }
+
+ private:
+  struct Part {
+    std::string about;
+    std::unique_ptr<Examination> examination;
+  };
+
+  Examination& add(std::string about) {
+    parts_.push_back({std::move(about), std::make_unique<Examination>(call_, tools_)});
+    return *parts_.back().examination;
+  }
+  void start(net::TaskGroup& tasks, std::string about, asio::awaitable<void> (Examination::*part)()) {
+    Examination& one = add(std::move(about));
+    tasks.spawn("doctor", one.run((one.*part)()));
+  }
+  // While nobody answers a name leads nowhere, and every look-up would be waited for.
+  void start_hop(net::TaskGroup& tasks, const route::NextHop& next) {
+    if (!silence_ || std::holds_alternative<Ip>(next.host)) {
+      Examination& one = add("next hop");
+      tasks.spawn("doctor", one.run(one.next_hop(next)));
+    }
+  }
+  std::vector<Remark> remarks() {
+    std::vector<Remark> all;
+    if (silence_) all.push_back({"dns", State::bad, silence_->text, silence_->advice});
+    for (Part& part : parts_) {
+      for (Remark& one : part.examination->take_remarks()) all.push_back(std::move(one));
+      if (!part.examination->is_done())
+        all.push_back({part.about, State::bad, "not looked at to the end: there was no time left", ""});
+    }
+    return all;
+  }
+
+  const Call& call_;
+  probe::Tools tools_;
+  std::optional<probe::Silence> silence_;
+  std::vector<Part> parts_;
 };
 
 }  // namespace
@@ -198,8 +271,8 @@ std::vector<Remark> examine_network(const Call& call) {
   config.dns.timeout.value = std::min<Milliseconds>(config.dns.timeout.value, to_connect);
   const auto network = Network::open(config, call.console, Whose::anyones);
   if (!network) return {{"dns", State::bad, network.error().detail, "hoplock config check"}};
-  Examination examination(call, (*network)->tools());
-  auto task = examination.go();
+  Examinations examinations(call, (*network)->tools());
+  auto task = examinations.go();
   auto found = (*network)->run(std::move(task));
   if (!found) return {{"network", State::bad, std::string(broke_off)}};
   return std::move(*found);

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "daemon/tool/tool.h"
 #include "probe/check.h"
+#include "probe/name_servers.h"
 #include "resolver/unbound.h"
 
 namespace hoplock::daemon::tool {
@@ -29,6 +30,8 @@ class Network {
   Network& operator=(const Network&) = delete;
 
   probe::Tools tools();
+  // Nothing: somebody answers on port 53. Asked before look-ups whose own patience is longer than a person's.
+  std::optional<probe::Silence> silence();
   // To its end. Nothing: it broke off, and standard error says why.
   template <class T>
   std::optional<T> run(boost::asio::awaitable<T> task) {

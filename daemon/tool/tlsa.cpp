@@ -180,6 +180,10 @@ int of_host(const Call& call, const Wanted& wanted, probe::LiveTarget target) {
   target.name = wanted.name;
   const auto network = Network::open(call.loaded.config, call.console, Whose::anyones);
   if (!network) return complain(call.console, config_error, network.error().detail);
+  if (std::holds_alternative<dns::Name>(target.host)) {
+    if (const auto silence = (*network)->silence())
+      return complain(call.console, no, silence->text + "; " + silence->advice);
+  }
   const auto done = (*network)->run(probe::look_live((*network)->tools(), target));
   if (!done) return complain(call.console, software, broke_off);
   const Result<probe::Live>& live = *done;

@@ -39,6 +39,7 @@ struct Facts {
   Histogram commits{{}};
   std::uint64_t database_octets = 0;  // of the store's files
   std::uint64_t log_octets = 0;
+  std::optional<std::string> dns_silence;  // that nobody answers, and what to do
   std::optional<std::string> validation_failure;
   Result<> descriptors;  // one more can be had
   struct Damage {

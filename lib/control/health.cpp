@@ -55,7 +55,10 @@ std::vector<Problem> problems(const Facts& facts, const Survey* survey, Counters
   const auto add = [&found](std::string_view name, std::string_view text) {
     found.push_back({name, to_one_line(text, longest_sentence)});
   };
-  if (facts.validation_failure) add("dnssec", *facts.validation_failure + "; mail routed by MX waits");
+  if (facts.dns_silence)
+    add("dns", *facts.dns_silence + "; mail routed by MX waits");
+  else if (facts.validation_failure)
+    add("dnssec", *facts.validation_failure + "; mail routed by MX waits");
   if (!facts.store) add("store", "the last transaction failed: " + facts.store.error().detail);
   if (const auto ids = damaged(facts, survey); !ids.empty()) add("damaged", damaged_text(ids));
   if (facts.store && !facts.accepting) add("disk-space", "no new mail is taken: " + facts.accepting.error().detail);

@@ -17,7 +17,8 @@ struct Problem {
   std::string text;       // a sentence for people, of one line
 };
 
-inline constexpr std::array<std::string_view, 11> problem_names = {
+inline constexpr std::array<std::string_view, 12> problem_names = {
+    "dns",          // nobody answers on port 53: mail routed by MX waits
     "dnssec",       // our own validation does not work (DNS-04): mail routed by MX waits
     "store",        // the database cannot be written
     "damaged",      // stored messages whose checksum does not fit are held

@@ -50,6 +50,15 @@ TEST_CASE("DNS-04: while our own validation does not work, health is red and say
   CHECK(problems[0].text.find(". SOA is not secure") != std::string::npos);
 }
 
+TEST_CASE("nobody answers on port 53: that is told, and not that validation fails") {
+  Facts facts = good();
+  facts.validation_failure = "our own DNSSEC validation does not work: . SOA is not secure (timed out after 20s)";
+  facts.dns_silence = "nobody answered on port 53 (26 addresses of root servers were asked: no answer): open port 53";
+  const auto problems = control::problems(facts, nullptr, {});
+  CHECK(names(problems) == "dns;");
+  CHECK(problems[0].text.find("nobody answered on port 53") == 0);
+}
+
 TEST_CASE("BND-04: a log that takes no lines is a problem, told in its own words") {
   Facts facts = good();
   facts.log_problem = "the log cannot be written: No space left on device";

@@ -1,0 +1,85 @@
+#include "daemon/dns_watch.h"
+
+#include <chrono>
+#include <utility>
+namespace hoplock::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+constexpr std::chrono::minutes again{1};
+constexpr std::chrono::seconds soon{30};  // while nobody answers
+constexpr std::chrono::hours rarely{24};  // somebody answers: only a failure of validation is a reason to look
+}  // namespace
+
+void DnsWatch::set(resolver::Options options) {
+  options_ = std::move(options);
+  doubt();
+}
+
+void DnsWatch::doubt() {
+  doubtful_ = true;
+  wake_.notify_all();
+}
+
+asio::awaitable<void> DnsWatch::listen() {
+  for (;;) {
+    doubtful_ = false;
+    const auto servers = probe::first_servers(options_);
+    const auto found = co_await probe::find_silence(servers);
+    const bool works = checked_ && !resolver_.validation_failure();  // then somebody did answer
+    const auto pause = take(works ? std::nullopt : found);
+    const auto next = std::chrono::steady_clock::now() + pause;
+    while (!doubtful_ && std::chrono::steady_clock::now() < next) co_await wake_.wait_until(next);
+  }
+}
+
+// How long until the next look.
+std::chrono::seconds DnsWatch::take(const std::optional<probe::Silence>& found) {
+  if (found) {
+    if (!silence_) {
+      log_.write(Event(Level::error, "dns-failed")
+                     .add("error", found->text + "; mail routed by MX waits until somebody does: " + found->advice));
+    }
+    silence_ = found->text + ": " + found->advice;
+    return soon;
+  }
+  if (silence_) {
+    end_silence();
+    return again;  // what the resolver thinks is of the time before; it looks by itself until then
+  }
+  tell_validation();
+  return rarely;
+}
+
+void DnsWatch::end_silence() {
+  if (!silence_) return;
+  silence_.reset();
+  log_.write(Event(Level::info, "dns-works"));
+}
+
+asio::awaitable<void> DnsWatch::validate() {
+  return resolver_.watch([this](const std::optional<std::string>& failure) { heard(failure); });
+}
+
+void DnsWatch::heard(const std::optional<std::string>& failure) {
+  checked_ = true;
+  if (failure) return doubt();  // is it that nobody answers?
+  end_silence();
+  tell_validation();
+}
+
+void DnsWatch::tell_validation() {
+  if (!checked_) return;
+  const auto failure = resolver_.validation_failure();
+  if (told_ && *told_ == failure) return;
+  told_ = failure;
+  if (failure) {
+    log_.write(
+        Event(Level::error, "dnssec-failed").add("error", *failure + "; mail routed by MX waits until it works again"));
+  } else {
+    log_.write(Event(Level::info, "dnssec-works"));
+  }
+}
+
+}  // namespace hoplock::daemon

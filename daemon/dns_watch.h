@@ -1,0 +1,49 @@
+// Tells in the log whether names can be looked up and validated: `dns-failed` while nobody answers on port 53, `dnssec-failed` while
+// somebody does and validation fails all the same. The two want different hands, so only one of them is told at a time. Owns what the
+// health word `dns` says.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "base/log.h"
+#include "net/signal.h"
+#include "probe/name_servers.h"
+#include "resolver/unbound.h"
+
+namespace hoplock::daemon {
+
+class DnsWatch {
+ public:
+  // REQUIRES: resolver and log outlive it, and it its coroutines.
+  DnsWatch(resolver::Unbound& resolver, Log& log) : resolver_(resolver), log_(log) {}
+  DnsWatch(const DnsWatch&) = delete;
+  DnsWatch& operator=(const DnsWatch&) = delete;
+
+  // Whose servers are asked; at the start and at a reload.
+  void set(resolver::Options options);
+  // Looks at once, then whenever validation fails, and every 30 s while nobody answers. Until it is cancelled.
+  boost::asio::awaitable<void> listen();
+  // The resolver's own check of validation. Until it is cancelled.
+  boost::asio::awaitable<void> validate();
+  // That nobody answers; nothing: somebody does, as far as is known.
+  const std::optional<std::string>& silence() const { return silence_; }
+
+ private:
+  void doubt();
+  void heard(const std::optional<std::string>& failure);
+  std::chrono::seconds take(const std::optional<probe::Silence>& found);
+  void end_silence();
+  void tell_validation();
+  resolver::Unbound& resolver_;
+  Log& log_;
+  resolver::Options options_;
+  net::Signal wake_;
+  bool doubtful_ = true;  // to be looked at now
+  bool checked_ = false;  // the resolver has looked once
+  std::optional<std::string> silence_;
+  std::optional<std::optional<std::string>> told_;  // of validation: nothing yet, or the last word
+};
+
+}  // namespace hoplock::daemon

@@ -1,0 +1,114 @@
+"""Port 53 is closed: nobody answers, or everybody refuses. The tool and the daemon say that, in seconds, and not that DNSSEC is to blame."""
+
+import datetime
+import json
+import socket
+import time
+
+from case import Case, Stage
+
+from world import ns
+from world.relay import Relay
+
+DOMAINS = []
+DROPS, REFUSES, OPENS = "127.0.0.66", "127.0.0.67", "127.0.0.68"
+
+
+def hole(address):
+    """A name server's port that takes everything and says nothing, as behind a firewall that drops."""
+    ear = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    ear.bind((address, 53))
+    return ear
+
+
+class Silence(Case):
+    """The relays' patience for a look-up is the default, 20 s."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.holes = [hole(DROPS), hole(OPENS)]
+        cls.addClassCleanup(lambda: [one.close() for one in cls.holes])
+
+    def settings(self, address, **dns):
+        conf = self.world.write(f"silent-{address}.conf", "server:\n    do-not-query-localhost: no\n    do-ip6: no\n")
+        hints = self.world.write(f"silent-{address}.hints", f".  3600 NS ns.root.\nns.root.  3600 A {address}\n")
+        return {"dns": {"root_hints": hints, "unbound_conf": conf, "timeout": "20s", **dns}, "http": {"address": "127.0.0.1:9471"}}
+
+    def relay_at(self, address, name, port, **dns):
+        return Relay(self.world, Stage.build, self.settings(address, **dns), name, port)
+
+    def timed(self, relay, *arguments):
+        start = time.monotonic()
+        code, out, err = relay.text(*arguments, timeout=60)
+        return code, out, err, time.monotonic() - start
+
+    def test_check_says_within_five_seconds_that_nobody_answers_and_what_to_do(self):
+        for number, (address, most, words) in enumerate([(DROPS, 5.5, "no answer"), (REFUSES, 2, "Connection refused")]):
+            relay = self.relay_at(address, f"check-{number}", 2541 + number)
+            with self.subTest(address=address):
+                code, out, _, took = self.timed(relay, "check", "example.org")
+                self.assertEqual(code, 1, out)
+                self.assertLess(took, most)
+                self.assertIn("nobody answered on port 53", out)
+                self.assertIn(words, out)
+                self.assertIn("dns.forward", out)
+                self.assertNotIn("DNSSEC validation", out)
+                code, out, _, took = self.timed(relay, "--json", "check", "example.org", "--no-connect")
+                found = json.loads(out)
+                self.assertEqual((code, found["verdict"], found["reason"], found["dnssec"]), (1, "fail", "dns-failure", "failed"))
+                self.assertIn("nobody answered on port 53", found["why"])
+                code, _, err, took = self.timed(relay, "tlsa", "mx.example.org")
+                self.assertEqual(code, 1)
+                self.assertIn("nobody answered on port 53", err)
+                self.assertLess(took, most)
+
+    def test_forwarders_that_are_silent_are_named(self):
+        relay = self.relay_at(OPENS, "forward", 2543, forward=[DROPS])
+        code, out, _, took = self.timed(relay, "check", "example.org")
+        self.assertEqual(code, 1)
+        self.assertIn(f"dns.forward: {DROPS}", out)
+        self.assertLess(took, 5.5)
+
+    def test_a_route_to_an_address_needs_no_dns(self):
+        settings = {"routes": [{"match": ["*"], "hosts": ["[127.0.0.1]:9"]}]}
+        relay = Relay(self.world, Stage.build, {**self.settings(DROPS), **settings}, "routed", 2544)
+        code, out, _, took = self.timed(relay, "check", "example.org")
+        self.assertEqual(code, 1)
+        self.assertNotIn("port 53", out)
+        self.assertIn("connect-refused", out)
+        self.assertLess(took, 3)
+
+    def test_doctor_takes_ten_seconds_at_most_when_nothing_answers(self):
+        hosts = ["[127.0.0.1]:9", "silent.example:25"] + [f"[192.0.2.{i}]:25" for i in range(1, 9)]
+        ns.add_address("192.0.2.200/24")  # a network whose hosts answer nothing, not even ARP
+        routes = [{"match": [f"r{i}.example"], "hosts": [host]} for i, host in enumerate(hosts)]
+        relay = Relay(self.world, Stage.build, {**self.settings(DROPS), "routes": routes}, "doctor", 2545)
+        code, out, _, took = self.timed(relay, "--json", "doctor")
+        found = [(one["about"], one["state"]) for one in json.loads(out)]
+        self.assertEqual(code, 1)
+        self.assertLess(took, 10)
+        self.assertIn(("dns", "bad"), found)
+        self.assertNotIn("dnssec", [about for about, _ in found])
+        dns = next(one for one in json.loads(out) if one["about"] == "dns")
+        self.assertIn("nobody answered on port 53", dns["text"])
+        self.assertIn("dns.forward", dns["advice"])
+        self.assertEqual(len([1 for about, _ in found if about == "next hop"]), 9)  # the name is not looked up
+
+    def test_the_daemon_says_so_at_its_start_and_that_it_is_over(self):
+        with self.relay_at(OPENS, "start", 2546) as relay:
+            line = relay.wait_log(2, event="dns-failed")
+            self.assertEqual(line["level"], "error")
+            self.assertIn("nobody answered on port 53", line["error"])
+            self.assertIn("dns.forward", line["error"])
+            begin, end = (datetime.datetime.fromisoformat(one["time"].replace("Z", "+00:00")) for one in (relay.log(event="started")[0], line))
+            self.assertLess((end - begin).total_seconds(), 5)
+            code, status = relay.tool("status")
+            self.assertEqual([one["name"] for one in status["problems"]], ["dns"], status)
+            self.assertEqual(code, 0)
+            self.assertEqual(relay.log(event="dnssec-failed"), [])
+            relay.settings["dns"] = relay._defaults()["dns"]
+            relay.write_config()
+            relay.reload()
+            relay.wait_log(20, event="dns-works")
+            relay.wait_log(40, event="dnssec-works")
+            self.assertEqual(relay.log(event="dnssec-failed"), [])
