@@ -39,7 +39,8 @@ bool Pool::add(queue::Ready ready) {
 }
 
 DestinationPtr Pool::next() {
-  if (gates_ != nullptr && !is_full()) {
+  // Also while all lanes are taken: for whom there is room at the gate waits for a lane here, and idle sessions give way.
+  if (gates_ != nullptr && (!is_full() || waiting_.empty())) {
     std::vector<queue::Ready> ready = gates_->take_ready();
     for (auto one = ready.rbegin(); one != ready.rend(); ++one) {  // they waited long enough
       if (names_waiting_.insert(one->destination).second) waiting_.push_front(std::move(*one));

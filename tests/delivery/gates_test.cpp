@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <map>
+
 #include "delivery/families.h"
 #include "delivery/patience.h"
 #include "delivery/pool.h"
@@ -160,6 +163,54 @@ TEST_CASE("three quarters of the sessions at most are for destinations that neve
   const DestinationPtr good = pool.next();
   REQUIRE(good);
   CHECK(good->name == "good.example");
+}
+
+// The first who worked held all lanes, idle, and the others stood at the gate of those that have not worked yet: for idle_session, five
+// seconds by default, nothing was delivered to anybody.
+TEST_CASE("idle sessions give way to destinations that waited at a gate and for whom there is room by now") {
+  support::MemoryLog log;
+  Gates gates(log);
+  Pool pool(gates);
+  pool.limit(8, 20);
+  gates.limit(8, 20);
+  for (int i = 0; i < 20; ++i) pool.add(ready("d" + std::to_string(i) + ".example"));
+  std::vector<DestinationPtr> active;
+  std::map<std::string, std::vector<Gates::UsePtr>> trials;
+  const auto begin = [&] {
+    while (const DestinationPtr one = pool.next()) {
+      for (GatePtr& gate : gates.for_unproven(one->name)) trials[one->name].push_back(gates.use(gate));
+      pool.lane_came(*one);
+      active.push_back(one);
+    }
+  };
+  begin();
+  CHECK(active.size() == 6);  // three quarters
+  for (std::size_t i = 0; i < active.size();
+       ++i) {  // each delivers its mail, and lets another one in, until all lanes are taken
+    gates.proven(active[i]->name);
+    trials[active[i]->name].clear();
+    begin();
+  }
+  REQUIRE(active.size() == 8);
+  CHECK(pool.is_full());
+  CHECK(gates.parked_count() > 0);
+  std::vector<IdleLane> idle(active.size());
+  for (std::size_t i = 0; i < idle.size(); ++i) {
+    idle[i].at = active[i].get();
+    idle[i].since = t0;
+    pool.idle_begins(idle[i]);
+  }
+  for (IdleLane& lane : idle) {
+    begin();
+    if (!pool.is_full()) break;
+    pool.evict_idle(t0 + 1s);
+    REQUIRE(lane.evicted);
+    pool.evicted_left();
+    pool.lane_left(*lane.at);
+  }
+  CHECK(active.size() == 14);  // six more that have not worked; the other places are for those that have
+  CHECK_FALSE(idle.back().evicted);
+  pool.idle_ends(idle.back());
 }
 
 TEST_CASE("the owner of a name") {
