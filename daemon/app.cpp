@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 
 #include <algorithm>
 #include <chrono>
@@ -22,6 +21,7 @@ namespace hoplock::daemon {
 namespace {
 
 constexpr std::chrono::seconds last_words{2};                // beyond shutdown_timeout, for what must be stored
+constexpr std::chrono::seconds to_close{20};                 // beyond it, for last words and the database
 constexpr std::chrono::milliseconds broken_patience{1'000};  // for sessions, when nothing can be stored any more
 constexpr std::chrono::seconds sweep_pause{60},
     sweep_soon{1};                                     // between two parts of the sweep; until it has seen all rows
@@ -153,7 +153,9 @@ std::optional<StartFailure> App::open_store() {
                                            "' cannot be made: " + error.message()};
   }
   if (made) chmod(config.data_dir.path.c_str(), 0750);
-  auto disk = disk::Disk::open(loop_.get_executor(), disk_options(config));
+  disk::Options options = disk_options(config);
+  options.progress = [this] { supervision_.progress(); };
+  auto disk = disk::Disk::open(loop_.get_executor(), std::move(options));
   if (!disk) return StartFailure{exit_code(disk.error()), disk.error().detail};
   disk_ = std::move(*disk);
   disk_->on_news([this](const disk::News& news) { heard(news); });
@@ -278,7 +280,8 @@ asio::awaitable<void> App::start() {
   warn_all();
   check_keys();
   log_->write(Event(Level::info, "started").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
-  sd_notify(0, "READY=1");
+  supervision_.ready();
+  tasks_->spawn("watchdog", supervision_.feed(*disk_));
 }
 
 void App::check_keys() {
@@ -302,7 +305,7 @@ asio::awaitable<void> App::serve_signals() {
 }
 
 asio::awaitable<void> App::stop() {
-  sd_notify(0, "STOPPING=1");
+  supervision_.stopping(loaded_.config.shutdown_timeout.value + to_close);
   log_->write(Event(Level::info, "stopping").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
   // where nothing can be stored, waiting for what is under way only makes more of it come twice
   const auto patience = std::chrono::duration_cast<std::chrono::milliseconds>(loaded_.config.shutdown_timeout.value);
@@ -321,7 +324,7 @@ asio::awaitable<void> App::stop() {
 }
 
 std::optional<std::string> App::reload() {
-  sd_notify(0, "RELOADING=1");
+  supervision_.reloading();
   auto loaded = path_.empty() ? config::defaults() : config::load(path_);
   if (loaded.errors.empty()) check_parts(loaded);
   std::optional<std::string> error;
@@ -335,7 +338,7 @@ std::optional<std::string> App::reload() {
   event.add("version", HOPLOCK_VERSION).add("config", loaded_.file);
   event.add_bare("ok", error ? "false" : "true").add("error", error.value_or(""));
   log_->write(event);
-  sd_notify(0, "READY=1");
+  supervision_.reloaded();
   return error;
 }
 

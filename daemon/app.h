@@ -15,6 +15,7 @@
 #include "daemon/log_writer.h"
 #include "daemon/lookout.h"
 #include "daemon/options.h"
+#include "daemon/supervision.h"
 #include "daemon/system.h"
 #include "delivery/scheduler.h"
 #include "disk/disk.h"
@@ -76,6 +77,7 @@ class App {
   std::string path_;
   std::unique_ptr<LogWriter> writer_;
   std::unique_ptr<control::CountingLog> log_;  // writes to it
+  Supervision supervision_;
   int exit_ = ok;
 
   // in floor order; destroyed in reverse

@@ -147,6 +147,16 @@ void Statement::put_null(int index) { sqlite3_bind_null(statement_, index); }
 Database::Prepared::~Prepared() { sqlite3_finalize(statement); }
 void Database::Close::operator()(sqlite3* db) const { sqlite3_close_v2(db); }
 
+void Database::on_progress(std::function<void()> call) {
+  constexpr int steps = 10'000;
+  progress_ = call ? std::make_unique<std::function<void()>>(std::move(call)) : nullptr;
+  constexpr auto tell = [](void* whom) {
+    (*static_cast<std::function<void()>*>(whom))();
+    return 0;  // anything else would break the statement off
+  };
+  sqlite3_progress_handler(db_.get(), progress_ ? steps : 0, progress_ ? +tell : nullptr, progress_.get());
+}
+
 Result<Database> Database::open(const std::filesystem::path& path, Access access) {
   return open(path, access, Settings{});
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <memory>
@@ -135,6 +136,8 @@ class Database {
   // Why nothing can be written any more: a sync failed in this process (vfs.h).
   std::optional<Error> frozen() const;
   sqlite3* native() const { return db_.get(); }
+  // Called while statements run, every 10,000 steps of SQLite's machine, by the thread that runs them. Empty: never again.
+  void on_progress(std::function<void()> call);
 
  private:
   struct Prepared {
@@ -146,6 +149,7 @@ class Database {
     void operator()(sqlite3* db) const;
   };
   explicit Database(sqlite3* db) : db_(db) {}
+  std::unique_ptr<std::function<void()>> progress_;  // before db_, which calls it; it does not move
   std::unique_ptr<sqlite3, Close> db_;
   std::shared_ptr<StoreFiles> files_;
   std::map<std::string, Prepared, std::less<>> cache_;  // destroyed before db_; nodes do not move

@@ -148,6 +148,8 @@ Result<std::unique_ptr<Disk>> Disk::open(asio::any_io_executor loop, Options opt
   settings.cache_bytes = options.cache_bytes;
   auto db = Database::open(path, Access::existing, settings);
   if (!db) return db.error();
+  db->on_progress(options.progress);
+  if (options.progress) options.progress();
   if (const auto renewed = renew_log(*db); !renewed) return about(path, renewed.error());
   if (const auto migrated = migrate(*db, options.migrations); !migrated) return about(path, migrated.error());
   let_it_shrink(*db);

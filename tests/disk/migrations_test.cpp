@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <fstream>
 #include <map>
@@ -58,6 +59,33 @@ void overwrite(const std::filesystem::path& path, std::streamoff at, std::size_t
 }
 
 }  // namespace
+
+TEST_CASE("progress: told while a migration works, by the thread that works, and a short start tells it once") {
+  support::TempDirectory directory;
+  const auto open_with = [&](const std::vector<Migration>& migrations) {
+    int told = 0;
+    boost::asio::io_context loop;
+    Options options;
+    options.directory = directory.path();
+    options.migrations = migrations;
+    options.progress = [&told] { ++told; };
+    {
+      const auto disk = Disk::open(loop.get_executor(), options);
+      REQUIRE(disk);
+    }
+    return told;
+  };
+  CHECK(open_with(first) >= 1);
+  fill(directory.path(), 2000);
+  const int short_start = open_with(first);
+  const std::vector<Migration> longer = {first[0],
+                                         first[1],
+                                         {"two",
+                                          "CREATE TABLE many AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + "
+                                          "1 FROM n WHERE i < 300000) SELECT i FROM n",
+                                          "many"}};
+  CHECK(open_with(longer) > short_start + 50);
+}
 
 TEST_CASE("migrate: an older file goes forward and keeps its rows") {
   support::TempDirectory dir;

@@ -103,7 +103,7 @@ class Silence(Case):
             begin, end = (datetime.datetime.fromisoformat(one["time"].replace("Z", "+00:00")) for one in (relay.log(event="started")[0], line))
             self.assertLess((end - begin).total_seconds(), 5)
             code, status = relay.tool("status")
-            self.assertEqual([one["name"] for one in status["problems"]], ["dns"], status)
+            self.assertEqual([one["problem"] for one in status["problems"]], ["dns"], status)
             self.assertEqual(code, 0)
             self.assertEqual(relay.log(event="dnssec-failed"), [])
             relay.settings["dns"] = relay._defaults()["dns"]

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 const char* const storage_kind_names[storage_kinds] = {"open",   "read", "write", "sync",    "truncate",
@@ -206,7 +207,23 @@ static void hang(void) {
   hanging = 0;
 }
 
-// A file in which the preloaded library is told of one fault: "sync queue.db-wal 5".
+static int is_there(const char* path) {
+  const int fd = (REAL(open64))(path, O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) (REAL(close))(fd);
+  return fd >= 0;
+}
+
+// Until the file is gone.
+static void hang_beside(const char* control) {
+  while (is_there(control)) {
+    pthread_mutex_unlock(&mutex);
+    const struct timespec moment = {0, 10 * 1000 * 1000};
+    nanosleep(&moment, NULL);
+    pthread_mutex_lock(&mutex);
+  }
+}
+
+// A file in which the preloaded library is told of one fault: "sync queue.db-wal 5", or "sync queue.db-wal hang" (while it is there).
 static int told(enum storage_kind kind, const char* name) {
   const char* control = getenv("STORAGE_CONTROL");
   if (!control || kind != storage_sync) return 0;
@@ -215,8 +232,11 @@ static int told(enum storage_kind kind, const char* name) {
   char text[256] = {0};
   char wanted[128] = {0};
   int error = 0;
-  if ((REAL(read))(fd, text, sizeof text - 1) <= 0 || sscanf(text, "sync %127s %d", wanted, &error) != 2) error = 0;
+  char how[16] = {0};
+  if ((REAL(read))(fd, text, sizeof text - 1) <= 0 || sscanf(text, "sync %127s %15s", wanted, how) != 2) how[0] = '\0';
   (REAL(close))(fd);
+  if (strcmp(how, "hang") == 0 && strcmp(wanted, name) == 0) hang_beside(control);
+  error = atoi(how);
   if (error == 0 || strcmp(wanted, name) != 0) return 0;
   (REAL(unlink))(control);
   return error;

@@ -1,0 +1,36 @@
+// What the service manager that started us is told, and when (sd_notify(3)); without one nothing happens. A long start goes on as long
+// as it gets on: its deadline is moved while the database works, and only then. The watchdog (WATCHDOG_USEC) is fed by the loop, after
+// the disk thread has answered it: when either hangs it is not fed, and we are started again.
+#pragma once
+#include <atomic>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+
+#include "disk/disk.h"
+
+namespace hoplock::daemon {
+
+class Supervision {
+ public:
+  Supervision();
+  Supervision(const Supervision&) = delete;
+  Supervision& operator=(const Supervision&) = delete;
+
+  // Any thread, as often as it likes: the start gets on. Nothing once ready() was called.
+  void progress();
+  void ready();
+  void reloading() const;
+  void reloaded() const;
+  // The end may take this long.
+  void stopping(std::chrono::milliseconds most) const;
+  // Until it is cancelled; at once where nobody watches. REQUIRES: `disk` outlives it.
+  boost::asio::awaitable<void> feed(disk::Disk& disk) const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::chrono::microseconds patience_{0};  // of the watchdog; 0: there is none
+  std::atomic<bool> ready_{false};
+  std::atomic<Clock::time_point> told_{Clock::time_point::min()};
+};
+
+}  // namespace hoplock::daemon
