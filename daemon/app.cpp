@@ -12,6 +12,7 @@
 #include "config/check.h"
 #include "daemon/memory.h"
 #include "daemon/parts_check.h"
+#include "daemon/reverse_check.h"
 #include "daemon/signing_keys.h"
 #include "net/clock.h"
 #include "net/tls_server.h"
@@ -279,6 +280,7 @@ asio::awaitable<void> App::start() {
   tasks_->spawn("reports", report_sender_->run());
   warn_all();
   check_keys();
+  check_names();
   log_->write(Event(Level::info, "started").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
   supervision_.ready();
   tasks_->spawn("watchdog", supervision_.feed(*disk_));
@@ -286,6 +288,11 @@ asio::awaitable<void> App::start() {
 
 void App::check_keys() {
   tasks_->spawn("dkim-records", watch_records(keyring_, report_domain(loaded_.config), RecordTools{*resolver_, *log_}));
+}
+
+void App::check_names() {
+  checked_ = std::make_shared<const config::Config>(loaded_.config);
+  tasks_->spawn("reverse-dns", check_addresses(checked_, *resolver_, *log_));
 }
 
 void App::warn_all() const {
@@ -387,6 +394,7 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   loaded_ = std::move(loaded);
   warn_all();
   check_keys();
+  check_names();
   follow_routes();
   return std::nullopt;
 }

@@ -67,6 +67,7 @@ class App {
   std::optional<std::string> apply(config::Loaded loaded);
   void warn_all() const;
   void check_keys();
+  void check_names();
   void set_reports(const config::Config& config);
   void heard(const disk::News& news);
   void start_failed(const StartFailure& failure);
@@ -83,6 +84,7 @@ class App {
   // in floor order; destroyed in reverse
   std::shared_ptr<const net::ClientTls> client_tls_;
   std::shared_ptr<const dkim::Keyring> keyring_;
+  std::shared_ptr<const config::Config> checked_;  // whose addresses are looked at in the DNS
   std::unique_ptr<disk::Disk> disk_;
   std::unique_ptr<resolver::Unbound> resolver_;
   std::unique_ptr<DnsWatch> dns_watch_;

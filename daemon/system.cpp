@@ -2,9 +2,11 @@
 
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -26,6 +28,16 @@ std::vector<std::string_view> words(std::string_view line) {
     if (end == std::string_view::npos) return found;
     line.remove_prefix(end);
   }
+}
+
+std::optional<Ip> address_in(const sockaddr& from) {
+  if (from.sa_family == AF_INET) {
+    const auto& octets = reinterpret_cast<const sockaddr_in&>(from).sin_addr;
+    return Ip::from_octets({reinterpret_cast<const char*>(&octets), 4});
+  }
+  if (from.sa_family != AF_INET6) return std::nullopt;
+  const auto& octets = reinterpret_cast<const sockaddr_in6&>(from).sin6_addr;
+  return Ip::from_octets({reinterpret_cast<const char*>(&octets), 16});
 }
 
 }  // namespace
@@ -65,15 +77,37 @@ std::vector<Ip> interface_addresses() {
   std::vector<Ip> found;
   for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
     if (one->ifa_addr == nullptr) continue;
-    if (one->ifa_addr->sa_family == AF_INET) {
-      const auto& octets = reinterpret_cast<const sockaddr_in*>(one->ifa_addr)->sin_addr;
-      found.push_back(Ip::from_octets({reinterpret_cast<const char*>(&octets), 4}));
-    } else if (one->ifa_addr->sa_family == AF_INET6) {
-      const auto& octets = reinterpret_cast<const sockaddr_in6*>(one->ifa_addr)->sin6_addr;
-      found.push_back(Ip::from_octets({reinterpret_cast<const char*>(&octets), 16}));
-    }
+    if (const auto ip = address_in(*one->ifa_addr)) found.push_back(*ip);
   }
   return found;
+}
+
+std::optional<Ip> address_towards(const Ip& target) {
+  constexpr std::uint16_t any_port = 25;
+  const std::string octets = target.octets();
+  sockaddr_storage to{};
+  socklen_t length = sizeof(sockaddr_in);
+  if (target.is_v4()) {
+    auto& v4 = reinterpret_cast<sockaddr_in&>(to);
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(any_port);
+    std::memcpy(&v4.sin_addr, octets.data(), octets.size());
+  } else {
+    auto& v6 = reinterpret_cast<sockaddr_in6&>(to);
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(any_port);
+    std::memcpy(&v6.sin6_addr, octets.data(), octets.size());
+    length = sizeof(sockaddr_in6);
+  }
+  const int descriptor = ::socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return std::nullopt;
+  sockaddr_storage own{};
+  socklen_t own_length = sizeof(own);
+  const bool known = ::connect(descriptor, reinterpret_cast<const sockaddr*>(&to), length) == 0 &&
+                     ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&own), &own_length) == 0;
+  ::close(descriptor);
+  if (!known) return std::nullopt;
+  return address_in(reinterpret_cast<const sockaddr&>(own));
 }
 
 }  // namespace hoplock::daemon

@@ -1,5 +1,6 @@
 // What the daemon asks of the machine it runs on: its name, its interfaces, its service manager. No DNS look-up is made here.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,9 @@ dns::Name qualified_hostname(std::string_view short_name, std::string_view hosts
 
 // Addresses of all interfaces that are up, loopback included.
 std::vector<Ip> interface_addresses();
+
+// The address that the system would send from to `target`; nothing: there is no way to it. Nothing is sent.
+std::optional<Ip> address_towards(const Ip& target);
 
 // Exit codes of sysexits(3).
 enum ExitCode : int {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "daemon/options.h"
+#include "daemon/reverse_check.h"
 #include "daemon/signing_keys.h"
 #include "daemon/system.h"
 #include "daemon/tool/doctor.h"
@@ -26,6 +27,8 @@ using State = Remark::State;
 constexpr std::chrono::seconds to_connect{4};
 constexpr std::chrono::seconds to_connect_each{3};  // of two hosts, one after the other
 constexpr std::chrono::seconds in_all{8};  // for what is looked at side by side, once somebody answers on port 53
+constexpr std::chrono::milliseconds to_confirm{
+    3'500};  // until no further look-up for the addresses of one family begins
 
 std::vector<Ip> addresses_of(const dns::Answer& v4, const dns::Answer& v6) {
   auto all = v4.all<Ip>();
@@ -107,6 +110,31 @@ class Examination {
       tell("spf", State::note,
            text + " has no SPF record of its own: notices and reports with an empty sender are judged by it",
            "publish there: \"v=spf1 a -all\"");
+  }
+
+  // What others see of us before they see any mail: each address that it leaves from.
+  asio::awaitable<void> ipv4_addresses() { return confirm(&Ip::is_v4); }
+  asio::awaitable<void> ipv6_addresses() { return confirm(&Ip::is_v6); }
+  asio::awaitable<void> confirm(bool (Ip::*is_meant)() const) {
+    BoundedLooks looks(tools_.resolver, to_confirm);
+    const Departures all = departures(call_.loaded.config);
+    for (const auto& [ip, said] : all) {
+      if (!(ip.*is_meant)()) continue;
+      const std::string about = ip.is_v4() ? "ptr ipv4" : "ptr ipv6";
+      const std::string name = said.begin()->text();
+      if (ip.is_internal()) {
+        tell(about, State::note, "mail leaves from " + ip.text() + ", which is not the address that others see",
+             "the PTR record of that address must name " + name + ", and " + name + " lead back to it");
+        continue;
+      }
+      const dns::Agreement found = co_await look_at_address(ip, said, looks);
+      tell(about, state_of(found.state),
+           found.why.empty() ? ip.text() + ", its PTR record and EHLO " + name + " agree" : found.why, found.advice);
+    }
+  }
+  static State state_of(dns::Agreement::State found) {
+    if (found == dns::Agreement::State::agrees) return State::good;
+    return found == dns::Agreement::State::disagrees ? State::bad : State::note;
   }
 
   // Servers that are always there: whether we may speak to the world at all.
@@ -215,6 +243,8 @@ class Examinations {
     if (!silence_) {
       start(tasks, "dns", &Examination::dns_answers);
       start(tasks, "name", &Examination::own_name);
+      start(tasks, "ptr ipv4", &Examination::ipv4_addresses);
+      start(tasks, "ptr ipv6", &Examination::ipv6_addresses);
       start(tasks, "port 25", &Examination::mail_port);
       start(tasks, "port 443", &Examination::policy_port);
       start(tasks, "dkim", &Examination::records);

@@ -24,7 +24,7 @@ enum class Security : std::uint8_t { secure, insecure, bogus };
 std::string_view to_text(Status status);
 std::string_view to_text(Security security);
 
-using Record = std::variant<Mx, Ip, Name, Tlsa, std::string>;  // MX | A, AAAA | CNAME | TLSA | TXT
+using Record = std::variant<Mx, Ip, Name, Tlsa, std::string>;  // MX | A, AAAA | CNAME, PTR | TLSA | TXT
 
 struct Answer {
   Name question;

@@ -16,6 +16,8 @@ std::string_view to_text(Type type) {
       return "SOA";
     case Type::cname:
       return "CNAME";
+    case Type::ptr:
+      return "PTR";
     case Type::mx:
       return "MX";
     case Type::txt:
@@ -54,6 +56,7 @@ Result<Ip> parse_aaaa(std::string_view rdata) {
 }
 
 Result<Name> parse_cname(std::string_view rdata) { return Name::from_wire(rdata); }
+Result<Name> parse_ptr(std::string_view rdata) { return Name::from_wire(rdata); }
 
 Tlsa parse_tlsa(std::string_view rdata) {
   if (rdata.size() < 3) return Tlsa{255, 255, 255, {}};

@@ -1,4 +1,4 @@
-// Resource records as values, parsed from rdata in wire format: MX, A/AAAA, TLSA, CNAME, TXT. A malformed TLSA record
+// Resource records as values, parsed from rdata in wire format: MX, A/AAAA, TLSA, CNAME, PTR, TXT. A malformed TLSA record
 // is kept as data (RFC 7672 section 3.1 wants it unusable, not fatal); every other malformed record is an error of the
 // whole answer.
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace hoplock::dns {
 
-enum class Type : std::uint16_t { a = 1, soa = 6, cname = 5, mx = 15, txt = 16, aaaa = 28, tlsa = 52 };
+enum class Type : std::uint16_t { a = 1, soa = 6, cname = 5, ptr = 12, mx = 15, txt = 16, aaaa = 28, tlsa = 52 };
 std::string_view to_text(Type type);
 
 struct Mx {
@@ -37,6 +37,7 @@ Result<Mx> parse_mx(std::string_view rdata);
 Result<Ip> parse_a(std::string_view rdata);
 Result<Ip> parse_aaaa(std::string_view rdata);
 Result<Name> parse_cname(std::string_view rdata);
+Result<Name> parse_ptr(std::string_view rdata);
 // Never fails: rdata of fewer than 3 octets gives usage, selector and matching 255 and no data.
 Tlsa parse_tlsa(std::string_view rdata);
 // The character-strings of one record joined without separator (RFC 7208 section 3.3, RFC 8461 section 3.1).

@@ -41,6 +41,8 @@ Result<dns::Record> parse_record(dns::Type type, std::string_view rdata) {
       return widened(dns::parse_mx(rdata));
     case dns::Type::cname:
       return widened(dns::parse_cname(rdata));
+    case dns::Type::ptr:
+      return widened(dns::parse_ptr(rdata));
     case dns::Type::tlsa:
       return dns::Record{dns::parse_tlsa(rdata)};
     case dns::Type::txt:
@@ -51,15 +53,15 @@ Result<dns::Record> parse_record(dns::Type type, std::string_view rdata) {
   return bad_input("a type that is never asked for");
 }
 
-// Fills in the records. One MX record with a name that no host can have does not spoil the others; every other record that does
-// not parse fails the answer.
+// Fills in the records. One MX or PTR record with a name that no host can have does not spoil the others; every other record that
+// does not parse fails the answer.
 void add_records(dns::Answer& answer, const ub_result& result) {
   answer.status = dns::Status::records;
   for (int i = 0; result.data[i] != nullptr; ++i) {
     auto record = parse_record(answer.type, {result.data[i], static_cast<std::size_t>(result.len[i])});
     if (record) {
       answer.records.push_back(std::move(*record));
-    } else if (answer.type == dns::Type::mx) {
+    } else if (answer.type == dns::Type::mx || answer.type == dns::Type::ptr) {
       answer.why = "a record was left out: " + record.error().detail;
     } else {
       answer = failed(answer.question, answer.type, "malformed record: " + record.error().detail);
@@ -150,8 +152,10 @@ dns::Answer to_answer(dns::Name name, dns::Type type, const ub_result& result) {
   answer.canonical = answer.question;
   if (result.canonname != nullptr && *result.canonname != '\0') {
     auto canonical = dns::Name::parse(result.canonname);
-    if (!canonical) return failed(answer.question, type, "an alias leads to a name that no host can have");
-    answer.canonical = std::move(*canonical);
+    // RFC 2317 section 4: "1.0/25.2.0.192.in-addr.arpa" is where many a PTR record stands, and nobody asks for its name
+    if (!canonical && type != dns::Type::ptr)
+      return failed(answer.question, type, "an alias leads to a name that no host can have");
+    if (canonical) answer.canonical = std::move(*canonical);
   }
   if (type != dns::Type::cname && answer.aliased()) {
     const auto aliases =

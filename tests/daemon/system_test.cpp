@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 using hoplock::daemon::qualified_hostname;
 
 TEST_CASE(
@@ -12,4 +14,16 @@ TEST_CASE(
   CHECK(qualified_hostname("relay", "127.0.0.1 relay localhost\n").text() == "relay.localdomain");
   CHECK(qualified_hostname("relay", "# 127.0.1.1 relay.example.net relay\n").text() == "relay.localdomain");
   CHECK(qualified_hostname("", "").text() == "localhost.localdomain");
+}
+
+TEST_CASE("address_towards: what the system would send from, with nothing sent") {
+  using hoplock::Ip;
+  const auto here = hoplock::daemon::address_towards(Ip::parse("127.0.0.1").value());
+  REQUIRE(here.has_value());
+  CHECK(here->text() == "127.0.0.1");
+  const auto all = hoplock::daemon::interface_addresses();
+  for (const char* text : {"::1", "198.41.0.4", "2001:503:ba3e::2:30"}) {  // perhaps there is no way to it
+    const auto from = hoplock::daemon::address_towards(Ip::parse(text).value());
+    if (from) CHECK(std::find(all.begin(), all.end(), *from) != all.end());
+  }
 }

@@ -10,7 +10,7 @@ using namespace hoplock::dns;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view rdata(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 6) {
+  switch (data[0] % 7) {
     case 0:
       (void)parse_mx(rdata);
       break;
@@ -25,6 +25,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 4:
       if (parse_tlsa(rdata).data.size() + (rdata.size() < 3 ? 0 : 3) > rdata.size()) std::abort();
+      break;
+    case 5:
+      (void)parse_ptr(rdata);
       break;
     default:
       if (const auto text = parse_txt(rdata); text && text->size() >= rdata.size()) std::abort();

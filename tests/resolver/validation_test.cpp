@@ -268,6 +268,18 @@ TEST_CASE("DNS-10: an alias chain is as good as its worst link") {
   CHECK(world.ask("alias.secure", Type::tlsa).canonical.text() == "mx.secure");  // a denial has its chain, too
 }
 
+TEST_CASE("PTR records, also those of a network smaller than 256 addresses, whose place no host name has (RFC 2317)") {
+  World world;
+  for (const char* address : {"7.rev.secure", "8.rev.secure", "9.rev.secure"}) {
+    CAPTURE(std::string(address));
+    check(world, {address, Type::ptr, Status::records, Security::secure, "signed"});
+    const auto names = world.ask(address, Type::ptr).all<dns::Name>();
+    REQUIRE(names.size() == 1);
+    CHECK(names[0].text() == "mx.secure");
+  }
+  check(world, {"10.rev.secure", Type::ptr, Status::no_name, Security::secure, "NXDOMAIN proven by NSEC"});
+}
+
 TEST_CASE("DNS-11: the first alias of an insecure chain can be asked for itself") {
   World world;
   CHECK_FALSE(world.ask("leaves.secure", Type::a).secure());

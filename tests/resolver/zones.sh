@@ -62,6 +62,11 @@ loop1 IN CNAME loop2
 loop2 IN CNAME loop1
 brief 2 IN A 192.0.2.7
 l13 IN A 192.0.2.13
+7.rev IN PTR mx
+8.rev IN CNAME 8.0/25.rev
+8.0/25.rev IN PTR mx
+9.rev IN PTR no/name
+9.rev IN PTR mx
 $chain
 $many
 END

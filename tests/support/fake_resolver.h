@@ -102,6 +102,7 @@ class FakeResolver final : public resolver::Resolver {
       case dns::Type::aaaa:
         return Ip::parse(data).value();
       case dns::Type::cname:
+      case dns::Type::ptr:
         return name(data);
       case dns::Type::mx: {
         unsigned preference = 0;
