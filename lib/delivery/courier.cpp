@@ -357,6 +357,8 @@ class Run {
       co_return;
     }
     const hop::Connect& connect = std::get<hop::Connect>(plan);
+    const auto& known = facts.host.addresses;
+    has_v4_ = std::any_of(known.begin(), known.end(), [](const Ip& ip) { return ip.is_v4(); });
     if (session_ && fits(host, facts.host, connect)) {
       if (co_await use_open_session()) co_return;
     }
@@ -364,16 +366,13 @@ class Run {
     witness_.expect(facts);
     const std::string key = host_key(host);
     const std::vector<Ip> addresses = courier_.families_.ordered(key, facts.host.addresses, Steady::now());
-    for (std::size_t i = 0; i < addresses.size(); ++i) {
-      const Ip ip = addresses[i];
+    for (const Ip& ip : addresses) {
       if (open_.empty() || !is_placed() || is_enough(host)) co_return;
       const bool tried = courier_.rotation_.was_tried(job_.destination, {key, ip}, Steady::now());
       passed_over_ = passed_over_ || tried;
       if (tried) continue;
       if (!take_place(host, ip)) continue;
       ++connections_;
-      v4_left_ = std::any_of(addresses.begin() + static_cast<std::ptrdiff_t>(i) + 1, addresses.end(),
-                             [](const Ip& other) { return other.is_v4(); });
       const bool had_its_say = co_await try_address(host, ip, connect, question);
       place_.reset();
       if (had_its_say) co_return;
@@ -396,7 +395,9 @@ class Run {
   // No session came of it. What a rule refused says nothing about how many sessions the host takes.
   void note_failure(const route::Host& host, const Ip& ip, const hop::Outcome& outcome) {
     const bool by_rule = outcome.failure && is_policy(outcome.failure->reason);
-    if (outcome.stage == hop::Stage::connect) courier_.families_.failed(host_key(host), ip, Steady::now());
+    const bool refuses_address = outcome.reply && is_about_our_address(outcome.reply->text);
+    if (outcome.stage == hop::Stage::connect || refuses_address)
+      courier_.families_.failed(host_key(host), ip, Steady::now());
     if (by_rule || !outcome.failure || access_ == nullptr) return;
     place_.reset();
     if (outcome.stage == hop::Stage::connect) return access_->unreachable(ip, outcome.failure->text);
@@ -623,11 +624,12 @@ class Run {
     heeded.something = sent.begun;
     heeded.progress = sent.again;
     const auto& from = attempt_.hops[hop].ip;
-    const bool may_use_v4 = from && from->is_v6() && v4_left_;
+    // also where IPv4 was tried in vain, or is not this attempt's affair: its turn comes, and only then is it a matter of this mail
+    const bool may_use_v4 = from && from->is_v6() && has_v4_;
     bool moved = false;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       smtp::RecipientFate fate = sent.settled.recipients[i];
-      if (may_use_v4 && fate.fate == smtp::Fate::refused && is_about_our_address(fate.reply.text)) {
+      if (may_use_v4 && fate.fate == smtp::Fate::refused && is_about_our_address(fate.reply.one_line())) {
         fate.fate = smtp::Fate::deferred;  // the host's other address may take it
         take_fate(attempt_.recipients[batch[i]], fate, hop);
         moved = true;
@@ -639,6 +641,7 @@ class Run {
       take_fate(attempt_.recipients[batch[i]], fate, hop);
       if (fate.fate == smtp::Fate::unanswered) halt(attempt_.recipients[batch[i]], sent);
     }
+    if (moved) courier_.families_.failed(session_->host, *from, Steady::now());
     if (moved && !heeded.progress) heeded.something = false;
     return heeded;
   }
@@ -728,7 +731,7 @@ class Run {
   std::size_t sessions_ = 0;              // such that got a banner
   bool cut_short_ = false;                // hosts are left for the next one
   bool passed_over_ = false;              // an address that was tried lately
-  bool v4_left_ = false;                  // at the host whose turn it is
+  bool has_v4_ = false;                   // the host whose turn it is
   std::optional<std::uint16_t> full_at_;  // the preference of a host that is full
   std::shared_ptr<void> place_;
   Rotation::Seen seen_;

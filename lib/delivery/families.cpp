@@ -42,7 +42,11 @@ std::vector<Ip> Families::ordered(const std::string& host, std::vector<Ip> addre
 }
 
 bool is_about_our_address(std::string_view reply) {
-  const std::string lower = to_lower(reply);
+  std::string lower = to_lower(reply);
+  // an address literal says only where we came from, and many replies repeat it
+  constexpr std::string_view literal = "[ipv6:";
+  for (auto at = lower.find(literal); at != std::string::npos; at = lower.find(literal, at))
+    lower.erase(at, literal.size());
   constexpr std::array<std::string_view, 9> words{"ptr",    "reverse dns",  "rdns",   "reverse lookup",  "ipv6",
                                                   "5.7.25", "reverse name", "fcrdns", "reverse hostname"};
   return std::any_of(words.begin(), words.end(),

@@ -29,7 +29,8 @@ class Families {
   std::map<bool, Memory> machine_;
 };
 
-// A refusal of the address that we come from rather than of the mail: another family may do better.
+// A refusal of the address that we come from rather than of the mail: another family may do better. `reply`: with its codes, for many say
+// nothing but 5.7.25 (RFC 7372).
 bool is_about_our_address(std::string_view reply);
 
 }  // namespace hoplock::delivery

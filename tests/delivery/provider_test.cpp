@@ -366,20 +366,140 @@ TEST_CASE("routes[].sessions: no more at once, over all domains of the route") {
   CHECK(sink.most_open <= 2);
 }
 
-TEST_CASE("a 5xx that names our missing PTR under IPv6 is asked again over IPv4 before it bounces") {
-  Relay relay;
-  Sink& four = relay.sink("127.0.0.2");
-  Sink& six = relay.sink("::1");
-  six.answer = [](const std::string& command) {
-    return std::string(command.starts_with("RCPT") ? "550 5.7.25 no PTR record for your address\r\n" : "");
+// A host with both families, IPv6 preferred; what it says there is set in `six`.
+struct BothFamilies : Relay {
+  explicit BothFamilies(const char* domain = "a.example") {
+    const std::string at(domain);
+    dns.add(at + " MX 10 mx." + at + "\nmx." + at + " A 127.0.0.2\nmx." + at + " AAAA ::1");
+    family = route::AddressFamily::prefer_ipv6;
+  }
+  Sink& four = sink("127.0.0.2");
+  Sink& six = sink("::1");
+  // To `when` ("" the connection, "." the end of the content) it says this.
+  void refuse(std::string when, std::string reply) {
+    six.answer = [when = std::move(when), reply = std::move(reply)](const std::string& command) {
+      const bool now = when.empty() ? command.empty() : command.starts_with(when);
+      return now ? reply : std::string();
+    };
+  }
+};
+
+TEST_CASE(
+    "a 5xx that names our missing PTR under IPv6, at whatever command, is asked again over IPv4 before it bounces") {
+  const struct {
+    const char* when;
+    const char* reply;
+  } rows[] = {
+      {"RCPT", "550 5.7.25 no PTR record for your address\r\n"},
+      {"RCPT", "550 5.7.25 Client host rejected: cannot find your hostname\r\n"},  // only the code tells
+      {"MAIL", "550 5.7.1 your address has no reverse DNS\r\n"},
+      {"DATA", "554 5.7.1 no mail over IPv6 without authentication\r\n"},
+      {".",
+       "550-5.7.1 [::1] Our system has detected that this message does\r\n"
+       "550-5.7.1 not meet IPv6 sending guidelines regarding PTR records and\r\n"
+       "550 5.7.1 authentication.\r\n"},
+      {"", "554 5.7.25 no rDNS"},
   };
-  relay.dns.add("a.example MX 10 mx.a.example\nmx.a.example A 127.0.0.2\nmx.a.example AAAA ::1");
-  relay.family = route::AddressFamily::prefer_ipv6;
+  for (const auto& row : rows) {
+    CAPTURE(std::string(row.when));
+    CAPTURE(std::string(row.reply));
+    BothFamilies relay;
+    relay.refuse(row.when, row.reply);
+    relay.start();
+    relay.put({"ann@a.example", "bob@a.example"});
+    REQUIRE(relay.until([&] { return relay.log.events("delivered").size() == 2; }));
+    CHECK(relay.six.connections == 1);
+    CHECK(relay.four.twice() == 0);
+    CHECK(relay.log.events("bounced").empty());
+    CHECK(relay.log.events("deferred").empty());
+    REQUIRE(relay.until([&] { return relay.four.open == 0; }));
+    relay.put({"cyd@a.example"});  // and IPv4 goes first from now on
+    REQUIRE(relay.until([&] { return relay.log.events("delivered").size() == 3; }));
+    CHECK(relay.six.connections == 1);
+  }
+}
+
+TEST_CASE("what IPv4 says too is the last word, and a 5xx about the mail itself is final over IPv6") {
+  BothFamilies relay;
+  relay.refuse("RCPT", "550 5.7.25 no PTR record\r\n");
+  relay.four.answer = relay.six.answer;
   relay.start();
   relay.put({"ann@a.example"});
-  REQUIRE(relay.until([&] { return four.messages == 1; }));
-  CHECK(six.connections == 1);
+  REQUIRE(relay.until([&] { return relay.log.events("bounced").size() == 1; }));
+  CHECK(relay.four.connections == 1);
+  CHECK(relay.log.events("bounced")[0].get("ip") == "127.0.0.2");
+
+  BothFamilies other;
+  other.refuse("RCPT", "550 5.1.1 no such user (client [IPv6:::1])\r\n");
+  other.start();
+  other.put({"ann@a.example"});
+  REQUIRE(other.until([&] { return other.log.events("bounced").size() == 1; }));
+  CHECK(other.four.connections == 0);
+}
+
+TEST_CASE("a missing PTR told over a session that took other mail is asked again over IPv4, too") {
+  BothFamilies relay;
+  relay.refuse("RCPT TO:<strict", "550 5.7.25 no PTR record\r\n");
+  relay.options.idle_session = 5s;
+  relay.start();
+  relay.put({"first@a.example"});
+  REQUIRE(relay.until([&] { return relay.log.events("delivered").size() == 1; }));
+  relay.put({"strict@a.example"});
+  REQUIRE(
+      relay.until([&] { return relay.log.events("delivered").size() == 2 || !relay.log.events("bounced").empty(); }));
   CHECK(relay.log.events("bounced").empty());
+  CHECK(relay.four.messages == 1);
+  CHECK(relay.six.messages == 1);
+}
+
+TEST_CASE("a missing PTR told over IPv6 while IPv4 is down waits for IPv4") {
+  Relay relay;
+  Sink& six = relay.sink("::1");
+  six.answer = [](const std::string& command) {
+    return std::string(command.starts_with("RCPT") ? "550 5.7.25 no PTR record\r\n" : "");
+  };
+  relay.dns.add("a.example MX 10 mx.a.example\nmx.a.example A 127.0.0.2\nmx.a.example AAAA ::1");
+  for (const auto family : {route::AddressFamily::prefer_ipv4, route::AddressFamily::prefer_ipv6}) {
+    relay.family = family;
+    relay.restart();
+    const std::size_t before = relay.log.events("deferred").size();
+    relay.put({"ann@a.example"});
+    REQUIRE(relay.until([&] { return relay.log.events("deferred").size() > before; }));
+    CHECK(relay.log.events("bounced").empty());
+    for (const Event& one : relay.log.events("deferred")) CHECK(one.get("dsn").substr(0, 2) == "4.");
+  }
+  Sink& four = relay.sink("127.0.0.2");  // it comes back
+  REQUIRE(relay.until([&] { return four.messages == 2; }, 20s));
+  CHECK(relay.log.events("bounced").empty());
+}
+
+TEST_CASE("a family that failed at a host goes second there, one that failed at three hosts goes second everywhere") {
+  Relay relay;
+  Sink& four = relay.sink("127.0.0.2");  // nobody listens at ::1
+  relay.family = route::AddressFamily::prefer_ipv6;
+  relay.options.idle_session = 10ms;
+  for (const char* one : {"a", "b", "c", "d", "e"}) {
+    const std::string at = std::string(one) + ".example";
+    relay.dns.add(at + " MX 10 mx." + at + "\nmx." + at + " A 127.0.0.2\nmx." + at + " AAAA ::1");
+  }
+  relay.start();
+  std::size_t sent = 0;
+  // How often IPv6 was tried in vain for a message to it.
+  const auto tried = [&](const std::string& domain) {
+    const std::size_t before = relay.log.events("hop").size();
+    relay.put({"ann" + std::to_string(sent) + "@" + domain});
+    ++sent;
+    REQUIRE(relay.until([&] { return relay.log.events("delivered").size() == sent && four.open == 0; }));
+    return relay.log.events("hop").size() - before;
+  };
+  CHECK(tried("a.example") == 1);
+  CHECK(tried("a.example") == 0);
+  CHECK(tried("b.example") == 1);
+  CHECK(tried("c.example") == 1);
+  CHECK(tried("d.example") == 0);  // nobody said anything of this host
+  CHECK(tried("e.example") == 0);
+  for (const Event& one : relay.log.events("hop")) CHECK(one.get("ip") == "::1");
+  CHECK(four.messages == sent);
 }
 
 TEST_CASE("TLS-08: a session of a site goes on to the next of its domains, where the plan is the same") {
