@@ -213,7 +213,9 @@ std::optional<StartFailure> App::open_network() {
   calls.send_reports = [&sender](reports::Selection which) { return sender.hurry(std::move(which), now()); };
   calls.disk = disk_.get();
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
-  Lookout::Parts seen{executor, *log_, *writer_, *disk_, *queue_, *resolver_, *dns_watch_, *scheduler_, *listener_};
+  certificates_ = std::make_unique<CertificateWatch>(*log_, [this] { return take_up_certificates(); });
+  Lookout::Parts seen{executor,   *log_,       *writer_,       *disk_,      *queue_,
+                      *resolver_, *dns_watch_, *certificates_, *scheduler_, *listener_};
   lookout_ = std::make_unique<Lookout>(std::move(seen));
   return std::nullopt;
 }
@@ -265,6 +267,8 @@ asio::awaitable<void> App::start() {
   Log& log = *log_;
   tasks_->spawn("dns", dns_watch_->listen());
   tasks_->spawn("dnssec", dns_watch_->validate());
+  certificates_->set(loaded_.config);
+  tasks_->spawn("certificates", certificates_->run());
   tasks_->spawn("dns-files", resolver_->watch_files([&log](const std::string& files, const Result<>& done) {
     Event event(done ? Level::info : Level::error, "dns-files-changed");
     event.add("files", files).add_bare("ok", done ? "true" : "false").add("error", done ? "" : done.error().detail);
@@ -392,11 +396,24 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   queue_->set_min_free_space(queue_options(config).min_free_space);
   queue_->set_history(queue_options(config).history);
   loaded_ = std::move(loaded);
+  certificates_->set(loaded_.config);
   warn_all();
   check_keys();
   check_names();
   follow_routes();
   return std::nullopt;
+}
+
+// The same configuration, with what its certificate files hold now. An error leaves everything as it was. Routes read theirs for each
+// session.
+Result<> App::take_up_certificates() {
+  auto listeners = listener_->prepare(listener_options(loaded_.config));
+  if (const auto* error = std::get_if<listener::ListenError>(&listeners))
+    return fail(error->error.code, place_of(*error) + ": " + error->error.detail);
+  if (const auto failure = lookout_->open(loaded_.config))
+    return fail(failure->error.code, failure->key + ": " + failure->error.detail);
+  listener_->serve(std::get<std::shared_ptr<listener::Server::Plan>>(std::move(listeners)));
+  return {};
 }
 
 // What waits goes where the routes say now, beside the deliveries.

@@ -11,6 +11,7 @@
 #include "config/reader.h"
 #include "control/counting_log.h"
 #include "control/server.h"
+#include "daemon/certificates.h"
 #include "daemon/dns_watch.h"
 #include "daemon/log_writer.h"
 #include "daemon/lookout.h"
@@ -65,6 +66,7 @@ class App {
   std::optional<std::string> reload();  // the complaint when it is refused
   asio::awaitable<control::Status> status();
   std::optional<std::string> apply(config::Loaded loaded);
+  Result<> take_up_certificates();
   void warn_all() const;
   void check_keys();
   void check_names();
@@ -97,6 +99,7 @@ class App {
   std::unique_ptr<delivery::Scheduler> scheduler_;
   std::unique_ptr<listener::Server> listener_;
   std::unique_ptr<control::Server> control_;
+  std::unique_ptr<CertificateWatch> certificates_;
   std::unique_ptr<Lookout> lookout_;
   std::unique_ptr<net::TaskGroup> tasks_;
   std::unique_ptr<boost::asio::signal_set> signals_;

@@ -158,6 +158,7 @@ control::Facts Lookout::facts() const {
   }
   facts.descriptors = one_more_descriptor();
   facts.damaged = damaged_;
+  facts.certificates = parts_.certificates.all();
   facts.resident_octets = resident_octets();
   facts.processor_seconds = processor_seconds();
   LogState log = parts_.writer.state();

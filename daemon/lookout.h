@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "control/counting_log.h"
 #include "control/watch.h"
+#include "daemon/certificates.h"
 #include "daemon/dns_watch.h"
 #include "daemon/log_writer.h"
 #include "delivery/scheduler.h"
@@ -30,6 +31,7 @@ class Lookout {
     queue::Queue& queue;
     resolver::Unbound& resolver;
     const DnsWatch& dns;
+    const CertificateWatch& certificates;
     delivery::Scheduler& scheduler;
     listener::Server& listener;
   };

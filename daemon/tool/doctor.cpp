@@ -138,7 +138,7 @@ void examine_certificates(const Call& call, std::vector<Remark>& to) {
                   left < now_or_never ? State::bad
                   : left < soon       ? State::note
                                       : State::good,
-                  words, left < soon ? "renew it, then hoplock reload" : ""});
+                  words, left < soon ? "renew it: the changed file is taken up by itself" : ""});
   }
 }
 

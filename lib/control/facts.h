@@ -47,6 +47,13 @@ struct Facts {
     Time found{};
   };
   std::vector<Damage> damaged;  // found since the start
+  struct Certificate {          // that we present, or take clients by
+    std::string use;            // listener, client, client-ca, http
+    std::string subject;        // with `use` it is unique
+    Time expires{};
+    auto operator<=>(const Certificate&) const = default;
+  };
+  std::vector<Certificate> certificates;
   std::uint64_t resident_octets = 0;
   double processor_seconds = 0;
   std::string log_problem;              // "": lines come through

@@ -42,6 +42,16 @@ std::string listeners_text(const Facts& facts) {
   return facts.listeners == 0 ? "no address is listened on" : "";
 }
 
+std::string certificates_text(const Facts& facts) {
+  std::string text;
+  for (const auto& one : facts.certificates) {
+    if (one.expires > facts.now) continue;
+    text +=
+        (text.empty() ? "" : "; ") + one.use + " " + one.subject + " ended " + to_rfc3339(one.expires).substr(0, 10);
+  }
+  return text.empty() ? text : text + "; renew it, a changed file is taken up by itself";
+}
+
 std::string places_text(const Facts& facts) {
   return "clients were refused in the last minute: of " + std::to_string(facts.places.limit) + " connections, " +
          std::to_string(facts.open_connections) + " are open, " + std::to_string(facts.places.strangers) +
@@ -70,6 +80,7 @@ std::vector<Problem> problems(const Facts& facts, const Survey* survey, Counters
                         " fetches of MTA-STS policies in the last hour failed: can this machine reach port 443?");
   }
   if (survey != nullptr && !survey->error.empty()) add("survey", "the database cannot be read: " + survey->error);
+  if (const auto text = certificates_text(facts); !text.empty()) add("certificates", text);
   if (!facts.log_problem.empty()) add("log", facts.log_problem);
   if (facts.stalled) add("recovery", "what became of deliveries cannot be stored; nothing new is sent until it is");
   return found;

@@ -17,19 +17,20 @@ struct Problem {
   std::string text;       // a sentence for people, of one line
 };
 
-inline constexpr std::array<std::string_view, 12> problem_names = {
-    "dns",          // nobody answers on port 53: mail routed by MX waits
-    "dnssec",       // our own validation does not work (DNS-04): mail routed by MX waits
-    "store",        // the database cannot be written
-    "damaged",      // stored messages whose checksum does not fit are held
-    "disk-space",   // less than limits.min_free_space: new mail gets 452
-    "listeners",    // an address is not listened on
-    "connections",  // clients were refused for want of a place
-    "descriptors",  // no further connection can be opened
-    "policies",     // every fetch of an MTA-STS policy failed for an hour: is HTTPS blocked?
-    "survey",       // the database cannot be read
-    "log",          // the log's target takes no lines
-    "recovery",     // results of deliveries wait to be stored, and nothing is sent meanwhile
+inline constexpr std::array<std::string_view, 13> problem_names = {
+    "dns",           // nobody answers on port 53: mail routed by MX waits
+    "dnssec",        // our own validation does not work (DNS-04): mail routed by MX waits
+    "store",         // the database cannot be written
+    "damaged",       // stored messages whose checksum does not fit are held
+    "disk-space",    // less than limits.min_free_space: new mail gets 452
+    "listeners",     // an address is not listened on
+    "connections",   // clients were refused for want of a place
+    "descriptors",   // no further connection can be opened
+    "policies",      // every fetch of an MTA-STS policy failed for an hour: is HTTPS blocked?
+    "survey",        // the database cannot be read
+    "certificates",  // one of our own has ended
+    "log",           // the log's target takes no lines
+    "recovery",      // results of deliveries wait to be stored, and nothing is sent meanwhile
 };
 
 // `survey` may be null: nothing is known of the database yet.

@@ -530,7 +530,7 @@ class Run {
     target.fallback = fallback();
     target.deadline = deadline_;
     if (hosts_.route) {
-      auto credentials = load_credentials(*hosts_.route);
+      auto credentials = courier_.credentials_.load(*hosts_.route);
       if (!credentials) {
         Opened failed;
         failed.outcome.failure = hop::Refusal{hop::Reason::validation_failure, credentials.error().detail};

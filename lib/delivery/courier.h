@@ -11,6 +11,7 @@
 #include "delivery/access.h"
 #include "delivery/attempt.h"
 #include "delivery/client.h"
+#include "delivery/credentials.h"
 #include "delivery/families.h"
 #include "delivery/manner.h"
 #include "delivery/rotation.h"
@@ -73,6 +74,7 @@ class Courier {
   std::function<asio::awaitable<bool>()> leave_;
   Wishes wishes_;
   Rotation rotation_;
+  CredentialStore credentials_;
   Families families_;
   reports::Counts cut_off_;
 };

@@ -106,6 +106,21 @@ std::optional<dns::Name> first_name(const std::string& der) {
   return std::nullopt;
 }
 
+std::string subject_of(const std::string& der) {
+  if (const auto name = first_name(der)) return name->text();
+  const X509Ptr one = parse_der(der);
+  if (!one) return {};
+  const X509_NAME* subject = X509_get_subject_name(one.get());
+  for (const int kind : {NID_commonName, NID_organizationName}) {
+    const int at = X509_NAME_get_index_by_NID(subject, kind, -1);
+    if (at < 0) continue;
+    unsigned char* raw = nullptr;
+    const int size = ASN1_STRING_to_UTF8(&raw, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    if (size > 0) return octets_of(raw, size);
+  }
+  return {};
+}
+
 std::optional<Time> not_after(const std::string& der) {
   const X509Ptr one = parse_der(der);
   std::tm parts{};

@@ -29,6 +29,9 @@ Result<dns::Tlsa> record_for(const std::vector<std::string>& chain, Parameters p
 // The first DNS name that the certificate carries and that is no wildcard.
 std::optional<dns::Name> first_name(const std::string& der);
 
+// Whose it is, for people: the first DNS name, else the common name or the organization; "" where it has none of them.
+std::string subject_of(const std::string& der);
+
 // Until when it is valid; nothing: it cannot be read.
 std::optional<Time> not_after(const std::string& der);
 

@@ -59,6 +59,16 @@ TEST_CASE("nobody answers on port 53: that is told, and not that validation fail
   CHECK(problems[0].text.find("nobody answered on port 53") == 0);
 }
 
+TEST_CASE("a certificate of ours that has ended turns health red, one that will end does not") {
+  Facts facts = good();
+  facts.certificates = {{"listener", "relay.example.net", t0 + std::chrono::hours(1)}};
+  CHECK(control::problems(facts, nullptr, {}).empty());
+  facts.certificates.push_back({"client", "relay.example.net", t0});
+  const auto problems = control::problems(facts, nullptr, {});
+  CHECK(names(problems) == "certificates;");
+  CHECK(problems[0].text.find("client relay.example.net ended 2026-09-21; renew it") == 0);
+}
+
 TEST_CASE("BND-04: a log that takes no lines is a problem, told in its own words") {
   Facts facts = good();
   facts.log_problem = "the log cannot be written: No space left on device";

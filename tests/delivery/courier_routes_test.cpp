@@ -90,6 +90,26 @@ TEST_CASE("TLS-13: a client certificate is shown where the route says so") {
   CHECK(peer.finish() == Problems{});
 }
 
+TEST_CASE("a client certificate that is half written over a renewal holds up no mail: the one before it serves") {
+  Courses world;
+  PeerTls tls = world.tls_of(world.leaf, "mx1");
+  tls.client_ca = world.dir.write("clients.pem", world.ca.pem());
+  const Certificate client({.dns = {"relay.example.net"}}, world.ca);
+  const net::CertificateFiles files = write_chain(world.dir, "client", client);
+  ScriptedPeer& peer = world.peer({world.good(tls), world.good(tls)});
+  route::Route route = route_to(world, {"mx1.example.org"});
+  route.tls = hop::RouteTls::encrypt;
+  route.client_certificate = files.certificate;
+  route.client_key = files.key;
+  world.routing.routes = {route};
+  CHECK(line(world.send(), {}) == "delivered");
+  world.leave();
+  world.dir.write("client.pem", client.pem().substr(0, 100));
+  CHECK(line(world.send(), {}) == "delivered");
+  world.leave();
+  CHECK(peer.finish() == Problems{});
+}
+
 TEST_CASE("TLS-13: an MX host that asks for a client certificate gets none") {
   Courses world;
   PeerTls tls = world.tls_of(world.leaf, "mx1");

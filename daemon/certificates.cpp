@@ -1,0 +1,186 @@
+#include "daemon/certificates.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "daemon/options.h"
+#include "net/clock.h"
+#include "net/tls_client.h"
+#include "probe/certificate.h"
+
+namespace hoplock::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::chrono::seconds pause_between_looks{5};
+constexpr std::size_t most_authorities = 8;
+constexpr std::chrono::days soon{30}, very_soon{7};
+constexpr std::chrono::days weekly{7}, daily{1};
+
+std::string item(const char* list, std::size_t index, const char* key) {
+  return std::string(list) + "[" + std::to_string(index) + "]." + key;
+}
+
+void add(std::vector<OwnCertificate>& to, OwnCertificate one) {
+  const auto same = [&](const OwnCertificate& other) { return other.use == one.use && other.subject == one.subject; };
+  const auto known = std::find_if(to.begin(), to.end(), same);
+  if (known == to.end())
+    to.push_back(std::move(one));
+  else
+    known->expires = std::min(known->expires, one.expires);
+}
+
+void read_one(const CertificateFile& file, std::vector<OwnCertificate>& to) {
+  std::ifstream in(file.certificate, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  const auto chain = probe::parse_certificates(text);
+  if (!chain) return;
+  std::vector<OwnCertificate> found;
+  for (const std::string& der : *chain) {
+    const auto end = probe::not_after(der);
+    if (end) found.push_back({file.use, probe::subject_of(der), *end});
+    if (file.use != "client-ca") break;  // the others of a chain are the authorities' affair
+  }
+  if (found.size() > most_authorities) {
+    const auto later = [](const auto& a, const auto& b) { return a.expires < b.expires; };
+    found = {*std::max_element(found.begin(), found.end(), later)};
+  }
+  for (OwnCertificate& one : found) add(to, std::move(one));
+}
+
+resolver::FileMark mark_of(const std::string& path) {
+  resolver::FileMark mark;
+  mark.path = path;
+  struct stat about {};
+  if (stat(path.c_str(), &about) != 0) return mark;
+  mark.device = about.st_dev;
+  mark.inode = about.st_ino;
+  mark.size = about.st_size;
+  mark.changed = std::int64_t{about.st_mtim.tv_sec} * 1'000'000'000 + about.st_mtim.tv_nsec;
+  return mark;
+}
+
+}  // namespace
+
+std::vector<CertificateFile> certificate_files(const config::Config& config) {
+  std::vector<CertificateFile> all;
+  const auto self_signed = self_signed_files(config);
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    const auto& one = config.listeners[i];
+    if (one.tls == config::ListenerTls::none) continue;
+    const bool own = one.certificate.path.empty();
+    all.push_back({"listener", item("listeners", i, "certificate"),
+                   own ? self_signed.certificate : one.certificate.path, own ? self_signed.key : one.key.path});
+    if (!one.client_ca.path.empty())
+      all.push_back({"client-ca", item("listeners", i, "client_ca"), one.client_ca.path, ""});
+  }
+  for (std::size_t i = 0; i < config.routes.size(); ++i) {
+    const auto& one = config.routes[i];
+    if (!one.client_certificate.path.empty())
+      all.push_back(
+          {"client", item("routes", i, "client_certificate"), one.client_certificate.path, one.client_key.path});
+  }
+  const auto& http = config.http;
+  if (!http.certificate.path.empty()) all.push_back({"http", "http.certificate", http.certificate.path, http.key.path});
+  return all;
+}
+
+std::vector<OwnCertificate> read_certificates(const std::vector<CertificateFile>& files) {
+  std::vector<OwnCertificate> all;
+  for (const CertificateFile& one : files) read_one(one, all);
+  return all;
+}
+
+std::vector<Event> Reminders::due(const std::vector<OwnCertificate>& all, Time now) {
+  std::vector<Event> events;
+  std::map<OwnCertificate, Time> told;
+  for (const OwnCertificate& one : all) {
+    const auto left = one.expires - now;
+    if (left > soon) continue;
+    const bool ended = left <= Milliseconds(0);
+    if (const auto last = told_.find(one); last != told_.end() && last->second <= now) {
+      const auto left_then = one.expires - last->second;
+      const bool news = (ended && left_then > Milliseconds(0)) || (left <= very_soon && left_then > very_soon);
+      const Milliseconds pause = left <= very_soon ? Milliseconds(daily) : Milliseconds(weekly);
+      if (!news && now - last->second < pause) {
+        told.insert(*last);
+        continue;
+      }
+    }
+    told[one] = now;
+    Event event(ended ? Level::error : Level::warn, "certificate-expires");
+    event.add("use", one.use).add("subject", one.subject).add("expires", to_rfc3339(one.expires));
+    event.add("days", std::chrono::floor<std::chrono::days>(left).count());
+    events.push_back(std::move(event));
+  }
+  told_ = std::move(told);
+  return events;
+}
+
+resolver::FileMarks CertificateWatch::marks() const {
+  resolver::FileMarks all;
+  for (const CertificateFile& one : files_) {
+    all.push_back(mark_of(one.certificate));
+    if (!one.key.empty()) all.push_back(mark_of(one.key));
+  }
+  return all;
+}
+
+void CertificateWatch::set(const config::Config& config) {
+  files_ = certificate_files(config);
+  known_ = marks();
+  seen_ = known_;
+  refused_.clear();
+  all_ = read_certificates(files_);
+}
+
+asio::awaitable<void> CertificateWatch::run() {
+  asio::steady_timer pause(co_await asio::this_coro::executor);
+  for (;;) {
+    look();
+    for (const Event& event : reminders_.due(all_, net::now())) log_.write(event);
+    pause.expires_after(pause_between_looks);
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+}
+
+// What is just being written is left alone until it was the same twice.
+void CertificateWatch::look() {
+  const auto now = marks();
+  const bool rests = now == seen_;
+  seen_ = now;
+  if (rests && now != known_ && now != refused_) take(now);
+}
+
+void CertificateWatch::take(const resolver::FileMarks& now) {
+  Result<> done;
+  for (const CertificateFile& one : files_) {
+    if (one.use != "client") continue;
+    const auto pair = net::ClientCertificate::load({one.certificate, one.key});
+    if (!pair && done) done = fail(pair.error().code, one.configured + ": " + pair.error().detail);
+  }
+  if (done) done = take_up_();
+  const std::string what = resolver::difference(known_, now);
+  Event event(done ? Level::info : Level::error, "certificate-files-changed");
+  event.add("files", what).add_bare("ok", done ? "true" : "false");
+  event.add("error", done ? "" : done.error().detail + "; what was there stays in use until the files change again");
+  log_.write(event);
+  if (!done) {
+    refused_ = now;
+    return;
+  }
+  known_ = now;
+  refused_.clear();
+  all_ = read_certificates(files_);
+}
+
+}  // namespace hoplock::daemon

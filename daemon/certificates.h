@@ -1,0 +1,72 @@
+// The certificates that hoplock itself presents (listeners, routes, the page) or takes clients by (client_ca): tells when their end
+// comes near, and takes up files that were replaced under their names, so that who renews them needs no hook. Files are taken up when
+// they rest, and all of them or none: half a pair, or one that does not fit together, is told and what was there stays in use.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "config/config.h"
+#include "control/facts.h"
+#include "resolver/files.h"
+
+namespace hoplock::daemon {
+
+using OwnCertificate = control::Facts::Certificate;
+
+// Which files the configuration names, and what for.
+struct CertificateFile {
+  std::string use;          // listener, client, client-ca, http
+  std::string configured;   // "routes[2].client_certificate"
+  std::string certificate;  // paths
+  std::string key;          // "" for client-ca
+};
+std::vector<CertificateFile> certificate_files(const config::Config& config);
+// What they hold: of a chain its first certificate, of up to eight authorities each, of more the one that ends last. Of two with the
+// same use and subject the one that ends first. A file that cannot be read has none.
+std::vector<OwnCertificate> read_certificates(const std::vector<CertificateFile>& files);
+
+// When it is told that a certificate ends (CONTRACT: `certificate-expires`): from 30 days on each week, from 7 days on each day, when it
+// has ended, and each day from then on as an error. Pure: the caller has the clock.
+class Reminders {
+ public:
+  std::vector<Event> due(const std::vector<OwnCertificate>& all, Time now);
+
+ private:
+  std::map<OwnCertificate, Time> told_;
+};
+
+class CertificateWatch {
+ public:
+  // Reads anew and uses whatever the files hold now. An error, which leaves everything as it was, says what is wrong with which file.
+  using TakeUp = std::function<Result<>()>;
+  // REQUIRES: `log` outlives it, and it the coroutine.
+  CertificateWatch(Log& log, TakeUp take_up) : log_(log), take_up_(std::move(take_up)) {}
+  CertificateWatch(const CertificateWatch&) = delete;
+  CertificateWatch& operator=(const CertificateWatch&) = delete;
+
+  // At the start and at a reload, once the files are in use as they are.
+  void set(const config::Config& config);
+  // Until it is cancelled.
+  boost::asio::awaitable<void> run();
+  const std::vector<OwnCertificate>& all() const { return all_; }
+
+ private:
+  resolver::FileMarks marks() const;
+  void look();
+  void take(const resolver::FileMarks& now);
+  Log& log_;
+  TakeUp take_up_;
+  std::vector<CertificateFile> files_;
+  resolver::FileMarks known_;    // in use
+  resolver::FileMarks seen_;     // at the last look
+  resolver::FileMarks refused_;  // could not be used
+  std::vector<OwnCertificate> all_;
+  Reminders reminders_;
+};
+
+}  // namespace hoplock::daemon
