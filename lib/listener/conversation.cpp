@@ -248,7 +248,7 @@ smtp::Peer Conversation::look_at_certificate() {
   if (wanted.empty()) return smtp::Peer::unknown;
   auto found = net::client_certificate(stream_);
   if (!found) return smtp::Peer::unknown;
-  certificate_ = std::make_unique<net::ClientCertificate>(std::move(*found));
+  certificate_ = std::make_unique<net::PresentedCertificate>(std::move(*found));
   const auto& has = certificate_->names;
   const bool named = std::any_of(has.begin(), has.end(), [&](const auto& name) { return names(wanted, name); });
   if (certificate_->error.empty() && !named) certificate_->error = "none of its names is in client_names";

@@ -111,10 +111,10 @@ class Conversation {
   bool ending_ = false;
   bool giving_way_ = false;
   std::shared_ptr<Places::Place> place_;
-  std::size_t content_octets_ = 0;                       // since it last got on
-  std::unique_ptr<net::ClientCertificate> certificate_;  // where one could let it relay
-  unsigned lines_told_ = 0;                              // about its refusals
-  std::int64_t left_out_ = 0;                            // refusals beyond them
+  std::size_t content_octets_ = 0;                          // since it last got on
+  std::unique_ptr<net::PresentedCertificate> certificate_;  // where one could let it relay
+  unsigned lines_told_ = 0;                                 // about its refusals
+  std::int64_t left_out_ = 0;                               // refusals beyond them
 };
 
 }  // namespace hoplock::listener

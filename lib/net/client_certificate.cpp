@@ -14,13 +14,13 @@ namespace hoplock::net {
 
 namespace {
 
-constexpr std::size_t most_names = 100;  // looked at
+constexpr std::size_t most_names_read = 100;  // looked at
 constexpr std::size_t longest_subject = 200;
 
-std::vector<std::string> dns_names(X509* certificate) {
+std::vector<std::string> presented_names(X509* certificate) {
   std::vector<std::string> found;
   auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
-  for (int i = 0; i < sk_GENERAL_NAME_num(names) && found.size() < most_names; ++i) {
+  for (int i = 0; i < sk_GENERAL_NAME_num(names) && found.size() < most_names_read; ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
     if (name->type != GEN_DNS) continue;
     const auto* text = reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName));
@@ -56,14 +56,14 @@ std::string error_text(const SSL* ssl, X509* certificate) {
 
 }  // namespace
 
-std::optional<ClientCertificate> client_certificate(const Stream& stream) {
+std::optional<PresentedCertificate> client_certificate(const Stream& stream) {
   const SSL* ssl = stream.ssl();
   X509* certificate = ssl == nullptr ? nullptr : SSL_get0_peer_certificate(ssl);
   if (certificate == nullptr) return std::nullopt;
-  ClientCertificate found;
+  PresentedCertificate found;
   found.key_digest = key_digest(certificate);
   found.subject = subject_text(certificate);
-  found.names = dns_names(certificate);
+  found.names = presented_names(certificate);
   found.expires = time_text(X509_get0_notAfter(certificate));
   found.error = error_text(ssl, certificate);
   return found;

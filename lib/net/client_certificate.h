@@ -8,7 +8,7 @@
 
 namespace hoplock::net {
 
-struct ClientCertificate {
+struct PresentedCertificate {
   std::string key_digest;          // SHA-256 of its public key, lower-case hex
   std::string subject;             // RFC 4514, as one line
   std::vector<std::string> names;  // DNS names; whether they prove anything, `error` says
@@ -17,6 +17,6 @@ struct ClientCertificate {
 };
 
 // nullopt: in clear, or none was presented.
-std::optional<ClientCertificate> client_certificate(const Stream& stream);
+std::optional<PresentedCertificate> client_certificate(const Stream& stream);
 
 }  // namespace hoplock::net
