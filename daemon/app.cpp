@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "base/version.h"
 #include "config/check.h"
 #include "daemon/memory.h"
 #include "daemon/parts_check.h"

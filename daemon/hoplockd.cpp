@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/version.h"
 #include "config/check.h"
 #include "daemon/app.h"
 #include "daemon/hosts_check.h"

@@ -80,7 +80,7 @@ void print_record(const Call& call, const dkim::Identity& identity) {
                    << '\n';
 }
 
-json::object to_json(const dkim::Identity& identity) {
+json::object identity_to_json(const dkim::Identity& identity) {
   json::object to;
   to["domain"] = clean(identity.domain.text());
   to["selector"] = clean(identity.selector);
@@ -132,7 +132,7 @@ int dkim_new(const Call& call) {
   const auto stored = store_key(path, *pem);
   if (!stored) return complain(console, cannot_create, stored.error().detail);
   if (call.arguments.json) {
-    json::object object = to_json(identity);
+    json::object object = identity_to_json(identity);
     object["key"] = clean(path.string());
     console.out << to_line(object) << '\n';
     return ok;
@@ -153,7 +153,7 @@ int dkim_list(const Call& call) {
   if (call.arguments.json) {
     json::array all;
     for (std::size_t i = 0; i < identities->size(); ++i) {
-      json::object one = to_json((*identities)[i]);
+      json::object one = identity_to_json((*identities)[i]);
       one["key"] = clean(entries[i].key.path);
       all.push_back(std::move(one));
     }
@@ -192,7 +192,7 @@ int dkim_record(const Call& call) {
     identity = {*domain, selector, std::make_shared<const dkim::Key>(std::move(*key))};
   }
   if (call.arguments.json) {
-    call.console.out << to_line(to_json(identity)) << '\n';
+    call.console.out << to_line(identity_to_json(identity)) << '\n';
   } else {
     print_record(call, identity);
   }
@@ -216,7 +216,7 @@ int dkim_check(const Call& call) {
     const auto& one = (*identities)[i];
     const auto& complaints = (*states)[i].complaints;
     good = good && complaints.empty();
-    json::object object = to_json(one);
+    json::object object = identity_to_json(one);
     object["good"] = complaints.empty();
     json::array words;
     for (const auto& complaint : complaints) {

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/version.h"
 #include "control/client.h"
 #include "daemon/options.h"
 #include "daemon/parts_check.h"
@@ -162,7 +163,7 @@ void examine_queue(const Call& call, std::vector<Remark>& to) {
   }
 }
 
-json::value to_json(const std::vector<Remark>& remarks) {
+json::value remarks_to_json(const std::vector<Remark>& remarks) {
   json::array all;
   for (const Remark& one : remarks) {
     json::object object;
@@ -208,7 +209,7 @@ int doctor(const Call& call) {
       std::count_if(remarks.begin(), remarks.end(), [](const Remark& one) { return one.state == State::bad; });
   const Console& console = call.console;
   if (call.arguments.json) {
-    console.out << to_line(to_json(remarks)) << '\n';
+    console.out << to_line(remarks_to_json(remarks)) << '\n';
     return bad == 0 ? ok : no;
   }
   Table table(

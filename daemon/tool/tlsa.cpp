@@ -92,7 +92,7 @@ std::string owner(const dns::Name& name, std::uint16_t port) {
   return "_" + std::to_string(port) + "._tcp." + name.text();
 }
 
-json::object to_json(const std::optional<std::string>& name, const dns::Tlsa& record) {
+json::object record_to_json(const std::optional<std::string>& name, const dns::Tlsa& record) {
   json::object to;
   to["name"] = name ? json::value(clean(*name)) : json::value();
   to["usage"] = record.usage;
@@ -129,7 +129,7 @@ int of_file(const Call& call, const Wanted& wanted, const std::string& path) {
   auto name = wanted.name;
   if (!name) name = probe::first_name(chain->front());
   if (call.arguments.json) {
-    print_one(call, to_json(name ? std::optional(owner(*name, 25)) : std::nullopt, *record));
+    print_one(call, record_to_json(name ? std::optional(owner(*name, 25)) : std::nullopt, *record));
   } else {
     print_record(call, name ? owner(*name, 25) : "_25._tcp.MXNAME", *record);
   }
@@ -157,7 +157,7 @@ int tell(const Call& call, const Wanted& wanted, const probe::LiveTarget& target
   auto name = live.name.is_root() ? probe::first_name(live.chain.front()) : std::optional(live.name);
   const bool matches = live.matched.has_value();
   if (call.arguments.json) {
-    json::object object = to_json(name ? std::optional(owner(*name, target.port)) : std::nullopt, *record);
+    json::object object = record_to_json(name ? std::optional(owner(*name, target.port)) : std::nullopt, *record);
     object["matches"] = matches;
     object["ip"] = live.ip.text();
     object["tls"] = clean(live.tls);

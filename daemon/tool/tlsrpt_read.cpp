@@ -54,7 +54,7 @@ void add_rows(Table& table, const tlsrpt::Report& report) {
   }
 }
 
-json::object to_json(const tlsrpt::Failure& failure) {
+json::object failure_to_json(const tlsrpt::Failure& failure) {
   json::object to;
   to["reason"] = std::string(tlsrpt::to_text(failure.type));
   to["detail"] = failure.reason;
@@ -65,7 +65,7 @@ json::object to_json(const tlsrpt::Failure& failure) {
   return to;
 }
 
-json::object to_json(const std::string& file, const tlsrpt::Report& report) {
+json::object report_to_json(const std::string& file, const tlsrpt::Report& report) {
   json::object to;
   to["file"] = file;
   to["organization"] = report.organization;
@@ -80,7 +80,7 @@ json::object to_json(const std::string& file, const tlsrpt::Report& report) {
     policy["sessions"] = one.successes + one.failures;
     policy["failures"] = one.failures;
     json::array details;
-    for (const tlsrpt::Failure& failure : one.details) details.emplace_back(to_json(failure));
+    for (const tlsrpt::Failure& failure : one.details) details.emplace_back(failure_to_json(failure));
     policy["details"] = std::move(details);
     policies.emplace_back(std::move(policy));
   }
@@ -106,7 +106,7 @@ int tlsrpt_read(const Call& call) {
       continue;
     }
     if (call.arguments.json) {
-      console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(path, *report));
+      console.out << (count == 0 ? "[\n" : ",\n") << to_line(report_to_json(path, *report));
     } else {
       add_rows(table, *report);
     }

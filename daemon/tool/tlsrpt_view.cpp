@@ -18,7 +18,7 @@ std::string_view to_text(reports::Destination::State state) {
   return "failed";
 }
 
-json::object to_json(const reports::Destination& destination) {
+json::object destination_to_json(const reports::Destination& destination) {
   json::object to;
   to["rua"] = clean(destination.rua);
   to["state"] = to_text(destination.state);
@@ -45,7 +45,7 @@ json::object to_json(const reports::LedgerReader::Row& row) {
   to["error"] = text_or_null(account.error);
   to["report_id"] = text_or_null(row.report_id);
   json::array destinations;
-  for (const auto& one : row.destinations) destinations.push_back(to_json(one));
+  for (const auto& one : row.destinations) destinations.push_back(destination_to_json(one));
   to["destinations"] = std::move(destinations);
   return to;
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 
+#include "base/version.h"
 #include "config/check.h"
 #include "daemon/options.h"
 #include "daemon/parts_check.h"

@@ -9,16 +9,13 @@
 #include <set>
 
 #include "base/ascii.h"
+#include "config/section.h"
 #include "config/words.h"
 
 namespace hoplock::config {
 
 namespace {
 
-template <class T>
-concept Section = requires(T& section, struct AnyVisitor& visitor) {
-  section.template fields<struct AnyVisitor>(visitor);
-};
 template <class T>
 concept Notated = requires(std::string_view text) {
   { T::parse(text) } -> std::same_as<Result<T>>;

@@ -5,19 +5,15 @@
 #include <concepts>
 #include <sstream>
 
+#include "config/section.h"
 #include "config/words.h"
 
 namespace hoplock::config {
 
 namespace {
 
-template <class T>
-concept Section = requires(T& section, struct AnyVisitor& visitor) {
-  section.template fields<struct AnyVisitor>(visitor);
-};
-
 // A JSON string, which is also a double-quoted YAML scalar.
-std::string quoted(std::string_view text) {
+std::string as_json(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
@@ -41,15 +37,15 @@ std::string scalar(const T& value) {
   } else if constexpr (std::is_integral_v<T>) {
     return std::to_string(value);
   } else if constexpr (std::is_enum_v<T>) {
-    return quoted(word(value));
+    return as_json(word(value));
   } else if constexpr (std::is_same_v<T, std::string>) {
-    return quoted(value);
+    return as_json(value);
   } else if constexpr (std::is_same_v<T, InputFile> || std::is_same_v<T, OutputPath>) {
-    return quoted(value.path);
+    return as_json(value.path);
   } else if constexpr (std::is_same_v<T, dns::Name>) {
-    return quoted(value.is_root() ? "" : value.text());
+    return as_json(value.is_root() ? "" : value.text());
   } else {
-    return quoted(value.text());
+    return as_json(value.text());
   }
 }
 
@@ -58,7 +54,7 @@ class Flow {
  public:
   template <class T>
   Flow& key(const char* name, T& value) {
-    out_ += (first_ ? "" : ", ") + quoted(name) + ": ";
+    out_ += (first_ ? "" : ", ") + as_json(name) + ": ";
     first_ = false;
     write(value);
     return *this;

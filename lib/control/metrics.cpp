@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/version.h"
 #include "control/exposition.h"
 
 namespace hoplock::control {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "base/version.h"
 
 namespace hoplock::control {
 

@@ -17,6 +17,7 @@
 #include <set>
 #include <utility>
 
+#include "base/version.h"
 #include "control/peer.h"
 #include "control/protocol.h"
 #include "net/clock.h"

@@ -22,8 +22,6 @@ constexpr std::chrono::milliseconds breath{100};  // between the beginnings of t
 constexpr std::chrono::milliseconds least_interval{1'000}, most_interval{std::chrono::minutes{5}};
 constexpr std::chrono::minutes grace{10};  // what comes due is tried by then, also by a busy scheduler
 
-using net::now;
-
 std::string tlsa_text(const hop::TlsaFact& fact) {
   if (fact.state != hop::TlsaFact::State::present) return std::to_string(static_cast<int>(fact.state));
   std::vector<std::string> records;
@@ -120,7 +118,7 @@ asio::awaitable<void> Watch::run() {
 // A hold that ended long ago, or is no more: nothing waits there for records to change, or it comes due anyway.
 asio::awaitable<bool> Watch::is_over(std::string destination) {
   const auto hold = co_await queue_.backoff(std::move(destination));
-  co_return hold && (!*hold || (*hold)->until + grace < now());
+  co_return hold && (!*hold || (*hold)->until + grace < net::now());
 }
 
 asio::awaitable<void> Watch::look(std::string destination) {
@@ -147,7 +145,7 @@ asio::awaitable<void> Watch::look(std::string destination) {
   watched_.erase(watched);
   Event event(Level::info, "records-changed");
   event.add("domain", domain.text());
-  const auto woken = co_await queue_.wake(std::move(destination), now());
+  const auto woken = co_await queue_.wake(std::move(destination), net::now());
   if (!woken) event.add("error", woken.error().detail);
   log_.write(event);
   changed_();

@@ -8,15 +8,12 @@
 #include <cerrno>
 #include <cstring>
 
+#include "disk/files.h"
+
 namespace hoplock::disk {
 namespace {
 
 constexpr int pages_a_step = 1024;
-
-Error system_error(const std::filesystem::path& path) {
-  const int number = errno;
-  return fail(error_code(number, boost::system::generic_category()), path.string() + ": " + strerror(number));
-}
 
 Result<> copy_pages(Database& from, Database& to, const CopyProgress& progress) {
   sqlite3_backup* const copy = sqlite3_backup_init(to.native(), "main", from.native(), "main");
@@ -32,19 +29,10 @@ Result<> copy_pages(Database& from, Database& to, const CopyProgress& progress) 
   return {};
 }
 
-Result<> sync_directory(const std::filesystem::path& path) {
-  const int fd = ::open(path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return system_error(path);
-  Result<> result;
-  if (::fsync(fd) != 0) result = system_error(path);
-  ::close(fd);
-  return result;
-}
-
 // Made by hand, so that what is said is why the system refused it.
 Result<> make_file(const std::filesystem::path& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-  if (fd < 0) return system_error(path);
+  if (fd < 0) return errno_error(path);
   ::close(fd);
   return {};
 }
@@ -75,7 +63,7 @@ Result<> copy_to(Database& from, const std::filesystem::path& to, const CopyProg
   if (auto made = make_file(part); !made) return made;
   auto copied = copy_whole(from, part, progress);
   if (copied && ::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {
-    if (errno != EINVAL || ::rename(part.c_str(), to.c_str()) != 0) copied = system_error(to);
+    if (errno != EINVAL || ::rename(part.c_str(), to.c_str()) != 0) copied = errno_error(to);
   }
   if (copied) return sync_directory(to.parent_path());
   std::filesystem::remove(part, ec);

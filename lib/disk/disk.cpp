@@ -10,6 +10,7 @@
 
 #include "disk/backup.h"
 #include "disk/core.h"
+#include "disk/files.h"
 #include "disk/log_file.h"
 
 namespace hoplock::disk {
@@ -27,16 +28,6 @@ Result<> make_directory(const std::filesystem::path& path) {
   std::filesystem::create_directories(path, ec);
   if (ec) return directory_error(path, ec);
   std::filesystem::permissions(path, std::filesystem::perms(0750), ec);
-  return {};
-}
-
-// A new name is durable only when its directory is.
-Result<> sync_directory(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = fd >= 0 && ::fsync(fd) == 0;
-  const std::error_code ec(errno, std::generic_category());
-  if (fd >= 0) ::close(fd);
-  if (!synced) return directory_error(path, ec);
   return {};
 }
 

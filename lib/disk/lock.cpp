@@ -10,14 +10,10 @@
 #include <string>
 
 #include "base/ascii.h"
+#include "disk/files.h"
 
 namespace hoplock::disk {
 namespace {
-
-Error system_error(const std::filesystem::path& path) {
-  const int error = errno;
-  return fail(error_code(error, boost::system::generic_category()), path.string() + ": " + strerror(error));
-}
 
 Error held(int fd, const std::filesystem::path& path) {
   std::array<char, 32> holder{};
@@ -32,20 +28,20 @@ Error held(int fd, const std::filesystem::path& path) {
 Result<Lock> Lock::take(const std::filesystem::path& directory) {
   const auto path = directory / "lock";
   Lock lock(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), -1);
-  if (lock.directory_ < 0) return system_error(directory);
+  if (lock.directory_ < 0) return errno_error(directory);
   lock.file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-  if (lock.file_ < 0) return system_error(path);
+  if (lock.file_ < 0) return errno_error(path);
   for (const int fd : {lock.directory_, lock.file_}) {
     if (::flock(fd, LOCK_EX | LOCK_NB) == 0) continue;
     if (errno == EWOULDBLOCK) return held(lock.file_, path);
-    return system_error(fd == lock.file_ ? path : directory);
+    return errno_error(fd == lock.file_ ? path : directory);
   }
   // Over what is there, so that it needs no room; where there is none, the lock is held all the same.
   const std::string pid = std::to_string(::getpid()) + "\n";
   if (::pwrite(lock.file_, pid.data(), pid.size(), 0) < 0) {
-    if (errno != ENOSPC && errno != EDQUOT) return system_error(path);
+    if (errno != ENOSPC && errno != EDQUOT) return errno_error(path);
   } else if (::ftruncate(lock.file_, static_cast<off_t>(pid.size())) != 0) {
-    return system_error(path);
+    return errno_error(path);
   }
   return lock;
 }

@@ -17,8 +17,6 @@
 namespace hoplock::disk {
 namespace {
 
-constexpr std::size_t header_octets = 32;
-constexpr std::size_t frame_head = 24;
 constexpr std::size_t mark_octets = 64;
 constexpr int block = 64 << 10;  // SQLite's VFS writes less than 128 KiB at once
 
@@ -79,7 +77,7 @@ struct Header {
   Sum sum;
   Synced log;
 };
-std::optional<Header> parse_header(const std::array<char, header_octets>& head) {
+std::optional<Header> parse_header(const std::array<char, log_header_octets>& head) {
   const std::uint32_t magic = big(head.data());
   if ((magic & ~1U) != 0x377f0682U || big(head.data() + 4) != 3007000) return std::nullopt;
   Header header;
@@ -100,17 +98,17 @@ struct Walk {
 };
 Result<Walk> walk(int fd, const Header& header) {
   Walk found;
-  std::vector<char> frame(frame_head + header.page);
+  std::vector<char> frame(frame_header_octets + header.page);
   Sum sum = header.sum;
   bool commit_behind = false;
   for (std::uint64_t n = 1;; ++n) {
-    const auto got = read_at(fd, frame.data(), frame.size(), header_octets + (n - 1) * frame.size());
+    const auto got = read_at(fd, frame.data(), frame.size(), log_header_octets + (n - 1) * frame.size());
     if (!got) return got.error();
     const bool all_there = *got == frame.size();
     const bool ours = all_there && big(frame.data()) != 0 && big(frame.data() + 8) == header.log.salt_1 &&
                       big(frame.data() + 12) == header.log.salt_2;
     if (all_there) {
-      sum = add(add(sum, frame.data(), 8, header.order), frame.data() + frame_head, header.page, header.order);
+      sum = add(add(sum, frame.data(), 8, header.order), frame.data() + frame_header_octets, header.page, header.order);
     }
     const bool whole = ours && sum == sum_at(frame.data() + 16);
     if (!whole && found.first_bad == 0) found.first_bad = n;
@@ -146,7 +144,7 @@ Error damaged_frames(const std::filesystem::path& database, const Walk& found, c
   if (synced) text += ", and " + std::to_string(synced->frames) + " were on stable storage";
   text += "; what they hold was acknowledged. " + keep_copy(log) + ". To go on without them: rm " + database.string() +
           "-synced, then truncate -s " +
-          std::to_string(header_octets + (found.first_bad - 1) * (frame_head + header.page)) + " " + log;
+          std::to_string(log_header_octets + (found.first_bad - 1) * (frame_header_octets + header.page)) + " " + log;
   return damaged(database, text);
 }
 
@@ -202,11 +200,11 @@ Result<> check_log(const std::filesystem::path& database) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.fd < 0 && errno == ENOENT) return {};
   if (file.fd < 0) return system_error("open " + path, errno);
-  std::array<char, header_octets> head{};
+  std::array<char, log_header_octets> head{};
   const auto got = read_at(file.fd, head.data(), head.size(), 0);
   if (!got) return fail(got.error().code, path + ": " + got.error().detail);
   // A header of zeros is one that never was written.
-  if (*got < head.size() || head == std::array<char, header_octets>{}) return {};
+  if (*got < head.size() || head == std::array<char, log_header_octets>{}) return {};
   const auto header = parse_header(head);
   if (!header) return damaged(database, "the header of its log queue.db-wal");
   const auto found = walk(file.fd, *header);

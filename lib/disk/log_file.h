@@ -5,6 +5,7 @@
 // that a sync had covered. How far that was is kept beside the database, in queue.db-synced: written without a sync of its own
 // after each durable commit, so after a power cut it says too little, never too much.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -14,6 +15,9 @@
 #include "disk/db.h"
 
 namespace hoplock::disk {
+
+inline constexpr std::size_t log_header_octets = 32;
+inline constexpr std::size_t frame_header_octets = 24;
 
 // Which log, by its salts, and how many of its frames are on stable storage.
 struct Synced {

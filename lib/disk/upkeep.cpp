@@ -13,8 +13,6 @@ namespace hoplock::disk {
 namespace {
 
 constexpr std::chrono::milliseconds free_age{5};  // a fast client fills a small disk in a fraction of a second
-constexpr std::size_t log_head = 32;
-constexpr std::size_t frame_head = 24;
 constexpr std::chrono::seconds rescue_every{10};
 constexpr std::chrono::milliseconds readers_every{200}, long_read{500};
 constexpr int slow_down_ms = 50;
@@ -122,7 +120,8 @@ int Disk::Core::request_step() const {
 }
 
 std::uint64_t Disk::Core::log_octets(int frames) const {
-  return log_head + static_cast<std::uint64_t>(frames) * (frame_head + static_cast<std::uint64_t>(page_bytes_));
+  return log_header_octets +
+         static_cast<std::uint64_t>(frames) * (frame_header_octets + static_cast<std::uint64_t>(page_bytes_));
 }
 
 // --- how much space there is ---------------------------------------------------------------------------------------------

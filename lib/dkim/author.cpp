@@ -3,10 +3,12 @@
 #include <cstddef>
 #include <string>
 
+#include "base/ascii.h"
+
 namespace hoplock::dkim {
 
 namespace {
-constexpr bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+constexpr bool is_space(char c) { return is_blank(c) || c == '\r' || c == '\n'; }
 
 // Reads an address list from left to right. Only what follows the last "@" of a mailbox is kept, and where an angle bracket
 // opens, what stood before it was a name.
@@ -26,7 +28,7 @@ class Reader {
     if (c == '(') return skip_comment();
     if (c == '"') return skip_quoted();
     text_.remove_prefix(1);
-    if (is_blank(c)) return;
+    if (is_space(c)) return;
     switch (c) {
       case '<':
         good_ = good_ && !angle_ && !closed_;

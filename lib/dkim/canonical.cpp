@@ -8,9 +8,7 @@ namespace hoplock::dkim {
 
 namespace {
 constexpr std::size_t most_buffered = 8192;
-constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
 constexpr bool is_plain(char c) { return !is_blank(c) && c != '\r'; }
-constexpr std::string_view crlf = "\r\n";
 }  // namespace
 
 std::string relaxed_field(std::string_view field) {

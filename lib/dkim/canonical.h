@@ -10,6 +10,8 @@
 
 namespace hoplock::dkim {
 
+inline constexpr std::string_view crlf = "\r\n";
+
 // A whole field, folded or not, with or without its final CRLF, as "name:value\r\n" (section 3.4.2).
 // REQUIRES: `field` has a colon.
 std::string relaxed_field(std::string_view field);

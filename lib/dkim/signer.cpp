@@ -30,9 +30,6 @@ constexpr std::array<std::string_view, 14> also_signed{
     "Content-Language", "List-Post",   "List-Id",    "List-Help",  "List-Unsubscribe",    "List-Unsubscribe-Post",
     "List-Subscribe",   "List-Archive"};
 
-constexpr std::string_view crlf = "\r\n";
-constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
 struct Field {
   std::string_view name;
   std::string_view whole;  // without its final CRLF

@@ -7,7 +7,7 @@
 namespace hoplock::hop {
 
 namespace {
-using State = StsFact::State;
+using StsState = StsFact::State;
 
 std::string named_by(const mtasts::Policy& policy) {
   constexpr std::size_t shown = 4;
@@ -22,7 +22,7 @@ std::string named_by(const mtasts::Policy& policy) {
 // What would refuse the host before any connection. STS-20: the MX record's name counts, not where its aliases end.
 std::optional<Refusal> known_defect(const Facts& facts) {
   const StsFact& sts = facts.domain.sts;
-  if (sts.state == State::unknown) {  // STS-06
+  if (sts.state == StsState::unknown) {  // STS-06
     return sts.problem.value_or(Refusal{Reason::dns_failure, "the MTA-STS record could not be looked up"});
   }
   if (mtasts::matches(sts.policy, facts.host.name)) return std::nullopt;
@@ -68,19 +68,19 @@ Plan enforced(Connect plan, const Facts& facts) {
 // `mta_sts: audit`: the same checks; failing them is told and mail goes on, but for what binds besides.
 Plan watched(Connect plan, const Facts& facts) {
   if (dane_binds(plan)) {
-    if (facts.domain.sts.state == State::live) plan.observed = observed(Policy::sts, facts);
+    if (facts.domain.sts.state == StsState::live) plan.observed = observed(Policy::sts, facts);
     return plan;
   }
   plan.policy = Policy::sts;
   plan.on_failure = OnFailure::audit;
-  if (facts.domain.sts.state == State::live) demand(plan, facts);
+  if (facts.domain.sts.state == StsState::live) demand(plan, facts);
   if (!plan.waived) plan.waived = known_defect(facts);
   return plan;
 }
 
 Plan layered(Connect plan, const Facts& facts, Mode mode) {
   const StsFact& sts = facts.domain.sts;
-  const bool live = sts.state == State::live;
+  const bool live = sts.state == StsState::live;
   if (live && sts.policy.mode == mtasts::Mode::testing) {
     if (plan.policy == Policy::opportunistic) plan.policy = Policy::sts_testing;
     plan.observed = observed(Policy::sts_testing, facts);
@@ -95,10 +95,10 @@ Plan layered(Connect plan, const Facts& facts, Mode mode) {
 }  // namespace
 
 std::optional<Policy> sts_policy(const StsFact& fact) {
-  if (fact.state == State::none || (fact.state == State::live && fact.policy.mode == mtasts::Mode::none)) {
+  if (fact.state == StsState::none || (fact.state == StsState::live && fact.policy.mode == mtasts::Mode::none)) {
     return std::nullopt;
   }
-  return fact.state == State::live && fact.policy.mode == mtasts::Mode::testing ? Policy::sts_testing : Policy::sts;
+  return fact.state == StsState::live && fact.policy.mode == mtasts::Mode::testing ? Policy::sts_testing : Policy::sts;
 }
 
 std::optional<Refuse> refused_by_sts(const Facts& facts, Mode mode) {

@@ -25,7 +25,6 @@ bool has_eight_bit(std::string_view octets) {
 
 // RFC 5322 section 3.6.8: printable, no colon. A blank may stand before the colon (section 4.5.8).
 bool is_name_octet(char c) { return c > ' ' && c < 0x7f && c != ':'; }
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 // Behind a comment or quoted string that `text` begins with.
 std::string_view behind_nested(std::string_view text) {

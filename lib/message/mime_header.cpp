@@ -9,8 +9,6 @@ namespace hoplock::message {
 
 namespace {
 
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
 // The first field of `block` with its continuation lines and CRLF.
 std::string_view first_field(std::string_view block) {
   std::size_t end = block.find("\r\n");

@@ -7,7 +7,7 @@
 namespace hoplock::message {
 
 namespace {
-constexpr std::size_t longest_line = 76;
+constexpr std::size_t longest_encoded_line = 76;
 constexpr std::string_view digits = "0123456789ABCDEF";
 }  // namespace
 
@@ -42,7 +42,7 @@ void QuotedPrintable::finish(std::string& out) {
 }
 
 void QuotedPrintable::soft_break(std::size_t needed, std::string& out) {
-  if (column_ + needed < longest_line) return;
+  if (column_ + needed < longest_encoded_line) return;
   out += "=\r\n";
   column_ = 0;
 }

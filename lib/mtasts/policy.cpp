@@ -2,23 +2,15 @@
 
 #include <algorithm>
 
-#include "base/ascii.h"
 #include "base/utf8.h"
+#include "mtasts/grammar.h"
 
 namespace hoplock::mtasts {
 
 namespace {
-constexpr std::size_t longest_key = 32, longest_max_age = 10, shown = 80;
-
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-bool is_alnum(char c) { return is_digit(c) || is_alpha(c); }
+constexpr std::size_t longest_max_age = 10;
 
 std::string quoted(std::string_view text) { return "'" + to_one_line(text, shown) + "'"; }
-
-bool is_key(std::string_view key) {
-  return !key.empty() && key.size() <= longest_key && is_alnum(key.front()) &&
-         std::all_of(key.begin(), key.end(), [](char c) { return is_alnum(c) || c == '_' || c == '-' || c == '.'; });
-}
 
 bool is_control(char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; }
 

@@ -3,17 +3,14 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/ascii.h"
 #include "base/utf8.h"
+#include "mtasts/grammar.h"
 
 namespace hoplock::mtasts {
 
 namespace {
 constexpr std::string_view version = "v=STSv1";
-constexpr std::size_t longest_id = 32, longest_key = 32, shown = 80;
-
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-bool is_alnum(char c) { return is_digit(c) || is_alpha(c); }
+constexpr std::size_t longest_id = 32;
 
 std::string_view without_blanks(std::string_view text) {
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
@@ -26,11 +23,6 @@ bool begins_with_version(std::string_view text) {
   if (!text.starts_with(version)) return false;
   text.remove_prefix(version.size());
   return without_blanks(text).starts_with(';');
-}
-
-bool is_key(std::string_view key) {
-  return !key.empty() && key.size() <= longest_key && is_alnum(key.front()) &&
-         std::all_of(key.begin(), key.end(), [](char c) { return is_alnum(c) || c == '_' || c == '-' || c == '.'; });
 }
 
 // sts-ext-value: printable, without blank, '=' and ';'

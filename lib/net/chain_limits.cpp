@@ -70,7 +70,7 @@ std::size_t constraints_of(X509* certificate) {
   return static_cast<std::size_t>(count);
 }
 
-std::size_t names_of(X509* certificate) {
+std::size_t count_names(X509* certificate) {
   auto* found = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   const int count = std::max(0, sk_GENERAL_NAME_num(found)) + X509_NAME_entry_count(X509_get_subject_name(certificate));
   GENERAL_NAMES_free(found);
@@ -87,7 +87,7 @@ const char* excess_of(const STACK_OF(X509) * chain) {
   }
   if (constraints == 0) return nullptr;
   std::size_t names = 0;
-  for (int i = 0; i < sk_X509_num(chain); ++i) names += names_of(sk_X509_value(chain, i));
+  for (int i = 0; i < sk_X509_num(chain); ++i) names += count_names(sk_X509_value(chain, i));
   return constraints * names > most_comparisons ? "the certificates have too many names and name constraints" : nullptr;
 }
 

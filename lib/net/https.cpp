@@ -22,7 +22,7 @@ namespace hoplock::net {
 
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
-using Kind = HttpsFailure::Kind;
+using Cause = HttpsFailure::Kind;
 using Method = HttpsRequest::Method;
 using Failed = std::optional<HttpsFailure>;  // nothing: it went well
 using std::chrono::steady_clock;
@@ -34,7 +34,7 @@ constexpr int most_interim = 8;  // 1xx answers before the real one
 // Chunk sizes, extensions and trailers may weigh this much more than what they carry.
 constexpr std::size_t most_framing = 8;
 
-HttpsFailure failure(Kind kind, std::string text) { return {kind, std::move(text), {}}; }
+HttpsFailure failure(Cause kind, std::string text) { return {kind, std::move(text), {}}; }
 
 bool is_made_of(std::string_view text, char least) {
   return std::all_of(text.begin(), text.end(), [least](char c) { return c >= least && c <= 0x7e; });
@@ -44,12 +44,12 @@ Failed fault_of(const HttpsRequest& request) {
   // RFC 9112 section 3.2: foreign text must not become a second field or a second request
   const bool target = request.target.rfind('/', 0) == 0 && is_made_of(request.target, 0x21) &&
                       request.target.find('#') == std::string::npos;
-  if (!target) return failure(Kind::bad_request, "the URL has octets that are not allowed in it");
+  if (!target) return failure(Cause::bad_request, "the URL has octets that are not allowed in it");
   if (!is_made_of(request.content_type, 0x20) || !is_made_of(request.user_agent, 0x20)) {
-    return failure(Kind::bad_request, "a header field has octets that are not allowed in it");
+    return failure(Cause::bad_request, "a header field has octets that are not allowed in it");
   }
-  if (request.host.is_root() || request.port == 0) return failure(Kind::bad_request, "the URL has no host");
-  if (request.addresses.empty()) return failure(Kind::bad_request, request.host.text() + " has no address");
+  if (request.host.is_root() || request.port == 0) return failure(Cause::bad_request, "the URL has no host");
+  if (request.addresses.empty()) return failure(Cause::bad_request, request.host.text() + " has no address");
   return std::nullopt;
 }
 
@@ -84,7 +84,7 @@ std::string texts(const std::vector<hop::Refusal>& defects) {
 
 // How far a failed address came.
 int progress(const HttpsFailure& failed, bool connected) {
-  return failed.kind == Kind::certificate ? 2 : connected ? 1 : 0;
+  return failed.kind == Cause::certificate ? 2 : connected ? 1 : 0;
 }
 
 // Octets that arrived and were not parsed yet.
@@ -128,7 +128,7 @@ class Fetch {
   Failed check_content() const;
   Failed check_end() const;
   HttpsFailure io_failure(const Error& error, const std::string& what) const;
-  HttpsFailure told(Kind kind, const std::string& text) const { return failure(kind, peer_.text() + ": " + text); }
+  HttpsFailure told(Cause kind, const std::string& text) const { return failure(kind, peer_.text() + ": " + text); }
   HttpsResponse response();
 
   HttpsRequest request_;
@@ -174,7 +174,7 @@ asio::awaitable<Failed> Fetch::open() {
       failed = co_await secure();
     } else {
       const bool late = connected.error().code == errc::timed_out;
-      failed = told(late ? Kind::timeout : Kind::connect, "no connection: " + connected.error().detail);
+      failed = told(late ? Cause::timeout : Cause::connect, "no connection: " + connected.error().detail);
     }
     if (!failed) co_return std::nullopt;
     if (const int here = progress(*failed, connected.has_value()); here >= best) {
@@ -191,12 +191,12 @@ asio::awaitable<Failed> Fetch::secure() {
   const Handshake made = co_await tls_->handshake(*stream_, std::move(plan), nullptr, Alpn::http);
   if (made.failure) {
     const bool late = made.failure->reason == hop::Reason::connect_timeout;
-    co_return told(late ? Kind::timeout : Kind::tls, made.failure->text);
+    co_return told(late ? Cause::timeout : Cause::tls, made.failure->text);
   }
   stream_->expires_at(request_.deadline);
   defects_ = made.pkix->defects;
   if (defects_.empty() || request_.verify == HttpsRequest::Verify::observe) co_return std::nullopt;
-  HttpsFailure refused = told(Kind::certificate, texts(defects_));
+  HttpsFailure refused = told(Cause::certificate, texts(defects_));
   refused.defects = defects_;
   co_return refused;
 }
@@ -210,8 +210,8 @@ asio::awaitable<Failed> Fetch::send() {
 }
 
 HttpsFailure Fetch::io_failure(const Error& error, const std::string& what) const {
-  if (error.code == errc::timed_out) return told(Kind::timeout, "time ran out while " + what);
-  return told(Kind::lost, "the connection was lost while " + what + ": " + printable(error.detail));
+  if (error.code == errc::timed_out) return told(Cause::timeout, "time ran out while " + what);
+  return told(Cause::lost, "the connection was lost while " + what + ": " + printable(error.detail));
 }
 
 asio::awaitable<Failed> Fetch::read_more(const char* what) {
@@ -226,11 +226,11 @@ asio::awaitable<Failed> Fetch::read_answer_header() {
   for (int interim = 0; interim <= most_interim; ++interim) {
     if (auto failed = co_await read_header()) co_return failed;
     const int status = static_cast<int>(parser_->get().result_int());
-    if (status == 101) co_return told(Kind::malformed, "the server changed the protocol unasked");
-    if (status < 100 || status > 599) co_return told(Kind::malformed, "the answer has no valid status");
+    if (status == 101) co_return told(Cause::malformed, "the server changed the protocol unasked");
+    if (status < 100 || status > 599) co_return told(Cause::malformed, "the answer has no valid status");
     if (status >= 200) co_return std::nullopt;
   }
-  co_return told(Kind::malformed, "the server sends interim answers without end");
+  co_return told(Cause::malformed, "the server sends interim answers without end");
 }
 
 // Beast bounds what it has not parsed yet, not what it has: so it gets a header as a whole.
@@ -240,12 +240,12 @@ asio::awaitable<Failed> Fetch::read_header() {
     const std::string_view text = intake_.view();
     const std::size_t length = std::min(text.size(), begin.size());
     if (text.substr(0, length) != begin.substr(0, length)) {
-      co_return told(Kind::malformed, "the answer is not HTTP/1.1: \"" + printable(text) + "\"");
+      co_return told(Cause::malformed, "the answer is not HTTP/1.1: \"" + printable(text) + "\"");
     }
     if (const auto end = text.find(header_end, searched); end != std::string_view::npos) {
       co_return parse_header(end + header_end.size());
     }
-    if (intake_.is_full()) co_return told(Kind::header_too_large, "the answer's header is larger than 16 KiB");
+    if (intake_.is_full()) co_return told(Cause::header_too_large, "the answer's header is larger than 16 KiB");
     searched = text.size() - std::min(text.size(), header_end.size() - 1);
     if (auto failed = co_await read_more("waiting for the answer")) co_return failed;
   }
@@ -258,7 +258,7 @@ Failed Fetch::parse_header(std::size_t size) {
   error_code code;
   const std::size_t used = parser_->put(asio::buffer(intake_.view().substr(0, size)), code);
   if (code || !parser_->is_header_done() || used != size) {
-    return told(Kind::malformed, "the answer's header is malformed" + (code ? ": " + code.message() : ""));
+    return told(Cause::malformed, "the answer's header is malformed" + (code ? ": " + code.message() : ""));
   }
   intake_.consume(size);
   content_type_.clear();
@@ -273,8 +273,8 @@ Failed Fetch::check_framing() const {
   const auto codings = header.count(http::field::transfer_encoding);
   const bool plain = codings == 0 || (codings == 1 && header.version() == 11 &&
                                       boost::beast::iequals(header[http::field::transfer_encoding], "chunked"));
-  if (!plain) return told(Kind::malformed, "the answer has a Transfer-Encoding that was not asked for");
-  if (header.count(http::field::content_type) > 1) return told(Kind::malformed, "the answer has two Content-Types");
+  if (!plain) return told(Cause::malformed, "the answer has a Transfer-Encoding that was not asked for");
+  if (header.count(http::field::content_type) > 1) return told(Cause::malformed, "the answer has two Content-Types");
   return std::nullopt;
 }
 
@@ -284,10 +284,11 @@ Failed Fetch::check_content() const {
   for (auto field = first; field != last; ++field) {
     if (boost::beast::iequals(field->value(), "identity")) continue;
     const std::string coding = printable({field->value().data(), field->value().size()});
-    return told(Kind::content_encoding, "the answer has a Content-Encoding that was not asked for: \"" + coding + "\"");
+    return told(Cause::content_encoding,
+                "the answer has a Content-Encoding that was not asked for: \"" + coding + "\"");
   }
   if (!parser_->is_done() && parser_->content_length().value_or(0) > request_.most_body) {
-    return told(Kind::body_too_large, "the answer is larger than " + std::to_string(request_.most_body) + " octets");
+    return told(Cause::body_too_large, "the answer is larger than " + std::to_string(request_.most_body) + " octets");
   }
   return std::nullopt;
 }
@@ -301,7 +302,7 @@ asio::awaitable<Failed> Fetch::read_body() {
       if (parser_->is_done()) break;
     }
     if (intake_.is_full() || body_octets_ > most_header + most_framing * request_.most_body) {
-      co_return told(Kind::malformed, "the answer's chunks are made of framing mostly");
+      co_return told(Cause::malformed, "the answer's chunks are made of framing mostly");
     }
     const auto octets = co_await stream_->read_some(intake_.space());
     if (!octets) co_return end_body(octets.error());
@@ -316,28 +317,28 @@ Failed Fetch::parse_body() {
   intake_.consume(parser_->put(asio::buffer(intake_.view()), code));
   if (!code || code == http::error::need_more) return std::nullopt;
   if (code == http::error::body_limit || code == http::error::buffer_overflow) {
-    return told(Kind::body_too_large, "the answer is larger than " + std::to_string(request_.most_body) + " octets");
+    return told(Cause::body_too_large, "the answer is larger than " + std::to_string(request_.most_body) + " octets");
   }
-  return told(Kind::malformed, "the answer's body is malformed: " + code.message());
+  return told(Cause::malformed, "the answer's body is malformed: " + code.message());
 }
 
 // The stream ended within the body. Without a length only close_notify tells that nobody cut it (RFC 9112 section 9.8).
 Failed Fetch::end_body(const Error& error) {
   if (!is_end_of_stream(error)) return io_failure(error, "reading the answer's body");
-  if (!parser_->need_eof()) return told(Kind::length, "the connection ended before the answer's body did");
+  if (!parser_->need_eof()) return told(Cause::length, "the connection ended before the answer's body did");
   if (error.code != asio::error::eof) {
-    return told(Kind::length, "the answer has no length and its connection ended without TLS close_notify");
+    return told(Cause::length, "the answer has no length and its connection ended without TLS close_notify");
   }
   error_code code;
   parser_->put_eof(code);
-  if (code) return told(Kind::length, "the answer's body is incomplete: " + code.message());
+  if (code) return told(Cause::length, "the answer's body is incomplete: " + code.message());
   return std::nullopt;
 }
 
 // What follows in the same record shows that the length is wrong, and with it the body.
 Failed Fetch::check_end() const {
   if (intake_.view().empty() && SSL_pending(stream_->ssl()) == 0) return std::nullopt;
-  return told(Kind::length, "the answer goes on after the end of its body");
+  return told(Cause::length, "the answer goes on after the end of its body");
 }
 
 HttpsResponse Fetch::response() {

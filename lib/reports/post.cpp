@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/version.h"
 #include "net/together.h"
 
 namespace hoplock::reports {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/ascii.h"
+#include "base/version.h"
 #include "mtasts/policy.h"
 #include "net/targets.h"
 #include "route/gather.h"

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <sstream>
 
+#include "base/version.h"
 #include "config/reader.h"
 #include "daemon/system.h"
 #include "tests/daemon/tool_run.h"

@@ -27,7 +27,7 @@ TEST_CASE("a message goes command by command to a server without PIPELINING") {
                                        .send("221 bye\r\n")
                                        .expect_end());
   CHECK(world.problems == Problems{});
-  CHECK(fate(sent) == Fate::accepted);
+  CHECK(fate(sent) == smtp::Fate::accepted);
   CHECK(sent.settled.recipients[0].reply.one_line() == "250 2.0.0 taken");
   CHECK(sent.handed_over);
   CHECK(world.usable);
@@ -43,9 +43,9 @@ TEST_CASE("to a server with PIPELINING it goes as one group, and each recipient 
                          .send("250 ok\r\n"),
                      3);
   CHECK(world.problems == Problems{});
-  CHECK(fate(sent, 0) == Fate::accepted);
-  CHECK(fate(sent, 1) == Fate::refused);
-  CHECK(fate(sent, 2) == Fate::deferred);
+  CHECK(fate(sent, 0) == smtp::Fate::accepted);
+  CHECK(fate(sent, 1) == smtp::Fate::refused);
+  CHECK(fate(sent, 2) == smtp::Fate::deferred);
 }
 
 TEST_CASE("a line that begins with a dot is stuffed, and content without a last CRLF gets one") {
@@ -71,9 +71,9 @@ TEST_CASE("a 354 when every recipient was refused is answered with a lone dot, a
                         .expect("x\r\n.\r\n")
                         .send("250 ok\r\n"));
   Opened opened = world.open(peer);
-  CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == Fate::refused);
+  CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == smtp::Fate::refused);
   REQUIRE(opened.client->usable());
-  CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == Fate::accepted);
+  CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == smtp::Fate::accepted);
   CHECK(peer.finish() == Problems{});
 }
 
@@ -92,7 +92,7 @@ TEST_CASE("after a transaction that ended before its content comes RSET") {
                         .send("550 no\r\n"));
   Opened opened = world.open(peer);
   world.send(*opened.client, envelope(), text("x\r\n"));
-  CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == Fate::refused);
+  CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == smtp::Fate::refused);
   CHECK(peer.finish() == Problems{});
 }
 
@@ -100,8 +100,8 @@ TEST_CASE("MX-10: 5yz to MAIL is final for every recipient, and stays so when th
   for (const std::string& offers : {std::string("250 mx.example.org\r\n"), pipelining}) {
     World world;
     const Sent sent = world.converse(greeted(offers).expect_line("MAIL FROM").send("550 5.7.1 not you\r\n").close(), 2);
-    CHECK(fate(sent, 0) == Fate::refused);
-    CHECK(fate(sent, 1) == Fate::refused);
+    CHECK(fate(sent, 0) == smtp::Fate::refused);
+    CHECK(fate(sent, 1) == smtp::Fate::refused);
     CHECK(sent.settled.recipients[1].reply.one_line() == "550 5.7.1 not you");
     CHECK_FALSE(sent.handed_over);
   }
@@ -115,7 +115,7 @@ TEST_CASE("MX-10: 5yz to the data is final, 4yz is not, and both leave the sessi
                                          .send("250 ok\r\n250 ok\r\n354 go\r\n")
                                          .expect_until("\r\n.\r\n")
                                          .send(std::to_string(answer) + " no\r\n"));
-    CHECK(fate(sent) == (answer == 554 ? Fate::refused : Fate::deferred));
+    CHECK(fate(sent) == (answer == 554 ? smtp::Fate::refused : smtp::Fate::deferred));
     CHECK(world.usable);
   }
 }
@@ -135,7 +135,7 @@ TEST_CASE("MX-10: 421 at any command ends the session and defers; 521 disqualifi
       }
       if (at == 3) script.expect_until("\r\n.\r\n");
       const Sent sent = world.converse(script.send(answer));
-      CHECK(fate(sent) == Fate::deferred);
+      CHECK(fate(sent) == smtp::Fate::deferred);
       CHECK_FALSE(world.usable);
     }
   }
@@ -152,7 +152,7 @@ TEST_CASE("MX-12: silence after the final dot is a temporary failure, and told a
   impatient.data_timeout = 100ms;
   Opened opened = world.open(peer, impatient);
   const Sent sent = world.send(*opened.client, envelope(), text("x\r\n"));
-  CHECK(fate(sent) == Fate::unanswered);
+  CHECK(fate(sent) == smtp::Fate::unanswered);
   CHECK(sent.handed_over);
   CHECK_FALSE(opened.client->usable());
 }
@@ -173,7 +173,7 @@ TEST_CASE("MX-12: silence at the greeting or at a command is a temporary failure
   ScriptedPeer peer(greeted().expect(mail).stall());
   Opened opened = world.open(peer, impatient);
   REQUIRE(opened.client);
-  CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == Fate::unanswered);
+  CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == smtp::Fate::unanswered);
 }
 
 TEST_CASE("a server that takes its time for each command of a group is waited for") {
@@ -184,7 +184,7 @@ TEST_CASE("a server that takes its time for each command of a group is waited fo
   Options impatient = options();
   impatient.command_timeout = 150ms;  // less than the group takes
   Opened opened = world.open(peer, impatient);
-  CHECK(fate(world.send(*opened.client, envelope(2), text("x\r\n"))) == Fate::accepted);
+  CHECK(fate(world.send(*opened.client, envelope(2), text("x\r\n"))) == smtp::Fate::accepted);
 }
 
 TEST_CASE("MX-13: 452 and 552 to RCPT mean the rest later, not a bounce") {
@@ -195,9 +195,9 @@ TEST_CASE("MX-13: 452 and 552 to RCPT mean the rest later, not a bounce") {
                                        .expect_until("\r\n.\r\n")
                                        .send("250 ok\r\n"),
                                    3);
-  CHECK(fate(sent, 0) == Fate::accepted);
-  CHECK(fate(sent, 1) == Fate::later);
-  CHECK(fate(sent, 2) == Fate::later);
+  CHECK(fate(sent, 0) == smtp::Fate::accepted);
+  CHECK(fate(sent, 1) == smtp::Fate::later);
+  CHECK(fate(sent, 2) == smtp::Fate::later);
 }
 
 TEST_CASE("MX-14: HELO follows a refused EHLO, and nothing is asked of extensions then") {
@@ -218,7 +218,7 @@ TEST_CASE("MX-14: HELO follows a refused EHLO, and nothing is asked of extension
                                        .expect_until("\r\n.\r\n")
                                        .send("250 ok\r\n"));
   CHECK(world.problems == Problems{});
-  CHECK(fate(sent) == Fate::accepted);
+  CHECK(fate(sent) == smtp::Fate::accepted);
 }
 
 TEST_CASE("MX-14: no HELO after 4yz, and none where a policy needs TLS") {
@@ -294,7 +294,7 @@ TEST_CASE("large content is streamed piece by piece, the dot in the last write")
       co_return chunk;
     }(whole.substr(n * 65536ULL, 65536));
   };
-  CHECK(fate(world.send(*opened.client, envelope(), content)) == Fate::accepted);
+  CHECK(fate(world.send(*opened.client, envelope(), content)) == smtp::Fate::accepted);
   CHECK(peer.finish() == Problems{});
 }
 
@@ -309,7 +309,7 @@ TEST_CASE("a damaged chunk breaks the connection before the final dot: nothing t
     co_return std::string("piece\r\n");
   };
   const Sent sent = world.send(*opened.client, envelope(), content);
-  CHECK(fate(sent) == Fate::unanswered);
+  CHECK(fate(sent) == smtp::Fate::unanswered);
   CHECK(sent.begun);
   CHECK_FALSE(sent.handed_over);
   REQUIRE(sent.unreadable);
@@ -340,7 +340,7 @@ TEST_CASE("SUB-29: without leave there is no final dot and no last chunk, and no
     const Sent sent = world.send(*opened.client, std::move(to), std::move(content));
     CHECK(sent.withheld);
     CHECK_FALSE(sent.handed_over);
-    CHECK(fate(sent) == Fate::unanswered);
+    CHECK(fate(sent) == smtp::Fate::unanswered);
     CHECK_FALSE(opened.client->usable());
     CHECK(peer.finish() == Problems{});
   }
@@ -365,9 +365,9 @@ TEST_CASE("cut at every step: what was not confirmed is never taken for delivere
       return;
     }
     const Sent sent = world.send(*opened.client, envelope(2), text("x\r\n"));
-    if (!complete) CHECK(fate(sent, 0) != Fate::accepted);
-    if (!complete) CHECK(fate(sent, 0) != Fate::refused);
-    if (fate(sent, 1) == Fate::refused) CHECK(code(sent, 1) == 550);
+    if (!complete) CHECK(fate(sent, 0) != smtp::Fate::accepted);
+    if (!complete) CHECK(fate(sent, 0) != smtp::Fate::refused);
+    if (fate(sent, 1) == smtp::Fate::refused) CHECK(code(sent, 1) == 550);
     world.loop.run(opened.client->quit());
   });
 }

@@ -39,7 +39,7 @@ TEST_CASE("DANE-09: TLS and a matching record come before MAIL") {
   CHECK(opened.outcome.tls->version == "TLSv1.3");
   CHECK(opened.outcome.tls->sni == "mx.example.org");
   CHECK(opened.outcome.dane->matched->params() == "3 1 1");
-  CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == Fate::accepted);
+  CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == smtp::Fate::accepted);
   CHECK(peer.finish() == Problems{});
 }
 
@@ -123,7 +123,7 @@ TEST_CASE("TLS-09: EHLO is repeated inside TLS, and what was offered before coun
                         .send("250 ok\r\n"));
   Opened opened = world.open(peer);
   REQUIRE(opened.client);
-  CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == Fate::accepted);
+  CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == smtp::Fate::accepted);
   CHECK(peer.finish() == Problems{});
 }
 
@@ -143,7 +143,7 @@ TEST_CASE("TLS-11: TLS that ends without a complete reply to the final dot is a 
     Opened opened = world.open(peer);
     REQUIRE(opened.client);
     const Sent sent = world.send(*opened.client, envelope(), text("x\r\n"));
-    CHECK(fate(sent) == Fate::unanswered);
+    CHECK(fate(sent) == smtp::Fate::unanswered);
     CHECK(sent.handed_over);
   }
 }
@@ -175,7 +175,7 @@ TEST_CASE("cut at every step with TLS: no session becomes ready that is not") {
       return;
     }
     CHECK(proceeds(world, opened));
-    CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == Fate::unanswered);
+    CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == smtp::Fate::unanswered);
   });
 }
 

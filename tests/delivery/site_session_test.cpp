@@ -123,7 +123,7 @@ TEST_CASE("TLS-08, RTLS-09: mail that asks for REQUIRETLS never rides on another
   strict->envelope.requiretls = true;
   const Attempt attempt = world.loop.run(world.courier().attempt(std::move(strict), world.session));
   CHECK(std::string(line(attempt, {"policy"})).ends_with("requiretls"));
-  CHECK(attempt.recipients.front().fate != Fate::delivered);
+  CHECK(attempt.recipients.front().fate != delivery::Fate::delivered);
   world.leave();
   CHECK(peer.finish() == Problems{});
   CHECK(peer.connections() == 2);

@@ -1,6 +1,7 @@
 // libunbound in the process against a real name server with signed, unsigned and spoilt zones (tests/resolver/zones.sh).
 #include <doctest/doctest.h>
 
+#include <boost/asio/steady_timer.hpp>
 #include <fstream>
 #include <iterator>
 #include "resolver/unbound.h"

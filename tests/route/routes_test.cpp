@@ -1,4 +1,6 @@
 // The operator's routes: which one a domain takes, what it changes, and hosts that are named instead of found.
+#include <boost/asio/bind_cancellation_slot.hpp>
+
 #include "route/cache.h"
 #include "tests/route/world.h"
 

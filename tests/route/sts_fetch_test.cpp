@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/version.h"
 #include "route/sts_published.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/https_server.h"

@@ -1,4 +1,5 @@
 #include "tests/support/https_server.h"
+#include "tests/support/must.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -20,11 +21,7 @@
 namespace hoplock::support {
 
 namespace {
-constexpr int patience_ms = 5000;
-
-void must(bool good, const std::string& what) {
-  if (!good) throw std::runtime_error("https server: " + what + ": " + std::strerror(errno));
-}
+constexpr int answer_patience_ms = 5000;
 
 struct Free {
   void operator()(SSL_CTX* ctx) const { SSL_CTX_free(ctx); }
@@ -69,7 +66,7 @@ std::unique_ptr<SSL_CTX, Free> make_ctx(const PeerTls& tls, Choice& choice) {
 class Connection {
  public:
   Connection(int fd, int stop) : fd_(fd), stop_(stop) {
-    const timeval patience{patience_ms / 1000, 0};
+    const timeval patience{answer_patience_ms / 1000, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   }
@@ -152,7 +149,7 @@ class Connection {
 
   void end(HttpsReply::End how) {
     const linger hard{1, 0};
-    if (how == HttpsReply::End::hang) wait(patience_ms);
+    if (how == HttpsReply::End::hang) wait(answer_patience_ms);
     if (how == HttpsReply::End::close_notify) SSL_shutdown(ssl_.get());
     if (how == HttpsReply::End::reset) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
     if (how == HttpsReply::End::close_notify || how == HttpsReply::End::truncate) ::shutdown(fd_, SHUT_WR);

@@ -14,12 +14,12 @@ namespace {
 Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
 
 template <class T>
-T must(Result<T> result) {
+T good(Result<T> result) {
   if (!result) throw std::runtime_error("intake: " + result.error().detail);
   return std::move(*result);
 }
 
-void must(const Result<>& result) {
+void good(const Result<>& result) {
   if (!result) throw std::runtime_error("intake: " + result.error().detail);
 }
 
@@ -60,12 +60,12 @@ Intake::Intake(listener::Options options, queue::Options queue_options) {
   disk::Options disk_options;
   disk_options.directory = directory_.file("data");
   disk_options.migrations = queue::migrations();
-  disk_ = must(disk::Disk::open(io_.get_executor(), disk_options));
+  disk_ = good(disk::Disk::open(io_.get_executor(), disk_options));
   queue_.emplace(*disk_, queue_options, [](const dns::Name& domain) { return domain.text(); });
   server_.emplace(io_.get_executor(), *queue_, log_);
   thread_ = std::thread([this] { io_.run(); });
   try {
-    must(asio::co_spawn(io_, queue_->start(now()), asio::use_future).get());
+    good(asio::co_spawn(io_, queue_->start(now()), asio::use_future).get());
     if (const auto error = open(std::move(options))) throw std::runtime_error("intake: " + error->error.detail);
     for (const auto& endpoint : bound()) ports_.push_back(endpoint.port);
   } catch (...) {
@@ -87,7 +87,7 @@ Intake::~Intake() {
 void Intake::renew_certificate() {
   const std::string name = "tls" + std::to_string(++certificates_);
   certificate_ = {directory_.file(name + ".pem"), directory_.file(name + ".key")};
-  must(net::write_self_signed(intake_name, certificate_));
+  good(net::write_self_signed(intake_name, certificate_));
 }
 
 listener::Options Intake::with_certificate(listener::Options options) const {
@@ -127,11 +127,11 @@ void Intake::wait_idle() {
 
 void Intake::wait_idle_disk() {
   auto nothing = [](disk::Tx&) -> Result<> { return {}; };
-  must(asio::co_spawn(io_, disk_->run(disk::Durability::durable, nothing), asio::use_future).get());
+  good(asio::co_spawn(io_, disk_->run(disk::Durability::durable, nothing), asio::use_future).get());
 }
 
 void Intake::sweep() {
-  while (!must(asio::co_spawn(io_, queue_->sweep(1U << 20U), asio::use_future).get()).end) {
+  while (!good(asio::co_spawn(io_, queue_->sweep(1U << 20U), asio::use_future).get()).end) {
   }
 }
 
@@ -146,14 +146,14 @@ std::future<void> Intake::begin_stop(std::chrono::milliseconds time) {
 void Intake::stop(std::chrono::milliseconds time) { begin_stop(time).get(); }
 
 std::int64_t Intake::rows(const std::string& table) const {
-  auto db = must(disk::open_read_only(disk_->path()));
+  auto db = good(disk::open_read_only(disk_->path()));
   return db.integer("SELECT count(*) FROM " + table);
 }
 
 std::vector<Intake::Stored> Intake::stored() const {
-  auto reader = must(queue::Reader::open(disk_->path()));
+  auto reader = good(queue::Reader::open(disk_->path()));
   std::vector<Stored> all;
-  must(reader.list({}, [&](const queue::MessageView& view) {
+  good(reader.list({}, [&](const queue::MessageView& view) {
     Stored one;
     one.id = view.id;
     one.envelope = view.envelope;
@@ -162,7 +162,7 @@ std::vector<Intake::Stored> Intake::stored() const {
     return queue::Go::on;
   }));
   for (auto& one : all) {
-    must(reader.body(one.id, [&one](std::string_view octets) {
+    good(reader.body(one.id, [&one](std::string_view octets) {
       one.content += octets;
       return queue::Go::on;
     }));

@@ -1,4 +1,5 @@
 #include "tests/support/scripted_peer.h"
+#include "tests/support/must.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -23,10 +24,6 @@ namespace hoplock::support {
 
 namespace {
 constexpr int patience_ms = 5000;
-
-void must(bool good, const std::string& what) {
-  if (!good) throw std::runtime_error("scripted peer: " + what + ": " + std::strerror(errno));
-}
 
 sockaddr_in loopback(const std::string& address, std::uint16_t port) {
   sockaddr_in at{};

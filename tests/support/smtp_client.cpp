@@ -1,4 +1,5 @@
 #include "tests/support/smtp_client.h"
+#include "tests/support/must.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -20,10 +21,6 @@ namespace {
 constexpr std::chrono::milliseconds patience{30000};
 
 [[noreturn]] void give_up(const std::string& what) { throw std::runtime_error("smtp client: " + what); }
-
-void must(bool good, const std::string& what) {
-  if (!good) give_up(what + ": " + std::strerror(errno));
-}
 
 sockaddr_in endpoint(const std::string& address, std::uint16_t port) {
   sockaddr_in at{};
