@@ -1,7 +1,9 @@
 # Warnings are errors everywhere; sanitizers reach every target, ours and the separately compiled Boost parts.
 add_library(hoplock_flags INTERFACE)
 target_compile_options(hoplock_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
-target_compile_definitions(hoplock_flags INTERFACE HOPLOCK_VERSION="${PROJECT_VERSION}")
+# In a header of its own: a new version compiles anew what says it, not everything.
+configure_file(${PROJECT_SOURCE_DIR}/cmake/version.h.in ${PROJECT_BINARY_DIR}/generated/base/version.h)
+target_include_directories(hoplock_flags INTERFACE ${PROJECT_BINARY_DIR}/generated)
 
 add_compile_options(-fstack-protector-strong -fPIE) # libraries and programs alike, so that one precompiled header fits all
 add_link_options(-pie)
@@ -9,6 +11,11 @@ if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
   # -g1: backtraces with lines, at a fraction of the link time of full debug information
   set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
   add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif()
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Eight sources are compiled as one: five times faster, since most of the time goes into instances of Asio's templates. GCC then takes
+  # each source for a header, where a type that uses an anonymous namespace would be a fault; here it is none.
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 reports false -Wmaybe-uninitialized and -Wrestrict inside inlined std::string and coroutine frames (PR 105329, 105562)
