@@ -1,5 +1,5 @@
 // Fills a daemon's database with mail that waits, through the queue's own code, the daemon stopped:
-//   bench_fill CONFIG COUNT DOMAINS      1 KiB each; half of it to the domain dead.bench, due now, the rest, tried once and deferred
+//   bench_fill CONFIG COUNT DOMAINS [OCTETS]   1 KiB each; half of it to the domain dead.bench, due now, the rest, tried once and deferred
 //                                        for hours, spread over w00001.clear, w00002.clear, …
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -25,6 +25,7 @@ Time wall() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::sys
 struct Fill {
   int count = 0;
   int domains = 0;
+  std::size_t octets = 1000;
   int committed = 0;
   int domain = 1;
   int deferred = 0;
@@ -37,7 +38,7 @@ std::string name_of(int domain) {
 }
 
 asio::awaitable<void> write(queue::Queue& into, Fill& fill) {
-  const std::string body = "Subject: waiting\r\n\r\n" + std::string(1000, 'x') + "\r\n";
+  const std::string body = "Subject: waiting\r\n\r\n" + std::string(fill.octets, 'x') + "\r\n";
   while (fill.committed < fill.count) {
     const int number = fill.committed++;
     const std::string domain = name_of(number % 2 == 0 ? 0 : number / 2 % (fill.domains - 1) + 1);
@@ -117,11 +118,12 @@ asio::awaitable<void> begin(queue::Queue& of) { (co_await of.start(wall())).valu
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 64;
+  if (argc != 4 && argc != 5) return 64;
   const auto loaded = config::load(argv[1]);
   Fill fill;
   fill.count = std::atoi(argv[2]);
   fill.domains = std::atoi(argv[3]);
+  if (argc == 5) fill.octets = std::strtoul(argv[4], nullptr, 10);
   Run run;
   auto disk = std::move(disk::Disk::open(run.loop.get_executor(), daemon::disk_options(loaded.config)).value());
   queue::Queue queue(*disk, daemon::queue_options(loaded.config),

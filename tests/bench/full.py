@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import os
+import sqlite3
 import subprocess
 import time
 
@@ -73,8 +74,8 @@ class Full:
                     self.finish(side)
                 self.bench.progress.done(f"{rates[side][-1]:,.0f}/s")
         share = median(rates[self.full]) / median(rates[self.empty])
-        cells, met = row(f"{name}, full ÷ empty ({median(rates[self.full]):,.0f} and {median(rates[self.empty]):,.0f}/s)", share, "≥ 0.80",
-                         share >= 0.8, 2)
+        cells, met = row(f"{name}, full ÷ empty ({median(rates[self.full]):,.0f} and {median(rates[self.empty]):,.0f}/s)", share, "≥ 0.90",
+                         share >= 0.9, 2)
         return cells, met
 
     def intake(self, case, side):
@@ -145,14 +146,67 @@ class Full:
         empty, full = self.delay_of_others(self.empty), self.delay_of_others(self.full)
         rows.append(row(f"one message to another domain, ms (empty queue: {empty:.1f})", full, "< 20 more", full < empty + 20, 1))
         part = 4 if quick else 1
-        intake = cases.Case("queue", "intake", 20_000 // part, 1024, 10, 0.8)
+        intake = cases.Case("queue", "intake", 20_000 // part, 1024, 10, 0.9)
         rows.append(self.ratio("intake 1 KiB, 10 sessions", intake, rounds, self.intake))
         for domains in (1, 500):
-            case = cases.Case("queue", "end to end", 8_000 // part, 4096, 10, 0.8, None, domains)
+            case = cases.Case("queue", "end to end", 8_000 // part, 4096, 10, 0.9, None, domains)
             rows.append(self.ratio(f"end to end clear, {domains} domain{'s' * (domains > 1)}", case, rounds, self.bench.end_to_end))
         rows.append(row("memory at most, MiB", self.memory, "< 250", self.memory < 250, 1))
         self.full.stop()
         return rows
+
+
+def multiply(database, copies, progress):
+    """Every message `copies` times, under earlier ids, through SQLite; nothing reads the database meanwhile."""
+    store = sqlite3.connect(database, isolation_level=None)
+    store.execute("PRAGMA synchronous=OFF")
+    store.execute("PRAGMA cache_size=-1000000")
+    least, most, count = store.execute("SELECT min(id), max(id), count(*) FROM message").fetchone()
+    step = most - least + 1
+    if least <= step * (copies - 1):
+        raise RuntimeError("the ids leave no room for copies")
+    def columns(table):
+        return ", ".join(row[1] for row in store.execute(f"PRAGMA table_info({table})") if row[1] != "id")
+    for copy in range(1, copies):
+        store.execute("BEGIN")
+        for table, bits in (("message", 0), ("recipient", 15), ("chunk", 15)):
+            away, names = (copy * step) << bits, columns(table)
+            store.execute(f"INSERT INTO {table} (id, {names}) SELECT id - {away}, {names} FROM {table} WHERE id >= {least << bits}")
+        store.execute("COMMIT")
+        if copy % 10 == 0:
+            progress.step(f"{count * (copy + 1):,} messages")
+    store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    total = store.execute("SELECT count(*) FROM message").fetchone()[0]
+    store.close()
+    return total
+
+
+def start_of_many(bench, base, daemon, quick):
+    """Row: from the start of the program to its first greeting, the page cache cold and half a millisecond more for each read."""
+    side = sides.Hoplock(base / "many", bench.world, daemon, SETTINGS)
+    side.start()
+    side.end()
+    copies, filled = 10 if quick else 100, 100_000
+    bench.progress.step(f"filling a queue with {copies * filled:,} messages")
+    began = time.monotonic()
+    program = bench.programs / "bench_fill"
+    subprocess.run([str(program), str(side.base / "hoplock.yaml"), str(filled), str(DOMAINS), "100"], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    total = multiply(side.base / "data" / "queue.db", copies, bench.progress)
+    size = sum(path.stat().st_size for path in (side.base / "data").iterdir()) >> 20
+    bench.progress.done(f"{time.monotonic() - began:.0f} s, {size:,} MiB")
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w") as drop:
+        drop.write("3")
+    os.environ.update(SLOWREAD_US="500", SLOWSYNC_US="0")
+    try:
+        began = time.monotonic()
+        side.launch(bench.programs / "bench_slowsync.so")
+        seconds = time.monotonic() - began
+    finally:
+        del os.environ["SLOWREAD_US"], os.environ["SLOWSYNC_US"]
+        side.stop()
+    return [row(f"start with {total:,} messages, cold, 0.5 ms a read, s", seconds, "≤ 5", seconds <= 5, 2)]
 
 
 def history(bench, base, daemon, rounds, quick):

@@ -140,6 +140,7 @@ def main():
             rounds = options.rounds or (3 if options.quick else 5)
             rows = full.Full(bench, base, daemon, options.quick).measure(rounds, options.quick)
             rows += full.history(bench, base, daemon, rounds, options.quick)
+            rows += full.start_of_many(bench, base, daemon, options.quick)
             print("\nA million queued messages over 10,000 domains, half of them for one that is dead; and history\n")
             print(measure.table(["what", "measured", "target", "verdict"], [cells for cells, _ in rows]), flush=True)
             good = all(met for _, met in rows) and good
