@@ -146,14 +146,18 @@ awaitable<TlsaFound> gather_tlsa(Resolver& resolver, Host host, Addresses addres
 
 }  // namespace
 
+bool may_be_us(const Options& options) {
+  const auto& own = options.own_addresses;
+  return std::any_of(own.begin(), own.end(),
+                     [&options](const OwnAddress& address) { return address.port == options.port; });
+}
+
 // The hosts' addresses are looked up in any case, as Postfix does: a name server that never answers TLSA questions is taken for dead once one
 // was asked, and must not take the other hosts along.
 awaitable<Preference> find_own(Resolver& resolver, SettingsPtr settings, std::vector<Host> hosts) {
-  const auto& own = settings->options.own_addresses;
-  const auto reachable = [&settings](const OwnAddress& address) { return address.port == settings->options.port; };
-  const bool may_be_us = std::any_of(own.begin(), own.end(), reachable);
-  if (!may_be_us && hosts.size() > known_beforehand) hosts.resize(known_beforehand);
-  const Families asked = may_be_us ? Families::both : families(settings->options.address_family);
+  const bool all = may_be_us(settings->options);
+  if (!all && hosts.size() > known_beforehand) hosts.resize(known_beforehand);
+  const Families asked = all ? Families::both : families(settings->options.address_family);
   Preference found;
   for (std::size_t next = 0; next < hosts.size() && !found; next += at_once) {
     const auto begin = hosts.begin() + static_cast<std::ptrdiff_t>(next);

@@ -41,6 +41,8 @@ Families families(AddressFamily wanted);
 boost::asio::awaitable<std::vector<dns::Answer>> find_addresses(resolver::Resolver& resolver, dns::Name name,
                                                                 Families families);
 
+// Whether a connection to an MX host may end at one of our listeners: one is bound to the port that mail goes to.
+bool may_be_us(const Options& options);
 // The least preference among these hosts at which one of our own addresses stands (MX-09), asked for a few hosts at a time.
 boost::asio::awaitable<std::optional<std::uint16_t>> find_own(resolver::Resolver& resolver, SettingsPtr settings,
                                                               std::vector<Host> hosts);

@@ -257,7 +257,13 @@ awaitable<std::optional<NoHosts>> Router::Impl::cut_hosts(std::shared_ptr<Impl> 
   found->left_out = chosen.left_out;
   Turns::Turn turn(self->cuts_, found->domain.domain);
   co_await turn.come();
-  const auto own = co_await find_own(self->resolver_, settings, chosen.hosts);
+  // Of hosts that are ruled out nothing is asked, unless we may be among them and must know our place (MX-09).
+  std::vector<Host> asked = chosen.hosts;
+  if (!may_be_us(settings->options)) {
+    std::erase_if(asked,
+                  [&found](const Host& host) { return hop::is_ruled_out(found->domain, host.name, found->rule); });
+  }
+  const auto own = co_await find_own(self->resolver_, settings, std::move(asked));
   Candidates left = without_self(std::move(chosen.hosts), own);
   if (auto* none = std::get_if<NoHosts>(&left)) {
     none->route = found->route;

@@ -156,4 +156,6 @@ TEST_CASE("MX-29: sixty MX hosts of which the policy allows only the last: it ge
   CHECK(line(world.to("example.org"), {"mx", "policy", "auth"}) == "delivered mx1.example.org sts pkix");
   world.leave();
   CHECK(peer.finish() == Problems{});
+  CHECK(world.dns.count("mx1.example.org A") > 0);
+  for (const std::string& question : world.dns.asked) CHECK_FALSE(question.starts_with("dead"));
 }

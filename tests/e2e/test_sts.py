@@ -78,6 +78,8 @@ DOMAINS = [
            (Host("mx1"), Host("mx2", smtp=NO_TLS), Host("mx3", cert=OTHER), Host("mx4")), signed=False, sts=Sts(mx=("mx2", "mx3", "mx4"))),
     Domain("three.lab", "three bad hosts", ("10 mx1", "20 mx2", "30 mx3"),
            (Host("mx1"), Host("mx2", smtp=NO_TLS), Host("mx3", cert=OTHER)), signed=False, sts=Sts(mx=("mx2", "mx3"))),
+    Domain("many.lab", "forty MX hosts, the last one in the policy", (*(f"{n} no{n}" for n in range(39)), "39 mx"), (Host(),),
+           tuple(f"no{n} A 127.66.1.{n}" for n in range(39)), signed=False, sts=Sts(mx=("mx",))),
     Domain("self.lab", "own name second, after a host outside the policy", ("10 bad", "20 relay.test.", "30 good"),
            (Host("bad"), Host("good")), signed=False, sts=Sts(mx=("good",))),
     one("staple.lab", "a stapled revocation", Host(smtp={"staple": "revoked"})),
@@ -136,6 +138,14 @@ class Sole(Case):
         self.delivered("outside.lab", policy="sts", auth="pkix", mx="mx2.outside.lab", attempt="1")
         self.refused_first("outside.lab", "mx-not-in-policy", mx="mx1.outside.lab", policy="sts", dsn="4.4.8")
         self.untouched("mx1.outside.lab")
+
+    def test_MX_29_of_hosts_outside_the_policy_nothing_is_asked(self):
+        self.delivered("many.lab", policy="sts", auth="pkix", mx="mx.many.lab", attempt="1")
+        asked = {(query.name, query.type) for query in self.world.wire.queries()}
+        self.assertIn(("mx.many.lab.", "A"), asked)
+        self.assertEqual([one for one in asked if one[0].endswith(".many.lab.") and one[0].startswith("no")], [])
+        for n in range(39):
+            self.assertEqual(self.world.wire.connections(f"127.66.1.{n}"), [])
 
     def test_STS_23_STS_28_no_host_fits_until_the_policy_changes(self):
         self.deferred("nofit.lab", "mx-not-in-policy", "4.4.8", policy="sts")
