@@ -169,7 +169,7 @@ awaitable<Preference> find_own(Resolver& resolver, SettingsPtr settings, std::ve
 
 Settings::Settings(Options from) : options(std::move(from)), table(options.routes, options.security) {}
 
-awaitable<DomainPtr> gather_domain(Resolver& resolver, SettingsPtr settings, dns::Name domain) {
+awaitable<DomainPtr> gather_domain(Resolver& resolver, SettingsPtr settings, dns::Name domain, Beside beside) {
   auto entry = std::make_shared<DomainEntry>();
   const dns::Answer mx = co_await resolver.find(domain, dns::Type::mx);
   entry->facts.domain = std::move(domain);
@@ -189,7 +189,9 @@ awaitable<DomainPtr> gather_domain(Resolver& resolver, SettingsPtr settings, dns
   if (auto* hosts = std::get_if<std::vector<Host>>(&entry->hosts); hosts != nullptr && hosts->size() > most_hosts) {
     entry->keep = std::chrono::seconds{0};  // very large: the resolver's cache has it, once
   } else if (hosts != nullptr) {
-    const Preference own = co_await find_own(resolver, settings, *hosts);
+    auto looked = find_own(resolver, settings, *hosts);
+    if (beside) looked = net::together(std::move(looked), beside());
+    const Preference own = co_await std::move(looked);
     entry->hosts = without_self(std::move(*hosts), own);
   }
   co_return entry;

@@ -3,6 +3,7 @@
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
 
 #include "resolver/resolver.h"
@@ -47,7 +48,10 @@ bool may_be_us(const Options& options);
 boost::asio::awaitable<std::optional<std::uint16_t>> find_own(resolver::Resolver& resolver, SettingsPtr settings,
                                                               std::vector<Host> hosts);
 
-boost::asio::awaitable<DomainPtr> gather_domain(resolver::Resolver& resolver, SettingsPtr settings, dns::Name domain);
+// What else is worth asking once it is known that the domain takes mail (MX-04): side by side with its hosts' addresses. Empty: nothing.
+using Beside = std::function<boost::asio::awaitable<void>()>;
+boost::asio::awaitable<DomainPtr> gather_domain(resolver::Resolver& resolver, SettingsPtr settings, dns::Name domain,
+                                                Beside beside);
 boost::asio::awaitable<HostPtr> gather_host(resolver::Resolver& resolver, SettingsPtr settings, Host host);
 
 }  // namespace hoplock::route

@@ -10,6 +10,7 @@
 #include "net/clock.h"
 #include "net/signal.h"
 #include "net/together.h"
+#include "route/answers.h"
 #include "route/cache.h"
 #include "route/gather.h"
 #include "route/mx.h"
@@ -130,12 +131,17 @@ class Router::Impl {
   static awaitable<std::shared_ptr<const Entry>> obtain(std::shared_ptr<Impl> self, Store<Key, Entry>& store, Key key,
                                                         Gather gather);
 
+  // What was found of a domain's policy beside its hosts' addresses; nothing where the domain was at hand, or another asked for it.
+  using EarlyTxt = std::shared_ptr<std::optional<PolicyTxt>>;
+  static awaitable<void> find_early(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt into);
+  static awaitable<DomainPtr> obtain_domain(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt txt);
   static awaitable<HostPtr> obtain_host(std::shared_ptr<Impl> self, Host host);
-  static awaitable<hop::StsFact> find_policy(std::shared_ptr<Impl> self, dns::Name domain, Host first);
+  static awaitable<hop::StsFact> policy_of(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt txt);
+  static awaitable<hop::StsFact> find_policy(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt txt, Host first);
   static awaitable<std::optional<NoHosts>> cut_hosts(std::shared_ptr<Impl> self, SettingsPtr settings,
                                                      std::shared_ptr<Hosts> found);
 
-  resolver::Resolver& resolver_;
+  Answers resolver_;
   PolicyCache* policies_;  // null: no policies are looked for
   std::mt19937_64 random_;
   SettingsPtr settings_;
@@ -148,6 +154,7 @@ class Router::Impl {
 
 void Router::Impl::reload(Options options) {
   settings_ = std::make_shared<const Settings>(std::move(options));
+  resolver_.clear();
   domains_.cache.clear();
   hosts_.cache.clear();
   reporting_.cache.clear();
@@ -180,24 +187,47 @@ awaitable<std::shared_ptr<const Entry>> Router::Impl::obtain(std::shared_ptr<Imp
   co_return entry;
 }
 
+awaitable<void> Router::Impl::find_early(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt into) {
+  PolicyTxt found = co_await self->policies_->find_txt(std::move(domain));
+  into->emplace(std::move(found));
+}
+
+// `txt` is null where no rule needs it.
+awaitable<DomainPtr> Router::Impl::obtain_domain(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt txt) {
+  Beside beside;
+  if (txt) beside = [self, domain, txt] { return find_early(self, domain, txt); };
+  auto gather = [beside = std::move(beside)](resolver::Resolver& resolver, SettingsPtr settings, dns::Name at) {
+    return gather_domain(resolver, std::move(settings), std::move(at), beside);
+  };
+  auto& store = self->domains_;
+  return obtain(std::move(self), store, std::move(domain), std::move(gather));
+}
+
 awaitable<HostPtr> Router::Impl::obtain_host(std::shared_ptr<Impl> self, Host host) {
   host.preference = 0;
   return obtain(self, self->hosts_, std::move(host), &gather_host);
 }
 
-// Only once it is known that the domain takes mail (MX-04), side by side with what the first host's turn will ask for.
-awaitable<hop::StsFact> Router::Impl::find_policy(std::shared_ptr<Impl> self, dns::Name domain, Host first) {
-  auto asked = self->policies_->find_txt(domain);
-  PolicyTxt txt;
-  first.preference = 0;
-  if (first.origin == Host::Origin::literal || self->hosts_.cache.find(first, std::chrono::steady_clock::now())) {
-    txt = co_await std::move(asked);
+awaitable<hop::StsFact> Router::Impl::policy_of(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt txt) {
+  PolicyTxt found;
+  if (*txt) {
+    found = std::move(**txt);
   } else {
-    auto looked = obtain_host(self, std::move(first));
-    auto both = co_await net::together(std::move(asked), std::move(looked));
-    txt = std::move(std::get<0>(both));
+    found = co_await self->policies_->find_txt(domain);
   }
-  co_return co_await self->policies_->find(std::move(domain), std::move(txt));
+  co_return co_await self->policies_->find(std::move(domain), std::move(found));
+}
+
+// Only once it is known that the domain takes mail (MX-04), side by side with what the first host's turn will ask for.
+awaitable<hop::StsFact> Router::Impl::find_policy(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt txt,
+                                                  Host first) {
+  auto policy = policy_of(self, std::move(domain), std::move(txt));
+  first.preference = 0;
+  if (first.origin == Host::Origin::literal || self->hosts_.cache.find(first, std::chrono::steady_clock::now()))
+    co_return co_await std::move(policy);
+  auto looked = obtain_host(self, std::move(first));
+  auto both = co_await net::together(std::move(policy), std::move(looked));
+  co_return std::move(std::get<0>(both));
 }
 
 awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain) {
@@ -212,10 +242,13 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
     found.site = site_of(found);
     co_return found;
   }
+  const bool with_policy = self->policies_ != nullptr && hop::needs_sts(Host::Origin::mx, found.rule);
+  EarlyTxt txt;
+  if (with_policy) txt = std::make_shared<std::optional<PolicyTxt>>();
   auto failure = self->resolver_.validation_failure();
   DomainPtr entry;
   if (!failure) {
-    entry = co_await obtain(self, self->domains_, domain, &gather_domain);
+    entry = co_await obtain_domain(self, domain, txt);
     failure = self->resolver_.validation_failure();
   }
   const auto* none = failure ? nullptr : std::get_if<NoHosts>(&entry->hosts);
@@ -231,12 +264,11 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
   }
   const bool large = found.hosts.size() > most_hosts;
   if (!large) shuffle_equals(found.hosts, self->random_);
-  const bool with_policy = self->policies_ != nullptr && hop::needs_sts(Host::Origin::mx, found.rule);
   if (with_policy) {
     Host first = large ? Host{} : found.hosts.front();
     if (large)
       first.origin = Host::Origin::literal;  // nothing is asked of hosts that may not be among those that count
-    found.domain.sts = co_await find_policy(self, std::move(domain), std::move(first));
+    found.domain.sts = co_await find_policy(self, std::move(domain), std::move(txt), std::move(first));
   }
   if (!large) {
     found.site = site_of(found);

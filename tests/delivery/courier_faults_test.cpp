@@ -33,8 +33,10 @@ TEST_CASE("a fault of ours after a host took some recipients defers the others o
   Relay relay;
   Sink& sink = relay.sink();
   two_hosts(relay);
+  relay.dns.secure = {"mx2.a.test"};
+  const std::string at_its_turn = "_" + std::to_string(relay.port) + "._tcp.mx2.a.test TLSA 3 1 1 nonsense";
   sink.answer = [&](const std::string& command) {
-    if (command == ".") relay.dns.add("mx2.a.test A nonsense");  // the look-up at the second host's turn throws
+    if (command == ".") relay.dns.add(at_its_turn);  // what is looked up at the second host's turn throws
     return std::string(command.starts_with("RCPT TO:<later@") && sink.messages == 0 ? "451 4.2.0 later\r\n" : "");
   };
   relay.put({"now@a.test", "later@a.test"});
