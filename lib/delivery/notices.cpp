@@ -162,7 +162,7 @@ std::vector<Event> dropped(const Subject& subject, const std::vector<Told>& told
   if (!subject.envelope.sender.empty()) return events;
   for (const Told& one : told) {
     if (one.result.verdict != queue::Verdict::bounced && one.result.verdict != queue::Verdict::expired) continue;
-    Event event(Level::error, "notice-dropped");
+    Event event(Level::warn, "notice-dropped");  // it has nobody to go back to, which is the rule and no fault of ours
     event.add("id", subject.id.text()).add("from", "<>").add("to", one.due.address);
     event.add("reason", one.result.reason).add("dsn", one.result.status).add("reply", one.result.reply);
     events.push_back(std::move(event));

@@ -92,11 +92,18 @@ void Conversation::log_left_out() {
   log_.write(Event(Level::info, "rejections").add("client", stream_.peer().ip.text()).add("count", left_out_));
 }
 
-// Which of the three reasons to relay was missing, and how.
+// Which of the three reasons to relay was missing, and how: what the listener does not offer, the client cannot have.
 void Conversation::add_relay_reasons(Event& event) const {
+  const Address& address = profile_->address;
+  const std::string_view login = address.users_file.empty() ? "no login (off here)"
+                                 : stream_.tls()            ? "no login"
+                                                            : "no login (needs TLS)";
+  const std::string_view certificate = address.client_names.empty() ? "no certificate (not asked for here)"
+                                       : certificate_               ? "certificate refused"
+                                       : stream_.tls()              ? "no certificate"
+                                                                    : "no certificate (needs TLS)";
   event.add("listener", listener());
-  event.add("why", std::string("address not in allow, no login, ") +
-                       (certificate_ ? "certificate refused" : "no certificate"));
+  event.add("why", "address not in allow, " + std::string(login) + ", " + std::string(certificate));
   if (!certificate_) return;
   event.add("cert", certificate_->key_digest).add("cert_subject", certificate_->subject);
   event.add("cert_names", joined(certificate_->names)).add("cert_expires", certificate_->expires);
@@ -117,6 +124,7 @@ void Conversation::log_accepted(const std::string& id) const {
   ++counts_.accepted;
   if (!log_.enabled(Level::info)) return;
   const auto tls = stream_.tls();
+  const bool proven = certificate_ && certificate_->error.empty();
   Event event(Level::info, "accepted");
   event.add("id", id).add("from", std::string(session_.envelope().sender.display()));
   event.add("nrcpt", static_cast<std::int64_t>(session_.envelope().recipients.size()));
@@ -125,7 +133,8 @@ void Conversation::log_accepted(const std::string& id) const {
       .add("helo", session_.helo());
   event.add("tls", tls ? tls->version : "none")
       .add("user", session_.user())
-      .add("cert", certificate_ && certificate_->error.empty() ? certificate_->key_digest : std::string{})
+      .add("cert", proven ? certificate_->key_digest : std::string{})
+      .add("cert_subject", proven ? certificate_->subject : std::string{})
       .add("listener", listener())
       .add("msgid", incoming_->facts().message_id);
   if (session_.envelope().require_tls) event.add("requiretls", std::string("yes"));

@@ -29,6 +29,31 @@ class Documents(unittest.TestCase):
         self.assertGreater(len(written), 30)
         self.assertEqual(sorted(written - named), [], "events that the page lacks")
 
+    def test_every_key_and_level_of_an_event_is_in_the_page_of_the_log(self):
+        """By function: a key that is added in one belongs to an event made there, or, where none is made, to the page at all."""
+        page = (ROOT / "daemon/man/hoplock-log.5").read_text("utf-8").replace("\\-", "-")
+        events, explained = page.split(".SH KEYS")
+        levels, keys = {}, {}
+        for name, text in re.findall(r"^\.TP\n\.B ([a-z-]+)\n(.*?)(?=^\.TP|\Z)", events, re.MULTILINE | re.DOTALL):
+            levels[name] = set(re.findall(r"\((trace|debug|info|warn|error)\)", text))
+            keys[name] = set(" ".join(re.findall(r"^\.I (.*)$", text, re.MULTILINE)).split())
+        anywhere = set().union(*keys.values()) | set(re.findall(r"[a-z_]+", " ".join(re.findall(r"^\.B (.*)$", explained, re.MULTILINE))))
+        missing, functions = [], 0
+        for path in [*sorted((ROOT / "lib").rglob("*.cpp")), *sorted((ROOT / "daemon").rglob("*.cpp"))]:
+            if path.relative_to(ROOT).as_posix() == "lib/queue/history.cpp":
+                continue  # it makes what `trace` shows, and no line
+            for function in path.read_text("utf-8").split("\n}\n"):
+                made = re.findall(r'Event(?: \w+)?\(([^;{]*?), "([a-z-]+)"', function)
+                added = set(re.findall(r'\badd(?:_bare)?\(\s*"([a-z_]+)"', function)) if made or "Event&" in function else set()
+                functions += bool(added)
+                known = set().union(*(keys.get(name, set()) for _, name in made)) if made else anywhere
+                missing += [f"{path.name}: key {key} of {[name for _, name in made]}" for key in sorted(added - known)]
+                for level, name in made:
+                    wrong = set(re.findall(r"Level::(\w+)", level)) - levels.get(name, set())
+                    missing += [f"{path.name}: level {one} of {name}" for one in sorted(wrong)]
+        self.assertGreater(functions, 30)
+        self.assertEqual(missing, [])
+
     @unittest.skipUnless(shutil.which("man"), "man is not installed")
     def test_pages_have_no_warnings(self):
         for page in sorted((ROOT / "daemon/man").iterdir()):

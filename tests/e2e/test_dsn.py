@@ -221,7 +221,7 @@ class Dsn(Case):
         queue_id = self.relay.send("user@gone.test", sender="bob@refuses.test")
         self.relay.wait_log(10, event="bounced", id=queue_id)
         line = self.relay.wait_log(10, event="notice-dropped", to="bob@refuses.test")
-        self.assertEqual((line["level"], line["from"]), ("error", "<>"))
+        self.assertEqual((line["level"], line["from"]), ("warn", "<>"))
 
     def test_DSN_16_an_undeliverable_notice_is_kept_for_less_time(self):
         queue_id = self.relay.send("user@gone.test", sender="carl@later.test")

@@ -180,12 +180,34 @@ TEST_CASE("a certificate that lets nobody relay: the line names it, its names, i
     CHECK(std::string(line.get("cert_names")).find("contoso.com") != std::string::npos);
     CHECK(std::string(line.get("cert_expires")).ends_with("Z"));
     CHECK(line.get("cert").size() == 64);
-    CHECK(line.get("why") == "address not in allow, no login, certificate refused");
+    CHECK(line.get("why") == "address not in allow, no login (off here), certificate refused");
     CHECK(line.get("listener") == "127.0.0.1:" + std::to_string(intake.port()));
   }
   CHECK(tried_relay(intake, {}) == "550 5.7.1");
   intake.wait_idle();
-  CHECK(intake.log().events("rejected").back().get("why") == "address not in allow, no login, no certificate");
+  CHECK(intake.log().events("rejected").back().get("why") ==
+        "address not in allow, no login (off here), no certificate");
+}
+
+TEST_CASE("rejected says of each reason whether the client lacked it, or TLS, or the listener does not offer it") {
+  const auto why = [](Door& door) {
+    Intake intake(door.options);
+    {
+      SmtpClient client(intake.port());
+      client.greet();
+      client.command("EHLO client.test");
+      client.command("MAIL FROM:<a@example.net>");
+      client.command("RCPT TO:<u@example.org>");
+    }
+    intake.wait_idle();
+    return std::string(intake.log().events("rejected").back().get("why"));
+  };
+  Door certificates({"mail.contoso.com"});
+  CHECK(why(certificates) == "address not in allow, no login (off here), no certificate (needs TLS)");
+  Door nothing({});
+  CHECK(why(nothing) == "address not in allow, no login (off here), no certificate (not asked for here)");
+  nothing.options.addresses[0].users_file = nothing.dir.write("users", "# nobody\n");
+  CHECK(why(nothing) == "address not in allow, no login (needs TLS), no certificate (not asked for here)");
 }
 
 TEST_CASE("accepted says which certificate and which listener let the client relay") {
@@ -200,5 +222,6 @@ TEST_CASE("accepted says which certificate and which listener let the client rel
   const auto accepted = intake.log().events("accepted");
   REQUIRE(accepted.size() == 1);
   CHECK(accepted[0].get("cert").size() == 64);
+  CHECK(accepted[0].get("cert_subject") == "CN=mail.contoso.com");
   CHECK(accepted[0].get("listener") == "127.0.0.1:" + std::to_string(intake.port()));
 }
