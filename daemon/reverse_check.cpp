@@ -43,7 +43,7 @@ std::vector<dns::Name> names_to_ask(dns::ReverseFacts& facts) {
   return names;
 }
 
-Event warning(const Ip& ip, const std::set<dns::Name>& said, const dns::Agreement& found) {
+Event reverse_warning(const Ip& ip, const std::set<dns::Name>& said, const dns::Agreement& found) {
   std::string names;
   for (const dns::Name& name : said) {
     if (names.size() > 200) break;
@@ -74,7 +74,7 @@ asio::awaitable<bool> look_at_all(std::weak_ptr<const config::Config> watched, s
       continue;
     }
     settled.insert(ip);
-    if (found.state != dns::Agreement::State::agrees) log.write(warning(ip, said, found));
+    if (found.state != dns::Agreement::State::agrees) log.write(reverse_warning(ip, said, found));
   }
   co_return open;
 }

@@ -15,8 +15,6 @@ using support::name;
 
 namespace {
 
-using State = dns::Agreement::State;
-
 config::Config configured(const std::string& text) {
   auto loaded = config::read_text(text, "h.yaml", "");
   REQUIRE(loaded.errors.empty());
@@ -166,12 +164,13 @@ TEST_CASE("look_at_address: hostile reverse zones and long lists are asked for a
   }
   BoundedLooks looks(dns, std::chrono::seconds(5));
   const auto found = loop.run(look_at_address(Ip::parse("203.0.113.7").value(), said, looks));
-  CHECK(found.state == State::disagrees);
+  CHECK(found.state == dns::Agreement::State::disagrees);
   CHECK(dns.asked.size() == 1 + 20 + 5);
   for (int i = 0; i < 20; ++i) loop.run(look_at_address(Ip::parse("203.0.113.7").value(), said, looks));
   CHECK(dns.asked.size() == 200);
   BoundedLooks late(dns, std::chrono::seconds(0));
-  CHECK(loop.run(look_at_address(Ip::parse("203.0.113.7").value(), said, late)).state == State::unknown);
+  CHECK(loop.run(look_at_address(Ip::parse("203.0.113.7").value(), said, late)).state ==
+        dns::Agreement::State::unknown);
   CHECK(dns.asked.size() == 200);
 }
 
@@ -184,6 +183,7 @@ TEST_CASE("look_at_address: of many names said from one address those that the P
     dns.add("a" + std::to_string(i) + ".example A 203.0.113.7");
   }
   BoundedLooks looks(dns, std::chrono::seconds(5));
-  CHECK(loop.run(look_at_address(Ip::parse("203.0.113.7").value(), said, looks)).state == State::agrees);
+  CHECK(loop.run(look_at_address(Ip::parse("203.0.113.7").value(), said, looks)).state ==
+        dns::Agreement::State::agrees);
   CHECK(dns.count("z.example A") == 1);
 }
