@@ -23,10 +23,10 @@ namespace {
 
 constexpr std::chrono::seconds pause_between_looks{5};
 constexpr std::size_t most_authorities = 8;
-constexpr std::chrono::days soon{30}, very_soon{7};
+constexpr std::chrono::days to_be_told{30}, pressing{7};
 constexpr std::chrono::days weekly{7}, daily{1};
 
-std::string item(const char* list, std::size_t index, const char* key) {
+std::string place_in_list(const char* list, std::size_t index, const char* key) {
   return std::string(list) + "[" + std::to_string(index) + "]." + key;
 }
 
@@ -78,16 +78,16 @@ std::vector<CertificateFile> certificate_files(const config::Config& config) {
     const auto& one = config.listeners[i];
     if (one.tls == config::ListenerTls::none) continue;
     const bool own = one.certificate.path.empty();
-    all.push_back({"listener", item("listeners", i, "certificate"),
+    all.push_back({"listener", place_in_list("listeners", i, "certificate"),
                    own ? self_signed.certificate : one.certificate.path, own ? self_signed.key : one.key.path});
     if (!one.client_ca.path.empty())
-      all.push_back({"client-ca", item("listeners", i, "client_ca"), one.client_ca.path, ""});
+      all.push_back({"client-ca", place_in_list("listeners", i, "client_ca"), one.client_ca.path, ""});
   }
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
     const auto& one = config.routes[i];
     if (!one.client_certificate.path.empty())
-      all.push_back(
-          {"client", item("routes", i, "client_certificate"), one.client_certificate.path, one.client_key.path});
+      all.push_back({"client", place_in_list("routes", i, "client_certificate"), one.client_certificate.path,
+                     one.client_key.path});
   }
   const auto& http = config.http;
   if (!http.certificate.path.empty()) all.push_back({"http", "http.certificate", http.certificate.path, http.key.path});
@@ -105,12 +105,12 @@ std::vector<Event> Reminders::due(const std::vector<OwnCertificate>& all, Time n
   std::map<OwnCertificate, Time> told;
   for (const OwnCertificate& one : all) {
     const auto left = one.expires - now;
-    if (left > soon) continue;
+    if (left > to_be_told) continue;
     const bool ended = left <= Milliseconds(0);
     if (const auto last = told_.find(one); last != told_.end() && last->second <= now) {
       const auto left_then = one.expires - last->second;
-      const bool news = (ended && left_then > Milliseconds(0)) || (left <= very_soon && left_then > very_soon);
-      const Milliseconds pause = left <= very_soon ? Milliseconds(daily) : Milliseconds(weekly);
+      const bool news = (ended && left_then > Milliseconds(0)) || (left <= pressing && left_then > pressing);
+      const Milliseconds pause = left <= pressing ? Milliseconds(daily) : Milliseconds(weekly);
       if (!news && now - last->second < pause) {
         told.insert(*last);
         continue;
