@@ -379,7 +379,8 @@ struct BothFamilies : Relay {
   void refuse(std::string when, std::string reply) {
     six.answer = [when = std::move(when), reply = std::move(reply)](const std::string& command) {
       const bool now = when.empty() ? command.empty() : command.starts_with(when);
-      return now ? reply : std::string();
+      const bool behind = when == "MAIL" && (command.starts_with("RCPT") || command.starts_with("DATA"));
+      return now ? reply : std::string(behind ? "503 5.5.1 MAIL first\r\n" : "");
     };
   }
 };
