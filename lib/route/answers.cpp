@@ -7,11 +7,10 @@
 namespace hoplock::route {
 
 using boost::asio::awaitable;
-using Steady = std::chrono::steady_clock;
 
 namespace {
-constexpr std::chrono::seconds keep_at_most{300};
-constexpr std::size_t most_records = 32;  // of an answer that is kept
+constexpr std::chrono::seconds keep_address{300};
+constexpr std::size_t most_addresses = 32;  // of an answer that is kept
 }  // namespace
 
 awaitable<dns::Answer> Answers::find(dns::Name name, dns::Type type) {
@@ -20,7 +19,7 @@ awaitable<dns::Answer> Answers::find(dns::Name name, dns::Type type) {
 }
 
 awaitable<dns::Answer> Answers::find_address(dns::Name name, dns::Type type) {
-  const auto now = Steady::now();
+  const auto now = std::chrono::steady_clock::now();
   if (const auto found = kept_.find(Question(name, type), now)) {
     dns::Answer answer = (*found)->answer;
     answer.ttl = std::chrono::floor<std::chrono::seconds>((*found)->until - now);
@@ -34,11 +33,11 @@ awaitable<dns::Answer> Answers::find_address(dns::Name name, dns::Type type) {
 }
 
 void Answers::keep(const dns::Answer& answer) {
-  const auto time = std::min(answer.ttl, keep_at_most);
-  if (answer.failed() || time.count() <= 0 || answer.records.size() > most_records) return;
+  const auto time = std::min(answer.ttl, keep_address);
+  if (answer.failed() || time.count() <= 0 || answer.records.size() > most_addresses) return;
   auto kept = std::make_shared<Kept>();
   kept->answer = answer;
-  kept->until = Steady::now() + time;
+  kept->until = std::chrono::steady_clock::now() + time;
   const auto until = kept->until;
   kept_.put(Question(answer.question, answer.type), std::move(kept), until);
 }
