@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 
+import world
 from measure import Counters, cpu_of, median, memory_of, number
 
 KIB = 1024
@@ -25,6 +26,7 @@ class Case:
     dane: bool = False
     delay: int = 0        # milliseconds the sink takes over each command
     slow: bool = False    # the disk syncs 2 ms slower
+    warm: bool = False    # names come from a forwarder that knows them all, as at most sites
     results: dict = dataclasses.field(default_factory=dict)
 
 
@@ -52,6 +54,8 @@ def plan(groups, quick):
             for domains in (1, 500):
                 cases.append(Case("e2e", f"end to end {'DANE' if dane else 'clear'}, {domains} domain{'s' * (domains > 1)}",
                                   5000 // short, 4 * KIB, 10, 6.0, 1 / 6, domains, dane))
+            cases.append(Case("e2e", f"end to end {'DANE' if dane else 'clear'}, 500 domains, warm forwarder", 5000 // short, 4 * KIB, 10, 6.0,
+                              1 / 6, 500, dane, warm=True))
     if "latency" in groups:
         for dane, domains in ((False, 1), (False, 500), (True, 1), (True, 500)):
             cases.append(Case("latency", f"receiver +20 ms {'DANE' if dane else 'clear'}, {domains} domain{'s' * (domains > 1)}",
@@ -110,6 +114,14 @@ class Bench:
 
     def run(self, case, side):
         self.reset_busy()
+        if case.warm:
+            side.forwarder = world.FORWARDER
+            with self.world.warm_forwarder("dane" if case.dane else "clear"):
+                return self.run_with(case, side)
+        side.forwarder = ""
+        return self.run_with(case, side)
+
+    def run_with(self, case, side):
         slow = self.programs / "bench_slowsync.so" if case.slow else None
         try:
             side.start(hold=case.domains == 0, dane=case.dane, slow=slow)
@@ -263,4 +275,34 @@ def memory(bench, side, quick):
         row(f"rise while 100 clients send {size / KIB / KIB:.0f} MiB each, MiB", memory_of(side.process.pid, "VmHWM") - before, 64)
     finally:
         side.stop()
+    sites(bench, side, 2000 if quick else world.MANY, row)
     return rows
+
+
+def sites(bench, side, count, row):
+    """What `count` domains, each with hosts of its own, cost while mail goes to all of them, and while mail waits for all of them; over what
+    as much mail to one domain costs."""
+    counters = Counters(bench.base / "sink.counters")
+
+    def load(recipient, domains=0):
+        bench.load(side.address, messages=count, size=KIB, sessions=50, recipient=recipient, domains=domains)
+
+    try:
+        side.start(more="delivery:\n  retry: {first: 4h, max: 4h}\n")
+        with subprocess.Popen([str(bench.programs / "bench_sink"), "--listen", "0.0.0.0:25", "--counters", str(counters.path)]) as sink:
+            try:
+                load("user@d000.clear")
+                bench.wait_for(counters, count)
+                side.meter.settle()
+                before = memory_of(side.process.pid, "VmHWM")
+                load("user@d%03u.many", count)
+                bench.wait_for(counters, 2 * count)
+            finally:
+                sink.kill()
+        row(f"rise with mail to {count:,} sites, MiB", memory_of(side.process.pid, "VmHWM") - before, 60)
+        load("user@d%03u.many", count)  # nobody listens any more
+        side.meter.settle(120)
+        row(f"rise with mail that waits for {side.log().count('event=deferred'):,} of them, MiB",
+            memory_of(side.process.pid, "VmHWM") - before, 60)
+    finally:
+        side.stop()

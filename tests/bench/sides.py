@@ -87,12 +87,16 @@ dns:
   root_hints: {world.hints}
   unbound_conf: {world.unbound_conf}
   local_targets: allow
+  forward: [{forward}]
 {more}
 """
 
 
 class Side:
-    """`hold` keeps what was accepted in the queue, `dane` holds every hop to TLSA, `slow` is the shim of the slow disk."""
+    """`hold` keeps what was accepted in the queue, `dane` holds every hop to TLSA, `slow` is the shim of the slow disk. With a `forwarder`
+    all names come from there, and it is nobody's; else the relay has a resolver of its own."""
+
+    forwarder = ""
 
     def __init__(self, base, world):
         self.base = pathlib.Path(base)
@@ -145,7 +149,8 @@ class Postfix(Side):
         (config / "main.cf").write_text(POSTFIX_MAIN.format(base=self.base, tls="dane" if dane else "",
                                                            dns="dnssec" if dane else "enabled", more=self.settings(hold)))
         (config / "master.cf").write_text(POSTFIX_MASTER)
-        if not hold:
+        self.world.name_server(self.forwarder or "127.0.0.1")
+        if not hold and not self.forwarder:
             self.resolver = subprocess.Popen(self.meter.command(self.world.resolver_command()), stderr=subprocess.DEVNULL)
             self.meter.roots.append(self.resolver.pid)
         started = subprocess.run(self.meter.command(["postfix", "-c", str(config), "start"]), env=self.environment(slow),
@@ -196,7 +201,9 @@ class Hoplock(Side):
             # a next hop that refuses: the destination backs off and its mail waits
             more += 'routes:\n  - match: ["*"]\n    hosts: ["[127.9.9.9]:9"]\ndelivery:\n  retry: {first: 4h, max: 4h}\n'
         (self.base / "data").mkdir(mode=0o700)
-        (self.base / "hoplock.yaml").write_text(self.template().format(base=self.base, world=self.world, more=more + self.more))
+        forward = f'"{self.forwarder}"' if self.forwarder else ""
+        text = self.template().format(base=self.base, world=self.world, forward=forward, more=more + self.more)
+        (self.base / "hoplock.yaml").write_text(text)
         self.launch(slow)
 
     def spawn(self, slow=None):

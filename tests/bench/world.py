@@ -4,17 +4,24 @@ unsigned TLD, one authoritative server for all of them, and a validating resolve
     dNNN.dane    MX mx.dNNN.dane   A 127.1.x.y   TLSA 3 1 1 of the sink's certificate     every zone signed on its own
     dNNN.clear   MX mx.dNNN.clear  A 127.2.x.y                                           an unsigned TLD under the signed root
     d000.sts     MX mx.d000.sts    A 127.3.0.1   TXT at _mta-sts                         likewise
+    dN.many      MX mx.dN.many     A 127.4.x.y   10,000 of them, N from 000 to 9999       likewise
 
-All but d000.sts ask for TLS reports, so that hoplock counts every session.
+All but d000.sts and those of `many` ask for TLS reports, so that hoplock counts every session.
 """
 import concurrent.futures
+import contextlib
 import hashlib
 import os
 import pathlib
+import socket
+import struct
 import subprocess
+import time
 
 AUTHORITY = "127.53.0.1"
+FORWARDER = "127.53.0.2"
 DOMAINS = 500
+MANY = 10_000
 REPORTING = 'TXT "v=TLSRPTv1; rua=mailto:tls@reports.bench"'
 SOA = "$TTL 3600\n@ SOA ns.dane. hostmaster.dane. 1 7200 3600 604800 300\n"
 
@@ -75,36 +82,80 @@ class World:
         (self.base / "clear.signed").write_text(clear)
         (self.base / "sts.signed").write_text(SOA + f"@ NS ns.dane.\nd000 MX 10 mx.d000\nmx.d000 A {host_address(3, 0)}\n"
                                               "_mta-sts.d000 TXT \"v=STSv1; id=1;\"\n")
+        many = SOA + "@ NS ns.dane.\n"
+        many += "".join(f"d{n:03} MX 10 mx.d{n:03}\nmx.d{n:03} A {host_address(4, n)}\n" for n in range(MANY))
+        (self.base / "many.signed").write_text(many)
         self._sign(".", SOA + f"@ NS a.root.\na.root. A {AUTHORITY}\ndane. NS ns.dane.\nns.dane. A {AUTHORITY}\n{delegation}"
-                   "clear. NS ns.dane.\nsts. NS ns.dane.\n")
+                   "clear. NS ns.dane.\nsts. NS ns.dane.\nmany. NS ns.dane.\n")
 
     def _configure(self):
         self.hints.write_text(f". 3600000 NS a.root.\na.root. 3600000 A {AUTHORITY}\n")
         self.unbound_conf.write_text("server:\n    do-not-query-localhost: no\n")
-        zones = [("." , "root"), ("dane", "dane"), ("clear", "clear"), ("sts", "sts")] + [(f"d{n:03}.dane", f"d{n:03}.dane") for n in range(DOMAINS)]
+        zones = [("." , "root")] + [(name, name) for name in ("dane", "clear", "sts", "many")] + [(f"d{n:03}.dane", f"d{n:03}.dane") for n in range(DOMAINS)]
         (self.base / "nsd.conf").write_text(
             f'server:\n  ip-address: {AUTHORITY}\n  port: 53\n  username: ""\n  pidfile: ""\n  database: ""\n  zonesdir: "{self.base}"\n'
             f'  xfrdfile: "{self.base}/xfrd.state"\n  zonelistfile: "{self.base}/zone.list"\n  server-count: 1\n  rrl-ratelimit: 0\n'
             'remote-control:\n  control-enable: no\n' +
             "".join(f'zone:\n  name: "{zone}"\n  zonefile: "{name}.signed"\n' for zone, name in zones))
-        (self.base / "resolver.conf").write_text(
-            f'server:\n  interface: 127.0.0.1\n  port: 53\n  access-control: 127.0.0.0/8 allow\n  do-not-query-localhost: no\n'
-            f'  username: ""\n  chroot: ""\n  pidfile: ""\n  directory: "{self.base}"\n  root-hints: "{self.hints}"\n'
-            f'  trust-anchor-file: "{self.anchor}"\n  use-syslog: no\n  logfile: "{self.base}/resolver.log"\n  num-threads: 1\n'
-            'remote-control:\n  control-enable: no\n')
+        for name, address in (("resolver", "127.0.0.1"), ("forwarder", FORWARDER)):
+            (self.base / f"{name}.conf").write_text(
+                f'server:\n  interface: {address}\n  port: 53\n  access-control: 127.0.0.0/8 allow\n  do-not-query-localhost: no\n'
+                f'  username: ""\n  chroot: ""\n  pidfile: ""\n  directory: "{self.base}"\n  root-hints: "{self.hints}"\n'
+                f'  trust-anchor-file: "{self.anchor}"\n  use-syslog: no\n  logfile: "{self.base}/{name}.log"\n  num-threads: 1\n'
+                'remote-control:\n  control-enable: no\n')
 
     def start(self):
         self.nsd = subprocess.Popen(["nsd", "-d", "-c", str(self.base / "nsd.conf")], stdout=subprocess.DEVNULL,
                                     stderr=(self.base / "nsd.log").open("w"))
+
+    @contextlib.contextmanager
+    def warm_forwarder(self, tld):
+        """A validating resolver on FORWARDER, as the site's own that everybody asks: what mail to all domains needs is in its cache."""
+        command = ["unbound", "-d", "-c", str(self.base / "forwarder.conf")]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            try:
+                for zone in (".", tld):
+                    self._ask(zone, 48)
+                for number in range(DOMAINS):
+                    zone = f"d{number:03}.{tld}"
+                    for name, kind in ((zone, 15), (f"mx.{zone}", 1), (f"mx.{zone}", 28), (f"_25._tcp.mx.{zone}", 52), (f"_mta-sts.{zone}", 16),
+                                       (f"_smtp._tls.{zone}", 16), (zone, 48), (zone, 43)):
+                        self._ask(name, kind)
+                yield
+            finally:
+                process.kill()
+
+    def _ask(self, name, kind):
+        """One question with DO, until it is answered; the resolver may be starting."""
+        labels = [label.encode() for label in name.split(".") if label]
+        question = b"".join(bytes([len(label)]) + label for label in labels) + b"\0" + struct.pack(">HH", kind, 1)
+        query = struct.pack(">6H", 1, 0x0110, 1, 0, 0, 1) + question + b"\0" + struct.pack(">HHIH", 41, 1232, 0x8000, 0)
+        for _ in range(50):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+                peer.settimeout(1)
+                try:
+                    peer.connect((FORWARDER, 53))
+                    peer.send(query)
+                    code = peer.recv(4096)[3] & 15
+                except OSError:
+                    time.sleep(0.05)
+                    continue
+            if code in (0, 3):
+                return
+            raise RuntimeError(f"the forwarder answers {name} type {kind} with code {code}")
+        raise RuntimeError(f"the forwarder does not answer {name} type {kind}")
 
     def resolver_command(self):
         """A validating resolver on 127.0.0.1:53, to which /etc/resolv.conf of our mount namespace points."""
         return ["unbound", "-d", "-c", str(self.base / "resolver.conf")]
 
     def point_resolv_conf(self):
-        ours = self.base / "resolv.conf"
-        ours.write_text("nameserver 127.0.0.1\noptions edns0 trust-ad\n")
-        run("mount", "--bind", ours, "/etc/resolv.conf")
+        self.name_server("127.0.0.1")
+        run("mount", "--bind", self.base / "resolv.conf", "/etc/resolv.conf")
+
+    def name_server(self, address):
+        """Of programs that are started from now on; ours is bound over /etc/resolv.conf and must stay the same file."""
+        (self.base / "resolv.conf").write_text(f"nameserver {address}\noptions edns0 trust-ad\n")
 
     def stop(self):
         if self.nsd:
