@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Warnings are errors everywhere; sanitizers reach every target, ours and the separately compiled Boost parts.
 add_library(hoplock_flags INTERFACE)
 target_compile_options(hoplock_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # hoplock_module(<name> [ASIO] [DEPENDS module...] [LIBS library...])
 #
 # One static library a folder of lib/. DEPENDS are the floors it may include ("dane/tlsa.h" from root lib/);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Builds everything in floor order, starts it, stops it, reloads it. Owns every service; the services know each other only through the
 // references that are handed over here.
 #pragma once

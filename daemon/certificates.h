@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The certificates that hoplock itself presents (listeners, routes, the page) or takes clients by (client_ca): tells when their end
 // comes near, and takes up files that were replaced under their names, so that who renews them needs no hook. Files are taken up when
 // they rest, and all of them or none: half a pair, or one that does not fit together, is told and what was there stays in use.

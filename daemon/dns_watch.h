@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tells in the log whether names can be looked up and validated: `dns-failed` while nobody answers on port 53, `dnssec-failed` while
 // somebody does and validation fails all the same. The two want different hands, so only one of them is told at a time. Owns what the
 // health word `dns` says.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // hoplock: the operator's tool. Everything but the terminal is in daemon/tool.
 #include <sys/ioctl.h>
 #include <unistd.h>

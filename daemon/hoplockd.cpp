@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // hoplockd: the relay daemon. Reads its configuration, then runs in the foreground until it is told to stop.
 #include <filesystem>
 #include <iostream>

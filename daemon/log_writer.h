@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The daemon's Log: events become lines (base/log.h), spdlog filters them, and a LogPump writes them. Nobody ever waits for a slow
 // terminal, pipe or disk, a reload and the end not for long (BND-04).
 #pragma once

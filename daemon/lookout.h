@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the operator's HTTP listener shows of this daemon: asks the services for their facts, keeps which bodies proved damaged, and
 // owns the listener, the survey of the database and what is made of them (control/watch.h).
 #pragma once

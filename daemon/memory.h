@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Memory that nobody uses any more goes back to the system: after a storm of connections the allocator keeps what it got.
 #pragma once
 #include <boost/asio/awaitable.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From the configuration file's sections to the Options of each module: the one place where `config` meets the modules, for
 // the daemon and the operator's tool alike. Pure mappings but for what the system must be asked (its name, its interfaces).
 #pragma once

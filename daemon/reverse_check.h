@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether the addresses that mail leaves from, their PTR records and the names said in EHLO agree (dns/reverse.h): asked after the start, so
 // that an operator learns then what would else only show in other people's refusals. Never keeps the start waiting; look-ups are bounded
 // in number and time, and where nothing can be known nothing is said.

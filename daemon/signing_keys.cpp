@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/signing_keys.h"
 
 #include <sys/stat.h>

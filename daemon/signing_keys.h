@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The keys of `dkim:`: read from their files, and held against what the DNS publishes of them, so that an operator learns at the start
 // what would else only show in other people's spam folders (DKIM-06).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the service manager that started us is told, and when (sd_notify(3)); without one nothing happens. A long start goes on as long
 // as it gets on: its deadline is moved while the database works, and only then. The watchdog (WATCHDOG_USEC) is fed by the loop, after
 // the disk thread has answered it: when either hangs it is not fed, and we are started again.

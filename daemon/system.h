@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the daemon asks of the machine it runs on: its name, its interfaces, its service manager. No DNS look-up is made here.
 #pragma once
 #include <optional>

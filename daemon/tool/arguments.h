@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The command line as a value: which command, its options, what else was said; or what is wrong with it and what is allowed.
 #pragma once
 #include <map>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock check DOMAIN`, and `hoplock check --route ADDRESS`
 #include <algorithm>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The MTA-STS part of what `hoplock check` found, to programs and to people. Pure.
 #pragma once
 #include <optional>

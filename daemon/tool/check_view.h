@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `hoplock check` found, as the tool shows it, to programs and to people. Pure.
 #pragma once
 #include "daemon/tool/json.h"

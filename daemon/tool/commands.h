@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commands of the tool: each takes what it was told and returns its exit code.
 #pragma once
 #include "config/reader.h"

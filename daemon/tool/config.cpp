@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "config/show.h"
 #include "daemon/options.h"
 #include "daemon/system.h"

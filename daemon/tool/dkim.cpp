@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock dkim …`: keys that sign, and the records that others verify them by (RFC 6376 section 3.6, RFC 8463).
 #include <fcntl.h>
 #include <grp.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock doctor`: everything around the relay that an administrator would be asked about, with what to do.
 #include "daemon/tool/doctor.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `hoplock doctor` looks at, one remark each. The machine's part needs no network; the other asks it, for some seconds at most.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock doctor`: the part that asks the network.
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>

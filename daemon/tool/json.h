@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON as the tool prints it: strings are well-formed UTF-8 and hold no raw control character, times are RFC 3339, addresses stand
 // without brackets but for the empty sender `<>`, nothing known is null.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the table of commands says to people: help on a terminal, and the man page.
 #include <algorithm>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A message as people name it: by its ID, or by the beginning of it where only one message's ID begins so.
 #pragma once
 #include <optional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `check` and `tlsa` look at the world with: a resolver, a router and TLS of the tool's own, as the configuration has them,
 // and a loop to run one task on. The daemon is not asked.
 #pragma once

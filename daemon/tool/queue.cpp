@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock queue …`: reading straight from the database, acting through the daemon.
 #include <algorithm>
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A queued message as the tool shows it, to programs and to people. Pure.
 #pragma once
 #include "daemon/tool/json.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which route an address takes and on what terms each host would get its mail, as `hoplock check --route` shows it, to programs and to
 // people. Pure.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock status`, `hoplock reload`: what the running daemon says of itself.
 #include "control/client.h"
 #include "daemon/options.h"

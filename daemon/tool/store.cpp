@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock backup`, `restore` and `compact`: the store as a whole.
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock sts …`: reading straight from the database, fetching through the daemon.
 #include "control/client.h"
 #include "daemon/options.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The cache of MTA-STS policies as the tool shows it, to programs and to people. Pure.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Text for people: foreign octets made fit for a terminal, ages and sizes, and tables that fit its width. Pure.
 #pragma once
 #include <cstdint>

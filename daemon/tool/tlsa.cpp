@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock tlsa CERT.pem|HOST[:PORT]`
 #include <filesystem>
 #include <fstream>

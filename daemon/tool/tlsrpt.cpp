@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock tlsrpt …`: reading straight from the database.
 #include "control/client.h"
 #include "daemon/options.h"

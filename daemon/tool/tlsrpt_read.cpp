@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock tlsrpt read FILE…`: what others report about us, as a table. Needs neither the daemon nor its data.
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock tlsrpt send`: through the daemon, which alone may send.
 #include "control/client.h"
 #include "daemon/options.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/tool/tlsrpt_view.h"
 
 #include "daemon/tool/text.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ledger of TLS reports, and a domain's record that asks for them, as the tool shows them to programs and to people. Pure.
 #pragma once
 #include <string>

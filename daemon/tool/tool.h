@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The operator's tool as a function: words in, text out, exit code back. `hoplock.cpp` is its only caller beside the tests.
 #pragma once
 #include <istream>

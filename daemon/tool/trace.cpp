@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock trace …`: the history, read straight from the database.
 #include "base/ascii.h"
 #include "config/values.h"

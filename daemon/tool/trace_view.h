@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A message's history as the tool shows it, to programs and to people. Pure.
 #pragma once
 #include <string>

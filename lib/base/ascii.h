@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ASCII case rules, as SMTP and DNS want them: no locale, octets above 127 untouched.
 #pragma once
 #include <cstdint>

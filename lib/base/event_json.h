@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Events as JSON for what is not a log: the history of messages keeps them so.
 #pragma once
 #include <string>

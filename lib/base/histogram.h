@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How often a measure fell under each of a few bounds: what a Prometheus histogram is made of. A value; whoever shares one brings the lock.
 #pragma once
 #include <algorithm>

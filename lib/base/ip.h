@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // IP addresses and networks as values: parsed, compared, printed (RFC 5952), classified. No sockets.
 #pragma once
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Result<T>: a value, or the reason why it could not be found out. Absence, insecurity, refusal and an SMTP 5xx are
 // values of their modules, never an Error. `code` is for callers that branch, `detail` is one sentence for people.
 #pragma once

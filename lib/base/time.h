@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Wall-clock time as everything in hoplock stores and prints it: UTC, milliseconds. Pure modules take `now` as an
 // argument.
 #pragma once

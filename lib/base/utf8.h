@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Well-formed UTF-8 (RFC 3629), and text of foreign origin made fit for one printable line.
 #pragma once
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a configuration that reads well may still get wrong: files that are missing or do not fit, keys that contradict
 // each other, values out of range. Looks at the file system; opens no socket and changes nothing.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The whole of hoplock.yaml as one value: every key of CONTRACT with its default. Each section lists its keys once, in
 // `fields`; reading (reader.h) and printing (show.h) both walk that list, so a key cannot be in one and not in the
 // other.

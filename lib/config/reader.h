@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // hoplock.yaml as text into a Config: every unknown key, wrong type and bad value is a complaint with its place and
 // with what is allowed instead; a bad file yields all its complaints at once. Reads no other file (check.h does that).
 #pragma once

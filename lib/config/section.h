@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A part of the configuration that has keys of its own: it names them to a visitor. For this module's own sources.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Prints a configuration that hoplockd accepts as it is: every key, every value in its notation, defaults included.
 #pragma once
 #include <string>

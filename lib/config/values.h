@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The notations of hoplock.yaml's values: durations, sizes, endpoints, hosts, dates, clock times. Each type parses from
 // its text with an error that says what is allowed, and prints itself in the same notation.
 #pragma once

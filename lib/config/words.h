@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The words of hoplock.yaml's enumerations, in one table each.
 #pragma once
 #include <array>

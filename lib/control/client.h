@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The tool's end of the control socket: blocking, one request after the other, each within a deadline. An Error with code
 // errc::not_connected means that no daemon can be reached there (exit 69), operation_not_permitted that it refused. A daemon that
 // stands still is given up within ten seconds, whatever it was asked; one that works is waited for.

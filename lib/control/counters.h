@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What happened since the start, counted from the very events that become log lines: so metrics, status page and log say the same in
 // the same words. Labels are words of closed lists (CONTRACT, "The words for a hop's security"), never domains or addresses. Pure;
 // one thread (the loop).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Log that services are given: counts what they tell, whatever log.level shows of it, and passes it on.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>

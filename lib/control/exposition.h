@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The text format in which Prometheus reads metrics (exposition format 0.0.4), written. Values -> octets; knows no metric.
 #pragma once
 #include <cstdint>

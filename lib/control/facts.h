@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the daemon's services say of themselves at the moment of a request. Values; App fills them in.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Is all well? What is wrong, as values: the same list turns /healthz red, stands on the status page and is a metric. What other
 // people's servers do wrong is not our health. Pure.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The operator's HTTP listener: HTTP/1.1 (RFC 9112), in clear or inside TLS, GET and HEAD only, no bodies in, nothing that changes anything. Owns its
 // socket, its bounds and the parsing; what a path holds is told by the `Answer` it is given.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All metrics, as text for Prometheus. Names begin with "hoplock_" (CONTRACT). Pure.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The status page: what an operator wants to know first, in one look. HTML without scripts, pictures or anything from elsewhere; all
 // text of foreign origin is escaped. Pure.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who is at the other end of a Unix socket, as the kernel says it (SO_PEERCRED, SO_PEERGROUPS of unix(7)).
 #pragma once
 #include <sys/types.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the operator's tool and the daemon say to each other over the control socket: one JSON object a line (RFC 8259), a
 // request and then its reply. Values and their texts only; the socket is server.h's and client.h's.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The daemon's end of the control socket: a Unix stream socket, mode 0660, for the operator's tool. Serves root, the daemon's
 // own user and members of the socket's group, nobody else; acts on the queue as it is told and logs who told it (`held`,
 // `released`, `removed`, `retried`; what was bounced is logged as such). It decides nothing about mail.

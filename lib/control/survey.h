@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What lies in the database, as metrics and the status page tell it: read beside the loop and the disk thread, by one worker over a
 // read-only connection of its own, and kept for a while, so that nobody can load the database by asking often.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the HTTP listener serves: /metrics, /healthz and the status page, made from the services' Facts, the Counters and the last
 // Survey of the database. Changes nothing.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where TLSA records of an MX host may stand, and which names its certificate may carry: RFC 7672 sections 2.2.2, 2.2.3, 3.2.
 // Pure choices over the answers that `route` gathered.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which TLSA records of an RRset may authenticate an SMTP server: RFC 7672 section 3.1, RFC 7671 section 9 (digest agility).
 // Chooses records; compares no certificates (OpenSSL does that in `net`).
 #pragma once

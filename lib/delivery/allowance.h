@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many sessions a receiver takes at once, as found out by trying: cut to what works when it refuses one, grown again by one for every
 // round of messages it took (additive increase), and kept at the limit that was found, which is tried again only from time to time, less
 // and less often while it stands. Pure: time is an argument.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One attempt to deliver one job, told as a value: which hosts were tried under which policy, what they said, and what that means for each
 // recipient. Queue rows, log lines and (later) reports are each made from it; it refers to nothing.
 #pragma once

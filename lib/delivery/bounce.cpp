@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The scheduler's part of `hoplock queue bounce`: leases what an operator selected, and ends it by the ordinary way of results.
 #include <utility>
 

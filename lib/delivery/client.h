@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One outbound SMTP session as a straight conversation (RFC 5321, 2920, 3207): connect, greet, upgrade under a hop::Connect plan, then
 // mail. It reports what happened as a hop::Outcome and smtp::Settled and judges neither; it asks hop::after only whether a
 // session that completed its handshake may go on to a second EHLO.

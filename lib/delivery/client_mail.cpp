@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Client: one transaction over a session that is ready.
 #include <algorithm>
 #include <utility>

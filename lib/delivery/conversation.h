@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a session and its last transaction said, line by line, for the history of attempts that fail: "C: " our commands, "S: " the
 // server's replies, between them what happened to the connection. Never a message's octets and never a credential: whoever notes a line
 // leaves them out. Bounded, for servers may be endless.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Carries one job to the hosts of its destination, in order, until every recipient is delivered or refused for good or no host is
 // left: facts by route, plan by hop::decide, conversation by Client, verdict by hop::after. Decides nothing itself and writes
 // nothing; what happened comes back as an Attempt.

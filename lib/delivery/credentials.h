@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a route adds to its sessions: a client certificate, a login. Files are read when a session is opened, so a renewed one
 // counts without a reload.
 #pragma once

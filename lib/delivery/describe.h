@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an Attempt means: the queue's results for its recipients and the log lines, each made by a pure function, so that each has its
 // own test. CONTRACT, "Log lines" and the enhanced codes by reason.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a lease ends, as one value that goes to the queue and, once it is stored, to the log. Pure.
 #pragma once
 #include <optional>

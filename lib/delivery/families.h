@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which address family lately failed, by host and for this machine as a whole: it goes second, so that a broken IPv6 costs one time-out
 // and not one a message (RFC 8305 in spirit). Bounded, in memory, time is an argument.
 #pragma once

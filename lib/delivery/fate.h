@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What one transaction means for one recipient, and for the hop that it went over. Pure.
 #pragma once
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a message fits a peer, and how it must be changed to do so (RFC 6152 section 3, RFC 3030, RFC 6531 section 3; MX-18, MX-19,
 // SUB-20): the decision, pure, and the conversion, a stream over the same content.
 #pragma once

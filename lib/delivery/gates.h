@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who may open a session, beyond the limits of all: sites (the same set of MX hosts, whatever the domain), host addresses, and
 // destinations that have not worked yet, so that those that do always find sessions left. Destinations that must wait stand at their gate,
 // without a lane, and come back when there is room. Also what is remembered of a site's failures. Bounded; all of it is in memory only,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A lane: one session's worth of sequential jobs for one destination, and what their ends mean for the destination as a whole.
 #include <algorithm>
 #include <chrono>

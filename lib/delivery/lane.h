@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A lane as the scheduler's coroutines share it. Only for lane.cpp and standing.cpp.
 #pragma once
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a message goes, as it was asked to (RFC 8689, RFC 8460): which plan is made for its hops, with which other mail it may share a
 // session, whether its sessions are counted for TLS reports. Pure.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the operator may set about delivery: `delivery:` of the configuration but for what routing takes of it.
 #pragma once
 #include <chrono>

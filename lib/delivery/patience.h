@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How soon each class of failure is tried again: what `delivery.retry` says, changed for failures that are known to end otherwise than by
 // waiting ever longer. Pure.
 #pragma once

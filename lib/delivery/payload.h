@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is sent of one job: its envelope, and its content in the form that a peer takes, signed in that form (DKIM-07). Signatures are
 // made once a form, whoever is told of the message; the content is read anew each time, and never kept.
 #pragma once

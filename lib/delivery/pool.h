@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The scheduler's books: destinations that have lanes, destinations that wait for one, lanes that idle, and who gives way to whom. Does
 // no I/O and waits for nothing; it wakes idle lanes. Bounded: what does not fit is in the queue and is asked for again.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where attempts go on that may not try every address a destination has: behind those that were tried in vain, so that a good host behind
 // dead ones is reached, and once it was found, mail goes there for a while before the dead ones are asked again, few at a time.
 // Bounded, in memory, time is an argument.

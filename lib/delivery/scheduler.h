@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When and over how many sessions: takes work from the queue as lanes free up, a lane being one session's worth of sequential jobs for
 // one destination, and hands every result back in shared transactions. A destination that is down is held off as a whole and
 // tried with one message first; a busy one gets more lanes while its backlog would take longer than opening another session.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The scheduler's inside: a dispatcher that finds due destinations, and their lanes. Only for its own sources.
 #pragma once
 #include <deque>

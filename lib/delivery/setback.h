@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What one transaction that came to nothing says of the message: which command it ended at, and whom of several recipients that concerns.
 // Once a host is ready for mail its failures belong to the message or a recipient, not to the host (MX-21). Pure.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Brings the ends of leases to stable storage: all that wait share one transaction, log lines are written once it stands. While
 // the store fails nothing new may be sent, for mail that was sent but not recorded is mail sent twice. What is counted for TLS reports
 // is stored with them, unless that is what cannot be stored.

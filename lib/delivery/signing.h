@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DKIM over what is about to be sent (DKIM-07): it comes after every change to header and body, so it is made over the very octets that
 // go on the wire, once for each form in which they go. It reads the content twice, once to hash and once to send, and keeps none of it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where mail leaves from: the local address and the name said in EHLO, chosen by the envelope sender's and the recipient's domain. Pure.
 #pragma once
 #include <optional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sessions that outlive their lane: where others of the same site wait for its place, the next lane there takes the session over, and saves
 // a handshake where it may carry its mail (hop::may_carry). Each for a moment only.
 #include <algorithm>

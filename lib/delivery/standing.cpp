@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a destination and its site stand: what an attempt's end means for the mail that comes after it.
 #include <algorithm>
 #include <chrono>

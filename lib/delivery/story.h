@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An attempt as the history keeps it: what its log lines say, one JSON object a line, with recipients who fared alike on one line.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Of destinations that are down: up to where what waits for them was looked at, for its senders to be told or to be sent all the same. So
 // that each recipient is looked at once for as long as a hold lasts. Forgets destinations that are heard of no more, their mail having
 // come to its end: thousands of dead domains leave nothing.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Destinations that are held off for what DNS or MTA-STS says of them, looked at again while they wait: once the MX set, a TLSA set or
 // the policy's id is another one than when they were given up, they come due at once and need not sit out their hold. A partner who has
 // mended his records gets his mail in minutes. Bounded: so many destinations, a few at a time, each as often as a first retry. Decides

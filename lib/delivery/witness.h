@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which sessions are counted for TLS reports, and when and for whom: RFC 8460 section 4, RPT-06, RPT-07, RPT-10, RPT-29. What a session
 // counts for is tlsrpt::classify's; where counts are stored is the ledger's. Whether a domain wants reports is looked up while its
 // mail is carried, so that nobody waits for it.

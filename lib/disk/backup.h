@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The whole of a database in a file of its own: for `hoplock backup`, and for what a daemon saves of a store whose files were taken
 // away under it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A file that takes up space for nothing, to be given back when the disk is full: deliveries, drops, an operator's orders and a start
 // write too, and have room even where somebody else filled the disk (DUR-04). A part of it stays for the next start. Taken again once
 // there is room. A file system that reserves nothing has none.

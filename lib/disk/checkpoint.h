@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Copies the write-ahead log into the database beside the disk thread, on a thread and a connection of its own, so that commits do
 // not wait for it. It never blocks a writer; starting the log anew is left to the disk thread. What fails is told, never swallowed.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The inside of Disk: the waiting jobs, the thread that takes them in batches, one transaction a batch. Only disk.cpp includes it.
 #pragma once
 #include <atomic>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SQLite as values with an owner: a connection, its cached prepared statements, and the errors that callers branch on.
 // SQL is written by the modules that own the tables; no SQLite type leaves this folder. It does not retry and does not
 // log.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The disk thread. One thread runs SQLite; everything that waits is taken into one transaction and one fsync (group
 // commit), and all its completions come back to the loop in one wake-up. Owns the database file, its lock, its
 // checkpoints; knows no table.

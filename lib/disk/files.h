@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What every writer of files here needs of the system. For this module's own sources.
 #pragma once
 #include <filesystem>

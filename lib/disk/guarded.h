@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the readers of the operator's tool share: they read beside the daemon, and a database that cannot be read is an answer to them.
 #pragma once
 #include <string_view>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One piece of work for the disk thread, its type erased. Modules do not use this; they call Disk::run (disk.h).
 #pragma once
 #include <cstdint>

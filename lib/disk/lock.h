@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One daemon per data_dir: a lock (flock) on the directory itself, which nobody can remove, and one on a file in it that names its holder.
 // Both are held for as long as that process lives.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The write-ahead log's file as SQLite writes it (its file format, section 4), where SQLite says less than we must know: it takes a
 // log with a damaged header for an empty one, and cuts a log at the first frame that does not fit, whatever comes behind.
 //

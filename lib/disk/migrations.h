@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The shape of the database file over time. Modules own their tables and export migrations; the daemon lists them in
 // the order in which they came to be, and user_version counts how many of the list a file has had. Only forward.
 #pragma once

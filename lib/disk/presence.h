@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Do the names in data_dir still stand for the files that SQLite has open? A store whose log was removed, replaced or cut by somebody
 // goes on working in this process, and is gone with it. A few calls of stat(2), so it is asked before each durable answer.
 #pragma once

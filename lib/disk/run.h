@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The templates behind Disk::run and Disk::post: a job with its function, its result and whoever waits for it.
 #pragma once
 #include <boost/asio/async_result.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the disk thread does for its files beside the jobs: it has the log copied and both files shrink, looks whether they are still
 // there, and saves what they hold when they are not.
 #include <sqlite3.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The layer through which this process opens every file of the store: SQLite's own VFS does the work, this one watches it. It
 // remembers what failed (operation, file, errno), which SQLite's messages do not say, and it freezes a store when a sync failed.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whose message it is: the domain of the From field (RFC 5322 section 3.6.2), by which the signing key is chosen (DKIM-08).
 // Reads addresses only as far as that needs; accepts the obsolete forms that mail programs still write.
 #pragma once

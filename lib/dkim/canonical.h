@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The relaxed canonicalisations of RFC 6376 section 3.4: what is hashed of a header field and of a body. Both are exact and
 // bounded: the body comes in pieces of any size and nothing of it is kept. Lines end with CRLF; a lone CR or LF is an octet
 // like any other.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The DKIM-Signature field as text (RFC 6376 section 3.5), folded. For this module's own sources and tests.
 #pragma once
 #include <string>

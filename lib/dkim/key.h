@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A signing key (RFC 6376 section 3.3.1, RFC 8301, RFC 8463): read from PEM, RSA of at least 2048 bits or Ed25519. It signs
 // header hashes and says what the DNS has to publish. Refuses everything weaker, and never makes SHA-1 signatures.
 #pragma once

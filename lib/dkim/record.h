@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The key record at SELECTOR._domainkey.DOMAIN (RFC 6376 section 3.6.1), read to tell the operator whether what he published
 // lets others verify what we sign. Verifies nothing itself.
 #pragma once

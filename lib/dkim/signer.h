@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Signs a message while it streams by (RFC 6376 section 5, RFC 8463): relaxed/relaxed, without l=, every field that a forger could
 // add signed once more than it is there (section 8.15). The message is read and never changed; its body is not kept.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a validating resolver found out about one question: facts, not success or failure. RFC 4035 section 4.3 as RFC
 // 7672 section 2.1.1 reads it: every answer is secure, insecure or an error (bogus, failed); data of an error is never
 // kept.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A domain name in the one form that hoplock works with: A-labels, lower case, absolute, without the trailing dot.
 // Names become canonical on entry (RFC 5890/5891 by libidn2; RFC 1035 section 2.3.4 for lengths), so that comparing
 // texts compares names.

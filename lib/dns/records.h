@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Resource records as values, parsed from rdata in wire format: MX, A/AAAA, TLSA, CNAME, PTR, TXT. A malformed TLSA record
 // is kept as data (RFC 7672 section 3.1 wants it unusable, not fatal); every other malformed record is an error of the
 // whole answer.

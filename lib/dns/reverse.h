@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Addresses in the reverse tree (RFC 1035 section 3.5, RFC 3596 section 2.5), and whether an address that mail leaves from, its PTR record
 // and the names said in EHLO from it agree: forward-confirmed reverse DNS (RFC 1912 section 2.1, RFC 5321 section 4.1.4). Receivers look at
 // that before they look at the mail. Nothing is looked up here.

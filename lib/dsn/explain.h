@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a refusal means for a person who reads mail and runs no servers, and for the administrator that he will show it to: which host
 // refused, under which rule, and what the recipient's side would have to mend.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Notices about the fate of a message (RFC 3464 in the frame of RFC 6522): a failure, a delay, or a handover to a server that will not
 // tell more. Composes the text around what is returned of the message and never holds that message itself: the caller copies it
 // between head and tail. Decides nothing about who is to be told (RFC 3461 is the caller's), sends nothing.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The plain form of a notice that compose() made in UTF-8 (RFC 6533), for a way back without SMTPUTF8: addresses in the notation
 // \x{…}, all else in 7-bit encodings, and of a returned message only the header. Knows the shape of our own notices and of no others.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Text laid out in short lines: paragraphs for people, folded fields for machines, quoted-printable for what is neither.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is known about one host before it is contacted, and what the operator demands: the inputs of `decide`. Plain values;
 // `route` gathers the facts, configuration makes the rule.
 #pragma once

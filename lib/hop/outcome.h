@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What happened when a plan was carried out up to the end of its TLS step, and what follows from it. The connection's owner
 // fills an Outcome with facts; `after` judges. An Outcome never chooses.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The decision of how one host may be used. `decide` turns facts and the operator's rule into a closed Plan; whoever connects
 // obeys the plan and reports an Outcome; `after` says what follows. Both are pure: every corner is a row in tests/hop.
 // RFC 7672 section 2.2, RFC 8461 section 5, and CONTRACT's "The words for a hop's security".

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a message itself asks of every hop (RFC 8689): REQUIRETLS, which no rule of the operator's or of the domain's can loosen, or
 // `TLS-Required: No`, which waives what the domain published, and nothing that the operator demands.
 #pragma once

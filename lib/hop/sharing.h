@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a session to one host, opened for one domain, may carry another domain's mail (TLS-08): domains of one site share hosts. Pure.
 #pragma once
 #include "hop/plan.h"

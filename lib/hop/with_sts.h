@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The second half of `decide`: what a domain's MTA-STS policy (RFC 8461 section 5) makes of a plan that DANE or the operator's rule
 // made. For this module's own sources.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The words for a hop's security, the same in logs, JSON, metrics and on the status page, and the enhanced status code that
 // each reason carries (the codes that Exchange administrators know). Nothing is decided here.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where bounces of TLS reports go before they are thrown away (RPT-40, RPT-47).
 #pragma once
 #include <boost/asio/awaitable.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of Conversation that takes message content in, by DATA or by BDAT, and stores it.
 #include <algorithm>
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One client's session from banner to end: reads octets, lets smtp::LineBuffer, Session and the decoders make sense of them, streams
 // message content into a queue::Writer, and says 250 only after the commit (SUB-29). The I/O half of smtp::Session.
 #pragma once

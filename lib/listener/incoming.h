@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One message on its way in: decoded, scanned, and handed to the queue's writer in pieces. For this module's own
 // sources.
 #pragma once

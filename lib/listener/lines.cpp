@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of Conversation that tells the log what happened to its client.
 #include "listener/incoming.h"
 #include "smtp/command.h"

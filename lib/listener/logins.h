@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who logged in lately and who guessed wrong, by site (places.h) and by user: how long a wrong login's answer is held back, and whose
 // password is looked at first. A right login speaks for its own site and user from then on; the wrong ones it made stay counted, so
 // that an account of one's own is no help to guess at others'. Bounded.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the operator may set about listeners: `listeners:` and `limits:` of the configuration.
 #pragma once
 #include <chrono>

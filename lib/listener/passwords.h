@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Password hashing beside the loop: one worker thread that shares nothing with it but the question and the answer, so that
 // a hash that takes a tenth of a second delays no other session. Who asks first is no matter of speed: those who logged in lately come
 // before all others, and who guesses wrong, or asks much at once, comes last.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What all sessions of one listener share; never changes, a reload makes a new one.
 #pragma once
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What happened lately: keys with the time they were last seen. Bounded; what is old, or was seen longest ago, is forgotten first.
 #pragma once
 #include <algorithm>

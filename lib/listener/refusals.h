@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Log lines about clients that get no place, or lose theirs. Strangers cannot fill the log with them: what is beyond its share of a
 // minute is told as a number, `rejections`, when the minute is over.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How much each envelope sender sent of late, against `senders_limit`: a guard against a mailbox that somebody else sends from. A
 // period begins with its first message. Counts what is asked for, so that no two sessions together get more; bounded in memory.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many messages those who may not relay brought our postmaster of late: everybody may complain (RFC 5321 section 4.5.1), and nobody
 // fills the disk with it (DUR-04). A period begins with its first message. Bounded in memory by what it lets through.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who may log in: a file of lines "name:hash", the hash as crypt(5) has it (yescrypt, scrypt, sha512crypt, sha256crypt,
 // bcrypt; weaker ones are refused). Read whole at the start and on reload; a Users never changes. Checking costs what the
 // hash costs: not for the loop's thread (see passwords.h).

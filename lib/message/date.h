@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The date-time of RFC 5322 section 3.3, always in UTC.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the relay has to know of a message while it streams by (RFC 5322): how often it was relayed, its Message-ID,
 // whether it holds 8-bit octets. Reads and counts; changes nothing, keeps no body, and refuses nothing: limits are the
 // caller's to apply.

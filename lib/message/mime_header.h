@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a MIME header says of the body below it (RFC 2045, 2046): type, boundary, transfer encoding, and whether
 // somebody has signed or encrypted what is there. Reads and rewrites one header block; knows nothing of bodies.
 #pragma once

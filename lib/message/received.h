@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one Received field that a relay prepends (RFC 5321 section 4.4, RFC 3848; SUB-31). Whatever the client said is
 // made harmless here: nothing it sends can end the field, open a comment or add a clause.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A message made fit for peers that take 7-bit lines only (RFC 6152 section 3, RFC 3030 section 3; MX-18, SUB-20). Two passes over the
 // same octets, each a stream in bounded memory: the first finds out which leaves of the MIME tree need an encoding, and whether the
 // message may be changed at all; the second rewrites those leaves (text as quoted-printable, others as base64) and their headers.

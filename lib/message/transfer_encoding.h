@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The two content transfer encodings that carry anything over 7-bit lines (RFC 2045 section 6.7, 6.8), as streams.
 #pragma once
 #include <cstddef>

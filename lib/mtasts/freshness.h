@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long a policy holds, when it is looked after, and when a failed fetch may be tried again: RFC 8461 sections 3.2, 3.3, 5.1,
 // 10.2. Rules over times; `now` comes in as an argument, and who keeps the rows is not known here.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the record and the policy have in common: RFC 8461 sections 3.1 and 3.2. For this module's own sources.
 #pragma once
 #include <algorithm>

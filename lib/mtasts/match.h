@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether an MX host is one that the policy names: RFC 8461 section 4.1.
 #pragma once
 #include "mtasts/policy.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The policy text that a domain serves over HTTPS: RFC 8461 section 3.2. Value, parser and writer; fetches and keeps nothing.
 #pragma once
 #include <chrono>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TXT record that says "this domain has a policy" and names its current version: RFC 8461 section 3.1. Reads texts that a
 // resolver found; asks nothing.
 #pragma once

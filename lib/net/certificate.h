@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Certificates as facts for people and for TLSA: names, dates, digests; PEM files as what OpenSSL wants. For this module's own sources.
 #pragma once
 #include <openssl/evp.h>

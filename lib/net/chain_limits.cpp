@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "net/chain_limits.h"
 
 #include <openssl/bn.h>

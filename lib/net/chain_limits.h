@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a peer's certificates may cost before anybody looks at what they say: the length of keys, the kind of curves, the number of
 // names that are held against name constraints. Every bound is far beyond what authorities issue, and keeps one verification within a
 // few milliseconds (TLS-13, BND-01). For this module's own sources.

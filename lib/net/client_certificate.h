@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The certificate that a client of ours presented: who it is, and whether an authority of `client_ca` vouches for it now.
 #pragma once
 #include <optional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The wall clock, for the services above the waterline; what is below it gets the time as an argument.
 #pragma once
 #include <chrono>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Opens a TCP connection. Which address, and what an error means for the mail, is the caller's.
 #pragma once
 #include <boost/asio/awaitable.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a Stream owns: socket, deadline timer, TLS session. For stream.cpp only.
 #pragma once
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Endpoint from and to Asio's. For this module's own sources.
 #pragma once
 #include <boost/asio/ip/tcp.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether anybody answers over UDP at all: one question to several addresses at once, put again each second, until the first answer
 // comes, all have refused, or the time is over. Who it was and what was said is nobody's business here.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One HTTPS request and its answer (RFC 9110, 9112) over our own TLS: what fetches MTA-STS policies and posts TLS reports. Nothing
 // is decided here: what happened comes back as a value, precise enough for RFC 8460's result types.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the operator may set about TLS and certificates. Values only; the words of the configuration file are
 // `config`'s.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The certificates that a peer sent in its handshake, as they came.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The certificate that a listener without one gets at the first start.
 #include <fcntl.h>
 #include <openssl/err.h>

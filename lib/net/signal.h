@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A notification between coroutines of one loop, as a condition variable is between threads: no busy loops, no sleeps.
 // Not for use across threads. Nothing is remembered: look at the condition, then wait; on one loop nothing can happen
 // in between.

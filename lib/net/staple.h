@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stapled OCSP response (RFC 6066 section 8, RFC 6960), as far as TLS-06 wants it: a good signature that says "revoked" counts, everything
 // else (no staple, an old, broken or foreign one) says nothing. Nothing is fetched. For this module's own sources.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One TCP connection that we own, in clear or inside TLS (either role), with one deadline. OpenSSL works directly on
 // the socket: no buffers of ours in between, and none of OpenSSL's while the session is idle. SMTP is not known here.
 //

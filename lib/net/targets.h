@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which addresses an HTTPS request may go to whose host foreign DNS names: a policy host (STS-11), a report endpoint (RPT-42). Such
 // a name must not lead into our own network unless the operator says so. Pure; sentences are the caller's.
 #pragma once

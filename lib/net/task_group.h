@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every coroutine that runs on its own is spawned here, so that it can be stopped and waited for, and so that its
 // exception is told (event `internal-error`) and ends that task only. One loop; not for use across threads.
 #pragma once

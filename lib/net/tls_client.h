@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TLS as a client, under a hop::Connect plan: makes the handshake, has OpenSSL check what the plan demands (RFC 7671,
 // 7672; RFC 5280, 9525), and reports facts. It judges nothing: no failed check ends the handshake, so that reports and
 // audit get to know; hop::after decides whether the session may be used.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What both roles of TLS have in common: RFC 9325 as TLS-01 and TLS-02 read it. For this module's own sources.
 #pragma once
 #include <openssl/ssl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TLS as a server: a certificate, and sessions that present it. TLS 1.2 and 1.3 only, no compression, no renegotiation,
 // no 0-RTT (RFC 9325, TLS-01, TLS-02). A ServerTls never changes: on reload the owner takes a new one, and sessions
 // that run keep theirs.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Two waits side by side: both results, or the exception that came first, which cancels the other. Whoever waits for both and is
 // cancelled gets operation_aborted, as from a single wait; Asio's own && would throw a multiple_exceptions then.
 #pragma once

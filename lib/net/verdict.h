@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What OpenSSL found out about the peer's certificate, as verdicts: DANE (RFC 7671, 7672) and PKIX (RFC 5280, 9525), every defect
 // in words. For this module's own sources.
 #pragma once

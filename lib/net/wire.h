@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OpenSSL's way to our socket: a BIO without buffers that never blocks, never raises SIGPIPE, and keeps what the system said.
 // For this module's own sources.
 #pragma once

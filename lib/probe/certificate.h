@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TLSA records for certificates at hand (RFC 6698 section 2.1, RFC 7672 section 3.1).
 #pragma once
 #include <cstdint>

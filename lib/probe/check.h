@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a delivery to a domain would meet: the same look-ups, decisions and conversation as delivery's, up to the second EHLO
 // (RFC 3207) and the login of a route, with every host and every address and never a MAIL. Reports; changes nothing, logs nothing.
 #pragma once

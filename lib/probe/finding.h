@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `hoplock check DOMAIN` found out, as values, and the one word that sums it up. Pure: gathering is check.h's.
 #pragma once
 #include <cstdint>

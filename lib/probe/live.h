@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The certificates that a live host presents, and whether the TLSA records that DNS holds for it let them pass: STARTTLS (RFC 3207)
 // on ports 25 and 587, TLS from the first octet elsewhere. Reports; judges nothing.
 #pragma once

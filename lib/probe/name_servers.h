@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether anybody answers us on port 53. A validator that hears nothing can only say that it validates nothing: "nobody answered" is a
 // state of its own with an advice of its own, and found in seconds, whatever the patience of a whole look-up. Asks the servers that
 // every other look-up begins with, beside the resolver and its caches; believes nothing that they say.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TLS-RPT part of a finding: whether a domain wants reports, and where they could go (RFC 8460 section 3). Pure: asking is done
 // elsewhere.
 #pragma once

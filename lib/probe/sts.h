@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The MTA-STS part of a finding: what a domain publishes (RFC 8461 section 3), what is kept here of it, and which policy a delivery
 // would be judged by. Pure: asking and reading is done elsewhere.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One batch of an operator's action in the tables. On the disk thread, inside jobs.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an operator does to queued mail, as values.
 #pragma once
 #include <cstdint>

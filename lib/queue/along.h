@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What another module writes in the queue's own transaction, so that both are stored or neither is: the ledger's counts with the
 // delivery that they tell of, the mark of a report with the mail that carries it.
 #pragma once

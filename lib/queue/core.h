@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The inside of Queue, shared by its source files and the writers it hands out. Belongs to the loop.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>

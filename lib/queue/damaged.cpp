@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which messages are held because their stored body is damaged.
 #include "disk/guarded.h"
 #include "queue/reader.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What happened to each message, one row an event, kept for a while after it left the queue: accepted, each attempt, what operators
 // did, which notices were made. A row's text is one or more JSON objects, one a line, as those wrote them that know what happened;
 // nothing here reads them. Written in the transaction of the event itself.

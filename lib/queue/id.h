@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A message's id: 48 bits of time in units of 8 µs since 2020, strictly growing, and its text, ten characters of
 // Crockford's base 32, which sorts as the number does. The id is the row's key, so no index finds a message by it.
 #pragma once

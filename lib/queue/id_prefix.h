@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ids whose text begins in a certain way, as a range: people type the first characters.
 #pragma once
 #include <optional>

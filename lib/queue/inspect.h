@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether the rows that find mail are sound, and the history beside them: what quick_check would say, in slices. On the disk thread,
 // inside jobs.
 #pragma once

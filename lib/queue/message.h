@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the queue keeps of a message, as values: the envelope as it was accepted, the recipients with their fate, and
 // the job that delivery leases. Addresses are plain text, without brackets; the empty sender is "".
 #pragma once

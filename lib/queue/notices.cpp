@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Notices as messages: the returned message is copied chunk row by chunk row, so that none is ever held whole.
 #include "queue/rows.h"
 

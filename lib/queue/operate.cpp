@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Queue: start, and what changed routes or clocks ask for. All in batches that are short and whole.
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>

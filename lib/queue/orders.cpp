@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Queue: what operators ask for, in batches that are short and whole. While one is under way, its messages are in no window and are not
 // leased anew; leases that stand are known to it.
 #include <algorithm>

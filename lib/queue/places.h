@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Domains and destinations as rows, with what was lately read of them. Lives on the disk thread: its functions are called from
 // jobs only.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The queue: every accepted message and recipient on stable storage, and leases on what is due. Owns the tables
 // message, recipient, chunk, domain and destination; SQL is here only. It decides no schedule, no route and no outcome,
 // and does not log.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The queue as the operator's tool reads it: straight from the database file, with or without a running daemon, in
 // short reads that never keep the daemon from writing. Leases are the daemon's: give it the list of active recipients,
 // or none.

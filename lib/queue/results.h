@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What comes back from delivery, to be stored in one transaction: ends of leases, changes of destinations, and the notices that tell of
 // the ends.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Messages, recipients and chunks as rows: written, read back as jobs, settled, removed. On the disk thread, inside jobs.
 #pragma once
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When a recipient is tried again, and when it has been tried long enough (RFC 5321 section 4.5.4.1). Pure: `now` and
 // the random number are arguments.
 #pragma once

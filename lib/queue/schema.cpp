@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The tables of the queue. Keys are composed of numbers so that a message's rows lie together and no second index finds them:
 // recipient.id = message.id << 15 | seq, chunk.id = message.id << 15 | n. A domain belongs to one destination at a time, so new
 // routes move rows of `domain` and never those of `recipient`.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which messages an operator's selection means, found page by page so that no read is long. On the disk thread, inside jobs.
 #pragma once
 #include <optional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The end of a lease in the tables: what was delivered goes, what was not keeps its fate.
 #include "queue/rows.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long one piece of background work may keep the disk thread: it gets on, and nobody who waits behind it notices (BND-03).
 #pragma once
 #include <chrono>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counts of the queue, from the index of recipients alone: no row of a message is read, so a million take well under a second.
 #include <algorithm>
 #include <map>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The queue's side of the disk thread: what jobs share from one to the next. Its functions run inside jobs only; the loop holds it
 // alive and never looks inside.
 #pragma once

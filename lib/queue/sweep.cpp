@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sweep in the background: every stored chunk is read from time to time and held against its checksum, and so are the rows that
 // find mail, as far as SQLite can tell (inspect.h). Where the bodies' own pages are damaged or cannot be read, it goes on behind them.
 #include "disk/guarded.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reader: the history of messages, in the queue or gone.
 #include <algorithm>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the queue has in memory: a lane for each destination with work at hand or under way, its fresh or prefetched jobs, and all
 // leases. Bounded; whatever it drops is in the database. Belongs to the loop, touches no disk.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The states of a recipient and their words.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The way in for one message. Small messages (up to chunk_bytes) are held until commit and go into one transaction with
 // their envelope; larger ones stream ahead as chunk rows that no reader sees, and are swept when the writer dies
 // without a commit, or at the next start.

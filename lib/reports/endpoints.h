@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which https hosts answer, kept in memory: few reports at a time for one host, and none for a while when it is silent, so that an
 // endpoint that hangs costs its own reports time and nobody else's. Belongs to the loop.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The errand of one report: RFC 8460 sections 3, 5.3 to 5.5.
 #include <algorithm>
 #include <utility>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ledger of TLS reports (RFC 8460): what became of each outbound session, added up per report domain and UTC day, and from the
 // day's end on what became of that day's report. Owns the tables tlsrpt_account, tlsrpt_element, tlsrpt_detail and
 // tlsrpt_destination. Its functions run inside disk jobs; callers open the transactions, so that counts are stored together with the

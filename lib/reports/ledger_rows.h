@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows that several sources of the ledger read: accounts by key, policies as columns. For this module's own sources.
 #pragma once
 #include <cstdint>

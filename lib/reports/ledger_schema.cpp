@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The tables of the ledger. An account's sessions stand under the policies that applied to them (elements), what failed under its
 // kind (details); both go when its report is built, which says the same. Numbers of types and states are those of their enums.
 #include "reports/ledger.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Posting a report to an https destination: RFC 8460 section 5.4. `Post` is a seam: the daemon asks the endpoint over HTTPS, tests may
 // answer from a map. It posts once and says what became of it; when to try again is the sender's.
 //

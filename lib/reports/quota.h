@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How much a UTC day's reports may weigh on one mailbox, one mail domain or one https host (RPT-44): anybody may publish a record that
 // names somebody else's, and hoplock is not to be used to flood them (RFC 8460 section 7). Owns the table tlsrpt_quota. Its functions run
 // inside disk jobs.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Report mails that came back: which report a mail of the queue carries, and what becomes of the report when nobody took it, at once or
 // hours after the mailbox' server had said 250 (RPT-47). Owns the table tlsrpt_mail. Its functions run inside disk jobs.
 #pragma once

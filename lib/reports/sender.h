@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sends each day's TLS reports: RFC 8460 sections 3 and 5. Once a day is over, every domain's report gets a time of its own, is built
 // when that comes, sent to all destinations that the domain's record names by then, and marked; what nobody took is tried again for 24
 // hours. What is counted, and what a report says, is the ledger's.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sender's inside: the rounds, and the errand of one report. Only for sender.cpp and errand.cpp.
 #pragma once
 #include <functional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From what libunbound hands over to an Answer of facts: RFC 4035 section 4.3, RFC 7672 section 2.1.1. Any rcode but NOERROR and
 // NXDOMAIN, any record that does not parse and anything bogus is a failed look-up, and its data is dropped (DNS-06).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The operator's DNS files as they are now: which ones, and by device, inode, size and time of change whether they are still the same.
 // So that a root key that was rolled, or another answer in unbound_conf, is taken up under the same name.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the operator may say about DNS: the `dns:` section of the configuration but for local_targets, which is routing.
 #pragma once
 #include <chrono>

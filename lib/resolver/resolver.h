@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The seam to DNS: one question, one answer of facts. The daemon uses Unbound (unbound.h: libunbound in the process,
 // validating); tests may use a fake made of maps. No implementation believes another resolver's AD bit or reads
 // /etc/resolv.conf (DNS-03).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A libunbound context made from our options: the operator's own file first, then what hoplock's promises rest on. Nothing here
 // asks the network.
 #pragma once

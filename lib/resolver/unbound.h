@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The daemon's resolver: libunbound in the process, iterating (or forwarding) and validating by itself. Its worker
 // thread reports through a descriptor that the loop watches; requests that wait stand in a table that this class owns,
 // so no C callback ever points into a coroutine. It never reads /etc/resolv.conf or /etc/hosts and believes nobody's AD

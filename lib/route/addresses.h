@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the A and AAAA answers of one host come to: each family is judged by itself (DNS-16), addresses that must not be used are
 // left out (MX-17). Pure; the order to try them takes its random numbers as an argument.
 #pragma once

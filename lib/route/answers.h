@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Addresses of mail hosts, kept for whoever asks next: our own place is looked for among a domain's hosts before a host's turn comes, and
 // thousands of domains have the same hosts. Kept within their TTL, five minutes at most (DANE-38), with what is left of it; failures and
 // very long answers are not. Every other question goes straight through. Joins nothing: the resolver does.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Values kept for a time, the least recently used dropped when there are too many. Pure: `now` is an argument.
 #pragma once
 #include <chrono>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The questions behind a domain's and a host's facts, in the order that RFC 7672 section 2.2.2 wants them asked: addresses before
 // TLSA, and TLSA only where the names that lead to it are secure. Asks; keeps nothing.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an MX answer makes of a domain: RFC 5321 section 5.1, RFC 7505. Pure; asks nothing, shuffles nothing.
 #pragma once
 #include <optional>

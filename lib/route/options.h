@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where mail goes and how, as the operator says it: `routes:`, and what `dns:`, `delivery:` and `security:` add to
 // routing.
 #pragma once

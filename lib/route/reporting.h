@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a domain wants to be told about TLS: the look-up at `_smtp._tls.<domain>` (RFC 8460 section 3). Asks; keeps nothing.
 #pragma once
 #include <boost/asio/awaitable.hpp>

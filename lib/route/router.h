@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Facts about where a domain's mail goes: RFC 5321 section 5.1 (MX), RFC 7505 (null MX), RFC 7672 section 2.2 (which
 // names and TLSA records). `find` gives a domain's hosts in order, `look` one host's addresses and TLSA when its turn
 // has come. What DNS says is a fact, never an error; nothing is decided here. Facts are kept within their TTL, five

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The name of the site that a domain's hosts are. Domains with the same hosts are one site, whoever owns them: the receiver sees one sender
 // (as KumoMTA's site name). Pure.
 #pragma once

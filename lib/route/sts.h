@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The MTA-STS policies of the domains that mail goes to: found, fetched, kept, looked after (RFC 8461 sections 3.3, 5.1, 10.2). Gives
 // facts for hop::decide and decides nothing; tells what happens to policies as `sts-policy` events.
 //

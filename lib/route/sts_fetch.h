@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fetching a policy: RFC 8461 sections 3.2, 3.3. `PolicyFetch` is a seam: the daemon asks the policy host over HTTPS, tests may answer
 // from a map. Gets the text and says why there is none; the text's meaning is mtasts::parse_policy's, keeping it is sts.h's.
 #pragma once

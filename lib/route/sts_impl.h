@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The inside of PolicyCache. Only for sts.cpp and sts_refresh.cpp.
 #pragma once
 #include <map>

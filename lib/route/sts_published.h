@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a domain publishes for MTA-STS at this moment: its TXT record, and the policy that its policy host serves (RFC 8461 sections
 // 3.1, 3.3). Asks the network; knows no cache, keeps nothing.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kept MTA-STS policies as the operator's tool reads them: straight from the database file, with or without a running daemon, in
 // short reads that never keep the daemon from writing. Fetches nothing and changes nothing.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What becomes of policies without anybody asking: refreshed, told expired, forgotten (STS-32).
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>

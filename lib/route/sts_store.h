@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The table of MTA-STS policies: what each domain's last successful fetch brought, as it was served, and the fetches that failed since
 // (RFC 8461 sections 3.2, 3.3, 5.1). Its rows are what survives a restart (STS-33). Functions inside a disk job; rules about times are
 // mtasts::Freshness's, and who fetches is sts.h's.

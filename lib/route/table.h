@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which route a domain takes, and what it changes: pure look-ups in the operator's list. First match wins; a route
 // whose `until` has passed is skipped.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Look-ups on behalf of one next-hop domain, a few at a time: whoever publishes very many hosts, or hosts whose name servers are silent,
 // waits for himself and keeps the resolver from nobody else (BND-02). Only this loop.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The replies that the parts of Session have in common. For this module's own sources.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a server offers in its answer to EHLO (RFC 5321 section 4.1.1.1). Keywords in any case; unknown ones are
 // ignored.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Message content as BDAT carries it (RFC 3030): octets as they are, no dots, no terminator. What makes content unfit
 // is the same as for DATA, because it may leave through DATA at the next hop (SUB-08). Keeps nothing of the content
 // itself.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One SMTP command line taken apart (RFC 5321 section 4.1). Syntax only: order and policy are the Session's, what a
 // mailbox is is Mailbox's. Views point into the line that was parsed and live as long as it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commands of one mail transaction as the sending side writes them (RFC 5321 section 3.3, RFC 2920): groups, each
 // one write and then as many replies. With PIPELINING a group holds many commands, without it one.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The content that follows DATA (RFC 5321 section 4.5.2): ends at CR LF . CR LF and nowhere else, whatever else looks
 // like it (SUB-06); removes stuffed dots; finds lone CR, lone LF and NUL. Never splits or joins lines, keeps nothing of
 // the content itself.

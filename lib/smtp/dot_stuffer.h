@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The inverse of DataDecoder, for sending by DATA (RFC 5321 section 4.5.2): doubles a dot at the start of a line and
 // ends the content.
 #pragma once

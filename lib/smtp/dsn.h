@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The parameters of RFC 3461, delivery status notifications: which fates of a message its sender wants to be told of, and the names
 // under which he knows it. Taken strictly, kept and passed on as they were received (DSN-10), decoded only for notices.
 #pragma once

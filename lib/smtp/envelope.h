@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sender, recipients and what else the MAIL and RCPT commands say of a message: as received by a Session, as sent by
 // compose().
 #pragma once

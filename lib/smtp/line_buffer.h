@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Cuts a client's octets into command lines (RFC 5321 section 2.3.8): a line ends at CR LF and nowhere else. A lone CR
 // or LF is an attack or a broken client and ends the session (SUB-05); a line that is too long is swallowed to its end.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An envelope address (RFC 5321 section 4.1.2) as it is sent onward: the local part octet by octet as it was received,
 // the domain as A-labels. Parses and prints; it does not say who may use an address, or where it leads.
 #pragma once

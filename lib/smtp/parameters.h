@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The parameters of MAIL and RCPT as a client gives them: SIZE (RFC 1870), BODY (RFC 6152, 3030), AUTH (RFC 4954), SMTPUTF8 (RFC 6531),
 // RET, ENVID, NOTIFY and ORCPT (RFC 3461), REQUIRETLS (RFC 8689). Syntax only, each at most once; whether what they ask for can be had is the Session's to say.
 #pragma once

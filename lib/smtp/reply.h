@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SMTP replies (RFC 5321 section 4.2, RFC 2034): ours rendered, a server's parsed. A server's reply is foreign text of
 // any size and form: the parser keeps a bounded part of it, and what is no reply is an error of the connection.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The receiving end of an SMTP session (RFC 5321, 1870, 2034, 2920, 3030, 3207, 4954, 6152) as a reactive value: one event in, one
 // reply and one action out. It owns the order of commands, what is refused and why, and the words of every reply. It
 // reads no socket, asks no clock and stores no message: what it must know of the world comes in as Facts.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of Session that is about logins (RFC 4954, 4616): PLAIN and LOGIN, inside TLS only. It takes the exchange apart; whether
 // a password is right is not known here.
 #include <utility>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of Session that is about content: DATA, BDAT, and what becomes of what they carry.
 #include <algorithm>
 #include <unordered_set>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a server's replies to one transaction mean for each recipient (RFC 5321 sections 4.2.1, 4.5.3.1.10, RFC 7504,
 // MX-10, MX-13). Pure: the replies that came, in order; those that are missing were cut off by the connection.
 #pragma once

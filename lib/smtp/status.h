@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Enhanced mail system status codes (RFC 3463, RFC 2034).
 #pragma once
 #include <compare>

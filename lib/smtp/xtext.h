@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // xtext (RFC 3461 section 4): any octets inside a parameter's value, where '+', '=' and what is not printable ASCII
 // stand as "+HH".
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A notice (RFC 3464) that a mail with one of our reports came back, hours after its mailbox' server had taken it. It reads what anybody
 // may have written to the reports' sender, so it says only what the notice claims: whoever asks compares the report's id, which nobody
 // knows but those who got the report.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From what a hop met to what is reported of it: policies, counts and result types of RFC 8460 section 4. One call for each outbound
 // connection, once its TLS step ended, and one for each host that a policy refused before connecting; none for a connection that
 // is used again. It reads the facts as they were found, not what the operator made of them: a policy that was only watched, or in

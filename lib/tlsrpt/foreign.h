@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reports as others write them: JSON that is less exact than ours, gzipped or not, on its own or in the mail that brought it. Reads
 // what can be read and is bounded whatever it is given; json.h's reader is the strict one.
 #pragma once

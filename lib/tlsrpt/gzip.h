@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // gzip (RFC 1952), the form in which reports travel (RFC 8460 section 5.2).
 #pragma once
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The report as JSON (RFC 8460 section 4.4; I-JSON, RFC 7493), and a reader as strict as the writer is exact.
 #pragma once
 #include <string>

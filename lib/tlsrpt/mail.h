@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The mail that carries a report: RFC 8460 section 5.3, RFC 6522. Composes; signing is dkim's, sending the caller's.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Short ASCII words for failure-reason-code, and what a server called itself, made fit for a report: bounded, printable, without
 // anything that is nobody's business (RPT-16, RPT-19, RPT-45). For this module's own sources and tests.
 #pragma once

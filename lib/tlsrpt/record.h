@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TXT record at `_smtp._tls.<policy domain>` by which a domain asks for reports, and where it wants them: RFC 8460 section 3.
 // Reads texts that a resolver found; asks nothing.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A TLS report as a value: RFC 8460 section 4. What is counted, for whom, over which day, and the names that a report carries through
 // its body, its mail and its file. Counts come from `classify`; JSON is json.h's.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Adds up sessions into the elements of a report, at bounded memory: RFC 8460 section 5.2 wants reports small, RPT-34 under 10 MB.
 #pragma once
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The URIs of a rua list (RFC 3986; RFC 6068 for mailto), as far as reports can go there. For this module's own sources and tests.
 #pragma once
 #include <string_view>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cases of the bench: each is run on both relays in turn, A B A B, every round on a fresh queue."""
 import dataclasses
 import json

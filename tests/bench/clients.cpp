@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Many clients of the front door at once: one thread, epoll, TLS by OpenSSL. Each connects from an address of its own turn, greets, and
 // takes STARTTLS; then it keeps still, or gives one message, and takes its leave.
 //

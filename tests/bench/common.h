@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the loader and the sink of the bench share: a clock, a checksum, the number a test message carries, and the
 // counters a program shows in a small mapped file so that the bench can watch it without asking. Not part of the
 // product.

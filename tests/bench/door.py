@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The front door: many TLS sessions that idle, many that come, one large message; beside Postfix where that can do the same."""
 import datetime
 import json

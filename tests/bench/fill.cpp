@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fills a daemon's database with mail that waits, through the queue's own code, the daemon stopped:
 //   bench_fill CONFIG COUNT DOMAINS [OCTETS]   1 KiB each; half of it to the domain dead.bench, due now, the rest, tried once and deferred
 //                                        for hours, spread over w00001.clear, w00002.clear, …

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A TLS 1.3 peer that never says anything but KeyUpdate: each record is legal, and there is no end of them (scripts/torture --hostile).
 //
 //   flood --to IP:PORT --from IP --sessions N    until SIGTERM; then prints how many sessions and records there were

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A queue of a million messages: what intake and delivery keep of their pace, start, memory and the tool's answers; what history costs."""
 import dataclasses
 import json

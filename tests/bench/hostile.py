@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """scripts/torture --hostile runs this inside its namespaces: everybody who may come to a relay's door, or to its disk, at once; see there
 for what must hold.
 

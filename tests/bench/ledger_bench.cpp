@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the ledger of TLS reports costs on a large day: octets on disk, time to count a session, time and memory to build all reports.
 //   bench_ledger DIRECTORY [--sessions 10000000] [--domains 50000] [--hostile]
 // Prints a table; 0 when the targets are met: 200 MiB, 5 minutes, memory that does not grow with the day.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The loader of the bench: one thread, epoll, nothing but libc. It sends numbered messages to one SMTP server over many
 // sessions at once and prints how long that took from the first connect to the last 250.
 //

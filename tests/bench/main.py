@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """scripts/bench runs this inside its namespaces; see there for what it measures and how."""
 import argparse
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is measured and how: CPU time of a whole side, counters of loader and sink, medians, and the table."""
 import mmap
 import os

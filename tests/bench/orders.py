@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """scripts/torture --orders runs this inside its namespaces: hoplockd is killed while operators hold, release, retry, remove and bounce in
 bulk, and while it makes bounces of its own. See there for what must hold.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MTA-STS: what 100,000 cached policies cost at the start and in memory, and what a live one adds to a delivery. hoplock alone."""
 import re
 import sqlite3

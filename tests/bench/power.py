@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """scripts/torture --power runs this inside its namespaces: the power goes under load, N times; see there for what must hold.
 
 Two disks in turn. `model`: tests/support/storage.c is preloaded into hoplockd and keeps beside its data what a disk would have after a

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """A receiver with thousands of domains on one MX set and limits of its own, and what a relay makes of them, second by second.
 
     tests/bench/provider.py [--build build/release] [--before BUILD] [--domains 2000] [--messages 16000]

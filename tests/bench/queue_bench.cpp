@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the queue alone can do, without SMTP or DNS: commits and settled leases a second, and the cost of a million messages.
 //   bench_queue DIRECTORY [intake] [flow] [large] [million [COUNT]]
 #include <sys/resource.h>

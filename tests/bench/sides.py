@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two relays that are compared, each with its own configuration, queue and log under one directory on the same disk.
 
 Both are as durable as they come: Postfix syncs a queue file before it says 250, hoplock commits and syncs its database.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Strangers that connect and say nothing, and come again when they are ended (scripts/torture --hostile). One thread, epoll, nothing but
 // libc: what they cost of the machine must be the relay's to pay, not theirs.
 //

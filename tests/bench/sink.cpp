@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The receiver of the bench: an SMTP server in one thread over epoll that takes everything and keeps nothing. It
 // counts, and notes when the first and the last message came.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A disk that needs longer: preloaded into a program, every call that waits for stable storage takes SLOWSYNC_US
 // microseconds more (2000 unless told), and every read at a place of a file SLOWREAD_US (none unless told: a cold cache is simulated
 // by it). Both relays of the bench run under it in the slow-disk cases.

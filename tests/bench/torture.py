@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """scripts/torture runs this inside its namespaces; see there for what it does."""
 import argparse
 import collections

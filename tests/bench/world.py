@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The little world that the bench delivers into: a signed root, a signed TLD with 500 signed zones that publish DANE-EE, an
 unsigned TLD, one authoritative server for all of them, and a validating resolver for the relay that does not bring its own.
 

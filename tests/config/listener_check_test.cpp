@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What must hold between the keys of a listener about who may relay, and of a route about whom a password is told.
 #include <doctest/doctest.h>
 

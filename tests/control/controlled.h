@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A queue with its control socket, as the daemon has them, for tests of either end.
 #pragma once
 #include <boost/asio/steady_timer.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DUR-06: a store that a released version wrote. tests/daemon/stores/schema-5.db was made by 2f9c8b0 with the last case of this file
 // (`tests_io -tc="the sample store, made anew" --no-skip`, in a directory of its own); it is never made again: a later version that
 // changes the schema adds a file of its own.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The look at our own addresses after the start: which are looked at, what is said of them, and how much is asked.
 #include "daemon/reverse_check.h"
 

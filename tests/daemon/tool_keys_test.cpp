@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock dkim …` and the part of `hoplock doctor` that asks no network.
 #include <doctest/doctest.h>
 #include <sys/stat.h>

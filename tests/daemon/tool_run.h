@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The operator's tool, run in this process.
 #pragma once
 #include <boost/json.hpp>

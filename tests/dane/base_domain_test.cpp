@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "dane/base_domain.h"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A throw-away self-signed certificate, for tests that need DER which really parses.
 #pragma once
 #include <openssl/evp.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `hoplock queue bounce` where it meets delivery: what is under way, two operators at once, a store that fails.
 #include "delivery/ending.h"
 #include "tests/delivery/relay.h"

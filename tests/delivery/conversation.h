@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A client of ours facing scripted servers: targets, messages, certificates.
 #pragma once
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sessions in the ledger as the servers saw them: under reuse, restart, a store that fails, and an end in the middle.
 #include "tests/delivery/relay.h"
 #include "tests/support/faulty_vfs.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What counts come to when they are in a ledger.
 #pragma once
 #include <doctest/doctest.h>

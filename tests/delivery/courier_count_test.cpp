@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which sessions are counted for TLS reports: RFC 8460 sections 3, 4.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a host that misbehaves, or a fault of ours, may cost whom.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MTA-STS from the first look-up to the log line: RFC 8461 sections 4, 5.
 #include <doctest/doctest.h>
 

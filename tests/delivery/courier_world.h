@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A courier between a router over a DNS made of maps and scripted servers with certificates of a CA of the test's own. Servers listen on
 // addresses 127.0.0.x, all on one port.
 #pragma once

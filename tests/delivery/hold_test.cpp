@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a policy holds back, and what must not let it go.
 #include "tests/delivery/relay.h"
 

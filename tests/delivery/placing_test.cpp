@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MX-20: no recipient is offered to a host that the rules of the moment do not give it.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One bad recipient, sender or message, and everybody else's mail to the same hosts.
 #include <doctest/doctest.h>
 

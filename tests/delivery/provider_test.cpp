@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Big receivers, with many domains on the same hosts and limits of their own, and hostile ones, as they meet a whole relay.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Everything between the queue and the servers, on a loop of the test's own: a real database, a DNS made of maps, the scheduler, and
 // sinks. Destinations are domains; each has one MX.
 #pragma once

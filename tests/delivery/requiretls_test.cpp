@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // REQUIRETLS and `TLS-Required: No` (RFC 8689) in the courier: what goes over which session, what ends for good, what is counted.
 #include <doctest/doctest.h>
 

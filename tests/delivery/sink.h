@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An SMTP server on the test's own loop that takes whatever comes, counts, and misbehaves as told. No TLS.
 #pragma once
 #include <boost/asio/steady_timer.hpp>

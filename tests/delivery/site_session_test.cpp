@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One host, several domains: which session of theirs may carry whose mail, over real TLS (TLS-08, RFC 7672 section 2.2, RFC 8461 section 4).
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `sources:`: which address and name mail leaves under, and that sessions keep to it.
 #include "delivery/source.h"
 

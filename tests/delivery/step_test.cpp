@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Replies out of step, malformed ones, and servers that stand EHLO, a parameter or several recipients badly.
 #include <doctest/doctest.h>
 

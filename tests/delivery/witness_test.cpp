@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // To which day, and to whom, a session belongs.
 #include "delivery/witness.h"
 

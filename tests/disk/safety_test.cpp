@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What happens around the store while it is in use: other programs with its files, a sync that fails, a log that is bent.
 #include <doctest/doctest.h>
 #include <fcntl.h>

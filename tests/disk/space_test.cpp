@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A file system without room, for real (DUR-04): what must go on goes on, and what waited for room is done when there is some.
 #include <doctest/doctest.h>
 #include <sqlite3.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Signs the message on standard input with a key file, for the independent verifiers of verify.py: prints the whole message.
 // Usage: dkim_sign DOMAIN STEP (SELECTOR KEY.pem)...    STEP: octets fed at a time
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A DKIM verifier of the tests' own, written the slow and obvious way from RFC 6376 section 6, with OpenSSL for the signatures.
 // It shares no code with lib/dkim. And keys, made on the spot.
 #pragma once

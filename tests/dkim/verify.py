@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Other people's verifiers judge our signatures: Python's dkim package and Perl's Mail::DKIM, each over odd messages, with an RSA and an
 Ed25519 key (which Debian 12's Mail::DKIM does not know yet), fed to the signer in several splits; and both must refuse what was
 changed on the way.

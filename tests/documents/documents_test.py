@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Holds what is written for people against the sources: man pages, dashboard, alerts. documents_test.py BUILD"""
 
 import json

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes notices of every kind into a directory, for verify.py: what does a parser that is not ours make of them?
 #include <fstream>
 #include <iostream>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Notices of every kind, for the golden tests and for other people's parsers.
 #pragma once
 #include <string>

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """DSN-03 to DSN-07, DSN-13, DSN-16: Python's email package reads what lib/dsn composes."""
 
 import email

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every end-to-end test stands on: one world and one relay for the file, and assertions in the words of the contract."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Runs one file of end-to-end tests in a private world of its own: run.py FILE --build DIR [TEST …] [-v].
 
 FILE (test_dane_answers, with or without .py) holds DOMAINS, perhaps RECIPIENTS and SETTINGS, and test cases. The world is built

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The service manager opens the port and hands it over (sd_listen_fds(3)): a daemon without privileges has port 25."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Own certificates: their end is told, and files that are renewed under their names are taken up by themselves; no pair that does not fit."""
 
 import contextlib

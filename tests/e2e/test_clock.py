@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A clock that is set while mail waits: libfaketime moves the daemon's wall clock, its steady one goes on."""
 
 import contextlib

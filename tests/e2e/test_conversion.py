@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What leaves for peers with and without 8BITMIME, BINARYMIME, CHUNKING and SMTPUTF8."""
 
 import email

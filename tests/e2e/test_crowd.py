@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who has every right to be served still is while others flood, stall, trickle and guess passwords."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The daemon itself: how it starts and refuses to, what a reload changes and leaves, and a disk with little room."""
 
 import contextlib

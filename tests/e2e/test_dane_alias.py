@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DANE: aliases of hosts and of TLSA names, base domains, SNI, ports and routes."""
 
 from case import Case, Domain, Host

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DANE: what each kind of DNS answer means for a host, before any certificate is looked at."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DANE: which certificates each kind of TLSA record takes, and under which names."""
 
 import time

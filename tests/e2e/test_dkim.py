@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ordinary mail is signed on its way out, over what goes on the wire; Python's dkim package judges what arrived."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DNS: security states, failures of validation itself, aliases, and what is asked of whom."""
 
 import hashlib

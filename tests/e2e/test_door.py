@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who may relay, and content by BDAT: swaks, smtplib and bare sockets against the real daemon."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Notices: what senders are told of failures, delays and handovers, read by Python's email package, and who is told nothing."""
 
 import email

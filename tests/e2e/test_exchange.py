@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversations as a send connector of Exchange holds them (tests/exchange), replayed octet by octet."""
 
 import email

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small disk that somebody fills, for real: what was acknowledged leaves once there is room, and new mail is taken again."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Exchange guide taken at its word: the listeners and routes that it prints, the commands that it tells people to type."""
 
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The operator's HTTP listener: metrics that a strict parser takes, health that turns red, a page that nobody can turn against its reader."""
 
 import collections

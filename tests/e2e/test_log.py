@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A log whose reader stands still, and a daemon that stands still itself: what goes on meanwhile, and what ends."""
 
 import http.client

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the daemon takes of the machine's memory, and gives back."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MX: where mail goes, in what order, and what a missing, failing or strange record means."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What operators order: bounces above all, on one message and on many, two tools at once, and words that mean nothing."""
 
 import concurrent.futures

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MX-20: mail goes where the rules send it now, not where they sent it when it was accepted, leased or deferred."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real Postfix on both sides of the relay."""
 
 import time

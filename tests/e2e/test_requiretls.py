@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """REQUIRETLS and `TLS-Required: No` (RFC 8689): what a message asks of every hop, and what becomes of it where that cannot be had."""
 
 import email

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Our own addresses in the DNS: after the start and in `hoplock doctor`, whether address, PTR record and EHLO name agree."""
 
 import subprocess

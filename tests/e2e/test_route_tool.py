@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`hoplock check --route ADDRESS`: which route an address takes, and on what terms each host would get its mail."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Port 53 is closed: nobody answers, or everybody refuses. The tool and the daemon say that, in seconds, and not that DNSSEC is to blame."""
 
 import datetime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`sources`: which address mail leaves from and under which name, as the servers see it; the log and the trace say the same."""
 
 from case import Case, Domain, Host

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real file system that its clients fill, and one that somebody else fills to the last block (DUR-04)."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What becomes of mail under way as the daemon is told to stop."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The store under the hands of others: programs that open it, people who delete it, backups."""
 
 import os

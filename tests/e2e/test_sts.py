@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MTA-STS: which host gets the mail under a policy, alone and beside DANE."""
 
 from case import Case, Domain, Host, Stage, Sts

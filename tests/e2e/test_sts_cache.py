@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MTA-STS: policies that are kept. A domain of `two` has a first MX that its policy does not name: mail tells which policy is in force."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MTA-STS: the policy over HTTPS. Each good policy refuses the domain's only MX, so mail tells whether the policy was taken."""
 
 import calendar

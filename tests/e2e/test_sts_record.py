@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MTA-STS: the record at _mta-sts. Behind each stands a policy that refuses the domain's only MX, so mail tells whether it counts."""
 
 from case import Case, Domain, Host, Sts

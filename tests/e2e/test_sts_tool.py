@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MTA-STS in the operator's tool: `check` names what is wrong with each domain, `sts` shows and refreshes what is kept."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What mail clients meet at the relay's door: swaks, smtplib, Postfix, bare sockets, and strace that watches the disk."""
 
 import re

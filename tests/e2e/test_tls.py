@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TLS: versions, names, what is offered, what is reused, and when clear text may follow."""
 
 import smtplib

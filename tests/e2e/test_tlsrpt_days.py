@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Days and deaths: midnight, a restart at midnight, kill -9 between sending and marking. libfaketime moves the relay's wall clock."""
 
 import contextlib

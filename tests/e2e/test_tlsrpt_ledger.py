@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is counted for TLS reports is what the receivers saw: mixed traffic to a dozen domains, read back with `hoplock tlsrpt`."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A day of mixed traffic, and the reports of it: who gets them, by mail and by https, and whether they tell what the servers saw."""
 
 import datetime

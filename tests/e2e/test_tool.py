@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The operator's tool: the queue of a running and of a stopped daemon, `check` and `tlsa` against the world."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`hoplock trace`: the whole life of a message, by id, address and domain, in the queue or gone, as a story and as data."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The service manager's side of the daemon (sd_notify(3)): this file is the service manager. A start that gets on has more time, the
 watchdog is fed while loop and disk live, and a hung disk or a hung program starves it."""
 

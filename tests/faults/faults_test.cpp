@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DUR-02, DUR-04: every call of the store on its files fails once, in each way a disk knows, at each place of a life. Anchor: SQLite's own
 // ioerr tests (its test/ioerr.test), with what is around it: our lock file, statvfs, the renaming of a new database, the answers that
 // were given, and the power that goes a moment later.

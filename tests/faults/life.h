@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One life of a store under a fault, in a child process: it opens the store, accepts, delivers, bounces, obeys an operator, copies
 // the log, forgets, closes and opens again, and tells over a pipe what it was told. The parent holds the store that is left against that.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The store that is left, held against what was answered.
 #include <fstream>
 #include <random>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DNS messages, as far as this program reads them itself: the aliases of an answer section.
 #include <cstdint>
 #include <cstdlib>

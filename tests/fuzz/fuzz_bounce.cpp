@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Notices that a report came back: what is read from them is short, printable, and about a failure that they tell of.
 #include <algorithm>
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An EHLO reply: bounded, upper-case mechanisms.
 #include <algorithm>
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One command line: views stay within the line, a well-formed MAIL or RCPT has a path.
 #include <cstdint>
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // hoplock.yaml: whatever the text, complaints or a configuration that prints and reads back as itself.
 #include <cstdint>
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lines on the control socket, both ways: whatever comes is read or refused, and what was read comes out the same again.
 #include <cstdint>
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Canonicalising and signing: the same in every split, and the From parser takes anything.
 #include <algorithm>
 #include <cstdint>

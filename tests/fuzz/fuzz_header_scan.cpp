@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A header scan: the same facts in every split, bounded.
 #include <algorithm>
 #include <cstdint>

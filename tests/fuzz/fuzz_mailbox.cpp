@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An address: what parses prints to something that parses to the same, on one line, and never with another domain.
 #include <cstdint>
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names as text and from wire format: what is accepted is canonical, and parses to itself.
 #include <cstdint>
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A notice in UTF-8 around whatever a message's header and its recipients hold, and its plain form: the one is UTF-8, the other ASCII, both
 // end as they must, and no line of a server's or a client's making becomes a field.
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rdata of every type that is parsed; the first octet chooses it.
 #include <cstdint>
 #include <cstdlib>

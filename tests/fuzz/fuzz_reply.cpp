@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A server's replies: the same in every split, bounded, printable in logs, and the same again when rendered.
 #include <algorithm>
 #include <cstdint>

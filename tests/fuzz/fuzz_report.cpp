@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The strict reader of reports: what it takes is written again, and then read as the same; the reader of others' reports takes anything;
 // and gunzip keeps within its limit.
 #include <cstdint>

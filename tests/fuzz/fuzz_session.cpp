@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The whole receiving session as the listener drives it, without a socket: splitter, Session, decoder, header scan. The
 // first octet chooses the listener's settings, the second how the rest is cut into reads. Held throughout: one reply a
 // command, no transaction without MAIL and RCPT, no reply inside data, every reply with its enhanced code, and the same

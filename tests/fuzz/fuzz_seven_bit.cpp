@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Conversion to 7-bit MIME. Held: the outcome does not depend on the split, what comes out is 7-bit lines, and converting it again
 // changes nothing.
 #include <algorithm>

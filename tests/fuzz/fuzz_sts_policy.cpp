@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A policy text as any web server may serve it: what is read can be written and read again, matches only what it should, and what is
 // said about the rest fits on a line.
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TXT records at `_mta-sts.<domain>`, one a line: whatever they hold, at most one id of letters and digits comes out, and what is
 // said about them fits on a line.
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TLSA rdata as any name server may send it: several records of one RRset, each behind two octets of length. What counts as usable
 // must be exactly what OpenSSL, which does the matching, will take.
 #include <openssl/err.h>

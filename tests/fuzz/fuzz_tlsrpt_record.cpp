@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TLSRPT record and its URIs: nothing that comes out could surprise SMTP or HTTP, and it is read again as the same.
 #include <algorithm>
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Replays a corpus through a fuzz target without libFuzzer: every file of the folders and files named on the command
 // line, and the empty input. What the fuzzer once found stays a test with any compiler.
 #include <cstddef>

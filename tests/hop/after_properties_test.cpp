@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What must hold for every plan that `decide` makes and every outcome that a connection can have: walked exhaustively.
 #include <doctest/doctest.h>
 

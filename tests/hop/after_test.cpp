@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What follows from what happened: one row per way that a connection can go, under each kind of plan that `decide` makes.
 #include <doctest/doctest.h>
 

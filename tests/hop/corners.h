@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The corners of the decision, by name: what DNS says of a host, how the host was selected, what the operator demands; and plans
 // and verdicts as one line of text, so that a table of them reads like the specification.
 #pragma once

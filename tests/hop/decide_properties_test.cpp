@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What must hold in every corner of Facts × LocalRule, whatever the table says: the promises, walked exhaustively.
 #include <doctest/doctest.h>
 

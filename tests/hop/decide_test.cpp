@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The decision as a table: what DNS says × how the host was selected × what the operator demands → the plan. Every corner is in
 // exactly one row, and the first test counts them.
 #include <doctest/doctest.h>

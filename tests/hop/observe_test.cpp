@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What becomes of MTA-STS once a connection was made: what binds decides, what is only observed is told and nothing more.
 #include <doctest/doctest.h>
 

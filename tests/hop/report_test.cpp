@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The rule for mail that carries a TLS report.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a message itself asks of a hop (RFC 8689), as tables: REQUIRETLS and `TLS-Required: No`.
 #include "hop/requiretls.h"
 

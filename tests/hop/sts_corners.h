@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The corners that MTA-STS adds to those of corners.h.
 #pragma once
 #include <functional>

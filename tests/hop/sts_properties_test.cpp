@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What must hold for MTA-STS in every corner, whatever the table says.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MTA-STS in the decision, as a table: what the policy says of the host × what DNS says × what the operator demands → the plan. Every
 // corner is in exactly one row, and the first test counts them.
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Logins over real sockets: who gets in, how long a wrong one takes, and that nobody else waits for it.
 #include <doctest/doctest.h>
 

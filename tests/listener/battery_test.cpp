@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Hostile and malformed conversations, each with the replies that it must get: nothing runs that should not, nothing is lost, no
 // reply is out of step. A row is what a client sends in one write behind the given point of a good conversation; QUIT follows it,
 // so a session that is expected to live on says 221 in the end, and one that must end ("END") does not.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Content by BDAT over a real socket into a real queue.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What comes back to the sender of TLS reports.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Mutual TLS: whose certificate lets a client relay.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a client may say, and what it gets for it, over a real socket.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Message content over a real socket into a real queue: where it ends, what is refused, what is stored.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A crowd at the door: who gets a place when there are more clients than places.
 #include <doctest/doctest.h>
 #include <sys/resource.h>

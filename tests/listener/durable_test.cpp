@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // 250 only when the message is safe: what a client is told while the disk hangs, fails or is full.
 #include <doctest/doctest.h>
 #include <sqlite3.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How sessions end that neither side ended by QUIT: time-outs, and a daemon that stops.
 #include <doctest/doctest.h>
 

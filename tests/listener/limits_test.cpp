@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many connections, from whom, with how many messages; and what a reload changes.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PIPELINING over real sockets: one reply for each command, in order, one write for each group, and no deadlock.
 #include <doctest/doctest.h>
 

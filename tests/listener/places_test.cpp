@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who gets a place: the rules alone, without sockets and at any time.
 #include "listener/places.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // senders_limit: what one envelope sender may send.
 #include "listener/senders.h"
 

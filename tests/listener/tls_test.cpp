@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // STARTTLS, required and implicit TLS over real sockets.
 #include <doctest/doctest.h>
 

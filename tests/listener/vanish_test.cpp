@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Clients that go away in the middle of anything, and many large ones at once.
 #include <doctest/doctest.h>
 #include <malloc.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Conversion to 7-bit MIME: what is rewritten and how, what must stay, and what cannot be converted.
 #include "message/seven_bit.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A ClientHello as it stood on the wire, taken apart octet by octet.
 #pragma once
 #include <openssl/ssl.h>

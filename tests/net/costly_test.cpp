@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Peers whose cryptography costs us more than them.
 #include <doctest/doctest.h>
 #include <openssl/bn.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DANE as OpenSSL checks it under our settings: every record kind against real handshakes.
 #include <doctest/doctest.h>
 

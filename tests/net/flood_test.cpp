@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Peers that keep TLS busy without saying anything, against sessions of ours in both roles.
 #include <doctest/doctest.h>
 

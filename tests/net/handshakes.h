@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Handshakes of ClientTls with a scripted server, for the tests of this folder.
 #pragma once
 #include <boost/asio.hpp>

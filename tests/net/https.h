@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An HTTPS server with the test CA and a client of ours, for the tests of this folder.
 #pragma once
 #include <memory>

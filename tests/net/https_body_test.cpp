@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Answers of every broken kind: each is a failure with a name of its own, at bounded cost.
 #include <doctest/doctest.h>
 

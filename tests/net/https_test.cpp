@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is asked over HTTPS, of whom, and what the answer is taken for.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Checks that are only observed, against real handshakes: judged like those that bind, without a hand in the session.
 #include <doctest/doctest.h>
 #include <openssl/ssl.h>

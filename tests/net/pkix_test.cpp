@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The WebPKI check of a `verify` route or an STS policy, against real handshakes.
 #include <doctest/doctest.h>
 

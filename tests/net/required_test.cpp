@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The name that REQUIRETLS wants in the certificate besides what proves it (RFC 8689 section 4.2.1).
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "net/stream.h"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What ClientTls offers, refuses and reports, apart from the verdicts on certificates (dane_test.cpp, pkix_test.cpp).
 #include "net/tls_client.h"
 

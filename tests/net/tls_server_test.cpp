@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TLS as a listener offers it, against OpenSSL as a client.
 #include "net/tls_server.h"
 

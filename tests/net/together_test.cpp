@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Two waits side by side, whatever ends first and however.
 #include "net/together.h"
 

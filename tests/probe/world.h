@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A world with one MX host, mx.example.org at 127.0.0.1, played by a script.
 #pragma once
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What other modules write in the queue's transactions, and the kind of a message.
 #include "queue/along.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BND-03 and DUR-04 at the queue: a start, the background and a message with very many recipients cost what they should. Proved
 // by counting pages that are read and instructions that SQLite runs, on a disk that is made slow or fails.
 #include <sqlite3.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SUB-29 at the store: whatever is answered good survives, and what is not is absent or whole.
 #include <fcntl.h>
 #include <signal.h>

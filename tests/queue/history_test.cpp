@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the queue remembers of messages: one row an event, found by id, address and domain, forgotten in time.
 #include <doctest/doctest.h>
 #include <sqlite3.h>

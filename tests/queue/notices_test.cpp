@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Notices: written in the transaction that settles what they tell of, with the returned message copied in.
 #include <doctest/doctest.h>
 

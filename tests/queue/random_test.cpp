@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Everything at once, at random: sessions, deliverers, operators, changed routes, restarts. Whatever the order, no recipient is
 // leased twice at a time, none is delivered twice, and in the end all that was not removed has been delivered.
 #include <boost/asio/steady_timer.hpp>

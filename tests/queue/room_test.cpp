@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The room for new mail and who has a claim on it (DUR-04), on a small real file system.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BND-03: the sweep goes on where the disk or the file is not well. Pages of a real file are damaged, and a disk that does not
 // answer stands in the way.
 #include <fstream>

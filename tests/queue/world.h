@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A queue on a real database in a directory of its own, with mail that is easy to make.
 #pragma once
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A ledger in a database of its own, and sessions that are easy to make.
 #pragma once
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A sender between a ledger with sessions in it and its ways out: a queue that nobody empties, endpoints made of maps, a DNS made of
 // maps. Time is what the test says.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The resolver against a name server that fails, is silent or lies; and how look-ups share, wait and stop.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is wrong with the operator's DNS files is said at the start, with the file's name.
 #include "resolver/setup.h"
 

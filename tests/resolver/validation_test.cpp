@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // libunbound in the process against a real name server with signed, unsigned and spoilt zones (tests/resolver/zones.sh).
 #include <doctest/doctest.h>
 

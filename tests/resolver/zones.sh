@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # zones.sh DIR PORT: signed and spoilt zones for tests/resolver, an nsd.conf that serves them on 127.0.0.1:PORT, and anchors.
 # Every zone stands on the one server; `stubs.conf` tells libunbound so, which is why a port above 1023 is enough.
 set -eu

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which look-ups wait for which: what can be asked side by side is, and what comes of it does not depend on who answers first.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From a host to its addresses and TLSA: RFC 7672 sections 2.1.2, 2.1.3, 2.2.2, 2.2.3.
 #include "tests/route/world.h"
 

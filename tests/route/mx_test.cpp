@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From a domain to its hosts: RFC 5321 section 5.1, RFC 7505, and our own place in the list.
 #include <map>
 #include <set>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The operator's routes: which one a domain takes, what it changes, and hosts that are named instead of found.
 #include <boost/asio/bind_cancellation_slot.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fetching policies: RFC 8461 sections 3.2, 3.3. What HTTPS itself does is tests/net's.
 #include "route/sts_fetch.h"
 

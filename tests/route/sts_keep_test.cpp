@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Policies over time: restarts, kill -9, refresh, expiry, other clocks: RFC 8461 sections 3.3, 5.1, 10.2.
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "route/sts_reader.h"
 
 #include "tests/route/sts_world.h"

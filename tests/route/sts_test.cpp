@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MTA-STS policies as deliveries meet them: RFC 8461 sections 3.1, 3.3, 5.1.
 #include "tests/route/sts_world.h"
 

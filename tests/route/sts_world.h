@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A cache of policies over a fake DNS and policy hosts made of a map, on a real database in a directory of its own.
 #pragma once
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A router over a fake DNS, and short ways to ask it.
 #pragma once
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Logins in the pure session: what is offered where, how an exchange goes, and what each verdict leads to.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BDAT: the session's side (order, codes, what is passed over) and the decoder's (what of it is content).
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DATA content in and out: end of data, dots, line ends, sizes, at every split.
 #include <doctest/doctest.h>
 

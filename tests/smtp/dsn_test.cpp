@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RFC 3461: what MAIL and RCPT may say about notices, taken strictly, and passed on as it came.
 #include "smtp/dsn.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SMTPUTF8 and BINARYMIME in the pure session, and in what compose() writes.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The relay whose sessions the tests of this folder speak to.
 #pragma once
 #include "smtp/session.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // REQUIRETLS (RFC 8689) in the pure session, and in what compose() writes.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The receiving session: addresses, limits, what ends it, and that every reply has its enhanced code.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The receiving session, a line at a time: order, codes, state. What needs a socket (time-outs, the handshake itself)
 // is tested with the listener.
 #include "smtp/session.h"

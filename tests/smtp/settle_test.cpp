@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sending side: what is written in which group, and what the replies mean for each recipient.
 #include "smtp/settle.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A name server that answers whatever the test wants, on UDP at a port of 127.0.0.1, from the test's own loop. It remembers what
 // it was asked. Nothing listens on TCP, so a truncated reply stays truncated.
 #pragma once

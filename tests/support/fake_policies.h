@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Policy hosts made of a map: the other side of the seam to HTTPS. They answer, refuse, or take their time, and remember whom they
 // were asked for.
 #pragma once

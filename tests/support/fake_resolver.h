@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DNS made of maps: lines of records, zones that are signed, and questions that fail. Aliases are followed as a validating resolver
 // does it. It remembers what it was asked.
 #pragma once

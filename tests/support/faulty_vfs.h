@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A file system for SQLite that fails on demand and counts: it stands before the system's own and is the default while it lives.
 #pragma once
 #include <atomic>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/support/https_server.h"
 #include "tests/support/must.h"
 

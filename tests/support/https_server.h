@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An HTTPS server on 127.0.0.1 for tests, with plain blocking sockets and OpenSSL on a thread of its own and without any code of ours.
 // It takes one connection after the other, reads one request, and sends exactly the octets that the test gives it: good answers, broken
 // ones, endless ones, one octet at a time.

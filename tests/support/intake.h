@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A listener with the queue, the disk and the certificate that it needs, on a loop and a thread of its own: what a client
 // meets. The test talks to it over sockets and looks into the database when it wants to know what was stored.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long a loop is kept by any one step: a coroutine that is woken every millisecond looks at the processor time that the loop's
 // thread has used since. Time of the processor, not of the clock on the wall: other programs on the machine do not count.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs coroutines of a test to their end on a loop of the test's own.
 #pragma once
 #include <boost/asio/awaitable.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A Log that keeps its events for the test to look at. Every level is enabled.
 #pragma once
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a test's own peers cannot do without.
 #pragma once
 #include <cerrno>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A real name server (NSD) with freshly signed and freshly spoilt zones, on a port of 127.0.0.1 above 1023. Made once by the
 // test binary, gone with it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The other end of a connection, following a script with plain blocking sockets and OpenSSL, on a thread of its own and
 // without any code of ours: as a server on 127.0.0.1 or as a client. Every step waits at most 5 seconds. "Cut at every
 // step" plays a script again and again, ending one step later each time, to see that the tested side survives a loss

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A small real file system of a test's own: `body` runs in a child, in a mount namespace where `path` is one. The code that it gives; 77:
 // there can be none here.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An SMTP client for tests, on the test's own thread: blocking sockets and OpenSSL, no code of ours. Everything waits at
 // most 30 seconds; what goes otherwise than asked for is an exception that says what was got.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A model of stable storage under one directory, and its faults. Linked into a program (tests_faults) or preloaded into one
 // (scripts/torture --power), it stands before the C library's calls on files and so under SQLite as well as beside it.
 //

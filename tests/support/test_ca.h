@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A certificate authority for tests, in process: keys and certificates of every good and bad kind, their TLSA data, PEM
 // files.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A hostile TLS peer: it makes an honest handshake, then sends records that carry no data, as fast as the socket takes them and
 // many times what any session needs, and holds the connection until the other side ends it. OpenSSL on a thread of its own,
 // without any code of ours; every octet is made before the first one leaves, so that the peer is faster than whoever reads.

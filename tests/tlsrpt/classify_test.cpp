@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The matrix: what DNS and the policy host say of a host, what the operator demands, what the connection met; and what of it goes
 // into the report.
 #include "tlsrpt/classify.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What can become of a connection, for tests of classify: outcomes that fit their plan, and what was classified as one line of text.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reports as others write and send them.
 #include "tlsrpt/foreign.h"
 

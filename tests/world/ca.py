@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The test CA: a root, an intermediate, and leaves of every good and bad kind, with the TLSA data of any of them.
 
 Keys are ECDSA P-256 unless a kind says otherwise. A private key lives in one PEM file with its chain, ready for ssl.

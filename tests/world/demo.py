@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """What scripts/demo runs: a world of some forty domains, one message to each, and a table of what became of them."""
 
 import argparse

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """What scripts/demo --endings runs: mail that ends badly in five ways, what its sender is told of each, and what `hoplock trace` tells."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads a captured TLS ClientHello (RFC 8446 section 4.1.2): just what the tests ask about."""
 
 from dataclasses import dataclass

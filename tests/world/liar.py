@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A name server that lies where it is told to: it hands every query on to a real one, and spoils the answers of some names.
 
 What it can do instead of the truth:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real authoritative name servers (NSD): one for the root, one for the top-level domains, one for all the rest.
 
 Three processes on three addresses, so that a resolver really iterates, and finds DS records where they belong.

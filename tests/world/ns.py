@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A fresh set of kernel namespaces for the private world, which end with whoever asked for them.
 
 `enter()` forks: the caller's process becomes a supervisor that only waits, and `enter()` returns in a grandchild that lives in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real Postfix: on port 25 of one address as a receiver, and as a client that hands its mail to the relay."""
 
 import grp

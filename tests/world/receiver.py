@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SMTP receivers of every kind, in threads of the test's own process, and a record of all that was said to them."""
 
 import select

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """What scripts/demo --reports runs: a day of mixed traffic, and whether the reports about it tell what the servers saw."""
 
 import argparse

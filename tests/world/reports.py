@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TLS reports as they arrive (RFC 8460): by mail and by https, taken apart by Python's own email, gzip and json."""
 
 import email

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Is the private world what it says it is? Asked with unbound-host and smtplib, without hoplock."""
 
 import os

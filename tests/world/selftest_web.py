@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Are the world's web hosts what they say they are, and the MTA-STS records with them? Asked without hoplock."""
 
 import http.client

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DKIM keys of the world's own, and Python's dkim package as the judge of what was signed with them."""
 
 from dataclasses import dataclass, field

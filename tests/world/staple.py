@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The TLS side of a receiver that staples an OCSP response."""
 
 try:

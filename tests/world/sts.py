@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a domain publishes for MTA-STS (RFC 8461): the record in DNS, the policy, and the host that serves it."""
 
 from dataclasses import dataclass, field

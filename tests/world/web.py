@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """HTTPS servers of every kind, for MTA-STS policies and for reports, in threads of the test's own process, and a record of every visit.
 
 Each web host has an address of its own; one that is an `alias` is served at another's, where SNI tells them apart.

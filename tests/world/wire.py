@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What went over the wire of the world: every DNS query and every new TCP connection, seen by a packet socket on lo.
 
 Nobody can leave a query out of this log: it does not depend on the servers' own words.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The private world: a DNS tree with its own trust anchor, a CA, mail receivers and web hosts, on addresses of one namespace's lo."""
 
 import os

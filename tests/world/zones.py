@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What domains publish, as data, and its way into zone files that ldns-signzone signs.
 
 A `Domain` is one zone with the MX hosts that live in it. Every zone shares one ECDSA P-256 key, so that a hundred of them are
