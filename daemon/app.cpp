@@ -12,6 +12,7 @@
 
 #include "base/version.h"
 #include "config/check.h"
+#include "daemon/journal.h"
 #include "daemon/memory.h"
 #include "daemon/parts_check.h"
 #include "daemon/reverse_check.h"
@@ -91,7 +92,7 @@ int App::run() {
   take_signals(SIG_BLOCK);
   auto log = LogWriter::open(log_options(loaded_.config));
   if (!log) {
-    std::cerr << loaded_.where("log.file") << ": " << log.error().detail << "\n";
+    std::cerr << stderr_priority(Level::error) << loaded_.where("log.file") << ": " << log.error().detail << "\n";
     return cannot_create;
   }
   writer_ = std::move(*log);
@@ -128,7 +129,8 @@ void App::start_failed(const StartFailure& failure) {
   log_->write(Event(Level::error, "start-failed").add("error", failure.text));
   writer_->flush();
   // the complaint as the contract words it, for whoever started us by hand
-  if (failure.code == config_error || loaded_.config.log.file.path != "-") std::cerr << failure.text << "\n";
+  if (failure.code == config_error || loaded_.config.log.file.path != "-")
+    std::cerr << stderr_priority(Level::error) << failure.text << "\n";
 }
 
 std::optional<StartFailure> App::open() {

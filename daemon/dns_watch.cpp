@@ -8,9 +8,9 @@ namespace hoplock::daemon {
 namespace asio = boost::asio;
 
 namespace {
-constexpr std::chrono::minutes again{1};
-constexpr std::chrono::seconds soon{30};  // while nobody answers
-constexpr std::chrono::hours rarely{24};  // somebody answers: only a failure of validation is a reason to look
+constexpr std::chrono::minutes pause_after_silence{1};
+constexpr std::chrono::seconds pause_in_silence{30};   // while nobody answers
+constexpr std::chrono::hours pause_when_answered{24};  // only a failure of validation is a reason to look
 }  // namespace
 
 void DnsWatch::set(resolver::Options options) {
@@ -43,14 +43,14 @@ std::chrono::seconds DnsWatch::take(const std::optional<probe::Silence>& found) 
                      .add("error", found->text + "; mail routed by MX waits until somebody does: " + found->advice));
     }
     silence_ = found->text + ": " + found->advice;
-    return soon;
+    return pause_in_silence;
   }
   if (silence_) {
     end_silence();
-    return again;  // what the resolver thinks is of the time before; it looks by itself until then
+    return pause_after_silence;  // what the resolver thinks is of the time before; it looks by itself until then
   }
   tell_validation();
-  return rarely;
+  return pause_when_answered;
 }
 
 void DnsWatch::end_silence() {

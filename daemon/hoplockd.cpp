@@ -10,6 +10,7 @@
 #include "config/check.h"
 #include "daemon/app.h"
 #include "daemon/hosts_check.h"
+#include "daemon/journal.h"
 #include "daemon/parts_check.h"
 
 namespace {
@@ -66,7 +67,7 @@ int serve(const std::vector<std::string>& words) {
   config::Loaded loaded = path ? config::load(*path) : config::defaults();
   if (!path) config::check(loaded);  // the defaults name files too
   if (loaded.errors.empty()) daemon::check_parts(loaded);
-  for (const auto& error : loaded.errors) std::cerr << error << "\n";
+  for (const auto& error : loaded.errors) std::cerr << daemon::stderr_priority(Level::error) << error << "\n";
   if (!loaded.errors.empty()) return daemon::config_error;
   if (arguments->check) {
     daemon::check_hosts(loaded);
@@ -84,7 +85,7 @@ int main(int argc, char** argv) {
   try {
     return serve(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& error) {
-    std::cerr << "hoplockd: " << error.what() << "\n";
+    std::cerr << daemon::stderr_priority(Level::error) << "hoplockd: " << error.what() << "\n";
     return daemon::software;
   }
 }

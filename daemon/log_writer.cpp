@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/log_writer.h"
-#include "net/clock.h"
 
 #include <spdlog/sinks/sink.h>
+#include <unistd.h>
 
 #include <string_view>
 #include <utility>
+
+#include "daemon/journal.h"
+#include "net/clock.h"
 
 namespace hoplock::daemon {
 
@@ -29,9 +32,7 @@ spdlog::level::level_enum to_spdlog(Level level) {
 
 using net::now;
 
-std::string to_line(const Event& event, LineFormat format) {
-  return format == LineFormat::json ? to_json(event, now()) : to_logfmt(event, now());
-}
+bool goes_to_journal(const LogOptions& options) { return options.file == "-" && is_journal(STDERR_FILENO); }
 
 Event telling(std::uint64_t lines, const std::string& error) {
   if (lines == 0) return Event(Level::info, "log-works").add("error", error);
@@ -62,16 +63,24 @@ Result<std::unique_ptr<LogWriter>> LogWriter::open(const LogOptions& options) {
 Result<std::unique_ptr<LogWriter>> LogWriter::open(const LogOptions& options, LogPump::Limits limits) {
   auto target = open_log_target(options.file);
   if (!target) return target.error();
-  auto format = std::make_shared<std::atomic<LineFormat>>(options.format);
-  auto tell = [format](std::uint64_t lines, const std::string& error) {
-    return to_line(telling(lines, error), *format);
+  auto manner = std::make_shared<Manner>();
+  manner->format = options.format;
+  manner->journal = goes_to_journal(options);
+  auto tell = [manner](std::uint64_t lines, const std::string& error) {
+    return to_line(telling(lines, error), *manner);
   };
   auto pump = std::make_shared<LogPump>(std::move(*target), std::move(tell), limits);
-  return std::unique_ptr<LogWriter>(new LogWriter(std::move(pump), std::move(format), options.level));
+  return std::unique_ptr<LogWriter>(new LogWriter(std::move(pump), std::move(manner), options.level));
 }
 
-LogWriter::LogWriter(std::shared_ptr<LogPump> pump, Format format, Level level)
-    : pump_(std::move(pump)), format_(std::move(format)), logger_("hoplock", std::make_shared<Sink>(pump_)) {
+std::string LogWriter::to_line(const Event& event, const Manner& manner) {
+  std::string line = manner.format == LineFormat::json ? to_json(event, now()) : to_logfmt(event, now());
+  if (manner.journal) line.insert(0, priority(event.level()));
+  return line;
+}
+
+LogWriter::LogWriter(std::shared_ptr<LogPump> pump, std::shared_ptr<Manner> manner, Level level)
+    : pump_(std::move(pump)), manner_(std::move(manner)), logger_("hoplock", std::make_shared<Sink>(pump_)) {
   logger_.set_level(to_spdlog(level));
 }
 
@@ -80,7 +89,7 @@ LogWriter::~LogWriter() = default;
 bool LogWriter::enabled(Level level) const { return logger_.should_log(to_spdlog(level)); }
 
 void LogWriter::write(const Event& event) {
-  if (enabled(event.level())) logger_.log(to_spdlog(event.level()), to_line(event, *format_));
+  if (enabled(event.level())) logger_.log(to_spdlog(event.level()), to_line(event, *manner_));
 }
 
 Result<> LogWriter::reopen(const LogOptions& options) {
@@ -88,7 +97,8 @@ Result<> LogWriter::reopen(const LogOptions& options) {
   if (!target) return target.error();
   pump_->replace(std::move(*target));
   logger_.set_level(to_spdlog(options.level));
-  *format_ = options.format;
+  manner_->format = options.format;
+  manner_->journal = goes_to_journal(options);
   return {};
 }
 

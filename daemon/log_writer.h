@@ -39,10 +39,15 @@ class LogWriter : public Log {
   LogState state() const;
 
  private:
-  using Format = std::shared_ptr<std::atomic<LineFormat>>;  // any thread writes lines while a reload changes it
-  LogWriter(std::shared_ptr<LogPump> pump, Format format, Level level);
+  // Any thread writes lines while a reload changes it.
+  struct Manner {
+    std::atomic<LineFormat> format;
+    std::atomic<bool> journal;  // each line begins with its priority
+  };
+  static std::string to_line(const Event& event, const Manner& manner);
+  LogWriter(std::shared_ptr<LogPump> pump, std::shared_ptr<Manner> manner, Level level);
   std::shared_ptr<LogPump> pump_;
-  Format format_;
+  std::shared_ptr<Manner> manner_;
   spdlog::logger logger_;
 };
 

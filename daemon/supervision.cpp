@@ -14,11 +14,11 @@ namespace hoplock::daemon {
 namespace asio = boost::asio;
 
 namespace {
-constexpr std::chrono::seconds step{30};  // by which a start's deadline moves from its last sign of life on
-constexpr std::chrono::seconds between_steps{1};
+constexpr std::chrono::seconds start_extension{30};  // by which a start's deadline moves from its last sign of life on
+constexpr std::chrono::seconds between_extensions{1};
 constexpr int feeds_in_patience = 4;
 
-std::string extend(std::chrono::microseconds by) { return "EXTEND_TIMEOUT_USEC=" + std::to_string(by.count()); }
+std::string extension(std::chrono::microseconds by) { return "EXTEND_TIMEOUT_USEC=" + std::to_string(by.count()); }
 }  // namespace
 
 Supervision::Supervision() {
@@ -30,9 +30,10 @@ void Supervision::progress() {
   if (ready_) return;
   const auto now = Clock::now();
   auto told = told_.load();
-  if (told != Clock::time_point::min() && now - told < between_steps) return;
+  if (told != Clock::time_point::min() && now - told < between_extensions) return;
   if (!told_.compare_exchange_strong(told, now)) return;  // another thread tells it
-  sd_notify(0, (extend(step) + "\nSTATUS=Starting: the database is checked and brought up to date").c_str());
+  sd_notify(0,
+            (extension(start_extension) + "\nSTATUS=Starting: the database is checked and brought up to date").c_str());
 }
 
 void Supervision::ready() {
@@ -44,7 +45,7 @@ void Supervision::reloading() const { sd_notify(0, "RELOADING=1"); }
 void Supervision::reloaded() const { sd_notify(0, "READY=1"); }
 
 void Supervision::stopping(std::chrono::milliseconds most) const {
-  sd_notify(0, ("STOPPING=1\n" + extend(most)).c_str());
+  sd_notify(0, ("STOPPING=1\n" + extension(most)).c_str());
 }
 
 asio::awaitable<void> Supervision::feed(disk::Disk& disk) const {

@@ -19,7 +19,7 @@ using asio::ip::udp;
 
 namespace {
 
-constexpr std::chrono::seconds again{1};
+constexpr std::chrono::seconds repeat{1};
 constexpr std::size_t most_per_wake = 16;  // datagrams of one address that are looked at before others have their turn
 
 // Shared with the sockets' callbacks, which may come once more when the coroutine is gone.
@@ -109,7 +109,7 @@ asio::awaitable<Hearing> hear(std::vector<Endpoint> to, std::string question,
   asking->listen();
   while (!asking->is_over() && std::chrono::steady_clock::now() < deadline) {
     asking->ask();
-    const SteadyTime next = std::min<SteadyTime>(deadline, std::chrono::steady_clock::now() + again);
+    const SteadyTime next = std::min<SteadyTime>(deadline, std::chrono::steady_clock::now() + repeat);
     while (!asking->is_over() && std::chrono::steady_clock::now() < next) co_await asking->changed.wait_until(next);
   }
   Hearing heard;

@@ -18,16 +18,16 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::chrono::seconds patience{4};
+constexpr std::chrono::seconds silence_patience{4};
 constexpr std::size_t most_asked = 26;  // thirteen names, each with two addresses
 constexpr std::uint16_t dns_port = 53;
 
-std::string content(const std::string& path) {
+std::string content_of_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-std::vector<std::string_view> words(std::string_view line) {
+std::vector<std::string_view> blank_separated(std::string_view line) {
   std::vector<std::string_view> found;
   for (const char* const blanks = " \t\r";;) {
     const auto begin = line.find_first_not_of(blanks);
@@ -54,7 +54,7 @@ std::string root_question(NameServers::Origin origin) {
   return text;
 }
 
-bool answers(std::string_view datagram, std::string_view question) {
+bool answers_question(std::string_view datagram, std::string_view question) {
   constexpr std::size_t header = 12;
   if (datagram.size() < header || datagram.substr(0, 2) != question.substr(0, 2)) return false;
   return (static_cast<unsigned char>(datagram[2]) & 0x80U) != 0;
@@ -75,7 +75,7 @@ std::string asked_words(const NameServers& servers) {
 std::vector<net::Endpoint> parse_hints(std::string_view text) {
   std::vector<net::Endpoint> v4, v6;
   for (const std::string_view line : split(text, '\n')) {
-    const auto parts = words(line.substr(0, line.find(';')));
+    const auto parts = blank_separated(line.substr(0, line.find(';')));
     if (parts.size() < 2) continue;
     const std::string_view type = parts[parts.size() - 2];
     if (!equals_ignoring_case(type, "A") && !equals_ignoring_case(type, "AAAA")) continue;
@@ -101,8 +101,8 @@ NameServers first_servers(const resolver::Options& options) {
   for (const auto& one : options.forward) servers.all.push_back({one.address, one.port});
   if (!servers.all.empty()) {
     servers.origin = NameServers::Origin::forward;
-  } else if (options.unbound_conf.empty() || !names_servers(content(options.unbound_conf))) {
-    servers.all = parse_hints(content(options.root_hints));
+  } else if (options.unbound_conf.empty() || !names_servers(content_of_file(options.unbound_conf))) {
+    servers.all = parse_hints(content_of_file(options.root_hints));
     if (!servers.all.empty()) servers.origin = NameServers::Origin::root;
   }
   if (servers.all.size() > most_asked) servers.all.resize(most_asked);
@@ -113,10 +113,10 @@ asio::awaitable<std::optional<Silence>> find_silence(NameServers servers) {
   if (servers.all.empty()) co_return std::nullopt;
   const std::string question = root_question(servers.origin);
   std::function<bool(std::string_view)> is_answer = [question](std::string_view datagram) {
-    return answers(datagram, question);
+    return answers_question(datagram, question);
   };
-  const auto heard =
-      co_await net::hear(servers.all, question, std::move(is_answer), std::chrono::steady_clock::now() + patience);
+  const auto heard = co_await net::hear(servers.all, question, std::move(is_answer),
+                                        std::chrono::steady_clock::now() + silence_patience);
   if (heard.answered) co_return std::nullopt;
   Silence found;
   found.text = "nobody answered on port 53 (" + asked_words(servers) + ": " + heard.silence + ")";
