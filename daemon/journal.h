@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The journal's priorities: what is written to its stream begins with "<4>" and the like (sd-daemon(3)), so that
 // `journalctl -p warning` shows warnings. Only where standard error is that stream (JOURNAL_STREAM), never in a file or on a terminal.
 #pragma once

