@@ -11,7 +11,8 @@ constexpr std::size_t most_parked = 20'000;
 constexpr std::size_t most_remembered = 20'000;  // of each kind
 constexpr std::size_t share_of_owner = 10;       // of all sessions, one in so many
 constexpr std::size_t most_put_off = 64;
-constexpr int reward = 4, penalty = 8;  // sessions more or less for an owner's other names
+constexpr std::chrono::seconds moment{3};  // in which all are told to slow down
+constexpr int reward = 4, penalty = 8;     // sessions more or less for an owner's other names
 
 // Keeps the map small: what is not in use and knows nothing that matters goes.
 template <class Map, class Idle>
@@ -178,13 +179,29 @@ void Gates::tell(const Word& word, std::size_t sessions, std::size_t was) {
   log_.write(event);
 }
 
-void Gates::refused(const Word& word) {
-  if (!word.ip) return;
+void Gates::cut(const Word& word, std::size_t working) {
   const GatePtr gate = host(*word.ip);
   const std::size_t was = gate->allowance.sessions();
-  gate->allowance.cut(gate->used, Clock::now());
+  gate->allowance.cut(working, Clock::now());
   tell(word, gate->allowance.sessions(), was);
+}
+
+void Gates::refused(const Word& word) {
+  if (!word.ip) return;
+  cut(word, host(*word.ip)->used);
   if (word.site) word.site->allowance.fit(word.site->used > 1 ? word.site->used - 1 : 1);
+}
+
+// What all sessions are told at once must not bring the limit down to one: nothing would be learnt of where it lies.
+void Gates::too_fast(const Word& word) {
+  if (!word.ip) return;
+  const GatePtr gate = host(*word.ip);
+  const auto now = Clock::now();
+  if (now < gate->slowed_at + moment) return;
+  gate->slowed_at = now;
+  const std::size_t less = std::max<std::size_t>(1, gate->used - gate->used / 4);
+  cut(word, less);
+  if (word.site) word.site->allowance.fit(less);
 }
 
 void Gates::took(const Word& word) {

@@ -29,6 +29,7 @@ struct Gate {
   std::size_t spare = 0;  // of these: held by a session without work, which gives way
   Allowance::Clock::time_point closed_until{};
   Allowance::Clock::time_point worked_at{};  // it took a message
+  Allowance::Clock::time_point slowed_at{};  // it was too fast for it
   std::deque<queue::Ready> waiting;
   bool is_full() const { return used >= allowance.sessions() + spare; }
   bool must_spare() const { return spare > 0 && used > allowance.sessions(); }
@@ -140,6 +141,8 @@ class Gates {
   };
   // A session was refused while others at that address worked.
   void refused(const Word& word);
+  // It has to do with how much comes at once, not with how many sessions: a quarter less, once for all that say so in one moment.
+  void too_fast(const Word& word);
   // A message was taken.
   void took(const Word& word);
   // The site shall have no more than that at once, for now.
@@ -150,6 +153,7 @@ class Gates {
  private:
   void score(const std::string& destination, int by);
   std::size_t share() const;
+  void cut(const Word& word, std::size_t working);
   void tell(const Word& word, std::size_t sessions, std::size_t was);
   void forget_sites();
   Log& log_;

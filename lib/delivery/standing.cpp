@@ -150,16 +150,21 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
 }
 
 void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why) {
+  const SitePtr& site = destination.site;
+  destination.held = true;
+  // What was under way when the site was held off tells the same once more: twenty sessions are no twenty failures.
+  if (site && site->is_held(destination.name, now())) {
+    destination.backoff = site->hold;
+    return note_due(site->hold->until);
+  }
   Holding holding;
   holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
   holding.random = fraction();
   holding.before = destination.backoff;
-  const SitePtr& site = destination.site;
   const bool ours = site && site->hold && (site->hold_by.empty() || site->hold_by == destination.name);
   if (ours && (!holding.before || holding.before->failures < site->hold->failures)) holding.before = site->hold;
   holding.end = job.received + (job.envelope.sender.empty() ? options_.expire_bounces : options_.expire);
   destination.backoff = hold_for(why, attempt.ended, holding);
-  destination.held = true;
   note_due(destination.backoff->until);
   if (is_about_records(why.reason)) watch_.add(destination.name, job.recipients.front().domain);
 }
@@ -179,7 +184,8 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
   }
   site->put_off.insert(attempt.id.value);
   site->put_off_by.add(attempt.destination);
-  if (by_load && site->connected > 1) gates_.refused(word);
+  const bool ends_sessions = word.reply.starts_with("421");
+  if (by_load && site->connected > 1) ends_sessions ? gates_.refused(word) : gates_.too_fast(word);
   if (site->put_off.size() < (by_load ? put_off_by_load : put_off_to_slow)) return std::nullopt;
   Slowness slow{failure_of(attempt), site->is_meant(site->put_off_by), site->put_off_by.are_several()};
   if (site->known.are_several()) {  // behind the hold others have their say first
@@ -227,9 +233,10 @@ asio::awaitable<bool> Scheduler::Impl::slow_down(Lane& lane, Attempt attempt, Sl
   job.received = attempt.received;
   job.envelope.sender = attempt.sender;
   job.recipients.push_back(attempt.recipients.front().due);
-  if (slow.whole_site) gates_.slow({site, last_address(attempt), why.reply});
+  const bool anew = slow.whole_site && !site->is_held(destination->name, now());
+  if (anew) gates_.slow({site, last_address(attempt), why.reply});
   if (!destination->held) hold(*destination, job, attempt, why);
-  if (slow.whole_site) {
+  if (anew) {
     site->hold = destination->backoff;
     site->hold_by = slow.by_several ? "" : destination->name;
   }

@@ -89,6 +89,22 @@ TEST_CASE("MX-27: a host's limit is cut and grown with a line each, and every li
   CHECK(gates.cuts() == 1);
 }
 
+TEST_CASE(
+    "MX-27: what a provider tells all sessions at once, that it is too fast, costs a quarter of them, not all but "
+    "one") {
+  support::MemoryLog log;
+  Gates gates(log);
+  gates.limit(200, 20);
+  const SitePtr site = gates.site("mx.example", {});
+  std::vector<Gates::UsePtr> uses;
+  for (int i = 0; i < 20; ++i) uses.push_back(gates.use(gates.host(ip)));
+  for (int i = 0; i < 20; ++i) gates.too_fast({site, ip, "451 4.7.500 Server busy"});
+  CHECK(gates.host(ip)->allowance.sessions() == 15);
+  CHECK(site->allowance.sessions() == 15);
+  CHECK(log.events("throttled").size() == 1);
+  CHECK(gates.cuts() == 1);
+}
+
 TEST_CASE("destinations wait at a full site without a lane, and come back as places come free") {
   support::MemoryLog log;
   Gates gates(log);

@@ -192,6 +192,31 @@ TEST_CASE("a site that says 4xx to everything slows down: few hosts, few message
   }
 }
 
+// Twenty sessions told it at once, and each three of them doubled the hold: minutes of no mail for a moment's heat.
+TEST_CASE("MX-27: a provider that is hot for a moment is held off once, not once for every session that hears of it") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  sink.delay = 3ms;
+  sink.pipelining = false;
+  bool hot = false;
+  sink.answer = [&](const std::string& command) {
+    return std::string(hot && command.starts_with("MAIL") ? "451 4.7.500 Server busy\r\n" : "");
+  };
+  domains_of(relay, 60);
+  relay.options.retry.first = 2s;
+  for (int i = 0; i < 600; ++i) relay.put({"u" + std::to_string(i) + "@" + numbered(i % 60)});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages > 60 && sink.open >= 12; }, 30s));
+  hot = true;
+  relay.pass(300ms);
+  hot = false;
+  const auto lines = relay.log.events("throttled");
+  REQUIRE_FALSE(lines.empty());
+  CHECK(std::stoi(std::string(lines.front().get("sessions"))) >= 9);
+  REQUIRE(relay.until([&] { return sink.messages == 600; }, 20s));
+  CHECK(sink.twice() == 0);
+}
+
 TEST_CASE("MX-26: a good host behind dead ones is reached by the second attempt, and found again at once") {
   Relay relay;
   Sink& good = relay.sink("127.0.0.2");
