@@ -23,10 +23,10 @@ std::string queue_line(const Call& call) {
   if (!stats) return "cannot be read: " + stats.error().detail;
   std::string line = counted(stats->messages, "message");
   if (stats->oldest) line += ", the oldest " + age(call.console.now - *stats->oldest) + " old";
-  std::string states;
+  std::string parts;
   for (const auto& one : stats->states)
-    states += (states.empty() ? "" : ", ") + std::to_string(one.count.count) + " " + one.state;
-  return states.empty() ? line : line + " (recipients: " + states + ")";
+    parts += (parts.empty() ? "" : ", ") + std::to_string(one.count.count) + " " + one.state;
+  return parts.empty() ? line : line + " (recipients: " + parts + ")";
 }
 
 void print(const Call& call, const control::Status& status) {
