@@ -18,11 +18,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-<<<<<<< Updated upstream
 constexpr std::chrono::seconds silence_patience{4};
-=======
-constexpr std::chrono::seconds longest_answer{4};
->>>>>>> Stashed changes
 constexpr std::size_t most_asked = 26;  // thirteen names, each with two addresses
 constexpr std::uint16_t dns_port = 53;
 
@@ -119,13 +115,8 @@ asio::awaitable<std::optional<Silence>> find_silence(NameServers servers) {
   std::function<bool(std::string_view)> is_answer = [question](std::string_view datagram) {
     return answers_question(datagram, question);
   };
-<<<<<<< Updated upstream
   const auto heard = co_await net::hear(servers.all, question, std::move(is_answer),
                                         std::chrono::steady_clock::now() + silence_patience);
-=======
-  const auto heard =
-      co_await net::hear(servers.all, question, std::move(is_answer), std::chrono::steady_clock::now() + longest_answer);
->>>>>>> Stashed changes
   if (heard.answered) co_return std::nullopt;
   Silence found;
   found.text = "nobody answered on port 53 (" + asked_words(servers) + ": " + heard.silence + ")";
