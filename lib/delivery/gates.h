@@ -4,7 +4,7 @@
 // without a lane, and come back when there is room. Also what is remembered of a site's failures. Bounded; all of it is in memory only,
 // and what it forgets is learnt again.
 #pragma once
-#include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,7 +30,7 @@ struct Gate {
   Allowance::Clock::time_point closed_until{};
   Allowance::Clock::time_point worked_at{};  // it took a message
   Allowance::Clock::time_point slowed_at{};  // it was too fast for it
-  std::deque<queue::Ready> waiting;
+  std::list<queue::Ready> waiting;  // mostly empty, and there are thousands of gates: an empty deque has half a KiB
   bool is_full() const { return used >= allowance.sessions() + spare; }
   bool must_spare() const { return spare > 0 && used > allowance.sessions(); }
   bool is_closed(Allowance::Clock::time_point now) const { return is_full() || now < closed_until; }

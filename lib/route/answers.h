@@ -34,7 +34,7 @@ class Answers final : public resolver::Resolver {
   boost::asio::awaitable<dns::Answer> find_address(dns::Name name, dns::Type type);
   void keep(const dns::Answer& answer);
 
-  static constexpr std::size_t capacity = 8192;
+  static constexpr std::size_t capacity = 4096;
   resolver::Resolver& resolver_;
   Cache<Question, std::shared_ptr<const Kept>> kept_{capacity};
   unsigned cleared_ = 0;  // how often
