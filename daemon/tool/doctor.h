@@ -20,7 +20,7 @@ std::string_view to_text(Remark::State state);
 
 // Configuration, daemon, clock, files, space, certificates, what waits.
 std::vector<Remark> examine_machine(const Call& call);
-// DNS, our name and addresses, ports 25 and 443 outward, key records, next hops. At most 13 s in all, and 10 s when nobody answers on port 53.
+// DNS, our name and addresses, ports 25 and 443 outward, key records, next hops. At most 14 s in all, and 10 s when nobody answers on port 53.
 std::vector<Remark> examine_network(const Call& call);
 
 }  // namespace hoplock::daemon::tool

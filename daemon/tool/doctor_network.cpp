@@ -27,7 +27,7 @@ using State = Remark::State;
 
 constexpr std::chrono::seconds to_connect{4};
 constexpr std::chrono::seconds to_connect_each{3};  // of two hosts, one after the other
-constexpr std::chrono::seconds in_all{8};  // for what is looked at side by side, once somebody answers on port 53
+constexpr std::chrono::seconds in_all{9};  // for what is looked at side by side, once somebody answers on port 53
 constexpr std::chrono::milliseconds to_confirm{
     3'500};  // until no further look-up for the addresses of one family begins
 
