@@ -152,8 +152,9 @@ class Watchdog(Case):
         manager = Manager(self.world.path("stuck.notify2"))
         before = dict(os.environ)
         os.environ.update(manager.environment, LD_PRELOAD=str(library), STORAGE_DIRECTORY=data, STORAGE_CONTROL=control)
-        starter = threading.Thread(target=relay.start, daemon=True)
-        starter.start()
+        over = threading.Event()  # the daemon dies with the thread that started it
+        threading.Thread(target=lambda: (relay.start(), over.wait()), daemon=True).start()
+        self.addCleanup(over.set)
         try:
             manager.wait("EXTEND_TIMEOUT_USEC=")
             time.sleep(1)
@@ -165,6 +166,5 @@ class Watchdog(Case):
             os.environ.clear()
             os.environ.update(before)
             os.unlink(control)
-        starter.join(30)
         manager.wait("READY=1")
         self.assertEqual(relay.stop(), 0)
