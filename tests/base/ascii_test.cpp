@@ -5,6 +5,8 @@
 
 #include "base/utf8.h"
 
+namespace base_ascii_test {
+
 using namespace hoplock;
 
 TEST_CASE("case, blanks, parts: ASCII only, other octets as they are") {
@@ -67,3 +69,5 @@ TEST_CASE("to_one_line: one printable line, cut between characters") {
   CHECK(to_one_line("\xc3\xa4\xc3\xa4", 3) == "\xc3\xa4");
   CHECK(to_one_line("abc", 0).empty());
 }
+
+}  // namespace base_ascii_test

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace base_ip_test {
+
 using namespace hoplock;
 
 TEST_CASE("Ip: parsed, printed (RFC 5952), as a literal (RFC 5321), from octets") {
@@ -131,3 +133,5 @@ TEST_CASE("Network: an IPv4-mapped network is the IPv4 network in it") {
   CHECK_FALSE(Network::parse("::ffff:10.0.0.0/104")->contains(*Ip::parse("11.1.2.3")));
   CHECK(Network::parse("::ffff:10.0.0.1")->contains(*Ip::parse("10.0.0.1")));
 }
+
+}  // namespace base_ip_test

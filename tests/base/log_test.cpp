@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace base_log_test {
+
 using namespace hoplock;
 
 namespace {
@@ -57,3 +59,5 @@ TEST_CASE("RFC 3339: UTC, milliseconds, there and back; nothing else is taken") 
     CHECK_FALSE(parse_rfc3339(bad));
   }
 }
+
+}  // namespace base_log_test

@@ -4,6 +4,8 @@
 
 #include "config/check.h"
 
+namespace config_listener_check_test {
+
 using namespace hoplock::config;
 
 TEST_CASE("check: logins and client certificates need what they are looked up in, and TLS") {
@@ -67,3 +69,5 @@ TEST_CASE("check: a password that goes to whoever answers is a warning that name
     CHECK(warned == row.warned);
   }
 }
+
+}  // namespace config_listener_check_test

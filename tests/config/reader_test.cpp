@@ -5,6 +5,8 @@
 
 #include "config/show.h"
 
+namespace config_reader_test {
+
 using namespace hoplock;
 using config::read_text;
 
@@ -161,3 +163,5 @@ TEST_CASE("sources: each key is read and printed; what would do nothing or the w
   CHECK(first_error("sources: [{ipv9: 192.0.2.7}]\n") ==
         "h.yaml:1:12: unknown key 'ipv9'; the nearest known key is 'ipv4'");
 }
+
+}  // namespace config_reader_test

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <string>
 
+namespace control_counters_test {
+
 using namespace hoplock;
 using control::Counters;
 using control::Exposition;
@@ -156,3 +158,5 @@ TEST_CASE("fetches of policies are judged by their last hour") {
   CHECK(counters.fetches_last_hour(t0).good == 1);
   CHECK(counters.fetches_last_hour(t0 + std::chrono::hours(2)).failed == 0);
 }
+
+}  // namespace control_counters_test

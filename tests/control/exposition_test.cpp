@@ -5,6 +5,8 @@
 
 #include "control/metrics.h"
 
+namespace control_exposition_test {
+
 using namespace hoplock;
 using control::Exposition;
 
@@ -65,3 +67,5 @@ TEST_CASE("metrics: every problem is a metric, red or not, and the queue has eve
   CHECK(control::to_metrics(counters, facts, &survey, {}).find("hoplock_queue_messages") == std::string::npos);
   CHECK(control::to_metrics(counters, facts, nullptr, {}).find("\nhoplock_healthy 1\n") != std::string::npos);
 }
+
+}  // namespace control_exposition_test

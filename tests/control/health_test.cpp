@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+namespace control_health_test {
+
 using namespace hoplock;
 using control::Facts;
 using control::Problem;
@@ -138,3 +140,5 @@ TEST_CASE("health as text has a line a problem, as JSON a list, whatever a text 
   CHECK(value.at("status").as_string() == "failed");
   CHECK(value.at("problems").at(0).at("problem").as_string() == "dnssec");
 }
+
+}  // namespace control_health_test

@@ -17,6 +17,8 @@
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
 
+namespace control_http_test {
+
 using namespace hoplock;
 using control::HttpLimits;
 using control::HttpReply;
@@ -356,3 +358,5 @@ TEST_CASE(
   CHECK(status(said("/healthz", "")) == "HTTP/1.1 200 OK");
   CHECK(asked.size() == so_far);
 }
+
+}  // namespace control_http_test

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace control_page_test {
+
 using namespace hoplock;
 using control::Facts;
 using control::Problem;
@@ -98,3 +100,5 @@ TEST_CASE("page: is there before the database was read") {
   CHECK(has(html, "being read"));
   CHECK(has(html, "All is well"));
 }
+
+}  // namespace control_page_test

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace control_protocol_test {
+
 using namespace hoplock;
 using namespace hoplock::control;
 
@@ -138,3 +140,5 @@ TEST_CASE("parse_touched: a refusal carries the daemon's words, and rubbish is n
   CHECK_FALSE(parse_active(R"({"ok":true,"active":[["0000000001",-1]]})").has_value());
   CHECK_FALSE(parse_active(R"({"ok":true,"active":[["0000000001",4294967296]]})").has_value());
 }
+
+}  // namespace control_protocol_test

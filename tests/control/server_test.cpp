@@ -14,6 +14,8 @@
 #include "control/peer.h"
 #include "tests/control/controlled.h"
 
+namespace control_server_test {
+
 using namespace hoplock;
 using control::Client;
 using control::test::Controlled;
@@ -254,3 +256,5 @@ TEST_CASE("control::Server: a reload says what the daemon complained of, or noth
   control.complaint = "/etc/hoplock/hoplock.yaml:3:1: unknown key";
   CHECK(control.apart(reload) == control.complaint);
 }
+
+}  // namespace control_server_test

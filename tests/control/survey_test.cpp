@@ -9,6 +9,8 @@
 #include "tests/queue/world.h"
 #include "tests/support/memory_log.h"
 
+namespace control_survey_test {
+
 using namespace hoplock;
 using control::Survey;
 using control::Surveyor;
@@ -172,3 +174,5 @@ TEST_CASE("watch: each path has its page, and health decides over the status of 
   CHECK(get("/metrics/").status == 404);
   CHECK(get("").status == 404);
 }
+
+}  // namespace control_survey_test

@@ -9,6 +9,8 @@
 #include "config/reader.h"
 #include "tests/support/test_ca.h"
 
+namespace daemon_certificates_test {
+
 using namespace hoplock;
 using namespace hoplock::support;
 using namespace std::chrono_literals;
@@ -126,3 +128,5 @@ TEST_CASE(
   REQUIRE(many.size() == 1);
   CHECK(many[0].subject == "ca8");
 }
+
+}  // namespace daemon_certificates_test

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace daemon_journal_test {
+
 using namespace hoplock;
 
 TEST_CASE("JOURNAL_STREAM names a descriptor by device and inode; anything else names none") {
@@ -22,3 +24,5 @@ TEST_CASE("priorities: as syslog has them, so that journalctl -p warning shows w
   CHECK(daemon::priority(Level::debug) == "<7>");
   CHECK(daemon::priority(Level::trace) == "<7>");
 }
+
+}  // namespace daemon_journal_test

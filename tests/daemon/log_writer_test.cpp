@@ -16,6 +16,8 @@
 #include <sstream>
 #include <thread>
 
+namespace daemon_log_writer_test {
+
 using namespace hoplock;
 using daemon::LogOptions;
 using daemon::LogWriter;
@@ -265,3 +267,5 @@ TEST_CASE("LogWriter: a reload changes format and level while other threads writ
   CHECK(found.size() == 4000);
   for (const auto& line : found) CHECK((line.compare(0, 5, "time=") == 0 || line.compare(0, 8, "{\"time\":") == 0));
 }
+
+}  // namespace daemon_log_writer_test

@@ -15,6 +15,8 @@
 #include "tests/queue/world.h"
 #include "tests/reports/ledger_world.h"
 
+namespace daemon_old_store_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using queue::test::t0;
@@ -302,3 +304,5 @@ TEST_CASE("the sample store, made anew" * doctest::skip()) {
   world.loop.run(draft.write(long_body())).value();
   world.queue.reset();
 }
+
+}  // namespace daemon_old_store_test

@@ -5,6 +5,8 @@
 
 #include "config/reader.h"
 
+namespace daemon_options_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 
@@ -136,3 +138,5 @@ TEST_CASE("options: MX is of no use where a route with hosts takes all mail, bef
   CHECK(daemon::uses_mx(configured("routes: [{match: [b.example]}, {match: [\"*\"], hosts: [gw.example]}]\n")));
   CHECK(daemon::uses_mx(configured("routes: [{match: [\"*\"], hosts: [gw.example], until: \"2027-01-31\"}]\n")));
 }
+
+}  // namespace daemon_options_test

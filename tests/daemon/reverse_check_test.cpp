@@ -10,6 +10,8 @@
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
 
+namespace daemon_reverse_check_test {
+
 using namespace hoplock;
 using namespace hoplock::daemon;
 using support::name;
@@ -188,3 +190,5 @@ TEST_CASE("look_at_address: of many names said from one address those that the P
         dns::Agreement::State::agrees);
   CHECK(dns.count("z.example A") == 1);
 }
+
+}  // namespace daemon_reverse_check_test

@@ -11,6 +11,8 @@
 #include "tests/support/memory_log.h"
 #include "tests/support/temp_directory.h"
 
+namespace daemon_signing_keys_test {
+
 using namespace hoplock;
 using support::name;
 
@@ -157,3 +159,5 @@ TEST_CASE(
   complaints(broken, ring, std::nullopt);
   CHECK(signs("example.net") == 1);
 }
+
+}  // namespace daemon_signing_keys_test

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+namespace daemon_system_test {
+
 using hoplock::daemon::qualified_hostname;
 
 TEST_CASE(
@@ -28,3 +30,5 @@ TEST_CASE("address_towards: what the system would send from, with nothing sent")
     if (from) CHECK(std::find(all.begin(), all.end(), *from) != all.end());
   }
 }
+
+}  // namespace daemon_system_test

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace daemon_tool_arguments_test {
+
 using namespace hoplock::daemon::tool;
 
 namespace {
@@ -70,3 +72,5 @@ TEST_CASE("help: every command is in it, and only those asked about") {
     CHECK(line <= 80);
   }
 }
+
+}  // namespace daemon_tool_arguments_test

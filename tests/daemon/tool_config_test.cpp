@@ -11,6 +11,8 @@
 #include "tests/support/temp_directory.h"
 #include "tests/support/test_ca.h"
 
+namespace daemon_tool_config_test {
+
 using namespace hoplock;
 using daemon::test::run_tool;
 
@@ -189,3 +191,5 @@ TEST_CASE("config check: keys whose feature is to come are checked like any othe
     CHECK_MESSAGE(said.err.find(file + ":6:") != std::string::npos, said.err);
   }
 }
+
+}  // namespace daemon_tool_config_test

@@ -11,6 +11,8 @@
 #include "tests/daemon/tool_run.h"
 #include "tests/support/temp_directory.h"
 
+namespace daemon_tool_keys_test {
+
 using namespace hoplock;
 using daemon::test::run_tool;
 
@@ -101,3 +103,5 @@ TEST_CASE("doctor: a key that everybody reads and a daemon that is not there are
     CHECK(table.says("systemctl status hoplockd"));
   }
 }
+
+}  // namespace daemon_tool_keys_test

@@ -6,6 +6,8 @@
 #include "tests/control/controlled.h"
 #include "tests/daemon/tool_run.h"
 
+namespace daemon_tool_queue_test {
+
 using namespace hoplock;
 using control::test::Controlled;
 using daemon::test::run_tool;
@@ -258,3 +260,5 @@ TEST_CASE("queue: no database, and a damaged one, are exit 74") {
   CHECK(said.code == 74);
   CHECK(said.err.find("queue.db") != std::string::npos);
 }
+
+}  // namespace daemon_tool_queue_test

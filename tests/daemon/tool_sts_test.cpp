@@ -9,6 +9,8 @@
 #include "tests/daemon/tool_run.h"
 #include "tests/support/fake_policies.h"
 
+namespace daemon_tool_sts_test {
+
 using namespace hoplock;
 using control::test::Controlled;
 using daemon::test::run_tool;
@@ -184,3 +186,5 @@ TEST_CASE("check: the policy, its match and what is only observed, to programs a
                            "mx-not-in-policy: only other", "should name every MX host"})
     CHECK_MESSAGE(out.str().find(part) != std::string::npos, part, "\n", out.str());
 }
+
+}  // namespace daemon_tool_sts_test

@@ -8,6 +8,8 @@
 #include "base/utf8.h"
 #include "daemon/tool/json.h"
 
+namespace daemon_tool_text_test {
+
 using namespace hoplock;
 using namespace hoplock::daemon::tool;
 using namespace std::chrono_literals;
@@ -117,3 +119,5 @@ TEST_CASE("Table: nothing at all without rows, and beyond the first thousand row
   CHECK(std::count(text.begin(), text.end(), '\n') == 2501);
   CHECK(text.find("\n2499\n") != std::string::npos);
 }
+
+}  // namespace daemon_tool_text_test

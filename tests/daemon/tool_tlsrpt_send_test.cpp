@@ -7,6 +7,8 @@
 #include "tests/control/controlled.h"
 #include "tests/daemon/tool_run.h"
 
+namespace daemon_tool_tlsrpt_send_test {
+
 using namespace hoplock;
 using control::test::Controlled;
 using daemon::test::run_tool;
@@ -51,3 +53,5 @@ TEST_CASE("tlsrpt send: without a day, with one that is none, and without a daem
   CHECK(ask({"--day", "2025-03-01", "--domain", "a b"}).code == 64);
   CHECK(ask({"--day", "2025-03-01"}).code == 69);
 }
+
+}  // namespace daemon_tool_tlsrpt_send_test

@@ -13,6 +13,8 @@
 #include "tests/reports/ledger_world.h"
 #include "tests/support/temp_directory.h"
 
+namespace daemon_tool_tlsrpt_test {
+
 using namespace hoplock;
 using daemon::test::run_tool;
 using daemon::test::Said;
@@ -175,3 +177,5 @@ TEST_CASE("check shows the record that asks for reports, and what of it is usabl
   CHECK(failed.failed);
   CHECK(text(tool::reporting_to_json(failed).at("error")).find("SERVFAIL") != std::string::npos);
 }
+
+}  // namespace daemon_tool_tlsrpt_test

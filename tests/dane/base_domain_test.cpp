@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace dane_base_domain_test {
+
 using namespace hoplock;
 using dane::AddressState;
 using dane::NameState;
@@ -78,3 +80,5 @@ TEST_CASE("DANE-05, DANE-21, DANE-22, DANE-32, DANE-33: the names that a DANE-TA
     CHECK(joined(dane::reference_names(row.state)) == row.names);
   }
 }
+
+}  // namespace dane_base_domain_test

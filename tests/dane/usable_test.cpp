@@ -7,6 +7,8 @@
 
 #include "tests/dane/certificate.h"
 
+namespace dane_usable_test {
+
 using namespace hoplock;
 using dns::Tlsa;
 
@@ -155,3 +157,5 @@ TEST_CASE("is_usable leaves OpenSSL's error queue as it found it") {
   CHECK(ERR_GET_REASON(ERR_get_error()) == 42);
   CHECK(ERR_get_error() == 0);
 }
+
+}  // namespace dane_usable_test

@@ -3,6 +3,8 @@
 #include "delivery/ending.h"
 #include "tests/delivery/relay.h"
 
+namespace delivery_bounce_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -177,3 +179,5 @@ TEST_CASE("bounce: the notices that it makes are not bounced themselves, though 
   CHECK(relay.notices() == 200);
   CHECK(relay.log.events("notice-dropped").empty());
 }
+
+}  // namespace delivery_bounce_test

@@ -5,6 +5,8 @@
 
 #include "tests/delivery/conversation.h"
 
+namespace delivery_client_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -372,3 +374,5 @@ TEST_CASE("cut at every step: what was not confirmed is never taken for delivere
     world.loop.run(opened.client->quit());
   });
 }
+
+}  // namespace delivery_client_test

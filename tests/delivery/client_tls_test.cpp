@@ -5,6 +5,8 @@
 #include "delivery/client.h"
 #include "tests/delivery/conversation.h"
 
+namespace delivery_client_tls_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -263,3 +265,5 @@ TEST_CASE("a server that repeats the secret of a login brings it into no log and
   CHECK(refusal(world, world.open(peer)).text == "535 5.7.8 wrong: AUTH PLAIN ***");
   CHECK(peer.finish() == Problems{});
 }
+
+}  // namespace delivery_client_tls_test

@@ -3,6 +3,8 @@
 #include "tests/delivery/relay.h"
 #include "tests/support/faulty_vfs.h"
 
+namespace delivery_count_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -135,3 +137,5 @@ TEST_CASE("a damaged ledger stops no mail, and nothing is sent twice for it") {
   REQUIRE_FALSE(relay.log.events("tlsrpt").empty());
   CHECK(relay.log.events("tlsrpt")[0].get("error").find("not counted") != std::string_view::npos);
 }
+
+}  // namespace delivery_count_test

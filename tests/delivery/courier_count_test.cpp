@@ -7,6 +7,8 @@
 #include "tests/delivery/courier_world.h"
 #include "tests/dkim/verify.h"
 
+namespace delivery_courier_count_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -346,3 +348,5 @@ TEST_CASE("an attempt that is cut off while a record is looked up still tells wh
   CHECK(delivered(**told).starts_with("delivered"));
   CHECK((*told)->counts.empty());
 }
+
+}  // namespace delivery_courier_count_test

@@ -4,6 +4,8 @@
 
 #include "tests/delivery/relay.h"
 
+namespace delivery_courier_faults_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -159,3 +161,5 @@ TEST_CASE("MX-22: what a session still had to say costs the next message nothing
   CHECK(sink.twice() == 0);
   CHECK(sink.connections == 2);
 }
+
+}  // namespace delivery_courier_faults_test

@@ -5,6 +5,8 @@
 #include "delivery/courier.h"
 #include "tests/delivery/courier_world.h"
 
+namespace delivery_courier_routes_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -180,3 +182,5 @@ TEST_CASE("after a reload a session that was opened for another route carries no
   CHECK(peer.finish() == Problems{});
   CHECK(peer.connections() == 2);
 }
+
+}  // namespace delivery_courier_routes_test

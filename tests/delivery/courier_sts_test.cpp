@@ -5,6 +5,8 @@
 #include "delivery/courier.h"
 #include "tests/delivery/courier_world.h"
 
+namespace delivery_courier_sts_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -192,3 +194,5 @@ TEST_CASE("STS-28: a live policy and a TXT record within its time cost no questi
   CHECK(world.dns.asked.size() == asked);
   CHECK(world.policy_hosts.asked.size() == 1);
 }
+
+}  // namespace delivery_courier_sts_test

@@ -6,6 +6,8 @@
 #include "base/ascii.h"
 #include "tests/delivery/courier_world.h"
 
+namespace delivery_courier_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -347,3 +349,5 @@ TEST_CASE("MX-04: a null MX, and a domain that does not exist, end at once witho
   world.dns.fail["late.example MX"] = "SERVFAIL";
   CHECK(line(world.send({"bob@late.example"}), {"reason", "dsn"}) == "deferred dns-failure 4.4.3");
 }
+
+}  // namespace delivery_courier_test

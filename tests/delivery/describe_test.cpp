@@ -5,6 +5,8 @@
 
 #include "delivery/ending.h"
 
+namespace delivery_describe_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace std::chrono_literals;
@@ -323,3 +325,5 @@ TEST_CASE("smtp-reply carries the server's own code, in class 4 while the messag
   CHECK(bounced.status == "5.0.0");
   CHECK(bounced.verdict == queue::Verdict::bounced);
 }
+
+}  // namespace delivery_describe_test

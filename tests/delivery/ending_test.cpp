@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace delivery_ending_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace std::chrono_literals;
@@ -179,3 +181,5 @@ TEST_CASE("RPT-40: a report that its mailbox refuses makes no notice; the ledger
   early.envelope.kind = queue::Kind::report;
   CHECK(ending_of(early, schedule).returned.empty());  // it is tried again
 }
+
+}  // namespace delivery_ending_test

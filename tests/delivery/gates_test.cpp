@@ -13,6 +13,8 @@
 #include "delivery/rotation.h"
 #include "tests/support/memory_log.h"
 
+namespace delivery_gates_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace std::chrono_literals;
@@ -353,3 +355,5 @@ TEST_CASE("the words of big receivers") {
   CHECK_FALSE(is_about_our_address("550 5.1.1 no such user"));
   CHECK_FALSE(is_about_our_address("550 5.1.1 no such user (client [IPv6:2001:db8::1], [IPv6:2001:db8::2])"));
 }
+
+}  // namespace delivery_gates_test

@@ -2,6 +2,8 @@
 // What a policy holds back, and what must not let it go.
 #include "tests/delivery/relay.h"
 
+namespace delivery_hold_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -56,3 +58,5 @@ TEST_CASE("RTLS-13: mail that does without TLS gets through, and what the policy
   relay.pass(500ms);
   CHECK(sink.messages == 2);
 }
+
+}  // namespace delivery_hold_test

@@ -5,6 +5,8 @@
 
 #include "smtp/dsn.h"
 
+namespace delivery_notices_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using queue::Verdict;
@@ -204,3 +206,5 @@ TEST_CASE("DSN-06: an expired recipient failed, with the last temporary status, 
   one.result.status.clear();
   CHECK(has(text(notices(subject(), {one}, telling()).at(0)), "Action: failed\r\nStatus: 4.4.7\r\n"));
 }
+
+}  // namespace delivery_notices_test

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace delivery_patience_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace std::chrono_literals;
@@ -45,3 +47,5 @@ TEST_CASE("retry_for: a rule's failure is never left alone for more than an hour
   retry.first = 2h;
   CHECK(retry_for(FailureClass::policy, retry).max == 2h);  // the operator's word counts
 }
+
+}  // namespace delivery_patience_test

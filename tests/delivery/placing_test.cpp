@@ -6,6 +6,8 @@
 
 #include "tests/delivery/relay.h"
 
+namespace delivery_placing_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -159,3 +161,5 @@ TEST_CASE(
     CHECK(heard == recipients);
   }
 }
+
+}  // namespace delivery_placing_test

@@ -5,6 +5,8 @@
 #include "delivery/setback.h"
 #include "tests/delivery/relay.h"
 
+namespace delivery_poison_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -164,3 +166,5 @@ TEST_CASE("what a broken transaction says, and of whom") {
     CHECK(broken.recipient == row.recipient);
   }
 }
+
+}  // namespace delivery_poison_test

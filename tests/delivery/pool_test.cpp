@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace delivery_pool_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace std::chrono_literals;
@@ -188,3 +190,5 @@ TEST_CASE("limits that were lowered are obeyed by lanes that exist") {
   pool.limit(4, 2);
   CHECK(pool.must_yield(*a, Pool::Turn::young));
 }
+
+}  // namespace delivery_pool_test

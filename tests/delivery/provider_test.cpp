@@ -6,6 +6,8 @@
 
 #include "tests/delivery/relay.h"
 
+namespace delivery_provider_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -541,3 +543,5 @@ TEST_CASE("TLS-08: a session of a site goes on to the next of its domains, where
   CHECK(sink.connections < 30);
   REQUIRE(relay.until([&] { return sink.open == 0; }, 5s));  // nothing stays behind
 }
+
+}  // namespace delivery_provider_test

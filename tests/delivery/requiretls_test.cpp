@@ -7,6 +7,8 @@
 #include "tests/delivery/counted.h"
 #include "tests/delivery/courier_world.h"
 
+namespace delivery_requiretls_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -252,3 +254,5 @@ TEST_CASE("RTLS-03: mail that came to be 7-bit on the way still asks for REQUIRE
   CHECK(line(world.run(eight), {"policy"}) == "delivered requiretls");
   CHECK(peer.finish() == Problems{});
 }
+
+}  // namespace delivery_requiretls_test

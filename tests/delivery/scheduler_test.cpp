@@ -6,6 +6,8 @@
 #include "tests/delivery/relay.h"
 #include "tests/support/faulty_vfs.h"
 
+namespace delivery_scheduler_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -361,3 +363,5 @@ TEST_CASE("a bug in an attempt delays its mail, and only that") {
   relay.domain("a.example");
   REQUIRE(relay.until([&] { return sink.recipients.contains("bob@a.example"); }));
 }
+
+}  // namespace delivery_scheduler_test

@@ -11,6 +11,8 @@
 #include "tests/delivery/courier_world.h"
 #include "tests/dkim/verify.h"
 
+namespace delivery_signing_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -218,3 +220,5 @@ TEST_CASE(
   auto other = forms_of(text, {Form::as_it_is, Form::seven_bit, Form::plain});
   CHECK(other[Form::seven_bit] != other[Form::as_it_is]);
 }
+
+}  // namespace delivery_signing_test

@@ -4,6 +4,8 @@
 
 #include "tests/delivery/courier_world.h"
 
+namespace delivery_site_session_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -160,3 +162,5 @@ TEST_CASE("MX-29: sixty MX hosts of which the policy allows only the last: it ge
   CHECK(world.dns.count("mx1.example.org A") > 0);
   for (const std::string& question : world.dns.asked) CHECK_FALSE(question.starts_with("dead"));
 }
+
+}  // namespace delivery_site_session_test

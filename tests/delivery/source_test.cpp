@@ -4,6 +4,8 @@
 
 #include "tests/delivery/courier_world.h"
 
+namespace delivery_source_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -74,3 +76,5 @@ TEST_CASE(
   CHECK(second.hops.back().src != ip("127.0.0.77"));
   CHECK(peer.finish() == Problems{});
 }
+
+}  // namespace delivery_source_test

@@ -7,6 +7,8 @@
 
 #include "tests/delivery/conversation.h"
 
+namespace delivery_step_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -65,9 +67,9 @@ asio::awaitable<Result<std::string>> piece(Loop& loop, std::uint32_t n) {
 
 // Neither is settled by what was said of the other.
 void check_in_step(const Sent& sent) {
-  CHECK(fate(sent, 0) != Fate::refused);
-  CHECK(fate(sent, 1) != Fate::accepted);
-  if (sent.settled.recipients[1].fate == Fate::refused) CHECK(code(sent, 1) == 550);
+  CHECK(fate(sent, 0) != smtp::Fate::refused);
+  CHECK(fate(sent, 1) != smtp::Fate::accepted);
+  if (sent.settled.recipients[1].fate == smtp::Fate::refused) CHECK(code(sent, 1) == 550);
 }
 
 }  // namespace
@@ -100,7 +102,7 @@ TEST_CASE("MX-22: a reply doubled at any command settles nobody by another's, pi
           }
           const Sent sent = world.send(*opened.client, envelope(2), text("x\r\n"));
           check_in_step(sent);
-          if (what == Double::dot) CHECK(fate(sent, 0) == Fate::accepted);
+          if (what == Double::dot) CHECK(fate(sent, 0) == smtp::Fate::accepted);
           world.loop.run(opened.client->quit());
         }
       }
@@ -119,11 +121,11 @@ TEST_CASE(
     ScriptedPeer peer(doubling.takes_one(script, true).stall());
     Opened opened = world.open(peer);
     REQUIRE(opened.client);
-    CHECK(fate(world.send(*opened.client, envelope(2), text("x\r\n"))) == Fate::accepted);
+    CHECK(fate(world.send(*opened.client, envelope(2), text("x\r\n"))) == smtp::Fate::accepted);
     world.loop.run(wait(world.loop, 20ms));
     const Sent next = world.send(*opened.client, envelope(2), text("x\r\n"));
     CHECK(next.stale);
-    CHECK(fate(next, 0) == Fate::unanswered);
+    CHECK(fate(next, 0) == smtp::Fate::unanswered);
     CHECK(code(next, 1) == 0);
     CHECK_FALSE(opened.client->usable());
   }
@@ -132,13 +134,13 @@ TEST_CASE(
 TEST_CASE("MX-22: what lies unread before the end of the content stops it; an early refusal of the content counts") {
   const struct {
     const char* early;
-    Fate fate;
+    smtp::Fate fate;
     const char* why;
   } rows[] = {
-      {"250 2.0.0 taken already\r\n", Fate::deferred, "nothing was sent yet that it could take"},
-      {"552 5.3.4 too large\r\n", Fate::refused, "it does not want to hear the rest"},
-      {"421 4.3.2 closing\r\n", Fate::deferred, "as at any time"},
-      {"what?\r\n", Fate::deferred, "no reply at all"},
+      {"250 2.0.0 taken already\r\n", smtp::Fate::deferred, "nothing was sent yet that it could take"},
+      {"552 5.3.4 too large\r\n", smtp::Fate::refused, "it does not want to hear the rest"},
+      {"421 4.3.2 closing\r\n", smtp::Fate::deferred, "as at any time"},
+      {"what?\r\n", smtp::Fate::deferred, "no reply at all"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.why);
@@ -191,7 +193,7 @@ TEST_CASE("a reply that is none is told as malformed, wherever it comes") {
       }
       REQUIRE(opened.client);
       const Sent sent = world.send(*opened.client, envelope(), text("x\r\n"));
-      CHECK(fate(sent) == Fate::deferred);
+      CHECK(fate(sent) == smtp::Fate::deferred);
       CHECK(sent.settled.recipients[0].reply.text.find("malformed") != std::string::npos);
       CHECK_FALSE(opened.client->usable());
     }
@@ -225,7 +227,7 @@ TEST_CASE(
       Opened opened = world.open(peer);
       CHECK((opened.client != nullptr) == (tls == hop::Tls::if_offered));
       if (!opened.client) continue;
-      CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == Fate::accepted);
+      CHECK(fate(world.send(*opened.client, envelope(), text("x\r\n"))) == smtp::Fate::accepted);
     }
   }
 }
@@ -253,7 +255,7 @@ TEST_CASE("MX-25: a parameter that is refused is left out, as far as the message
   some.ret = smtp::Ret::headers;
   Sent sent = world.send(*opened.client, some, text("x\r\n"));
   CHECK(sent.again);
-  CHECK(fate(sent) == Fate::later);
+  CHECK(fate(sent) == smtp::Fate::later);
   CHECK_FALSE(opened.client->peer().dsn);
   CHECK(opened.client->peer().eight_bit_mime);
   sent = world.send(*opened.client, some, text("x\r\n"));
@@ -262,7 +264,7 @@ TEST_CASE("MX-25: a parameter that is refused is left out, as far as the message
   some.body = smtp::Body::seven_bit;
   sent = world.send(*opened.client, some, text("x\r\n"));
   CHECK_FALSE(sent.again);
-  CHECK(fate(sent) == Fate::refused);
+  CHECK(fate(sent) == smtp::Fate::refused);
   CHECK(peer.finish() == Problems{});
 }
 
@@ -284,3 +286,5 @@ TEST_CASE("TLS-14: a session that ends inside TLS before EHLO is answered is a f
     peer.finish();
   }
 }
+
+}  // namespace delivery_step_test

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace delivery_story_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 
@@ -49,3 +51,5 @@ TEST_CASE("BND-02: of very many hosts the lines tell of those that were contacte
   hops.erase(hops.begin() + most_hops, hops.end());
   CHECK(within_bounds(hops).size() == most_hops);
 }
+
+}  // namespace delivery_story_test

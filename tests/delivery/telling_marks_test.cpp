@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace delivery_telling_marks_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 
@@ -41,3 +43,5 @@ TEST_CASE("a hundred thousand dead domains, each heard of for a day, leave no mo
   }
   CHECK(most <= 2 * 2 * 33 * 30 + 100);
 }
+
+}  // namespace delivery_telling_marks_test

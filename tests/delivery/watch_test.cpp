@@ -3,6 +3,8 @@
 
 #include "tests/delivery/relay.h"
 
+namespace delivery_watch_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -119,3 +121,5 @@ TEST_CASE("a destination whose name servers are silent does not keep another one
   tasks.stop();
   relay.loop.run(tasks.join(std::chrono::steady_clock::now() + 2s));
 }
+
+}  // namespace delivery_watch_test

@@ -5,6 +5,8 @@
 #include "tests/delivery/counted.h"
 #include "tests/delivery/courier_world.h"
 
+namespace delivery_witness_test {
+
 using namespace hoplock;
 using namespace hoplock::delivery;
 using namespace hoplock::delivery::testing;
@@ -81,3 +83,5 @@ TEST_CASE("what is known without waiting is what look-ups have brought so far") 
   CHECK(world.days() == std::vector<reports::Key>{{first + std::chrono::days{1}, name("example.org")}});
   CHECK_FALSE(world.witness.counts().empty());
 }
+
+}  // namespace delivery_witness_test

@@ -13,6 +13,8 @@
 #include "tests/support/loop.h"
 #include "tests/support/temp_directory.h"
 
+namespace disk_disk_test {
+
 using namespace hoplock;
 using namespace hoplock::disk;
 
@@ -324,3 +326,5 @@ TEST_CASE("open_read_only: another connection reads while the daemon writes, and
   CHECK(octets_of(dir / "queue.db") == before);
   CHECK(open_read_only(dir / "none.db").error().code == errc::no_such_file_or_directory);
 }
+
+}  // namespace disk_disk_test

@@ -11,6 +11,8 @@
 #include "disk/disk.h"
 #include "tests/support/temp_directory.h"
 
+namespace disk_migrations_test {
+
 using namespace hoplock;
 using namespace hoplock::disk;
 
@@ -233,3 +235,5 @@ TEST_CASE("open: a directory that cannot be made is an error that names it") {
   REQUIRE(!opened);
   CHECK(opened.error().detail.find("file/data") != std::string::npos);
 }
+
+}  // namespace disk_migrations_test

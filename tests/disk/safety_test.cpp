@@ -21,6 +21,8 @@
 #include "tests/support/loop.h"
 #include "tests/support/temp_directory.h"
 
+namespace disk_safety_test {
+
 using namespace hoplock;
 using namespace hoplock::disk;
 
@@ -466,3 +468,5 @@ TEST_CASE("open: a store that was put back survives a first start that is killed
   }
   CHECK(WEXITSTATUS(status) == 0);
 }
+
+}  // namespace disk_safety_test

@@ -14,6 +14,8 @@
 #include "tests/support/loop.h"
 #include "tests/support/small_disk.h"
 
+namespace disk_space_test {
+
 using namespace hoplock;
 using namespace hoplock::disk;
 using namespace std::chrono_literals;
@@ -183,3 +185,5 @@ TEST_CASE("a file system that shares no memory is no place for the store, and a 
     CHECK(std::filesystem::exists(std::filesystem::path(dir.path()) / "queue.db") == made_before);
   }
 }
+
+}  // namespace disk_space_test

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace dkim_author_test {
+
 using namespace hoplock;
 
 TEST_CASE("DKIM-08: the From field's domain is found in every form that RFC 5322 allows, as A-labels") {
@@ -54,3 +56,5 @@ TEST_CASE("DKIM-08: the From field's domain is found in every form that RFC 5322
     CHECK((domain ? domain->text() : "") == row.domain);
   }
 }
+
+}  // namespace dkim_author_test

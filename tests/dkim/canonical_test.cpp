@@ -5,6 +5,8 @@
 
 #include "tests/dkim/verify.h"
 
+namespace dkim_canonical_test {
+
 using namespace hoplock;
 using namespace hoplock::dkim;
 
@@ -89,3 +91,5 @@ TEST_CASE("DKIM-04: a header field loses its folding, extra blanks and the case 
     CHECK(testing::slow_relaxed_field(row.field) == row.canonical);
   }
 }
+
+}  // namespace dkim_canonical_test

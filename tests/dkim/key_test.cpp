@@ -7,6 +7,8 @@
 #include "dkim/canonical.h"
 #include "tests/dkim/verify.h"
 
+namespace dkim_key_test {
+
 using namespace hoplock;
 using namespace hoplock::dkim;
 
@@ -110,3 +112,5 @@ TEST_CASE(
   CHECK(encrypted.error().detail == "the key is encrypted; a key without passphrase is needed");
   CHECK(ERR_peek_error() == 0);
 }
+
+}  // namespace dkim_key_test

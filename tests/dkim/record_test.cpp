@@ -5,6 +5,8 @@
 
 #include "tests/dkim/verify.h"
 
+namespace dkim_record_test {
+
 using namespace hoplock;
 using namespace hoplock::dkim;
 
@@ -64,3 +66,5 @@ TEST_CASE("a key record is read as RFC 6376 section 3.6.1 says") {
     CHECK_FALSE(parse_record(bad).has_value());
   }
 }
+
+}  // namespace dkim_record_test

@@ -7,6 +7,8 @@
 
 #include "tests/dkim/verify.h"
 
+namespace dkim_signer_test {
+
 using namespace hoplock;
 using namespace hoplock::dkim;
 
@@ -220,3 +222,5 @@ TEST_CASE("a keyring refuses a selector that is no name, and one that is there t
   CHECK_FALSE(make({{name("example.net"), "s", ring().rsa}, {name("example.net"), "S", ring().ed}}).has_value());
   CHECK(make({{name("example.net"), "s", ring().rsa}, {name("example.org"), "s", ring().rsa}}).has_value());
 }
+
+}  // namespace dkim_signer_test

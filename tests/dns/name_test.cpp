@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace dns_name_test {
+
 using namespace hoplock::dns;
 
 namespace {
@@ -118,3 +120,5 @@ TEST_CASE("Name: labels, parents, what lies within what") {
                   ->under("_25._tcp.longer")
                   .has_value());
 }
+
+}  // namespace dns_name_test

@@ -5,6 +5,8 @@
 
 #include "dns/answer.h"
 
+namespace dns_records_test {
+
 using namespace hoplock;
 using namespace hoplock::dns;
 
@@ -72,3 +74,5 @@ TEST_CASE("an answer: aliased, failed, secure; its records by kind and in order"
   CHECK(answer.all<Mx>()[1].preference == 10);
   CHECK(answer.all<Ip>().empty());
 }
+
+}  // namespace dns_records_test

@@ -5,6 +5,8 @@
 
 #include <sstream>
 
+namespace dns_reverse_test {
+
 using namespace hoplock;
 using namespace hoplock::dns;
 
@@ -213,3 +215,5 @@ TEST_CASE("agreement: neither do a hundred names said in EHLO that lead nowhere"
   CHECK(found.why.size() < 400);
   CHECK(found.advice.size() < 400);
 }
+
+}  // namespace dns_reverse_test

@@ -9,6 +9,8 @@
 #include "dsn/wrap.h"
 #include "tests/dsn/samples.h"
 
+namespace dsn_notice_test {
+
 using namespace hoplock;
 using namespace hoplock::dsn;
 using namespace hoplock::dsn::samples;
@@ -256,3 +258,5 @@ TEST_CASE("no line of a notice is longer than 998 octets, whatever it is made of
   }
   CHECK(longest <= 999);
 }
+
+}  // namespace dsn_notice_test

@@ -7,6 +7,8 @@
 #include "dsn/notice.h"
 #include "tests/dsn/samples.h"
 
+namespace dsn_plain_test {
+
 using namespace hoplock;
 using namespace hoplock::dsn;
 using namespace hoplock::dsn::samples;
@@ -91,3 +93,5 @@ TEST_CASE("to_plain: what it was not made for comes back bounded and whole, and 
   }
   CHECK(to_plain("no header at all") == "no header at all");
 }
+
+}  // namespace dsn_plain_test

@@ -7,6 +7,8 @@
 
 #include "tests/hop/corners.h"
 
+namespace hop_after_properties_test {
+
 using namespace hoplock;
 using namespace hoplock::hop;
 using namespace hoplock::hop::testing;
@@ -157,3 +159,5 @@ TEST_CASE("DANE-07: whatever failed is told, and a failure is never a session") 
     if (gone) HOLDS(!gone->why.text.empty() || !outcome.failure);
   });
 }
+
+}  // namespace hop_after_properties_test

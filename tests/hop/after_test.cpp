@@ -4,6 +4,8 @@
 
 #include "tests/hop/corners.h"
 
+namespace hop_after_test {
+
 using namespace hoplock;
 using namespace hoplock::hop;
 using namespace hoplock::hop::testing;
@@ -321,3 +323,5 @@ TEST_CASE(
         "450 4.4.1 connect-refused: h[::1]: Connection refused");
   CHECK(refusal_text({Reason::smtp_reply, "no"}, "h", Kept::yes) == "450 4.0.0 smtp-reply: h: no");
 }
+
+}  // namespace hop_after_test

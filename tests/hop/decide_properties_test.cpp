@@ -8,6 +8,8 @@
 #include "dane/usable.h"
 #include "tests/hop/corners.h"
 
+namespace hop_decide_properties_test {
+
 using namespace hoplock;
 using namespace hoplock::hop;
 using namespace hoplock::hop::testing;
@@ -155,3 +157,5 @@ TEST_CASE("TLS-08: plans differ exactly when their digests differ, in every corn
   });
   CHECK(by_digest.size() > 30);
 }
+
+}  // namespace hop_decide_properties_test

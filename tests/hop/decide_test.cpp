@@ -7,6 +7,8 @@
 
 #include "tests/hop/corners.h"
 
+namespace hop_decide_test {
+
 using namespace hoplock;
 using namespace hoplock::hop;
 using namespace hoplock::hop::testing;
@@ -248,3 +250,5 @@ TEST_CASE("a refusal tells why: the TLSA failure's own words") {
   const auto watched = connect_for(TlsaIs::failed, HostIs::secure_mx, Demand::audit);
   CHECK(watched.waived->text == "TLSA look-up failed: SERVFAIL");
 }
+
+}  // namespace hop_decide_test

@@ -6,6 +6,8 @@
 
 #include "tests/hop/sts_corners.h"
 
+namespace hop_digest_test {
+
 using namespace hoplock;
 using namespace hoplock::hop;
 using namespace hoplock::hop::testing;
@@ -121,3 +123,5 @@ TEST_CASE("DANE-38, TLS-08: a session under one TLSA set is none under another, 
   CHECK(text(before) != text(make_facts(TlsaIs::absent, HostIs::secure_mx)));
   CHECK(text(before) != text(make_facts(TlsaIs::unusable, HostIs::secure_mx)));
 }
+
+}  // namespace hop_digest_test

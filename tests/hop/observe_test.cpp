@@ -4,6 +4,8 @@
 
 #include "tests/hop/sts_corners.h"
 
+namespace hop_observe_test {
+
 using namespace hoplock;
 using namespace hoplock::hop;
 using namespace hoplock::hop::testing;
@@ -196,3 +198,5 @@ TEST_CASE("DANE-36, STS-36: a DANE that is only watched is told beside the polic
       {dane_failed, session(dane_failed, none, none), "proceed sts pkix dane dnssec-invalid", "the look-up failed"},
   });
 }
+
+}  // namespace hop_observe_test

@@ -4,6 +4,8 @@
 
 #include "hop/plan.h"
 
+namespace hop_report_test {
+
 using namespace hoplock;
 using namespace hoplock::hop;
 using Origin = HostFacts::Origin;
@@ -48,3 +50,5 @@ TEST_CASE("RPT-38: data of a bogus answer is used for no report either") {
   REQUIRE(std::holds_alternative<Refuse>(plan));
   CHECK(std::get<Refuse>(plan).reason == Reason::dnssec_invalid);
 }
+
+}  // namespace hop_report_test

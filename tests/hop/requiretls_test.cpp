@@ -6,6 +6,8 @@
 
 #include "tests/hop/sts_corners.h"
 
+namespace hop_requiretls_test {
+
 using namespace hoplock;
 using namespace hoplock::hop;
 using namespace hoplock::hop::testing;
@@ -362,3 +364,5 @@ TEST_CASE("what asks for nothing is decided as ever") {
   every_sts_corner(
       [](const StsCorner& at) { CHECK(decide(at.facts, at.rule, Asked::nothing) == decide(at.facts, at.rule)); });
 }
+
+}  // namespace hop_requiretls_test

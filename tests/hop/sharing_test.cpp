@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace hop_sharing_test {
+
 using namespace hoplock;
 using namespace hoplock::hop;
 
@@ -149,3 +151,5 @@ TEST_CASE("TLS-08: which session of a site may carry whose mail") {
     CHECK(may_carry(row.proven, row.wanted) == row.may);
   }
 }
+
+}  // namespace hop_sharing_test

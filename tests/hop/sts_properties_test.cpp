@@ -6,6 +6,8 @@
 
 #include "tests/hop/sts_corners.h"
 
+namespace hop_sts_properties_test {
+
 using namespace hoplock;
 using namespace hoplock::hop;
 using namespace hoplock::hop::testing;
@@ -261,3 +263,5 @@ TEST_CASE("TLS-08: plans under MTA-STS differ exactly when their digests differ"
   });
   CHECK(by_digest.size() > 60);
 }
+
+}  // namespace hop_sts_properties_test

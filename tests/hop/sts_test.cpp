@@ -7,6 +7,8 @@
 
 #include "tests/hop/sts_corners.h"
 
+namespace hop_sts_test {
+
 using namespace hoplock;
 using namespace hoplock::hop;
 using namespace hoplock::hop::testing;
@@ -148,3 +150,5 @@ TEST_CASE(
   });
   CHECK(corners == 6 * 4 * 3 * 2 * 5);  // TLSA, hosts from DNS, DANE modes, STS modes, policies
 }
+
+}  // namespace hop_sts_test

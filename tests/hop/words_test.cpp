@@ -6,6 +6,8 @@
 #include <set>
 #include <vector>
 
+namespace hop_words_test {
+
 using namespace hoplock::hop;
 
 TEST_CASE("every reason has its word, its code and its kind, and is parsed back from its word") {
@@ -63,3 +65,5 @@ TEST_CASE("policies and proofs are told in CONTRACT's words") {
   CHECK(to_text(Auth::dane_ta) == "dane-ta");
   CHECK(to_text(Auth::pkix) == "pkix");
 }
+
+}  // namespace hop_words_test

@@ -12,6 +12,8 @@
 #include "tests/support/smtp_client.h"
 #include "tests/support/test_ca.h"
 
+namespace listener_auth_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using support::Intake;
@@ -267,3 +269,5 @@ TEST_CASE("SUB-33: AUTH PLAIN as somebody else is 535, with the right password a
   Inside self(intake.port());
   CHECK(self.command("AUTH PLAIN " + to_base64("ann" + nul + "ann" + nul + "secret")).starts_with("235 "));
 }
+
+}  // namespace listener_auth_test

@@ -11,6 +11,8 @@
 #include "tests/support/smtp_client.h"
 #include "tests/support/test_ca.h"
 
+namespace listener_battery_test {
+
 using namespace hoplock;
 using support::Intake;
 using support::SmtpClient;
@@ -429,3 +431,5 @@ TEST_CASE(
   });
   CHECK(intake.stored().empty());
 }
+
+}  // namespace listener_battery_test

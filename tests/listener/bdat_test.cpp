@@ -5,6 +5,8 @@
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
+namespace listener_bdat_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using support::Intake;
@@ -164,3 +166,5 @@ TEST_CASE(
   intake.wait_idle();
   CHECK(intake.stored().empty());
 }
+
+}  // namespace listener_bdat_test

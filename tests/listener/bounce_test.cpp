@@ -6,6 +6,8 @@
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
+namespace listener_bounce_test {
+
 using namespace hoplock;
 using support::Intake;
 using support::SmtpClient;
@@ -94,3 +96,5 @@ TEST_CASE("RPT-40: others that the same bounce is for get it, and mail with a se
   CHECK(stored[1].recipients == std::vector<std::string>{"tlsrpt@relay.test"});
   CHECK(intake.log().events("tlsrpt-bounce").size() == 1);
 }
+
+}  // namespace listener_bounce_test

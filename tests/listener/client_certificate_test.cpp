@@ -6,6 +6,8 @@
 #include "tests/support/smtp_client.h"
 #include "tests/support/test_ca.h"
 
+namespace listener_client_certificate_test {
+
 using namespace hoplock;
 using support::Intake;
 using support::SmtpClient;
@@ -226,3 +228,5 @@ TEST_CASE("accepted says which certificate and which listener let the client rel
   CHECK(accepted[0].get("cert_subject") == "CN=mail.contoso.com");
   CHECK(accepted[0].get("listener") == "127.0.0.1:" + std::to_string(intake.port()));
 }
+
+}  // namespace listener_client_certificate_test

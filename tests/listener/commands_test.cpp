@@ -9,6 +9,8 @@
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
+namespace listener_commands_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using support::Intake;
@@ -287,3 +289,5 @@ TEST_CASE("`accepted` and `rejected` say who, what and why") {
   CHECK(intake.counts().rejected == 3);
   CHECK(intake.counts().accepted == 1);
 }
+
+}  // namespace listener_commands_test

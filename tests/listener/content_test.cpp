@@ -8,6 +8,8 @@
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
+namespace listener_content_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using support::Intake;
@@ -251,3 +253,5 @@ TEST_CASE("content without a header, empty content, and content of every length 
   REQUIRE(stored.size() == sent.size());
   for (std::size_t i = 0; i < sent.size(); ++i) CHECK(stored[i].body() == sent[i]);
 }
+
+}  // namespace listener_content_test

@@ -11,6 +11,8 @@
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
+namespace listener_crowd_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using support::Intake;
@@ -161,3 +163,5 @@ TEST_CASE(
   intake.stop(0ms);
   CHECK(intake.log().events("rejections").back().get("count") == "30");
 }
+
+}  // namespace listener_crowd_test

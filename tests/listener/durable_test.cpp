@@ -7,6 +7,8 @@
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
+namespace listener_durable_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using support::FaultyVfs;
@@ -146,3 +148,5 @@ TEST_CASE("SUB-14: below min_free_space MAIL gets 452 4.3.1 before any data, and
   CHECK(client.command("MAIL FROM:<a@example.net> SIZE=999999999").starts_with("552 5.3.4 "));
   CHECK(client.command("RCPT TO:<u@example.org>").starts_with("503 5.5.1 "));
 }
+
+}  // namespace listener_durable_test

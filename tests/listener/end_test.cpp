@@ -6,6 +6,8 @@
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
+namespace listener_end_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
@@ -168,3 +170,5 @@ TEST_CASE("SUB-29: a stop during a commit leaves the message whole, whether or n
   REQUIRE(stored.size() == 1);
   CHECK(stored[0].body() == "Subject: x\r\n\r\nx\r\n");
 }
+
+}  // namespace listener_end_test

@@ -7,6 +7,8 @@
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
+namespace listener_limits_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using support::Intake;
@@ -209,3 +211,5 @@ TEST_CASE("a plan that is dropped changes nothing, and what it had bound is free
   client.greet();
   CHECK(client.deliver("Subject: x\r\n\r\n" + std::string(200, 'x') + "\r\n").starts_with("250 2.0.0 "));
 }
+
+}  // namespace listener_limits_test

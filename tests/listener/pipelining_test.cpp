@@ -5,6 +5,8 @@
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
+namespace listener_pipelining_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using support::Intake;
@@ -127,3 +129,5 @@ TEST_CASE("SUB-16: commands cut into single octets are answered as if they came 
   CHECK(client.replies(5).back().starts_with("250 2.0.0 Ok: queued"));
   CHECK(intake.stored().at(0).body() == "Subject: x\r\n\r\n.x\r\n");
 }
+
+}  // namespace listener_pipelining_test

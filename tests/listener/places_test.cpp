@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+namespace listener_places_test {
+
 using namespace hoplock;
 using namespace hoplock::listener;
 using namespace std::chrono_literals;
@@ -87,3 +89,5 @@ TEST_CASE("under pressure strangers that do nothing lose their places, told whil
   CHECK_FALSE(room.held[7]->is_lost());
   CHECK_FALSE(room.held[8]->is_lost());
 }
+
+}  // namespace listener_places_test

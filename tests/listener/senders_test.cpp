@@ -7,6 +7,8 @@
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
+namespace listener_senders_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using listener::Rate;
@@ -103,3 +105,5 @@ TEST_CASE("senders_limit: a stranger who writes to our postmaster uses up nobody
   CHECK(client.deliver(content, {"u@example.org"}, "ann@example.net").starts_with("250 "));
   CHECK(client.command("MAIL FROM:<ann@example.net>").starts_with("450 4.7.1 "));
 }
+
+}  // namespace listener_senders_test

@@ -5,6 +5,8 @@
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
+namespace listener_tls_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using support::Intake;
@@ -150,3 +152,5 @@ TEST_CASE("a TLS client gets its replies and the queue its content when large ma
   REQUIRE(stored.size() == 3);
   for (const auto& one : stored) CHECK(one.body() == content);
 }
+
+}  // namespace listener_tls_test

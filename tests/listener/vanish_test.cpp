@@ -10,6 +10,8 @@
 #include "tests/support/intake.h"
 #include "tests/support/smtp_client.h"
 
+namespace listener_vanish_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using support::Intake;
@@ -142,3 +144,5 @@ TEST_CASE("a hundred clients that send large messages at once are served in boun
   CHECK(intake.rows("message") == clients);
   CHECK(intake.rows("chunk") == clients * (blocks + 1));
 }
+
+}  // namespace listener_vanish_test

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace message_header_scan_test {
+
 using namespace hoplock::message;
 
 namespace {
@@ -147,3 +149,5 @@ TEST_CASE("SUB-28: names, values and lines of any length are passed over in boun
   CHECK(scan(std::string(100'000, 'n') + "\r\nReceived: x\r\n", 4096).received == 0);
   CHECK(scan("Received" + std::string(100, ' ') + ": x\r\n", 4096).fields <= 1);
 }
+
+}  // namespace message_header_scan_test

@@ -7,6 +7,8 @@
 #include "message/date.h"
 #include "message/header_scan.h"
 
+namespace message_received_test {
+
 using namespace hoplock;
 using namespace hoplock::message;
 
@@ -83,3 +85,5 @@ TEST_CASE("SUB-31: nothing that a client says can end the field, open a comment 
   received.for_address = "a\r\n@b";
   CHECK(to_field(received).find("for") == std::string::npos);
 }
+
+}  // namespace message_received_test

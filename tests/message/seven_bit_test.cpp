@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 
 #include "base/ascii.h"
+
+namespace message_seven_bit_test {
 
 using namespace hoplock;
 using namespace hoplock::message;
@@ -218,9 +221,9 @@ TEST_CASE("BND-01: nesting without end costs what the octets cost, and is refuse
   CHECK(convert(nested(20)).obstacle == Obstacle::none);
   const auto time = [&](int levels) {
     const std::string text = nested(levels);
-    const auto begin = std::chrono::steady_clock::now();
+    const auto begin = std::clock();  // of the processor: the machine may be busy
     CHECK(convert(text).obstacle == Obstacle::structure);
-    return std::chrono::steady_clock::now() - begin;
+    return std::chrono::milliseconds(1000 * (std::clock() - begin) / CLOCKS_PER_SEC);
   };
   time(1000);
   CHECK(time(100'000) < std::chrono::seconds(1));  // 7 MB
@@ -243,3 +246,5 @@ TEST_CASE("MX-18: what is 7-bit lines needs nothing, however deep it nests") {
   CHECK(long_line.plan().needed);
   CHECK_FALSE(long_line.plan().lines);
 }
+
+}  // namespace message_seven_bit_test

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace mtasts_freshness_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 using mtasts::Freshness;
@@ -140,3 +142,5 @@ TEST_CASE("STS-32: a failed refresh is repeated with back-off, long before a wee
   CHECK(tries > 100);
   CHECK(tries < 200);
 }
+
+}  // namespace mtasts_freshness_test

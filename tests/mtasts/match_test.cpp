@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace mtasts_match_test {
+
 using namespace hoplock;
 
 namespace {
@@ -48,3 +50,5 @@ TEST_CASE("STS-20: a pattern names one host, or exactly one label below a name, 
 }
 
 TEST_CASE("STS-20: a policy without mx names nobody") { CHECK(!mtasts::matches(mtasts::Policy{}, name("a.ex"))); }
+
+}  // namespace mtasts_match_test

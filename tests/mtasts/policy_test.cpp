@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace mtasts_policy_test {
+
 using namespace hoplock;
 using mtasts::Mode;
 using mtasts::Policy;
@@ -199,3 +201,5 @@ TEST_CASE("the modes' words") {
   CHECK(!mtasts::parse_mode("Enforce"));
   CHECK(!mtasts::parse_mode(""));
 }
+
+}  // namespace mtasts_policy_test

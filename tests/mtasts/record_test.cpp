@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace mtasts_record_test {
+
 using namespace hoplock;
 using mtasts::Choice;
 using State = Choice::State;
@@ -125,3 +127,5 @@ TEST_CASE("a record that was discarded for a slip of its version is told, the va
   CHECK(mtasts::choose_record({"v=spf1 -all"}).why.empty());
   CHECK(mtasts::choose_record({"v=STSv1; id=" + std::string(60000, 'x')}).why.size() < 300);
 }
+
+}  // namespace mtasts_record_test

@@ -9,6 +9,8 @@
 #include "tests/support/loop.h"
 #include "tests/support/scripted_peer.h"
 
+namespace net_connect_test {
+
 namespace asio = boost::asio;
 using namespace hoplock;
 using namespace hoplock::support;
@@ -85,3 +87,5 @@ TEST_CASE("Acceptor: closed, it ends its accept") {
 TEST_CASE("Endpoint: IPv6 stands in brackets") {
   CHECK(net::Endpoint{ip("2001:db8::1"), 25}.text() == "[2001:db8::1]:25");
 }
+
+}  // namespace net_connect_test

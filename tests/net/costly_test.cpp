@@ -14,6 +14,8 @@
 #include "tests/net/handshakes.h"
 #include "tests/support/longest_step.h"
 
+namespace net_costly_test {
+
 namespace asio = boost::asio;
 using namespace hoplock;
 using namespace hoplock::support;
@@ -198,3 +200,5 @@ TEST_CASE(
     }
   }
 }
+
+}  // namespace net_costly_test

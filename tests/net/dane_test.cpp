@@ -5,6 +5,8 @@
 #include "base/time.h"
 #include "tests/net/handshakes.h"
 
+namespace net_dane_test {
+
 using namespace hoplock;
 using namespace hoplock::tests;
 using namespace std::chrono_literals;
@@ -322,3 +324,5 @@ TEST_CASE("A failed check ends no handshake, so that audit can go on and reports
   CHECK(result.session->version == "TLSv1.3");
   CHECK(result.session->key == authority.leaf.key_digest());
 }
+
+}  // namespace net_dane_test

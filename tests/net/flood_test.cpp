@@ -11,6 +11,8 @@
 #include "tests/support/longest_step.h"
 #include "tests/support/tls_flood.h"
 
+namespace net_flood_test {
+
 namespace asio = boost::asio;
 using namespace hoplock;
 using namespace hoplock::support;
@@ -111,3 +113,5 @@ TEST_CASE("TLS-15, BND-01: a policy host that floods TLS instead of answering is
     CHECK(peer.finish() == "");
   }
 }
+
+}  // namespace net_flood_test

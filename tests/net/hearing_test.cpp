@@ -9,6 +9,8 @@
 
 #include "tests/support/loop.h"
 
+namespace net_hearing_test {
+
 namespace asio = boost::asio;
 using namespace hoplock;
 using namespace hoplock::support;
@@ -92,3 +94,5 @@ TEST_CASE("hear: a datagram that is no answer, and one of somebody else, count f
   CHECK_FALSE(heard.answered);
   CHECK(heard.silence == "no answer");
 }
+
+}  // namespace net_hearing_test

@@ -4,6 +4,8 @@
 
 #include "tests/net/https.h"
 
+namespace net_https_body_test {
+
 using namespace hoplock;
 using namespace hoplock::tests;
 using namespace std::chrono_literals;
@@ -231,3 +233,5 @@ TEST_CASE("fetch: a refusal of a large post before it was taken is heard, or tol
   const bool lost = asked.text() == "lost";
   CHECK((heard || lost));
 }
+
+}  // namespace net_https_body_test

@@ -4,6 +4,8 @@
 
 #include "tests/net/https.h"
 
+namespace net_https_test {
+
 using namespace hoplock;
 using namespace hoplock::tests;
 using namespace std::chrono_literals;
@@ -267,3 +269,5 @@ TEST_CASE("fetch: a certificate with defects is told, and under observe the repo
   CHECK(reasons(asked.response().defects) == std::vector<Reason>{Reason::certificate_expired});
   CHECK(asked.seen.at(0).body == "report");
 }
+
+}  // namespace net_https_test

@@ -5,6 +5,8 @@
 
 #include "tests/net/handshakes.h"
 
+namespace net_observed_test {
+
 using namespace hoplock;
 using namespace hoplock::tests;
 using namespace std::chrono_literals;
@@ -154,3 +156,5 @@ TEST_CASE("STS-22: SNI under a policy is the MX host's name, and TLS is at least
   REQUIRE(std::holds_alternative<hop::NextHost>(next_of(plan, refused)));
   CHECK(std::get<hop::NextHost>(next_of(plan, refused)).why.reason == Reason::validation_failure);
 }
+
+}  // namespace net_observed_test

@@ -4,6 +4,8 @@
 
 #include "tests/net/handshakes.h"
 
+namespace net_pkix_test {
+
 using namespace hoplock;
 using namespace hoplock::tests;
 using namespace std::chrono_literals;
@@ -190,3 +192,5 @@ TEST_CASE("Foreign names in texts are printable and bounded") {
   CHECK(text.find(" and 37 more, not mx.example") != std::string::npos);
   CHECK(text.size() < 300);
 }
+
+}  // namespace net_pkix_test

@@ -4,6 +4,8 @@
 
 #include "tests/net/handshakes.h"
 
+namespace net_required_test {
+
 using namespace hoplock;
 using namespace hoplock::tests;
 
@@ -47,3 +49,5 @@ TEST_CASE("RTLS-06: any of several names will do, the root is none, and without 
   plan.required->names = {dns::Name()};
   CHECK_FALSE(shake(authority, authority.leaf, {&authority.intermediate}, plan).name->defects.empty());
 }
+
+}  // namespace net_required_test

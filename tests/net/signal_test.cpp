@@ -9,6 +9,8 @@
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
 
+namespace net_signal_test {
+
 namespace asio = boost::asio;
 using namespace hoplock;
 using namespace std::chrono_literals;
@@ -81,3 +83,5 @@ TEST_CASE("Signal: a loop that ends takes the waiters with it") {
   CHECK_FALSE(signal.has_waiters());
   CHECK(woken.empty());
 }
+
+}  // namespace net_signal_test

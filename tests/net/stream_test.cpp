@@ -15,6 +15,8 @@
 #include "tests/support/scripted_peer.h"
 #include "tests/support/test_ca.h"
 
+namespace net_stream_test {
+
 namespace asio = boost::asio;
 using namespace hoplock;
 using namespace hoplock::support;
@@ -389,3 +391,5 @@ TEST_CASE("Stream: moved, it is the same connection; assigned over, the old one 
   CHECK(first.finish().empty());
   CHECK(second.finish().empty());
 }
+
+}  // namespace net_stream_test

@@ -9,6 +9,8 @@
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
 
+namespace net_task_group_test {
+
 namespace asio = boost::asio;
 using namespace hoplock;
 using namespace std::chrono_literals;
@@ -122,3 +124,5 @@ TEST_CASE("TaskGroup: destroyed before its tasks, they end at the loop's next tu
   CHECK(ended == 0);
   CHECK(log.events().empty());
 }
+
+}  // namespace net_task_group_test

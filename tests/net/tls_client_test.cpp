@@ -9,6 +9,8 @@
 #include "tests/net/client_hello.h"
 #include "tests/net/handshakes.h"
 
+namespace net_tls_client_test {
+
 using namespace hoplock;
 using namespace hoplock::tests;
 using namespace std::chrono_literals;
@@ -264,3 +266,5 @@ TEST_CASE("ClientTls: a ca_file that is missing or holds no certificate is an er
   REQUIRE_FALSE(useless.has_value());
   CHECK(useless.error().detail.find(empty + ": ") == 0);
 }
+
+}  // namespace net_tls_client_test

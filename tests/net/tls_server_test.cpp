@@ -15,6 +15,8 @@
 #include "tests/support/scripted_peer.h"
 #include "tests/support/test_ca.h"
 
+namespace net_tls_server_test {
+
 namespace asio = boost::asio;
 using namespace hoplock;
 using namespace hoplock::support;
@@ -165,3 +167,5 @@ TEST_CASE("make_self_signed: for its host only, loadable, written with tight mod
   CHECK(net::write_self_signed("relay.example", files).has_value());
   CHECK_FALSE(net::write_self_signed("relay.example", {dir.path() + "/no/a", dir.path() + "/no/b"}).has_value());
 }
+
+}  // namespace net_tls_server_test

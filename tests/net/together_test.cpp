@@ -14,6 +14,8 @@
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
 
+namespace net_together_test {
+
 using namespace hoplock;
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
@@ -135,3 +137,5 @@ TEST_CASE("together: one that brings nothing is waited for as well") {
   world.poll();
   CHECK(pair.sum == 1);
 }
+
+}  // namespace net_together_test

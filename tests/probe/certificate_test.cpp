@@ -5,6 +5,8 @@
 
 #include "tests/support/test_ca.h"
 
+namespace probe_certificate_test {
+
 using namespace hoplock;
 using namespace hoplock::probe;
 using support::Certificate;
@@ -73,3 +75,5 @@ TEST_CASE("first_name: a DNS name that is no wildcard, or nothing") {
   CHECK_FALSE(first_name(chain.root.der()).has_value());
   CHECK_FALSE(first_name("junk").has_value());
 }
+
+}  // namespace probe_certificate_test

@@ -7,6 +7,8 @@
 #include "probe/live.h"
 #include "tests/probe/world.h"
 
+namespace probe_check_test {
+
 using namespace hoplock;
 using probe::test::result;
 using probe::test::World;
@@ -164,3 +166,5 @@ TEST_CASE("look_live: a host that is not there is an error that says where and w
   REQUIRE_FALSE(none.has_value());
   CHECK(none.error().detail.find("127.0.0.1:") == 0);
 }
+
+}  // namespace probe_check_test

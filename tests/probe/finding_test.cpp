@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace probe_finding_test {
+
 using namespace hoplock;
 using namespace hoplock::probe;
 
@@ -116,3 +118,5 @@ TEST_CASE("why: the sentence fits what was found") {
   std::get<hop::Connect>(audited.hosts[0].plan).waived = hop::Refusal{};
   CHECK(said(audited).find("in audit") != std::string::npos);
 }
+
+}  // namespace probe_finding_test

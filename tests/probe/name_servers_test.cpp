@@ -10,6 +10,8 @@
 #include "tests/support/loop.h"
 #include "tests/support/temp_directory.h"
 
+namespace probe_name_servers_test {
+
 namespace asio = boost::asio;
 using namespace hoplock;
 using namespace hoplock::support;
@@ -112,3 +114,5 @@ TEST_CASE("silence: found within five seconds, told with whom we asked and what 
   CHECK(found->text == "nobody answered on port 53 (dns.forward: " + at.text() + ": no answer)");
   CHECK(found->advice.find("dns.forward") != std::string::npos);
 }
+
+}  // namespace probe_name_servers_test

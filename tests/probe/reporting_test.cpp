@@ -5,6 +5,8 @@
 
 #include "tests/probe/world.h"
 
+namespace probe_reporting_test {
+
 using namespace hoplock;
 using probe::Connecting;
 using probe::test::World;
@@ -38,3 +40,5 @@ TEST_CASE("check: a record that is none, or that cannot be looked up, is told") 
   CHECK(reporting.failed);
   CHECK(reporting.error.find("SERVFAIL") != std::string::npos);
 }
+
+}  // namespace probe_reporting_test

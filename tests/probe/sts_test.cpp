@@ -5,6 +5,8 @@
 
 #include "tests/probe/world.h"
 
+namespace probe_sts_test {
+
 using namespace hoplock;
 using hop::Reason;
 using probe::Connecting;
@@ -169,3 +171,5 @@ TEST_CASE("STS-02: check: a configured host has no policy, and nobody asks for o
   CHECK(world.fetch.asked.empty());
   CHECK(world.dns.count("_mta-sts.example.org TXT") == 0);
 }
+
+}  // namespace probe_sts_test

@@ -5,6 +5,8 @@
 
 #include "tests/queue/world.h"
 
+namespace queue_actions_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using namespace hoplock::queue::test;
@@ -212,3 +214,5 @@ TEST_CASE("pick: leases due and held recipients that are not under way; what is 
   CHECK(world.queue->active().size() == 1);
   CHECK(world.count("message") == 1);
 }
+
+}  // namespace queue_actions_test

@@ -4,7 +4,7 @@
 
 #include "tests/queue/world.h"
 
-namespace hoplock::queue::test {
+namespace hoplock::queue::test::queue_along_test {
 
 namespace {
 
@@ -87,4 +87,4 @@ TEST_CASE("a message whose mark cannot be stored is not stored either") {
   CHECK(world.lease("example.org").empty());
 }
 
-}  // namespace hoplock::queue::test
+}  // namespace hoplock::queue::test::queue_along_test

@@ -14,6 +14,8 @@
 #include "tests/queue/world.h"
 #include "tests/support/faulty_vfs.h"
 
+namespace queue_bounds_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using namespace hoplock::queue::test;
@@ -233,3 +235,5 @@ TEST_CASE("DUR-04: a stream stops at min_free_space, and what it wrote is given 
   const int code = on_small_disk(greedy);
   CHECK(code == 0);
 }
+
+}  // namespace queue_bounds_test

@@ -3,6 +3,8 @@
 
 #include "tests/queue/world.h"
 
+namespace queue_destination_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using namespace hoplock::queue::test;
@@ -214,3 +216,5 @@ TEST_CASE("a clock that is set back under way, likewise") {
   CHECK(world.ready(at(0)) == std::vector<std::string>{"one.test"});
   CHECK(world.lease("one.test", at(0)).size() == 1);
 }
+
+}  // namespace queue_destination_test

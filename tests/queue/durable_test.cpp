@@ -14,6 +14,8 @@
 #include "tests/queue/world.h"
 #include "tests/support/faulty_vfs.h"
 
+namespace queue_durable_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using namespace hoplock::queue::test;
@@ -272,3 +274,5 @@ TEST_CASE("accepting: below min_free_space new mail waits") {
   CHECK(queue.accepting().error().code == errc::no_space_on_device);
   CHECK(world.queue->accepting().has_value());
 }
+
+}  // namespace queue_durable_test

@@ -8,6 +8,8 @@
 #include "queue/history.h"
 #include "tests/queue/world.h"
 
+namespace queue_history_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using namespace hoplock::queue::test;
@@ -204,3 +206,5 @@ TEST_CASE("what is switched off is not written") {
   world.put({"bob@example.org"});
   CHECK(world.count("history") == 1);
 }
+
+}  // namespace queue_history_test

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+namespace queue_id_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 
@@ -49,3 +51,5 @@ TEST_CASE("ids_beginning_with: the range of a prefix, in either case; nothing wh
   CHECK(ids_beginning_with("7")->second == Id{(std::int64_t{1} << 48) - 1});
   for (const auto* bad : {"", "U", "0RQ7N9FA400", "ZZ", "a.b"}) CHECK_MESSAGE(!ids_beginning_with(bad), bad);
 }
+
+}  // namespace queue_id_test

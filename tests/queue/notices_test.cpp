@@ -5,6 +5,8 @@
 #include "queue/rows.h"
 #include "tests/queue/world.h"
 
+namespace queue_notices_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using namespace hoplock::queue::test;
@@ -255,3 +257,5 @@ TEST_CASE("a failed transaction leaves neither an end nor a notice, and the same
   REQUIRE(world.list().size() == 1);
   CHECK(world.list()[0].envelope.sender.empty());
 }
+
+}  // namespace queue_notices_test

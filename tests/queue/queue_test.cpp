@@ -3,6 +3,8 @@
 
 #include "tests/queue/world.h"
 
+namespace queue_queue_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using namespace hoplock::queue::test;
@@ -297,3 +299,5 @@ TEST_CASE("new work is told once for all commits that came back together") {
   CHECK(std::count(world.work.begin(), world.work.end(), "d0.test") >= 1);
   CHECK(std::count(world.work.begin(), world.work.end(), "d2.test") >= 1);
 }
+
+}  // namespace queue_queue_test

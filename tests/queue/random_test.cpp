@@ -8,6 +8,8 @@
 
 #include "tests/queue/world.h"
 
+namespace queue_random_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using namespace hoplock::queue::test;
@@ -212,3 +214,5 @@ TEST_CASE("at random: no recipient is under way twice, none is delivered twice, 
     CHECK(world.count("chunk") == 0);
   }
 }
+
+}  // namespace queue_random_test

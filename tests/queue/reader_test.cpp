@@ -3,6 +3,8 @@
 
 #include "tests/queue/world.h"
 
+namespace queue_reader_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using namespace hoplock::queue::test;
@@ -157,3 +159,5 @@ TEST_CASE("sweep: what a session left behind while the store could not be writte
   world.loop.run(alive.commit(World::envelope(""), World::recipients({"a@one.test"}))).value();
   CHECK(world.count("chunk") == 2);
 }
+
+}  // namespace queue_reader_test

@@ -7,6 +7,8 @@
 #include "tests/queue/world.h"
 #include "tests/support/small_disk.h"
 
+namespace queue_room_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using namespace hoplock::queue::test;
@@ -61,3 +63,5 @@ int announce(const std::filesystem::path& directory) {
 TEST_CASE("DUR-04: what is announced is room that others do not get, until it has come or its writer is gone") {
   CHECK(support::on_small_disk("48m", announce) == 0);
 }
+
+}  // namespace queue_room_test

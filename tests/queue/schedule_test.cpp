@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace queue_schedule_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using std::chrono::hours;
@@ -80,3 +82,5 @@ TEST_CASE("rebased: a clock set back delays nothing by more than its own interva
   CHECK(rebased(now + Milliseconds(1), Milliseconds(0), now) == now);  // fresh mail is due when it came
   CHECK(rebased(now - hours(1), minutes(5), now) == now - hours(1));
 }
+
+}  // namespace queue_schedule_test

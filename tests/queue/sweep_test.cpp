@@ -6,6 +6,8 @@
 #include "tests/queue/world.h"
 #include "tests/support/faulty_vfs.h"
 
+namespace queue_sweep_test {
+
 using namespace hoplock;
 using namespace hoplock::queue;
 using namespace hoplock::queue::test;
@@ -109,3 +111,5 @@ TEST_CASE("sweep: a place that cannot be read is passed over and told, and looke
   }
   CHECK(told > 0);
 }
+
+}  // namespace queue_sweep_test

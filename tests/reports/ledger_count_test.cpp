@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/reports/ledger_world.h"
 
-namespace hoplock::reports::test {
+namespace hoplock::reports::test::reports_ledger_count_test {
 
 using tlsrpt::ResultType;
 
@@ -200,4 +200,4 @@ TEST_CASE("RPT-48: sixty domains that fill the day with details leave another do
   for (const auto& detail : elements[0].details) CHECK(detail.reason != "other");
 }
 
-}  // namespace hoplock::reports::test
+}  // namespace hoplock::reports::test::reports_ledger_count_test

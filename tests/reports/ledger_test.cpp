@@ -3,7 +3,7 @@
 
 #include "tests/reports/ledger_world.h"
 
-namespace hoplock::reports::test {
+namespace hoplock::reports::test::reports_ledger_test {
 
 using tlsrpt::ResultType;
 
@@ -234,4 +234,4 @@ TEST_CASE("RPT-45: what is older than it is kept goes, with all its rows") {
   CHECK(world.db->integer("SELECT count(*) FROM tlsrpt_day") == 1);
 }
 
-}  // namespace hoplock::reports::test
+}  // namespace hoplock::reports::test::reports_ledger_test

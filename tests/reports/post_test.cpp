@@ -6,6 +6,8 @@
 #include "tests/net/https.h"
 #include "tests/support/fake_resolver.h"
 
+namespace reports_post_test {
+
 using namespace hoplock;
 using namespace hoplock::reports;
 using namespace hoplock::support;
@@ -144,3 +146,5 @@ TEST_CASE("post: no name, no address, nobody there, no TLS and no answer are tol
   literal.target = "/";
   CHECK(at.world.loop.run(post.post(literal, std::make_shared<const std::string>(body))).what == What::refused);
 }
+
+}  // namespace reports_post_test

@@ -9,6 +9,8 @@
 #include "tests/support/loop.h"
 #include "tests/support/temp_directory.h"
 
+namespace reports_quota_test {
+
 using namespace hoplock;
 using namespace hoplock::reports;
 
@@ -83,3 +85,5 @@ TEST_CASE("quota: days that are over are forgotten, this one is not") {
   forget(today + std::chrono::days{1});
   CHECK(table.take("mailto:victim@example.org", today) == "");
 }
+
+}  // namespace reports_quota_test

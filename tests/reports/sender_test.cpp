@@ -7,6 +7,8 @@
 
 #include "tests/reports/sending.h"
 
+namespace reports_sender_test {
+
 using namespace hoplock;
 using namespace hoplock::reports;
 using namespace hoplock::reports::testing;
@@ -439,3 +441,5 @@ TEST_CASE(
   CHECK(line.get("day") == "2025-03-01");
   CHECK(line.get("error") == "550 5.1.1 who?");
 }
+
+}  // namespace reports_sender_test

@@ -11,7 +11,7 @@
 #include "tests/support/loop.h"
 #include "tests/support/nsd.h"
 
-namespace hoplock::resolver {
+namespace hoplock::resolver::resolver_liar_test {
 
 namespace asio = boost::asio;
 using dns::Status;
@@ -255,4 +255,4 @@ TEST_CASE("look-ups that wait end as failed when the resolver goes") {
   CHECK(answer->why == "the resolver was stopped");
 }
 
-}  // namespace hoplock::resolver
+}  // namespace hoplock::resolver::resolver_liar_test

@@ -7,7 +7,7 @@
 #include "resolver/convert.h"
 #include "tests/support/temp_directory.h"
 
-namespace hoplock::resolver {
+namespace hoplock::resolver::resolver_setup_test {
 
 namespace {
 
@@ -116,4 +116,4 @@ TEST_CASE("DNS-06: what libunbound gives is judged field by field") {
   }
 }
 
-}  // namespace hoplock::resolver
+}  // namespace hoplock::resolver::resolver_setup_test

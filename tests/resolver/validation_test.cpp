@@ -9,7 +9,7 @@
 #include "tests/support/loop.h"
 #include "tests/support/nsd.h"
 
-namespace hoplock::resolver {
+namespace hoplock::resolver::resolver_validation_test {
 
 using dns::Security;
 using dns::Status;
@@ -345,4 +345,4 @@ TEST_CASE("the strings of a TXT record are joined without a separator") {
   CHECK(answer.all<std::string>()[0] == "v=STSv1; id=1;");
 }
 
-}  // namespace hoplock::resolver
+}  // namespace hoplock::resolver::resolver_validation_test

@@ -15,7 +15,7 @@
 #include "route/router.h"
 #include "tests/route/sts_world.h"
 
-namespace hoplock::route {
+namespace hoplock::route::route_beside_test {
 
 using support::name;
 
@@ -431,4 +431,4 @@ TEST_CASE("DANE-38: what was asked before everything was forgotten is not kept a
   CHECK(answers.size() == 0);
 }
 
-}  // namespace hoplock::route
+}  // namespace hoplock::route::route_beside_test

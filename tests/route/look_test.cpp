@@ -2,7 +2,7 @@
 // From a host to its addresses and TLSA: RFC 7672 sections 2.1.2, 2.1.3, 2.2.2, 2.2.3.
 #include "tests/route/world.h"
 
-namespace hoplock::route {
+namespace hoplock::route::route_look_test {
 
 namespace {
 const std::string plain_host = "example.org MX 10 mx.example\nmx.example A 192.0.2.1\n";
@@ -326,4 +326,4 @@ TEST_CASE("DNS-04: a rule that asks for TLSA is not judged while our own validat
   CHECK(world.look(careless).addresses.size() == 1);
 }
 
-}  // namespace hoplock::route
+}  // namespace hoplock::route::route_look_test

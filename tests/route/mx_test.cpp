@@ -9,7 +9,7 @@
 #include "tests/route/world.h"
 #include "tests/support/memory_log.h"
 
-namespace hoplock::route {
+namespace hoplock::route::route_mx_test {
 
 TEST_CASE("MX-01: the domain itself is the host only after a definite answer that there is no MX") {
   World world(
@@ -432,4 +432,4 @@ TEST_CASE("MX-09: an address literal in a host's place that is ours counts as ou
   CHECK(world.order("example.org") == "mx.example.org");
 }
 
-}  // namespace hoplock::route
+}  // namespace hoplock::route::route_mx_test

@@ -5,7 +5,7 @@
 #include "route/cache.h"
 #include "tests/route/world.h"
 
-namespace hoplock::route {
+namespace hoplock::route::route_routes_test {
 
 namespace {
 
@@ -257,4 +257,4 @@ TEST_CASE("the cache forgets at the time given, and the least recently used when
   CHECK(cache.find(1, start) == 11);
 }
 
-}  // namespace hoplock::route
+}  // namespace hoplock::route::route_routes_test

@@ -3,6 +3,8 @@
 
 #include "tests/route/world.h"
 
+namespace route_site_test {
+
 using namespace hoplock;
 using namespace hoplock::route;
 using support::name;
@@ -59,3 +61,5 @@ TEST_CASE("a route with limits is a site of its own") {
   hosts.route = std::make_shared<const Route>(route);
   CHECK(site_of(hosts) == "route:gmail.com,googlemail.com");
 }
+
+}  // namespace route_site_test

@@ -12,7 +12,7 @@
 #include "tests/support/temp_directory.h"
 #include "tests/support/test_ca.h"
 
-namespace hoplock::route {
+namespace hoplock::route::route_sts_fetch_test {
 
 using namespace support;
 using hop::Reason;
@@ -195,4 +195,4 @@ TEST_CASE("find_published: what a domain publishes, without a cache, as the firs
   CHECK(fact_of(found).state == State::unknown);
 }
 
-}  // namespace hoplock::route
+}  // namespace hoplock::route::route_sts_fetch_test

@@ -8,7 +8,7 @@
 #include "route/sts_reader.h"
 #include "tests/route/sts_world.h"
 
-namespace hoplock::route {
+namespace hoplock::route::route_sts_keep_test {
 
 using namespace testing;
 
@@ -54,7 +54,7 @@ namespace {
     PolicyTxt txt;
     txt.choice.state = mtasts::Choice::State::valid;
     txt.choice.id = std::to_string(i);
-    if (loop.run(cache.find(name(domain), txt)).state != State::live) ::_exit(1);
+    if (loop.run(cache.find(name(domain), txt)).state != StsState::live) ::_exit(1);
     if (::write(pipe, &i, sizeof i) != sizeof i) ::_exit(2);
   }
 }
@@ -192,7 +192,7 @@ TEST_CASE("STS-31: an expired policy is told once, kept for a week, then forgott
   world.look_after();
   CHECK(world.actions() == "removed");
   CHECK_FALSE(world.row().has_value());
-  CHECK(world.find().state == State::none);
+  CHECK(world.find().state == StsState::none);
 }
 
 TEST_CASE("STS-12: a domain whose policy never came is forgotten after a day") {
@@ -215,7 +215,7 @@ TEST_CASE("STS-33: a clock that was set back neither ends a policy nor makes it 
   CHECK(world.row()->freshness.held->fetched <= now());
   world.block_https();
   world.age(Seconds(7201));
-  CHECK(world.find().state == State::none);
+  CHECK(world.find().state == StsState::none);
 }
 
 TEST_CASE("STS-32: rows that another clock put far ahead are looked after all the same") {
@@ -311,4 +311,4 @@ TEST_CASE("RPT-46: what was served in place of a policy is known, after a restar
   CHECK(world.find().refused.empty());
 }
 
-}  // namespace hoplock::route
+}  // namespace hoplock::route::route_sts_keep_test

@@ -3,6 +3,8 @@
 
 #include "tests/route/sts_world.h"
 
+namespace route_sts_reader_test {
+
 using namespace hoplock;
 using namespace hoplock::route;
 using namespace hoplock::route::testing;
@@ -51,3 +53,5 @@ TEST_CASE("PolicyReader: a database of a version without policies has none, and 
   CHECK(listed(reader).empty());
   CHECK_FALSE(reader.find(name("example.org")).value().has_value());
 }
+
+}  // namespace route_sts_reader_test

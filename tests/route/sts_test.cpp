@@ -4,7 +4,7 @@
 
 #include "net/task_group.h"
 
-namespace hoplock::route {
+namespace hoplock::route::route_sts_test {
 
 using namespace testing;
 
@@ -12,7 +12,7 @@ TEST_CASE("STS-14: the first contact waits for the fetch, and what it brought is
   StsWorld world;
   world.publish("20261121", policy("enforce"));
   const auto fact = world.find();
-  CHECK(fact.state == State::live);
+  CHECK(fact.state == StsState::live);
   CHECK(fact.id == "20261121");
   CHECK(fact.policy == mtasts::parse_policy(policy("enforce")).value());
   CHECK_FALSE(fact.problem.has_value());
@@ -72,7 +72,7 @@ TEST_CASE(
     world.block_https(reason);
     for (int i = 0; i < 3; ++i) {
       const auto fact = world.find();
-      CHECK(fact.state == State::none);
+      CHECK(fact.state == StsState::none);
       CHECK(fact.problem->reason == reason);  // also of the attempts that do not fetch
     }
     CHECK(world.fetch.asked.size() == 1);
@@ -95,7 +95,7 @@ TEST_CASE("STS-16: an invalid policy is none, and its event says what is wrong w
   StsWorld world;
   world.publish("1", "version: STSv1\nmode: strict\nmx: mx.example.org\nmax_age: 86400\n");
   const auto fact = world.find();
-  CHECK(fact.state == State::none);
+  CHECK(fact.state == StsState::none);
   CHECK(fact.problem->reason == Reason::sts_policy_invalid);
   CHECK(world.last_event().get("error").find("sts-policy-invalid: ") == 0);
   CHECK(world.last_event().get("error").find("mode") != std::string::npos);
@@ -130,7 +130,7 @@ TEST_CASE("STS-31: an expired policy is not used") {
   world.age(Seconds(3599));
   CHECK(mode_of(world.find()) == "enforce");
   world.age(Seconds(2));
-  CHECK(world.find().state == State::none);
+  CHECK(world.find().state == StsState::none);
   CHECK(world.fetch.asked.size() == 2);  // it was tried
 }
 
@@ -176,11 +176,11 @@ TEST_CASE("STS-06: a TXT look-up that fails is not 'no record': the live policy 
     auto& failures = row.bogus ? world.dns.bogus : world.dns.fail;
     failures["_mta-sts.example.org TXT"] = "no luck";
     auto fact = world.find();
-    CHECK(fact.state == State::unknown);
+    CHECK(fact.state == StsState::unknown);
     CHECK(fact.problem->reason == row.reason);
     CHECK(fact.problem->text.find("no luck") != std::string::npos);
-    CHECK(hop::after_waiting(fact, Seconds(899)).state == State::unknown);
-    CHECK(hop::after_waiting(fact, Seconds(900)).state == (row.bogus ? State::unknown : State::none));
+    CHECK(hop::after_waiting(fact, Seconds(899)).state == StsState::unknown);
+    CHECK(hop::after_waiting(fact, Seconds(900)).state == (row.bogus ? StsState::unknown : StsState::none));
     failures.clear();
     world.restart();  // what DNS said is kept for some seconds
     CHECK(mode_of(world.find()) == "enforce");
@@ -213,7 +213,7 @@ TEST_CASE("STS-17: a max_age of 0 governs the attempt that fetched it, and leave
   CHECK(mode_of(world.find()) == "enforce");  // fetched anew
   CHECK(world.fetch.asked.size() == 3);
   world.block_https();
-  CHECK(world.find().state == State::none);
+  CHECK(world.find().state == StsState::none);
 }
 
 TEST_CASE(
@@ -224,7 +224,7 @@ TEST_CASE(
   world.fetch.answers["a.example"] = policy("enforce");
   world.fetch.answers["example"] = policy("enforce");
   CHECK(world.find("a.example").id == "7");
-  CHECK(world.find("www.example").state == State::none);  // neither its alias's end nor its parent
+  CHECK(world.find("www.example").state == StsState::none);  // neither its alias's end nor its parent
   CHECK(world.fetch.asked == std::vector<std::string>{"a.example"});
 }
 
@@ -235,7 +235,7 @@ TEST_CASE("STS-14: everybody who asks while a fetch is under way shares it") {
   std::size_t live = 0;
   const auto one = [](StsWorld& at, std::size_t& count) -> boost::asio::awaitable<void> {
     const auto fact = co_await at.ask(name("example.org"));
-    if (fact.state == State::live) ++count;
+    if (fact.state == StsState::live) ++count;
   };
   for (int i = 0; i < 25; ++i) world.loop.start(one(world, live));
   world.loop.run_all();
@@ -250,7 +250,7 @@ TEST_CASE("STS-17: what expires at once governs all who waited for it, and is fe
   std::size_t live = 0;
   const auto one = [](StsWorld& at, std::size_t& count) -> boost::asio::awaitable<void> {
     const auto fact = co_await at.ask(name("example.org"));
-    if (fact.state == State::live) ++count;
+    if (fact.state == StsState::live) ++count;
   };
   for (int i = 0; i < 25; ++i) world.loop.start(one(world, live));
   world.loop.run_all();
@@ -265,7 +265,7 @@ TEST_CASE("STS-11: fetches of many domains at once are bounded, and all come to 
   const auto one = [](StsWorld& at, std::string domain, std::size_t& count) -> boost::asio::awaitable<void> {
     dns::Name asked = name(domain);
     const auto fact = co_await at.ask(std::move(asked));
-    if (fact.state == State::live) ++count;
+    if (fact.state == StsState::live) ++count;
   };
   for (int i = 0; i < 200; ++i) {
     const std::string domain = "d" + std::to_string(i) + ".example";
@@ -292,7 +292,7 @@ TEST_CASE("STS-14: an attempt that is cut off while it fetches leaves the fetch 
     into = co_await at.ask(name("example.org"));
   };
   world.loop.run(second(world, cut, fact));
-  CHECK(fact.state == State::live);
+  CHECK(fact.state == StsState::live);
   CHECK(world.fetch.asked.size() == 2);
 }
 
@@ -303,7 +303,7 @@ TEST_CASE("STS-06: a domain whose record never answers delays the messages of it
   hop::StsFact fact = world.find();
   CHECK(hop::after_waiting(fact, Seconds{0}).state == hop::StsFact::State::unknown);
   fact.unknown_for = hop::sts_patience;
-  CHECK(hop::after_waiting(fact, Seconds{0}).state == State::none);
+  CHECK(hop::after_waiting(fact, Seconds{0}).state == StsState::none);
   fact.problem = hop::Refusal{Reason::dnssec_invalid, "bogus"};  // never
   CHECK(hop::after_waiting(fact, Seconds{0}).state == hop::StsFact::State::unknown);
 }
@@ -348,4 +348,4 @@ TEST_CASE("fifty policy hosts that are slow do not keep the policy of another do
   world.loop.run(tasks.join(std::chrono::steady_clock::now() + std::chrono::seconds{2}));
 }
 
-}  // namespace hoplock::route
+}  // namespace hoplock::route::route_sts_test

@@ -22,7 +22,7 @@ namespace hoplock::route::testing {
 using support::FakeFetch;
 using support::name;
 using support::policy;
-using State = hop::StsFact::State;
+using StsState = hop::StsFact::State;
 using hop::Reason;
 
 inline Time now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
@@ -125,7 +125,7 @@ struct StsWorld {
 };
 
 inline std::string mode_of(const hop::StsFact& fact) {
-  return fact.state == State::live ? std::string(to_text(fact.policy.mode)) : "not live";
+  return fact.state == StsState::live ? std::string(to_text(fact.policy.mode)) : "not live";
 }
 
 }  // namespace hoplock::route::testing

@@ -9,6 +9,8 @@
 #include "smtp/xtext.h"
 #include "tests/smtp/relay.h"
 
+namespace smtp_auth_test {
+
 using namespace hoplock;
 using namespace hoplock::smtp;
 using test::code_of;
@@ -247,3 +249,5 @@ TEST_CASE("xtext: there and back for every octet, and what is none") {
     CHECK_FALSE(from_xtext(bad).has_value());
   }
 }
+
+}  // namespace smtp_auth_test

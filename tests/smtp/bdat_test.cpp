@@ -8,6 +8,8 @@
 #include "smtp/session.h"
 #include "tests/smtp/relay.h"
 
+namespace smtp_bdat_test {
+
 using namespace hoplock;
 using namespace hoplock::smtp;
 using test::code_of;
@@ -241,3 +243,5 @@ TEST_CASE("SUB-25: AUTH= of MAIL is parsed and counts for nothing; malformed or 
     CHECK(dialog.say("MAIL FROM:<a@example.org> " + std::string(row.parameters)) == row.code);
   }
 }
+
+}  // namespace smtp_bdat_test

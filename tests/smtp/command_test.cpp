@@ -7,6 +7,8 @@
 
 #include "smtp/line_buffer.h"
 
+namespace smtp_command_test {
+
 using namespace hoplock::smtp;
 
 TEST_CASE("verbs in any case, arguments without the blanks around them") {
@@ -153,3 +155,5 @@ TEST_CASE("SUB-10: what follows a line stays visible and can be taken by a decod
   buffer.clear();
   CHECK(buffer.next() == LineBuffer::Event::none);
 }
+
+}  // namespace smtp_command_test

@@ -7,6 +7,8 @@
 #include "smtp/data_decoder.h"
 #include "smtp/dot_stuffer.h"
 
+namespace smtp_data_test {
+
 using namespace hoplock::smtp;
 
 namespace {
@@ -184,3 +186,5 @@ TEST_CASE("content made of nothing but line ends takes linear time") {
     out.clear();
   }
 }
+
+}  // namespace smtp_data_test

@@ -9,6 +9,8 @@
 #include "smtp/session.h"
 #include "tests/smtp/relay.h"
 
+namespace smtp_dsn_test {
+
 using namespace hoplock;
 using namespace hoplock::smtp;
 using test::code_of;
@@ -148,3 +150,5 @@ TEST_CASE("SUB-28, SUB-22: the longest parameters fit a line beside the longest 
   CHECK(line.size() + 2 <= LineBuffer::max_line);
   CHECK(dialog.code(line) == "250 2.1.5");
 }
+
+}  // namespace smtp_dsn_test

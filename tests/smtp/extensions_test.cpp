@@ -7,6 +7,8 @@
 #include "smtp/line_buffer.h"
 #include "smtp/session.h"
 
+namespace smtp_extensions_test {
+
 using namespace hoplock;
 using namespace hoplock::smtp;
 
@@ -119,3 +121,5 @@ TEST_CASE("SUB-20, MX-19: what compose() says of binary and UTF-8 mail, and only
   peer.smtputf8 = true;
   CHECK(compose(utf8, peer)[0].wire.starts_with("MAIL FROM:<a@example.org> SMTPUTF8\r\n"));
 }
+
+}  // namespace smtp_extensions_test

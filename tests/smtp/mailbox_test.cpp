@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace smtp_mailbox_test {
+
 using namespace hoplock::smtp;
 
 namespace {
@@ -113,3 +115,5 @@ TEST_CASE("a mailbox's parts and kinds") {
   CHECK(std::get<Mailbox>(Mailbox::parse("POSTMASTER")).is_bare_postmaster());
   CHECK(std::get<Mailbox>(Mailbox::parse("\xce\xb4@example.org")).has_utf8_local());
 }
+
+}  // namespace smtp_mailbox_test

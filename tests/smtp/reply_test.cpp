@@ -7,6 +7,8 @@
 
 #include "smtp/capabilities.h"
 
+namespace smtp_reply_test {
+
 using namespace hoplock::smtp;
 
 namespace {
@@ -158,3 +160,5 @@ TEST_CASE("Capabilities: SIZE without a number, of 0 or of nonsense sets no limi
   CHECK(capabilities("mx\nSIZE 10").takes(10));
   CHECK_FALSE(capabilities("mx\nSIZE 10").takes(11));
 }
+
+}  // namespace smtp_reply_test

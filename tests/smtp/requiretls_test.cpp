@@ -7,6 +7,8 @@
 #include "smtp/session.h"
 #include "tests/smtp/relay.h"
 
+namespace smtp_requiretls_test {
+
 using namespace hoplock;
 using namespace hoplock::smtp;
 
@@ -102,3 +104,5 @@ TEST_CASE("RTLS-09: compose() writes REQUIRETLS when it is asked for, whatever e
   CHECK(compose(envelope, peer).front().wire == "MAIL FROM:<a@example.org> REQUIRETLS\r\n");
   CHECK(compose(envelope, Capabilities{}).front().wire == "MAIL FROM:<a@example.org> REQUIRETLS\r\n");
 }
+
+}  // namespace smtp_requiretls_test

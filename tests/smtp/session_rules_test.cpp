@@ -8,6 +8,8 @@
 #include "smtp/session.h"
 #include "tests/smtp/relay.h"
 
+namespace smtp_session_rules_test {
+
 using namespace hoplock;
 using namespace hoplock::smtp;
 using test::code_of;
@@ -344,3 +346,5 @@ TEST_CASE("SUB-21: every 2xx, 4xx and 5xx line but banner, EHLO and HELO carries
     }
   }
 }
+
+}  // namespace smtp_session_rules_test

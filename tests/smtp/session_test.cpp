@@ -9,6 +9,8 @@
 
 #include "tests/smtp/relay.h"
 
+namespace smtp_session_test {
+
 using namespace hoplock;
 using namespace hoplock::smtp;
 using test::code_of;
@@ -320,3 +322,5 @@ TEST_CASE("storage that is full or fails is a temporary refusal") {
   end.stored = EndOfData::Stored::failed;
   CHECK(dialog.hear(dialog.session.end_of_data(end)).starts_with("451 4.3.0 "));
 }
+
+}  // namespace smtp_session_test

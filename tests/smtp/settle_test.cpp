@@ -6,6 +6,8 @@
 
 #include "smtp/compose.h"
 
+namespace smtp_settle_test {
+
 using namespace hoplock::smtp;
 
 namespace {
@@ -300,3 +302,5 @@ TEST_CASE("MX-25: what 504 and 555 may be about is left out once; without a para
   CHECK_FALSE(forgo_parameters(other, some, full));
   CHECK(full.size);
 }
+
+}  // namespace smtp_settle_test

@@ -157,9 +157,9 @@ struct Peer {
   int fd = -1;
   SSL* ssl = nullptr;
   explicit Peer(int connected) : fd(connected) {
-    const timeval patience{5, 0};
-    ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    const timeval longest_wait{5, 0};
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &longest_wait, sizeof longest_wait);
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &longest_wait, sizeof longest_wait);
   }
   ~Peer() {
     SSL_free(ssl);

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace tlsrpt_bounce_test {
+
 using namespace hoplock::tlsrpt;
 
 namespace {
@@ -48,3 +50,5 @@ TEST_CASE("parse_bounce: what tells of no failure, or of no report, says nothing
   CHECK_FALSE(parse_bounce(other));
   CHECK_FALSE(parse_bounce(std::string(most_of_bounce, 'x') + "\r\n" + notice("failed", "")));
 }
+
+}  // namespace tlsrpt_bounce_test

@@ -7,6 +7,8 @@
 
 #include "tests/tlsrpt/corners.h"
 
+namespace tlsrpt_classify_test {
+
 using namespace hoplock;
 using namespace hoplock::tlsrpt;
 using namespace hoplock::tlsrpt::testing;
@@ -449,3 +451,5 @@ TEST_CASE(
     CHECK_MESSAGE(failures > 0, text_of(at));
   });
 }
+
+}  // namespace tlsrpt_classify_test

@@ -9,6 +9,8 @@
 #include "tlsrpt/json.h"
 #include "tlsrpt/mail.h"
 
+namespace tlsrpt_foreign_test {
+
 using namespace hoplock;
 using namespace hoplock::tlsrpt;
 
@@ -90,3 +92,5 @@ TEST_CASE("what is no report is refused in a sentence, and a bomb costs no more 
   for (int i = 0; i < 200; ++i) nested = "Content-Type: message/rfc822\r\n\r\n" + nested;
   CHECK(complaint(nested).find("neither") != std::string::npos);
 }
+
+}  // namespace tlsrpt_foreign_test

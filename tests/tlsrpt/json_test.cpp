@@ -5,6 +5,8 @@
 
 #include <boost/json.hpp>
 
+namespace tlsrpt_json_test {
+
 using namespace hoplock;
 using namespace hoplock::tlsrpt;
 namespace json = boost::json;
@@ -153,3 +155,5 @@ TEST_CASE("RPT-17: counts are numbers, 0 among them, and dates those of the day"
   CHECK(summary.at("total-failure-session-count").as_int64() == 303);
   CHECK(value.at("policies").at(1).as_object().count("failure-details") == 0);
 }
+
+}  // namespace tlsrpt_json_test

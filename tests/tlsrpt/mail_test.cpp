@@ -10,6 +10,8 @@
 #include "tests/dkim/verify.h"
 #include "tlsrpt/gzip.h"
 
+namespace tlsrpt_mail_test {
+
 using namespace hoplock;
 using namespace hoplock::tlsrpt;
 
@@ -115,3 +117,5 @@ TEST_CASE("RPT-36, RPT-37: signed, both TLS-Report fields are in h=, there is no
   CHECK(tags["d"] == "relay.example");
   CHECK(tags.count("l") == 0);
 }
+
+}  // namespace tlsrpt_mail_test

@@ -5,6 +5,8 @@
 
 #include "smtp/mailbox.h"
 
+namespace tlsrpt_record_test {
+
 using namespace hoplock;
 using namespace hoplock::tlsrpt;
 using State = Choice::State;
@@ -201,3 +203,5 @@ TEST_CASE("RPT-04: every address that is taken from a URI is one that SMTP can s
   }
   CHECK(taken > 300);
 }
+
+}  // namespace tlsrpt_record_test

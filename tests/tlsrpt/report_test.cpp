@@ -6,6 +6,8 @@
 #include "tlsrpt/json.h"
 #include "tlsrpt/tally.h"
 
+namespace tlsrpt_report_test {
+
 using namespace hoplock;
 using namespace hoplock::tlsrpt;
 
@@ -149,3 +151,5 @@ TEST_CASE("RPT-34: policy texts that change with every session are bounded too, 
   CHECK(bad == 2000);
   CHECK(octets <= Limits().policy_octets);
 }
+
+}  // namespace tlsrpt_report_test
