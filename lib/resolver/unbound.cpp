@@ -236,14 +236,15 @@ std::optional<std::string> Unbound::validation_failure() const { return current_
 asio::awaitable<void> Unbound::watch(Changed changed) { return watch_current(current_, std::move(changed)); }
 
 asio::awaitable<void> Unbound::watch_current(std::shared_ptr<Current> current, Changed changed) {
-  std::optional<std::string> told;
-  for (bool first = true; current->impl; first = false) {
+  std::optional<std::optional<std::string>> told;  // nothing yet, also when a reload came between
+  while (current->impl) {
     const auto impl = current->impl;
     co_await Impl::check(impl);
     if (impl != current->impl) continue;
-    if (first || told != impl->failure()) changed(impl->failure());
-    told = impl->failure();
-    if (told) {
+    const std::optional<std::string> failure = impl->failure();
+    if (!told || *told != failure) changed(failure);
+    told = failure;
+    if (failure) {
       current->next_check.expires_after(check_bad);
     } else {
       current->next_check.expires_after(check_good);

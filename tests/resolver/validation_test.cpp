@@ -173,6 +173,20 @@ TEST_CASE("DNS-04: watch tells the first result and every change, after a reload
   CHECK(world.unbound->validation_failure() == told[1]);
 }
 
+TEST_CASE("DNS-04: a reload during the first check takes nothing from the first result") {
+  World world;
+  std::vector<std::optional<std::string>> told;
+  boost::asio::co_spawn(world.loop.executor(),
+                        world.unbound->watch([&told](const auto& failure) { told.push_back(failure); }),
+                        [](std::exception_ptr) {});
+  REQUIRE(world.loop.io().run_one_for(std::chrono::seconds(1)) == 1);  // it asks, and waits
+  REQUIRE(told.empty());
+  REQUIRE(world.unbound->reload(options_with("root.key")).has_value());
+  for (int i = 0; i < 1000 && told.empty(); ++i) world.loop.io().run_one_for(std::chrono::milliseconds(10));
+  REQUIRE(told.size() == 1);
+  CHECK_FALSE(told[0]);
+}
+
 TEST_CASE("DNS-01: test. is a name like any other, without a word of the operator's; a zone of his own there holds") {
   World world;
   check(world, {"test", Type::mx, Status::records, Security::secure, "a signed zone"});
