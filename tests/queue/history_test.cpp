@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "queue/history.h"
+#include "tests/queue/instructions.h"
 #include "tests/queue/world.h"
 
 namespace queue_history_test {
@@ -144,17 +145,6 @@ TEST_CASE("pruning many goes part by part") {
 
 namespace {
 
-std::atomic<std::int64_t> instructions{
-    0};  // of SQLite's machine, in hundreds, in connections that are opened while one counts
-int count_them(void*) {
-  ++instructions;
-  return 0;
-}
-int on_connection(sqlite3* db, const char**, const sqlite3_api_routines*) {
-  sqlite3_progress_handler(db, 100, count_them, nullptr);
-  return SQLITE_OK;
-}
-
 // Messages that came and went at 100,000 s, and are remembered.
 void remember(const std::filesystem::path& directory, int messages) {
   auto db = disk::Database::open(directory / "queue.db", disk::Access::read_write).value();
@@ -169,7 +159,7 @@ void remember(const std::filesystem::path& directory, int messages) {
 }  // namespace
 
 TEST_CASE("BND-03: forgetting costs what is forgotten, not what is kept, and leaves no key of it") {
-  sqlite3_auto_extension(reinterpret_cast<void (*)()>(on_connection));
+  Instructions instructions;
   std::int64_t cost[2] = {0, 0};
   for (const int large : {0, 1}) {
     TempDirectory directory;
@@ -185,16 +175,16 @@ TEST_CASE("BND-03: forgetting costs what is forgotten, not what is kept, and lea
     }
     remember(directory.path(), large ? 200'000 : 2'000);
     World world(directory.path(), recording(), at(200'000));
-    instructions = 0;
+    instructions.reset();
     prune(world, at(50'000));
-    cost[large] = instructions;
+    cost[large] = instructions.count();
     CHECK(world.count("history") == (large ? 200'000 : 2'000));
     CHECK(world.count("party WHERE message < " + std::to_string(Id::at(at(50'000)).value)) == 0);
   }
-  sqlite3_cancel_auto_extension(reinterpret_cast<void (*)()>(on_connection));
   CAPTURE(cost[0]);
   CAPTURE(cost[1]);
-  CHECK(cost[1] < cost[0] + 6000);  // a slice of looking for strays; the walk over all keys cost five times that
+  CHECK(cost[0] > 0);
+  CHECK(cost[1] < cost[0] + 600'000);  // a slice of looking for strays; the walk over all keys cost five times that
 }
 
 TEST_CASE("what is switched off is not written") {

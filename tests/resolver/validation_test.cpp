@@ -288,8 +288,11 @@ TEST_CASE("PTR records, also those of a network smaller than 256 addresses, whos
   World world;
   for (const char* address : {"7.rev.secure", "8.rev.secure", "9.rev.secure"}) {
     CAPTURE(std::string(address));
-    check(world, {address, Type::ptr, Status::records, Security::secure, "signed"});
-    const auto names = world.ask(address, Type::ptr).all<dns::Name>();
+    const auto answer = world.ask(address, Type::ptr);
+    CAPTURE(answer.why);  // of the alias, perhaps
+    CHECK(to_text(answer.status) == to_text(Status::records));
+    CHECK(to_text(answer.security) == to_text(Security::secure));
+    const auto names = answer.all<dns::Name>();
     REQUIRE(names.size() == 1);
     CHECK(names[0].text() == "mx.secure");
   }
