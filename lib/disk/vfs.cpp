@@ -43,6 +43,7 @@ struct Opened {
   std::unique_ptr<char[]> memory;
   std::string path;
   std::shared_ptr<StoreFiles> store;  // of the database and its log only
+  bool is_read_only = false;          // as its database was asked for
   sqlite3_file* inner() { return reinterpret_cast<sqlite3_file*>(memory.get()); }
 };
 struct File {
@@ -154,6 +155,12 @@ const sqlite3_io_methods methods_without_log = {1,       close,   read,       wr
                                                 lock,    unlock,  check_lock, control, sector,   traits, nullptr,
                                                 nullptr, nullptr, nullptr,    nullptr, nullptr};
 
+// SQLite asks for the log as for a file to write, also where its database is only read.
+bool only_reads(const char* name, int flags) {
+  if ((flags & SQLITE_OPEN_MAIN_DB) != 0) return (flags & SQLITE_OPEN_READONLY) != 0;
+  return name && (flags & SQLITE_OPEN_WAL) != 0 && opened(sqlite3_database_file_object(name)).is_read_only;
+}
+
 int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out) {
   sqlite3_vfs* const vfs = beneath();
   auto one = std::make_unique<Opened>();
@@ -165,8 +172,10 @@ int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out
   int rc = vfs->xOpen(vfs, name, one->inner(), flags, &opened_as);
   const int number = first_open_errno != 0 ? first_open_errno : errno;
   if (out) *out = opened_as;
+  one->is_read_only = only_reads(name, flags);
   // SQLite tries again read-only, and the first write would then say so in place of what really failed
-  if (rc == SQLITE_OK && (flags & SQLITE_OPEN_READWRITE) != 0 && (opened_as & SQLITE_OPEN_READONLY) != 0)
+  if (rc == SQLITE_OK && !one->is_read_only && (flags & SQLITE_OPEN_READWRITE) != 0 &&
+      (opened_as & SQLITE_OPEN_READONLY) != 0)
     rc = SQLITE_CANTOPEN;
   if (rc != SQLITE_OK) {
     if (one->inner()->pMethods) one->inner()->pMethods->xClose(one->inner());

@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <stdexcept>
@@ -325,6 +327,39 @@ TEST_CASE("open_read_only: another connection reads while the daemon writes, and
   }
   CHECK(octets_of(dir / "queue.db") == before);
   CHECK(open_read_only(dir / "none.db").error().code == errc::no_such_file_or_directory);
+}
+
+TEST_CASE("open_read_only: who may read the files and not write them reads beside the daemon, and when it is stopped") {
+  if (geteuid() != 0) return;  // it takes two users
+  constexpr gid_t group = 65534;
+  support::TempDirectory dir;
+  const auto share = [&dir] {
+    CHECK(::chown(dir.path().c_str(), 0, group) == 0);
+    CHECK(::chmod(dir.path().c_str(), 0750) == 0);
+    for (const auto& entry : std::filesystem::directory_iterator(dir.path()))
+      CHECK(::chown(entry.path().c_str(), 0, group) == 0);
+  };
+  // As a member of the group: the bare system call changes this thread alone.
+  const auto counted = [&dir] {
+    std::string found;
+    std::thread([&] {
+      if (syscall(SYS_setresgid, group, group, group) != 0 || syscall(SYS_setresuid, group, group, group) != 0) return;
+      try {
+        auto reader = open_read_only(dir / "queue.db");
+        found = reader ? std::to_string(reader->integer("SELECT count(*) FROM item")) : reader.error().detail;
+      } catch (const Failure& failure) {
+        found = failure.error().detail;
+      }
+    }).join();
+    return found;
+  };
+  {
+    World world(dir.path());
+    CHECK(world.loop.run(world.disk->run(Durability::durable, insert(1))).has_value());
+    share();
+    CHECK(counted() == "1");
+  }
+  CHECK(counted() == "1");
 }
 
 }  // namespace disk_disk_test
