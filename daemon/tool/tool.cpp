@@ -2,6 +2,7 @@
 #include "daemon/tool/tool.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -18,12 +19,21 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-config::Loaded load(const std::optional<std::string>& named) {
+// What opens files of the configuration by itself, or judges it: these complain of files that they cannot have. All other commands speak
+// with the daemon or read the store, for which operators need no right to read keys; of a reload the daemon itself is the judge.
+config::Files files_for(std::string_view command) {
+  static constexpr std::array<std::string_view, 4> openers{"config check", "check", "tlsa", "doctor"};
+  const bool opens = std::ranges::find(openers, command) != openers.end() || command.starts_with("dkim ");
+  return opens ? config::Files::looked_at : config::Files::left_alone;
+}
+
+config::Loaded load(const Arguments& arguments) {
   std::error_code ignored;
-  if (named) return config::load(*named);
-  if (std::filesystem::exists(usual_config, ignored)) return config::load(usual_config);
+  const auto files = files_for(arguments.command);
+  if (arguments.config) return config::load(*arguments.config, files);
+  if (std::filesystem::exists(usual_config, ignored)) return config::load(usual_config, files);
   auto loaded = config::defaults();
-  config::check(loaded);  // the defaults name files too
+  config::check(loaded, files);  // the defaults name files too
   return loaded;
 }
 
@@ -111,7 +121,7 @@ int run(std::vector<std::string> words, Console console) {
     return ok;
   }
   if (call.arguments.command == "help") return help_command(call);
-  call.loaded = load(call.arguments.config);
+  call.loaded = load(call.arguments);
   const bool judging = call.arguments.command == "config check";
   if (judging && call.loaded.errors.empty()) check_parts(call.loaded);
   if (!call.loaded.errors.empty() && !judging) {

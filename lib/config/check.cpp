@@ -25,10 +25,33 @@ void check_file(Loaded& loaded, const InputFile& file, const std::string& path) 
   if (access(file.path.c_str(), R_OK) != 0) loaded.complain(path, "the file '" + file.path + "' cannot be read");
 }
 
+void check_files(Loaded& loaded) {
+  const auto& config = loaded.config;
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    const auto& one = config.listeners[i];
+    check_file(loaded, one.certificate, item("listeners", i, "certificate"));
+    check_file(loaded, one.key, item("listeners", i, "key"));
+    check_file(loaded, one.users_file, item("listeners", i, "users_file"));
+    check_file(loaded, one.client_ca, item("listeners", i, "client_ca"));
+  }
+  for (std::size_t i = 0; i < config.routes.size(); ++i) {
+    const auto& one = config.routes[i];
+    check_file(loaded, one.client_certificate, item("routes", i, "client_certificate"));
+    check_file(loaded, one.client_key, item("routes", i, "client_key"));
+    check_file(loaded, one.password_file, item("routes", i, "password_file"));
+  }
+  check_file(loaded, config.dns.trust_anchor, "dns.trust_anchor");
+  check_file(loaded, config.dns.root_hints, "dns.root_hints");
+  check_file(loaded, config.dns.unbound_conf, "dns.unbound_conf");
+  check_file(loaded, config.tls.ca_file, "tls.ca_file");
+  for (std::size_t i = 0; i < config.dkim.size(); ++i) check_file(loaded, config.dkim[i].key, item("dkim", i, "key"));
+  check_file(loaded, config.http.certificate, "http.certificate");
+  check_file(loaded, config.http.key, "http.key");
+  check_file(loaded, config.http.users_file, "http.users_file");
+}
+
 void check_pair(Loaded& loaded, const InputFile& certificate, const InputFile& key, const std::string& certificate_path,
                 const std::string& key_path) {
-  check_file(loaded, certificate, certificate_path);
-  check_file(loaded, key, key_path);
   if (!certificate.path.empty() && key.path.empty())
     loaded.complain(certificate_path, "a certificate is given but no key; both or neither");
   if (certificate.path.empty() && !key.path.empty())
@@ -37,7 +60,6 @@ void check_pair(Loaded& loaded, const InputFile& certificate, const InputFile& k
 
 void check_logins(Loaded& loaded, std::size_t i) {
   const auto& one = loaded.config.listeners[i];
-  check_file(loaded, one.users_file, item("listeners", i, "users_file"));
   if (one.auth && one.users_file.path.empty())
     loaded.complain(item("listeners", i, "auth"), "logins need a users_file to be looked up in");
   if (one.auth && one.tls == ListenerTls::none)
@@ -49,7 +71,6 @@ void check_logins(Loaded& loaded, std::size_t i) {
 
 void check_client_certificates(Loaded& loaded, std::size_t i) {
   const auto& one = loaded.config.listeners[i];
-  check_file(loaded, one.client_ca, item("listeners", i, "client_ca"));
   if (!one.client_ca.path.empty() && one.tls == ListenerTls::none)
     loaded.complain(item("listeners", i, "client_ca"),
                     "certificates come with TLS only; allowed with 'tls': starttls, required, implicit");
@@ -92,7 +113,6 @@ void check_routes(Loaded& loaded) {
     if (one.match.empty()) loaded.complain(item("routes", i, "match"), "at least one domain pattern is needed");
     check_pair(loaded, one.client_certificate, one.client_key, item("routes", i, "client_certificate"),
                item("routes", i, "client_key"));
-    check_file(loaded, one.password_file, item("routes", i, "password_file"));
     if (one.username.empty() != one.password_file.path.empty()) {
       loaded.complain(item("routes", i, one.username.empty() ? "password_file" : "username"),
                       "username and password_file go together; both or neither");
@@ -164,11 +184,6 @@ void check_ranges(Loaded& loaded) {
 
 void check_rest(Loaded& loaded) {
   const auto& config = loaded.config;
-  check_file(loaded, config.dns.trust_anchor, "dns.trust_anchor");
-  check_file(loaded, config.dns.root_hints, "dns.root_hints");
-  check_file(loaded, config.dns.unbound_conf, "dns.unbound_conf");
-  check_file(loaded, config.tls.ca_file, "tls.ca_file");
-  for (std::size_t i = 0; i < config.dkim.size(); ++i) check_file(loaded, config.dkim[i].key, item("dkim", i, "key"));
   if (!config.postmaster.empty() && config.postmaster.find('@') == std::string::npos)
     loaded.complain("postmaster", "'" + config.postmaster + "' is not an address; allowed: user@domain");
   for (const auto& host : config.http.hosts) {
@@ -176,7 +191,6 @@ void check_rest(Loaded& loaded) {
       loaded.complain("http.hosts", "'" + host + "' is no host; allowed: names and addresses, without a port");
   }
   check_pair(loaded, config.http.certificate, config.http.key, "http.certificate", "http.key");
-  check_file(loaded, config.http.users_file, "http.users_file");
   if (!config.http.users_file.path.empty() && config.http.certificate.path.empty())
     loaded.complain("http.users_file", "passwords go over HTTPS only; allowed: with http.certificate and http.key");
   if (config.http.address && !config.http.address->ip.is_loopback() && !config.http.trusted_proxy_header.empty())
@@ -204,16 +218,17 @@ void check_unbuilt(Loaded& loaded) {
 
 }  // namespace
 
-void check(Loaded& loaded) {
+void check(Loaded& loaded, Files files) {
   check_unbuilt(loaded);
   check_listeners(loaded);
   check_routes(loaded);
   check_sources(loaded);
   check_ranges(loaded);
   check_rest(loaded);
+  if (files == Files::looked_at) check_files(loaded);
 }
 
-Loaded load(const std::string& path) {
+Loaded load(const std::string& path, Files files) {
   std::ifstream in(path, std::ios::binary);
   std::error_code error;
   if (!in || std::filesystem::is_directory(path, error)) {
@@ -225,7 +240,7 @@ Loaded load(const std::string& path) {
   const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   const auto directory = std::filesystem::absolute(path, error).parent_path().string();
   Loaded loaded = read_text(text, path, directory);
-  if (loaded.errors.empty()) check(loaded);
+  if (loaded.errors.empty()) check(loaded, files);
   return loaded;
 }
 

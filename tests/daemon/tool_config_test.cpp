@@ -99,6 +99,24 @@ TEST_CASE("every command: a wrong configuration is exit 78, a wrong word 64") {
   CHECK(run_tool({"--version"}).out == "hoplock " HOPLOCK_VERSION "\n");
 }
 
+TEST_CASE("every command: keys that this user cannot have stop nobody who asks the daemon or reads the queue") {
+  Directory dir;
+  const std::string file =
+      dir.write("h.yaml", quiet("data_dir: data\nlisteners:\n  - certificate: ca.pem\n    key: none.key\n"));
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"status"}, {"reload"}, {"queue", "list"}, {"trace", "a.test"}}) {
+    std::vector<std::string> all{"--config", file};
+    all.insert(all.end(), words.begin(), words.end());
+    const auto said = run_tool(all);
+    CAPTURE(words.front());
+    CHECK(said.code != 78);
+    CHECK(said.err.find("none.key") == std::string::npos);
+  }
+  const auto judged = run_tool({"--config", file, "config", "check"});
+  CHECK(judged.code == 78);
+  CHECK(judged.err.find("there is no file '" + dir.file("none.key")) != std::string::npos);
+}
+
 TEST_CASE("tlsa: a certificate's record as a zone file has it") {
   Directory dir;
   support::Recipe recipe;
