@@ -628,22 +628,25 @@ class Run {
     // also where IPv4 was tried in vain, or is not this attempt's affair: its turn comes, and only then is it a matter of this mail
     const bool may_use_v4 = from && from->is_v6() && has_v4_;
     bool moved = false;
+    bool settled = false;  // somebody is, and over this connection: it had its say
     for (std::size_t i = 0; i < batch.size(); ++i) {
+      RecipientOutcome& outcome = attempt_.recipients[batch[i]];
       smtp::RecipientFate fate = sent.settled.recipients[i];
       if (may_use_v4 && fate.fate == smtp::Fate::refused && is_about_our_address(fate.reply.one_line())) {
         fate.fate = smtp::Fate::deferred;  // the host's other address may take it
-        take_fate(attempt_.recipients[batch[i]], fate, hop);
+        take_fate(outcome, fate, hop);
         moved = true;
         continue;
       }
       if (fate.reply.code != 0 && fate.reply.code != 421) heeded.something = true;
       heeded.progress = heeded.progress || fate.fate == smtp::Fate::accepted;
       if (fate.fate == smtp::Fate::later) heeded.later.push_back(batch[i]);
-      take_fate(attempt_.recipients[batch[i]], fate, hop);
-      if (fate.fate == smtp::Fate::unanswered) halt(attempt_.recipients[batch[i]], sent);
+      take_fate(outcome, fate, hop);
+      if (fate.fate == smtp::Fate::unanswered) halt(outcome, sent);
+      settled = settled || outcome.fate != Fate::deferred || outcome.halt;
     }
     if (moved) courier_.families_.failed(session_->host, *from, Steady::now());
-    if (moved && !heeded.progress) heeded.something = false;
+    if (moved && !heeded.progress && !settled) heeded.something = false;
     return heeded;
   }
 

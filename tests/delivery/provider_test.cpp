@@ -481,6 +481,28 @@ TEST_CASE("a missing PTR told over a session that took other mail is asked again
   CHECK(relay.six.messages == 1);
 }
 
+TEST_CASE(
+    "who is refused beside a missing PTR over a session that took other mail was refused there, and bounces once") {
+  BothFamilies relay;
+  relay.six.answer = [](const std::string& command) {
+    if (command.starts_with("RCPT TO:<gone")) return std::string("550 5.1.1 no such user\r\n");
+    return std::string(command.starts_with("RCPT TO:<strict") ? "550 5.7.25 no PTR record\r\n" : "");
+  };
+  relay.options.idle_session = 5s;
+  relay.start();
+  relay.put({"first@a.example"});
+  REQUIRE(relay.until([&] { return relay.log.events("delivered").size() == 1; }));
+  relay.put({"gone@a.example", "strict@a.example"});
+  REQUIRE(relay.until([&] { return relay.log.events("delivered").size() == 2; }, 20s));
+  auto bounced = relay.log.events("bounced");
+  std::erase_if(bounced,
+                [](const Event& one) { return one.get("to") != "gone@a.example"; });  // nor does the notice arrive
+  REQUIRE(bounced.size() == 1);
+  CHECK(bounced[0].get("ip") == "::1");
+  CHECK(relay.six.connections == 1);
+  CHECK(relay.four.messages == 1);
+}
+
 TEST_CASE("a missing PTR told over IPv6 while IPv4 is down waits for IPv4") {
   Relay relay;
   Sink& six = relay.sink("::1");
