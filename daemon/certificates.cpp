@@ -24,6 +24,7 @@ namespace {
 
 constexpr std::chrono::seconds pause_between_looks{5};
 constexpr std::size_t most_authorities = 8;
+constexpr std::int64_t most_octets = 1 << 20;  // of a file that is read on the loop
 constexpr std::chrono::days to_be_told{30}, pressing{7};
 constexpr std::chrono::days weekly{7}, daily{1};
 
@@ -40,7 +41,28 @@ void add(std::vector<OwnCertificate>& to, OwnCertificate one) {
     known->expires = std::min(known->expires, one.expires);
 }
 
+// Whether reading it keeps the loop for a moment only: a FIFO waits for its writer, a device has no end. What is missing is told by whom
+// reads it.
+Result<> is_read_at_once(const std::string& path) {
+  struct stat about {};
+  if (stat(path.c_str(), &about) != 0) return {};
+  if (!S_ISREG(about.st_mode)) return fail(errc::invalid_argument, path + ": it is no regular file");
+  if (about.st_size > most_octets) return fail(errc::file_too_large, path + ": it is larger than 1 MiB");
+  return {};
+}
+
+Result<> are_read_at_once(const std::vector<CertificateFile>& files) {
+  for (const CertificateFile& one : files) {
+    for (const std::string& path : {one.certificate, one.key}) {
+      if (const auto fit = is_read_at_once(path); !fit)
+        return fail(fit.error().code, one.configured + ": " + fit.error().detail);
+    }
+  }
+  return {};
+}
+
 void read_one(const CertificateFile& file, std::vector<OwnCertificate>& to) {
+  if (!is_read_at_once(file.certificate)) return;
   std::ifstream in(file.certificate, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   const auto chain = probe::parse_certificates(text);
@@ -163,11 +185,11 @@ void CertificateWatch::look() {
 }
 
 void CertificateWatch::take(const resolver::FileMarks& now) {
-  Result<> done;
+  Result<> done = are_read_at_once(files_);
   for (const CertificateFile& one : files_) {
-    if (one.use != "client") continue;
+    if (!done || one.use != "client") continue;
     const auto pair = net::ClientCertificate::load({one.certificate, one.key});
-    if (!pair && done) done = fail(pair.error().code, one.configured + ": " + pair.error().detail);
+    if (!pair) done = fail(pair.error().code, one.configured + ": " + pair.error().detail);
   }
   if (done) done = take_up_();
   const std::string what = resolver::difference(known_, now);

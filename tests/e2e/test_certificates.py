@@ -130,6 +130,37 @@ class Certificates(Case):
             self.assertEqual(relay.wait_log(30, mark, event="certificate-files-changed")["ok"], "true")
             self.assertEqual(self.presented(2563), certificate)
 
+    def test_what_is_no_file_or_far_too_large_keeps_nobody_waiting(self):
+        with self.serving("odd", 2565, 90) as (relay, place):
+            before = self.presented(2565)
+            path = self.world.path("odd.pem")
+
+            def fifo():
+                os.mkfifo(path + ".new")
+
+            def device():
+                os.symlink("/dev/zero", path + ".new")
+
+            def huge():
+                with open(path + ".new", "wb") as file:
+                    file.truncate(1 << 30)
+
+            for make, words in ((fifo, "no regular file"), (device, "no regular file"), (huge, "larger than")):
+                with self.subTest(make.__name__):
+                    mark = len(relay.lines)
+                    make()
+                    os.replace(path + ".new", path)
+                    line = relay.wait_log(30, mark, event="certificate-files-changed")
+                    self.assertEqual((line["ok"], line["level"]), ("false", "error"))
+                    self.assertIn(words, line["error"])
+                    self.assertIn("listeners[0].certificate", line["error"])
+                    self.assertEqual(self.presented(2565), before)
+            mark = len(relay.lines)
+            certificate, key = pair(60)
+            place(certificate, key)
+            self.assertEqual(relay.wait_log(30, mark, event="certificate-files-changed")["ok"], "true")
+            self.assertEqual(self.presented(2565), certificate)
+
     def test_a_refusal_is_told_once_and_not_at_each_look(self):
         with self.serving("once", 2564, 90) as (relay, place):
             place(certificate="nothing")
