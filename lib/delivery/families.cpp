@@ -12,6 +12,26 @@ namespace {
 constexpr std::size_t most_hosts = 10'000;
 constexpr unsigned failures_of_machine = 3;  // at hosts, with no success between
 constexpr std::chrono::minutes memory{10};
+
+// Many replies repeat where we came from, as an address literal, and whom the mail is for: neither says why it was refused.
+std::string without_addresses(std::string text) {
+  constexpr std::string_view literal = "[ipv6:";
+  for (auto at = text.find(literal); at != std::string::npos; at = text.find(literal, at))
+    text.erase(at, literal.size());
+  for (auto at = text.find('<'); at != std::string::npos; at = text.find('<', at + 1)) {
+    const auto end = text.find('>', at);
+    if (end == std::string::npos) break;
+    if (text.find('@', at) < end) text.erase(at + 1, end - at - 1);
+  }
+  return text;
+}
+
+// "ptr" also stands in the middle of other words.
+bool speaks_of(std::string_view text, std::string_view word) {
+  for (auto at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1))
+    if (word != "ptr" || at == 0 || !is_alnum(text[at - 1])) return true;
+  return false;
+}
 }  // namespace
 
 void Families::failed(const std::string& host, const Ip& ip, Clock::time_point now) {
@@ -43,15 +63,11 @@ std::vector<Ip> Families::ordered(const std::string& host, std::vector<Ip> addre
 }
 
 bool is_about_our_address(std::string_view reply) {
-  std::string lower = to_lower(reply);
-  // an address literal says only where we came from, and many replies repeat it
-  constexpr std::string_view literal = "[ipv6:";
-  for (auto at = lower.find(literal); at != std::string::npos; at = lower.find(literal, at))
-    lower.erase(at, literal.size());
+  constexpr std::size_t most_read = 1000;
+  const std::string text = without_addresses(to_lower(reply.substr(0, most_read)));
   constexpr std::array<std::string_view, 9> words{"ptr",    "reverse dns",  "rdns",   "reverse lookup",  "ipv6",
                                                   "5.7.25", "reverse name", "fcrdns", "reverse hostname"};
-  return std::any_of(words.begin(), words.end(),
-                     [&](std::string_view word) { return lower.find(word) != std::string::npos; });
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return speaks_of(text, word); });
 }
 
 }  // namespace hoplock::delivery

@@ -352,7 +352,10 @@ TEST_CASE("the words of big receivers") {
   CHECK(is_about_our_address("550 5.7.25 The IP address sending this message does not have a PTR record"));
   CHECK(is_about_our_address("550-5.7.1 does not meet IPv6 sending guidelines regarding PTR records"));
   CHECK(is_about_our_address("550 5.7.25 Client host rejected: cannot find your hostname, [2001:db8::1]"));
+  CHECK(is_about_our_address("550 5.7.1 <ann@a.example>: Recipient address rejected: no PTR record"));
   CHECK_FALSE(is_about_our_address("550 5.1.1 no such user"));
+  CHECK_FALSE(is_about_our_address("550 5.1.1 <ptr-team@ipv6.example>: user unknown (<rdns@a.example>)"));
+  CHECK_FALSE(is_about_our_address("550 5.1.1 scriptrunner: user unknown"));
   CHECK_FALSE(is_about_our_address("550 5.1.1 no such user (client [IPv6:2001:db8::1], [IPv6:2001:db8::2])"));
 }
 
