@@ -169,7 +169,11 @@ class Examination {
       }
       last = host + ": " + reached.error().detail;
     }
-    tell(about, State::bad, what.lost + " (" + last + ")", what.advice);
+    if (uses_mx(call_.loaded.config)) {
+      tell(about, State::bad, what.lost + " (" + last + ")", what.advice);
+    } else {
+      tell(about, State::note, what.lost + " (" + last + "); routes with hosts take all mail, and need it not");
+    }
   }
 
   asio::awaitable<void> records() {
@@ -278,9 +282,17 @@ class Examinations {
       tasks.spawn("doctor", one.run(one.next_hop(next)));
     }
   }
+  // Nothing is wrong where routes lead all mail to addresses.
+  Remark silence_remark() const {
+    const auto all = next_hops(call_);
+    const bool is_asked = std::any_of(
+        all.begin(), all.end(), [](const route::NextHop& one) { return std::holds_alternative<dns::Name>(one.host); });
+    if (is_asked || uses_mx(call_.loaded.config)) return {"dns", State::bad, silence_->text, silence_->advice};
+    return {"dns", State::note, silence_->text + "; routes to addresses take all mail, and need no DNS", ""};
+  }
   std::vector<Remark> remarks() {
     std::vector<Remark> all;
-    if (silence_) all.push_back({"dns", State::bad, silence_->text, silence_->advice});
+    if (silence_) all.push_back(silence_remark());
     for (Part& part : parts_) {
       for (Remark& one : part.examination->take_remarks()) all.push_back(std::move(one));
       if (!part.examination->is_done())

@@ -108,6 +108,24 @@ class Silence(Case):
         self.assertIn("dns.forward", dns["advice"])
         self.assertEqual(len([1 for about, _ in found if about == "next hop"]), 9)  # the name is not looked up
 
+    def test_doctor_calls_silence_no_fault_where_routes_to_addresses_take_all_mail(self):
+        for number, (host, state) in enumerate([("[127.0.0.1]:9", "note"), ("silent.example:25", "bad")]):
+            routes = [{"match": ["*"], "hosts": [host]}]
+            relay = Relay(self.world, Stage.build, {**self.settings(DROPS), "routes": routes}, f"smart-{number}", 2547 + number)
+            with self.subTest(host=host):
+                _, out, _, _ = self.timed(relay, "--json", "doctor")
+                found = {one["about"]: one["state"] for one in json.loads(out)}
+                self.assertEqual(found.get("dns"), state, out)
+
+    def test_doctor_calls_a_closed_port_25_no_fault_where_routes_with_hosts_take_all_mail(self):
+        for number, (match, state) in enumerate([("*", "note"), ("one.example", "bad")]):
+            settings = {"routes": [{"match": [match], "hosts": ["[127.0.0.1]:9"]}]}
+            relay = Relay(self.world, Stage.build, settings, f"closed-{number}", 2549 + number)
+            with self.subTest(match=match):
+                _, out, _, _ = self.timed(relay, "--json", "doctor")
+                found = {one["about"]: one["state"] for one in json.loads(out)}
+                self.assertEqual((found.get("port 25"), found.get("port 443")), (state, state), out)
+
     def test_the_daemon_says_so_at_its_start_and_that_it_is_over(self):
         with self.relay_at(OPENS, "start", 2546) as relay:
             line = relay.wait_log(2, event="dns-failed")
