@@ -28,10 +28,11 @@ config::Files files_for(std::string_view command) {
 }
 
 config::Loaded load(const Arguments& arguments) {
-  std::error_code ignored;
+  std::error_code barred;
   const auto files = files_for(arguments.command);
   if (arguments.config) return config::load(*arguments.config, files);
-  if (std::filesystem::exists(usual_config, ignored)) return config::load(usual_config, files);
+  // of a file that is out of this user's sight nobody knows that it is not there
+  if (std::filesystem::exists(usual_config, barred) || barred) return config::load(usual_config, files);
   auto loaded = config::defaults();
   config::check(loaded, files);  // the defaults name files too
   return loaded;

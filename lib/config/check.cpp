@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -234,7 +235,10 @@ Loaded load(const std::string& path, Files files) {
   if (!in || std::filesystem::is_directory(path, error)) {
     Loaded missing;
     missing.file = path;
-    missing.errors.push_back(path + ":1:1: the configuration file cannot be read; a file that was named must exist");
+    const bool barred = access(path.c_str(), R_OK) != 0 && errno == EACCES;
+    missing.errors.push_back(path + ":1:1: the configuration file cannot be read" +
+                             (barred ? ": permission denied; members of the group that it belongs to may"
+                                     : "; a file that was named must exist"));
     return missing;
   }
   const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
