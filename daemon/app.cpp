@@ -273,7 +273,9 @@ asio::awaitable<void> App::start() {
   tasks_->spawn("dnssec", dns_watch_->validate());
   certificates_->set(loaded_.config);
   tasks_->spawn("certificates", certificates_->run());
-  tasks_->spawn("dns-files", resolver_->watch_files([&log](const std::string& files, const Result<>& done) {
+  tasks_->spawn("dns-files", resolver_->watch_files([this, &log](const std::string& files, const Result<>& done) {
+    if (done)
+      router_->reload(routing(loaded_.config));  // what was found under the old files, secure or not, counts no more
     Event event(done ? Level::info : Level::error, "dns-files-changed");
     event.add("files", files).add_bare("ok", done ? "true" : "false").add("error", done ? "" : done.error().detail);
     log.write(event);

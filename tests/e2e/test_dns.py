@@ -180,6 +180,20 @@ class OtherResolvers(Case):
         line = self.outcome_of("forward", "n03ok.test")
         self.assertEqual((line["event"], line["policy"], line["mx_dnssec"]), ("delivered", "dane", "secure"), line)
 
+    def test_DANE_38_what_was_found_under_other_resolver_files_counts_no_more_once_new_ones_are_taken_up(self):
+        conf = self.world.write("opened.conf", 'server:\n  domain-insecure: "n03ok.test"\n')
+        relay = Relay(self.world, Stage.build, {"dns": {"unbound_conf": conf}}, "opened", 2699)
+        self.addCleanup(relay.stop)
+        relay.start()
+        relay.send("before@n03ok.test")
+        line = relay.outcome("before@n03ok.test")
+        self.assertEqual((line["event"], line["policy"]), ("delivered", "opportunistic"), line)
+        self.world.write("opened.conf", "server:\n  verbosity: 0\n")
+        self.assertEqual(relay.wait_log(30, event="dns-files-changed")["ok"], "true")
+        relay.send("after@n03ok.test")
+        line = relay.outcome("after@n03ok.test")
+        self.assertEqual((line["event"], line["policy"], line.get("auth")), ("delivered", "dane", "dane-ee"), line)
+
     def test_DNS_05_a_forwarder_is_asked_with_rd_and_do(self):
         self.outcome_of("forward", "n01.test")
         asked = self.world.wire.queries(server="127.0.0.77")
