@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/ascii.h"
+#include "delivery/patience.h"
 
 namespace hoplock::delivery {
 
@@ -12,19 +13,6 @@ namespace {
 constexpr std::size_t most_hosts = 10'000;
 constexpr unsigned failures_of_machine = 3;  // at hosts, with no success between
 constexpr std::chrono::minutes memory{10};
-
-// Many replies repeat where we came from, as an address literal, and whom the mail is for: neither says why it was refused.
-std::string without_addresses(std::string text) {
-  constexpr std::string_view literal = "[ipv6:";
-  for (auto at = text.find(literal); at != std::string::npos; at = text.find(literal, at))
-    text.erase(at, literal.size());
-  for (auto at = text.find('<'); at != std::string::npos; at = text.find('<', at + 1)) {
-    const auto end = text.find('>', at);
-    if (end == std::string::npos) break;
-    if (text.find('@', at) < end) text.erase(at + 1, end - at - 1);
-  }
-  return text;
-}
 
 // "ptr" also stands in the middle of other words.
 bool speaks_of(std::string_view text, std::string_view word) {
@@ -63,8 +51,7 @@ std::vector<Ip> Families::ordered(const std::string& host, std::vector<Ip> addre
 }
 
 bool is_about_our_address(std::string_view reply) {
-  constexpr std::size_t most_read = 1000;
-  const std::string text = without_addresses(to_lower(reply.substr(0, most_read)));
+  const std::string text = words_of(reply);
   constexpr std::array<std::string_view, 9> words{"ptr",    "reverse dns",  "rdns",   "reverse lookup",  "ipv6",
                                                   "5.7.25", "reverse name", "fcrdns", "reverse hostname"};
   return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return speaks_of(text, word); });

@@ -13,18 +13,16 @@ namespace {
 constexpr Milliseconds most_for_policy{std::chrono::hours{1}};
 constexpr double growth_for_greylisting = 1.2;
 
-bool speaks_of_greylisting(std::string_view reply) {
-  const std::string lower = to_lower(reply);
-  constexpr std::array<std::string_view, 5> words{"greylist", "graylist", "grey list", "gray list", "grey-list"};
-  return std::any_of(words.begin(), words.end(),
-                     [&](std::string_view word) { return lower.find(word) != std::string::npos; });
-}
-
 template <std::size_t N>
 bool has_any(std::string_view reply, const std::array<std::string_view, N>& words) {
-  const std::string lower = to_lower(reply);
+  const std::string text = words_of(reply);
   return std::any_of(words.begin(), words.end(),
-                     [&](std::string_view word) { return lower.find(word) != std::string::npos; });
+                     [&](std::string_view word) { return text.find(word) != std::string::npos; });
+}
+
+bool speaks_of_greylisting(std::string_view reply) {
+  constexpr std::array<std::string_view, 5> words{"greylist", "graylist", "grey list", "gray list", "grey-list"};
+  return has_any(reply, words);
 }
 
 // Exchange Online: "550 5.7.606 Access denied, banned sending IP", up to 5.7.649.
@@ -36,6 +34,21 @@ bool has_banned_code(std::string_view reply) {
 }
 
 }  // namespace
+
+std::string words_of(std::string_view reply) {
+  constexpr std::size_t most_read = 1000;
+  constexpr std::string_view literal = "[ipv6:";
+  const std::string lower = to_lower(reply.substr(0, most_read));
+  std::string text;
+  for (const std::string_view word : split(lower, ' ')) {
+    if (word.find('@') != std::string_view::npos) continue;
+    text += text.empty() ? "" : " ";
+    const auto at = word.find(literal);
+    text += word.substr(0, at);
+    if (at != std::string_view::npos) text += word.substr(at + literal.size());
+  }
+  return text;
+}
 
 bool speaks_of_load(std::string_view reply) {
   constexpr std::array<std::string_view, 10> words{"4.7.500",      "4.7.28", "too many",  "too fast",   "rate limit",

@@ -3,6 +3,7 @@
 // waiting ever longer. Pure.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "queue/schedule.h"
@@ -15,6 +16,10 @@ enum class FailureClass : std::uint8_t {
   greylisting,  // "come back in some minutes"
   reply,        // any other 4xx
 };
+// What a reply says, lower-case: without mail addresses and the marks of address literals, which many replies repeat and which say
+// nothing of why. The first 1000 octets.
+std::string words_of(std::string_view reply);
+
 // `reason`: a word of the contract, or ""; `reply`: as logged.
 FailureClass class_of(std::string_view reason, std::string_view reply);
 

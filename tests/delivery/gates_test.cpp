@@ -344,6 +344,10 @@ TEST_CASE("the words of big receivers") {
   CHECK(speaks_of_load("421 4.7.0 too many connections"));
   CHECK_FALSE(speaks_of_load("451 4.3.0 corporate policy"));
   CHECK_FALSE(speaks_of_load("450 4.2.0 greylisted"));
+  CHECK_FALSE(speaks_of_load("450 4.2.1 <busy.bee@dest.test>: mailbox is locked"));
+  CHECK_FALSE(speaks_of_load("450 4.2.1 busy.bee@dest.test: mailbox is locked"));
+  CHECK_FALSE(speaks_of_reputation("550 5.7.1 <spamhaus@dest.test>: relaying denied"));
+  CHECK(class_of("smtp-reply", "450 4.2.1 <greylist@dest.test>: mailbox is locked") == FailureClass::reply);
   CHECK(speaks_of_reputation("550 5.7.606 Access denied, banned sending IP [192.0.2.1]"));
   CHECK(speaks_of_reputation("550 5.7.1 Service unavailable; client host [192.0.2.1] blocked using Spamhaus"));
   CHECK(speaks_of_reputation("550 5.7.1 your IP has a poor reputation"));
