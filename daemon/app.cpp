@@ -293,7 +293,7 @@ asio::awaitable<void> App::start() {
   check_names();
   log_->write(Event(Level::info, "started").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
   supervision_.ready();
-  tasks_->spawn("watchdog", supervision_.feed(*disk_));
+  tasks_->spawn("watchdog", supervision_.feed(*disk_, *tasks_));
 }
 
 void App::check_keys() {

@@ -88,7 +88,8 @@ resolver::FileMark mark_of(const std::string& path) {
   mark.device = about.st_dev;
   mark.inode = about.st_ino;
   mark.size = about.st_size;
-  mark.changed = std::int64_t{about.st_mtim.tv_sec} * 1'000'000'000 + about.st_mtim.tv_nsec;
+  // of owner and mode, too: what could not be read may be readable now
+  mark.changed = std::int64_t{about.st_ctim.tv_sec} * 1'000'000'000 + about.st_ctim.tv_nsec;
   return mark;
 }
 

@@ -6,8 +6,15 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <condition_variable>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
+
+#include "disk/vfs.h"
 
 namespace hoplock::daemon {
 
@@ -17,6 +24,7 @@ namespace {
 constexpr std::chrono::seconds start_extension{30};  // by which a start's deadline moves from its last sign of life on
 constexpr std::chrono::seconds between_extensions{1};
 constexpr int feeds_in_patience = 4;
+constexpr std::chrono::minutes longest_answer{15};  // of the disk thread, while the disk does something
 
 std::string extension(std::chrono::microseconds by) { return "EXTEND_TIMEOUT_USEC=" + std::to_string(by.count()); }
 }  // namespace
@@ -24,6 +32,16 @@ std::string extension(std::chrono::microseconds by) { return "EXTEND_TIMEOUT_USE
 Supervision::Supervision() {
   std::uint64_t microseconds = 0;
   if (sd_watchdog_enabled(0, &microseconds) > 0) patience_ = std::chrono::microseconds(microseconds);
+  if (std::getenv("NOTIFY_SOCKET") == nullptr) return;
+  start_ = std::jthread([this](const std::stop_token& ended) {
+    std::mutex mutex;
+    std::condition_variable_any wake;
+    std::unique_lock lock(mutex);
+    for (std::uint64_t seen = disk::calls_done(); !ended.stop_requested();) {
+      wake.wait_for(lock, ended, between_extensions, [] { return false; });
+      if (const auto done = disk::calls_done(); done != std::exchange(seen, done)) progress();
+    }
+  });
 }
 
 void Supervision::progress() {
@@ -38,6 +56,7 @@ void Supervision::progress() {
 
 void Supervision::ready() {
   ready_ = true;
+  start_.request_stop();
   sd_notify(0, "READY=1\nSTATUS=");
 }
 
@@ -48,13 +67,28 @@ void Supervision::stopping(std::chrono::milliseconds most) const {
   sd_notify(0, ("STOPPING=1\n" + extension(most)).c_str());
 }
 
-asio::awaitable<void> Supervision::feed(disk::Disk& disk) const {
+namespace {
+asio::awaitable<void> ask(disk::Disk& disk, std::shared_ptr<bool> answered) {
+  auto answer = [](disk::Tx&) -> Result<> { return {}; };
+  co_await disk.run(disk::Durability::read, std::move(answer));  // an error is an answer, too: it does not hang
+  *answered = true;
+}
+}  // namespace
+
+asio::awaitable<void> Supervision::feed(disk::Disk& disk, net::TaskGroup& tasks) const {
   if (patience_.count() == 0) co_return;
   asio::steady_timer pause(co_await asio::this_coro::executor);
-  for (;;) {
-    auto answer = [](disk::Tx&) -> Result<> { return {}; };
-    co_await disk.run(disk::Durability::read, std::move(answer));  // an error is an answer, too: it does not hang
-    sd_notify(0, "WATCHDOG=1");
+  const auto answered = std::make_shared<bool>(true);
+  auto answered_at = Clock::now();
+  for (std::uint64_t seen = 0;;) {
+    const auto done = disk::calls_done();
+    const bool lives = done != std::exchange(seen, done) && Clock::now() - answered_at < longest_answer;
+    if (*answered || lives) sd_notify(0, "WATCHDOG=1");
+    if (*answered) {
+      answered_at = Clock::now();
+      *answered = false;
+      tasks.spawn("watchdog", ask(disk, answered));
+    }
     pause.expires_after(patience_ / feeds_in_patience);
     co_await pause.async_wait(asio::use_awaitable);
   }

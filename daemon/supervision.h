@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the service manager that started us is told, and when (sd_notify(3)); without one nothing happens. A long start goes on as long
-// as it gets on: its deadline is moved while the database works, and only then. The watchdog (WATCHDOG_USEC) is fed by the loop, after
-// the disk thread has answered it: when either hangs it is not fed, and we are started again.
+// as it gets on: its deadline is moved while the database works, and only then. The watchdog (WATCHDOG_USEC) is fed by the loop: when
+// the disk thread has answered it, and for up to 15 minutes also while it has not but calls on the store's files come back, for a slow
+// disk is no reason to start again. When loop or disk hang it is not fed, and we are started again.
 #pragma once
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
+#include <thread>
 
 #include "disk/disk.h"
+#include "net/task_group.h"
 
 namespace hoplock::daemon {
 
@@ -24,14 +27,15 @@ class Supervision {
   void reloaded() const;
   // The end may take this long.
   void stopping(std::chrono::milliseconds most) const;
-  // Until it is cancelled; at once where nobody watches. REQUIRES: `disk` outlives it.
-  boost::asio::awaitable<void> feed(disk::Disk& disk) const;
+  // Until it is cancelled; at once where nobody watches. REQUIRES: `disk` outlives it and what it spawns.
+  boost::asio::awaitable<void> feed(disk::Disk& disk, net::TaskGroup& tasks) const;
 
  private:
   using Clock = std::chrono::steady_clock;
   std::chrono::microseconds patience_{0};  // of the watchdog; 0: there is none
   std::atomic<bool> ready_{false};
   std::atomic<Clock::time_point> told_{Clock::time_point::min()};
+  std::jthread start_;  // tells that the start gets on while it reads a large log; until ready()
 };
 
 }  // namespace hoplock::daemon

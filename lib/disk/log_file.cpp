@@ -64,6 +64,7 @@ Result<std::size_t> read_at(int fd, char* to, std::size_t length, std::uint64_t 
   std::size_t got = 0;
   while (got < length) {
     const auto n = ::pread(fd, to + got, length - got, static_cast<off_t>(from + got));
+    note_call_done();
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return system_error("read", errno);
     if (n == 0) break;

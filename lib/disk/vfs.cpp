@@ -37,6 +37,7 @@ class StoreFiles {
 namespace {
 
 thread_local std::optional<FailedCall> last_failed;
+std::atomic<std::uint64_t> calls{0};
 
 // Everything a file of ours needs beyond what SQLite allocates.
 struct Opened {
@@ -83,6 +84,7 @@ template <class Call>
 int watched(sqlite3_file* file, std::string_view operation, Call call) {
   errno = 0;
   const int rc = call(inner(file));
+  calls.fetch_add(1, std::memory_order_relaxed);
   if (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ || (rc & 0xff) == SQLITE_BUSY) return rc;
   return noted(rc, errno, operation, opened(file).path);
 }
@@ -218,6 +220,9 @@ const char* layer() {
 }
 
 std::optional<FailedCall> take_failed_call() { return std::exchange(last_failed, std::nullopt); }
+
+std::uint64_t calls_done() { return calls.load(std::memory_order_relaxed); }
+void note_call_done() { calls.fetch_add(1, std::memory_order_relaxed); }
 
 std::shared_ptr<StoreFiles> files_of(const std::string& database) {
   static std::mutex mutex;

@@ -6,6 +6,7 @@
 // nothing, and a checkpoint that was copied but not synced may have to be copied again from the log. So from then on nothing of
 // that database or its log is written, synced or cut by this process; the next one recovers from the log, which is whole.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,12 @@ struct FailedCall {
   std::string text;  // "write /var/lib/hoplock/queue.db-wal: No space left on device"
 };
 std::optional<FailedCall> take_failed_call();
+
+// How many reads, writes and syncs of files of stores have come back, in this process, whatever they brought: while it grows, the disk
+// lives. Any thread.
+std::uint64_t calls_done();
+// One more, of a call that did not go through the layer.
+void note_call_done();
 
 // What happened to one database and its log, as long as a file of it is open in this process.
 class StoreFiles;

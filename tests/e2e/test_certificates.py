@@ -161,6 +161,13 @@ class Certificates(Case):
             self.assertEqual(relay.wait_log(30, mark, event="certificate-files-changed")["ok"], "true")
             self.assertEqual(self.presented(2565), certificate)
 
+    def test_a_refused_file_is_tried_again_when_its_owner_or_mode_changes(self):
+        with self.serving("mode", 2566, 90) as (relay, place):
+            place(certificate="nothing")
+            relay.wait_log(30, event="certificate-files-changed", ok="false")
+            os.chmod(self.world.path("mode.pem"), 0o640)
+            relay.wait_logs(2, 30, event="certificate-files-changed", ok="false")
+
     def test_a_refusal_is_told_once_and_not_at_each_look(self):
         with self.serving("once", 2564, 90) as (relay, place):
             place(certificate="nothing")
