@@ -183,12 +183,13 @@ std::optional<StartFailure> App::open_network() {
   resolver_ = std::move(*resolver);
   dns_watch_ = std::make_unique<DnsWatch>(*resolver_, *log_);
   dns_watch_->set(resolver_options(config));
+  watched_ = std::make_unique<WatchedResolver>(*resolver_, *dns_watch_);
   policy_fetch_ = std::make_unique<route::HttpsPolicyFetch>(*resolver_);
   policy_fetch_->set(fetch_options(config), client_tls_);
   const route::PolicyCache::Parts parts{*disk_, *resolver_, *policy_fetch_, *log_};
   policies_ = std::make_unique<route::PolicyCache>(parts, policy_options(config));
   const std::mt19937_64 random(std::random_device{}());
-  router_ = std::make_unique<route::Router>(*resolver_, *policies_, routing(config), random);
+  router_ = std::make_unique<route::Router>(*watched_, *policies_, routing(config), random);
   route::Router& router = *router_;
   queue_ = std::make_unique<queue::Queue>(*disk_, queue_options(config), [&router](const dns::Name& domain) {
     return router.table().destination(domain, now());

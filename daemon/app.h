@@ -91,6 +91,7 @@ class App {
   std::unique_ptr<disk::Disk> disk_;
   std::unique_ptr<resolver::Unbound> resolver_;
   std::unique_ptr<DnsWatch> dns_watch_;
+  std::unique_ptr<WatchedResolver> watched_;
   std::unique_ptr<route::HttpsPolicyFetch> policy_fetch_;
   std::unique_ptr<route::PolicyCache> policies_;
   std::unique_ptr<route::Router> router_;

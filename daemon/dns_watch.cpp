@@ -10,7 +10,9 @@ namespace asio = boost::asio;
 namespace {
 constexpr std::chrono::minutes pause_after_silence{1};
 constexpr std::chrono::seconds pause_in_silence{30};   // while nobody answers
-constexpr std::chrono::hours pause_when_answered{24};  // only a failure of validation is a reason to look
+constexpr std::chrono::hours pause_when_answered{24};  // only failures are a reason to look
+constexpr std::chrono::minutes between_doubts{1};
+constexpr int suspicious_failures = 3;
 }  // namespace
 
 void DnsWatch::set(resolver::Options options) {
@@ -28,11 +30,22 @@ asio::awaitable<void> DnsWatch::listen() {
     doubtful_ = false;
     const auto servers = probe::first_servers(options_);
     const auto found = co_await probe::find_silence(servers);
-    const bool works = checked_ && !resolver_.validation_failure();  // then somebody did answer
+    // The resolver's own check is hourly, and may be answered from its cache: look-ups that fail meanwhile count for more.
+    const bool works = failures_ < suspicious_failures && checked_ && !resolver_.validation_failure();
     const auto pause = take(works ? std::nullopt : found);
     const auto next = std::chrono::steady_clock::now() + pause;
     while (!doubtful_ && std::chrono::steady_clock::now() < next) co_await wake_.wait_until(next);
   }
+}
+
+void DnsWatch::worked() { failures_ = 0; }
+
+void DnsWatch::failed() {
+  if (++failures_ < suspicious_failures) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now < next_doubt_) return;
+  next_doubt_ = now + between_doubts;
+  doubt();
 }
 
 // How long until the next look.
@@ -68,6 +81,16 @@ void DnsWatch::heard(const std::optional<std::string>& failure) {
   if (failure) return doubt();  // is it that nobody answers?
   end_silence();
   tell_validation();
+}
+
+asio::awaitable<dns::Answer> WatchedResolver::find(dns::Name name, dns::Type type) {
+  dns::Answer answer = co_await resolver_.find(std::move(name), type);
+  if (answer.failed()) {
+    watch_.failed();
+  } else {
+    watch_.worked();
+  }
+  co_return answer;
 }
 
 void DnsWatch::tell_validation() {

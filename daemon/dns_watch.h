@@ -24,10 +24,14 @@ class DnsWatch {
 
   // Whose servers are asked; at the start and at a reload.
   void set(resolver::Options options);
-  // Looks at once, then whenever validation fails, and every 30 s while nobody answers. Until it is cancelled.
+  // Looks at once, then whenever validation fails or three look-ups in a row did (once a minute at most), and every 30 s while nobody
+  // answers. Until it is cancelled.
   boost::asio::awaitable<void> listen();
   // The resolver's own check of validation. Until it is cancelled.
   boost::asio::awaitable<void> validate();
+  // What a look-up came to. One that failed may be the name's own fault; several in a row are a reason to look.
+  void worked();
+  void failed();
   // That nobody answers; nothing: somebody does, as far as is known.
   const std::optional<std::string>& silence() const { return silence_; }
 
@@ -43,8 +47,23 @@ class DnsWatch {
   net::Signal wake_;
   bool doubtful_ = true;  // to be looked at now
   bool checked_ = false;  // the resolver has looked once
+  int failures_ = 0;      // look-ups in a row
+  std::chrono::steady_clock::time_point next_doubt_{};
   std::optional<std::string> silence_;
   std::optional<std::optional<std::string>> told_;  // of validation: nothing yet, or the last word
+};
+
+// The resolver of those who route mail: what their look-ups come to is told to the watch.
+class WatchedResolver final : public resolver::Resolver {
+ public:
+  // REQUIRES: both outlive it, and it its look-ups.
+  WatchedResolver(resolver::Resolver& resolver, DnsWatch& watch) : resolver_(resolver), watch_(watch) {}
+  boost::asio::awaitable<dns::Answer> find(dns::Name name, dns::Type type) override;
+  std::optional<std::string> validation_failure() const override { return resolver_.validation_failure(); }
+
+ private:
+  resolver::Resolver& resolver_;
+  DnsWatch& watch_;
 };
 
 }  // namespace hoplock::daemon

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Port 53 is closed: nobody answers, or everybody refuses. The tool and the daemon say that, in seconds, and not that DNSSEC is to blame."""
 
+import contextlib
 import datetime
 import json
+import os
+import signal
 import socket
 import time
 
-from case import Case, Stage
+from case import Case, Domain, Host, Stage
 
 from world.relay import Relay
 
-DOMAINS = []
+DOMAINS = [Domain(f"d{i}.test", "takes mail", ("10 mx1",), (Host("mx1"),), send=False) for i in range(4)]
 DROPS, REFUSES, OPENS = "127.0.0.66", "127.0.0.67", "127.0.0.68"
 
 
@@ -32,6 +35,27 @@ def deaf(case, address, port):
         filler.connect_ex((address, port))
         case.addCleanup(filler.close)
     case.addCleanup(ear.close)
+
+
+def with_children(pid):
+    pids = [pid]
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        for child in file.read().split():
+            pids += with_children(int(child))
+    return pids
+
+
+@contextlib.contextmanager
+def frozen(servers):
+    """Name servers that say nothing any more, though they run."""
+    pids = [pid for server in servers for pid in with_children(server._process.pid)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 class Silence(Case):
@@ -125,6 +149,21 @@ class Silence(Case):
                 _, out, _, _ = self.timed(relay, "--json", "doctor")
                 found = {one["about"]: one["state"] for one in json.loads(out)}
                 self.assertEqual((found.get("port 25"), found.get("port 443")), (state, state), out)
+
+    def test_silence_that_begins_later_is_told_and_so_is_its_end(self):
+        with open(self.world.path("unbound.conf"), encoding="ascii") as file:  # names its own hints, and then nobody knows whom to ask
+            text = "".join(line for line in file if "root-hints" not in line)
+        settings = {"dns": {"unbound_conf": self.world.write("later.conf", text)}}
+        with Relay(self.world, Stage.build, settings, "later", 2552) as relay:
+            relay.wait_log(20, event="dnssec-works")
+            with frozen(self.world._servers.values()):
+                for i in range(4):
+                    relay.send(f"user@d{i}.test")
+                line = relay.wait_log(60, event="dns-failed")
+                self.assertIn("nobody answered on port 53", line["error"])
+                self.assertIn("dns", [one["problem"] for one in relay.tool("status")[1]["problems"]])
+            relay.wait_log(60, event="dns-works")
+            self.assertNotIn("dns", [one["problem"] for one in relay.tool("status")[1]["problems"]])
 
     def test_the_daemon_says_so_at_its_start_and_that_it_is_over(self):
         with self.relay_at(OPENS, "start", 2546) as relay:
