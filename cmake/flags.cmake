@@ -14,7 +14,7 @@ if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
   add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif()
 if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # Eight sources are compiled as one: five times faster, since most of the time goes into instances of Asio's templates. GCC then takes
+  # Eight sources are compiled as one, in half the time: most of it goes into instances of Asio's templates. GCC then takes
   # each source for a header, where a type that uses an anonymous namespace would be a fault; here it is none.
   add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
 endif()
