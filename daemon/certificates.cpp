@@ -11,6 +11,7 @@
 #include <iterator>
 #include <utility>
 
+#include "config/item.h"
 #include "daemon/options.h"
 #include "net/clock.h"
 #include "net/tls_client.h"
@@ -27,10 +28,6 @@ constexpr std::size_t most_authorities = 8;
 constexpr std::int64_t most_octets = 1 << 20;  // of a file that is read on the loop
 constexpr std::chrono::days to_be_told{30}, pressing{7};
 constexpr std::chrono::days weekly{7}, daily{1};
-
-std::string place_in_list(const char* list, std::size_t index, const char* key) {
-  return std::string(list) + "[" + std::to_string(index) + "]." + key;
-}
 
 void add(std::vector<OwnCertificate>& to, OwnCertificate one) {
   const auto same = [&](const OwnCertificate& other) { return other.use == one.use && other.subject == one.subject; };
@@ -102,15 +99,15 @@ std::vector<CertificateFile> certificate_files(const config::Config& config) {
     const auto& one = config.listeners[i];
     if (one.tls == config::ListenerTls::none) continue;
     const bool own = one.certificate.path.empty();
-    all.push_back({"listener", place_in_list("listeners", i, "certificate"),
+    all.push_back({"listener", config::item("listeners", i, "certificate"),
                    own ? self_signed.certificate : one.certificate.path, own ? self_signed.key : one.key.path});
     if (!one.client_ca.path.empty())
-      all.push_back({"client-ca", place_in_list("listeners", i, "client_ca"), one.client_ca.path, ""});
+      all.push_back({"client-ca", config::item("listeners", i, "client_ca"), one.client_ca.path, ""});
   }
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
     const auto& one = config.routes[i];
     if (!one.client_certificate.path.empty())
-      all.push_back({"client", place_in_list("routes", i, "client_certificate"), one.client_certificate.path,
+      all.push_back({"client", config::item("routes", i, "client_certificate"), one.client_certificate.path,
                      one.client_key.path});
   }
   const auto& http = config.http;

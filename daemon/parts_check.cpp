@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "config/item.h"
 #include "daemon/options.h"
 #include "daemon/signing_keys.h"
 #include "daemon/system.h"
@@ -15,10 +16,6 @@
 namespace hoplock::daemon {
 
 namespace {
-
-std::string item(const char* list, std::size_t index, const char* key) {
-  return std::string(list) + "[" + std::to_string(index) + "]." + key;
-}
 
 bool is_address(const std::string& text) {
   const auto parsed = smtp::Mailbox::parse(text);
@@ -90,8 +87,8 @@ void check_sources(config::Loaded& loaded) {
   check_local(loaded, config.delivery.source_ipv4, "delivery.source_ipv4");
   check_local(loaded, config.delivery.source_ipv6, "delivery.source_ipv6");
   for (std::size_t i = 0; i < config.sources.size(); ++i) {
-    check_local(loaded, config.sources[i].ipv4, item("sources", i, "ipv4"));
-    check_local(loaded, config.sources[i].ipv6, item("sources", i, "ipv6"));
+    check_local(loaded, config.sources[i].ipv4, config::item("sources", i, "ipv4"));
+    check_local(loaded, config.sources[i].ipv6, config::item("sources", i, "ipv6"));
   }
 }
 
@@ -103,25 +100,25 @@ void check_parts(config::Loaded& loaded) {
     const auto& one = config.listeners[i];
     if (!one.client_ca.path.empty()) {
       const auto authorities = net::ClientTls::load({one.client_ca.path, net::TlsVersion::tls12});
-      if (!authorities) loaded.complain(item("listeners", i, "client_ca"), authorities.error().detail);
+      if (!authorities) loaded.complain(config::item("listeners", i, "client_ca"), authorities.error().detail);
     }
     if (one.auth) {
       const auto users = listener::Users::load(one.users_file.path);
-      if (!users) loaded.complain(item("listeners", i, "users_file"), users.error().detail);
+      if (!users) loaded.complain(config::item("listeners", i, "users_file"), users.error().detail);
       // also what a file looks like that is just being written
       if (users && (*users)->size() == 0)
-        loaded.complain(item("listeners", i, "users_file"),
+        loaded.complain(config::item("listeners", i, "users_file"),
                         one.users_file.path + ": no user is in it, so nobody could log in");
     }
     if (one.certificate.path.empty() || one.tls == config::ListenerTls::none) continue;
     const auto tls = net::ServerTls::load({one.certificate.path, one.key.path});
-    if (!tls) loaded.complain(item("listeners", i, "certificate"), tls.error().detail);
+    if (!tls) loaded.complain(config::item("listeners", i, "certificate"), tls.error().detail);
   }
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
     const auto& one = config.routes[i];
     if (one.client_certificate.path.empty()) continue;
     const auto certificate = net::ClientCertificate::load({one.client_certificate.path, one.client_key.path});
-    if (!certificate) loaded.complain(item("routes", i, "client_certificate"), certificate.error().detail);
+    if (!certificate) loaded.complain(config::item("routes", i, "client_certificate"), certificate.error().detail);
   }
   check_sources(loaded);
   check_report_key(loaded);

@@ -11,12 +11,11 @@
 #include <iterator>
 
 #include "base/ascii.h"
+#include "config/item.h"
 
 namespace hoplock::daemon {
 
 namespace {
-
-std::string key_item(std::size_t index, const char* key) { return "dkim[" + std::to_string(index) + "]." + key; }
 
 bool is_open_to_all(const std::string& path) {
   struct stat about {};
@@ -50,13 +49,15 @@ std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     auto key = read_signing_key(entries[i].key.path);
     if (!key) {
-      loaded.complain(key_item(i, "key"), "'" + entries[i].key.path + "': " + key.error().detail +
-                                              "; allowed: an RSA key of at least 2048 bits, or Ed25519, in PEM");
+      loaded.complain(config::item("dkim", i, "key"),
+                      "'" + entries[i].key.path + "': " + key.error().detail +
+                          "; allowed: an RSA key of at least 2048 bits, or Ed25519, in PEM");
       good = false;
       continue;
     }
     if (is_open_to_all(entries[i].key.path))
-      loaded.warn(key_item(i, "key"), "every user of this machine can read or change '" + entries[i].key.path + "'");
+      loaded.warn(config::item("dkim", i, "key"),
+                  "every user of this machine can read or change '" + entries[i].key.path + "'");
     dkim::Identity identity;
     identity.domain = entries[i].domain;
     identity.selector = entries[i].selector;
@@ -66,7 +67,7 @@ std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded) {
     auto with_it = identities;
     with_it.push_back(identity);
     if (const auto ring = dkim::Keyring::make(std::move(with_it)); !ring) {
-      loaded.complain(key_item(i, "selector"), ring.error().detail);
+      loaded.complain(config::item("dkim", i, "selector"), ring.error().detail);
       good = false;
       continue;
     }

@@ -3,16 +3,17 @@
 
 #include <ifaddrs.h>
 #include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstring>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/udp.hpp>
 #include <fstream>
 #include <iterator>
 #include <memory>
 
 #include "base/ascii.h"
+#include "net/endpoint.h"
 
 namespace hoplock::daemon {
 
@@ -84,31 +85,17 @@ std::vector<Ip> interface_addresses() {
 }
 
 std::optional<Ip> address_towards(const Ip& target) {
+  namespace asio = boost::asio;
   constexpr std::uint16_t any_port = 25;
-  const std::string octets = target.octets();
-  sockaddr_storage to{};
-  socklen_t length = sizeof(sockaddr_in);
-  if (target.is_v4()) {
-    auto& v4 = reinterpret_cast<sockaddr_in&>(to);
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(any_port);
-    std::memcpy(&v4.sin_addr, octets.data(), octets.size());
-  } else {
-    auto& v6 = reinterpret_cast<sockaddr_in6&>(to);
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(any_port);
-    std::memcpy(&v6.sin6_addr, octets.data(), octets.size());
-    length = sizeof(sockaddr_in6);
-  }
-  const int descriptor = ::socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return std::nullopt;
-  sockaddr_storage own{};
-  socklen_t own_length = sizeof(own);
-  const bool known = ::connect(descriptor, reinterpret_cast<const sockaddr*>(&to), length) == 0 &&
-                     ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&own), &own_length) == 0;
-  ::close(descriptor);
-  if (!known) return std::nullopt;
-  return address_in(reinterpret_cast<const sockaddr&>(own));
+  asio::io_context unused;
+  asio::ip::udp::socket socket(unused);
+  const auto to = net::to_asio({target, any_port});
+  boost::system::error_code ec;
+  socket.connect({to.address(), to.port()}, ec);
+  if (ec) return std::nullopt;
+  const auto own = socket.local_endpoint(ec);
+  if (ec) return std::nullopt;
+  return net::from_asio({own.address(), own.port()}).ip;
 }
 
 }  // namespace hoplock::daemon

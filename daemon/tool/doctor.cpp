@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "base/version.h"
+#include "config/item.h"
 #include "control/client.h"
 #include "daemon/options.h"
 #include "daemon/parts_check.h"
@@ -69,9 +70,7 @@ struct NamedFile {
 
 std::vector<NamedFile> files_of(const config::Config& config) {
   std::vector<NamedFile> all;
-  const auto item = [](const char* list, std::size_t index, const char* key) {
-    return std::string(list) + "[" + std::to_string(index) + "]." + key;
-  };
+  using config::item;
   for (std::size_t i = 0; i < config.listeners.size(); ++i) {
     const auto& one = config.listeners[i];
     all.push_back({item("listeners", i, "certificate"), one.certificate.path, false});

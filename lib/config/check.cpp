@@ -9,13 +9,11 @@
 #include <iterator>
 #include <set>
 
+#include "config/item.h"
+
 namespace hoplock::config {
 
 namespace {
-
-std::string item(const char* list, std::size_t index, const char* key) {
-  return std::string(list) + "[" + std::to_string(index) + "]." + key;
-}
 
 void check_file(Loaded& loaded, const InputFile& file, const std::string& path) {
   if (file.path.empty()) return;

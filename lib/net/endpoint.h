@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Endpoint from and to Asio's. For this module's own sources.
+// Endpoint from and to Asio's.
 #pragma once
 #include <boost/asio/ip/tcp.hpp>
 
