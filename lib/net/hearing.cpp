@@ -105,6 +105,11 @@ asio::awaitable<Hearing> hear(std::vector<Endpoint> to, std::string question,
                               std::function<bool(std::string_view)> is_answer, SteadyTime deadline) {
   auto executor = co_await asio::this_coro::executor;
   const auto asking = std::make_shared<Asking>(std::move(executor), std::move(question), std::move(is_answer));
+  // also when this is cancelled: the callbacks keep `asking`, and a socket that nobody answers would listen for ever
+  const struct Ending {
+    Asking& asking;
+    ~Ending() { asking.end(); }
+  } ending{*asking};
   for (const Endpoint& one : to) asking->add(one);
   asking->listen();
   while (!asking->is_over() && std::chrono::steady_clock::now() < deadline) {
@@ -116,7 +121,6 @@ asio::awaitable<Hearing> hear(std::vector<Endpoint> to, std::string question,
   heard.answered = asking->answered();
   const bool refused = !heard.answered && asking->is_over() && !asking->refusal().empty();
   heard.silence = heard.answered ? "" : refused ? asking->refusal() : "no answer";
-  asking->end();
   co_return heard;
 }
 

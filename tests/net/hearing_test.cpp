@@ -6,6 +6,10 @@
 #include <boost/asio.hpp>
 #include <chrono>
 #include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <iterator>
+#include <utility>
 
 #include "tests/support/loop.h"
 
@@ -93,6 +97,38 @@ TEST_CASE("hear: a datagram that is no answer, and one of somebody else, count f
       {at(server)}, "?", [](std::string_view text) { return text == "answer"; }, steady_clock::now() + 500ms));
   CHECK_FALSE(heard.answered);
   CHECK(heard.silence == "no answer");
+}
+
+// What is cut off while nobody answers: a socket that listened on would keep its descriptor, and the loop, for ever.
+TEST_CASE("hear: cancelled while all are silent it leaves no socket and no timer behind") {
+  Loop loop;
+  udp::socket one = bound(loop);
+  udp::socket two = bound(loop);
+  const auto descriptors = [] {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  };
+  const auto before = descriptors();
+  for (int asked = 0; asked < 3; ++asked) {
+    asio::cancellation_signal stop;
+    bool ended = false;
+    auto hearing = net::hear({at(one), at(two)}, "?", any, steady_clock::now() + 60s);
+    asio::co_spawn(
+        loop.io(), std::move(hearing),
+        asio::bind_cancellation_slot(stop.slot(), [&ended](const std::exception_ptr& thrown, const net::Hearing&) {
+          CHECK(thrown);
+          ended = true;
+        }));
+    loop.io().restart();
+    loop.io().poll();  // as far as it gets without an answer
+    REQUIRE(one.available() > 0);
+    CHECK_FALSE(ended);
+    stop.emit(asio::cancellation_type::terminal);
+    loop.io().run_for(10s);
+    CHECK(ended);
+    CHECK(loop.io().stopped());  // nothing is waited for
+    CHECK(descriptors() == before);
+  }
 }
 
 }  // namespace net_hearing_test
