@@ -77,19 +77,6 @@ void read_one(const CertificateFile& file, std::vector<OwnCertificate>& to) {
   for (OwnCertificate& one : found) add(to, std::move(one));
 }
 
-resolver::FileMark mark_of(const std::string& path) {
-  resolver::FileMark mark;
-  mark.path = path;
-  struct stat about {};
-  if (stat(path.c_str(), &about) != 0) return mark;
-  mark.device = about.st_dev;
-  mark.inode = about.st_ino;
-  mark.size = about.st_size;
-  // of owner and mode, too: what could not be read may be readable now
-  mark.changed = std::int64_t{about.st_ctim.tv_sec} * 1'000'000'000 + about.st_ctim.tv_nsec;
-  return mark;
-}
-
 }  // namespace
 
 std::vector<CertificateFile> certificate_files(const config::Config& config) {
@@ -150,8 +137,8 @@ std::vector<Event> Reminders::due(const std::vector<OwnCertificate>& all, Time n
 resolver::FileMarks CertificateWatch::marks() const {
   resolver::FileMarks all;
   for (const CertificateFile& one : files_) {
-    all.push_back(mark_of(one.certificate));
-    if (!one.key.empty()) all.push_back(mark_of(one.key));
+    all.push_back(resolver::mark_of(one.certificate));
+    if (!one.key.empty()) all.push_back(resolver::mark_of(one.key));
   }
   return all;
 }

@@ -19,18 +19,6 @@ constexpr std::size_t most_files = 100;
 constexpr std::array including{"include:", "include-toplevel:"};
 constexpr std::array naming{"trust-anchor-file:", "trusted-keys-file:", "root-hints:"};
 
-FileMark mark_of(const std::string& path) {
-  FileMark mark;
-  mark.path = path;
-  struct stat about {};
-  if (stat(path.c_str(), &about) != 0) return mark;
-  mark.device = about.st_dev;
-  mark.inode = about.st_ino;
-  mark.size = about.st_size;
-  mark.changed = std::int64_t{about.st_mtim.tv_sec} * 1'000'000'000 + about.st_mtim.tv_nsec;
-  return mark;
-}
-
 std::vector<std::string> expand(const std::string& pattern) {
   glob_t found{};
   std::vector<std::string> paths;
@@ -71,6 +59,18 @@ void add_conf(FileMarks& marks, const std::string& path) {
   }
 }
 }  // namespace
+
+FileMark mark_of(const std::string& path) {
+  FileMark mark;
+  mark.path = path;
+  struct stat about {};
+  if (stat(path.c_str(), &about) != 0) return mark;
+  mark.device = about.st_dev;
+  mark.inode = about.st_ino;
+  mark.size = about.st_size;
+  mark.changed = std::int64_t{about.st_ctim.tv_sec} * 1'000'000'000 + about.st_ctim.tv_nsec;
+  return mark;
+}
 
 FileMarks marks_of(const Options& options) {
   FileMarks marks;

@@ -4,7 +4,11 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <filesystem>
+
 #include "resolver/convert.h"
+#include "resolver/files.h"
 #include "tests/support/temp_directory.h"
 
 namespace hoplock::resolver::resolver_setup_test {
@@ -52,6 +56,30 @@ TEST_CASE("a file that is missing or broken is an error that names it") {
     options.unbound_conf = directory.write("bad.conf", "server:\n  do-ip6: perhaps\n");
     CHECK(has(complaint(options), "bad.conf"));
   }
+}
+
+// A root key that nobody but root could read was mended with chmod, and the daemon never looked at it again.
+TEST_CASE("a file counts as changed with its mode, and with its content under an old time and the same length") {
+  const support::TempDirectory directory;
+  const std::string path = directory.write("root.key", ". IN DS 1 13 2 aa\n");
+  const auto written = std::filesystem::last_write_time(path);
+  // the file system's clock has ticks of some milliseconds
+  const auto changes = [&](auto change) {
+    const FileMark before = mark_of(path);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    do {
+      change();
+    } while (mark_of(path) == before && std::chrono::steady_clock::now() < deadline);
+    return !(mark_of(path) == before);
+  };
+  CHECK(mark_of(path) == mark_of(path));
+  using Perms = std::filesystem::perms;
+  CHECK(changes([&] { std::filesystem::permissions(path, Perms::owner_read | Perms::owner_write); }));
+  CHECK(changes([&] {
+    directory.write("root.key", ". IN DS 2 13 2 aa\n");
+    std::filesystem::last_write_time(path, written);  // as tar and rsync leave it
+  }));
+  CHECK(mark_of(directory.file("none")).inode == 0);
 }
 
 TEST_CASE("DNS-04: the zone to check is the root if the root has an anchor, else the first one") {
