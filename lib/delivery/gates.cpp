@@ -59,18 +59,18 @@ GatePtr Gates::closed_to(const std::string& destination) const {
   return unproven_->is_full() ? unproven_ : nullptr;
 }
 
-bool Gates::park(const GatePtr& gate, queue::Ready ready) {
+bool Gates::park(const GatePtr& gate, Waiting ready) {
   if (parked_.size() >= most_parked) return false;
   if (!parked_.insert(ready.destination).second) return true;
-  gate->waiting.push_back(std::move(ready));
+  line_up(gate->waiting, std::move(ready));
   crowded_.insert(gate);
   room_ = room_ || !gate->is_full();
   if (gate->closed_until > Clock::now()) opens_ = std::min(opens_.value_or(gate->closed_until), gate->closed_until);
   return true;
 }
 
-std::vector<queue::Ready> Gates::take_ready() {
-  std::vector<queue::Ready> ready;
+std::vector<Waiting> Gates::take_ready() {
+  std::vector<Waiting> ready;
   const auto now = Clock::now();
   const bool opened = opens_ && now >= *opens_;
   if (!std::exchange(room_, false) && !opened) return ready;
@@ -189,7 +189,7 @@ void Gates::cut(const Word& word, std::size_t working) {
 void Gates::refused(const Word& word) {
   if (!word.ip) return;
   cut(word, host(*word.ip)->used);
-  if (word.site) word.site->allowance.fit(word.site->used > 1 ? word.site->used - 1 : 1);
+  if (word.site) word.site->allowance.give_way(word.site->used > 1 ? word.site->used - 1 : 1, Clock::now());
 }
 
 // What all sessions are told at once must not bring the limit down to one: nothing would be learnt of where it lies.
@@ -201,7 +201,7 @@ void Gates::too_fast(const Word& word) {
   gate->slowed_at = now;
   const std::size_t less = std::max<std::size_t>(1, gate->used - gate->used / 4);
   cut(word, less);
-  if (word.site) word.site->allowance.fit(less);
+  if (word.site) word.site->allowance.give_way(less, now);
 }
 
 void Gates::took(const Word& word) {

@@ -4,6 +4,7 @@
 // without a lane, and come back when there is room. Also what is remembered of a site's failures. Bounded; all of it is in memory only,
 // and what it forgets is learnt again.
 #pragma once
+#include <iterator>
 #include <list>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/ip.h"
@@ -21,6 +23,20 @@
 
 namespace hoplock::delivery {
 
+// A destination that waits for a lane. Whoever asked first goes first; what is given back untried keeps its place.
+struct Waiting : queue::Ready {
+  Waiting() = default;
+  Waiting(queue::Ready ready) : queue::Ready(std::move(ready)) {}
+  std::uint64_t place = 0;  // 0: none yet
+};
+// Behind all that asked before it.
+template <class List>
+void line_up(List& list, Waiting one) {
+  auto at = list.end();
+  while (at != list.begin() && std::prev(at)->place > one.place) --at;
+  list.insert(at, std::move(one));
+}
+
 // Something that takes so many at once, and those that wait for it.
 struct Gate {
   explicit Gate(std::size_t most) : allowance(most) {}
@@ -30,7 +46,7 @@ struct Gate {
   Allowance::Clock::time_point closed_until{};
   Allowance::Clock::time_point worked_at{};  // it took a message
   Allowance::Clock::time_point slowed_at{};  // it was too fast for it
-  std::list<queue::Ready> waiting;  // mostly empty, and there are thousands of gates: an empty deque has half a KiB
+  std::list<Waiting> waiting;  // mostly empty, and there are thousands of gates: an empty deque has half a KiB
   bool is_full() const { return used >= allowance.sessions() + spare; }
   bool must_spare() const { return spare > 0 && used > allowance.sessions(); }
   bool is_closed(Allowance::Clock::time_point now) const { return is_full() || now < closed_until; }
@@ -91,13 +107,15 @@ class Gates {
   // The gate at which this one has to wait now; null: it may have a lane.
   GatePtr closed_to(const std::string& destination) const;
   // Waits there. False: there are too many.
-  bool park(const GatePtr& gate, queue::Ready ready);
+  bool park(const GatePtr& gate, Waiting ready);
   bool is_parked(const std::string& destination) const { return parked_.contains(destination); }
   std::vector<std::string> parked() const { return {parked_.begin(), parked_.end()}; }
   std::size_t parked_count() const { return parked_.size(); }
   // Those for whom there may be room now.
-  std::vector<queue::Ready> take_ready();
+  std::vector<Waiting> take_ready();
   void there_is_room() { room_ = true; }
+  // Somebody waits, and there may be room for him.
+  bool has_room() const { return room_ && !crowded_.empty(); }
   // When the next gate opens by itself.
   std::optional<Clock::time_point> opens() const { return opens_; }
   // It delivers mail, or does no more.

@@ -182,6 +182,8 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
     co_await settler_.stored(ticket);
     destination->more = true;
   }
+  destination->given_back = false;
+  if (gates_.has_room()) start_lanes();  // a limit has grown: for those that wait first
   if (attempt.reached && !attempt.put_off) grow(destination);
   co_return true;
 }

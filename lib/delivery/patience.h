@@ -3,9 +3,11 @@
 // waiting ever longer. Pure.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "queue/message.h"
 #include "queue/schedule.h"
 
 namespace hoplock::delivery {
@@ -31,5 +33,10 @@ bool speaks_of_reputation(std::string_view reply);
 // connection, reply: as configured. policy: never more than an hour apart, and sooner once records change (watch.h). greylisting: again
 // after the first delay several times, since the gate opens for whoever keeps coming.
 queue::Retry retry_for(FailureClass failure, const queue::Retry& configured);
+
+// Whether a rule or a failed validation holds it back.
+bool is_by_policy(const queue::Backoff& hold);
+// How a destination is held while its site is: with it, but what a policy holds back keeps its reason and is not let go sooner.
+queue::Backoff held_with_site(const std::optional<queue::Backoff>& own, const queue::Backoff& site);
 
 }  // namespace hoplock::delivery

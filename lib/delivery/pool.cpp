@@ -30,25 +30,30 @@ DestinationPtr Pool::active(const std::string& name) const {
   return found == active_.end() ? nullptr : found->second;
 }
 
-bool Pool::add(queue::Ready ready) {
+bool Pool::add(Waiting ready) {
   if (names_waiting_.contains(ready.destination)) return true;
   if (gates_ != nullptr && gates_->is_parked(ready.destination)) return true;
   if (waiting_.size() >= most_waiting) return false;
+  if (ready.place == 0) ready.place = ++places_;
   names_waiting_.insert(ready.destination);
-  waiting_.push_back(std::move(ready));
+  line_up(waiting_, std::move(ready));
   return true;
+}
+
+bool Pool::park(const GatePtr& gate, Waiting ready) {
+  if (ready.place == 0) ready.place = ++places_;
+  return gates_->park(gate, std::move(ready));
 }
 
 DestinationPtr Pool::next() {
   // Also while all lanes are taken: for whom there is room at the gate waits for a lane here, and idle sessions give way.
   if (gates_ != nullptr && (!is_full() || waiting_.empty())) {
-    std::vector<queue::Ready> ready = gates_->take_ready();
-    for (auto one = ready.rbegin(); one != ready.rend(); ++one) {  // they waited long enough
-      if (names_waiting_.insert(one->destination).second) waiting_.push_front(std::move(*one));
+    for (Waiting& one : gates_->take_ready()) {
+      if (names_waiting_.insert(one.destination).second) line_up(waiting_, std::move(one));
     }
   }
   while (!waiting_.empty() && !is_full()) {
-    queue::Ready ready = std::move(waiting_.front());
+    Waiting ready = std::move(waiting_.front());
     waiting_.pop_front();
     names_waiting_.erase(ready.destination);
     if (active_.contains(ready.destination)) continue;
@@ -60,6 +65,7 @@ DestinationPtr Pool::next() {
     }
     auto destination = std::make_shared<Destination>();
     destination->name = ready.destination;
+    destination->place = ready.place;
     destination->backoff = std::move(ready.backoff);
     active_.emplace(std::move(ready.destination), destination);
     return destination;
@@ -81,7 +87,8 @@ bool Pool::lane_left(Destination& destination) {
 }
 
 bool Pool::may_grow(const Destination& destination) const {
-  if (destination.site && destination.site->is_closed(Gates::Clock::now())) return false;
+  const SitePtr& site = destination.site;
+  if (site && (site->is_closed(Gates::Clock::now()) || !site->waiting.empty())) return false;
   return !destination.backoff && !destination.held && destination.connected > 0 && waiting_.empty() && !is_full() &&
          destination.lanes < std::min(per_destination_, destination.most);
 }

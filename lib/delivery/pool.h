@@ -39,6 +39,8 @@ struct Destination {
   SitePtr site;                 // once it is known where its mail goes
   std::size_t most = SIZE_MAX;  // lanes, by its route
   GatePtr waits_at;             // it has to, when its last lane is gone
+  std::uint64_t place = 0;      // among those that waited for a lane
+  bool given_back = false;      // nothing was tried over its last lane: it keeps that place
   bool leasing = false;
   bool more = true;                       // the queue may have more that is due
   bool held = false;                      // down as a whole
@@ -79,7 +81,9 @@ class Pool {
 
   // Queues it for a lane. False: there are too many; ask the queue again when they are through.
   // REQUIRES: it has no lanes.
-  bool add(queue::Ready ready);
+  bool add(Waiting ready);
+  // The same at a gate.
+  bool park(const GatePtr& gate, Waiting ready);
   // The next that waits becomes active; null when none does, or all lanes are taken.
   DestinationPtr next();
 
@@ -119,7 +123,8 @@ class Pool {
   std::size_t sessions_ = 1;
   std::size_t per_destination_ = 1;
   std::map<std::string, DestinationPtr> active_;
-  std::deque<queue::Ready> waiting_;
+  std::deque<Waiting> waiting_;
+  std::uint64_t places_ = 0;  // given out
   std::set<std::string> names_waiting_;
   std::list<IdleLane*> idle_;  // longest first
   std::size_t lanes_ = 0;

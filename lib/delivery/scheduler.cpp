@@ -258,13 +258,14 @@ void Scheduler::Impl::lane_gone(Destination& destination) {
     lanes_.spawn("relaxed", send_relaxed(shared_from_this(), destination.name, *destination.backoff));
     tasks_.spawn("tell", tell_waiting(shared_from_this(), destination.name, *destination.backoff));
   } else if (destination.more) {
-    queue::Ready ready;
+    Waiting ready;
+    if (std::exchange(destination.given_back, false)) ready.place = destination.place;
     ready.destination = destination.name;
     ready.due = now();
     ready.backoff = destination.backoff;
     const GatePtr gate = std::exchange(destination.waits_at, nullptr);
     if (gate) {
-      if (!gates_.park(gate, std::move(ready))) look_ = true;
+      if (!pool_.park(gate, std::move(ready))) look_ = true;
     } else if (!pool_.add(std::move(ready))) {
       look_ = true;
     }

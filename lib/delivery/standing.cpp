@@ -98,8 +98,8 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
   destination->more = true;
   if (site && site->is_held(destination->name, now())) {
     destination->held = true;
-    destination->backoff = site->hold;
-    note_due(site->hold->until);
+    destination->backoff = held_with_site(destination->backoff, *site->hold);
+    note_due(destination->backoff->until);
     Ending back = give_back(job);
     back.change = queue::DestinationChange{destination->name, destination->backoff};
     const Settler::Ticket ticket = put(std::move(back));
@@ -107,10 +107,11 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
     co_return false;
   }
   destination->jobs.push_front(job);
+  destination->given_back = true;
   if (attempt.full) {
     destination->waits_at = gates_.host(*attempt.full);
     pool_.make_room(*destination->waits_at);
-    if (site && site->used > 1) site->allowance.fit(site->used - 1);
+    if (site && site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
   } else {
     destination->waits_at = site;
     if (site) pool_.make_room(*site);
@@ -130,17 +131,19 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   const auto ip = last_address(attempt);
   const bool others = (site && site->connected > 0) || (ip && gates_.host(*ip)->used > 0);
   if (destination->connected > 0 || (of_hosts && others)) {
-    if (site && site->used > 1) site->allowance.fit(site->used - 1);
+    if (site && site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
     courier_.keep(std::move(attempt.counts));
     destination->jobs.push_front(job);
+    destination->given_back = true;
     destination->more = true;
     destination->waits_at = site;
     co_return false;
   }
   gates_.unproven(destination->name);
+  const bool known = site && site->is_held(destination->name, now());
   if (!destination->held) hold(*destination, job, attempt, why);
   if (of_hosts && site) {
-    site->hold = destination->backoff;
+    if (!known && !is_by_policy(*destination->backoff)) site->hold = destination->backoff;
     site->hold_by.clear();
     site->allowance.fit(1);
   }
@@ -153,9 +156,11 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
   const SitePtr& site = destination.site;
   destination.held = true;
   // What was under way when the site was held off tells the same once more: twenty sessions are no twenty failures.
-  if (site && site->is_held(destination.name, now())) {
-    destination.backoff = site->hold;
-    return note_due(site->hold->until);
+  const bool with_site = site && site->is_held(destination.name, now());
+  const bool by_policy = class_of(why.reason, why.reply) == FailureClass::policy;
+  if (with_site && !by_policy) {
+    destination.backoff = held_with_site(destination.backoff, *site->hold);
+    return note_due(destination.backoff->until);
   }
   Holding holding;
   holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
@@ -165,6 +170,7 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
   if (ours && (!holding.before || holding.before->failures < site->hold->failures)) holding.before = site->hold;
   holding.end = job.received + (job.envelope.sender.empty() ? options_.expire_bounces : options_.expire);
   destination.backoff = hold_for(why, attempt.ended, holding);
+  if (with_site) destination.backoff = held_with_site(destination.backoff, *site->hold);
   note_due(destination.backoff->until);
   if (is_about_records(why.reason)) watch_.add(destination.name, job.recipients.front().domain);
 }
@@ -236,7 +242,7 @@ asio::awaitable<bool> Scheduler::Impl::slow_down(Lane& lane, Attempt attempt, Sl
   const bool anew = slow.whole_site && !site->is_held(destination->name, now());
   if (anew) gates_.slow({site, last_address(attempt), why.reply});
   if (!destination->held) hold(*destination, job, attempt, why);
-  if (anew) {
+  if (anew && !is_by_policy(*destination->backoff)) {
     site->hold = destination->backoff;
     site->hold_by = slow.by_several ? "" : destination->name;
   }

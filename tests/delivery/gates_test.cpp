@@ -5,7 +5,9 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <random>
 
 #include "delivery/families.h"
 #include "delivery/patience.h"
@@ -69,6 +71,69 @@ TEST_CASE("MX-27: what one bad second cut grows back within half a minute") {
   for (std::size_t working = 19; working > 0; --working) allowance.cut(working, t0);
   CHECK(allowance.sessions() == 1);
   CHECK(run(allowance, 100, 30).last == 20);
+}
+
+// A hot second is no limit: 19 of 20 sessions were told 421 within it, and with one session it took minutes to get back to twenty.
+TEST_CASE("MX-27: what is refused within one second is one refusal: when it is over, half is tried again at once") {
+  Allowance allowance(20);
+  const auto hot = [&](Allowance::Clock::time_point at, std::size_t from, std::size_t to) {
+    for (std::size_t working = from; working-- > to; at += 10ms) allowance.cut(working, at);
+  };
+  hot(t0, 20, 10);
+  CHECK(allowance.sessions() == 10);
+  allowance.took(10, t0 + 1100ms);
+  CHECK(allowance.sessions() == 10);  // as many as went on: half
+
+  Allowance deep(20);
+  for (std::size_t working = 19; working > 0; --working) deep.cut(working, t0);
+  deep.took(1, t0 + 900ms);  // while the second lasts, no more than what works
+  CHECK(deep.sessions() == 1);
+  deep.took(1, t0 + 1100ms);
+  CHECK(deep.sessions() == 10);
+  for (std::size_t working = 9; working > 0; --working) deep.cut(working, t0 + 2s);
+  deep.took(1, t0 + 3100ms);
+  CHECK(deep.sessions() == 5);
+  deep.took(5, t0 + 3200ms);
+  CHECK(deep.sessions() == 5);  // and from there one by one
+
+  Allowance cold(20);  // three such seconds, and no message between
+  for (int second = 0; second < 3; ++second) {
+    for (std::size_t working = 19; working > 0; --working) cold.cut(working, t0 + second * 1100ms);
+  }
+  cold.took(1, t0 + 5s);
+  CHECK(cold.sessions() == 3);
+
+  Allowance site(200);  // room that is not there counts from what is in use
+  for (std::size_t used = 20; used > 1; --used) site.give_way(used - 1, t0);
+  site.took(1, t0 + 1100ms);
+  CHECK(site.sessions() == 10);
+  site.give_way(9, t0 + 3s);
+  site.fit(1);  // it is down as a whole: one knock
+  site.took(1, t0 + 5s);
+  CHECK(site.sessions() == 2);
+}
+
+TEST_CASE("MX-27: twenty sessions that hear 421 within a second leave a site and its host half of them") {
+  support::MemoryLog log;
+  Gates gates(log);
+  gates.limit(200, 20);
+  const SitePtr site = gates.site("mx.example", {});
+  std::vector<Gates::UsePtr> at_host, at_site;
+  for (int i = 0; i < 20; ++i) {
+    at_host.push_back(gates.use(gates.host(ip)));
+    at_site.push_back(gates.use(site));
+  }
+  for (int i = 0; i < 19; ++i) {
+    at_host.pop_back();
+    gates.refused({site, ip, "421 4.7.0 try again later"});
+    at_site.pop_back();
+  }
+  CHECK(gates.host(ip)->allowance.sessions() == 1);
+  const auto later = Gates::Clock::now() + 2s;
+  gates.host(ip)->allowance.took(1, later);
+  site->allowance.took(1, later);
+  CHECK(gates.host(ip)->allowance.sessions() == 10);
+  CHECK(site->allowance.sessions() == 10);
 }
 
 TEST_CASE("MX-27: a host's limit is cut and grown with a line each, and every line says what it was") {
@@ -140,6 +205,115 @@ TEST_CASE("destinations wait at a full site without a lane, and come back as pla
   const DestinationPtr next = pool.next();
   REQUIRE(next);
   CHECK(next->name == "d2.example");
+}
+
+// Two sites and forty destinations whose lanes end in every way there is, in random order.
+TEST_CASE(
+    "MX-27: whoever asked first goes first, what is given back untried keeps its place, and all have their turn") {
+  struct Model {
+    std::map<std::string, int> asked;  // of those that wait: when
+    std::map<std::string, int> had;    // of those that have a lane
+    std::map<std::string, Gates::UsePtr> uses;
+    std::map<std::string, int> turns;
+    int clock = 0;
+  };
+  for (unsigned seed = 1; seed <= 50; ++seed) {
+    CAPTURE(seed);
+    std::mt19937 random(seed);
+    support::MemoryLog log;
+    Gates gates(log);
+    Pool pool(gates);
+    pool.limit(7, 20);
+    gates.limit(7, 20);
+    route::Limits few;
+    few.sessions = 3;
+    std::map<std::string, SitePtr> sites;
+    Model model;
+    std::map<std::string, DestinationPtr> active;
+    for (int i = 0; i < 40; ++i) {
+      const std::string name = "d" + std::to_string(i) + ".example";
+      sites[name] = gates.site(i % 2 == 0 ? "even" : "odd", few);
+      gates.proven(name);
+      gates.belongs(name, sites[name]);
+      REQUIRE(pool.add(ready(name)));
+      model.asked[name] = ++model.clock;
+    }
+    const auto begin = [&] {
+      while (const DestinationPtr one = pool.next()) {
+        const int place = model.asked.at(one->name);
+        for (const auto& [name, asked] : model.asked) {
+          CAPTURE(one->name);
+          CAPTURE(name);
+          if (sites[name] == sites[one->name]) CHECK(place <= asked);
+        }
+        model.had[one->name] = place;
+        model.asked.erase(one->name);
+        model.uses[one->name] = gates.use(sites[one->name]);
+        one->site = sites[one->name];
+        pool.lane_came(*one);
+        active[one->name] = one;
+      }
+    };
+    begin();
+    for (int step = 0; step < 400; ++step) {
+      REQUIRE_FALSE(active.empty());
+      auto at = active.begin();
+      std::advance(at, static_cast<std::ptrdiff_t>(random() % active.size()));
+      const DestinationPtr one = at->second;
+      active.erase(at);
+      model.uses.erase(one->name);
+      REQUIRE(pool.lane_left(*one));
+      Waiting again;
+      again.destination = one->name;
+      if (random() % 3 == 0) {  // there was no room at the host
+        again.place = one->place;
+        model.asked[one->name] = model.had.at(one->name);
+        const bool parks = random() % 2 == 0;
+        const bool waits = parks ? pool.park(one->site, std::move(again)) : pool.add(std::move(again));
+        REQUIRE(waits);
+      } else {  // it had its turn, and has more mail
+        ++model.turns[one->name];
+        model.asked[one->name] = ++model.clock;
+        REQUIRE(pool.add(std::move(again)));
+      }
+      begin();
+    }
+    for (const auto& [name, site] : sites) {
+      CAPTURE(name);
+      CHECK(model.turns[name] >= 3);
+    }
+  }
+}
+
+TEST_CASE("a destination that has lanes takes no more while others wait at its site, also when the limit has grown") {
+  support::MemoryLog log;
+  Gates gates(log);
+  Pool pool(gates);
+  pool.limit(200, 20);
+  gates.limit(200, 20);
+  const SitePtr site = gates.site("mx.example", {});
+  site->allowance.fit(1);
+  for (const char* name : {"busy.example", "waits.example"}) {
+    gates.proven(name);
+    gates.belongs(name, site);
+    pool.add(ready(name));
+  }
+  const DestinationPtr busy = pool.next();
+  REQUIRE(busy);
+  busy->site = site;
+  busy->connected = 1;
+  const auto use = gates.use(site);
+  pool.lane_came(*busy);
+  CHECK_FALSE(pool.next());
+  CHECK(gates.parked_count() == 1);
+  CHECK_FALSE(gates.has_room());
+  gates.took({site, std::nullopt, ""});
+  CHECK(site->allowance.sessions() == 2);
+  CHECK(gates.has_room());
+  CHECK_FALSE(pool.may_grow(*busy));
+  const DestinationPtr next = pool.next();
+  REQUIRE(next);
+  CHECK(next->name == "waits.example");
 }
 
 TEST_CASE("names of one owner that never worked take a tenth of the sessions; those that work are not counted") {

@@ -48,4 +48,34 @@ TEST_CASE("retry_for: a rule's failure is never left alone for more than an hour
   CHECK(retry_for(FailureClass::policy, retry).max == 2h);  // the operator's word counts
 }
 
+// A partner whose certificate had expired was told "connection refused" and tried every minute, for the others' host was down as well.
+TEST_CASE("a site's hold neither hides why a policy holds mail back nor lets it go sooner") {
+  queue::Backoff site;
+  site.until = Time(10min);
+  site.failures = 1;
+  site.reason = "connect-refused";
+  CHECK(held_with_site(std::nullopt, site).reason == "connect-refused");
+
+  queue::Backoff own;
+  own.until = Time(5min);
+  own.failures = 7;
+  own.interval = 1h;
+  own.reason = "tlsa-invalid";
+  own.reply = "450 4.7.323 tlsa-invalid: mx.example.org";
+  own.host = "mx.example.org";
+  const queue::Backoff together = held_with_site(own, site);
+  CHECK(together.until == Time(10min));  // behind the site
+  CHECK(together.reason == "tlsa-invalid");
+  CHECK(together.reply == own.reply);
+  CHECK(together.host == own.host);
+  CHECK(together.failures == 7);  // and goes on from there
+  CHECK(together.interval == own.interval);
+  own.until = Time(1h);
+  CHECK(held_with_site(own, site).until == Time(1h));
+
+  own.reason = "connect-timeout";  // no rule: the same trouble, and told anew
+  own.until = Time(5min);
+  CHECK(held_with_site(own, site).reason == "connect-refused");
+}
+
 }  // namespace delivery_patience_test
