@@ -298,7 +298,9 @@ asio::awaitable<void> App::start() {
 }
 
 void App::check_keys() {
-  tasks_->spawn("dkim-records", watch_records(keyring_, report_domain(loaded_.config), RecordTools{*resolver_, *log_}));
+  const auto expire = std::chrono::duration_cast<Milliseconds>(loaded_.config.delivery.expire.value);
+  RecordTools tools{*resolver_, *log_, signing_past_path(loaded_.config), expire};
+  tasks_->spawn("dkim-records", watch_records(keyring_, report_domain(loaded_.config), std::move(tools)));
 }
 
 void App::check_names() {

@@ -7,15 +7,33 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "base/ascii.h"
 #include "config/item.h"
+#include "net/clock.h"
 
 namespace hoplock::daemon {
 
 namespace {
+
+constexpr std::size_t most_past = std::size_t{1} << 20U;  // octets
+constexpr std::chrono::hours forgotten_after{30 * 24};    // once a record may be removed
+
+void give_out(const dkim::Keyring& keyring, const std::vector<dkim::Role>& roles) {
+  for (std::size_t i = 0; i < roles.size(); ++i) {
+    if (const auto& standing = keyring.all()[i].standing) standing->signs = roles[i] == dkim::Role::signs;
+  }
+}
+
+bool are_siblings(const dkim::Identity& a, const dkim::Identity& b) {
+  return a.domain == b.domain && a.key->algorithm() == b.key->algorithm();
+}
 
 bool is_open_to_all(const std::string& path) {
   struct stat about {};
@@ -63,7 +81,7 @@ std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded) {
     identity.selector = entries[i].selector;
     identity.key = std::make_shared<const dkim::Key>(std::move(*key));
     // until the DNS was asked it signs: a signature that cannot be verified yet does no harm, one that is missing may
-    if (entries[i].sign == config::DkimSign::when_published) identity.may_sign = std::make_shared<bool>(true);
+    if (entries[i].sign == config::DkimSign::when_published) identity.standing = std::make_shared<dkim::Standing>();
     auto with_it = identities;
     with_it.push_back(identity);
     if (const auto ring = dkim::Keyring::make(std::move(with_it)); !ring) {
@@ -74,7 +92,9 @@ std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded) {
     identities.push_back(std::move(identity));
   }
   if (!good) return nullptr;
-  return std::make_shared<const dkim::Keyring>(dkim::Keyring::make(std::move(identities)).value());
+  auto ring = std::make_shared<const dkim::Keyring>(dkim::Keyring::make(std::move(identities)).value());
+  give_out(*ring, dkim::roles(*ring, read_signing_past(signing_past_path(loaded.config))));
+  return ring;
 }
 
 namespace {
@@ -89,35 +109,134 @@ std::optional<bool> is_published(const dns::Answer& answer, const dkim::Identity
   });
 }
 
-// By identity: its complaints as one text, "" for none.
-using Known = std::vector<std::string>;
+// What was told already.
+struct Known {
+  std::vector<std::string> complaints;  // by identity, as one text, "" for none
+  std::set<std::string> removable;      // names of records
+};
 
-boost::asio::awaitable<void> look_at_records(std::shared_ptr<const dkim::Keyring> keyring,
-                                             std::optional<dns::Name> reports, RecordTools tools, Known& known) {
-  known.resize(keyring->all().size());
-  for (std::size_t i = 0; i < keyring->all().size(); ++i) {
-    const dkim::Identity& identity = keyring->all()[i];
-    const RecordState found = co_await look_at_record(identity, reports, tools.resolver);
-    const bool signs = found.published.value_or(!identity.may_sign || *identity.may_sign);
-    if (identity.may_sign) *identity.may_sign = signs;
-    std::string all;
-    for (const std::string& complaint : found.complaints) all += complaint + "\n";
-    if (all == known[i]) continue;
-    const bool mended = all.empty();
-    known[i] = std::move(all);
-    Event event(mended ? Level::info : Level::warn, "dkim-record");
-    event.add("domain", identity.domain.text()).add("selector", identity.selector);
-    if (mended) tools.log.write(event.add("action", "published"));
-    for (const std::string& complaint : found.complaints) {
-      Event one = event;
-      one.add("error", record_name(identity) + ": " + complaint);
-      if (identity.may_sign && !signs) one.add("action", "unsigned");
-      tools.log.write(one);
-    }
+// A line for what keeps others from verifying what the key signs, or for its end.
+void tell_record(const dkim::Identity& identity, const KeyLife& life, const RecordState& found, Log& log) {
+  const bool mended = found.complaints.empty();
+  Event event(mended ? Level::info : Level::warn, "dkim-record");
+  event.add("domain", identity.domain.text()).add("selector", identity.selector);
+  if (mended) return log.write(event.add("action", "published"));
+  for (const std::string& complaint : found.complaints) {
+    Event one = event;
+    one.add("error", record_name(identity) + ": " + complaint);
+    if (life.role == dkim::Role::waits) one.add("action", life.another_signs ? "waiting" : "unsigned");
+    if (life.role == dkim::Role::retires) one.add("action", "retiring").add("until", to_rfc3339(*life.until));
+    log.write(one);
   }
 }
 
+// The keys that sign no more from now on, and what signs in their place.
+void tell_changes(const dkim::Keyring& keyring, const dkim::Pasts& before, const std::vector<KeyLife>& lives,
+                  Log& log) {
+  for (std::size_t i = 0; i < lives.size(); ++i) {
+    const dkim::Identity& identity = keyring.all()[i];
+    const dkim::Past* past = dkim::past_of(before, identity);
+    bool replaces = false;
+    for (std::size_t other = 0; other < lives.size(); ++other)
+      replaces = replaces || (lives[other].role == dkim::Role::retires && are_siblings(identity, keyring.all()[other]));
+    Event event(Level::info, "dkim-record");
+    event.add("domain", identity.domain.text()).add("selector", identity.selector);
+    if (lives[i].role == dkim::Role::retires && (past == nullptr || !past->stopped))
+      log.write(event.add("action", "retiring").add("until", to_rfc3339(*lives[i].until)));
+    if (lives[i].role == dkim::Role::signs && replaces && (past == nullptr || past->stopped))
+      log.write(event.add("action", "signs"));
+  }
+}
+
+void tell_removable(const dkim::Pasts& pasts, Milliseconds longest, Known& known, Log& log) {
+  for (const dkim::Past& past : pasts) {
+    if (!past.stopped || *past.stopped + longest > net::now()) continue;
+    if (!known.removable.insert(past.selector + " " + past.domain.text()).second) continue;
+    Event event(Level::info, "dkim-record");
+    event.add("domain", past.domain.text()).add("selector", past.selector).add("action", "removable");
+    log.write(event);
+  }
+}
+
+// Who signs from now on, told and remembered.
+std::vector<KeyLife> settle(const dkim::Keyring& keyring, const RecordTools& tools) {
+  const dkim::Pasts before = read_signing_past(tools.past);
+  const auto roles = dkim::roles(keyring, before);
+  give_out(keyring, roles);
+  const auto longest = dkim::longest_on_the_way(tools.expire);
+  const auto after = dkim::advance(before, keyring, roles, {net::now(), longest + forgotten_after});
+  auto lives = lives_of(keyring, after, tools.expire);
+  tell_changes(keyring, before, lives, tools.log);
+  if (after == before || tools.past.empty()) return lives;
+  if (const auto kept = keep_signing_past(tools.past, after); !kept) {
+    Event event(Level::warn, "dkim-record");
+    tools.log.write(event.add("error", kept.error().detail));
+  }
+  return lives;
+}
+
+boost::asio::awaitable<void> look_at_records(std::shared_ptr<const dkim::Keyring> keyring,
+                                             std::optional<dns::Name> reports, RecordTools tools, Known& known) {
+  const auto& all = keyring->all();
+  known.complaints.resize(all.size());
+  std::vector<RecordState> states;
+  for (const dkim::Identity& identity : all) {
+    states.push_back(co_await look_at_record(identity, reports, tools.resolver));
+    if (identity.standing && states.back().published) identity.standing->published = states.back().published;
+  }
+  const auto lives = settle(*keyring, tools);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (lives[i].is_over(net::now())) states[i].complaints.clear();  // its record may go
+    std::string text;
+    for (const std::string& complaint : states[i].complaints) text += complaint + "\n";
+    if (text == known.complaints[i]) continue;
+    known.complaints[i] = std::move(text);
+    if (!lives[i].is_over(net::now())) tell_record(all[i], lives[i], states[i], tools.log);
+  }
+  tell_removable(read_signing_past(tools.past), dkim::longest_on_the_way(tools.expire), known, tools.log);
+}
+
 }  // namespace
+
+std::string signing_past_path(const config::Config& config) {
+  return (std::filesystem::path(config.data_dir.path) / "dkim-keys").string();
+}
+
+dkim::Pasts read_signing_past(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text(most_past, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(in.gcount(), 0)));
+  return dkim::parse_pasts(text);
+}
+
+Result<> keep_signing_past(const std::string& path, const dkim::Pasts& pasts) {
+  const std::string draft = path + ".new";
+  std::ofstream out(draft, std::ios::binary | std::ios::trunc);
+  out << dkim::to_text(pasts);
+  out.close();
+  if (out && std::rename(draft.c_str(), path.c_str()) == 0) return {};
+  const error_code why(errno, boost::system::system_category());
+  return fail(why, "which DKIM keys signed cannot be kept in '" + path + "': " + why.message());
+}
+
+std::vector<KeyLife> lives_of(const dkim::Keyring& keyring, const dkim::Pasts& pasts, Milliseconds expire) {
+  const auto roles = dkim::roles(keyring, pasts);
+  const auto& all = keyring.all();
+  std::vector<KeyLife> lives;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    KeyLife life{roles[i], std::nullopt, false};
+    const dkim::Past* past = dkim::past_of(pasts, all[i]);
+    if (past != nullptr && past->stopped) life.until = *past->stopped + dkim::longest_on_the_way(expire);
+    if (life.role == dkim::Role::retires && !life.until) life.until = net::now() + dkim::longest_on_the_way(expire);
+    for (std::size_t other = 0; other < all.size(); ++other) {
+      if (other != i && roles[other] == dkim::Role::signs && are_siblings(all[other], all[i]))
+        life.another_signs = true;
+    }
+    lives.push_back(life);
+  }
+  return lives;
+}
 
 std::string record_name(const dkim::Identity& identity) {
   return identity.selector + "._domainkey." + identity.domain.text();
@@ -153,7 +272,8 @@ boost::asio::awaitable<void> watch_records(std::weak_ptr<const dkim::Keyring> wa
     bool all_sign = true;
     if (auto keyring = watched.lock()) {
       co_await look_at_records(keyring, reports, tools, known);
-      for (const auto& one : keyring->all()) all_sign = all_sign && (!one.may_sign || *one.may_sign);
+      const auto roles = dkim::roles(*keyring, read_signing_past(tools.past));
+      all_sign = std::find(roles.begin(), roles.end(), dkim::Role::waits) == roles.end();
     } else {
       co_return;  // a reload brought other keys
     }

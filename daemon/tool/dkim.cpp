@@ -91,19 +91,72 @@ json::object identity_to_json(const dkim::Identity& identity) {
   return to;
 }
 
-// Those of the configuration, or what is wrong with them, already told.
-std::optional<std::vector<dkim::Identity>> configured(const Call& call) {
-  config::Loaded loaded = call.loaded;
-  const auto keyring = load_keyring(loaded);
-  if (keyring) return keyring->all();
-  for (const std::string& error : loaded.errors) call.console.err << printable(error) << '\n';
-  return std::nullopt;
-}
-
 // "relay202611": a new month, a new name, so that keys can be changed without a gap.
 std::string usual_selector(Time now) {
   const std::string day = moment(now);
   return "relay" + day.substr(0, 4) + day.substr(5, 2);
+}
+
+std::string_view words_of(const KeyLife& life, Time now) {
+  if (life.is_over(now)) return "removable";
+  if (life.role == dkim::Role::retires) return "retires";
+  return life.role == dkim::Role::signs ? "signs" : "waits";
+}
+
+// What that means for the operator.
+std::string sentence(const KeyLife& life, Time now) {
+  if (life.is_over(now)) return "signs no more: record and configuration may go";
+  if (life.role == dkim::Role::retires) return "signs no more: its record must stay until " + moment(*life.until);
+  if (life.role == dkim::Role::signs) return "signs";
+  return life.another_signs ? "waits for its record in the DNS; until then the one before it signs"
+                            : "waits for its record in the DNS; nothing signs until then";
+}
+
+// The keys of the configuration, and those that left it but must stay published.
+struct Keys {
+  std::shared_ptr<const dkim::Keyring> ring;
+  dkim::Pasts pasts;
+  Milliseconds expire;
+  std::vector<KeyLife> lives() const { return lives_of(*ring, pasts, expire); }
+  dkim::Pasts gone() const {
+    dkim::Pasts left;
+    for (const auto& past : pasts) {
+      const auto& all = ring->all();
+      const auto is_it = [&](const dkim::Identity& one) { return dkim::past_of({past}, one) != nullptr; };
+      if (std::none_of(all.begin(), all.end(), is_it)) left.push_back(past);
+    }
+    return left;
+  }
+  KeyLife life_of(const dkim::Past& past, Time now) const {
+    return {dkim::Role::retires, past.stopped.value_or(now) + dkim::longest_on_the_way(expire), false};
+  }
+};
+
+// Those of the configuration, or what is wrong with them, already told.
+std::optional<Keys> configured(const Call& call) {
+  config::Loaded loaded = call.loaded;
+  auto keyring = load_keyring(loaded);
+  const auto& config = call.loaded.config;
+  if (keyring)
+    return Keys{std::move(keyring), read_signing_past(signing_past_path(config)), config.delivery.expire.value};
+  for (const std::string& error : loaded.errors) call.console.err << printable(error) << '\n';
+  return std::nullopt;
+}
+
+json::object gone_to_json(const dkim::Past& past) {
+  json::object to;
+  to["domain"] = clean(past.domain.text());
+  to["selector"] = clean(past.selector);
+  to["algorithm"] = nullptr;
+  to["name"] = clean(past.selector + "._domainkey." + past.domain.text());
+  to["record"] = nullptr;
+  return to;
+}
+
+json::object with_life(json::object to, const KeyLife& life, Time now) {
+  to["state"] = words_of(life, now);
+  to["until"] = life.role == dkim::Role::retires ? json::value(moment(*life.until)) : json::value(nullptr);
+  return to;
 }
 
 boost::asio::awaitable<std::vector<RecordState>> look_up(std::vector<dkim::Identity> identities,
@@ -140,34 +193,48 @@ int dkim_new(const Call& call) {
   }
   console.out << "The key is in " << printable(path.string()) << "\n\n1. Publish this record:\n\n";
   print_record(call, identity);
-  console.out << "\n2. Add it to the configuration:\n\ndkim:\n  - domain: " << domain->text()
-              << "\n    selector: " << selector << "\n    key: " << printable(path.string())
-              << "\n\n3. When 'hoplock dkim check' finds the record, say 'hoplock reload'.\n";
+  console.out << "\n2. Add it to the configuration, below the domain's other keys, which stay as they are:\n\ndkim:\n  "
+                 "- domain: "
+              << domain->text() << "\n    selector: " << selector << "\n    key: " << printable(path.string())
+              << "\n\n3. Say 'hoplock reload'. The key signs as soon as its record is seen in the DNS; an older one of "
+                 "its kind\n"
+                 "   signs until then. 'hoplock dkim check' says which signs, and when an older one may go.\n";
   return ok;
 }
 
 int dkim_list(const Call& call) {
-  const auto identities = configured(call);
-  if (!identities) return config_error;
+  const auto keys = configured(call);
+  if (!keys) return config_error;
   const Console& console = call.console;
   const auto& entries = call.loaded.config.dkim;
+  const auto& all = keys->ring->all();
+  // what the daemon saw last stands for the DNS: a key that it does not remember never signed
+  for (const auto& one : all) {
+    const dkim::Past* past = dkim::past_of(keys->pasts, one);
+    const bool signed_last = past != nullptr && !past->stopped;
+    if (one.standing && !signed_last && !keys->pasts.empty()) one.standing->published = false;
+  }
+  const auto lives = keys->lives();
+  json::array array;
+  Table table(console.out, console.width, {{"DOMAIN"}, {"SELECTOR"}, {"ALGORITHM"}, {"STATE"}, {"KEY"}});
+  const auto add = [&](json::object one, const KeyLife& life, const std::string& key) {
+    const std::string algorithm = one["algorithm"].is_string() ? std::string(one["algorithm"].as_string()) : "-";
+    const std::string under = life.role == dkim::Role::signs ? "" : sentence(life, console.now);
+    table.add({std::string(one["domain"].as_string()), std::string(one["selector"].as_string()), algorithm,
+               std::string(words_of(life, console.now)), key},
+              under);
+    one["key"] = key.empty() ? json::value(nullptr) : json::value(clean(key));
+    array.push_back(with_life(std::move(one), life, console.now));
+  };
+  for (std::size_t i = 0; i < all.size(); ++i) add(identity_to_json(all[i]), lives[i], entries[i].key.path);
+  const auto gone = keys->gone();
+  for (const auto& past : gone) add(gone_to_json(past), keys->life_of(past, console.now), "");
   if (call.arguments.json) {
-    json::array all;
-    for (std::size_t i = 0; i < identities->size(); ++i) {
-      json::object one = identity_to_json((*identities)[i]);
-      one["key"] = clean(entries[i].key.path);
-      all.push_back(std::move(one));
-    }
-    console.out << to_line(all) << '\n';
+    console.out << to_line(array) << '\n';
     return ok;
   }
-  Table table(console.out, console.width, {{"DOMAIN"}, {"SELECTOR"}, {"ALGORITHM"}, {"KEY"}});
-  for (std::size_t i = 0; i < identities->size(); ++i) {
-    const auto& one = (*identities)[i];
-    table.add({one.domain.text(), one.selector, std::string(to_text(one.key->algorithm())), entries[i].key.path});
-  }
   table.finish();
-  if (identities->empty()) console.out << "no keys; 'hoplock dkim new DOMAIN' makes one\n";
+  if (all.empty() && gone.empty()) console.out << "no keys; 'hoplock dkim new DOMAIN' makes one\n";
   return ok;
 }
 
@@ -175,13 +242,14 @@ int dkim_record(const Call& call) {
   const auto domain = domain_of(call);
   if (!domain) return usage;
   const std::string& selector = call.arguments.words[1];
-  auto identities = configured(call);
-  if (!identities) return config_error;
-  const auto wanted = std::find_if(identities->begin(), identities->end(), [&](const dkim::Identity& one) {
+  const auto keys = configured(call);
+  if (!keys) return config_error;
+  const auto& all = keys->ring->all();
+  const auto wanted = std::find_if(all.begin(), all.end(), [&](const dkim::Identity& one) {
     return one.domain == *domain && one.selector == selector;
   });
   dkim::Identity identity;
-  if (wanted != identities->end()) {
+  if (wanted != all.end()) {
     identity = *wanted;
   } else {  // one that was made and is not configured yet
     const auto path = directory_of_keys(call) / (domain->text() + "-" + selector + ".pem");
@@ -202,34 +270,43 @@ int dkim_record(const Call& call) {
 
 int dkim_check(const Call& call) {
   const Console& console = call.console;
-  const auto identities = configured(call);
-  if (!identities) return config_error;
-  if (identities->empty()) return complain(console, no, "no keys are configured; 'hoplock dkim new DOMAIN' makes one");
+  const auto keys = configured(call);
+  if (!keys) return config_error;
+  const auto& all = keys->ring->all();
+  const auto gone = keys->gone();
+  if (all.empty() && gone.empty())
+    return complain(console, no, "no keys are configured; 'hoplock dkim new DOMAIN' makes one");
   const auto network = Network::open(call.loaded.config, console, Whose::ours);
   if (!network) return complain(console, config_error, network.error().detail);
-  auto task = look_up(*identities, report_domain(call.loaded.config), (*network)->tools().resolver);
-  const auto states = (*network)->run(std::move(task));
+  auto task = look_up(all, report_domain(call.loaded.config), (*network)->tools().resolver);
+  auto states = (*network)->run(std::move(task));
   if (!states) return complain(console, software, broke_off);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i].standing) all[i].standing->published = (*states)[i].published;
+  }
+  const auto lives = keys->lives();
   bool good = true;
-  json::array all;
+  json::array array;
   Table table(console.out, console.width, {{"RECORD"}, {"STATE"}});
-  for (std::size_t i = 0; i < identities->size(); ++i) {
-    const auto& one = (*identities)[i];
-    const auto& complaints = (*states)[i].complaints;
-    good = good && complaints.empty();
-    json::object object = identity_to_json(one);
-    object["good"] = complaints.empty();
+  const auto add = [&](json::object one, const KeyLife& life, std::vector<std::string> complaints) {
+    if (life.is_over(console.now)) complaints.clear();  // whether it is there does not matter
+    std::string under;
     json::array words;
     for (const auto& complaint : complaints) {
+      under += (under.empty() ? "" : "; ") + complaint;
       words.emplace_back(clean(complaint));
-      table.add({record_name(one), complaint});
     }
-    object["complaints"] = std::move(words);
-    all.push_back(std::move(object));
-    if (complaints.empty()) table.add({record_name(one), "published"});
-  }
+    const std::string published = complaints.empty() && life.role == dkim::Role::signs ? "published, " : "";
+    table.add({std::string(one["name"].as_string()), published + sentence(life, console.now)}, under);
+    good = good && complaints.empty();
+    one["good"] = complaints.empty();
+    one["complaints"] = std::move(words);
+    array.push_back(with_life(std::move(one), life, console.now));
+  };
+  for (std::size_t i = 0; i < all.size(); ++i) add(identity_to_json(all[i]), lives[i], (*states)[i].complaints);
+  for (const auto& past : gone) add(gone_to_json(past), keys->life_of(past, console.now), {});
   if (call.arguments.json)
-    console.out << to_line(all) << '\n';
+    console.out << to_line(array) << '\n';
   else
     table.finish();
   return good ? ok : no;

@@ -181,13 +181,26 @@ class Examination {
     const auto keyring = load_keyring(loaded);
     if (!keyring) co_return;  // told with the configuration
     const auto reports = report_domain(call_.loaded.config);
+    std::vector<RecordState> states;
     for (const dkim::Identity& one : keyring->all()) {
-      const RecordState record = co_await look_at_record(one, reports, tools_.resolver);
+      states.push_back(co_await look_at_record(one, reports, tools_.resolver));
+      if (one.standing) one.standing->published = states.back().published;
+    }
+    const auto& config = call_.loaded.config;
+    const auto lives =
+        lives_of(*keyring, read_signing_past(signing_past_path(config)), Milliseconds(config.delivery.expire.value));
+    for (std::size_t i = 0; i < lives.size(); ++i) {
+      const dkim::Identity& one = keyring->all()[i];
       const std::string where = record_name(one);
-      for (const auto& complaint : record.complaints)
-        tell("dkim", State::bad, where + ": " + complaint,
+      if (lives[i].is_over(call_.console.now)) {
+        tell("dkim", State::note, where + " signs no more: record and configuration may go");
+        continue;
+      }
+      const bool waits = lives[i].role == dkim::Role::waits && lives[i].another_signs;
+      for (const auto& complaint : states[i].complaints)
+        tell("dkim", waits ? State::note : State::bad, where + ": " + complaint,
              "hoplock dkim record " + one.domain.text() + " " + one.selector);
-      if (record.complaints.empty()) tell("dkim", State::good, where + " is published");
+      if (states[i].complaints.empty()) tell("dkim", State::good, where + " is published");
     }
   }
 

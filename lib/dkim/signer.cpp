@@ -90,7 +90,7 @@ Result<Keyring> Keyring::make(std::vector<Identity> identities) {
 std::vector<Identity> Keyring::for_domain(const dns::Name& domain) const {
   std::vector<Identity> found;
   std::copy_if(identities_.begin(), identities_.end(), std::back_inserter(found),
-               [&](const Identity& one) { return one.domain == domain && (!one.may_sign || *one.may_sign); });
+               [&](const Identity& one) { return one.domain == domain && (!one.standing || one.standing->signs); });
   return found;
 }
 

@@ -7,6 +7,7 @@
 // unsigned, and says why.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,16 +19,23 @@
 
 namespace hoplock::dkim {
 
+// Of a key that asks the DNS before it signs (dkim/rotation.h).
+struct Standing {
+  std::optional<bool> published;  // whether the DNS holds its public half; nothing: not known yet
+  bool signs = true;
+};
+
 // Who signs: one d=, s= and key.
 struct Identity {
   dns::Name domain;
   std::string selector;
   std::shared_ptr<const Key> key;
-  // While it says false the identity does not sign: nobody could verify it. Null: it always signs.
-  std::shared_ptr<bool> may_sign{};
+  // Null: it always signs. Whoever looks at the DNS writes it, whoever has the identity sees it.
+  std::shared_ptr<Standing> standing{};
 };
 
-// A domain may have several identities (one RSA, one Ed25519): each makes a signature of its own.
+// A domain may have several identities. Those of different algorithms (one RSA, one Ed25519) each make a signature; those of one
+// algorithm follow one another (dkim/rotation.h), the newest last.
 class Keyring {
  public:
   // Errors: a selector that is no name, one that a domain has twice.

@@ -160,4 +160,120 @@ TEST_CASE(
   CHECK(signs("example.net") == 1);
 }
 
+namespace {
+struct Rotation {
+  Directory dir;
+  config::Loaded config = loaded(entry("example.net", "old", dir.key("old.pem", testing::rsa_pem())) +
+                                 entry("example.net", "new", dir.key("new.pem", testing::rsa_pem())));
+  std::shared_ptr<const dkim::Keyring> ring = daemon::load_keyring(config);
+  std::string past = dir.file("past");
+  support::FakeResolver dns;
+  support::MemoryLog log;
+
+  std::string record(std::size_t key) const {
+    return ring->all()[key].selector + "._domainkey.example.net TXT " + ring->all()[key].key->record();
+  }
+  void look() {
+    support::Loop loop;
+    loop.run(daemon::check_records(ring, std::nullopt, daemon::RecordTools{dns, log, past}));
+  }
+  std::string signs() const {
+    std::string all;
+    for (const auto& one : ring->for_domain(name("example.net"))) all += one.selector + " ";
+    return all;
+  }
+  // "SELECTOR ACTION" of each line.
+  std::string told() {
+    std::string all;
+    for (const Event& event : log.events("dkim-record"))
+      all += std::string(event.get("selector")) + " " + std::string(event.get("action")) + "; ";
+    return all;
+  }
+};
+}  // namespace
+
+TEST_CASE(
+    "DKIM rotation: the new key signs once its record is seen, the old one retires and is remembered over a start") {
+  Rotation one;
+  REQUIRE(one.ring);
+  CHECK_MESSAGE(one.signs() == "old ", "nobody was asked yet: the one that is more likely published");
+  one.dns.add(one.record(0));
+  one.look();
+  CHECK(one.signs() == "old ");
+  CHECK(one.told() == "new waiting; ");
+  CHECK(dkim::to_text(daemon::read_signing_past(one.past)) == "example.net old signs\n");
+  one.dns.add(one.record(1));
+  one.look();
+  CHECK(one.signs() == "new ");
+  CHECK(one.told() == "new waiting; old retiring; new signs; ");
+  const auto pasts = daemon::read_signing_past(one.past);
+  REQUIRE(pasts.size() == 2);
+  REQUIRE(pasts[0].stopped);
+  CHECK(one.log.events("dkim-record")[1].get("until") == to_rfc3339(*pasts[0].stopped + std::chrono::hours{10 * 24}));
+
+  // a start without DNS: the one that signed goes on
+  const std::string at = one.dir.path().string();
+  auto again = config::read_text("data_dir: " + at + "\ndkim:\n" + entry("example.net", "old", one.dir / "old.pem") +
+                                     entry("example.net", "new", one.dir / "new.pem"),
+                                 "h.yaml", "");
+  REQUIRE(daemon::keep_signing_past(daemon::signing_past_path(again.config), pasts));
+  const auto after = daemon::load_keyring(again);
+  REQUIRE(after);
+  REQUIRE(after->for_domain(name("example.net")).size() == 1);
+  CHECK(after->for_domain(name("example.net"))[0].selector == "new");
+}
+
+TEST_CASE(
+    "DKIM rotation: look-ups that fail change nobody's turn, and a record that vanishes brings the old key back") {
+  Rotation one;
+  REQUIRE(one.ring);
+  one.dns.add(one.record(0));
+  one.dns.add(one.record(1));
+  one.look();
+  REQUIRE(one.signs() == "new ");
+  one.dns.fail["new._domainkey.example.net TXT"] = "SERVFAIL";
+  one.look();
+  CHECK(one.signs() == "new ");
+  one.dns.fail.clear();
+  one.dns.remove("new._domainkey.example.net TXT");
+  one.look();
+  CHECK(one.signs() == "old ");
+  const auto pasts = daemon::read_signing_past(one.past);
+  REQUIRE(pasts.size() == 2);
+  CHECK(!pasts[0].stopped);
+  CHECK_MESSAGE(pasts[1].stopped, "its record would have to stay");
+}
+
+TEST_CASE("DKIM rotation: a retiring key's record that is gone too early is a warning, and after its time none") {
+  Rotation one;
+  REQUIRE(one.ring);
+  one.dns.add(one.record(1));
+  one.look();
+  CHECK(one.signs() == "new ");
+  const auto warned = one.log.events("dkim-record").back();
+  CHECK(warned.level() == Level::warn);
+  CHECK(warned.get("selector") == "old");
+  CHECK(warned.get("action") == "retiring");
+  dkim::Pasts pasts = daemon::read_signing_past(one.past);
+  REQUIRE(pasts.size() == 2);
+  *pasts[0].stopped -= std::chrono::hours{11 * 24};
+  REQUIRE(daemon::keep_signing_past(one.past, pasts));
+  const auto lines = one.log.events("dkim-record").size();
+  one.look();
+  CHECK(one.log.events("dkim-record").size() == lines + 1);
+  CHECK(one.log.events("dkim-record").back().get("action") == "removable");
+  CHECK(daemon::read_signing_past(one.past) == pasts);
+}
+
+TEST_CASE("DKIM rotation: where nothing can be kept it is said, and the new key signs all the same") {
+  Rotation one;
+  REQUIRE(one.ring);
+  one.past = one.dir / "no/such/past";
+  one.dns.add(one.record(1));
+  one.look();
+  CHECK(one.signs() == "new ");
+  CHECK(one.log.events("dkim-record").size() == 4);  // old retiring, new signs, the file, the old record
+  CHECK(one.log.events("dkim-record")[2].get("error").find(one.past) != std::string::npos);
+}
+
 }  // namespace daemon_signing_keys_test

@@ -79,6 +79,49 @@ TEST_CASE("dkim: what is wrong is said in a line") {
   CHECK(run_tool({"--config", file, "dkim", "list"}).out == "no keys; 'hoplock dkim new DOMAIN' makes one\n");
 }
 
+TEST_CASE(
+    "dkim list: which key signs, which waits, which retires until when, and what left the configuration too early") {
+  support::TempDirectory dir;
+  std::filesystem::create_directory(dir / "data");
+  const std::string file = dir.write("h.yaml", configuration());
+  std::string entries;
+  for (const char* selector : {"s1", "s2", "s3"}) {
+    REQUIRE(run_tool({"--config", file, "dkim", "new", "example.net", selector}).code == 0);
+    entries += std::string("  - {domain: example.net, selector: ") + selector + ", key: dkim/example.net-" + selector +
+               ".pem}\n";
+  }
+  dir.write("h.yaml", configuration("dkim:\n" + entries));
+  const auto words = [&](Time now) {
+    std::string text;
+    const auto data = run_tool({"--json", "--config", file, "dkim", "list"}, now).data();
+    for (const auto& one : data.as_array()) {
+      const auto& key = one.as_object();
+      text += std::string(key.at("selector").as_string()) + " " + std::string(key.at("state").as_string()) + " ";
+      if (key.at("until").is_string()) text += std::string(key.at("until").as_string()) + " ";
+    }
+    return text;
+  };
+  const Time now = *parse_rfc3339("2026-03-02T00:00:00Z");
+  CHECK_MESSAGE(words(now) == "s1 signs s2 waits s3 waits ", "the daemon has looked at nothing yet");
+  dir.write("data/dkim-keys",
+            "example.net s1 stopped 2026-03-01T12:00:00Z\nexample.net s2 signs\nexample.net s0 stopped "
+            "2026-02-25T00:00:00Z\nexample.org x signs\n");
+  CHECK(words(now) ==
+        "s1 retires 2026-03-11T12:00:00Z s2 signs s3 waits s0 retires 2026-03-07T00:00:00Z x retires "
+        "2026-03-12T00:00:00Z ");
+  CHECK(words(now + std::chrono::hours{24 * 9}) ==
+        "s1 retires 2026-03-11T12:00:00Z s2 signs s3 waits s0 removable 2026-03-07T00:00:00Z x retires "
+        "2026-03-21T00:00:00Z ");
+  for (const std::size_t width : {80U, 140U}) {
+    const auto table = run_tool({"--config", file, "dkim", "list"}, now, width);
+    CHECK(table.tame());
+    CHECK(table.says("its record must stay until 2026-03-11T12:00:00Z"));
+    CHECK(table.says("waits for its record in the DNS"));
+  }
+  dir.write("data/dkim-keys", "example.net s1 stopped 2026-03-01T12:00:00Z\n");
+  CHECK_MESSAGE(words(now) == "s1 waits s2 waits s3 waits ", "its record vanished, and no other was seen");
+}
+
 TEST_CASE("doctor: a key that everybody reads and a daemon that is not there are told with what to do") {
   support::TempDirectory dir;
   const std::string file = dir.write("h.yaml", configuration());

@@ -11,15 +11,17 @@ from world.relay import Relay
 from world.signing import Judge, SigningKey
 
 RSA = SigningKey("signed.test", "rsa1")
+NEXT = SigningKey("signed.test", "rsa2")
+SOON = SigningKey("signed.test", "rsa3")
 ED = SigningKey("signed.test", "ed1", "ed25519")
 WEAK = SigningKey("signed.test", "weak", bits=1024)
 UPSTREAM = SigningKey("signed.test", "upstream")
 UNPUBLISHED = SigningKey("other.test", "gone")
-JUDGE = Judge(RSA, ED, UPSTREAM)
+JUDGE = Judge(RSA, NEXT, ED, UPSTREAM)
 
 PLAIN = ("SIZE 52428800", "ENHANCEDSTATUSCODES")
 DOMAINS = [
-    Domain("signed.test", "the DKIM records of two keys", mx=(), records=(RSA.zone_line(), ED.zone_line()), send=False),
+    Domain("signed.test", "the DKIM records of three keys", mx=(), records=(RSA.zone_line(), NEXT.zone_line(), ED.zone_line()), send=False),
     Domain("other.test", "no record for its key", mx=(), send=False),
     Domain("full.test", "a server with everything", hosts=(Host(tlsa=("3 1 1",)),), send=False),
     Domain("bare.test", "a server with neither TLS, PIPELINING nor 8BITMIME", hosts=(Host(smtp={"starttls": "none", "extensions": PLAIN}),),
@@ -179,6 +181,38 @@ class Keys(Case):
                                   check=False)
             self.assertEqual(done.returncode, 78)
             self.assertRegex(done.stderr.decode(), r"hoplock\.yaml:\d+:\d+: .*1024 bits.*2048")
+
+    def signed_by(self, relay):
+        person = f"rotation{len(relay.lines)}@full.test"
+        relay.send(person, sender="ann@signed.test")
+        relay.wait_log(event="delivered", to=person)
+        return [selector for selector, good in JUDGE.verdicts(self.arrived("mx.full.test", person)[0].data) if good is True]
+
+    def states(self, relay, *command):
+        """By selector; what `until` is has the form of a time, where it is."""
+        found = relay.tool("dkim", *command)[1]
+        for one in found:
+            self.assertEqual(one["until"] is not None, one["state"] == "retires", one)
+        return {one["selector"]: one["state"] for one in found}
+
+    def test_DKIM_06_a_new_key_signs_once_its_record_is_seen_and_the_old_record_must_stay(self):
+        with self.relay_with("rotation", 2622, RSA, ED, SOON) as relay:
+            relay.wait_log(20, event="dkim-record", selector="rsa3", action="waiting")
+            self.assertEqual(self.signed_by(relay), ["rsa1", "ed1"])
+            self.assertEqual(self.states(relay, "list"), {"rsa1": "signs", "ed1": "signs", "rsa3": "waits"})
+            relay.settings["dkim"] = [key.settings(self.world) for key in (RSA, ED, NEXT)]
+            relay.write_config()
+            self.assertEqual(relay.reload()["ok"], "true")
+            retiring = relay.wait_log(20, event="dkim-record", selector="rsa1", action="retiring")
+            self.assertRegex(retiring["until"], r"^\d{4}-\d\d-\d\dT")
+            self.assertEqual(self.signed_by(relay), ["ed1", "rsa2"])
+            self.assertEqual(self.states(relay, "list"), {"rsa1": "retires", "ed1": "signs", "rsa2": "signs"})
+            self.assertEqual(self.states(relay, "check"), {"rsa1": "retires", "ed1": "signs", "rsa2": "signs"})
+            relay.settings["dkim"] = [key.settings(self.world) for key in (ED, NEXT)]
+            relay.write_config()
+            self.assertEqual(relay.reload()["ok"], "true")
+            self.assertEqual(self.states(relay, "list"), {"rsa1": "retires", "ed1": "signs", "rsa2": "signs"})
+            self.assertEqual(self.signed_by(relay), ["ed1", "rsa2"])
 
     def test_a_reload_takes_new_keys_and_refuses_bad_ones(self):
         with self.relay_with("reload", 2621, RSA) as relay:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Canonicalising and signing: the same in every split, and the From parser takes anything.
+// Canonicalising and signing: the same in every split, and the From parser takes anything; so does what is remembered of keys.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -9,6 +9,7 @@
 #include "dkim/author.h"
 #include "dkim/canonical.h"
 #include "dkim/record.h"
+#include "dkim/rotation.h"
 #include "dkim/signer.h"
 
 using namespace hoplock;
@@ -54,6 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (once.fields != again.fields || once.why_not != again.why_not) std::abort();
   if (once.fields.empty() == once.why_not.empty()) std::abort();
   if (const auto domain = author_domain(content); domain && domain->is_root()) std::abort();
+  if (const Pasts pasts = parse_pasts(content); parse_pasts(to_text(pasts)) != pasts) std::abort();
   if (const auto record = parse_record(content))
     complaints(*record, *keyring()->all().front().key, Use::mail_and_reports);
   return 0;
