@@ -56,12 +56,13 @@ asio::awaitable<Opened> Client::open(Target target, const net::ClientTls& tls, O
   again.hello = Hello::helo;
   Opened opened = co_await open_once(target, tls, options);
   const bool helo_will_do = target.hello == Hello::ehlo && target.plan.tls != hop::Tls::must && !target.login;
-  const bool tls_given_up = opened.offered_tls && target.plan.tls != hop::Tls::never;
-  if (!opened.ehlo_failed || !helo_will_do || (tls_given_up && target.fallback != hop::Fallback::now)) co_return opened;
+  const bool gives_up_tls = target.plan.tls != hop::Tls::never;  // nobody heard that it is not offered
+  if (!opened.ehlo_failed || !helo_will_do || (gives_up_tls && target.fallback != hop::Fallback::now)) co_return opened;
   Opened second = co_await open_once(std::move(again), tls, std::move(options));
   const bool heard_more = second.client || second.outcome.stage >= Stage::ehlo;
-  if (heard_more) co_return second;
-  co_return opened;
+  if (!heard_more) co_return opened;
+  if (gives_up_tls) second.before_helo = std::make_unique<Opened>(std::move(opened));
+  co_return second;
 }
 
 asio::awaitable<Opened> Client::open_once(Target target, const net::ClientTls& tls, Options options) {
@@ -79,7 +80,6 @@ asio::awaitable<Opened> Client::open_once(Target target, const net::ClientTls& t
   const bool ready = co_await client->prepare(opened.outcome, target, tls);
   opened.conversation = client->conversation();
   opened.ehlo_failed = client->ehlo_failed_;
-  opened.offered_tls = client->peer_.starttls;
   if (ready) {
     opened.client = std::move(client);
   } else {

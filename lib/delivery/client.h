@@ -37,7 +37,7 @@ struct Target {
   std::shared_ptr<const net::ClientCertificate> certificate;  // null: none
   std::shared_ptr<const Login> login;                         // null: none
   Hello hello = Hello::ehlo;
-  hop::Fallback fallback = hop::Fallback::now;  // to HELO, and so clear text, where STARTTLS was offered
+  hop::Fallback fallback = hop::Fallback::now;  // to HELO, and so clear text, where TLS is wanted
   net::SteadyTime deadline = net::SteadyTime::max();
 };
 
@@ -72,9 +72,9 @@ struct Opened {
   hop::Outcome outcome;
   std::unique_ptr<Client> client;  // exactly when outcome.stage == ready
   std::optional<Ip> local;         // our end; nothing: no connection
-  bool ehlo_failed = false;        // in clear: a server that would rather hear HELO …
-  bool offered_tls = false;        // … though it had answered EHLO, with STARTTLS
+  bool ehlo_failed = false;        // in clear: a server that would rather hear HELO, or somebody on the way
   Conversation conversation;
+  std::unique_ptr<Opened> before_helo;  // what EHLO came to; null: this is no fall-back from TLS
 };
 
 class Client {
@@ -84,7 +84,7 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   // Up to the end of the TLS step, the second EHLO and the login. A server that is not to be used is told QUIT. One that closes after EHLO, or
-  // answers it twice, is asked again with HELO over a new connection, unless TLS is a must.
+  // answers it twice, is asked again with HELO over a new connection, unless TLS is a must, or may yet come about at a later try (TLS-14).
   static asio::awaitable<Opened> open(Target target, const net::ClientTls& tls, Options options);
 
   // REQUIRES: usable(), and the content has a first piece.

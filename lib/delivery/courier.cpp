@@ -213,6 +213,7 @@ class Run {
     const bool reached = std::exchange(attempt_.reached, false);
     for (const std::size_t i : open_) attempt_.recipients[i].untouched = false;
     co_await try_hosts();
+    end_refused();
     if (attempt_.full && !attempt_.reached) {
       for (const std::size_t i : open_) attempt_.recipients[i].untouched = true;
     }
@@ -444,7 +445,7 @@ class Run {
     if (heard == Heard::something) ++sessions_;
     if (heard == Heard::something) attempt_.reached = true;
     if (heard == Heard::something) co_return true;
-    attempt_.hops = before;
+    restore_hops(before);
     attempt_.put_off.reset();
     forget_words(open_);
     co_return false;
@@ -465,8 +466,14 @@ class Run {
       const bool banner = opened.outcome.stage > hop::Stage::greeting || opened.outcome.reply;
       if (banner) courier_.families_.worked(host_key(host), ip);
       if (banner && plan == original) ++sessions_;
-      if (plan == original) witness_.saw({question, plan, opened.outcome, ends(opened, host, ip), began});
+      // RPT-10: where EHLO got no answer nothing is known of STARTTLS
+      const hop::Outcome& told = opened.before_helo ? opened.before_helo->outcome : opened.outcome;
+      if (plan == original) witness_.saw({question, plan, told, ends(opened, host, ip), began});
       hop.src = opened.local ? opened.local : ip.is_v4() ? source_.ipv4 : source_.ipv6;
+      if (opened.before_helo) {
+        failed = without_ehlo(hop, plan, *opened.before_helo);
+        add_hop(*failed);
+      }
       hop.tls = opened.outcome.tls;
       hop.conversation = std::move(opened.conversation);
       if (opened.outcome.dane) hop.matched = opened.outcome.dane->matched;
@@ -510,10 +517,18 @@ class Run {
       const Heard heard = co_await transact();
       if (heard == Heard::something && took_any(attempt_)) seen_.good = host_key(host);
       if (heard != Heard::too_little) co_return heard == Heard::something;
-      attempt_.hops = before;
+      restore_hops(before);
       plan = original;
       failed.reset();
     }
+  }
+
+  // TLS-14: EHLO got no answer, and so nothing was heard of STARTTLS; HELO gave up on it.
+  static Hop without_ehlo(Hop hop, const hop::Connect& plan, const Opened& opened) {
+    hop.refusal = opened.outcome.failure;
+    hop.action = plan.on_failure == hop::OnFailure::audit ? Hop::Action::audit : Hop::Action::plaintext;
+    hop.conversation = opened.conversation;
+    return hop;
   }
 
   // The two ends as the world may know them.
@@ -614,6 +629,12 @@ class Run {
     co_return Heard::something;
   }
 
+  // At a host that speaks for itself alone: 521 to this recipient (RFC 7504), or our address under IPv6. Another one may take the mail.
+  struct Refused {
+    std::size_t hop;
+    smtp::RecipientFate fate;
+  };
+
   // What a transaction's replies mean for those it was for.
   struct Heeded {
     bool something = false;  // was said of this mail
@@ -638,6 +659,19 @@ class Run {
         moved = true;
         continue;
       }
+      const bool about_us =
+          from && from->is_v6() && fate.fate == smtp::Fate::refused && is_about_our_address(fate.reply.one_line());
+      if (about_us && hosts_.hosts.size() > 1) {  // another host of the set may have IPv4
+        refused_[batch[i]].push_back({hop, fate});
+        fate.fate = smtp::Fate::deferred;
+        take_fate(outcome, fate, hop);
+        moved = true;
+        continue;
+      }
+      if (fate.fate == smtp::Fate::deferred && fate.reply.code == 521 && !attempt_.hops[hop].no_mail) {
+        refused_[batch[i]].push_back({hop, fate});
+        refused_[batch[i]].back().fate.fate = smtp::Fate::refused;
+      }
       if (fate.reply.code != 0 && fate.reply.code != 421) heeded.something = true;
       heeded.progress = heeded.progress || fate.fate == smtp::Fate::accepted;
       if (fate.fate == smtp::Fate::later) heeded.later.push_back(batch[i]);
@@ -648,6 +682,32 @@ class Run {
     if (moved) courier_.families_.failed(session_->host, *from, Steady::now());
     if (moved && !heeded.progress && !settled) heeded.something = false;
     return heeded;
+  }
+
+  // MX-24: where every host that might take his mail refused a recipient in such a way, the last word is final.
+  void end_refused() {
+    if (cut_short_ || passed_over_ || apart_ || attempt_.full || attempt_.displaced) return;
+    std::erase_if(open_, [this](std::size_t i) {
+      const auto found = refused_.find(i);
+      if (found == refused_.end() || !is_refused_everywhere(found->second)) return false;
+      take_fate(attempt_.recipients[i], found->second.back().fate, found->second.back().hop);
+      return true;
+    });
+  }
+  bool is_refused_everywhere(const std::vector<Refused>& refused) const {
+    for (std::size_t i = 0; i < attempt_.hops.size(); ++i) {
+      const Hop& hop = attempt_.hops[i];
+      const bool here = std::any_of(refused.begin(), refused.end(), [i](const Refused& one) { return one.hop == i; });
+      const bool gave_up_tls = hop.action == Hop::Action::plaintext || hop.action == Hop::Action::audit;
+      if (!here && !gave_up_tls && !hop.no_mail && !hop.definite && !hop.outdated) return false;
+    }
+    return true;
+  }
+  void restore_hops(std::vector<Hop> before) {
+    attempt_.hops = std::move(before);
+    for (auto& [recipient, refused] : refused_)
+      std::erase_if(refused, [this](const Refused& one) { return one.hop >= attempt_.hops.size(); });
+    std::erase_if(refused_, [](const auto& one) { return one.second.empty(); });
   }
 
   // MX-21: a transaction of several recipients broke. Those that it did not break at go back untouched and come again without the
@@ -749,6 +809,7 @@ class Run {
   Time placed_at_;
   std::optional<Time> placed_until_;
   Attempt attempt_;
+  std::map<std::size_t, std::vector<Refused>> refused_;  // by recipient
   Payload payload_;
   Witness witness_;
   bool told_ = false;

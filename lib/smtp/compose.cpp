@@ -69,8 +69,7 @@ std::vector<Group> compose(const Envelope& envelope, const Capabilities& peer) {
 bool goes_on(const Group& next, const std::vector<Reply>& replies) {
   if (replies.empty()) return true;
   if (!replies.front().is_positive()) return false;
-  const bool over = std::any_of(replies.begin(), replies.end(),
-                                [](const Reply& reply) { return reply.code == 421 || reply.code == 521; });
+  const bool over = std::any_of(replies.begin(), replies.end(), [](const Reply& reply) { return reply.code == 421; });
   if (over) return false;
   const bool data_alone = next.data && next.rcpts == 0;
   return !data_alone ||

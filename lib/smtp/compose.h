@@ -27,7 +27,7 @@ struct Group {
 // writers. REQUIRES: at least one recipient.
 std::vector<Group> compose(const Envelope& envelope, const Capabilities& peer);
 
-// Whether `next` is worth sending after the replies so far: MAIL was taken, nobody said 421 or 521, and DATA alone has
+// Whether `next` is worth sending after the replies so far: MAIL was taken, nobody said 421, and DATA alone has
 // at least one accepted recipient.
 bool goes_on(const Group& next, const std::vector<Reply>& replies);
 

@@ -9,7 +9,7 @@ namespace {
 
 using Connection = Settled::Connection;
 
-// What a reply other than success means for those it concerns. 521: this host takes no mail, another one may (MX-10).
+// What a reply other than success means for those it concerns. 521: not at this host, another one may take it (MX-10).
 Fate fate_of(const Reply& reply) {
   if (reply.is_positive()) return Fate::accepted;
   return reply.is_permanent() && reply.code != 521 ? Fate::refused : Fate::deferred;
@@ -60,10 +60,10 @@ void settle_envelope(Settled& settled, const std::vector<Reply>& replies) {
   }
 }
 
-// The reply after which nothing more can come of this transaction.
+// The reply after which nothing more can come of this transaction: 421 anywhere, 521 to MAIL. To RCPT 521 is of that recipient alone.
 const Reply* breaking_reply(const std::vector<Reply>& replies) {
-  const auto found = std::find_if(replies.begin(), replies.end(),
-                                  [](const Reply& reply) { return reply.code == 421 || reply.code == 521; });
+  if (replies.front().code == 521) return &replies.front();
+  const auto found = std::find_if(replies.begin(), replies.end(), [](const Reply& reply) { return reply.code == 421; });
   return found == replies.end() ? nullptr : &*found;
 }
 
@@ -102,6 +102,7 @@ Settled settle(std::size_t recipients, const std::vector<Reply>& replies) {
                                     [](const RecipientFate& one) { return one.fate == Fate::accepted; });
     settled.next = anyone ? Settled::Next::content : Settled::Next::lone_dot;
   } else {
+    if (replies[data_at].code == 521) close_connection(settled);
     decide_accepted(settled, fate_of(replies[data_at]), replies[data_at]);
   }
   return settled;
@@ -122,8 +123,7 @@ Settled settle_end(Settled settled, const std::optional<Reply>& reply) {
     decide_accepted(settled, Fate::unanswered, Reply{});
     return settled;
   }
-  if (reply->code == 421 || reply->is_intermediate()) close_connection(settled);
-  if (reply->code == 521) settled.connection = Connection::host_refuses;
+  if (reply->code == 421 || reply->code == 521 || reply->is_intermediate()) close_connection(settled);
   decide_accepted(settled, fate_of(*reply), *reply);
   return settled;
 }

@@ -37,8 +37,8 @@ struct Settled {
   } next = Next::nothing;
   enum class Connection : std::uint8_t {
     usable,
-    closing,       // 421, or replies out of sync: close it
-    host_refuses,  // 521 (RFC 7504): close it, and try another host (MX-10)
+    closing,       // 421, 521 to DATA or the content, or replies out of sync: close it
+    host_refuses,  // 521 to MAIL (RFC 7504): close it, and try another host (MX-10)
   } connection = Connection::usable;
 };
 

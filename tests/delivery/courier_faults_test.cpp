@@ -123,6 +123,43 @@ TEST_CASE("MX-24: 521 ends it when no other host is left, in the server's words 
   }
 }
 
+// Three recipients were bounced with the words for one of them, two of whom the server had said 250 to.
+TEST_CASE(
+    "MX-24: 521 to RCPT is of that recipient alone: the others get their mail, he goes to the next host or bounces") {
+  for (const bool pipelining : {true, false}) {
+    for (const bool other : {false, true}) {
+      CAPTURE(pipelining);
+      CAPTURE(other);
+      Relay relay;
+      relay.options.retry.first = 1h;
+      Sink& sink = relay.sink();
+      sink.pipelining = pipelining;
+      sink.answer = [](const std::string& command) {
+        return std::string(command.starts_with("RCPT TO:<poison@") ? "521 5.7.1 no\r\n" : "");
+      };
+      if (other) {
+        two_hosts(relay);
+      } else {
+        relay.domain("a.test");
+      }
+      Sink* second = other ? &relay.sink("127.0.0.3") : nullptr;
+      relay.put({"good1@a.test", "poison@a.test", "good2@a.test"});
+      relay.start();
+      CHECK(event_of(relay, "delivered", "good1@a.test", "reply") == "250 taken");
+      CHECK(event_of(relay, "delivered", "good2@a.test", "reply") == "250 taken");
+      CHECK(sink.recipients.size() == 2);
+      CHECK(sink.twice() == 0);
+      if (second != nullptr) {
+        CHECK(event_of(relay, "delivered", "poison@a.test", "reply") == "250 taken");
+        CHECK(second->recipients.size() == 1);
+      } else {
+        CHECK(event_of(relay, "bounced", "poison@a.test", "reply") == "521 5.7.1 no");
+        CHECK(event_of(relay, "bounced", "poison@a.test", "dsn") == "5.7.1");
+      }
+    }
+  }
+}
+
 TEST_CASE("MX-25: mail that can do without a parameter which the server refuses is sent without it") {
   Relay relay;
   Sink& sink = relay.sink();

@@ -155,6 +155,33 @@ TEST_CASE(
   CHECK(peer.finish() == Problems{});
 }
 
+// Whoever can end a connection after EHLO could have all mail in clear, without a word.
+TEST_CASE(
+    "TLS-14: where EHLO got no answer HELO gives up TLS: not before a retry interval has passed, and it is told") {
+  const auto closes = [] {
+    Script script;
+    script.send("220 mx\r\n").expect_line("EHLO").close();
+    return script;
+  };
+  Script helo;
+  helo.send("220 mx\r\n").expect_line("HELO").send("250 mx\r\n");
+  Courses::takes(helo);
+  Courses::takes(helo);
+  Courses world;
+  ScriptedPeer& peer = world.peer({closes(), closes(), helo, closes()});
+  CHECK(line(world.send(), {"reason"}) == "deferred connection-lost");
+  world.waited = 5min;
+  for (int message = 0; message < 2; ++message) {  // the second one over the session that was kept
+    const Attempt attempt = world.send();
+    CHECK(line(attempt, {"policy", "tls", "auth"}) == "delivered opportunistic none none");
+    CHECK(actions(attempt) == Problems{"mx1.example.org 127.0.0.2 connection-lost plaintext"});
+  }
+  world.waited = 0min;  // a fresh one does not ride on it
+  CHECK(line(world.send(), {"reason"}) == "deferred connection-lost");
+  peer.finish();
+  CHECK(peer.connections() == 4);
+}
+
 TEST_CASE(
     "TLS-08, TLS-14: a session in clear is used again while its plan stands, and each message tells why it is in "
     "clear") {

@@ -524,6 +524,60 @@ TEST_CASE("a missing PTR told over IPv6 while IPv4 is down waits for IPv4") {
   CHECK(relay.log.events("bounced").empty());
 }
 
+TEST_CASE("a missing PTR told by a host that has IPv6 alone is a matter of the whole set before it bounces") {
+  const auto strict = [](const std::string& command) {
+    return std::string(command.starts_with("RCPT") ? "550 5.7.25 no PTR record\r\n" : "");
+  };
+  const auto bounced_by = [](Relay& relay) {
+    std::string ip;
+    relay.until([&] {
+      for (const Event& one : relay.log.events("bounced"))
+        if (one.get("to") == "ann@a.example") ip = std::string(one.get("ip"));
+      return !ip.empty();
+    });
+    return ip;
+  };
+  const std::string set = "a.example MX 10 mx6.a.example\na.example MX 20 mx.a.example\nmx6.a.example AAAA ::1\n";
+  SUBCASE("the next host has IPv4 and takes it") {
+    Relay relay;
+    relay.sink("::1").answer = strict;
+    Sink& four = relay.sink("127.0.0.2");
+    relay.dns.add(set + "mx.a.example A 127.0.0.2");
+    relay.put({"ann@a.example"});
+    relay.start();
+    CHECK(relay.until([&] { return four.messages == 1; }));
+    CHECK(relay.log.events("bounced").empty());
+  }
+  SUBCASE("what the next host says of the mail is final") {
+    Relay relay;
+    relay.sink("::1").answer = strict;
+    relay.sink("127.0.0.2").answer = [](const std::string& command) {
+      return std::string(command.starts_with("RCPT") ? "550 5.1.1 no such user\r\n" : "");
+    };
+    relay.dns.add(set + "mx.a.example A 127.0.0.2");
+    relay.put({"ann@a.example"});
+    relay.start();
+    CHECK(bounced_by(relay) == "127.0.0.2");
+  }
+  SUBCASE("the next host does not answer: it waits") {
+    Relay relay;
+    relay.sink("::1").answer = strict;
+    relay.dns.add(set + "mx.a.example A 127.0.0.2");
+    relay.put({"ann@a.example"});
+    relay.start();
+    CHECK(relay.until([&] { return relay.log.events("deferred").size() == 1; }));
+    CHECK(relay.log.events("bounced").empty());
+  }
+  SUBCASE("no host of the set has IPv4") {
+    Relay relay;
+    relay.sink("::1").answer = strict;
+    relay.dns.add(set + "mx.a.example AAAA ::1");
+    relay.put({"ann@a.example"});
+    relay.start();
+    CHECK(bounced_by(relay) == "::1");
+  }
+}
+
 TEST_CASE("a family that failed at a host goes second there, one that failed at three hosts goes second everywhere") {
   Relay relay;
   Sink& four = relay.sink("127.0.0.2");  // nobody listens at ::1

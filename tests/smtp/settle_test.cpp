@@ -97,6 +97,7 @@ TEST_CASE("goes_on: no further group after a refused MAIL or a 421, no DATA alon
   CHECK_FALSE(goes_on(groups[2], replies({250, 550})));
   CHECK_FALSE(goes_on(groups[2], replies({250, 421})));
   CHECK_FALSE(goes_on(groups[2], replies({250, 521})));
+  CHECK(goes_on(groups[2], replies({250, 521, 250})));
   CHECK(goes_on(groups[2], replies({250, 251})));
 }
 
@@ -137,7 +138,12 @@ TEST_CASE(
       {{250, 421}, "deferred:421 deferred:421 | nothing | closing", "the second was never answered"},
       {{250, 550, 250, 421}, "refused:550 deferred:421 | nothing | closing", ""},
       {{521}, "deferred:521 deferred:521 | nothing | host-refuses", "RFC 7504: this host only"},
-      {{250, 521, 521, 503}, "deferred:521 deferred:521 | nothing | host-refuses", ""},
+      {{250, 521, 521, 503}, "deferred:521 deferred:521 | nothing | usable", ""},
+      {{250, 521, 250, 354}, "deferred:521 accepted:250 | content | usable", "at RCPT it is of that recipient alone"},
+      {{250, 250, 521, 354}, "accepted:250 deferred:521 | content | usable", ""},
+      {{250, 250, 521}, "unanswered deferred:521 | nothing | usable", "closed after it: nothing is said of the others"},
+      {{250, 450, 250, 521}, "deferred:450 deferred:521 | nothing | closing", "at DATA of those who were taken"},
+      {{250, 521, 421}, "deferred:521 deferred:421 | nothing | closing", ""},
       {{354, 250, 250, 354}, "deferred:450 deferred:450 | nothing | closing", "out of step"},
       {{250, 354, 250, 354},
        "deferred:450 deferred:450 | nothing | closing",
@@ -165,7 +171,7 @@ TEST_CASE(
   CHECK(after(552) == "refused:552 refused:550 later:452 | content | usable");
   CHECK(after(451) == "deferred:451 refused:550 later:452 | content | usable");
   CHECK(after(421) == "deferred:421 refused:550 later:452 | content | closing");
-  CHECK(after(521) == "deferred:521 refused:550 later:452 | content | host-refuses");
+  CHECK(after(521) == "deferred:521 refused:550 later:452 | content | closing");
   CHECK(after(354) == "deferred:354 refused:550 later:452 | content | closing");
   CHECK(told(settle_end(before, std::nullopt)) == "unanswered refused:550 later:452 | content | closing");
 }
@@ -221,7 +227,8 @@ TEST_CASE("MX-23: every code that servers say, command by command, and what foll
       {At::first, 452, "4.2.2", "deferred", "mailbox full: another transaction changes nothing"},
       {At::first, 454, "4.7.1", "deferred", ""},
       {At::first, 455, "4.5.4", "deferred", ""},
-      {At::first, 521, "5.3.2", "deferred, host", ""},
+      {At::first, 521, "5.3.2", "deferred", "of this recipient; RFC 7504 has it for hosts"},
+      {At::beside, 521, "5.7.1", "deferred", "the others get their mail"},
       {At::first, 550, "5.1.1", "refused", "no such user"},
       {At::first, 550, "5.2.1", "refused", "mailbox disabled"},
       {At::first, 551, "5.1.6", "refused", "moved"},
@@ -245,7 +252,7 @@ TEST_CASE("MX-23: every code that servers say, command by command, and what foll
       {At::data, 421, "4.3.2", "deferred, closes", ""},
       {At::data, 503, "5.5.1", "refused", ""},
       {At::data, 554, "5.5.1", "refused", "no valid recipients"},
-      {At::data, 521, "5.3.2", "deferred, host", ""},
+      {At::data, 521, "5.3.2", "deferred, closes", ""},
       {At::dot, 250, "2.6.0", "taken", ""},
       {At::dot, 354, "", "deferred, closes", "out of step"},
       {At::dot, 421, "4.3.2", "deferred, closes", ""},
@@ -255,7 +262,7 @@ TEST_CASE("MX-23: every code that servers say, command by command, and what foll
       {At::dot, 550, "5.7.1", "refused", ""},
       {At::dot, 552, "5.2.2", "refused", "after the content it is about the message"},
       {At::dot, 554, "5.6.0", "refused", ""},
-      {At::dot, 521, "5.3.2", "deferred, host", ""},
+      {At::dot, 521, "5.3.2", "deferred, closes", ""},
   };
   for (const Row& row : rows) {
     CAPTURE(static_cast<int>(row.at));
