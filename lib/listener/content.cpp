@@ -80,9 +80,9 @@ asio::awaitable<Conversation::Go> Conversation::receive_message() {
   if (!read) co_return co_await content_lost(read.error());
   const smtp::EndOfData end = co_await end_message();
   const std::string sender(session_.envelope().sender.display());
-  if (end.content != smtp::Content::good || end.stored != smtp::EndOfData::Stored::stored) uncount();
   const smtp::Answer answer = session_.end_of_data(end);
   incoming_.reset();
+  counted_.reset();
   if (answer.reply.code >= 400) log_rejected(answer.reply, sender, {});
   out_ += answer.reply.to_wire();
   co_return Go::on;
@@ -100,9 +100,8 @@ asio::awaitable<Conversation::Go> Conversation::take_chunk(smtp::Answer answer) 
     if (!incoming_->is_kept()) end.stored = kept_from(incoming_->store_error());
     if (session_.chunk().last) end = co_await end_message();
     const std::string sender(session_.envelope().sender.display());
-    const bool last = session_.chunk().last;
-    if (last && (end.content != smtp::Content::good || end.stored != smtp::EndOfData::Stored::stored)) uncount();
     answer = session_.end_of_chunk(end);
+    if (session_.envelope().recipients.empty()) counted_.reset();
     if (!session_.is_receiving()) incoming_.reset();
     if (answer.reply.code >= 400) log_rejected(answer.reply, sender, {});
   }
@@ -114,12 +113,6 @@ asio::awaitable<Conversation::Go> Conversation::content_lost(Error error) {
   if (error.code != errc::timed_out) co_return Go::end;
   const smtp::Answer late = giving_way_ ? session_.give_way() : session_.timed_out();
   co_return co_await take(late);
-}
-
-// What was not taken counts for nobody's limit.
-void Conversation::uncount() {
-  const smtp::Envelope& envelope = session_.envelope();
-  if (session_.may_relay()) services_.senders.give_back(envelope.sender.text(), envelope.recipients.size());
 }
 
 // Single octets now and then keep no place that others need.
@@ -218,6 +211,7 @@ asio::awaitable<smtp::EndOfData> Conversation::end_message() {
     log_store_failed(committed.error());
     co_return end;
   }
+  if (counted_) counted_->keep();
   end.stored = smtp::EndOfData::Stored::stored;
   end.id = committed->text();
   log_accepted(end.id);

@@ -156,6 +156,7 @@ asio::awaitable<Conversation::Go> Conversation::obey_buffered() {
     if (answer.reply.code < 400) place_->got_on(std::chrono::steady_clock::now());
     if (answer.reply.code >= 400) log_refused_command(answer.reply, secret ? std::string_view{} : lines_.line());
     if (!session_.is_receiving()) incoming_.reset();
+    if (session_.envelope().recipients.empty()) counted_.reset();  // RSET, EHLO, a new MAIL
     const Go acted = co_await act(answer);
     if (acted == Go::end) co_return Go::end;
   }
@@ -183,10 +184,10 @@ smtp::Answer Conversation::within_sender_limit(smtp::Answer answer) {
   if (!session_.may_relay()) return within_strangers_limit(std::move(answer));
   if (envelope.sender.is_null()) return answer;
   const auto now = std::chrono::steady_clock::now();
-  const auto which = envelope.recipients.size() == 1 ? Senders::Which::first : Senders::Which::further;
   const std::string& sender = envelope.sender.text();
-  const Senders::Verdict verdict = answer.took == Took::sender ? services_.senders.at_sender(sender, now)
-                                                               : services_.senders.at_recipient(sender, which, now);
+  if (answer.took == Took::recipient && !counted_) counted_ = services_.senders.begin(sender);
+  const Senders::Verdict verdict =
+      answer.took == Took::sender ? services_.senders.at_sender(sender, now) : counted_->add_recipient(now);
   if (verdict.over == Senders::Over::no) return answer;
   if (verdict.first) log_sender_limit(verdict.over);
   return session_.sender_over_limit(answer.took);

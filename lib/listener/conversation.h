@@ -76,7 +76,6 @@ class Conversation {
   boost::asio::awaitable<Result<>> read_chunk();
   boost::asio::awaitable<void> store();
   boost::asio::awaitable<Go> content_lost(Error error);
-  void uncount();
   void note_progress(std::size_t octets);
   boost::asio::awaitable<smtp::EndOfData> end_message();
   smtp::Answer within_sender_limit(smtp::Answer answer);
@@ -104,11 +103,12 @@ class Conversation {
   Counts& counts_ = services_.counts;
   smtp::Session session_;
   smtp::LineBuffer lines_;
-  std::unique_ptr<Incoming> incoming_;  // while session_.is_receiving()
-  std::string out_;                     // replies that wait to be written in one go (RFC 2920 section 3.2)
-  std::uint64_t commands_ = 0;          // answered so far
-  bool waiting_ = false;                // for a command
-  net::Signal held_back_;               // a wrong login waits for its answer
+  std::unique_ptr<Incoming> incoming_;         // while session_.is_receiving()
+  std::unique_ptr<Senders::Message> counted_;  // of the transaction under way, where its sender has a limit
+  std::string out_;                            // replies that wait to be written in one go (RFC 2920 section 3.2)
+  std::uint64_t commands_ = 0;                 // answered so far
+  bool waiting_ = false;                       // for a command
+  net::Signal held_back_;                      // a wrong login waits for its answer
   bool ending_ = false;
   bool giving_way_ = false;
   std::shared_ptr<Places::Place> place_;

@@ -28,8 +28,9 @@ TEST_CASE("a sender's periods: counted together, over by their time, each with i
   senders.set({Rate{2, 1h}, Rate{3, 24h}});
   const auto message = [&](int recipients, net::SteadyTime now) {
     auto verdict = senders.at_sender("A@x.test", now);
-    for (int i = 0; i < recipients && verdict.over == Senders::Over::no; ++i)
-      verdict = senders.at_recipient("a@X.test", i == 0 ? Senders::Which::first : Senders::Which::further, now);
+    const auto counted = senders.begin("\"a\"@X.test");
+    for (int i = 0; i < recipients && verdict.over == Senders::Over::no; ++i) verdict = counted->add_recipient(now);
+    if (verdict.over == Senders::Over::no) counted->keep();
     return verdict;
   };
   CHECK(message(1, t0).over == Senders::Over::no);
@@ -41,19 +42,41 @@ TEST_CASE("a sender's periods: counted together, over by their time, each with i
   CHECK(third.over == Senders::Over::messages);
   CHECK_FALSE(third.first);
   CHECK(message(1, t0 + 1h).over == Senders::Over::no);
-  auto more = message(1, t0 + 2h);
+  const auto more = message(1, t0 + 2h);
   CHECK(more.over == Senders::Over::recipients);
   CHECK(more.first);
-  senders.give_back("a@x.test", 1);
-  CHECK(message(1, t0 + 2h).over == Senders::Over::no);
   CHECK(message(4, t0 + 25h).over == Senders::Over::recipients);
   CHECK(senders.at_sender("b@x.test", t0).over == Senders::Over::no);
+}
+
+TEST_CASE("what is not kept goes back, into the period that it came from") {
+  Senders senders;
+  senders.set({Rate{2, 1h}, Rate{9, 24h}});
+  const auto over = [&](net::SteadyTime now) { return senders.at_sender("a@x.test", now).over; };
+  {
+    const auto one = senders.begin("a@x.test"), two = senders.begin("a@x.test");
+    CHECK(one->add_recipient(t0).over == Senders::Over::no);
+    CHECK(two->add_recipient(t0).over == Senders::Over::no);
+    CHECK(over(t0) == Senders::Over::messages);
+  }
+  CHECK(over(t0) == Senders::Over::no);
+  auto late = senders.begin("a@x.test");
+  CHECK(late->add_recipient(t0).over == Senders::Over::no);
+  for (int i = 0; i < 2; ++i) {
+    const auto kept = senders.begin("a@x.test");
+    CHECK(kept->add_recipient(t0 + 1h).over == Senders::Over::no);
+    kept->keep();
+  }
+  late.reset();  // its hour is over
+  CHECK(over(t0 + 1h) == Senders::Over::messages);
 }
 
 TEST_CASE("many senders cost bounded memory, and do not wipe out who sent much") {
   Senders senders;
   senders.set({std::nullopt, Rate{5, 24h}});
-  for (int i = 0; i < 5; ++i) senders.at_recipient("much@x.test", Senders::Which::first, t0);
+  const auto message = senders.begin("much@x.test");
+  for (int i = 0; i < 5; ++i) message->add_recipient(t0);
+  message->keep();
   for (int i = 0; i < 25000; ++i) senders.at_sender(std::to_string(i) + "@x.test", t0);
   CHECK(senders.size() <= Senders::most);
   CHECK(senders.at_sender("much@x.test", t0).over == Senders::Over::recipients);
@@ -91,6 +114,29 @@ TEST_CASE(
   one.send(content + ".\r\n");
   CHECK(one.reply().starts_with("250 "));
   CHECK(intake.stored().back().recipients.size() == 5);
+}
+
+TEST_CASE("senders_limit: a transaction that ends without a message uses up nobody's share") {
+  auto options = Intake::usual();
+  options.senders_limit = {Rate{2, 1h}, Rate{3, 24h}};
+  Intake intake(options);
+  for (const std::string end : {"RSET", "EHLO again.example", "QUIT", "", "DATA", "BDAT 1000"}) {
+    CAPTURE(end);
+    SmtpClient client(intake.port());
+    client.greet();
+    CHECK(client.command("MAIL FROM:<sender@example.net>").starts_with("250 "));
+    CHECK(client.command("RCPT TO:<u@example.org>").starts_with("250 "));
+    if (end.starts_with("BDAT"))
+      client.send(end + "\r\nSubject: cut off\r\n");
+    else if (!end.empty())
+      client.command(end);
+  }
+  SmtpClient client(intake.port());
+  client.greet();
+  CHECK(client.deliver(content, {"u@example.org"}, "sender@example.net").starts_with("250 "));
+  CHECK(client.deliver(content, {"u@example.org"}, "sender@example.net").starts_with("250 "));
+  CHECK(client.command("MAIL FROM:<\"sender\"@example.net>").starts_with("450 4.7.1 "));
+  CHECK(intake.log().events("sender-limit").size() == 1);
 }
 
 TEST_CASE("senders_limit: a stranger who writes to our postmaster uses up nobody's share") {
