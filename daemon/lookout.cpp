@@ -140,6 +140,7 @@ control::Facts Lookout::facts() const {
   facts.open_connections = clients.open;
   facts.listeners = parts_.listener.bound().size();
   facts.missing_listeners = parts_.listener.missing();
+  if (std::string missing = server_.missing(); !missing.empty()) facts.missing_listeners.push_back(std::move(missing));
   facts.places = places();
   const delivery::Counts deliveries = parts_.scheduler.counts();
   facts.lanes = deliveries.lanes;

@@ -13,7 +13,7 @@
 #include "base/ascii.h"
 #include "base/utf8.h"
 #include "message/date.h"
-#include "net/acceptor.h"
+#include "net/listening.h"
 #include "net/task_group.h"
 
 namespace hoplock::control {
@@ -156,7 +156,7 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
 
   void admit(net::Stream stream);
   void cut_idle();
-  static asio::awaitable<void> accept_all(std::shared_ptr<State> self, std::shared_ptr<net::Acceptor> acceptor);
+  static asio::awaitable<void> accept_all(std::shared_ptr<State> self, std::shared_ptr<net::Listening> socket);
   static asio::awaitable<void> serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection);
   asio::awaitable<std::optional<Heard>> hear(std::shared_ptr<Connection> connection);
   asio::awaitable<Go> exchange(std::shared_ptr<Connection> connection);
@@ -168,7 +168,7 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
   Answer answer;
   HttpLimits limits;
   HttpListening listening;
-  std::shared_ptr<net::Acceptor> acceptor;
+  std::shared_ptr<net::Listening> socket;  // null: nowhere
   std::list<std::shared_ptr<Connection>> connections;
   bool stopping = false;
   net::TaskGroup tasks;
@@ -176,9 +176,9 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
 };
 
 asio::awaitable<void> HttpServer::State::accept_all(std::shared_ptr<State> self,
-                                                    std::shared_ptr<net::Acceptor> acceptor) {
+                                                    std::shared_ptr<net::Listening> socket) {
   for (;;) {
-    auto stream = co_await acceptor->accept();
+    auto stream = co_await socket->accept(self->log);
     if (!stream) co_return;
     self->admit(std::move(*stream));
   }
@@ -300,7 +300,7 @@ HttpServer::HttpServer(asio::any_io_executor executor, Log& log, Answer answer)
     : HttpServer(std::move(executor), log, std::move(answer), HttpLimits{}) {}
 
 HttpServer::~HttpServer() {
-  if (state_->acceptor) state_->acceptor->close();
+  if (state_->socket) state_->socket->close();
   state_->accepting.stop();
   state_->tasks.stop();
 }
@@ -311,26 +311,25 @@ Result<> HttpServer::open(HttpListening listening) {
     state_->listening = std::move(listening);
     return {};
   }
-  std::shared_ptr<net::Acceptor> acceptor;
-  if (state_->acceptor && listening.at == state_->listening.at)
-    state_->acceptor->close();  // the address is taken again
+  std::shared_ptr<net::Listening> socket;                                               // null: nowhere
+  if (state_->socket && listening.at == state_->listening.at) state_->socket->close();  // the address is taken again
   if (listening.at) {
-    auto begun = net::Acceptor::listen(state_->executor, *listening.at);
+    auto begun = net::Listening::open(state_->executor, *listening.at);
     if (!begun) return begun.error();
-    acceptor = std::make_shared<net::Acceptor>(std::move(*begun));
+    socket = std::move(*begun);
   }
-  if (state_->acceptor) state_->acceptor->close();
+  if (state_->socket) state_->socket->close();
   state_->cut_idle();
   state_->listening = std::move(listening);
-  state_->acceptor = acceptor;
-  if (acceptor) state_->accepting.spawn("http-accept", State::accept_all(state_, std::move(acceptor)));
+  state_->socket = socket;
+  if (socket) state_->accepting.spawn("http-accept", State::accept_all(state_, std::move(socket)));
   return {};
 }
 
 asio::awaitable<void> HttpServer::stop(net::SteadyTime deadline) {
   const auto state = state_;
   state->stopping = true;
-  if (state->acceptor) state->acceptor->close();
+  if (state->socket) state->socket->close();
   state->cut_idle();
   co_await state->tasks.join(deadline);
   state->accepting.stop();
@@ -339,7 +338,9 @@ asio::awaitable<void> HttpServer::stop(net::SteadyTime deadline) {
 }
 
 std::optional<net::Endpoint> HttpServer::bound() const {
-  return state_->acceptor ? std::optional(state_->acceptor->local()) : std::nullopt;
+  return state_->socket ? state_->socket->local() : std::nullopt;
 }
+
+std::string HttpServer::missing() const { return state_->socket ? state_->socket->error() : std::string(); }
 
 }  // namespace hoplock::control

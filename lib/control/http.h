@@ -72,13 +72,15 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // Serves there from now on; nothing: nowhere. Called again (reload): an address that stays keeps its connections. On an error, which
-  // names the address, nothing is changed.
+  // Serves there from now on, or as soon as the address can be had; nothing: nowhere. Called again (reload): an address that stays keeps
+  // its connections. On an error (the system forbids the address, which it names) nothing is changed.
   Result<> open(HttpListening listening);
   // Requests under way end, the others are cut.
   boost::asio::awaitable<void> stop(net::SteadyTime deadline);
   // As bound.
   std::optional<net::Endpoint> bound() const;
+  // Why the address cannot be had yet; "": it works, or there is none.
+  std::string missing() const;
 
  private:
   struct State;

@@ -10,7 +10,7 @@
 
 #include "listener/conversation.h"
 #include "listener/refusals.h"
-#include "net/acceptor.h"
+#include "net/listening.h"
 #include "net/task_group.h"
 
 namespace hoplock::listener {
@@ -22,28 +22,12 @@ namespace {
 constexpr std::chrono::seconds refusal_time{5};
 constexpr std::size_t most_refusals = 100;  // 421s under way; beyond them the connection is just closed
 constexpr std::chrono::seconds relief_pause{1};
-constexpr std::chrono::milliseconds first_retry{250};  // of an address that could not be had
-constexpr std::chrono::milliseconds last_retry{2000};
 
 // One address. The profile is replaced by a reload; sessions keep the one they began with.
 struct Bound {
-  net::Endpoint at;
+  std::shared_ptr<net::Listening> socket;
   std::shared_ptr<const Profile> profile;
-  std::optional<net::Acceptor> acceptor;  // none: in use, or not there yet
-  std::string error;                      // why
-  net::Signal closing;
-  bool closed = false;
-
-  void close() {
-    closed = true;
-    closing.notify_all();
-    if (acceptor) acceptor->close();
-  }
 };
-
-bool may_come(const Error& error) {
-  return error.code != errc::permission_denied && error.code != errc::operation_not_permitted;
-}
 
 asio::awaitable<void> refuse(net::Stream stream, std::string reply) {
   stream.expires_after(refusal_time);
@@ -89,7 +73,6 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   void admit(net::Stream stream, std::shared_ptr<const Profile> profile);
   void turn_away(net::Stream stream, const Profile& profile);
   static asio::awaitable<void> accept_all(std::shared_ptr<State> self, std::shared_ptr<Bound> at);
-  static asio::awaitable<void> bind(std::shared_ptr<State> self, std::shared_ptr<Bound> at);
   static asio::awaitable<void> relieve(std::shared_ptr<State> self);
   static asio::awaitable<void> serve(std::shared_ptr<State> self, net::Stream stream,
                                      std::shared_ptr<const Profile> profile, std::shared_ptr<Places::Place> place);
@@ -159,31 +142,9 @@ asio::awaitable<void> Server::State::relieve(std::shared_ptr<State> self) {
   self->relieving = false;
 }
 
-asio::awaitable<void> Server::State::bind(std::shared_ptr<State> self, std::shared_ptr<Bound> at) {
-  const std::string address = at->at.text();
-  bool told = false;
-  for (auto pause = first_retry; !at->closed; pause = std::min(pause * 2, last_retry)) {
-    auto acceptor = net::Acceptor::listen(self->executor, at->at);
-    if (acceptor) {
-      at->acceptor.emplace(std::move(*acceptor));
-      at->error.clear();
-      if (told) self->log.write(Event(Level::info, "listener-works").add("listener", address));
-      co_return;
-    }
-    at->error = acceptor.error().detail;
-    if (!std::exchange(told, true)) {
-      self->log.write(Event(Level::error, "listener-failed")
-                          .add("listener", address)
-                          .add("error", at->error + "; it is tried again until it works"));
-    }
-    co_await at->closing.wait_until(std::chrono::steady_clock::now() + pause);
-  }
-}
-
 asio::awaitable<void> Server::State::accept_all(std::shared_ptr<State> self, std::shared_ptr<Bound> at) {
-  if (!at->acceptor) co_await bind(self, at);
-  while (!at->closed) {
-    auto stream = co_await at->acceptor->accept();
+  for (;;) {
+    auto stream = co_await at->socket->accept(self->log);
     if (!stream) co_return;
     self->admit(std::move(*stream), at->profile);
   }
@@ -193,7 +154,7 @@ Server::Server(asio::any_io_executor executor, queue::Queue& queue, Log& log)
     : state_(std::make_shared<State>(executor, queue, log)) {}
 
 Server::~Server() {
-  for (auto& [address, bound] : state_->bound) bound->close();
+  for (auto& [address, bound] : state_->bound) bound->socket->close();
   state_->accepting.stop();
   state_->refusals.stop();
   state_->sessions.stop();
@@ -214,17 +175,11 @@ std::variant<std::shared_ptr<Server::Plan>, ListenError> Server::prepare(Options
       plan->bound.emplace(at, old->second);
       continue;
     }
+    auto socket = net::Listening::open(state_->executor, at);
+    if (!socket) return ListenError{i, ListenError::What::address, socket.error()};
     auto bound = std::make_shared<Bound>();
-    bound->at = at;
+    bound->socket = std::move(*socket);
     bound->profile = profile;
-    auto acceptor = net::Acceptor::listen(state_->executor, at);
-    if (acceptor) {
-      bound->acceptor.emplace(std::move(*acceptor));
-    } else if (!may_come(acceptor.error())) {
-      return ListenError{i, ListenError::What::address, acceptor.error()};
-    } else {
-      bound->error = acceptor.error().detail;
-    }
     plan->bound.emplace(at, std::move(bound));
   }
   return plan;
@@ -233,7 +188,7 @@ std::variant<std::shared_ptr<Server::Plan>, ListenError> Server::prepare(Options
 void Server::serve(std::shared_ptr<Plan> plan) {
   for (auto& [bound, profile] : plan->kept) bound->profile = profile;
   for (auto& [address, bound] : state_->bound) {
-    if (plan->bound.count(address) == 0) bound->close();
+    if (plan->bound.count(address) == 0) bound->socket->close();
   }
   for (auto& [address, bound] : plan->bound) {
     if (state_->bound.count(address) == 0) state_->accepting.spawn("accept", State::accept_all(state_, bound));
@@ -252,7 +207,7 @@ std::optional<ListenError> Server::open(Options options) {
 
 asio::awaitable<void> Server::stop(net::SteadyTime deadline) {
   state_->stopping = true;
-  for (auto& [address, bound] : state_->bound) bound->close();
+  for (auto& [address, bound] : state_->bound) bound->socket->close();
   for (Conversation* one : state_->open) one->end();
   const std::size_t left = co_await state_->sessions.join(deadline);
   if (left > 0) {
@@ -274,7 +229,7 @@ void Server::pass_bounces_to(BounceSink sink) { state_->bounces = std::move(sink
 std::vector<net::Endpoint> Server::bound() const {
   std::vector<net::Endpoint> found;
   for (const auto& [address, bound] : state_->bound) {
-    if (bound->acceptor) found.push_back(bound->acceptor->local());
+    if (const auto local = bound->socket->local()) found.push_back(*local);
   }
   return found;
 }
@@ -282,7 +237,7 @@ std::vector<net::Endpoint> Server::bound() const {
 std::vector<std::string> Server::missing() const {
   std::vector<std::string> found;
   for (const auto& [address, bound] : state_->bound) {
-    if (!bound->acceptor) found.push_back(bound->error);
+    if (!bound->socket->local()) found.push_back(bound->socket->error());
   }
   return found;
 }

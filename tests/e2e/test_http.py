@@ -220,19 +220,23 @@ class Http(Case):
             self.assertEqual(status, 503)
             self.assertRegex(text, "^disk-space: ")
 
-    def test_an_address_that_cannot_be_had_is_a_clear_error_at_start_and_reload(self):
-        relay = Relay(self.world, Stage.build, {"http": {"address": f"127.0.0.1:{PORT}"}}, "second", 2533)
-        with self.assertRaises(AssertionError):
-            relay.start(10)
-        self.assertEqual(relay.stop(), 78)
-        self.assertRegex(relay.tail(), rf"hoplock.yaml:\d+.*: cannot listen on 127.0.0.1:{PORT}: ")
-        relay.settings["http"]["address"] = ""
-        relay.write_config()
-        with relay:
-            for address, ok in ((f"127.0.0.1:{PORT}", "false"), ("127.0.0.1:9469", "true"), ("127.0.0.1:9470", "true")):
+    def test_an_address_that_cannot_be_had_stops_no_mail_and_is_served_once_it_is_free(self):
+        holder = socket.create_server(("127.0.0.1", 9471))
+        relay = Relay(self.world, Stage.build, {"http": {"address": "127.0.0.1:9471"}}, "second", 2533)
+        with holder, relay:
+            line = relay.wait_log(10, event="listener-failed")
+            self.assertRegex(line["error"], r"^cannot listen on 127\.0\.0\.1:9471: .*; it is tried again until it works$")
+            _, status = relay.tool("status")
+            self.assertIn("listeners", str(status["problems"]))
+            holder.close()
+            relay.wait_log(10, event="listener-works", listener="127.0.0.1:9471")
+            self.assertEqual(get("/healthz", 9471)[0], 200)
+            for address, works in ((f"127.0.0.1:{PORT}", False), ("127.0.0.1:9469", True), ("127.0.0.1:9470", True)):
                 relay.settings["http"]["address"] = address
                 relay.write_config()
-                self.assertEqual(relay.reload()["ok"], ok)
+                self.assertEqual(relay.reload()["ok"], "true")
+                if not works:
+                    relay.wait_log(10, event="listener-failed", listener=address)
             self.assertEqual(get("/healthz", 9470)[0], 200)
             with self.assertRaises(OSError):
                 get("/healthz", 9469)
