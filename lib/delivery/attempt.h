@@ -92,6 +92,7 @@ struct Attempt {
   bool displaced = false;
   std::string broken;      // a bug or a fault of ours ended it; what was decided before stands
   bool reached = false;    // some host was ready for mail: what went wrong after that is the message's (MX-21)
+  bool ours = false;       // no host was reached, for lack of something at this machine
   bool rest_back = false;  // recipients of the job that are not here were not judged: they go back as they were
   std::optional<std::string>
       put_off;  // reached, and the message as a whole was told to come later: in these words ("": none)

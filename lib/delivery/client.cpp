@@ -22,6 +22,17 @@ Refusal connect_refusal(const Error& error) {
   return {Reason::connect_refused, error.detail.empty() ? error.code.message() : error.detail};
 }
 
+Trouble trouble_of(const Error& error) {
+  constexpr std::array network{errc::network_unreachable, errc::address_family_not_supported, errc::network_down};
+  constexpr std::array machine{errc::address_not_available, errc::address_in_use,
+                               errc::too_many_files_open,   errc::too_many_files_open_in_system,
+                               errc::permission_denied,     errc::operation_not_permitted,
+                               errc::no_buffer_space,       errc::not_enough_memory};
+  const auto is = [&error](errc::errc_t code) { return error.code == code; };
+  if (std::any_of(network.begin(), network.end(), is)) return Trouble::network;
+  return std::any_of(machine.begin(), machine.end(), is) ? Trouble::machine : Trouble::none;
+}
+
 Refusal lost_refusal(const Error& error) {
   if (error.code == errc::bad_message) return {Reason::smtp_reply, smtp::senseless(error.detail).one_line()};
   if (error.code == errc::timed_out) return {Reason::connection_lost, "the server did not answer in time"};
@@ -72,6 +83,7 @@ asio::awaitable<Opened> Client::open_once(Target target, const net::ClientTls& t
   auto stream = co_await net::connect(target.at, deadline, source);
   if (!stream) {
     opened.outcome.failure = connect_refusal(stream.error());
+    opened.ours = trouble_of(stream.error());
     co_return opened;
   }
   opened.local = stream->local().ip;

@@ -67,12 +67,20 @@ struct Sent {
   std::string senseless;  // why the answer to the end of the content means nothing
 };
 
+// What kept this machine from connecting, and so says nothing about the host.
+enum class Trouble : std::uint8_t {
+  none,
+  network,  // no way to addresses of that family
+  machine,  // a source address that is not ours, descriptors, a local firewall, credentials that cannot be read
+};
+
 class Client;
 struct Opened {
   hop::Outcome outcome;
   std::unique_ptr<Client> client;  // exactly when outcome.stage == ready
   std::optional<Ip> local;         // our end; nothing: no connection
-  bool ehlo_failed = false;        // in clear: a server that would rather hear HELO, or somebody on the way
+  Trouble ours = Trouble::none;
+  bool ehlo_failed = false;  // in clear: a server that would rather hear HELO, or somebody on the way
   Conversation conversation;
   std::unique_ptr<Opened> before_helo;  // what EHLO came to; null: this is no fall-back from TLS
 };

@@ -104,7 +104,8 @@ class Run {
       attempt_.no_hosts = std::move(*none);
       co_return;
     }
-    hosts_ = std::get<route::Hosts>(std::move(found));
+    take_hosts(std::get<route::Hosts>(std::move(found)));
+    if (!is_placed()) co_return;
     if (hosts_.route) attempt_.note = hosts_.route->note;
     hosts_.site += from_where();
     if (access_ != nullptr && !access_->admit(hosts_)) {
@@ -119,8 +120,14 @@ class Run {
     if (attempt_.full && !attempt_.reached && !attempt_.displaced) attempt_.turned_away = TurnedAway::by_host;
   }
 
-  // MX-20: whether the rules as they are now, not as they were when the job was leased, send every recipient to this next hop. Asked before
-  // every host and every transaction: look-ups and connections take their time.
+  void take_hosts(route::Hosts found) {
+    hosts_ = std::move(found);
+    has_hosts_ = true;
+    placed_by_ = nullptr;  // the rules may have changed meanwhile
+  }
+
+  // MX-20: whether the rules as they are now, not as they were when the job was leased, send every recipient to this next hop, and in the
+  // same way. Asked before every host and every transaction: look-ups and connections take their time.
   bool is_placed() {
     if (attempt_.displaced) return false;
     const route::TablePtr rules = courier_.router_.rules();
@@ -128,6 +135,10 @@ class Run {
     if (rules == placed_by_ && at >= placed_at_ && (!placed_until_ || at < *placed_until_)) return true;
     for (const queue::Due& due : job_.recipients)
       attempt_.displaced = attempt_.displaced || rules->destination(due.domain, at) != job_.destination;
+    const dns::Name& domain = job_.recipients.front().domain;
+    const bool same_way = !has_hosts_ || (route::is_same_way(rules->match(domain, at), hosts_.route) &&
+                                          route::is_same_rule(rules->rule(domain, at), hosts_.rule));
+    attempt_.displaced = attempt_.displaced || !same_way;
     placed_by_ = rules;
     placed_at_ = at;
     placed_until_ = rules->next_end(at);
@@ -286,7 +297,7 @@ class Run {
     // one that ended meanwhile governs this attempt to its end (STS-17): nothing came of it that could be tried
     using State = hop::StsFact::State;
     if (hosts_.domain.sts.state == State::live && hosts->domain.sts.state != State::live) co_return false;
-    hosts_ = std::move(*hosts);
+    take_hosts(std::move(*hosts));
     witness_.forget_sts_refusals();
     for (Hop& hop : attempt_.hops) hop.outdated = refused(hop);
     co_return true;
@@ -395,12 +406,16 @@ class Run {
   }
 
   // No session came of it. What a rule refused says nothing about how many sessions the host takes.
-  void note_failure(const route::Host& host, const Ip& ip, const hop::Outcome& outcome) {
+  void note_failure(const route::Host& host, const Ip& ip, const Opened& opened) {
+    attempt_.ours = opened.ours != Trouble::none && (failures_ == 0 || attempt_.ours);
+    ++failures_;
+    if (opened.ours == Trouble::machine) return;
+    const hop::Outcome& outcome = opened.outcome;
     const bool by_rule = outcome.failure && is_policy(outcome.failure->reason);
     const bool refuses_address = outcome.reply && is_about_our_address(outcome.reply->text);
     if (outcome.stage == hop::Stage::connect || refuses_address)
       courier_.families_.failed(host_key(host), ip, Steady::now());
-    if (by_rule || !outcome.failure || access_ == nullptr) return;
+    if (by_rule || !outcome.failure || access_ == nullptr || opened.ours != Trouble::none) return;
     place_.reset();
     if (outcome.stage == hop::Stage::connect) return access_->unreachable(ip, outcome.failure->text);
     access_->refused(ip, outcome.reply ? outcome.reply->text : outcome.failure->text);
@@ -483,7 +498,7 @@ class Run {
       if (const auto* refused = std::get_if<hop::NextHost>(&next)) {
         hop.refusal = refused->why;
         add_hop(std::move(hop));
-        note_failure(host, ip, opened.outcome);
+        note_failure(host, ip, opened);
         co_return false;
       }
       if (const auto* retry = std::get_if<hop::RetryInClear>(&next)) {
@@ -550,6 +565,7 @@ class Run {
       if (!credentials) {
         Opened failed;
         failed.outcome.failure = hop::Refusal{hop::Reason::validation_failure, credentials.error().detail};
+        failed.ours = Trouble::machine;
         co_return failed;
       }
       target.certificate = std::move(credentials->certificate);
@@ -793,6 +809,7 @@ class Run {
   net::SteadyTime deadline_;
   std::size_t connections_ = 0;           // of this attempt
   std::size_t sessions_ = 0;              // such that got a banner
+  std::size_t failures_ = 0;              // addresses from which no session came
   bool cut_short_ = false;                // hosts are left for the next one
   bool passed_over_ = false;              // an address that was tried lately
   bool has_v4_ = false;                   // the host whose turn it is
@@ -805,6 +822,7 @@ class Run {
   Manner manner_;
   Source source_;
   route::Hosts hosts_;
+  bool has_hosts_ = false;
   route::TablePtr placed_by_;  // the rules that last confirmed the next hop, and for which time
   Time placed_at_;
   std::optional<Time> placed_until_;

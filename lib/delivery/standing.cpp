@@ -126,7 +126,8 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   const DestinationPtr destination = lane.destination;
   const SitePtr site = destination->site;
   const auto failure = class_of(why.reason, why.reply);
-  const bool of_hosts = failure != FailureClass::policy && why.reason != "dns-failure" && !attempt.no_hosts;
+  const bool of_hosts =
+      failure != FailureClass::policy && why.reason != "dns-failure" && !attempt.no_hosts && !attempt.ours;
   // also such as are only being opened: the last one that fails tells
   const auto ip = last_address(attempt);
   const bool others = (site && site->connected > 0) || (ip && gates_.host(*ip)->used > 0);

@@ -2,6 +2,7 @@
 #include "route/table.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace hoplock::route {
 
@@ -21,6 +22,22 @@ std::string hosts_key(const Route& route) {
 
 bool is_expired(const Route& route, Time now) {
   return route.until && std::chrono::floor<std::chrono::days>(now) > *route.until;
+}
+
+bool is_same_way(const RoutePtr& a, const RoutePtr& b) {
+  if (!a || !b) return a == b;
+  const auto way = [](const Route& route) {
+    return std::tie(route.hosts, route.tls, route.verify_names, route.client_certificate, route.client_key, route.dane,
+                    route.mta_sts, route.username, route.password_file);
+  };
+  return way(*a) == way(*b);
+}
+
+bool is_same_rule(const hop::LocalRule& a, const hop::LocalRule& b) {
+  const auto all = [](const hop::LocalRule& rule) {
+    return std::tie(rule.dane, rule.mta_sts, rule.default_tls, rule.route_tls, rule.verify_names);
+  };
+  return all(a) == all(b);
 }
 
 Table::Table(std::vector<Route> routes, hop::LocalRule security) : security_(std::move(security)) {

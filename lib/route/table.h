@@ -53,4 +53,8 @@ using TablePtr = std::shared_ptr<const Table>;
 
 bool is_expired(const Route& route, Time now);
 
+// Whether mail goes the same way under both, whatever they match, for how long, and how much at once. Null: no route.
+bool is_same_way(const RoutePtr& a, const RoutePtr& b);
+bool is_same_rule(const hop::LocalRule& a, const hop::LocalRule& b);
+
 }  // namespace hoplock::route

@@ -30,7 +30,34 @@ route::Route route_to(const Courses& world, std::initializer_list<const char*> h
   return route;
 }
 
+struct Doorman : Access {
+  bool admit(const route::Hosts&) override { return true; }
+  std::shared_ptr<void> enter(const Ip&) override { return std::make_shared<int>(0); }
+  void refused(const Ip&, const std::string& reply) override { told.push_back("refused " + reply); }
+  void unreachable(const Ip&, const std::string& why) override { told.push_back("unreachable " + why); }
+  std::vector<std::string> told;
+};
+
 }  // namespace
+
+// Twenty sessions of everybody's mail were cut to one, for one sender's source address was not on this machine.
+TEST_CASE("what this machine lacks says nothing about a host") {
+  for (const bool here : {true, false}) {
+    CAPTURE(here);
+    Courses world;
+    SourceRule rule;
+    rule.ipv4 = Ip::parse(here ? "127.0.0.77" : "192.0.2.77").value();
+    world.sources = {rule};
+    world.peer({Courses::clear()});
+    world.peers.clear();  // nobody there any more
+    Doorman door;
+    const Attempt attempt = world.loop.run(world.courier().attempt(Courses::job(), world.session, &door));
+    CHECK_FALSE(attempt.reached);
+    CHECK(attempt.ours == !here);
+    CHECK(door.told.size() == (here ? 1 : 0));
+    CHECK(line(attempt, {"reason"}) == "deferred connect-refused");
+  }
+}
 
 TEST_CASE("MX-16: a route's hosts are tried in their order, without MX, and carry the route's note") {
   Courses world;

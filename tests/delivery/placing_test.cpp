@@ -72,6 +72,37 @@ TEST_CASE("MX-20: the hold of the hop that a reload takes away delays nobody who
   CHECK(relay.until([&] { return b.recipients.size() == 2; }, 2s));
 }
 
+// Mail left in clear long after `tls: verify` had been taken up: an attempt under way kept the rule that it had begun with.
+TEST_CASE("MX-20: a rule that a reload makes stricter binds the next host of an attempt that is under way") {
+  for (const bool by_route : {true, false}) {
+    CAPTURE(by_route);
+    Relay relay;
+    Sink& one = relay.sink("127.0.0.2");
+    Sink& two = relay.sink("127.0.0.3");
+    relay.options.retry.first = 1h;
+    const auto with = [&](hop::RouteTls tls) {
+      route::Route route = over(relay, {"a.test"}, {"127.0.0.2", "127.0.0.3"});
+      if (!by_route) route.hosts.clear();
+      route.tls = tls;
+      return route;
+    };
+    relay.dns.add("a.test MX 10 mx1.a.test\na.test MX 20 mx2.a.test\nmx1.a.test A 127.0.0.2\nmx2.a.test A 127.0.0.3");
+    relay.routes = {with(hop::RouteTls::opportunistic)};
+    int reloads = 0;
+    one.answer = [&](const std::string& command) {
+      if (!command.empty()) return std::string();
+      if (reloads++ < 5) relay.reload({with(hop::RouteTls::verify)});
+      return std::string("421 4.3.2 not now");
+    };
+    relay.put({"ann@a.test"});
+    relay.start();
+    REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 1; }));
+    CHECK(two.messages == 0);
+    CHECK(reloads == 2);  // the second one changed nothing, and so kept nothing back
+    CHECK(relay.list().size() == 1);
+  }
+}
+
 TEST_CASE("MX-20: a hop that hangs loses who was moved away meanwhile; its other hosts hear nothing of them") {
   Relay relay;
   Sink& first = relay.sink("127.0.0.2");
