@@ -9,6 +9,7 @@
 #include <chrono>
 #include <filesystem>
 #include <iostream>
+#include <limits>
 
 #include "base/version.h"
 #include "config/check.h"
@@ -41,6 +42,11 @@ void raise_descriptor_limit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::uint64_t descriptor_limit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : std::numeric_limits<std::uint64_t>::max();
 }
 
 // Only the loop's thread takes signals, and only while the loop runs: the others start with them blocked, and a second SIGTERM
@@ -251,6 +257,12 @@ route::Options App::routing(const config::Config& config) const {
   return route_options(config, own_addresses(endpoints(config), interface_addresses()));
 }
 
+listener::Options App::listening(const config::Config& config) {
+  listener::Options options = listener_options(config);
+  options.limits.connections = connections_within(config, descriptor_limit());
+  return options;
+}
+
 asio::awaitable<void> App::start() {
   const auto fail_with = [this](ExitCode code, std::string text) {
     StartFailure failure;
@@ -261,7 +273,7 @@ asio::awaitable<void> App::start() {
   };
   const auto started = co_await queue_->start(now());
   if (!started) co_return fail_with(exit_code(started.error()), started.error().detail);
-  listener::Options options = listener_options(loaded_.config);
+  listener::Options options = listening(loaded_.config);
   if (const auto error = listener_->open(std::move(options))) {
     co_return fail_with(config_error, loaded_.where(place_of(*error)) + ": " + error->error.detail);
   }
@@ -310,6 +322,13 @@ void App::check_names() {
 
 void App::warn_all() const {
   for (const auto& warning : loaded_.warnings) log_->write(Event(Level::warn, "config-warning").add("error", warning));
+  const std::uint64_t descriptors = descriptor_limit();
+  const std::uint32_t fit = connections_within(loaded_.config, descriptors);
+  if (fit == loaded_.config.limits.connections) return;
+  log_->write(Event(Level::warn, "config-warning")
+                  .add("error", loaded_.where("limits.connections") + ": the system allows " +
+                                    std::to_string(descriptors) + " open files, which is enough for " +
+                                    std::to_string(fit) + " connections; raise LimitNOFILE in the unit (ulimit -n)"));
 }
 
 asio::awaitable<void> App::serve_signals() {
@@ -376,7 +395,7 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   if (!keyring) return looked_at.errors.front();
   if (const auto reopened = writer_->reopen(log_options(config)); !reopened)
     return loaded.where("log.file") + ": " + reopened.error().detail;
-  auto listeners = listener_->prepare(listener_options(config));
+  auto listeners = listener_->prepare(listening(config));
   if (const auto* error = std::get_if<listener::ListenError>(&listeners)) {
     writer_->reopen(log_options(loaded_.config));  // as it was
     return loaded.where(place_of(*error)) + ": " + error->error.detail;
@@ -416,7 +435,7 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
 // The same configuration, with what its certificate files hold now. An error leaves everything as it was. Routes read theirs for each
 // session.
 Result<> App::take_up_certificates() {
-  auto listeners = listener_->prepare(listener_options(loaded_.config));
+  auto listeners = listener_->prepare(listening(loaded_.config));
   if (const auto* error = std::get_if<listener::ListenError>(&listeners))
     return fail(error->error.code, place_of(*error) + ": " + error->error.detail);
   if (const auto failure = lookout_->open(loaded_.config))

@@ -75,6 +75,7 @@ class App {
   void heard(const disk::News& news);
   void start_failed(const StartFailure& failure);
   route::Options routing(const config::Config& config) const;
+  static listener::Options listening(const config::Config& config);
 
   boost::asio::io_context loop_;
   config::Loaded loaded_;

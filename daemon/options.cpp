@@ -342,4 +342,12 @@ listener::Options listener_options(const config::Config& config) {
   return to;
 }
 
+std::uint32_t connections_within(const config::Config& config, std::uint64_t descriptors) {
+  constexpr std::uint64_t others =
+      256;  // files of the store, sockets of look-ups, policy and report hosts, the page and the tool
+  const std::uint64_t taken = others + config.delivery.sessions;
+  const std::uint64_t left = std::max(descriptors > taken ? descriptors - taken : 0, descriptors / 4);
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(left, config.limits.connections));
+}
+
 }  // namespace hoplock::daemon

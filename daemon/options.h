@@ -57,5 +57,8 @@ bool uses_mx(const config::Config& config);
 // The submitter's domain, where reports are sent.
 std::optional<dns::Name> report_domain(const config::Config& config);
 listener::Options listener_options(const config::Config& config);
+// How many clients' connections fit into so many descriptors (RLIMIT_NOFILE) beside deliveries, look-ups, the store and the status page:
+// limits.connections, or fewer. Strangers who took the last descriptor would stop everything else.
+std::uint32_t connections_within(const config::Config& config, std::uint64_t descriptors);
 
 }  // namespace hoplock::daemon

@@ -139,4 +139,16 @@ TEST_CASE("options: MX is of no use where a route with hosts takes all mail, bef
   CHECK(daemon::uses_mx(configured("routes: [{match: [\"*\"], hosts: [gw.example], until: \"2027-01-31\"}]\n")));
 }
 
+TEST_CASE("clients get the descriptors that deliveries, look-ups and the store leave") {
+  config::Config config = config::defaults().config;
+  CHECK(daemon::connections_within(config, 65536) == 1000);
+  CHECK(daemon::connections_within(config, 1456) == 1000);
+  CHECK(daemon::connections_within(config, 1455) == 999);
+  CHECK(daemon::connections_within(config, 1024) == 568);
+  CHECK(daemon::connections_within(config, 300) == 75);
+  CHECK(daemon::connections_within(config, 0) == 0);
+  config.limits.connections = 10;
+  CHECK(daemon::connections_within(config, 300) == 10);
+}
+
 }  // namespace daemon_options_test

@@ -13,6 +13,7 @@ import threading
 import time
 
 from case import Case, Domain, Host, Stage
+from world.relay import Relay
 
 CLEAR, LOGIN = 2525, 2526
 DOMAINS = [Domain("good.test", "DANE", hosts=(Host(tlsa=("3 1 1",)),), send=False)]
@@ -147,6 +148,22 @@ class Crowd(Case):
                 self.assertLess(time.monotonic(), end)
                 time.sleep(0.2)
             crowd.stdin.close()
+
+    def test_SUB_34_where_the_system_allows_few_open_files_strangers_do_not_take_the_last(self):
+        relay = Relay(self.world, Stage.build, {"listeners": [{"address": "127.0.0.1:2533", "allow": ["127.0.0.1"]}]}, "narrow", 2533)
+        relay.open_files = 500
+        with relay:
+            self.assertRegex(relay.wait_log(10, event="config-warning")["error"],
+                             r"the system allows 500 open files, which is enough for 125 connections; raise LimitNOFILE")
+            with subprocess.Popen([sys.executable, "-c", SILENT.replace(str(CLEAR), "2533")], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as crowd:
+                self.assertEqual(crowd.stdout.readline(), b"ready\n")
+                for number in range(5):
+                    began = time.monotonic()
+                    relay.send(f"narrow{number}@good.test")
+                    self.assertLess(time.monotonic() - began, 10 if Stage.is_sanitized() else 2)
+                for number in range(5):
+                    self.assertEqual(relay.outcome(f"narrow{number}@good.test")["event"], "delivered")
+                crowd.stdin.close()
 
     def served(self, name, count=25):
         """Seconds of each of these sessions with a message; all of it must arrive."""

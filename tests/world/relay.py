@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import smtplib
 import subprocess
@@ -53,6 +54,7 @@ class Relay:
         self.lines = []  # every event so far, as a dict
         self.raw = []  # every line on standard error
         self._news = threading.Condition()
+        self.open_files = None  # at most, for the whole process
         self._process = None
         self._reader = None
 
@@ -90,11 +92,16 @@ class Relay:
     def start(self, timeout=20):
         mark = len(self.lines)
         self._process = subprocess.Popen([os.path.join(self.build, "hoplockd"), "--config", self.config], stdin=subprocess.DEVNULL,
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=ns.die_with_parent)
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=self._prepare)
         self._reader = threading.Thread(target=self._read, args=(self._process.stderr,), daemon=True)
         self._reader.start()
         self.wait_log(timeout, mark, event="started")
         return self
+
+    def _prepare(self):
+        ns.die_with_parent()
+        if self.open_files:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.open_files, self.open_files))
 
     def stop(self):
         """SIGTERM; the exit code, which must be 0."""
