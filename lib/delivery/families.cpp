@@ -5,13 +5,14 @@
 #include <array>
 
 #include "base/ascii.h"
+#include "delivery/gates.h"
 #include "delivery/patience.h"
 
 namespace hoplock::delivery {
 
 namespace {
 constexpr std::size_t most_hosts = 10'000;
-constexpr unsigned failures_of_machine = 3;  // at hosts, with no success between
+constexpr std::size_t failures_of_machine = 3;  // at hosts of so many owners
 constexpr std::chrono::minutes memory{10};
 
 // "ptr" also stands in the middle of other words.
@@ -23,11 +24,12 @@ bool speaks_of(std::string_view text, std::string_view word) {
 }  // namespace
 
 void Families::failed(const std::string& host, const Ip& ip, Clock::time_point now) {
-  if (hosts_.size() >= most_hosts) std::erase_if(hosts_, [now](const auto& one) { return now >= one.second.until; });
+  if (hosts_.size() >= most_hosts) std::erase_if(hosts_, [now](const auto& one) { return now >= one.second; });
   if (hosts_.size() >= most_hosts) hosts_.clear();
-  hosts_[{host, ip.is_v4()}] = Memory{now + memory, 1};
-  Memory& machine = machine_[ip.is_v4()];
-  ++machine.failures;
+  hosts_[{host, ip.is_v4()}] = now + memory;
+  Machine& machine = machine_[ip.is_v4()];
+  if (now >= machine.until) machine.owners.clear();
+  if (machine.owners.size() < failures_of_machine) machine.owners.insert(owner_of(host));
   machine.until = now + memory;
 }
 
@@ -38,9 +40,10 @@ void Families::worked(const std::string& host, const Ip& ip) {
 
 bool Families::is_bad(const std::string& host, bool v4, Clock::time_point now) const {
   const auto here = hosts_.find({host, v4});
-  if (here != hosts_.end() && now < here->second.until) return true;
+  if (here != hosts_.end() && now < here->second) return true;
   const auto machine = machine_.find(v4);
-  return machine != machine_.end() && machine->second.failures >= failures_of_machine && now < machine->second.until;
+  return machine != machine_.end() && machine->second.owners.size() >= failures_of_machine &&
+         now < machine->second.until;
 }
 
 std::vector<Ip> Families::ordered(const std::string& host, std::vector<Ip> addresses, Clock::time_point now) const {

@@ -512,6 +512,18 @@ TEST_CASE("a family that failed lately goes second: at that host, and after thre
   CHECK(families.ordered("mx1", both, t0) == both);  // no better choice
 }
 
+TEST_CASE("a family that fails at one domain's hosts, however many, goes second at those alone") {
+  Families families;
+  const std::vector<Ip> both{ip6, ip};
+  for (int i = 0; i < 50; ++i) families.failed("mx" + std::to_string(i) + ".dead.example", ip6, t0);
+  CHECK(families.ordered("mx7.dead.example", both, t0) == std::vector<Ip>{ip, ip6});
+  CHECK(families.ordered("mx.other.example", both, t0) == both);
+  families.failed("mx.b.example", ip6, t0);
+  CHECK(families.ordered("mx.other.example", both, t0) == both);
+  families.failed("mx.c.example", ip6, t0);
+  CHECK(families.ordered("mx.other.example", both, t0) == std::vector<Ip>{ip, ip6});
+}
+
 TEST_CASE("the words of big receivers") {
   CHECK(speaks_of_load("451 4.7.500 Server busy. Please try again later from [192.0.2.1]. (AS77713120)"));
   CHECK(speaks_of_load("421 4.7.28 Our system has detected an unusual rate of unsolicited mail"));
