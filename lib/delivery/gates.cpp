@@ -152,7 +152,6 @@ void Gates::forget_holds() {
 void Gates::belongs(const std::string& destination, const SitePtr& site) {
   if (site_of_.size() >= most_remembered) site_of_.clear();
   site_of_[destination] = site;
-  site->known.add(destination);
 }
 
 SitePtr Gates::site_of(const std::string& destination) const {
@@ -221,6 +220,7 @@ void Gates::took(const Word& word) {
   room_ = room_ || site.allowance.sessions() > was;
   site.put_off.clear();
   site.put_off_by.clear();
+  site.put_off_anew = false;
   site.hold.reset();
 }
 

@@ -76,18 +76,20 @@ class Voices {
 struct Site : Gate {
   using Gate::Gate;
   std::string name;
-  Voices known;                        // destinations
+  Voices known;                        // domains of recipients
   std::size_t connected = 0;           // lanes whose last session was ready for mail
   std::optional<route::Rate> rate;     // the operator's, of messages
-  std::set<std::uint64_t> put_off;     // messages told to come later since one was taken
-  Voices put_off_by;                   // whose they are
+  std::set<std::uint64_t> put_off;     // recipients told to come later since a message was taken, hashed
+  Voices put_off_by;                   // their domains
+  bool put_off_anew = false;           // one of them for the first time
   std::optional<queue::Backoff> hold;  // down or slowed down as a whole
   std::string hold_by;                 // on the word of this destination alone; "": of several, or of the hosts
   bool is_held(const std::string& destination, Time at) const {
     return hold && hold->until > at && (hold_by.empty() || hold_by == destination);
   }
-  unsigned refused = 0, taken = 0;  // recipients, lately: refused for our reputation, and not
-  Voices refused_by;                // whose they are
+  unsigned refused = 0, taken = 0;       // recipients, lately: refused for our reputation, and not
+  std::set<std::uint64_t> refused_whom;  // hashed
+  Voices refused_by;                     // their domains
   Allowance::Clock::time_point alert_next{};
   // One customer's rules are not the provider's: the whole site is meant when several of its destinations say so, or it has one only.
   bool is_meant(const Voices& by) const { return by.are_several() || !known.are_several(); }

@@ -25,6 +25,12 @@ bool speaks_of_greylisting(std::string_view reply) {
   return has_any(reply, words);
 }
 
+// The second number of the enhanced code; '\0': there is none.
+char digit_of_subject(std::string_view reply) {
+  const bool has = reply.size() > 8 && is_digit(reply[4]) && reply[5] == '.' && is_digit(reply[6]) && reply[7] == '.';
+  return has ? reply[6] : '\0';
+}
+
 // Exchange Online: "550 5.7.606 Access denied, banned sending IP", up to 5.7.649.
 bool has_banned_code(std::string_view reply) {
   const auto at = reply.find("5.7.6");
@@ -53,7 +59,21 @@ std::string words_of(std::string_view reply) {
 bool speaks_of_load(std::string_view reply) {
   constexpr std::array<std::string_view, 10> words{"4.7.500",      "4.7.28", "too many",  "too fast",   "rate limit",
                                                    "unusual rate", "busy",   "throttled", "throttling", "slow down"};
-  return has_any(reply, words);
+  const char subject = digit_of_subject(reply);
+  return subject != '1' && subject != '2' && has_any(reply, words);
+}
+
+bool speaks_of_load_at_rcpt(std::string_view reply) {
+  constexpr std::string_view ours = "347";
+  constexpr std::array<std::string_view, 2> codes{"4.3.2", "4.4.5"};
+  if (ours.find(digit_of_subject(reply)) == std::string_view::npos) return false;
+  return speaks_of_load(reply) || reply.substr(4, 5) == codes[0] || reply.substr(4, 5) == codes[1];
+}
+
+bool names_public_list(std::string_view reply) {
+  constexpr std::array<std::string_view, 8> words{"spamhaus", "dnsbl",   "barracuda",   "spamcop",
+                                                  "banned",   "your ip", "client host", "reputation"};
+  return has_banned_code(reply) || has_any(reply, words);
 }
 
 bool speaks_of_reputation(std::string_view reply) {

@@ -25,10 +25,15 @@ std::string words_of(std::string_view reply);
 // `reason`: a word of the contract, or ""; `reply`: as logged.
 FailureClass class_of(std::string_view reason, std::string_view reply);
 
-// A 4yz that means how much comes from us, whoever it is for: "451 4.7.500 Server busy", "421 4.7.28 unusual rate".
+// A 4yz that means how much comes from us, whoever it is for: "451 4.7.500 Server busy", "421 4.7.28 unusual rate". Not where its code
+// speaks of an address or a mailbox: "450 4.2.1 mailbox busy".
 bool speaks_of_load(std::string_view reply);
+// The same where RCPT was answered so: only when its code speaks of systems, networks or policy. Words alone may mean the mailbox.
+bool speaks_of_load_at_rcpt(std::string_view reply);
 // A 5yz that means whom it comes from: block lists and bad reputation (5.7.1 with such words, 5.7.606 to 5.7.649).
 bool speaks_of_reputation(std::string_view reply);
+// Of these, such as name a list or a judgement that is not the recipient's own, and so means all his neighbours as well.
+bool names_public_list(std::string_view reply);
 
 // connection, reply: as configured. policy: never more than an hour apart, and sooner once records change (watch.h). greylisting: again
 // after the first delay several times, since the gate opens for whoever keeps coming.

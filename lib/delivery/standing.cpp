@@ -2,6 +2,8 @@
 // How a destination and its site stand: what an attempt's end means for the mail that comes after it.
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <string>
 #include <utility>
 
 #include "delivery/lane.h"
@@ -14,6 +16,7 @@ namespace {
 constexpr std::size_t put_off_to_slow = 5;  // messages in a row, none taken between
 constexpr std::size_t put_off_by_load = 3;  // when the site says itself that it is too much
 constexpr unsigned refusals_to_hold = 3;    // for reputation, and most of all
+constexpr std::size_t most_noted = 256;
 constexpr std::chrono::minutes alert_again{10};
 constexpr std::chrono::minutes works_for{1};    // a host that took a message
 constexpr unsigned recipients_remembered = 40;  // then both counts are halved
@@ -37,8 +40,44 @@ bool is_put_off_by_load(const Attempt& attempt) {
   return !took_any(attempt) &&
          std::any_of(attempt.recipients.begin(), attempt.recipients.end(), [](const RecipientOutcome& one) {
            return one.fate == Fate::deferred && one.reply && one.reply->is_transient() &&
-                  speaks_of_load(one.reply->one_line());
+                  speaks_of_load_at_rcpt(one.reply->one_line());
          });
+}
+
+// A route's hosts take the mail of several domains: what one of them is told holds up no other.
+bool is_shared(const Attempt& attempt) { return attempt.destination != attempt.domain.text(); }
+
+std::uint64_t mark_of(const RecipientOutcome& one) { return std::hash<std::string>{}(one.due.address); }
+
+// By recipients, each once: whoever writes to one that is not taken, or writes to him often, speaks for nobody else. False: nobody waits.
+bool note_put_off(Site& site, const Attempt& attempt) {
+  const auto waits = [](const RecipientOutcome& one) { return one.fate == Fate::deferred; };
+  const auto whom = std::find_if(attempt.recipients.begin(), attempt.recipients.end(), waits);
+  if (whom == attempt.recipients.end()) return false;
+  if (site.put_off.size() >= most_noted) site.put_off.clear();
+  site.put_off.insert(mark_of(*whom));
+  site.put_off_by.add(whom->due.domain.text());
+  site.put_off_anew = site.put_off_anew || whom->due.attempts == 0;
+  return true;
+}
+
+// Whoever is refused again is no further one.
+unsigned note_refused(Site& site, const Attempt& attempt) {
+  unsigned further = 0;
+  if (site.refused_whom.size() >= most_noted) site.refused_whom.clear();
+  for (const RecipientOutcome& one : attempt.recipients) {
+    if (!is_refused_for_reputation(one)) continue;
+    further += site.refused_whom.insert(mark_of(one)).second ? 1 : 0;
+    site.refused_by.add(one.due.domain.text());
+  }
+  return further;
+}
+
+// Some lists are the recipient's own: his word counts for the site only while nobody there takes anything.
+bool is_refused_by_own_list(const Attempt& attempt) {
+  return std::none_of(attempt.recipients.begin(), attempt.recipients.end(), [](const RecipientOutcome& one) {
+    return is_refused_for_reputation(one) && names_public_list(one.reply->one_line());
+  });
 }
 
 // It stays in the queue with what the server said.
@@ -65,6 +104,7 @@ bool Scheduler::Impl::Lane::admit(const route::Hosts& hosts) {
     set_connected(was);
   }
   gates.belongs(destination->name, site);
+  site->known.add(hosts.domain.domain.text());
   if (site->is_held(destination->name, now())) return false;
   if (!at_site) {
     if (site->is_full()) return false;
@@ -189,16 +229,16 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
     lane.on_trial.clear();
     return std::nullopt;
   }
-  site->put_off.insert(attempt.id.value);
-  site->put_off_by.add(attempt.destination);
+  if (!note_put_off(*site, attempt)) return std::nullopt;
   const bool ends_sessions = word.reply.starts_with("421");
   if (by_load && site->connected > 1) ends_sessions ? gates_.refused(word) : gates_.too_fast(word);
   if (site->put_off.size() < (by_load ? put_off_by_load : put_off_to_slow)) return std::nullopt;
+  if (!by_load && !site->put_off_anew) return std::nullopt;  // what failed before fails again
   Slowness slow{failure_of(attempt), site->is_meant(site->put_off_by), site->put_off_by.are_several()};
-  if (site->known.are_several()) {  // behind the hold others have their say first
-    site->put_off.clear();
-    site->put_off_by.clear();
-  }
+  if (is_shared(attempt) && !slow.whole_site) return std::nullopt;
+  site->put_off.clear();  // behind the hold others have their say first
+  site->put_off_by.clear();
+  site->put_off_anew = false;
   return slow;
 }
 
@@ -209,18 +249,22 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site&
   const auto refused = static_cast<unsigned>(std::count_if(all.begin(), all.end(), is_refused_for_reputation));
   const auto taken = static_cast<unsigned>(
       std::count_if(all.begin(), all.end(), [](const RecipientOutcome& one) { return one.fate == Fate::delivered; }));
-  site.refused += refused;
+  site.refused += note_refused(site, attempt);
   site.taken += taken;
   const bool most = site.refused >= refusals_to_hold && site.refused > site.taken;
   if (site.refused + site.taken > recipients_remembered) {
     site.refused /= 2;
     site.taken /= 2;
   }
-  if (refused > 0) site.refused_by.add(attempt.destination);
-  if (site.taken > site.refused) site.refused_by.clear();
-  if (refused == 0 || !most) return std::nullopt;
+  if (site.taken > site.refused) {
+    site.refused_by.clear();
+    site.refused_whom.clear();
+  }
+  if (refused == 0 || !most || (site.taken > 0 && is_refused_by_own_list(attempt))) return std::nullopt;
+  const bool whole_site = site.is_meant(site.refused_by);
+  if (is_shared(attempt) && !whole_site) return std::nullopt;
   keep_refused(attempt);
-  const Slowness why{failure_of(attempt), site.is_meant(site.refused_by), site.refused_by.are_several()};
+  const Slowness why{failure_of(attempt), whole_site, site.refused_by.are_several()};
   if (Steady::now() < site.alert_next) return why;
   site.alert_next = Steady::now() + alert_again;
   Event alert(Level::error, "reputation-hold");

@@ -530,6 +530,20 @@ TEST_CASE("the words of big receivers") {
   CHECK(speaks_of_load("421 4.7.0 too many connections"));
   CHECK_FALSE(speaks_of_load("451 4.3.0 corporate policy"));
   CHECK_FALSE(speaks_of_load("450 4.2.0 greylisted"));
+  CHECK_FALSE(speaks_of_load("450 4.2.1 mailbox busy, try again later"));  // RFC 5321's own words
+  CHECK_FALSE(speaks_of_load("452 4.2.2 mailbox full, too many messages"));
+  CHECK(speaks_of_load("451 too many messages, slow down"));
+  CHECK(speaks_of_load_at_rcpt("451 4.7.500 Server busy"));
+  CHECK(speaks_of_load_at_rcpt("450 4.7.1 too many messages from 192.0.2.1"));
+  CHECK(speaks_of_load_at_rcpt("451 4.3.2 system not accepting network messages"));
+  CHECK_FALSE(speaks_of_load_at_rcpt("451 too many messages"));  // for whom?
+  CHECK_FALSE(speaks_of_load_at_rcpt("450 4.2.1 mailbox busy"));
+  CHECK_FALSE(speaks_of_load_at_rcpt("450 4.7.1 greylisted"));
+  CHECK_FALSE(speaks_of_load_at_rcpt("451"));
+  CHECK(names_public_list("550 5.7.1 blocked using zen.spamhaus.org"));
+  CHECK(names_public_list("550 5.7.606 Access denied, banned sending IP"));
+  CHECK_FALSE(names_public_list("550 5.7.1 you are on this recipient's personal block list"));
+  CHECK_FALSE(names_public_list("550 5.7.1 this tenant's block list refuses you"));
   CHECK_FALSE(speaks_of_load("450 4.2.1 <busy.bee@dest.test>: mailbox is locked"));
   CHECK_FALSE(speaks_of_load("450 4.2.1 busy.bee@dest.test: mailbox is locked"));
   CHECK_FALSE(speaks_of_reputation("550 5.7.1 <spamhaus@dest.test>: relaying denied"));

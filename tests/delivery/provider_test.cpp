@@ -2,6 +2,7 @@
 // Big receivers, with many domains on the same hosts and limits of their own, and hostile ones, as they meet a whole relay.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "tests/delivery/relay.h"
@@ -194,6 +195,83 @@ TEST_CASE("a site that says 4xx to everything slows down: few hosts, few message
   }
 }
 
+// RFC 5321's own words for a mailbox in use stopped a whole route, and so did one application's refused content.
+TEST_CASE("MX-21: what is said of one recipient, however often and in which words, holds up no other") {
+  const struct {
+    const char* stage;
+    const char* reply;
+  } rows[] = {{"RCPT", "450 4.2.1 mailbox busy, try again later\r\n"},
+              {"RCPT", "452 4.2.2 mailbox full, too many messages\r\n"},
+              {"RCPT", "451 4.7.1 try again later\r\n"},
+              {".", "451 4.7.1 content check failed\r\n"}};
+  for (const auto& row : rows) {
+    for (const bool by_route : {true, false}) {
+      CAPTURE(row.reply);
+      CAPTURE(by_route);
+      Relay relay;
+      Sink& sink = relay.sink();
+      bool poison = false;  // one session at a time
+      sink.answer = [&](const std::string& command) {
+        if (command.starts_with("RCPT")) poison = command.find("poison") != std::string::npos;
+        return std::string(poison && command.starts_with(row.stage) ? row.reply : "");
+      };
+      domains_of(relay, 2);
+      if (by_route) {
+        route::Route route;
+        for (int i = 0; i < 2; ++i) route.match.push_back(route::parse_pattern(numbered(i)).value());
+        route.hosts.push_back({Ip::parse("127.0.0.2").value(), relay.port});
+        relay.routes = {route};
+      }
+      relay.options.sessions_per_host = 1;
+      relay.options.retry.first = 60s;
+      relay.put({"warm@d1.example"});
+      relay.start();
+      REQUIRE(relay.until([&] { return sink.messages == 1; }));
+      for (int i = 0; i < 7; ++i) relay.put({"poison@d0.example"});
+      REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 7; }));
+      CHECK(delay_of_other(relay, "x@d1.example") < 1s);
+      CHECK(delay_of_other(relay, "x@d0.example") < 1s);
+      CHECK(relay.log.events("throttled").empty());
+    }
+  }
+}
+
+// Good mail was never tried: whenever the hold ended, what had failed before went first, failed again, and doubled it.
+TEST_CASE("MX-27: what failed before and fails again holds nothing up anew: behind a hold others have their say") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  bool bad = false;
+  sink.answer = [&](const std::string& command) {
+    if (command.starts_with("RCPT")) bad = command.find("<bad") != std::string::npos;
+    return std::string(bad && command == "." ? "451 4.7.1 content check failed\r\n" : "");
+  };
+  relay.domain("a.example");
+  relay.options.sessions_per_host = 1;
+  relay.options.retry.first = 400ms;
+  for (int i = 0; i < 6; ++i) relay.put({"bad" + std::to_string(i) + "@a.example"});
+  relay.start();
+  REQUIRE(relay.until([&] { return !relay.log.events("throttled").empty(); }));
+  CHECK(delay_of_other(relay, "good@a.example") < 3s);
+}
+
+TEST_CASE("MX-27: 421 4.7.28 to one message's many recipients slows the site down after a few of them") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  sink.answer = [](const std::string& command) {
+    return std::string(command.starts_with("RCPT") ? "421 4.7.28 our system has detected an unusual rate of mail" : "");
+  };
+  relay.domain("a.example");
+  relay.options.retry.first = 60s;
+  std::vector<std::string> to;
+  for (int i = 0; i < 40; ++i) to.push_back("u" + std::to_string(i) + "@a.example");
+  relay.put(to);
+  relay.start();
+  REQUIRE(relay.until([&] { return !relay.log.events("throttled").empty(); }));
+  relay.pass(500ms);
+  CHECK(sink.connections <= 8);
+  REQUIRE(relay.loop.run(relay.queue->backoff("a.example")).value());
+}
+
 // Twenty sessions told it at once, and each three of them doubled the hold: minutes of no mail for a moment's heat.
 TEST_CASE("MX-27: a provider that is hot for a moment is held off once, not once for every session that hears of it") {
   Relay relay;
@@ -346,6 +424,29 @@ TEST_CASE("reputation_hold: most of a site's mail refused for where it comes fro
     REQUIRE(relay.until([&] { return sink.messages == 8; }));
     CHECK(relay.log.events("bounced").size() == 2);
   }
+}
+
+TEST_CASE("reputation_hold: a recipient's own block list is his, however often he is written to") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  sink.answer = [](const std::string& command) {
+    return std::string(command.starts_with("RCPT TO:<blk") ? "550 5.7.1 you are on my personal block list\r\n" : "");
+  };
+  domains_of(relay, 4);
+  relay.options.retry.first = 60s;
+  relay.put({"warm@d0.example"});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages == 1; }));
+  const auto bounced = [&] {
+    const auto events = relay.log.events("bounced");
+    return std::count_if(events.begin(), events.end(),
+                         [](const Event& one) { return one.get("to").substr(0, 3) == "blk"; });
+  };
+  for (int i = 0; i < 4; ++i) relay.put({"blk@d0.example"});
+  for (int i = 1; i < 4; ++i) relay.put({"blk@" + numbered(i)});  // and each of these tenants has one
+  CHECK(relay.until([&] { return bounced() == 7; }));
+  CHECK(relay.log.events("reputation-hold").empty());
+  for (int i = 0; i < 4; ++i) CHECK(delay_of_other(relay, "other@" + numbered(i)) < 1s);
 }
 
 TEST_CASE("a user unknown is no matter of reputation: it bounces, however many") {
