@@ -227,17 +227,32 @@ Result<> Disk::Core::commit_together(Jobs& jobs) {
   return {};
 }
 
-// One of them fails: each in a savepoint of its own, so that it spoils none of the others.
+// One of them fails: each in a savepoint of its own, so that it spoils none of the others. Once one of them met a damaged page, SQLite
+// lets nothing more be written in that transaction: the others begin anew without it.
 Result<> Disk::Core::commit_apart(Jobs& jobs) {
+  std::unordered_set<const Job*> damaged;
+  for (;;) {
+    const auto met_by = commit_without(jobs, damaged);
+    if (!met_by) return met_by.error();
+    if (*met_by == nullptr) return {};
+    roll_back();
+    damaged.insert(*met_by);
+  }
+}
+
+// Whoever met damage, or nobody: then the others are committed.
+Result<const Job*> Disk::Core::commit_without(Jobs& jobs, const std::unordered_set<const Job*>& damaged) {
   Tx tx(db_);
   begin();
   for (auto& job : jobs) {
+    if (damaged.contains(job.get())) continue;
     db_.execute("SAVEPOINT job");
     const bool good = job->execute(tx) == Job::Outcome::good;
     if (!db_.in_transaction()) {  // SQLite gave up the whole transaction
       if (rolled_back) rolled_back();
       return job->error().value_or(fail(errc::io_error, "the transaction was rolled back"));
     }
+    if (const auto error = job->error(); error && error->code == errc::bad_message) return job.get();
     if (!good) {
       db_.execute("ROLLBACK TO job");
       if (rolled_back) rolled_back();
@@ -245,7 +260,7 @@ Result<> Disk::Core::commit_apart(Jobs& jobs) {
     db_.execute("RELEASE job");
   }
   commit();
-  return {};
+  return nullptr;
 }
 
 void Disk::Core::begin() { db_.prepare("BEGIN IMMEDIATE").run(); }

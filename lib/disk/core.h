@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <unordered_set>
 #include <vector>
 
 #include "disk/ballast.h"
@@ -70,6 +71,7 @@ struct Disk::Core {
   void try_posted_again();
   Result<> commit_together(Jobs& jobs);
   Result<> commit_apart(Jobs& jobs);
+  Result<const Job*> commit_without(Jobs& jobs, const std::unordered_set<const Job*>& damaged);
   void roll_back();
   void set_durability(Durability durability);
   void begin();

@@ -101,7 +101,7 @@ Acted act(disk::Tx& tx, Places& places, const Act& act) {
       domains.insert(row.domain);
     }
     if (rows.empty()) continue;
-    if (act.action == Action::remove) remove_if_done(tx, places, id);
+    if (act.action == Action::remove) remove_if_done(tx, places, id, act.bodies);
     ++acted.touched.messages;
     acted.touched.recipients += rows.size();
     if (active) ++acted.touched.active;

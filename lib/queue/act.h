@@ -6,6 +6,7 @@
 
 #include "disk/job.h"
 #include "queue/actions.h"
+#include "queue/bodies.h"
 #include "queue/places.h"
 
 namespace hoplock::queue {
@@ -16,6 +17,7 @@ struct Act {
   std::vector<Id> ids;
   std::vector<Lease> leased;  // sorted
   Time now;
+  Bodies bodies = Bodies::along;
 };
 struct Acted {
   Touched touched;

@@ -10,6 +10,7 @@
 #include "queue/act.h"
 #include "queue/inspect.h"
 #include "queue/queue.h"
+#include "queue/rebase.h"
 #include "queue/store.h"
 #include "queue/window.h"
 
@@ -43,18 +44,31 @@ struct Queue::Core {
   std::int64_t swept = 0;       // the last chunk that the sweep read
   Inspected inspected;          // where the next look at the rows begins
   bool inspected_once = false;  // it has been at their end
+  std::optional<Error> left;    // why what belongs to no message cannot go; the next sweep tells it
+
+  using Deadline = std::chrono::steady_clock::time_point;
+  std::optional<Rebase> rebasing;  // how far it came
 
   Id next_id(Time now);
   std::uint64_t room_beside(std::uint64_t spoken_for) const;
   std::vector<std::uint32_t> unnamed(const Settled& settled) const;
   std::optional<std::int64_t> voided_to = INT64_MIN;  // of the domains, see void_removed; nothing: all of them
 
-  using Deadline = std::chrono::steady_clock::time_point;
   asio::awaitable<Result<>> reroute(Time now, Deadline until);
+  asio::awaitable<Result<>> hasten_rest(Deadline until);
+  asio::awaitable<Result<>> begin_rebase(Time now);
+  asio::awaitable<Result<>> rebase(Deadline until);
   asio::awaitable<Result<>> void_removed(Deadline until);
   asio::awaitable<Result<>> inspect_some();
   asio::awaitable<Result<>> drop_orphans();
-  std::shared_ptr<const std::vector<PlacedNotice>> place(std::vector<Notice> notices, Time now);
+  std::vector<PlacedNotice> place(std::vector<Notice> notices, Time now);
+  using ApplyingPtr = std::shared_ptr<const Store::Applying>;
+  asio::awaitable<Result<std::vector<Noticed>>> apply_once(ApplyingPtr applying);
+  asio::awaitable<Result<ApplyingPtr>> with_damage(ApplyingPtr applying);
+  asio::awaitable<Result<bool>> is_damaged(Id id);
+  // Bodies that went apart, as far as their pages let them go.
+  asio::awaitable<void> drop_left(std::vector<Id> ids);
+  asio::awaitable<Result<>> drop_draft(Id id, Deadline until);
   void landed(std::vector<Landed> destinations, const std::shared_ptr<Draft>& draft);
   void announce(const asio::any_io_executor& loop, std::vector<Ready> ready);
   void announce_woken(const asio::any_io_executor& loop, Time now);

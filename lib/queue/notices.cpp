@@ -44,9 +44,16 @@ void copy_between(disk::Tx& tx, Draft& draft, Id about, const About& original) {
   draft.size += original.size;
 }
 
-void fill(disk::Tx& tx, Draft& draft, const Notice& notice, const About& original) {
-  auto beginning = load_chunk(tx, notice.about, 0);
-  const std::string octets = beginning && *beginning ? std::move(**beginning) : std::string();
+// What stands in a damaged page is not read again here: the transaction would be given up.
+std::string beginning_of(disk::Tx& tx, const PlacedNotice& placed) {
+  if (placed.original == PlacedNotice::Original::damaged) return {};
+  auto beginning = load_chunk(tx, placed.notice.about, 0);
+  return beginning && *beginning ? std::move(**beginning) : std::string();
+}
+
+void fill(disk::Tx& tx, Draft& draft, const PlacedNotice& placed, const About& original) {
+  const Notice& notice = placed.notice;
+  const std::string octets = beginning_of(tx, placed);
   NoticeText text = notice.compose(octets);
   draft.envelope.body = text.body;
   if (text.octets == NoticeText::Octets::utf8) {
@@ -55,7 +62,8 @@ void fill(disk::Tx& tx, Draft& draft, const Notice& notice, const About& origina
   }
   draft.size = text.head.size() + text.tail.size();
   draft.chunks = 1;
-  const bool between = text.between == NoticeText::Between::message;
+  const bool between =
+      text.between == NoticeText::Between::message && placed.original == PlacedNotice::Original::readable;
   if (between && original.chunks > 1 && original.chunks + 2 <= max_chunks) {
     draft.last_chunk = std::move(text.head);
     copy_between(tx, draft, notice.about, original);
@@ -81,7 +89,7 @@ std::optional<Noticed> insert_notice(disk::Tx& tx, Places& places, const PlacedN
   draft.id = placed.id;
   draft.received = now;
   draft.envelope = notice.envelope;
-  fill(tx, draft, notice, *original);
+  fill(tx, draft, placed, *original);
   draft.recipients = {notice.recipient};
   draft.destinations = {placed.destination};
   made.landed = insert_message(tx, places, draft);

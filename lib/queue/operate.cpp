@@ -16,11 +16,14 @@ namespace {
 struct Started {
   std::int64_t last_id = 0;
   std::optional<Time> seen;
+  bool rebasing = false;  // the last process did not come to the end of it
   std::vector<Id> drafts;
 };
 
-constexpr std::chrono::milliseconds longest_start{
-    1'000};  // for each of the two looks that grow with the queue (BND-03)
+// For all looks that grow with what is kept (BND-03); each may go on until that many of the parts are over.
+constexpr std::chrono::milliseconds longest_start{2'000};
+constexpr int parts_of_start = 4;
+constexpr int most_drafts = 1'000;  // the sweep finds the others
 
 Started take_up(disk::Tx& tx, Store& store) {
   Started started;
@@ -30,35 +33,45 @@ Started take_up(disk::Tx& tx, Store& store) {
     auto row = tx.prepare("SELECT max(id) FROM message");
     if (row.step() && !row.null(0)) started.last_id = std::max(started.last_id, row.integer(0));
   }
+  started.rebasing = store.mark(tx, rebase_mark).value_or(0) != 0;
   {
-    auto row = tx.prepare("SELECT id FROM draft");
-    while (row.step()) started.drafts.push_back(Id{row.integer(0)});
+    auto row = tx.prepare("SELECT id FROM draft LIMIT ?1");
+    for (row.bind(most_drafts); row.step();) started.drafts.push_back(Id{row.integer(0)});
   }
   return started;
 }
 
+struct Voiding {
+  std::int64_t after = 0;     // of the domains
+  std::vector<Lease> leased;  // sorted
+  Bodies bodies = Bodies::along;
+};
+
+constexpr std::size_t voided_at_once = 16;
+
 // What an operator removed while it was under way, and whose lease ended with the last process. By domain, from this one on; where it
 // came to, nothing at their end.
-std::optional<std::int64_t> void_some(disk::Tx& tx, Store& store, std::int64_t after,
-                                      const std::vector<Lease>& leased) {
+std::optional<std::int64_t> void_some(disk::Tx& tx, Places& places, const Voiding& from) {
   std::vector<std::int64_t> removed;
-  std::optional<std::int64_t> last = after;
+  std::optional<std::int64_t> last;
   {
     auto domains = tx.prepare("SELECT id FROM domain WHERE id > ?1 ORDER BY id");
     auto rows = tx.prepare("SELECT id FROM recipient WHERE domain = ?1 AND state = 6");
-    domains.bind(after);
     const Slice slice;
-    for (last.reset(); domains.step();) {
-      for (rows.bind(domains.integer(0)); rows.step();) removed.push_back(rows.integer(0));
-      if (!slice.over()) continue;
-      last = domains.integer(0);
-      break;
+    for (domains.bind(from.after); !last && domains.step();) {
+      for (rows.bind(domains.integer(0)); removed.size() < voided_at_once && rows.step();) {
+        const Lease lease{id_of_key(rows.integer(0)), number_of_key(rows.integer(0))};
+        if (!std::binary_search(from.leased.begin(), from.leased.end(), lease)) removed.push_back(rows.integer(0));
+      }
+      if (removed.size() >= voided_at_once)
+        last = domains.integer(0) - 1;  // it may have more
+      else if (slice.over())
+        last = domains.integer(0);
     }
   }
   for (const auto key : removed) {
-    if (std::binary_search(leased.begin(), leased.end(), Lease{id_of_key(key), number_of_key(key)})) continue;
     tx.prepare("DELETE FROM recipient WHERE id = ?1").bind(key).run();
-    remove_if_done(tx, store.places(), id_of_key(key));
+    remove_if_done(tx, places, id_of_key(key), from.bodies);
   }
   return last;
 }
@@ -67,13 +80,17 @@ std::optional<std::int64_t> void_some(disk::Tx& tx, Store& store, std::int64_t a
 
 asio::awaitable<Result<>> Queue::Core::void_removed(Deadline until) {
   while (voided_to && std::chrono::steady_clock::now() < until) {
-    auto leased = window.leases();
-    std::sort(leased.begin(), leased.end());
-    auto job = [shared = store, after = *voided_to,
-                leased = std::move(leased)](disk::Tx& tx) -> Result<std::optional<std::int64_t>> {
-      return void_some(tx, *shared, after, leased);
+    auto from = std::make_shared<Voiding>();
+    from->after = *voided_to;
+    from->leased = window.leases();  // sorted
+    auto job = [shared = store, from](disk::Tx& tx) -> Result<std::optional<std::int64_t>> {
+      return void_some(tx, shared->places(), *from);
     };
-    const auto done = co_await disk.run(Durability::relaxed, std::move(job));
+    auto done = co_await disk.run(Durability::relaxed, job);
+    if (!done && done.error().code == errc::bad_message) {  // a page under a body: the sweep drops what it can of it
+      from->bodies = Bodies::apart;
+      done = co_await disk.run(Durability::relaxed, std::move(job));
+    }
     if (!done) co_return done.error();
     voided_to = *done;
   }
@@ -86,23 +103,24 @@ asio::awaitable<Result<>> Queue::start(Time now) {
   auto started = co_await core.disk.run(Durability::durable, std::move(job));
   if (!started) co_return started.error();
   core.last_id = std::max(core.last_id, started->last_id);
+  const auto until = [began = std::chrono::steady_clock::now()](int parts) {
+    return began + longest_start * parts / parts_of_start;
+  };
   for (const Id id : started->drafts) {
-    auto drop = [id](disk::Tx& tx) -> Result<> {
-      drop_draft(tx, id);
-      return {};
-    };
-    auto dropped = co_await core.disk.run(Durability::relaxed, std::move(drop));
+    if (std::chrono::steady_clock::now() >= until(1)) break;
+    const auto dropped = co_await core.drop_draft(id, until(1));
     // a damaged page under what nobody was told is stored keeps no mail back; the sweep tries again
     if (!dropped && dropped.error().code != errc::bad_message) co_return dropped.error();
   }
-  if (started->seen && now < *started->seen) {
-    auto done = co_await rebase(now);
-    if (!done) co_return done.error();
+  // What is left of the rest is for reroute(), beside the deliveries.
+  if (started->rebasing || (started->seen && now < *started->seen)) {
+    auto begun = co_await core.begin_rebase(now);
+    if (begun) begun = co_await core.rebase(until(2));
+    if (!begun) co_return begun.error();
   }
-  // What is left of both is for reroute(), beside the deliveries.
-  auto voided = co_await core.void_removed(std::chrono::steady_clock::now() + longest_start);
+  auto voided = co_await core.void_removed(until(3));
   if (!voided) co_return voided.error();
-  co_return co_await core.reroute(now, std::chrono::steady_clock::now() + longest_start);
+  co_return co_await core.reroute(now, until(4));
 }
 
 // --- routes ------------------------------------------------------------------------------------------------------------
@@ -121,7 +139,7 @@ std::vector<Routed> domains_after(disk::Tx& tx, std::int64_t after) {
       "SELECT d.id, d.name, t.name FROM domain d JOIN destination t ON t.id = d.destination WHERE d.id > ?1 ORDER BY "
       "d.id LIMIT 1000");
   row.bind(after);
-  while (row.step()) {
+  for (const Slice slice; row.step() && (page.empty() || !slice.over());) {
     auto name = dns::Name::parse(row.text(1));
     Routed routed;
     routed.id = row.integer(0);
@@ -132,9 +150,7 @@ std::vector<Routed> domains_after(disk::Tx& tx, std::int64_t after) {
   return page;
 }
 
-constexpr std::int64_t hastened_at_once = 40;  // each a page of its own
-
-// Those that are left, or of which more waits than was hastened.
+// Those that are left.
 std::vector<Routed> move_domains(disk::Tx& tx, Places& places, const std::vector<Routed>& moved, Time now) {
   std::vector<Routed> rest;
   places.forget();
@@ -152,10 +168,7 @@ std::vector<Routed> move_domains(disk::Tx& tx, Places& places, const std::vector
       old = row.integer(0);
     }
     tx.prepare("UPDATE domain SET destination = ?2 WHERE id = ?1").bind(routed.id, destination).run();
-    auto hastened = places.hasten(tx, routed.id, to_millis(now), hastened_at_once);
-    while (hastened == Places::Hastened::some && !slice.over())
-      hastened = places.hasten(tx, routed.id, to_millis(now), hastened_at_once);
-    if (hastened == Places::Hastened::some) rest.push_back(routed);
+    places.hasten_moved(tx, routed.id, to_millis(now));
     places.tidy_destination(tx, destination);
     places.tidy_destination(tx, old);
   }
@@ -164,7 +177,20 @@ std::vector<Routed> move_domains(disk::Tx& tx, Places& places, const std::vector
 
 }  // namespace
 
+// Where more waited than was hastened when it was moved.
+asio::awaitable<Result<>> Queue::Core::hasten_rest(Deadline until) {
+  for (auto more = disk::More::yes; more == disk::More::yes && std::chrono::steady_clock::now() < until;) {
+    auto job = [shared = store](disk::Tx& tx) -> Result<disk::More> { return shared->places().hasten_rest(tx); };
+    const auto done = co_await disk.run(Durability::relaxed, std::move(job));
+    if (!done) co_return done.error();
+    more = *done;
+  }
+  co_return Result<>();
+}
+
 asio::awaitable<Result<>> Queue::reroute(Time now) {
+  auto rebased = co_await core_->rebase(Core::Deadline::max());
+  if (!rebased) co_return rebased.error();
   auto voided = co_await core_->void_removed(Core::Deadline::max());
   if (!voided) co_return voided.error();
   co_return co_await core_->reroute(now, Core::Deadline::max());
@@ -196,55 +222,9 @@ asio::awaitable<Result<>> Queue::Core::reroute(Time now, Deadline until) {
       moved = std::move(*rest);
     }
   }
+  auto hastened = co_await core.hasten_rest(until);
+  if (!hastened) co_return hastened.error();
   core.window.drop_all();  // what came in meanwhile under the old names
-  core.window.forget_idle();
-  co_return Result<>();
-}
-
-// --- the clock ---------------------------------------------------------------------------------------------------------
-
-namespace {
-
-// One domain: recipients due later than their own interval allows are due now.
-std::int64_t rebase_domain(disk::Tx& tx, Places& places, std::int64_t after, std::int64_t now) {
-  std::int64_t domain = 0;
-  {
-    auto row = tx.prepare("SELECT id FROM domain WHERE id > ?1 ORDER BY id LIMIT 1");
-    if (!row.bind(after).step()) return 0;
-    domain = row.integer(0);
-  }
-  for (const State state : {State::queued, State::deferred})
-    tx.prepare(
-          "UPDATE recipient SET due = ?3 WHERE domain = ?1 AND state = ?2 AND due > ?3 AND due - interval * 3 / 2 > ?3")
-        .bind(domain, state, now)
-        .run();
-  places.tidy(tx, domain);
-  return domain;
-}
-
-}  // namespace
-
-asio::awaitable<Result<>> Queue::rebase(Time now) {
-  Core& core = *core_;
-  for (std::int64_t after = 0;;) {
-    auto job = [store = core.store, after, at = to_millis(now)](disk::Tx& tx) -> Result<std::int64_t> {
-      return rebase_domain(tx, store->places(), after, at);
-    };
-    auto domain = co_await core.disk.run(Durability::relaxed, std::move(job));
-    if (!domain) co_return domain.error();
-    if (*domain == 0) break;
-    after = *domain;
-  }
-  auto finish = [store = core.store, at = to_millis(now)](disk::Tx& tx) -> Result<> {
-    tx.prepare("UPDATE destination SET hold = ?1 WHERE hold - interval * 3 / 2 > ?1").bind(at).run();
-    tx.prepare("UPDATE destination SET due = (SELECT min(due) FROM domain WHERE destination = destination.id)").run();
-    store->forget();
-    store->set_mark(tx, "seen", at);
-    return {};
-  };
-  auto done = co_await core.disk.run(Durability::durable, std::move(finish));
-  if (!done) co_return done.error();
-  core.window.drop_all();
   core.window.forget_idle();
   co_return Result<>();
 }

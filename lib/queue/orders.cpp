@@ -67,7 +67,12 @@ asio::awaitable<Result<>> Queue::Core::act_on(std::shared_ptr<Order> order, std:
   plan->ids = std::move(ids);
   plan->now = order->now;
   auto job = [shared = store, plan](disk::Tx& tx) -> Result<Acted> { return shared->act(tx, *plan); };
-  auto done = co_await disk.run(Durability::durable, std::move(job));
+  auto done = co_await disk.run(Durability::durable, job);
+  if (!done && done.error().code == errc::bad_message) {  // a page under a body: see ends.cpp
+    plan->bodies = Bodies::apart;
+    done = co_await disk.run(Durability::durable, std::move(job));
+  }
+  if (done && plan->bodies == Bodies::apart) co_await drop_left(plan->ids);
   window.thaw(plan->ids);
   announce_woken(loop, plan->now);
   if (!done) co_return done.error();

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "queue/places.h"
 
+#include "queue/slice.h"
+
 namespace hoplock::queue {
 namespace {
 
 constexpr std::size_t most_remembered = 20'000;
+constexpr std::int64_t hastened_at_once = 16;        // recipients, each a page of its own
+constexpr std::string_view hasten_mark = "hasten:";  // with the number of a domain; its value: due when
+constexpr std::string_view behind_hasten_marks = "hasten;";
 
 }  // namespace
 
@@ -77,8 +82,8 @@ Places::Added Places::add(disk::Tx& tx, const std::string& domain, const std::st
     place.destination = destination(tx, destination_name);
     place.destination_name = destination_name;
     tx.prepare("UPDATE domain SET destination = ?2 WHERE id = ?1").bind(place.domain, place.destination).run();
-    hasten(tx, place.domain, due);  // what waited for the old one
-    place.due = never;              // the bound of the new destination is to be lowered too
+    hasten_moved(tx, place.domain, due);  // what waited for the old one
+    place.due = never;                    // the bound of the new destination is to be lowered too
   }
   if (due < place.due) {
     {
@@ -105,16 +110,40 @@ void Places::lower(disk::Tx& tx, std::int64_t domain, std::int64_t due) {
       .run();
 }
 
-Places::Hastened Places::hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now, std::int64_t most) {
+Places::Hastened Places::hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now) {
   tx.prepare(
         "UPDATE recipient SET due = ?2 WHERE id IN (SELECT id FROM recipient WHERE domain = ?1 AND state = ?3 AND due "
         "> "
         "?2 ORDER BY due LIMIT ?4)")
-      .bind(domain, now, State::deferred, most)
+      .bind(domain, now, State::deferred, hastened_at_once)
       .run();
   const auto hastened = tx.changes();
   if (hastened > 0) lower(tx, domain, now);
-  return hastened < most ? Hastened::all : Hastened::some;
+  return hastened < hastened_at_once ? Hastened::all : Hastened::some;
+}
+
+void Places::hasten_moved(disk::Tx& tx, std::int64_t domain, std::int64_t now) {
+  if (hasten(tx, domain, now) == Hastened::all) return;
+  tx.prepare("INSERT INTO mark (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2")
+      .bind(std::string(hasten_mark) + std::to_string(domain), now)
+      .run();
+}
+
+disk::More Places::hasten_rest(disk::Tx& tx) {
+  const Slice slice;
+  do {
+    std::string name;
+    std::int64_t now = 0;
+    {
+      auto row = tx.prepare("SELECT name, value FROM mark WHERE name >= ?1 AND name < ?2 LIMIT 1");
+      if (!row.bind(hasten_mark, behind_hasten_marks).step()) return disk::More::no;
+      name = row.text(0);
+      now = row.integer(1);
+    }
+    const auto domain = std::strtoll(name.c_str() + hasten_mark.size(), nullptr, 10);
+    if (hasten(tx, domain, now) == Hastened::all) tx.prepare("DELETE FROM mark WHERE name = ?1").bind(name).run();
+  } while (!slice.over());
+  return disk::More::yes;
 }
 
 std::int64_t Places::earliest(disk::Tx& tx, std::int64_t domain, std::int64_t after) {

@@ -35,9 +35,11 @@ class Places {
   std::optional<std::int64_t> find_destination(disk::Tx& tx, const std::string& name);
   // Something at that domain is due then: the lower bounds follow.
   void lower(disk::Tx& tx, std::int64_t domain, std::int64_t due);
-  // What waits there for a time of its own does so no longer, the earliest first; the lower bounds follow. A bounded number at a time.
-  enum class Hastened : std::uint8_t { all, some };
-  Hastened hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now, std::int64_t most = 20'000);
+  // A domain that went to another destination: what waits there for a time of its own does so no longer, the earliest first. Of very
+  // much only a part, which keeps nobody waiting; the rest is noted on disk for hasten_rest().
+  void hasten_moved(disk::Tx& tx, std::int64_t domain, std::int64_t now);
+  // A slice of what was noted. yes: there is more.
+  disk::More hasten_rest(disk::Tx& tx);
   // The bounds of a domain found anew from its recipients; rows that serve nothing are removed.
   void tidy(disk::Tx& tx, std::int64_t domain);
   // Those of a destination from its domains.
@@ -59,6 +61,8 @@ class Places {
  private:
   std::unordered_map<Id, std::int64_t> alive_;
   std::optional<Place> read(disk::Tx& tx, const std::string& domain);
+  enum class Hastened : std::uint8_t { all, some };
+  Hastened hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now);
   std::unordered_map<std::string, Place> places_;                      // by domain
   std::unordered_map<std::int64_t, std::optional<Backoff>> backoffs_;  // by destination
 };

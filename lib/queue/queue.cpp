@@ -299,54 +299,6 @@ asio::awaitable<Result<std::string>> Queue::read_chunk(Id id, std::uint32_t n) {
   co_return std::move(**octets);
 }
 
-std::shared_ptr<const std::vector<PlacedNotice>> Queue::Core::place(std::vector<Notice> notices, Time now) {
-  auto placed = std::make_shared<std::vector<PlacedNotice>>();
-  for (Notice& notice : notices) {
-    PlacedNotice one;
-    one.id = next_id(now);
-    one.destination = route(notice.recipient.domain);
-    one.notice = std::move(notice);
-    placed->push_back(std::move(one));
-  }
-  return placed;
-}
-
-std::vector<std::uint32_t> Queue::Core::unnamed(const Settled& settled) const {
-  auto all = window.leased_at(settled.destination, settled.id);
-  if (all.size() == settled.recipients.size()) return {};
-  std::unordered_set<std::uint32_t> named;
-  for (const auto& one : settled.recipients) named.insert(one.seq);
-  std::erase_if(all, [&](std::uint32_t seq) { return named.contains(seq); });
-  return all;
-}
-
-asio::awaitable<Result<>> Queue::apply(Results results) {
-  Core& core = *core_;
-  auto loop = co_await asio::this_coro::executor;
-  auto notices = core.place(std::exchange(results.notices, {}), results.now);
-  Store::Unnamed unnamed;
-  for (const Settled& settled : results.settled) unnamed.push_back(core.unnamed(settled));
-  auto shared = std::make_shared<const Results>(std::move(results));
-  auto job = [store = core.store, shared, notices = std::move(notices), unnamed = std::move(unnamed)](
-                 disk::Tx& tx) -> Result<std::vector<Noticed>> { return store->apply(tx, *shared, *notices, unnamed); };
-  auto applied = co_await core.disk.run(Durability::durable, shared->settled.size() * 512, std::move(job));
-  if (!applied) co_return applied.error();
-  for (const auto& settled : shared->settled) {
-    Lane& lane = core.window.lane(settled.destination);
-    const auto leased = core.window.release(lane, settled.destination, settled.id);
-    if (leased > settled.recipients.size()) {
-      lane.next = at_once;
-      lane.back = true;
-    }
-    for (const auto& recipient : settled.recipients)
-      if (recipient.verdict == Verdict::deferred) lane.next = std::min(lane.next, recipient.due);
-  }
-  for (const auto& change : shared->destinations) core.window.lane(change.destination).backoff = change.backoff;
-  for (auto& noticed : *applied) core.landed(std::move(noticed.landed), noticed.draft);
-  core.announce_woken(loop, shared->now);
-  co_return Result<>();
-}
-
 asio::awaitable<Result<std::optional<Backoff>>> Queue::backoff(std::string destination) {
   auto job = [store = core_->store,
               destination = std::move(destination)](disk::Tx& tx) -> Result<std::optional<Backoff>> {

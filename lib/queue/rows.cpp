@@ -97,11 +97,6 @@ std::vector<Landed> insert_message(disk::Tx& tx, Places& places, const Draft& dr
   return landed;
 }
 
-void drop_draft(disk::Tx& tx, Id id) {
-  tx.prepare("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2").bind(first_key(id), last_key(id)).run();
-  tx.prepare("DELETE FROM draft WHERE id = ?1").bind(id.value).run();
-}
-
 disk::More drop_part_of_draft(disk::Tx& tx, Id id) {
   const Slice slice;
   // what became a message though nobody was told is none any more
@@ -111,16 +106,19 @@ disk::More drop_part_of_draft(disk::Tx& tx, Id id) {
         .bind(first_key(id), last_key(id))
         .run();
     if (tx.changes() == 0) {
-      drop_draft(tx, id);
+      tx.prepare("DELETE FROM draft WHERE id = ?1").bind(id.value).run();
       return disk::More::no;
     }
   } while (!slice.over());
   return disk::More::yes;
 }
 
-void remove_message(disk::Tx& tx, Id id) {
+void remove_message(disk::Tx& tx, Id id, Bodies bodies) {
   tx.prepare("DELETE FROM recipient WHERE id BETWEEN ?1 AND ?2").bind(first_key(id), last_key(id)).run();
-  tx.prepare("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2").bind(first_key(id), last_key(id)).run();
+  if (bodies == Bodies::apart)
+    note_draft(tx, id);
+  else
+    tx.prepare("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2").bind(first_key(id), last_key(id)).run();
   tx.prepare("DELETE FROM message WHERE id = ?1").bind(id.value).run();
 }
 
@@ -266,7 +264,7 @@ Selected load_selected(disk::Tx& tx, Id id, const Selection& selection, const st
   return selected;
 }
 
-void remove_if_done(disk::Tx& tx, Places& places, Id id) {
+void remove_if_done(disk::Tx& tx, Places& places, Id id, Bodies bodies) {
   const auto from = places.alive_from(id);
   std::optional<std::int64_t> alive;
   {
@@ -276,7 +274,7 @@ void remove_if_done(disk::Tx& tx, Places& places, Id id) {
   }
   if (alive) return places.note_alive(id, *alive);
   places.forget_alive(id);
-  remove_message(tx, id);
+  remove_message(tx, id, bodies);
 }
 
 void hold_damaged(disk::Tx& tx, Id id) {

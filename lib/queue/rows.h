@@ -9,6 +9,7 @@
 #include "disk/job.h"
 #include "queue/actions.h"
 #include "queue/along.h"
+#include "queue/bodies.h"
 #include "queue/message.h"
 #include "queue/places.h"
 #include "queue/results.h"
@@ -48,11 +49,11 @@ struct Landed {
 void insert_chunk(disk::Tx& tx, Id id, std::uint32_t n, std::string_view octets);
 void note_draft(disk::Tx& tx, Id id);
 std::vector<Landed> insert_message(disk::Tx& tx, Places& places, const Draft& draft);
-// All chunks of a message that was never committed.
-void drop_draft(disk::Tx& tx, Id id);
-disk::More drop_part_of_draft(disk::Tx& tx, Id id);  // keeps nobody waiting
+// Chunks that belong to no message: of one that was never committed, or whose body went apart. A part of them, which keeps nobody
+// waiting; yes: there are more.
+disk::More drop_part_of_draft(disk::Tx& tx, Id id);
 // Message, recipients and chunks.
-void remove_message(disk::Tx& tx, Id id);
+void remove_message(disk::Tx& tx, Id id, Bodies bodies);
 
 // A chunk, or nothing when there is no such row. Error bad_message: its checksum does not fit.
 Result<std::optional<std::string>> load_chunk(disk::Tx& tx, Id id, std::uint32_t n);
@@ -78,13 +79,14 @@ Selected load_selected(disk::Tx& tx, Id id, const Selection& selection, const st
 struct Ended {
   const Settled& settled;
   const std::vector<std::uint32_t>& unnamed;
+  Bodies bodies = Bodies::along;
 };
 void settle(disk::Tx& tx, Places& places, const Ended& ended, Time now);
 // Recipients that wait become held, with the reason as their `reply`.
 void hold_damaged(disk::Tx& tx, Id id);
 inline constexpr std::string_view damaged_reply = "the stored message is damaged";
 // When no recipient is waiting or under way any more, the message goes.
-void remove_if_done(disk::Tx& tx, Places& places, Id id);
+void remove_if_done(disk::Tx& tx, Places& places, Id id, Bodies bodies);
 
 // Numbers on disk that SQL of this module has as digits (DUR-06).
 static_assert(static_cast<int>(State::queued) == 0 && static_cast<int>(State::deferred) == 1 &&
@@ -100,6 +102,8 @@ struct PlacedNotice {
   Notice notice;
   Id id;
   std::string destination;
+  // damaged: a page under the message that it is about; no transaction that writes may touch that
+  enum class Original : std::uint8_t { readable, damaged } original = Original::readable;
 };
 struct Noticed {
   std::shared_ptr<Draft> draft;

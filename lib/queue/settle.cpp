@@ -26,7 +26,7 @@ bool all_delivered(const Settled& settled) {
 }
 
 // The usual end: every recipient of the message is in this lease and was delivered.
-bool remove_delivered(disk::Tx& tx, const Settled& settled) {
+bool remove_delivered(disk::Tx& tx, const Settled& settled, Bodies bodies) {
   std::int64_t chunks = 0;
   {
     auto row = tx.prepare("SELECT recipients, chunks FROM message WHERE id = ?1");
@@ -34,8 +34,8 @@ bool remove_delivered(disk::Tx& tx, const Settled& settled) {
     if (row.integer(0) != static_cast<std::int64_t>(settled.recipients.size())) return false;
     chunks = row.integer(1);
   }
-  if (settled.recipients.size() > 1 || chunks > 1) {
-    remove_message(tx, settled.id);
+  if (settled.recipients.size() > 1 || chunks > 1 || bodies == Bodies::apart) {
+    remove_message(tx, settled.id, bodies);
     return true;
   }
   tx.prepare("DELETE FROM recipient WHERE id = ?1").bind(first_key(settled.id)).run();
@@ -71,7 +71,7 @@ void settle_recipient(disk::Tx& tx, Places& places, std::int64_t key, const Reci
 
 void settle(disk::Tx& tx, Places& places, const Ended& ended, Time now) {
   const Settled& settled = ended.settled;
-  if (all_delivered(settled) && remove_delivered(tx, settled)) return;
+  if (all_delivered(settled) && remove_delivered(tx, settled, ended.bodies)) return;
   for (const auto& result : settled.recipients) {
     const auto key = first_key(settled.id) | result.seq;
     tx.prepare(
@@ -84,7 +84,7 @@ void settle(disk::Tx& tx, Places& places, const Ended& ended, Time now) {
   // Of the others some may have been removed by an operator.
   for (const auto seq : ended.unnamed)
     tx.prepare("DELETE FROM recipient WHERE id = ?1 AND state = 6").bind(first_key(settled.id) | seq).run();
-  remove_if_done(tx, places, settled.id);
+  remove_if_done(tx, places, settled.id, ended.bodies);
 }
 
 }  // namespace hoplock::queue

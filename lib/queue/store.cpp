@@ -71,11 +71,11 @@ Acted Store::act(disk::Tx& tx, const Act& act) {
   return acted;
 }
 
-Result<std::vector<Noticed>> Store::apply(disk::Tx& tx, const Results& results,
-                                          const std::vector<PlacedNotice>& notices, const Unnamed& unnamed) {
+Result<std::vector<Noticed>> Store::apply(disk::Tx& tx, const Applying& applying) {
+  const Results& results = applying.results;
   see(tx, results.now);
   std::vector<Noticed> noticed;
-  for (const auto& placed : notices) {
+  for (const auto& placed : applying.notices) {
     reserve(tx, placed.id);
     auto one = insert_notice(tx, places_, placed, results.now);
     if (!one) continue;
@@ -85,7 +85,7 @@ Result<std::vector<Noticed>> Store::apply(disk::Tx& tx, const Results& results,
   for (std::size_t i = 0; i < results.settled.size(); ++i) {
     const Settled& settled = results.settled[i];
     if (recording_ == Recording::on) record(tx, settled.id, results.now, settled.story);
-    settle(tx, places_, Ended{settled, unnamed[i]}, results.now);
+    settle(tx, places_, Ended{settled, applying.unnamed[i], applying.bodies}, results.now);
   }
   for (const auto& change : results.destinations) places_.set_backoff(tx, change);
   if (auto written = write_along(tx, results.along); !written) return written.error();

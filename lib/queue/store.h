@@ -40,10 +40,14 @@ struct Found {
 class Store {
  public:
   Result<std::vector<Landed>> commit(disk::Tx& tx, const Draft& draft);
-  // `unnamed`: for each of results.settled, the recipients of the lease that it does not name.
-  using Unnamed = std::vector<std::vector<std::uint32_t>>;
-  Result<std::vector<Noticed>> apply(disk::Tx& tx, const Results& results, const std::vector<PlacedNotice>& notices,
-                                     const Unnamed& unnamed);
+  // Results with what is found on the loop. `unnamed`: for each of results.settled, the recipients of the lease that it does not name.
+  struct Applying {
+    Results results;
+    std::vector<PlacedNotice> notices;
+    std::vector<std::vector<std::uint32_t>> unnamed;
+    Bodies bodies = Bodies::along;
+  };
+  Result<std::vector<Noticed>> apply(disk::Tx& tx, const Applying& applying);
   Acted act(disk::Tx& tx, const Act& act);
   Refilled refill(disk::Tx& tx, const Refill& wanted);
   Refilled older(disk::Tx& tx, const Refill& wanted, Id before);

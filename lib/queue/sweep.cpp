@@ -84,8 +84,10 @@ Result<std::vector<Id>> list_drafts(disk::Tx& tx) {
 }
 
 // bad_message is kept for the rows that find mail: without a body, the others are well.
-Error about_bodies(const Error& error) {
-  return error.code == errc::bad_message ? fail(errc::io_error, error.detail) : error;
+Error about_bodies(Id id, const Error& error) {
+  if (error.code != errc::bad_message) return error;
+  return fail(errc::io_error,
+              "what is left of " + id.text() + " cannot be removed, its pages are damaged: " + error.detail);
 }
 
 }  // namespace
@@ -98,12 +100,8 @@ asio::awaitable<Result<>> Queue::Core::drop_orphans() {
   Result<> all;
   for (const Id id : *found) {
     if (drafts.contains(id)) continue;
-    auto drop = [id](disk::Tx& tx) -> Result<> {
-      if (tx.prepare("SELECT 1 FROM draft WHERE id = ?1").bind(id.value).step()) drop_draft(tx, id);
-      return {};
-    };
-    const auto dropped = co_await disk.run(Durability::relaxed, std::move(drop));
-    if (!dropped) all = about_bodies(dropped.error());
+    const auto dropped = co_await drop_draft(id, Deadline::max());
+    if (!dropped) all = about_bodies(id, dropped.error());
   }
   co_return all;
 }
@@ -117,6 +115,7 @@ asio::awaitable<Result<Queue::Swept>> Queue::sweep(std::size_t bytes) {
   const auto sound = co_await core.inspect_some();
   if (!sound && sound.error().code == errc::bad_message) co_return sound.error();
   note(sound);
+  if (auto left = std::exchange(core.left, std::nullopt)) swept.unread = std::move(left);
   swept.rows = core.inspected_once;
   for (std::size_t read = 0; read < bytes && !swept.end;) {
     auto job = [after = core.swept, left = bytes - read](disk::Tx& tx) -> Result<Looked> {
