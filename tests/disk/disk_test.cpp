@@ -114,6 +114,19 @@ TEST_CASE(
   CHECK(vfs.plan().syncs - before <= 30);  // 20 when all ten always share; two halves would need 40
 }
 
+TEST_CASE("run: whoever comes after a commit that stalled does not wait a share of that time") {
+  support::TempDirectory dir;
+  support::FaultyVfs vfs;
+  World world(dir.path());
+  vfs.plan().sync_delay_us = 1'500'000;
+  for (int session = 0; session < 3; ++session) world.loop.start(insert_some(*world.disk, session, 1));
+  world.loop.run_all();  // the last of its commits is that of several
+  vfs.plan().sync_delay_us = 0;
+  const auto began = std::chrono::steady_clock::now();
+  world.loop.run(world.disk->run(Durability::durable, insert(2000))).value();
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::milliseconds(300));  // a third of it would be 500 ms
+}
+
 TEST_CASE("run: one that waits alone is synced before it completes, every time") {
   support::TempDirectory dir;
   support::FaultyVfs vfs;
