@@ -7,10 +7,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
+#include "config/files.h"
 #include "config/item.h"
 #include "daemon/options.h"
 #include "net/clock.h"
@@ -24,33 +23,34 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::seconds pause_between_looks{5};
-constexpr std::size_t most_authorities = 8;
-constexpr std::int64_t most_octets = 1 << 20;  // of a file that is read on the loop
+constexpr std::size_t most_in_a_file = 8;
 constexpr std::chrono::days to_be_told{30}, pressing{7};
 constexpr std::chrono::days weekly{7}, daily{1};
 
+bool ends_earlier(const OwnCertificate& one, const OwnCertificate& other) { return one.expires < other.expires; }
+
+// Of two that are called the same the one that ends first is told.
 void add(std::vector<OwnCertificate>& to, OwnCertificate one) {
   const auto same = [&](const OwnCertificate& other) { return other.use == one.use && other.subject == one.subject; };
   const auto known = std::find_if(to.begin(), to.end(), same);
   if (known == to.end())
     to.push_back(std::move(one));
-  else
-    known->expires = std::min(known->expires, one.expires);
+  else if (ends_earlier(one, *known))
+    *known = std::move(one);
 }
 
-// Whether reading it keeps the loop for a moment only: a FIFO waits for its writer, a device has no end. What is missing is told by whom
-// reads it.
+// Whether reading it keeps the loop for a moment only. What is missing is told by whom reads it.
 Result<> is_read_at_once(const std::string& path) {
-  struct stat about {};
-  if (stat(path.c_str(), &about) != 0) return {};
-  if (!S_ISREG(about.st_mode)) return fail(errc::invalid_argument, path + ": it is no regular file");
-  if (about.st_size > most_octets) return fail(errc::file_too_large, path + ": it is larger than 1 MiB");
-  return {};
+  const auto fit = config::is_fit(path, config::most_of_certificates);
+  if (fit || fit.error().code == errc::no_such_file_or_directory || fit.error().code == errc::permission_denied)
+    return {};
+  return fail(fit.error().code, path + ": " + fit.error().detail);
 }
 
 Result<> are_read_at_once(const std::vector<CertificateFile>& files) {
   for (const CertificateFile& one : files) {
     for (const std::string& path : {one.certificate, one.key}) {
+      if (path.empty()) continue;
       if (const auto fit = is_read_at_once(path); !fit)
         return fail(fit.error().code, one.configured + ": " + fit.error().detail);
     }
@@ -58,22 +58,40 @@ Result<> are_read_at_once(const std::vector<CertificateFile>& files) {
   return {};
 }
 
+// Any of several authorities takes clients: who has put a new one beside the old one may let the old one end.
+void tell_replaced(std::vector<OwnCertificate>& authorities) {
+  const auto last = std::max_element(authorities.begin(), authorities.end(), ends_earlier);
+  if (last == authorities.end()) return;
+  const Time longest = last->expires;
+  std::map<std::string, Time> latest;  // by subject
+  for (const OwnCertificate& one : authorities) latest[one.subject] = std::max(latest[one.subject], one.expires);
+  std::erase_if(authorities, [&](const OwnCertificate& one) { return one.expires < latest[one.subject]; });
+  for (OwnCertificate& one : authorities) one.replaced = one.expires < longest;
+}
+
+// What is left of more than anybody would look at: of a chain what is presented and what ends first, of authorities what ends last.
+std::vector<OwnCertificate> abridged(const std::vector<OwnCertificate>& all, const std::string& use) {
+  if (use == "client-ca") return {*std::max_element(all.begin(), all.end(), ends_earlier)};
+  return {all.front(), *std::min_element(all.begin(), all.end(), ends_earlier)};
+}
+
 void read_one(const CertificateFile& file, std::vector<OwnCertificate>& to) {
-  if (!is_read_at_once(file.certificate)) return;
-  std::ifstream in(file.certificate, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  const auto chain = probe::parse_certificates(text);
+  const auto text = config::read_file(file.certificate, config::most_of_certificates);
+  if (!text) return;
+  const auto chain = probe::parse_certificates(*text);
   if (!chain) return;
   std::vector<OwnCertificate> found;
   for (const std::string& der : *chain) {
     const auto end = probe::not_after(der);
-    if (end) found.push_back({file.use, probe::subject_of(der), *end});
-    if (file.use != "client-ca") break;  // the others of a chain are the authorities' affair
+    if (!end) continue;
+    OwnCertificate one;
+    one.use = file.use;
+    one.subject = probe::subject_of(der);
+    one.expires = *end;
+    found.push_back(std::move(one));
   }
-  if (found.size() > most_authorities) {
-    const auto later = [](const auto& a, const auto& b) { return a.expires < b.expires; };
-    found = {*std::max_element(found.begin(), found.end(), later)};
-  }
+  if (file.use == "client-ca") tell_replaced(found);
+  if (found.size() > most_in_a_file) found = abridged(found, file.use);
   for (OwnCertificate& one : found) add(to, std::move(one));
 }
 
@@ -118,14 +136,15 @@ std::vector<Event> Reminders::due(const std::vector<OwnCertificate>& all, Time n
     if (const auto last = told_.find(one); last != told_.end() && last->second <= now) {
       const auto left_then = one.expires - last->second;
       const bool news = (ended && left_then > Milliseconds(0)) || (left <= pressing && left_then > pressing);
-      const Milliseconds pause = left <= pressing ? Milliseconds(daily) : Milliseconds(weekly);
+      const bool presses = left <= pressing && !one.replaced;
+      const Milliseconds pause = presses ? Milliseconds(daily) : Milliseconds(weekly);
       if (!news && now - last->second < pause) {
         told.insert(*last);
         continue;
       }
     }
     told[one] = now;
-    Event event(ended ? Level::error : Level::warn, "certificate-expires");
+    Event event(ended && !one.replaced ? Level::error : Level::warn, "certificate-expires");
     event.add("use", one.use).add("subject", one.subject).add("expires", to_rfc3339(one.expires));
     event.add("days", std::chrono::floor<std::chrono::days>(left).count());
     events.push_back(std::move(event));

@@ -27,12 +27,14 @@ struct CertificateFile {
   std::string key;          // "" for client-ca
 };
 std::vector<CertificateFile> certificate_files(const config::Config& config);
-// What they hold: of a chain its first certificate, of up to eight authorities each, of more the one that ends last. Of two with the
-// same use and subject the one that ends first. A file that cannot be read has none.
+// What they hold: each certificate of a chain, for one that issued another ends what it issued; each authority. Of more than eight in a
+// file, of a chain the first and the one that ends first, of authorities the one that ends last. Of two with the same use and subject the
+// one that ends first, but of authorities in one file its successor. A file that cannot be read has none.
 std::vector<OwnCertificate> read_certificates(const std::vector<CertificateFile>& files);
 
 // When it is told that a certificate ends (CONTRACT: `certificate-expires`): from 30 days on each week, from 7 days on each day, when it
-// has ended, and each day from then on as an error. Pure: the caller has the clock.
+// has ended, and each day from then on as an error; each week and as a warning where another took its place. Pure: the caller has the
+// clock.
 class Reminders {
  public:
   std::vector<Event> due(const std::vector<OwnCertificate>& all, Time now);

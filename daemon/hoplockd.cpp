@@ -12,6 +12,7 @@
 #include "daemon/hosts_check.h"
 #include "daemon/journal.h"
 #include "daemon/parts_check.h"
+#include "daemon/service_user.h"
 
 namespace {
 
@@ -66,6 +67,7 @@ int serve(const std::vector<std::string>& words) {
   if (!path && std::filesystem::exists(default_path)) path = default_path;
   config::Loaded loaded = path ? config::load(*path) : config::defaults();
   if (!path) config::check(loaded);  // the defaults name files too
+  if (arguments->check && loaded.errors.empty()) daemon::check_for_service(loaded);
   if (loaded.errors.empty()) daemon::check_parts(loaded);
   for (const auto& error : loaded.errors) std::cerr << daemon::stderr_priority(Level::error) << error << "\n";
   if (!loaded.errors.empty()) return daemon::config_error;

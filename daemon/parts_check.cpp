@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "config/files.h"
 #include "config/item.h"
 #include "daemon/options.h"
 #include "daemon/signing_keys.h"
@@ -10,6 +11,7 @@
 #include "listener/users.h"
 #include "net/tls_client.h"
 #include "net/tls_server.h"
+#include "resolver/files.h"
 #include "resolver/setup.h"
 #include "route/table.h"
 
@@ -51,6 +53,13 @@ void check_postmaster(config::Loaded& loaded) {
 // libunbound reads its files only when it is set up; its complaint names the file.
 void check_resolver(config::Loaded& loaded) {
   const auto& dns = loaded.config.dns;
+  for (const auto& mark : resolver::marks_of(resolver_options(loaded.config))) {
+    if (const auto fit = config::is_fit(mark.path, config::most_of_others);
+        !fit && fit.error().code == errc::invalid_argument) {
+      return loaded.complain(dns.unbound_conf.path.empty() ? "dns" : "dns.unbound_conf",
+                             mark.path + ": " + fit.error().detail);
+    }
+  }
   const auto context = resolver::make_context(resolver_options(loaded.config));
   if (context) return;
   const std::string& what = context.error().detail;
@@ -64,8 +73,14 @@ void check_resolver(config::Loaded& loaded) {
   loaded.complain(key, what);
 }
 
+bool is_passed_over(const config::InputFile& file, config::Files files) {
+  return files == config::Files::readable_ones && !file.path.empty() && config::is_barred(file.path);
+}
+
 // RPT-37: reports by mail must be signed.
-void check_report_key(config::Loaded& loaded) {
+void check_report_key(config::Loaded& loaded, config::Files files) {
+  const auto& keys = loaded.config.dkim;
+  if (std::ranges::any_of(keys, [files](const config::Dkim& one) { return is_passed_over(one.key, files); })) return;
   const auto keyring = load_keyring(loaded);
   const auto domain = report_domain(loaded.config);
   if (keyring && domain && keyring->for_domain(*domain).empty()) {
@@ -92,36 +107,42 @@ void check_sources(config::Loaded& loaded) {
   }
 }
 
+void check_listener(config::Loaded& loaded, std::size_t i, config::Files files) {
+  const auto& one = loaded.config.listeners[i];
+  if (!one.client_ca.path.empty() && !is_passed_over(one.client_ca, files)) {
+    const auto authorities = net::ClientTls::load({one.client_ca.path, net::TlsVersion::tls12});
+    if (!authorities) loaded.complain(config::item("listeners", i, "client_ca"), authorities.error().detail);
+  }
+  if (one.auth && !is_passed_over(one.users_file, files)) {
+    const auto users = listener::Users::load(one.users_file.path);
+    if (!users) loaded.complain(config::item("listeners", i, "users_file"), users.error().detail);
+    // also what a file looks like that is just being written
+    if (users && (*users)->size() == 0)
+      loaded.complain(config::item("listeners", i, "users_file"),
+                      one.users_file.path + ": no user is in it, so nobody could log in");
+  }
+  if (one.certificate.path.empty() || one.tls == config::ListenerTls::none) return;
+  if (is_passed_over(one.certificate, files) || is_passed_over(one.key, files)) return;
+  const auto tls = net::ServerTls::load({one.certificate.path, one.key.path});
+  if (!tls) loaded.complain(config::item("listeners", i, "certificate"), tls.error().detail);
+}
+
 }  // namespace
 
-void check_parts(config::Loaded& loaded) {
+void check_parts(config::Loaded& loaded, config::Files files) {
   const auto& config = loaded.config;
-  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
-    const auto& one = config.listeners[i];
-    if (!one.client_ca.path.empty()) {
-      const auto authorities = net::ClientTls::load({one.client_ca.path, net::TlsVersion::tls12});
-      if (!authorities) loaded.complain(config::item("listeners", i, "client_ca"), authorities.error().detail);
-    }
-    if (one.auth) {
-      const auto users = listener::Users::load(one.users_file.path);
-      if (!users) loaded.complain(config::item("listeners", i, "users_file"), users.error().detail);
-      // also what a file looks like that is just being written
-      if (users && (*users)->size() == 0)
-        loaded.complain(config::item("listeners", i, "users_file"),
-                        one.users_file.path + ": no user is in it, so nobody could log in");
-    }
-    if (one.certificate.path.empty() || one.tls == config::ListenerTls::none) continue;
-    const auto tls = net::ServerTls::load({one.certificate.path, one.key.path});
-    if (!tls) loaded.complain(config::item("listeners", i, "certificate"), tls.error().detail);
-  }
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) check_listener(loaded, i, files);
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
     const auto& one = config.routes[i];
-    if (one.client_certificate.path.empty()) continue;
+    if (one.client_certificate.path.empty() || is_passed_over(one.client_certificate, files) ||
+        is_passed_over(one.client_key, files)) {
+      continue;
+    }
     const auto certificate = net::ClientCertificate::load({one.client_certificate.path, one.client_key.path});
     if (!certificate) loaded.complain(config::item("routes", i, "client_certificate"), certificate.error().detail);
   }
   check_sources(loaded);
-  check_report_key(loaded);
+  check_report_key(loaded, files);
   check_hostname(loaded);
   check_postmaster(loaded);
   if (!config.tls_rpt.from.empty() && !is_address(config.tls_rpt.from))

@@ -15,6 +15,7 @@
 #include <set>
 
 #include "base/ascii.h"
+#include "config/files.h"
 #include "config/item.h"
 #include "net/clock.h"
 
@@ -54,10 +55,10 @@ std::vector<std::string> complaints_of(const dns::Answer& answer, const dkim::Id
 }  // namespace
 
 Result<dkim::Key> read_signing_key(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  const std::string pem{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (in.bad() || pem.empty()) return bad_input("the file is empty or cannot be read");
-  return dkim::Key::parse(pem);
+  const auto pem = config::read_file(path, config::most_of_certificates);
+  if (!pem) return fail(pem.error().code, "the file is empty or cannot be read: " + pem.error().detail);
+  if (pem->empty()) return bad_input("the file is empty or cannot be read");
+  return dkim::Key::parse(*pem);
 }
 
 std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded) {

@@ -135,7 +135,15 @@ const std::vector<Syntax>& commands() {
        0,
        {},
        {}},
-      {"config check", "", "say what is wrong with the configuration", 0, 0, {}, {}},
+      {"config check",
+       "[--user NAME]",
+       "say what is wrong with the configuration; for root also whether the user whom hoplockd runs as, or NAME, can "
+       "read "
+       "the files that it names and write its data and its log",
+       0,
+       0,
+       {"--user"},
+       {}},
       {"config show", "", "print the effective configuration, defaults included", 0, 0, {}, {}},
       {"queue list",
        "[--domain D] [--sender S] [--state STATE]",

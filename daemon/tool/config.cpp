@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include "config/show.h"
 #include "daemon/options.h"
+#include "daemon/parts_check.h"
+#include "daemon/service_user.h"
 #include "daemon/system.h"
 #include "daemon/tool/commands.h"
 #include "daemon/tool/json.h"
@@ -14,10 +18,27 @@ json::array texts(const std::vector<std::string>& from) {
   for (const std::string& one : from) to.emplace_back(clean(one));
   return to;
 }
+
+// What the parts of the daemon say of it, and whether the user whom it runs as can have what is in it. The exit code of a wrong --user.
+std::optional<int> judge(const Call& call, config::Loaded& loaded) {
+  const auto name = call.arguments.get("--user");
+  auto user = name ? std::optional(find_user(*name)) : std::nullopt;
+  if (user && !*user) return complain(call.console, usage, "--user: " + user->error().detail);
+  if (user && geteuid() != 0)
+    return complain(call.console, usage, "--user: only root can look with the rights of another user");
+  if (!loaded.errors.empty()) return std::nullopt;
+  if (user)
+    check_as(loaded, **user);
+  else
+    check_for_service(loaded);
+  check_parts(loaded);
+  return std::nullopt;
+}
 }  // namespace
 
 int config_check(const Call& call) {
-  const auto& loaded = call.loaded;
+  config::Loaded loaded = call.loaded;
+  if (const auto refused = judge(call, loaded)) return *refused;
   const Console& console = call.console;
   const bool good = loaded.errors.empty();
   if (call.arguments.json) {

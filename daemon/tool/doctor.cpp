@@ -6,19 +6,20 @@
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "base/version.h"
-#include "config/item.h"
+#include "config/check.h"
+#include "config/files.h"
 #include "control/client.h"
+#include "daemon/certificates.h"
 #include "daemon/options.h"
 #include "daemon/parts_check.h"
+#include "daemon/service_user.h"
 #include "daemon/system.h"
 #include "daemon/tool/json.h"
 #include "daemon/tool/text.h"
-#include "probe/certificate.h"
 #include "queue/reader.h"
 
 namespace hoplock::daemon::tool {
@@ -27,12 +28,25 @@ namespace {
 
 using State = Remark::State;
 
+// As hoplock config check does, but for what this user may not read, which is told once and is no fault.
 void examine_configuration(const Call& call, std::vector<Remark>& to) {
   config::Loaded loaded = call.loaded;
-  check_parts(loaded);
+  constexpr auto files = config::Files::readable_ones;
+  config::check_files(loaded, files);
+  if (loaded.errors.empty()) check_for_service(loaded);
+  if (loaded.errors.empty()) check_parts(loaded, files);
   for (const auto& error : loaded.errors) to.push_back({"configuration", State::bad, error, "hoplock config check"});
   for (const auto& warning : loaded.warnings) to.push_back({"configuration", State::note, warning});
-  if (loaded.errors.empty() && loaded.warnings.empty()) to.push_back({"configuration", State::good, loaded.file});
+  std::string barred;
+  for (const auto& one : config::named_files(loaded.config)) {
+    if (config::is_barred(one.path)) barred += (barred.empty() ? "" : ", ") + one.item;
+  }
+  if (!barred.empty()) {
+    to.push_back({"configuration", State::note, "not looked at, for you may not read the files: " + barred,
+                  "as root: hoplock doctor"});
+  } else if (loaded.errors.empty() && loaded.warnings.empty()) {
+    to.push_back({"configuration", State::good, loaded.file});
+  }
 }
 
 void examine_daemon(const Call& call, std::vector<Remark>& to) {
@@ -62,40 +76,17 @@ void examine_clock(std::vector<Remark>& to) {
                   "run systemd-timesyncd or chrony"});
 }
 
-struct NamedFile {
-  std::string key;  // of the configuration
-  std::string path;
-  bool secret = true;
-};
-
-std::vector<NamedFile> files_of(const config::Config& config) {
-  std::vector<NamedFile> all;
-  using config::item;
-  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
-    const auto& one = config.listeners[i];
-    all.push_back({item("listeners", i, "certificate"), one.certificate.path, false});
-    all.push_back({item("listeners", i, "key"), one.key.path});
-    all.push_back({item("listeners", i, "users_file"), one.users_file.path});
-  }
-  for (std::size_t i = 0; i < config.routes.size(); ++i) {
-    const auto& one = config.routes[i];
-    all.push_back({item("routes", i, "client_certificate"), one.client_certificate.path, false});
-    all.push_back({item("routes", i, "client_key"), one.client_key.path});
-    all.push_back({item("routes", i, "password_file"), one.password_file.path});
-  }
-  for (std::size_t i = 0; i < config.dkim.size(); ++i) all.push_back({item("dkim", i, "key"), config.dkim[i].key.path});
-  std::erase_if(all, [](const NamedFile& one) { return one.path.empty(); });
-  return all;
-}
-
 void examine_files(const Call& call, std::vector<Remark>& to) {
   std::size_t good = 0;
-  for (const NamedFile& one : files_of(call.loaded.config)) {
+  for (const auto& one : config::named_files(call.loaded.config)) {
+    if (one.kind == config::NamedFile::Kind::other || config::is_barred(one.path))
+      continue;  // told with the configuration
     struct stat about {};
     if (stat(one.path.c_str(), &about) != 0) {
-      to.push_back({"files", State::bad, one.key + ": '" + one.path + "' cannot be looked at", "hoplock config check"});
-    } else if (one.secret && (about.st_mode & (S_IROTH | S_IWOTH)) != 0) {
-      to.push_back({"files", State::bad, one.key + ": every user of this machine can read '" + one.path + "'",
+      to.push_back(
+          {"files", State::bad, one.item + ": '" + one.path + "' cannot be looked at", "hoplock config check"});
+    } else if (one.is_secret() && (about.st_mode & (S_IROTH | S_IWOTH)) != 0) {
+      to.push_back({"files", State::bad, one.item + ": every user of this machine can read '" + one.path + "'",
                     "chown root:hoplock '" + one.path + "' && chmod 0640 '" + one.path + "'"});
     } else {
       ++good;
@@ -120,26 +111,37 @@ void examine_space(const Call& call, std::vector<Remark>& to) {
     to.push_back({"space", room < 4 * least ? State::note : State::good, text});
 }
 
-void examine_certificates(const Call& call, std::vector<Remark>& to) {
+Remark about_certificate(const Call& call, const CertificateFile& file, const OwnCertificate& one) {
   constexpr std::chrono::days soon{30}, now_or_never{7};
-  for (const NamedFile& one : files_of(call.loaded.config)) {
-    if (one.secret) continue;
-    std::ifstream in(one.path, std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-    const auto chain = probe::parse_certificates(text);
-    const auto end = chain && !chain->empty() ? probe::not_after(chain->front()) : std::nullopt;
-    if (!end) {
-      to.push_back({"certificates", State::bad, one.key + ": '" + one.path + "' holds no certificate"});
-      continue;
-    }
-    const auto left = *end - call.console.now;
-    const std::string words =
-        one.key + ": '" + one.path + "' " + (left < Milliseconds(0) ? "ended " : "ends ") + moment(*end);
-    to.push_back({"certificates",
-                  left < now_or_never ? State::bad
-                  : left < soon       ? State::note
-                                      : State::good,
-                  words, left < soon ? "renew it: the changed file is taken up by itself" : ""});
+  const auto left = one.expires - call.console.now;
+  const bool presses = left < now_or_never && !one.replaced;
+  Remark remark{"certificates",
+                presses       ? State::bad
+                : left < soon ? State::note
+                              : State::good,
+                file.configured + ": '" + file.certificate + "'" +
+                    (one.subject.empty() ? "" : ", " + one.subject + ",") +
+                    (left < Milliseconds(0) ? " ended " : " ends ") + moment(one.expires)};
+  if (left < soon)
+    remark.advice = one.replaced
+                        ? "another authority of the file takes its place: take this one out when no client needs it"
+                        : "renew it: the changed file is taken up by itself";
+  return remark;
+}
+
+// The same files, and of a chain the same certificates, that the daemon watches.
+void examine_certificates(const Call& call, std::vector<Remark>& to) {
+  const auto self_signed = self_signed_files(call.loaded.config).certificate;
+  for (const CertificateFile& file : certificate_files(call.loaded.config)) {
+    if (config::is_barred(file.certificate)) continue;  // told with the configuration
+    const auto all = read_certificates({file});
+    for (const OwnCertificate& one : all) to.push_back(about_certificate(call, file, one));
+    if (all.empty() && file.certificate == self_signed)
+      to.push_back({"certificates", State::note, "'" + file.certificate + "' is not there yet",
+                    "hoplockd makes it at its start"});
+    else if (all.empty())
+      to.push_back(
+          {"certificates", State::bad, file.configured + ": '" + file.certificate + "' holds no certificate", ""});
   }
 }
 

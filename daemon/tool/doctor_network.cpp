@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "config/files.h"
 #include "daemon/options.h"
 #include "daemon/reverse_check.h"
 #include "daemon/signing_keys.h"
@@ -178,8 +179,10 @@ class Examination {
 
   asio::awaitable<void> records() {
     config::Loaded loaded = call_.loaded;
+    // told with the configuration
+    std::erase_if(loaded.config.dkim, [](const config::Dkim& one) { return config::is_barred(one.key.path); });
     const auto keyring = load_keyring(loaded);
-    if (!keyring) co_return;  // told with the configuration
+    if (!keyring) co_return;
     const auto reports = report_domain(call_.loaded.config);
     std::vector<RecordState> states;
     for (const dkim::Identity& one : keyring->all()) {

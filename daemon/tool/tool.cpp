@@ -2,7 +2,6 @@
 #include "daemon/tool/tool.h"
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -10,7 +9,6 @@
 #include "base/version.h"
 #include "config/check.h"
 #include "daemon/options.h"
-#include "daemon/parts_check.h"
 #include "daemon/system.h"
 #include "daemon/tool/commands.h"
 #include "daemon/tool/text.h"
@@ -19,12 +17,10 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-// What opens files of the configuration by itself, or judges it: these complain of files that they cannot have. All other commands speak
-// with the daemon or read the store, for which operators need no right to read keys; of a reload the daemon itself is the judge.
+// Only who judges the configuration needs every file that it names. All others say of a file that they use that they cannot have it;
+// operators need no right to read keys, and of a reload the daemon itself is the judge.
 config::Files files_for(std::string_view command) {
-  static constexpr std::array<std::string_view, 4> openers{"config check", "check", "tlsa", "doctor"};
-  const bool opens = std::ranges::find(openers, command) != openers.end() || command.starts_with("dkim ");
-  return opens ? config::Files::looked_at : config::Files::left_alone;
+  return command == "config check" ? config::Files::looked_at : config::Files::left_alone;
 }
 
 config::Loaded load(const Arguments& arguments) {
@@ -124,7 +120,6 @@ int run(std::vector<std::string> words, Console console) {
   if (call.arguments.command == "help") return help_command(call);
   call.loaded = load(call.arguments);
   const bool judging = call.arguments.command == "config check";
-  if (judging && call.loaded.errors.empty()) check_parts(call.loaded);
   if (!call.loaded.errors.empty() && !judging) {
     for (const std::string& error : call.loaded.errors) console.err << printable(error) << '\n';
     return config_error;

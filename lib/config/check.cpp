@@ -9,44 +9,26 @@
 #include <iterator>
 #include <set>
 
+#include "config/files.h"
 #include "config/item.h"
 
 namespace hoplock::config {
 
 namespace {
 
-void check_file(Loaded& loaded, const InputFile& file, const std::string& path) {
-  if (file.path.empty()) return;
-  std::error_code error;
-  if (!std::filesystem::exists(file.path, error)) return loaded.complain(path, "there is no file '" + file.path + "'");
-  if (std::filesystem::is_directory(file.path, error))
-    return loaded.complain(path, "'" + file.path + "' is a directory, a file is needed");
-  if (access(file.path.c_str(), R_OK) != 0) loaded.complain(path, "the file '" + file.path + "' cannot be read");
-}
-
-void check_files(Loaded& loaded) {
-  const auto& config = loaded.config;
-  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
-    const auto& one = config.listeners[i];
-    check_file(loaded, one.certificate, item("listeners", i, "certificate"));
-    check_file(loaded, one.key, item("listeners", i, "key"));
-    check_file(loaded, one.users_file, item("listeners", i, "users_file"));
-    check_file(loaded, one.client_ca, item("listeners", i, "client_ca"));
-  }
-  for (std::size_t i = 0; i < config.routes.size(); ++i) {
-    const auto& one = config.routes[i];
-    check_file(loaded, one.client_certificate, item("routes", i, "client_certificate"));
-    check_file(loaded, one.client_key, item("routes", i, "client_key"));
-    check_file(loaded, one.password_file, item("routes", i, "password_file"));
-  }
-  check_file(loaded, config.dns.trust_anchor, "dns.trust_anchor");
-  check_file(loaded, config.dns.root_hints, "dns.root_hints");
-  check_file(loaded, config.dns.unbound_conf, "dns.unbound_conf");
-  check_file(loaded, config.tls.ca_file, "tls.ca_file");
-  for (std::size_t i = 0; i < config.dkim.size(); ++i) check_file(loaded, config.dkim[i].key, item("dkim", i, "key"));
-  check_file(loaded, config.http.certificate, "http.certificate");
-  check_file(loaded, config.http.key, "http.key");
-  check_file(loaded, config.http.users_file, "http.users_file");
+// CONTRACT: a file that is named and missing is an error.
+void check_file(Loaded& loaded, const NamedFile& file, Files files) {
+  if (files == Files::readable_ones && is_barred(file.path)) return;
+  const auto fit = is_fit(file.path, file.bound());
+  const auto code = fit ? error_code() : fit.error().code;
+  if (code == errc::no_such_file_or_directory || code == errc::not_a_directory)
+    return loaded.complain(file.item, "there is no file '" + file.path + "'");
+  if (code == errc::is_a_directory)
+    return loaded.complain(file.item, "'" + file.path + "' is a directory, a file is needed");
+  if (code && code != errc::permission_denied)
+    return loaded.complain(file.item, "the file '" + file.path + "' cannot be used: " + fit.error().detail);
+  if (code || access(file.path.c_str(), R_OK) != 0)
+    loaded.complain(file.item, "the file '" + file.path + "' cannot be read");
 }
 
 void check_pair(Loaded& loaded, const InputFile& certificate, const InputFile& key, const std::string& certificate_path,
@@ -217,6 +199,11 @@ void check_unbuilt(Loaded& loaded) {
 
 }  // namespace
 
+void check_files(Loaded& loaded, Files files) {
+  if (files == Files::left_alone) return;
+  for (const NamedFile& one : named_files(loaded.config)) check_file(loaded, one, files);
+}
+
 void check(Loaded& loaded, Files files) {
   check_unbuilt(loaded);
   check_listeners(loaded);
@@ -224,7 +211,7 @@ void check(Loaded& loaded, Files files) {
   check_sources(loaded);
   check_ranges(loaded);
   check_rest(loaded);
-  if (files == Files::looked_at) check_files(loaded);
+  check_files(loaded, files);
 }
 
 Loaded load(const std::string& path, Files files) {

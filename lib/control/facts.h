@@ -52,6 +52,7 @@ struct Facts {
     std::string use;            // listener, client, client-ca, http
     std::string subject;        // with `use` it is unique
     Time expires{};
+    bool replaced = false;  // of authorities: its file holds one that ends later, so its end keeps nobody out for good
     auto operator<=>(const Certificate&) const = default;
   };
   std::vector<Certificate> certificates;

@@ -46,7 +46,7 @@ std::string listeners_text(const Facts& facts) {
 std::string certificates_text(const Facts& facts) {
   std::string text;
   for (const auto& one : facts.certificates) {
-    if (one.expires > facts.now) continue;
+    if (one.expires > facts.now || one.replaced) continue;
     text +=
         (text.empty() ? "" : "; ") + one.use + " " + one.subject + " ended " + to_rfc3339(one.expires).substr(0, 10);
   }

@@ -58,8 +58,10 @@ void write_process(Exposition& to, const Facts& facts) {
              facts.log_lines_dropped);
   to.family("hoplock_certificate_expiry_timestamp_seconds", Type::gauge,
             "When a certificate of ours ends, in seconds since 1970; use: listener, client, client-ca or http.");
-  for (const auto& one : facts.certificates)
-    to.sample({{"use", one.use}, {"subject", one.subject}}, seconds(one.expires));
+  for (const auto& one : facts.certificates) {
+    if (!one.replaced || one.expires > facts.now)
+      to.sample({{"use", one.use}, {"subject", one.subject}}, seconds(one.expires));
+  }
   to.family("hoplock_store_bytes", Type::gauge, "Size of the store's files: the database, and its write-ahead log.");
   to.sample({{"file", "database"}}, facts.database_octets);
   to.sample({{"file", "log"}}, facts.log_octets);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <string_view>
 
@@ -48,6 +49,8 @@ void add_conf(FileMarks& marks, const std::string& path) {
   const auto known = [&](const FileMark& mark) { return mark.path == path; };
   if (marks.size() >= most_files || std::any_of(marks.begin(), marks.end(), known)) return;
   marks.push_back(mark_of(path));
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return;  // one that waits for its writer would keep the loop
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);) {
     const std::string_view text = trim(line);

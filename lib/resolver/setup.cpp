@@ -2,6 +2,7 @@
 #include "resolver/setup.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -90,7 +91,11 @@ Result<> set(ub_ctx* context, Setting setting) {
   return bad_input(std::string("libunbound refuses ") + setting.key + " " + setting.value + ": " + ub_strerror(error));
 }
 
+// Neither here nor by libunbound is anything opened that would wait for its writer, or has no end.
 Result<> check_readable(const std::string& what, const std::string& path) {
+  struct stat about {};
+  if (stat(path.c_str(), &about) == 0 && !S_ISREG(about.st_mode) && path != "/dev/null")
+    return fail(errc::invalid_argument, what + " " + path + ": it is no regular file");
   if (std::ifstream(path)) return {};
   const int error = errno;
   return fail(static_cast<errc::errc_t>(error), what + " " + path + ": " + std::strerror(error));

@@ -70,6 +70,8 @@ TEST_CASE("a certificate of ours that has ended turns health red, one that will 
   const auto problems = control::problems(facts, nullptr, {});
   CHECK(names(problems) == "certificates;");
   CHECK(problems[0].text.find("client relay.example.net ended 2026-09-21; renew it") == 0);
+  facts.certificates = {{"client-ca", "old ca", t0, true}, {"client-ca", "ca", t0 + std::chrono::hours(1)}};
+  CHECK(control::problems(facts, nullptr, {}).empty());  // its successor takes the clients
 }
 
 TEST_CASE("BND-04: a log that takes no lines is a problem, told in its own words") {

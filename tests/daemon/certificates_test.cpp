@@ -2,7 +2,9 @@
 #include "daemon/certificates.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -35,6 +37,10 @@ std::string told(Reminders& reminders, Milliseconds before) {
     all += std::string(to_text(event.level())) + " " + std::string(event.get("days"));
   }
   return all;
+}
+
+Time end_of_test() {
+  return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now() + std::chrono::hours(24));
 }
 
 Certificate leaf(const std::string& name, std::chrono::hours to) {
@@ -105,7 +111,7 @@ TEST_CASE("which files: listeners with TLS, the self-signed one among them, auth
 }
 
 TEST_CASE(
-    "what they hold: a chain's own certificate; each of a few authorities; of two with one name the end that comes "
+    "what they hold: each certificate of a chain; each of a few authorities; of two with one name the end that comes "
     "first") {
   TempDir dir;
   const Certificate early = leaf("a.example", 24h * 10), late = leaf("a.example", 24h * 90), issuer = leaf("ca", 24h);
@@ -114,12 +120,14 @@ TEST_CASE(
   const std::string torn = dir.write("torn.pem", early.pem().substr(0, 200));
   const auto read = [](std::vector<CertificateFile> files) { return daemon::read_certificates(files); };
   const auto alone = read({{"listener", "k", chain, ""}});
-  REQUIRE(alone.size() == 1);
+  REQUIRE(alone.size() == 2);
   CHECK(alone[0].subject == "a.example");
+  CHECK(alone[1].subject == "ca");  // its end ends what it issued
+  CHECK(alone[1].expires < alone[0].expires);
   const auto both = read({{"listener", "k", chain, ""}, {"listener", "k", other, ""}});
-  REQUIRE(both.size() == 1);
+  REQUIRE(both.size() == 2);
   CHECK(both[0].expires < alone[0].expires);
-  CHECK(read({{"listener", "k", chain, ""}, {"http", "k", other, ""}}).size() == 2);
+  CHECK(read({{"listener", "k", chain, ""}, {"http", "k", other, ""}}).size() == 3);
   CHECK(read({{"listener", "k", torn, ""}, {"listener", "k", "/nonexistent", ""}}).empty());
   CHECK(read({{"client-ca", "k", chain, ""}}).size() == 2);
   std::string bundle;
@@ -127,6 +135,42 @@ TEST_CASE(
   const auto many = read({{"client-ca", "k", dir.write("bundle.pem", bundle), ""}});
   REQUIRE(many.size() == 1);
   CHECK(many[0].subject == "ca8");
+  const auto long_chain = read({{"listener", "k", dir.path() + "/bundle.pem", ""}});
+  REQUIRE(long_chain.size() == 2);
+  CHECK(long_chain[0].subject == "ca0");
+}
+
+TEST_CASE("client_ca: an authority that ended beside its successor is replaced, and nobody is woken for it") {
+  TempDir dir;
+  const Certificate old = leaf("ca", -1h), successor = leaf("ca", 24h * 90), another = leaf("other ca", 24h * 30);
+  const auto read = [&dir](const std::string& use, const std::string& pem) {
+    return daemon::read_certificates({{use, "k", dir.write("ca.pem", pem), ""}});
+  };
+  const auto same_name = read("client-ca", old.pem() + successor.pem());
+  REQUIRE(same_name.size() == 1);
+  CHECK(same_name[0].expires > end_of_test());
+  CHECK_FALSE(same_name[0].replaced);
+  auto renamed = read("client-ca", old.pem() + another.pem());
+  REQUIRE(renamed.size() == 2);
+  CHECK(renamed[0].replaced);
+  CHECK_FALSE(renamed[1].replaced);
+  Reminders reminders;
+  const auto events = reminders.due(renamed, renamed[0].expires + 24h);
+  REQUIRE(events.size() >= 1);
+  CHECK(events[0].level() == Level::warn);
+  CHECK(reminders.due({renamed[0]}, renamed[0].expires + 24h * 3).empty());
+  CHECK(reminders.due({renamed[0]}, renamed[0].expires + 24h * 9).size() == 1);
+  // of a chain that is presented, each counts
+  for (const auto& one : read("listener", old.pem() + another.pem())) CHECK_FALSE(one.replaced);
+  CHECK_FALSE(read("client-ca", old.pem())[0].replaced);
+}
+
+TEST_CASE("what they hold: what would keep the reader waiting is left alone") {
+  TempDir dir;
+  const std::string fifo = dir.path() + "/fifo.pem";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  CHECK(daemon::read_certificates({{"listener", "k", fifo, ""}}).empty());
+  CHECK(daemon::read_certificates({{"listener", "k", "/dev/zero", ""}}).empty());
 }
 
 }  // namespace daemon_certificates_test

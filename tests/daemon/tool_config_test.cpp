@@ -103,8 +103,11 @@ TEST_CASE("every command: keys that this user cannot have stop nobody who asks t
   Directory dir;
   const std::string file =
       dir.write("h.yaml", quiet("data_dir: data\nlisteners:\n  - certificate: ca.pem\n    key: none.key\n"));
-  for (const std::vector<std::string>& words :
-       {std::vector<std::string>{"status"}, {"reload"}, {"queue", "list"}, {"trace", "a.test"}}) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"status"},
+                                                {"reload"},
+                                                {"queue", "list"},
+                                                {"trace", "a.test"},
+                                                {"tlsa", dir.file("ca.pem")}}) {
     std::vector<std::string> all{"--config", file};
     all.insert(all.end(), words.begin(), words.end());
     const auto said = run_tool(all);

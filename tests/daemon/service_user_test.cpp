@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// `hoplock config check` judges as the service's user would: what root may read says nothing.
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "config/check.h"
+#include "config/files.h"
+#include "daemon/service_user.h"
+#include "tests/daemon/tool_run.h"
+#include "tests/support/temp_directory.h"
+#include "tests/support/test_ca.h"
+
+namespace daemon_service_user_test {
+
+using namespace hoplock;
+using daemon::test::run_tool;
+
+namespace {
+
+// A configuration that anybody may read, in a directory that anybody may enter, with data of nobody's.
+struct Place : support::TempDirectory {
+  support::Certificate certificate{support::Recipe{}};
+  Place() {
+    chmod(path().c_str(), 0755);
+    write("ca.pem", certificate.pem());
+    write("l.pem", certificate.pem());
+    write("l.key", certificate.key_pem());
+    std::filesystem::create_directory(path() / "data");
+    give("data", 0750);
+    for (const char* name : {"ca.pem", "l.pem", "l.key"}) chmod(file(name).c_str(), 0644);
+  }
+  void give(const std::string& name, mode_t mode) const {
+    const auto nobody = daemon::find_user("nobody");
+    REQUIRE(nobody.has_value());
+    REQUIRE(chown(file(name).c_str(), nobody->uid, nobody->gid) == 0);
+    REQUIRE(chmod(file(name).c_str(), mode) == 0);
+  }
+  std::string configure(const std::string& more = "") const {
+    const std::string text =
+        "hostname: r.example.net\npostmaster: a@example.net\ntls: {ca_file: ca.pem}\ndata_dir: data\n"
+        "dns: {trust_anchor: \"\", root_hints: \"\"}\nlisteners:\n  - {certificate: l.pem, key: l.key}\n";
+    const std::string path = write("h.yaml", text + more);
+    chmod(path.c_str(), 0644);
+    return path;
+  }
+  daemon::test::Said check(const std::string& config) const {
+    return run_tool({"--config", config, "config", "check", "--user", "nobody"});
+  }
+};
+
+bool is_root() { return geteuid() == 0; }
+
+}  // namespace
+
+TEST_CASE("config check: a key of root's alone is told with who cannot read it and what to type") {
+  if (!is_root()) return;
+  const Place place;
+  const std::string config = place.configure();
+  CHECK(place.check(config).code == 0);
+  chmod(place.file("l.key").c_str(), 0600);
+  CHECK(run_tool({"--config", config, "config", "check"}).code == 0);  // root reads it
+  const auto said = place.check(config);
+  CHECK(said.code == 78);
+  CHECK(said.err.find(config + ":7:25: the user nobody, ") != std::string::npos);
+  CHECK(said.err.find("cannot read '" + place.file("l.key") + "' (-rw------- root ") != std::string::npos);
+  CHECK(said.err.find("chown root:") != std::string::npos);
+  CHECK(said.err.find("chmod 0640 '" + place.file("l.key") + "'") != std::string::npos);
+}
+
+TEST_CASE("config check: a directory that bars the way is named, also behind a symbolic link") {
+  if (!is_root()) return;
+  const Place place;
+  std::filesystem::create_directory(place / "private");
+  std::filesystem::rename(place / "l.key", place / "private/l.key");
+  std::filesystem::create_symlink("private/l.key", place / "l.key");
+  const std::string config = place.configure();
+  chmod(place.file("private").c_str(), 0755);
+  CHECK(place.check(config).code == 0);
+  chmod(place.file("private").c_str(), 0700);
+  const auto said = place.check(config);
+  CHECK(said.code == 78);
+  CHECK(said.err.find("it may not enter '" + place.file("private") + "' (drwx------ root ") != std::string::npos);
+}
+
+TEST_CASE("config check: data, a store that root has made, and the log's directory must be the service's") {
+  if (!is_root()) return;
+  const Place place;
+  const std::string log = "log: {file: " + place.file("log/hoplock.log") + "}\n";
+  std::filesystem::create_directory(place / "log");
+  place.give("log", 0750);
+  const std::string config = place.configure(log);
+  CHECK(place.check(config).code == 0);
+  place.write("data/queue.db", "");
+  const auto store = place.check(config);
+  CHECK(store.code == 78);
+  CHECK(store.err.find("cannot read and write '" + place.file("data/queue.db")) != std::string::npos);
+  std::filesystem::remove(place / "data/queue.db");
+  REQUIRE(chown(place.file("data").c_str(), 0, 0) == 0);
+  CHECK(place.check(config).err.find("cannot make files in '" + place.file("data") + "'") != std::string::npos);
+  place.give("data", 0750);
+  REQUIRE(chown(place.file("log").c_str(), 0, 0) == 0);
+  const auto barred = place.check(config);
+  CHECK(barred.code == 78);
+  CHECK(barred.err.find("/var/log/hoplock") != std::string::npos);
+  std::filesystem::remove(place / "log");
+  CHECK(place.check(config).err.find("install -d -o nobody") != std::string::npos);
+}
+
+TEST_CASE("config check --user: who does not exist is told so") {
+  support::TempDirectory dir;
+  const std::string config = dir.write("h.yaml", "hostname: r.example.net\n");
+  const auto unknown = run_tool({"--config", config, "config", "check", "--user", "no-such-user"});
+  CHECK(unknown.code == 64);
+  CHECK(unknown.err.find("there is no user 'no-such-user'") != std::string::npos);
+}
+
+TEST_CASE("the unit's user counts for the configuration that the unit starts with, drop-ins after it") {
+  const std::string unit =
+      "[Service]\nExecStart=/usr/sbin/hoplockd --config /etc/hoplock/hoplock.yaml\nUser=hoplock\nGroup=hoplock\n";
+  CHECK(daemon::user_in_unit(unit, "/etc/hoplock/hoplock.yaml") == "hoplock");
+  CHECK_FALSE(daemon::user_in_unit(unit, "/root/try.yaml").has_value());
+  CHECK(daemon::user_in_unit(unit + "[Service]\nUser=mail\n", "/etc/hoplock/hoplock.yaml") == "mail");
+  CHECK(daemon::user_in_unit(unit + "[Service]\nExecStart=\nExecStart=/usr/sbin/hoplockd --config=/srv/h.yaml\n",
+                             "/srv/h.yaml") == "hoplock");
+  CHECK_FALSE(daemon::user_in_unit("", "/etc/hoplock/hoplock.yaml").has_value());
+}
+
+TEST_CASE(
+    "files that are named: what waits for its writer, has no end or is far too large is refused, and never opened") {
+  support::TempDirectory dir;
+  const std::string fifo = dir.file("fifo");
+  REQUIRE(mkfifo(fifo.c_str(), 0644) == 0);
+  const std::string huge = dir.write("huge", "");
+  std::filesystem::resize_file(huge, 1ULL << 30);
+  const char* const keys[] = {"tls: {ca_file: %}",
+                              "dns: {trust_anchor: %}",
+                              "dns: {root_hints: %}",
+                              "dns: {unbound_conf: %}",
+                              "listeners:\n  - {certificate: %, key: /dev/null}",
+                              "listeners:\n  - {certificate: /dev/null, key: %}",
+                              "listeners:\n  - {auth: true, users_file: %}",
+                              "listeners:\n  - {client_ca: %, client_names: [a.example]}",
+                              "routes:\n  - {match: [a.example], client_certificate: %, client_key: /dev/null}",
+                              "routes:\n  - {match: [a.example], client_certificate: /dev/null, client_key: %}",
+                              "routes:\n  - {match: [a.example], hosts: [b.example], username: u, password_file: %}",
+                              "dkim:\n  - {domain: a.example, selector: s, key: %}",
+                              "http: {certificate: %, key: /dev/null}",
+                              "http: {certificate: /dev/null, key: %}",
+                              "http: {certificate: /dev/null, key: /dev/null, users_file: %}"};
+  for (const std::string key : keys) {
+    for (const std::string& path : {fifo, std::string("/dev/zero"), huge}) {
+      CAPTURE(key);
+      CAPTURE(path);
+      std::string text = key;
+      text.replace(text.find('%'), 1, path);
+      auto loaded = config::read_text(text + "\n", "h.yaml", "");
+      REQUIRE(loaded.errors.empty());
+      config::check(loaded);
+      std::string errors;
+      for (const auto& error : loaded.errors) errors += error + "\n";
+      CHECK_MESSAGE(errors.find("the file '" + path + "' cannot be used: it is ") != std::string::npos, errors);
+      CHECK_FALSE(config::read_file(path).has_value());
+    }
+  }
+}
+
+}  // namespace daemon_service_user_test
