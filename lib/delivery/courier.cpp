@@ -345,6 +345,17 @@ class Run {
     attempt_.hops.push_back(std::move(hop));
   }
 
+  // Mail leaves from the address that `sources` names, or it waits.
+  void keep_reachable(hop::HostFacts& host) const {
+    if (host.addresses.empty()) return;
+    std::erase_if(host.addresses, [this](const Ip& ip) { return !source_.may_reach(ip); });
+    if (!host.addresses.empty()) return;
+    const std::string family = source_.uses_ipv4 ? "IPv4" : "IPv6";
+    host.address_failure = hop::Reason::dns_failure;
+    host.why_no_address =
+        "it has no " + family + " address, and sources names no address of another family to leave from";
+  }
+
   asio::awaitable<void> try_host(route::Host host) {
     const hop::LocalRule rule = rule_for(manner_, hosts_.rule, host.origin);
     const bool from_dns = host.origin == route::Host::Origin::mx || host.origin == route::Host::Origin::implicit_mx;
@@ -356,6 +367,7 @@ class Run {
       found.port = host.port;
     } else {
       found = co_await courier_.router_.look(host, hosts_.domain.domain);
+      keep_reachable(found);
     }
     const hop::Facts facts{hosts_.domain, std::move(found)};
     const tlsrpt::Question question{facts, rule};

@@ -30,8 +30,12 @@ Source source_for(std::string_view sender, const dns::Name& recipient, const std
     return takes(one.senders, from) && takes(one.match, recipient);
   });
   if (rule == rules.end()) return otherwise;
-  if (rule->ipv4) otherwise.ipv4 = rule->ipv4;
-  if (rule->ipv6) otherwise.ipv6 = rule->ipv6;
+  if (rule->ipv4 || rule->ipv6) {
+    otherwise.ipv4 = rule->ipv4;
+    otherwise.ipv6 = rule->ipv6;
+    otherwise.uses_ipv4 = rule->ipv4.has_value();
+    otherwise.uses_ipv6 = rule->ipv6.has_value();
+  }
   if (!rule->hostname.is_root()) otherwise.hostname = rule->hostname;
   return otherwise;
 }

@@ -15,10 +15,14 @@ struct Source {
   std::optional<Ip> ipv4;  // nothing: the system chooses
   std::optional<Ip> ipv6;
   dns::Name hostname;
+  bool uses_ipv4 = true;
+  bool uses_ipv6 = true;
+  bool may_reach(const Ip& ip) const { return ip.is_v4() ? uses_ipv4 : uses_ipv6; }
   bool operator==(const Source&) const = default;
 };
 
-// One of `sources:`. What it leaves out is as without it.
+// One of `sources:`. A name that it leaves out is as without it, and so are addresses that it leaves out both; where it has an address of
+// one family, mail leaves from that one and over no other family.
 struct SourceRule {
   std::vector<route::Pattern> senders;  // of the envelope sender's domain; empty: any, the empty sender too
   std::vector<route::Pattern> match;    // of the recipient's domain; empty: any

@@ -7,6 +7,8 @@ DOMAINS = [
     Domain("one.lab", "a server", hosts=(Host(),), signed=False, send=False),
     Domain("two.lab", "a server with a source of its own", hosts=(Host(),), signed=False, send=False),
     Domain("three.lab", "behind an address that this machine does not have", hosts=(Host(),), signed=False, send=False),
+    Domain("both.lab", "a server with addresses of both families", hosts=(Host(aaaa=("fd00::61",)),), signed=False, send=False),
+    Domain("six.lab", "a server with IPv6 alone", hosts=(Host(a=False, aaaa=("fd00::62",)),), signed=False, send=False),
     Domain("hub.lab", "takes mail for several domains", hosts=(Host(),), signed=False, send=False),
 ]
 SETTINGS = {
@@ -64,6 +66,19 @@ class Sources(Case):
         self.assertEqual(self.came("mx.hub.lab", "x@x.example")[1], "relay.test")
         first = [mail.recipients for mail in self.arrived("mx.hub.lab")]
         self.assertCountEqual([sorted(one) for one in first], [["x@x.example", "z@x.example"], ["y@y.example"]])
+
+    def test_a_source_of_one_family_leaves_over_no_other(self):
+        for number in range(6):
+            self.relay.send(f"s{number}@both.lab", sender="ann@contoso.com")
+            line = self.relay.outcome(f"s{number}@both.lab")
+            self.assertEqual((line["event"], line["src"]), ("delivered", "127.0.0.77"))
+        self.relay.send("s@six.lab", sender="ann@contoso.com")
+        line = self.relay.outcome("s@six.lab")
+        self.assertEqual(line["event"], "deferred")
+        self.assertIn("it has no IPv4 address, and sources names no address of another family to leave from", str(line))
+        self.untouched("mx.six.lab")
+        self.relay.send("t@six.lab", sender="ann@other.example")
+        self.assertEqual(self.relay.outcome("t@six.lab")["event"], "delivered")
 
     def test_mail_whose_source_is_not_there_waits_and_leaves_from_no_other(self):
         warned = self.relay.wait_log(5, event="config-warning", error=lambda text: "192.0.2.77" in (text or ""))
