@@ -7,14 +7,15 @@ namespace hoplock::listener {
 
 namespace {
 constexpr std::chrono::milliseconds longest{30000};
-constexpr unsigned most_of_user = 10;  // doubts that others can raise about a user
 }  // namespace
 
 Logins::Rank Logins::rank(const Ip& site, const std::string& user, net::SteadyTime now) const {
   Rank rank;
-  if (pairs_.has({site, user}, now)) rank.pair = Rank::Pair::known;
-  if (sites_.has(site, now) || users_.has(user, now)) rank.part = Rank::Part::known;
-  rank.doubts = failed_sites_.of(site, now) + std::min(most_of_user, failed_users_.of(user, now));
+  rank.known = pairs_.has({site, user}, now) ? Rank::Known::pair
+               : sites_.has(site, now)       ? Rank::Known::site
+               : users_.has(user, now)       ? Rank::Known::user
+                                             : Rank::Known::nobody;
+  rank.doubts = failed_sites_.of(site, now);
   return rank;
 }
 

@@ -54,14 +54,15 @@ class Logins {
  public:
   using Duration = std::chrono::milliseconds;
 
-  // The smaller, the sooner.
+  // The smaller, the sooner. What others guess about a user makes that user no later: a guesser could keep anybody out.
   struct Rank {
-    enum class Pair : std::uint8_t {
-      known,
-      unknown
-    } pair = Pair::unknown;  // this user logged in from this site lately
-    unsigned doubts = 0;     // failures of late
-    enum class Part : std::uint8_t { known, unknown } part = Part::unknown;  // the site or the user logged in lately
+    enum class Known : std::uint8_t {
+      pair,
+      site,
+      user,
+      nobody
+    } known = Known::nobody;  // logged in lately; pair: that user from that site
+    unsigned doubts = 0;      // failures of the site of late
     auto operator<=>(const Rank&) const = default;
   };
   Rank rank(const Ip& site, const std::string& user, net::SteadyTime now) const;

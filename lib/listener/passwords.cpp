@@ -15,6 +15,10 @@ namespace hoplock::listener {
 
 namespace asio = boost::asio;
 
+namespace {
+constexpr unsigned turns_by_rank = 4;  // each fourth goes to who has waited longest
+}  // namespace
+
 struct Passwords::Question {
   std::shared_ptr<const Users> users;
   Attempt attempt;
@@ -57,8 +61,10 @@ bool Passwords::make_room(const Question& newest) {
 
 void Passwords::ask_next() {
   if (waiting_.empty()) return;
-  const auto next = std::min_element(waiting_.begin(), waiting_.end(),
-                                     [](const auto& a, const auto& b) { return a->rank < b->rank; });
+  const bool by_age = ++turns_ % turns_by_rank == 0;
+  const auto next = by_age ? waiting_.begin()
+                           : std::min_element(waiting_.begin(), waiting_.end(),
+                                              [](const auto& a, const auto& b) { return a->rank < b->rank; });
   const auto question = *next;
   waiting_.erase(next);
   busy_ = true;

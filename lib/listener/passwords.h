@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Password hashing beside the loop: one worker thread that shares nothing with it but the question and the answer, so that
 // a hash that takes a tenth of a second delays no other session. Who asks first is no matter of speed: those who logged in lately come
-// before all others, and who guesses wrong, or asks much at once, comes last.
+// before all others, and who guesses wrong, or asks much at once, comes last; each fourth turn is that of who has waited longest.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -47,6 +47,7 @@ class Passwords {
   const Logins& logins_;
   Waiting waiting_;  // oldest first
   bool busy_ = false;
+  unsigned turns_ = 0;
   std::shared_ptr<Passwords*> self_ = std::make_shared<Passwords*>(this);
   boost::asio::thread_pool worker_{1};
 };
