@@ -281,13 +281,13 @@ TEST_CASE("STS-11: fetches of many domains at once are bounded, and all come to 
 TEST_CASE("STS-14: an attempt that is cut off while it fetches leaves the fetch to those who wait with it") {
   StsWorld world;
   world.publish("1", policy("enforce"));
-  world.fetch.delay = std::chrono::milliseconds{60};
+  world.fetch.delay = std::chrono::milliseconds{200};
   net::TaskGroup cut(world.loop.executor(), world.log);
   const auto one = [](StsWorld& at) -> boost::asio::awaitable<void> { co_await at.ask(name("example.org")); };
   cut.spawn("first", one(world));
   hop::StsFact fact;
   const auto second = [](StsWorld& at, net::TaskGroup& first, hop::StsFact& into) -> boost::asio::awaitable<void> {
-    co_await StsWorld::pause(std::chrono::milliseconds{20});
+    while (at.fetch.asked.empty()) co_await StsWorld::pause(std::chrono::milliseconds{1});
     first.stop();
     into = co_await at.ask(name("example.org"));
   };
