@@ -10,7 +10,7 @@ namespace hoplock::delivery {
 
 namespace {
 
-constexpr std::chrono::milliseconds confirm_time{std::chrono::seconds{30}};
+constexpr std::chrono::milliseconds confirm_time{std::chrono::seconds{5}};
 
 // Every command was answered, and somebody may be sent the content.
 bool is_worth_content(const std::vector<smtp::Reply>& replies, std::size_t recipients) {
@@ -70,7 +70,7 @@ asio::awaitable<void> Client::settle_envelope(Sent& sent, const smtp::Envelope& 
 }
 
 // MX-22: a refusal is final, so it is believed only of a server that is in step: RSET has an answer of its own, and one only. A server that
-// leaves after its refusal has said it.
+// leaves after its refusal has said it, and one that does not know RSET has answered it.
 asio::awaitable<void> Client::confirm(smtp::Settled& settled) {
   if (settled.connection != smtp::Settled::Connection::usable) co_return;
   const auto patience = std::exchange(options_.command_timeout, std::min(options_.command_timeout, confirm_time));
@@ -85,6 +85,10 @@ asio::awaitable<void> Client::confirm(smtp::Settled& settled) {
     co_return;
   }
   usable_ = false;
+  if (reply->code == 500 || reply->code == 502) {
+    check_step();
+    co_return;
+  }
   senseless_ = "the server's replies are out of step: " + reply->one_line(200) + " to RSET";
 }
 

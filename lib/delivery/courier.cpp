@@ -85,6 +85,7 @@ class Run {
     if (attempt_.displaced) leave_undecided_out();
     const auto apart = std::erase_if(attempt_.recipients, [](const RecipientOutcome& one) { return one.untouched; });
     attempt_.rest_back = apart > 0;
+    attempt_.hosts_left = cut_short_ || passed_over_ || attempt_.full;
     if (took_any(attempt_)) attempt_.put_off.reset();
     attempt_.counts = witness_.counts();
     told_ = true;
@@ -260,6 +261,16 @@ class Run {
 
   // Hosts that were tried in vain lately come last; the one that worked then comes before the third of the others.
   void put_in_order() {
+    put_in_order_of_destination();
+    const std::string mine = job_.id.text();
+    if (!courier_.heard_.knows(mine)) return;
+    const auto now = Steady::now();
+    const auto behind = std::stable_partition(hosts_.hosts.begin(), hosts_.hosts.end(), [&](const route::Host& host) {
+      return !courier_.heard_.is_behind(mine, host_key(host), now);
+    });
+    if (behind == hosts_.hosts.begin()) courier_.heard_.start_over(mine);
+  }
+  void put_in_order_of_destination() {
     const auto now = Steady::now();
     const std::string& at = job_.destination;
     if (!courier_.rotation_.knows(at)) return;
@@ -282,6 +293,10 @@ class Run {
       if (!seen_.in_vain.empty() || !seen_.good.empty()) courier_.rotation_.note(at, seen_, Steady::now());
     }
     if (!cut_short_ && !attempt_.reached && !attempt_.full) courier_.rotation_.start_over(at);
+    const std::string mine = job_.id.text();
+    if (open_.empty()) return courier_.heard_.start_over(mine);
+    const bool goes_on = cut_short_ || courier_.heard_.knows(mine);
+    if (goes_on && !heard_.hosts_through.empty()) courier_.heard_.note(mine, heard_, Steady::now());
   }
 
   // STS-25: before an MTA-STS refusal may be the last word (this attempt's, and so perhaps the message's), the id is looked at once
@@ -320,7 +335,7 @@ class Run {
 
   // Hosts of the best preference come in random order; the one that a session is open to goes first.
   void prefer_open_session() {
-    if (!session_) return;
+    if (!session_ || courier_.heard_.is_behind(job_.id.text(), session_->host, Steady::now())) return;
     const auto best = hosts_.hosts.front().preference;
     const auto end = std::find_if(hosts_.hosts.begin(), hosts_.hosts.end(),
                                   [&](const auto& host) { return host.preference != best; });
@@ -385,7 +400,10 @@ class Run {
     const auto& known = facts.host.addresses;
     has_v4_ = std::any_of(known.begin(), known.end(), [](const Ip& ip) { return ip.is_v4(); });
     if (session_ && fits(host, facts.host, connect)) {
-      if (co_await use_open_session()) co_return;
+      if (co_await use_open_session()) {
+        count_out_closed();
+        co_return note_heard(host);
+      }
     }
     co_await leave_session();
     witness_.expect(facts);
@@ -400,11 +418,30 @@ class Run {
       ++connections_;
       const bool had_its_say = co_await try_address(host, ip, connect, question);
       place_.reset();
-      if (had_its_say) co_return;
+      count_out_closed();
+      if (had_its_say) co_return note_heard(host);
       co_await leave_session();  // it took nothing, and another address is asked
       seen_.in_vain.emplace_back(key, ip);
     }
     seen_.hosts_through.push_back(key);
+  }
+
+  // Others of the set come first when the message is tried again.
+  void note_heard(const route::Host& host) {
+    if (!open_.empty()) heard_.hosts_through.push_back(host_key(host));
+  }
+
+  // A host that never takes this mail has no session of those that an attempt may use: the next one is asked as well.
+  void count_out_closed() {
+    if (open_.empty() || attempt_.hops.empty() || sessions_ == 0) return;
+    const std::size_t at = attempt_.hops.size() - 1;
+    const Hop& hop = attempt_.hops[at];
+    const auto is_closed_to = [&](std::size_t i) {
+      const auto refused = refused_.find(i);
+      return is_lacking(attempt_.recipients[i], at) || (refused != refused_.end() && refused->second.back().hop == at);
+    };
+    const bool unfit = hop.refusal && hop.refusal->reason == hop::Reason::requiretls_not_supported;
+    if (hop.no_mail || unfit || std::all_of(open_.begin(), open_.end(), is_closed_to)) --sessions_;
   }
 
   // False: that address has as many sessions as it may.
@@ -441,7 +478,7 @@ class Run {
   bool fits(const route::Host& host, const hop::HostFacts& facts, const hop::Connect& plan) const {
     return session_->client->usable() && session_->host == host_key(host) && may_carry(plan) &&
            session_->route == hosts_.route && session_->manner == manner_ && session_->source == source_ &&
-           may_ride() &&
+           session_->tls == courier_.tls_ && may_ride() &&
            std::find(facts.addresses.begin(), facts.addresses.end(), session_->ip) != facts.addresses.end();
   }
 
@@ -533,6 +570,7 @@ class Run {
       session.route = hosts_.route;
       session.manner = manner_;
       session.source = source_;
+      session.tls = courier_.tls_;
       session.hop = hop;
       session.before = failed;
       session.place = place_;
@@ -828,6 +866,7 @@ class Run {
   std::optional<std::uint16_t> full_at_;  // the preference of a host that is full
   std::shared_ptr<void> place_;
   Rotation::Seen seen_;
+  Rotation::Seen heard_;
   std::shared_ptr<const queue::Job> kept_;
   const queue::Job& job_;
   std::optional<OpenSession>& session_;

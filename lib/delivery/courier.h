@@ -33,7 +33,8 @@ struct OpenSession {
   route::RoutePtr route;  // whose credentials it was opened with
   Manner manner = Manner::ordinary;
   Source source = {};
-  Hop hop;                       // as judged when it was opened
+  std::shared_ptr<const net::ClientTls> tls = nullptr;  // the settings that it was opened under
+  Hop hop;                                              // as judged when it was opened
   std::optional<Hop> before;     // in clear, since TLS failed: what failed, told for each message that it carries
   std::string destination = {};  // whose mail it was opened for
   std::shared_ptr<void> place = nullptr;  // among the host's sessions
@@ -75,6 +76,7 @@ class Courier {
   std::function<asio::awaitable<bool>()> leave_;
   Wishes wishes_;
   Rotation rotation_;
+  Rotation heard_;  // by message: who told it to come later
   CredentialStore credentials_;
   Families families_;
   reports::Counts cut_off_;

@@ -110,6 +110,7 @@ bool was_unfit(const Hop& hop) {
 
 // MX-18, MX-19, RTLS-08: every host that there is lacks what the message needs; what was relaxed was tried again.
 bool is_closed_everywhere(const Attempt& attempt, const Lacking& lacking) {
+  if (attempt.hosts_left) return false;
   for (std::size_t i = 0; i < attempt.hops.size(); ++i) {
     const Hop& hop = attempt.hops[i];
     const bool relaxed = hop.action == Hop::Action::plaintext || hop.action == Hop::Action::audit || hop.outdated;
@@ -133,6 +134,7 @@ Judgement judge_unfit(const Attempt& attempt) {
 
 // MX-24: some host says that it never takes mail, and no other one is left that might.
 bool takes_no_mail(const Attempt& attempt) {
+  if (attempt.hosts_left) return false;
   const auto over = [](const Hop& hop) {
     return hop.no_mail || hop.definite || hop.outdated || hop.action == Hop::Action::plaintext ||
            hop.action == Hop::Action::audit;
@@ -187,8 +189,8 @@ Judgement judge(const Attempt& attempt, const RecipientOutcome& outcome) {
     judgement.reply = "450 4.3.0 internal error: nothing decided";
     return judgement;
   }
-  const bool all_definite =
-      std::all_of(attempt.hops.begin(), attempt.hops.end(), [](const Hop& hop) { return hop.definite; });
+  const bool all_definite = !attempt.hosts_left && std::all_of(attempt.hops.begin(), attempt.hops.end(),
+                                                               [](const Hop& hop) { return hop.definite; });
   if (all_definite) return judge_unusable(*decisive);
   judgement.hop = decisive;
   if (outcome.hop && outcome.reply && &attempt.hops[*outcome.hop] == decisive) {

@@ -145,6 +145,31 @@ TEST_CASE("MX-10: 421 at any command ends the session and defers; 521 disqualifi
   }
 }
 
+// "550 5.1.1 no such user" was kept for five days as out of step.
+TEST_CASE("MX-22: a server that does not know RSET is believed its refusal; one that answers something else is not") {
+  const struct {
+    const char* answer;
+    smtp::Fate follows;
+  } rows[] = {{"502 5.5.1 RSET not implemented\r\n", smtp::Fate::refused},
+              {"500 what?\r\n", smtp::Fate::refused},
+              {"502 what?\r\n250 ok\r\n", smtp::Fate::deferred},
+              {"503 5.5.1 MAIL first\r\n", smtp::Fate::deferred},
+              {"354 go\r\n", smtp::Fate::deferred}};
+  for (const auto& row : rows) {
+    CAPTURE(row.answer);
+    World world;
+    const Sent sent = world.converse(greeted()
+                                         .expect(mail)
+                                         .send("250 ok\r\n")
+                                         .expect(rcpt(1))
+                                         .send("550 5.1.1 no such user\r\n")
+                                         .expect("RSET\r\n")
+                                         .send(row.answer));
+    CHECK(fate(sent) == row.follows);
+    CHECK_FALSE(world.usable);
+  }
+}
+
 TEST_CASE("MX-12: silence after the final dot is a temporary failure, and told as handed over") {
   World world;
   ScriptedPeer peer(greeted(pipelining)

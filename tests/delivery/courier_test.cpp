@@ -155,6 +155,32 @@ TEST_CASE(
   CHECK(peer.finish() == Problems{});
 }
 
+TEST_CASE("TLS-08: a session that was opened under other TLS settings carries nothing more") {
+  for (const bool other : {false, true}) {
+    CAPTURE(other);
+    Courses world;
+    Script first = Courses::clear(), second = Courses::clear();
+    Courses::takes(first);
+    if (!other) Courses::takes(first);
+    Courses::takes(second);
+    ScriptedPeer& peer = world.peer({first, second});
+    CHECK(line(world.send(), {}) == "delivered");
+    if (other) {  // as by SIGHUP, with another ca_file or min_version
+      Options options;
+      options.hostname = name("relay.example.net");
+      options.connect_timeout = options.command_timeout = options.data_timeout = 2s;
+      options.messages_per_session = 10;
+      net::TlsOptions from;
+      from.ca_file = world.dir.write("other.pem", world.ca.pem());
+      world.made->reload(options, net::ClientTls::load(from).value());
+    }
+    CHECK(line(world.send(), {}) == "delivered");
+    world.leave();
+    peer.finish();
+    CHECK(peer.connections() == (other ? 2 : 1));
+  }
+}
+
 // Whoever can end a connection after EHLO could have all mail in clear, without a word.
 TEST_CASE(
     "TLS-14: where EHLO got no answer HELO gives up TLS: not before a retry interval has passed, and it is told") {

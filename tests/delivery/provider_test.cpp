@@ -336,6 +336,66 @@ TEST_CASE("MX-26: sessions_per_attempt: the content goes to two hosts, not to fi
   CHECK(contents == 2);
 }
 
+// The two that said "not now" were asked for five days, and the third, which takes everything, never.
+TEST_CASE("MX-26: a good host behind those that say 4xx is asked when the message is tried again") {
+  for (const char* stage : {"MAIL", "RCPT", "."}) {
+    for (const int hosts : {3, 4, 7}) {
+      CAPTURE(stage);
+      CAPTURE(hosts);
+      Relay relay;
+      for (int i = 1; i <= hosts; ++i) {
+        const std::string n = std::to_string(i), at = "127.0.0." + std::to_string(i + 1);
+        Sink& sink = relay.sink(at.c_str());
+        sink.pipelining = false;
+        relay.dns.add("a.example MX " + n + "0 mx" + n + ".a.example\nmx" + n + ".a.example A " + at);
+        if (i == hosts) continue;
+        sink.answer = [stage](const std::string& command) {
+          const bool now = command.starts_with(stage) && (command == "." || *stage != '.');
+          return std::string(now ? "451 4.3.0 not now\r\n" : "");
+        };
+      }
+      relay.options.retry.first = 200ms;
+      relay.put({"ann@a.example"});
+      relay.start();
+      CHECK(relay.until([&] { return relay.sinks.back()->messages == 1; }));
+      CHECK(relay.log.events("deferred").size() == static_cast<std::size_t>((hosts - 1) / 2));
+    }
+  }
+}
+
+TEST_CASE("MX-24: hosts that say 521 take no place from the one behind them; all of them have to say so") {
+  for (const char* stage : {"", "MAIL", "RCPT"}) {
+    for (const bool last_takes : {true, false}) {
+      CAPTURE(stage);
+      CAPTURE(last_takes);
+      Relay relay;
+      for (int i = 1; i <= 3; ++i) {
+        const std::string n = std::to_string(i), at = "127.0.0." + std::to_string(i + 1);
+        Sink& sink = relay.sink(at.c_str());
+        sink.pipelining = false;
+        relay.dns.add("a.example MX " + n + "0 mx" + n + ".a.example\nmx" + n + ".a.example A " + at);
+        if (i == 3 && last_takes) continue;
+        sink.answer = [stage](const std::string& command) {
+          const bool now = *stage == 0 ? command.empty() : command.starts_with(stage);
+          return std::string(now ? "521 5.3.2 no mail here\r\n" : "");
+        };
+      }
+      relay.options.retry.first = 200ms;
+      relay.put({"ann@a.example"});
+      relay.start();
+      const auto bounced = [&] {
+        const auto events = relay.log.events("bounced");
+        return std::any_of(events.begin(), events.end(),
+                           [](const Event& one) { return one.get("to") == "ann@a.example"; });
+      };
+      CHECK(relay.until([&] { return relay.sinks.back()->messages == 1 || bounced(); }));
+      CHECK(bounced() == !last_takes);
+      CHECK(relay.log.events("deferred").empty());
+      for (const auto& sink : relay.sinks) CHECK(sink->connections >= 1);
+    }
+  }
+}
+
 TEST_CASE("MX-26: hundreds of names of a hostile domain whose hosts are a tar pit do not stop other mail") {
   Relay relay;
   Sink& pit = relay.sink("127.0.0.9");
