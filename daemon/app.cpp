@@ -76,6 +76,16 @@ std::string place_of(const listener::ListenError& error) {
   return listener + "client_ca";
 }
 
+DnsWatch::Consequences dns_consequences(const config::Config& config) {
+  if (uses_mx(config))
+    return {"mail routed by MX waits until somebody does", "mail routed by MX waits until it works again"};
+  if (has_named_hosts(config))
+    return {"mail to next hops that are names waits until somebody does",
+            "mail to next hops that are held to DANE waits until it works again"};
+  return {"routes to addresses take all mail, which goes on; policies and reports wait until somebody does",
+          "routes to addresses take all mail, which goes on"};
+}
+
 ExitCode exit_code(const Error& error) {
   if (error.code == errc::device_or_resource_busy) return unavailable;
   if (error.code == errc::no_such_file_or_directory || error.code == errc::permission_denied ||
@@ -188,7 +198,7 @@ std::optional<StartFailure> App::open_network() {
   if (!resolver) return StartFailure{config_error, loaded_.where("dns") + ": " + resolver.error().detail};
   resolver_ = std::move(*resolver);
   dns_watch_ = std::make_unique<DnsWatch>(*resolver_, *log_);
-  dns_watch_->set(resolver_options(config));
+  dns_watch_->set(resolver_options(config), dns_consequences(config));
   watched_ = std::make_unique<WatchedResolver>(*resolver_, *dns_watch_);
   policy_fetch_ = std::make_unique<route::HttpsPolicyFetch>(*resolver_);
   policy_fetch_->set(fetch_options(config), client_tls_);
@@ -411,7 +421,7 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
       return loaded.where("dns") + ": " + reloaded.error().detail;
     }
   }
-  dns_watch_->set(resolver_options(config));
+  dns_watch_->set(resolver_options(config), dns_consequences(config));
   listener_->serve(std::get<std::shared_ptr<listener::Server::Plan>>(std::move(listeners)));
   client_tls_ = std::move(*tls);
   policy_fetch_->set(fetch_options(config), client_tls_);

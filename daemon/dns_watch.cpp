@@ -15,8 +15,9 @@ constexpr std::chrono::minutes between_doubts{1};
 constexpr int suspicious_failures = 3;
 }  // namespace
 
-void DnsWatch::set(resolver::Options options) {
+void DnsWatch::set(resolver::Options options, Consequences consequences) {
   options_ = std::move(options);
+  consequences_ = std::move(consequences);
   doubt();
 }
 
@@ -53,7 +54,7 @@ std::chrono::seconds DnsWatch::take(const std::optional<probe::Silence>& found) 
   if (found) {
     if (!silence_) {
       log_.write(Event(Level::error, "dns-failed")
-                     .add("error", found->text + "; mail routed by MX waits until somebody does: " + found->advice));
+                     .add("error", found->text + "; " + consequences_.of_silence + ": " + found->advice));
     }
     silence_ = found->text + ": " + found->advice;
     return pause_in_silence;
@@ -99,8 +100,7 @@ void DnsWatch::tell_validation() {
   if (told_ && *told_ == failure) return;
   told_ = failure;
   if (failure) {
-    log_.write(
-        Event(Level::error, "dnssec-failed").add("error", *failure + "; mail routed by MX waits until it works again"));
+    log_.write(Event(Level::error, "dnssec-failed").add("error", *failure + "; " + consequences_.of_failure));
   } else {
     log_.write(Event(Level::info, "dnssec-works"));
   }

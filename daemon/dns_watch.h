@@ -22,8 +22,13 @@ class DnsWatch {
   DnsWatch(const DnsWatch&) = delete;
   DnsWatch& operator=(const DnsWatch&) = delete;
 
-  // Whose servers are asked; at the start and at a reload.
-  void set(resolver::Options options);
+  // Whose servers are asked, and what comes of it when nobody answers, or nothing is validated ("mail routed by MX waits"); at the start
+  // and at a reload.
+  struct Consequences {
+    std::string of_silence;
+    std::string of_failure;
+  };
+  void set(resolver::Options options, Consequences consequences);
   // Looks at once, then whenever validation fails or three look-ups in a row did (once a minute at most), and every 30 s while nobody
   // answers. Until it is cancelled.
   boost::asio::awaitable<void> listen();
@@ -44,6 +49,7 @@ class DnsWatch {
   resolver::Unbound& resolver_;
   Log& log_;
   resolver::Options options_;
+  Consequences consequences_;
   net::Signal wake_;
   bool doubtful_ = true;  // to be looked at now
   bool checked_ = false;  // the resolver has looked once

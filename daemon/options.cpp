@@ -253,6 +253,14 @@ bool uses_mx(const config::Config& config) {
   return true;
 }
 
+bool has_named_hosts(const config::Config& config) {
+  const auto routes = route_options(config, {}).routes;
+  return std::ranges::any_of(routes, [](const route::Route& route) {
+    return std::ranges::any_of(route.hosts,
+                               [](const route::NextHop& next) { return std::holds_alternative<dns::Name>(next.host); });
+  });
+}
+
 queue::Options queue_options(const config::Config& config) {
   queue::Options to;
   to.min_free_space = config.limits.min_free_space.octets;

@@ -54,6 +54,8 @@ reports::PostOptions post_options(const config::Config& config);
 std::optional<reports::SenderOptions> sender_options(const config::Config& config);
 // Whether any mail is routed by MX: no route with hosts takes all of it for good.
 bool uses_mx(const config::Config& config);
+// Whether any next hop of a route is a name.
+bool has_named_hosts(const config::Config& config);
 // The submitter's domain, where reports are sent.
 std::optional<dns::Name> report_domain(const config::Config& config);
 listener::Options listener_options(const config::Config& config);

@@ -185,13 +185,14 @@ const std::vector<Syntax>& commands() {
        {},
        {"--no-connect", "--route"}},
       {"tlsa",
-       "CERT.pem|HOST[:PORT] [--name MXNAME] [--usage 3] [--selector 1] [--matching 1]",
+       "CERT.pem|HOST[:PORT] [--name MXNAME] [--usage 3] [--selector 1] [--matching 1] | [HOST[:PORT]] --next NEW.pem "
+       "[--published TIME] [--ttl 1h]",
        "the TLSA record for a certificate (usage 2: for the CA behind it), or for what a live host presents, and then "
-       "also "
-       "whether DNS holds a record that matches",
+       "also whether DNS holds a record that matches; --next: the step that comes next in a change to NEW.pem, what to "
+       "publish, when to put it in place, what to remove; exit 0 only when DNS and TTLs say that it is done",
+       0,
        1,
-       1,
-       {"--name", "--usage", "--selector", "--matching"},
+       {"--name", "--usage", "--selector", "--matching", "--next", "--published", "--ttl"},
        {}},
       {"sts list", "", "the MTA-STS policies that are kept, by domain", 0, 0, {}, {}},
       {"sts show", "DOMAIN", "one of them, word for word, and what became of its last fetch", 1, 1, {}, {}},

@@ -260,6 +260,7 @@ class Examinations {
   asio::awaitable<std::vector<Remark>> go() {
     const auto servers = probe::first_servers(resolver_options(call_.loaded.config));
     silence_ = co_await probe::find_silence(servers);
+    knows_servers_ = servers.origin != probe::NameServers::Origin::unknown;
     net::TaskGroup tasks(co_await asio::this_coro::executor, tools_.log);
     if (!silence_) {
       start(tasks, "dns", &Examination::dns_answers);
@@ -306,9 +307,18 @@ class Examinations {
     if (is_asked || uses_mx(call_.loaded.config)) return {"dns", State::bad, silence_->text, silence_->advice};
     return {"dns", State::note, silence_->text + "; routes to addresses take all mail, and need no DNS", ""};
   }
+  // The resolver does not tell whom the operator's zones lead to; what look-ups come to is told all the same.
+  Remark unknown_servers_remark() const {
+    const bool has_zones = !call_.loaded.config.dns.unbound_conf.path.empty();
+    return {"dns", State::note,
+            std::string("not looked at: whether anybody answers on port 53, for ") +
+                (has_zones ? "dns.unbound_conf may name servers of its own" : "dns.root_hints names no server"),
+            ""};
+  }
   std::vector<Remark> remarks() {
     std::vector<Remark> all;
     if (silence_) all.push_back(silence_remark());
+    if (!knows_servers_) all.push_back(unknown_servers_remark());
     for (Part& part : parts_) {
       for (Remark& one : part.examination->take_remarks()) all.push_back(std::move(one));
       if (!part.examination->is_done())
@@ -320,6 +330,7 @@ class Examinations {
   const Call& call_;
   probe::Tools tools_;
   std::optional<probe::Silence> silence_;
+  bool knows_servers_ = true;
   std::vector<Part> parts_;
 };
 

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // `hoplock tlsa CERT.pem|HOST[:PORT]`
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "base/ascii.h"
+#include "config/files.h"
 #include "daemon/system.h"
 #include "daemon/tool/commands.h"
 #include "daemon/tool/json.h"
 #include "daemon/tool/network.h"
 #include "daemon/tool/text.h"
+#include "daemon/tool/tlsa_next.h"
 #include "probe/certificate.h"
 #include "probe/live.h"
 
 namespace hoplock::daemon::tool {
 
 namespace {
-
-constexpr std::uintmax_t largest_file = 16 << 20;
 
 // The number that an option gives, when it is allowed.
 std::optional<std::uint8_t> number(const Call& call, std::string_view option, std::string_view allowed) {
@@ -116,14 +114,9 @@ void print_record(const Call& call, const std::string& name, const dns::Tlsa& re
 }
 
 int of_file(const Call& call, const Wanted& wanted, const std::string& path) {
-  std::error_code ignored;
-  std::ifstream in(path, std::ios::binary);
-  if (!in || std::filesystem::is_directory(path, ignored))
-    return complain(call.console, io_error, "'" + path + "' cannot be read");
-  if (std::filesystem::file_size(path, ignored) > largest_file)
-    return complain(call.console, io_error, "'" + path + "' is too large for a certificate");
-  const std::string octets{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  const auto chain = probe::parse_certificates(octets);
+  const auto octets = config::read_file(path);
+  if (!octets) return complain(call.console, io_error, "'" + path + "' cannot be read: " + octets.error().detail);
+  const auto chain = probe::parse_certificates(*octets);
   if (!chain) return complain(call.console, no, "'" + path + "': " + chain.error().detail);
   const auto record = probe::record_for(*chain, wanted.parameters);
   if (!record) return complain(call.console, no, "'" + path + "': " + record.error().detail);
@@ -192,11 +185,43 @@ int of_host(const Call& call, const Wanted& wanted, probe::LiveTarget target) {
   return tell(call, wanted, target, *live);
 }
 
+// Without a host, that of --name, else the first name of the next certificate.
+std::optional<probe::LiveTarget> target_of_next(const Call& call, const Wanted& wanted) {
+  if (!call.arguments.words.empty()) return parse_target(call.arguments.words.front());
+  auto name = wanted.name;
+  if (!name) {
+    const auto text = config::read_file(call.arguments.get("--next").value_or(""));
+    const auto chain = text ? probe::parse_certificates(*text) : Result<std::vector<std::string>>(text.error());
+    if (chain) name = probe::first_name(chain->front());
+  }
+  if (!name) return std::nullopt;
+  probe::LiveTarget target;
+  target.host = *name;
+  return target;
+}
+
+int of_next(const Call& call, const Wanted& wanted) {
+  auto target = target_of_next(call, wanted);
+  if (!target) {
+    return complain(
+        call.console, usage,
+        "--next: whose certificate it will be is not known; allowed: hoplock tlsa mx.example.org --next NEW.pem");
+  }
+  target->name = wanted.name;
+  return tlsa_next(call, wanted.parameters, *target);
+}
+
 }  // namespace
 
 int tlsa(const Call& call) {
   const auto which = wanted(call);
   if (!which) return usage;
+  if (call.arguments.has("--next")) return of_next(call, *which);
+  for (const char* const option : {"--published", "--ttl"}) {
+    if (call.arguments.has(option)) return complain(call.console, usage, std::string(option) + " goes with --next");
+  }
+  if (call.arguments.words.empty())
+    return complain(call.console, usage, "an argument is missing; usage: hoplock tlsa CERT.pem|HOST[:PORT]");
   const std::string& word = call.arguments.words.front();
   std::error_code ignored;
   const bool file = std::filesystem::is_regular_file(word, ignored) || word.find('/') != std::string::npos ||

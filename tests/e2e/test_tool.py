@@ -309,6 +309,20 @@ class Tlsa(Case):
         _, record = self.record("mx.ta.test", "--usage", "2")
         self.assertEqual(record["data"], self.world.authority.intermediate.association(1, 1).lower())
 
+    def test_the_steps_of_a_change_to_the_next_certificate(self):
+        own, other = (self.world.host(name).certificate.path for name in ("mx.ee.test", "mx.mismatch.test"))
+        long_ago = ("--published", "2020-01-01T00:00:00Z", "--ttl", "1h")
+        for arguments, code, state in (((other,), 1, "publish"), ((other, *long_ago), 1, "publish"), ((own,), 1, "wait"),
+                                       ((own, *long_ago), 0, "done")):
+            with self.subTest(arguments=arguments[1:], state=state):
+                found, step = self.relay.tool("tlsa", "mx.ee.test", "--next", *arguments)
+                self.assertEqual((found, step["state"], step["name"]), (code, state, "_25._tcp.mx.ee.test"), step)
+        _, out, _ = run(self.relay, "tlsa", "mx.ee.test", "--next", other)
+        self.assertIn("_25._tcp.mx.ee.test. IN TLSA 3 1 1 ", out)
+        code, _, err = run(self.relay, "tlsa", "mx.open.lab", "--next", own)
+        self.assertEqual(code, 1)
+        self.assertIn("not signed", err)
+
     def test_a_file(self):
         host = self.world.host("mx.ee.test")
         code, record = self.record(host.certificate.path)
