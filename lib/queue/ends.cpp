@@ -57,9 +57,9 @@ asio::awaitable<Result<Queue::Core::ApplyingPtr>> Queue::Core::with_damage(Apply
   auto careful = std::make_shared<Store::Applying>(*applying);
   careful->bodies = Bodies::apart;
   for (PlacedNotice& placed : careful->notices) {
-    const auto damaged = co_await is_damaged(placed.notice.about);
-    if (!damaged) co_return damaged.error();
-    if (*damaged) placed.original = PlacedNotice::Original::damaged;
+    const auto found = co_await is_damaged(placed.notice.about);
+    if (!found) co_return found.error();
+    if (*found) placed.original = PlacedNotice::Original::damaged;
   }
   co_return ApplyingPtr(std::move(careful));
 }
