@@ -170,7 +170,7 @@ awaitable<Preference> find_own(Resolver& resolver, SettingsPtr settings, std::ve
 
 Settings::Settings(Options from) : options(std::move(from)), table(options.routes, options.security) {}
 
-awaitable<DomainPtr> gather_domain(Resolver& resolver, SettingsPtr settings, dns::Name domain, Beside beside) {
+awaitable<DomainPtr> gather_domain(Resolver& resolver, SettingsPtr settings, dns::Name domain, Early early) {
   auto entry = std::make_shared<DomainEntry>();
   const dns::Answer mx = co_await resolver.find(domain, dns::Type::mx);
   entry->facts.domain = std::move(domain);
@@ -190,8 +190,10 @@ awaitable<DomainPtr> gather_domain(Resolver& resolver, SettingsPtr settings, dns
   if (auto* hosts = std::get_if<std::vector<Host>>(&entry->hosts); hosts != nullptr && hosts->size() > most_hosts) {
     entry->keep = std::chrono::seconds{0};  // very large: the resolver's cache has it, once
   } else if (hosts != nullptr) {
-    auto looked = find_own(resolver, settings, *hosts);
-    if (beside) looked = net::together(std::move(looked), beside());
+    std::vector<Host> asked = *hosts;
+    if (early.leave_out && !may_be_us(settings->options)) early.leave_out(entry->facts, asked);
+    auto looked = find_own(resolver, settings, std::move(asked));
+    if (early.beside) looked = net::together(std::move(looked), early.beside());
     const Preference own = co_await std::move(looked);
     entry->hosts = without_self(std::move(*hosts), own);
   }

@@ -51,8 +51,13 @@ boost::asio::awaitable<std::optional<std::uint16_t>> find_own(resolver::Resolver
 
 // What else is worth asking once it is known that the domain takes mail (MX-04): side by side with its hosts' addresses. Empty: nothing.
 using Beside = std::function<boost::asio::awaitable<void>()>;
+struct Early {
+  Beside beside;
+  // MX-29: takes hosts out of which nothing need be asked, by what is at hand of the domain's policy. Empty: none.
+  std::function<void(const hop::DomainFacts&, std::vector<Host>&)> leave_out;
+};
 boost::asio::awaitable<DomainPtr> gather_domain(resolver::Resolver& resolver, SettingsPtr settings, dns::Name domain,
-                                                Beside beside);
+                                                Early early);
 boost::asio::awaitable<HostPtr> gather_host(resolver::Resolver& resolver, SettingsPtr settings, Host host);
 
 }  // namespace hoplock::route

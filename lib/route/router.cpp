@@ -136,6 +136,7 @@ class Router::Impl {
   using EarlyTxt = std::shared_ptr<std::optional<PolicyTxt>>;
   static awaitable<void> find_early(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt into);
   static awaitable<DomainPtr> obtain_domain(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt txt);
+  bool leave_out(hop::DomainFacts domain, std::vector<Host>& hosts) const;
   static awaitable<HostPtr> obtain_host(std::shared_ptr<Impl> self, Host host);
   static awaitable<hop::StsFact> policy_of(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt txt);
   static awaitable<hop::StsFact> find_policy(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt txt, Host first);
@@ -195,13 +196,28 @@ awaitable<void> Router::Impl::find_early(std::shared_ptr<Impl> self, dns::Name d
 
 // `txt` is null where no rule needs it.
 awaitable<DomainPtr> Router::Impl::obtain_domain(std::shared_ptr<Impl> self, dns::Name domain, EarlyTxt txt) {
-  Beside beside;
-  if (txt) beside = [self, domain, txt] { return find_early(self, domain, txt); };
-  auto gather = [beside = std::move(beside)](resolver::Resolver& resolver, SettingsPtr settings, dns::Name at) {
-    return gather_domain(resolver, std::move(settings), std::move(at), beside);
+  Early early;
+  if (txt) {
+    early.beside = [self, domain, txt] { return find_early(self, domain, txt); };
+    early.leave_out = [self](const hop::DomainFacts& facts, std::vector<Host>& hosts) {
+      self->leave_out(facts, hosts);
+    };
+  }
+  auto gather = [early = std::move(early)](resolver::Resolver& resolver, SettingsPtr settings, dns::Name at) {
+    return gather_domain(resolver, std::move(settings), std::move(at), early);
   };
   auto& store = self->domains_;
   return obtain(std::move(self), store, std::move(domain), std::move(gather));
+}
+
+// Those that the policy at hand rules out; should there be another policy by now, they are asked for at their turn. Whether any is left.
+bool Router::Impl::leave_out(hop::DomainFacts domain, std::vector<Host>& hosts) const {
+  auto known = policies_->known(domain.domain);
+  if (!known) return true;
+  const hop::LocalRule rule = settings_->table.rule(domain.domain, now());
+  domain.sts = std::move(*known);
+  std::erase_if(hosts, [&](const Host& host) { return hop::is_ruled_out(domain, host.name, rule); });
+  return !hosts.empty();
 }
 
 awaitable<HostPtr> Router::Impl::obtain_host(std::shared_ptr<Impl> self, Host host) {
@@ -266,9 +282,13 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
   const bool large = found.hosts.size() > most_hosts;
   if (!large) shuffle_equals(found.hosts, self->random_);
   if (with_policy) {
-    Host first = large ? Host{} : found.hosts.front();
-    if (large)
+    Host first;
+    std::vector<Host> left = large ? std::vector<Host>{} : found.hosts;
+    if (!large && self->leave_out(found.domain, left)) {
+      first = std::move(left.front());
+    } else {
       first.origin = Host::Origin::literal;  // nothing is asked of hosts that may not be among those that count
+    }
     found.domain.sts = co_await find_policy(self, std::move(domain), std::move(txt), std::move(first));
   }
   if (!large) {

@@ -260,6 +260,12 @@ awaitable<hop::StsFact> PolicyCache::Impl::find(Self self, dns::Name domain, Pol
   co_return fact_of(*entry, txt);
 }
 
+std::optional<hop::StsFact> PolicyCache::Impl::known(const dns::Name& domain) {
+  const auto kept = entries_.find(domain, Steady::now());
+  if (!kept || !is_live((*kept)->row, now())) return std::nullopt;
+  return in_force(**kept);
+}
+
 // REQUIRES: nobody fetches for this domain.
 awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::fetch(Self self, dns::Name domain, std::string id,
                                                                Cause cause) {
@@ -367,6 +373,7 @@ awaitable<PolicyTxt> PolicyCache::find_txt(dns::Name domain) { return Impl::find
 awaitable<hop::StsFact> PolicyCache::find(dns::Name domain, PolicyTxt txt) {
   return Impl::find(impl_, std::move(domain), std::move(txt));
 }
+std::optional<hop::StsFact> PolicyCache::known(const dns::Name& domain) const { return impl_->known(domain); }
 awaitable<PolicyNews> PolicyCache::refresh(dns::Name domain) { return Impl::refresh(impl_, std::move(domain)); }
 awaitable<void> PolicyCache::look_after() { return Impl::look_after(impl_); }
 

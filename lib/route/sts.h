@@ -72,6 +72,9 @@ class PolicyCache {
   // everybody who asks meanwhile, and not too soon after a fetch that failed (STS-12).
   boost::asio::awaitable<hop::StsFact> find(dns::Name domain, PolicyTxt txt);
 
+  // The policy in force that is in memory, without waiting and whatever the DNS says by now: what a delivery need not ask before `find`.
+  std::optional<hop::StsFact> known(const dns::Name& domain) const;
+
   // Fetches now, whatever is at hand; for the operator.
   boost::asio::awaitable<PolicyNews> refresh(dns::Name domain);
 

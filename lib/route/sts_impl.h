@@ -24,6 +24,7 @@ class PolicyCache::Impl {
 
   static awaitable<PolicyTxt> find_txt(Self self, dns::Name domain);
   static awaitable<hop::StsFact> find(Self self, dns::Name domain, PolicyTxt txt);
+  std::optional<hop::StsFact> known(const dns::Name& domain);
   static awaitable<PolicyNews> refresh(Self self, dns::Name domain);
   static awaitable<void> look_after(Self self);
 

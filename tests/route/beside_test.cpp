@@ -119,6 +119,11 @@ boost::asio::awaitable<void> look(Router& router, dns::Name domain, std::shared_
   into->done = true;
 }
 
+boost::asio::awaitable<void> find_only(Router& router, dns::Name domain, std::shared_ptr<bool> found) {
+  co_await router.find(std::move(domain));
+  *found = true;
+}
+
 struct BesideWorld {
   explicit BesideWorld(const std::string& zone) : dns(zone) {
     disk::Options on_disk;
@@ -255,6 +260,33 @@ TEST_CASE("MX-29, BND-02: of a set too large nothing is asked before the policy 
   REQUIRE(world.until([&] { return world.dns.asked_of("mx159.example.org A"); }));
   CHECK_FALSE(world.dns.asked_of("mx150.example.org A"));
   CHECK_FALSE(world.dns.asked_of("mx100.example.org A"));  // ruled out, and kept only to tell why
+}
+
+TEST_CASE("MX-29: of hosts that a policy at hand rules out nothing is asked, also in a small set") {
+  BesideWorld world(
+      "example.org MX 10 bad.example.org\nexample.org MX 20 good.example.org\nbad.example.org A 192.0.2.1\n"
+      "good.example.org A 192.0.2.2\n_mta-sts.example.org TXT v=STSv1; id=1;");
+  world.held.holds = false;
+  world.fetch.answers["example.org"] = support::policy("enforce", "good.example.org");
+  const auto find = [&] {
+    auto found = std::make_shared<bool>(false);
+    world.tasks.spawn("find", find_only(*world.router, name("example.org"), found));
+    return world.until([&] { return *found; });
+  };
+  REQUIRE(find());
+  CHECK(world.dns.asked_of("bad.example.org A"));  // nothing was known yet
+  world.router->reload(world.options);             // as after the TTLs
+  world.dns.asked.clear();
+  REQUIRE(find());
+  CHECK(world.dns.asked_of("good.example.org A"));
+  CHECK(world.dns.asked_of("good.example.org AAAA"));
+  CHECK_FALSE(world.dns.asked_of("bad.example.org A"));
+  CHECK_FALSE(world.dns.asked_of("bad.example.org AAAA"));
+  world.router->reload(world.options);
+  world.dns.asked.clear();
+  world.dns.secure = {"example.org"};  // there TLSA records may count in the policy's place
+  REQUIRE(find());
+  CHECK(world.dns.asked_of("bad.example.org A"));
 }
 
 TEST_CASE("the policy is fetched while the first host's TLSA is looked up") {
