@@ -538,11 +538,7 @@ class Run {
         failed = without_ehlo(hop, plan, *opened.before_helo);
         add_hop(*failed);
       }
-      hop.tls = opened.outcome.tls;
-      hop.conversation = std::move(opened.conversation);
-      if (opened.outcome.dane) hop.matched = opened.outcome.dane->matched;
-      hop.observed = hop::observe(plan, opened.outcome);
-      hop.no_mail = opened.outcome.reply && opened.outcome.reply->code == 521;
+      note_opened(hop, plan, opened);
       const hop::Next next = hop::after(plan, opened.outcome, fallback());
       if (const auto* refused = std::get_if<hop::NextHost>(&next)) {
         hop.refusal = refused->why;
@@ -562,20 +558,10 @@ class Run {
       hop.policy = proceed.policy;
       hop.auth = proceed.auth;
       hop.waived = proceed.waived;
-      OpenSession session;
-      session.client = std::move(opened.client);
-      session.host = host_key(host);
-      session.ip = ip;
-      session.plan = original;
-      session.route = hosts_.route;
-      session.manner = manner_;
-      session.source = source_;
-      session.tls = courier_.tls_;
-      session.hop = hop;
-      session.before = failed;
-      session.place = place_;
-      session.destination = job_.destination;
-      session_ = std::move(session);
+      session_ = session_to(host, ip, std::move(opened.client));
+      session_->plan = original;
+      session_->hop = hop;
+      session_->before = failed;
       add_hop(std::move(hop));
       attempt_.reached = true;
       if (pace_ == Pace::step_by_step) session_->client->go_step_by_step();
@@ -586,6 +572,28 @@ class Run {
       plan = original;
       failed.reset();
     }
+  }
+
+  static void note_opened(Hop& hop, const hop::Connect& plan, Opened& opened) {
+    hop.tls = opened.outcome.tls;
+    hop.conversation = std::move(opened.conversation);
+    if (opened.outcome.dane) hop.matched = opened.outcome.dane->matched;
+    hop.observed = hop::observe(plan, opened.outcome);
+    hop.no_mail = opened.outcome.reply && opened.outcome.reply->code == 521;
+  }
+
+  OpenSession session_to(const route::Host& host, const Ip& ip, std::unique_ptr<Client> client) const {
+    OpenSession session;
+    session.client = std::move(client);
+    session.host = host_key(host);
+    session.ip = ip;
+    session.route = hosts_.route;
+    session.manner = manner_;
+    session.source = source_;
+    session.tls = courier_.tls_;
+    session.place = place_;
+    session.destination = job_.destination;
+    return session;
   }
 
   // TLS-14: EHLO got no answer, and so nothing was heard of STARTTLS; HELO gave up on it.
