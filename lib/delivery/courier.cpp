@@ -816,7 +816,8 @@ class Run {
   void note_put_off(const Sent& sent, std::size_t recipients) {
     const auto reply = put_off_by(sent, recipients);
     if (reply) attempt_.put_off = reply->one_line();
-    if (!reply && sent.cut_off != Sent::CutOff::no) attempt_.put_off = "";
+    const bool cut_off = sent.cut_off != Sent::CutOff::no && !sent.end;
+    if (!reply && cut_off && broken_at(sent, recipients, pace_).at == Broken::At::message) attempt_.put_off = "";
   }
 
   // Whom the peer can be told of: without SMTPUTF8 nobody who needs it (MX-19).

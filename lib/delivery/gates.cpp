@@ -218,9 +218,7 @@ void Gates::took(const Word& word) {
   const std::size_t was = site.allowance.sessions();
   if (!word.ip || !host(*word.ip)->is_full()) site.allowance.took(site.used, now);
   room_ = room_ || site.allowance.sessions() > was;
-  site.put_off.clear();
-  site.put_off_by.clear();
-  site.put_off_anew = false;
+  site.forget_put_off();
   site.hold.reset();
 }
 

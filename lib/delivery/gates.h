@@ -4,6 +4,7 @@
 // without a lane, and come back when there is room. Also what is remembered of a site's failures. Bounded; all of it is in memory only,
 // and what it forgets is learnt again.
 #pragma once
+#include <functional>
 #include <iterator>
 #include <list>
 #include <map>
@@ -72,6 +73,22 @@ class Voices {
   std::set<std::string> names_;
 };
 
+// The same of senders, of whom a site has thousands: by hash, and no more than needed.
+class Senders {
+ public:
+  void add(const std::string& sender) {
+    const std::size_t mark = std::hash<std::string>{}(sender) | 1U;
+    if (first_ == 0) first_ = mark;
+    several_ = several_ || mark != first_;
+  }
+  bool are_several() const { return several_; }
+  void clear() { *this = Senders(); }
+
+ private:
+  std::size_t first_ = 0;  // 0: nobody
+  bool several_ = false;
+};
+
 // Domains whose mail the same hosts take.
 struct Site : Gate {
   using Gate::Gate;
@@ -82,6 +99,7 @@ struct Site : Gate {
   std::set<std::uint64_t> put_off;     // recipients told to come later since a message was taken, hashed
   Voices put_off_by;                   // their domains
   bool put_off_anew = false;           // one of them for the first time
+  Senders put_off_from, senders;       // of these messages, and of all
   std::optional<queue::Backoff> hold;  // down or slowed down as a whole
   std::string hold_by;                 // on the word of this destination alone; "": of several, or of the hosts
   bool is_held(const std::string& destination, Time at) const {
@@ -93,6 +111,15 @@ struct Site : Gate {
   Allowance::Clock::time_point alert_next{};
   // One customer's rules are not the provider's: the whole site is meant when several of its destinations say so, or it has one only.
   bool is_meant(const Voices& by) const { return by.are_several() || !known.are_several(); }
+  // Nor is what one application's mail is told meant for everybody's.
+  bool is_put_off_for_all() const { return put_off_from.are_several() || !senders.are_several(); }
+  // None of that counts any more: a message was taken, or others shall have their say.
+  void forget_put_off() {
+    put_off.clear();
+    put_off_by.clear();
+    put_off_from.clear();
+    put_off_anew = false;
+  }
   // One message's turn under `rate`; false: later, the gate is closed until then.
   bool take_turn(Allowance::Clock::time_point now);
 };

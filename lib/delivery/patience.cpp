@@ -70,6 +70,11 @@ bool speaks_of_load_at_rcpt(std::string_view reply) {
   return speaks_of_load(reply) || reply.substr(4, 5) == codes[0] || reply.substr(4, 5) == codes[1];
 }
 
+bool names_system(std::string_view reply) {
+  constexpr std::array<std::string_view, 4> codes{"4.7.500", "4.7.28", "4.3.2", "4.4.5"};
+  return reply.starts_with("421") || has_any(reply, codes);
+}
+
 bool names_public_list(std::string_view reply) {
   constexpr std::array<std::string_view, 8> words{"spamhaus", "dnsbl",   "barracuda",   "spamcop",
                                                   "banned",   "your ip", "client host", "reputation"};

@@ -30,6 +30,8 @@ FailureClass class_of(std::string_view reason, std::string_view reply);
 bool speaks_of_load(std::string_view reply);
 // The same where RCPT was answered so: only when its code speaks of systems, networks or policy. Words alone may mean the mailbox.
 bool speaks_of_load_at_rcpt(std::string_view reply);
+// Of both, such as mean by their code all that comes from us, whoever the sender is.
+bool names_system(std::string_view reply);
 // A 5yz that means whom it comes from: block lists and bad reputation (5.7.1 with such words, 5.7.606 to 5.7.649).
 bool speaks_of_reputation(std::string_view reply);
 // Of these, such as name a list or a judgement that is not the recipient's own, and so means all his neighbours as well.

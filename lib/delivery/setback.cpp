@@ -45,7 +45,7 @@ std::optional<smtp::Reply> put_off_by(const Sent& sent, std::size_t recipients) 
   for (std::size_t i = 0; i < sent.replies.size(); ++i) {
     const smtp::Reply& reply = sent.replies[i];
     const bool of_message = i == 0 || i > recipients;
-    if (is_goodbye(reply) || (of_message && reply.is_transient())) return reply;
+    if (of_message && reply.is_transient()) return reply;
   }
   return std::nullopt;
 }

@@ -31,7 +31,8 @@ Broken broken_at(const Sent& sent, std::size_t recipients, Pace pace);
 // Who was not judged by it, as indices of its recipients: they go elsewhere, or again, without whom it broke at.
 std::vector<std::size_t> unjudged(const Sent& sent, const Broken& broken);
 
-// The 4yz, or 421 at any command, with which the message as a whole was put off: at MAIL, DATA or the end of the content.
+// The 4yz with which the message as a whole was put off: at MAIL, DATA or the end of the content. What RCPT is told, 421 too, says nothing of
+// the message (MX-21).
 std::optional<smtp::Reply> put_off_by(const Sent& sent, std::size_t recipients);
 
 }  // namespace hoplock::delivery

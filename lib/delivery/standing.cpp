@@ -34,14 +34,21 @@ bool is_refused_for_reputation(const RecipientOutcome& one) {
   return one.fate == Fate::bounced && one.hop && one.reply && speaks_of_reputation(one.reply->one_line());
 }
 
-// A recipient may be told the same: "451 4.7.500 Server busy" to RCPT.
-bool is_put_off_by_load(const Attempt& attempt) {
-  if (attempt.put_off && speaks_of_load(*attempt.put_off)) return true;
-  return !took_any(attempt) &&
-         std::any_of(attempt.recipients.begin(), attempt.recipients.end(), [](const RecipientOutcome& one) {
-           return one.fate == Fate::deferred && one.reply && one.reply->is_transient() &&
-                  speaks_of_load_at_rcpt(one.reply->one_line());
-         });
+// That it is too much for the site, in its words. A recipient may be told the same: "451 4.7.500 Server busy" to RCPT.
+std::optional<std::string> told_of_load(const Attempt& attempt) {
+  if (attempt.put_off && speaks_of_load(*attempt.put_off)) return attempt.put_off;
+  if (took_any(attempt)) return std::nullopt;
+  for (const auto& one : attempt.recipients) {
+    const bool put_off = one.fate == Fate::deferred && one.reply && one.reply->is_transient();
+    if (put_off && speaks_of_load_at_rcpt(one.reply->one_line())) return one.reply->one_line();
+  }
+  return std::nullopt;
+}
+
+// Something was said of somebody, and not just the session ended.
+bool has_answer(const Attempt& attempt) {
+  return std::any_of(attempt.recipients.begin(), attempt.recipients.end(),
+                     [](const auto& one) { return one.reply && one.reply->code != 421; });
 }
 
 // A route's hosts take the mail of several domains: what one of them is told holds up no other.
@@ -57,6 +64,7 @@ bool note_put_off(Site& site, const Attempt& attempt) {
   if (site.put_off.size() >= most_noted) site.put_off.clear();
   site.put_off.insert(mark_of(*whom));
   site.put_off_by.add(whom->due.domain.text());
+  site.put_off_from.add(attempt.sender);
   site.put_off_anew = site.put_off_anew || whom->due.attempts == 0;
   return true;
 }
@@ -221,24 +229,27 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
   const SitePtr site = lane.destination->site;
   if (!attempt.reached || !site) return std::nullopt;
   if (const auto refused = weigh_reputation(*site, attempt)) return refused;
-  Gates::Word word{site, last_address(attempt), attempt.put_off.value_or("")};
+  site->senders.add(attempt.sender);
+  const auto load = told_of_load(attempt);
+  const bool by_load = load.has_value();
+  Gates::Word word{site, last_address(attempt), load ? *load : attempt.put_off.value_or("")};
   if (took_any(attempt)) gates_.took(word);
-  const bool by_load = is_put_off_by_load(attempt);
   if (took_any(attempt) || (!attempt.put_off && !by_load)) {
+    if (!took_any(attempt) && !has_answer(attempt)) return std::nullopt;
     gates_.proven(lane.destination->name);
     lane.on_trial.clear();
     return std::nullopt;
   }
   if (!note_put_off(*site, attempt)) return std::nullopt;
+  const bool for_all = (load && names_system(*load)) || site->is_put_off_for_all();
+  if (!for_all) return std::nullopt;
   const bool ends_sessions = word.reply.starts_with("421");
   if (by_load && site->connected > 1) ends_sessions ? gates_.refused(word) : gates_.too_fast(word);
   if (site->put_off.size() < (by_load ? put_off_by_load : put_off_to_slow)) return std::nullopt;
   if (!by_load && !site->put_off_anew) return std::nullopt;  // what failed before fails again
   Slowness slow{failure_of(attempt), site->is_meant(site->put_off_by), site->put_off_by.are_several()};
   if (is_shared(attempt) && !slow.whole_site) return std::nullopt;
-  site->put_off.clear();  // behind the hold others have their say first
-  site->put_off_by.clear();
-  site->put_off_anew = false;
+  site->forget_put_off();  // behind the hold others have their say first
   return slow;
 }
 

@@ -540,6 +540,9 @@ TEST_CASE("the words of big receivers") {
   CHECK_FALSE(speaks_of_load_at_rcpt("450 4.2.1 mailbox busy"));
   CHECK_FALSE(speaks_of_load_at_rcpt("450 4.7.1 greylisted"));
   CHECK_FALSE(speaks_of_load_at_rcpt("451"));
+  CHECK(names_system("451 4.7.500 Server busy"));
+  CHECK(names_system("421 too many messages"));
+  CHECK_FALSE(names_system("450 4.7.1 too many messages from this sender"));
   CHECK(names_public_list("550 5.7.1 blocked using zen.spamhaus.org"));
   CHECK(names_public_list("550 5.7.606 Access denied, banned sending IP"));
   CHECK_FALSE(names_public_list("550 5.7.1 you are on this recipient's personal block list"));

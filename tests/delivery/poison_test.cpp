@@ -167,4 +167,32 @@ TEST_CASE("what a broken transaction says, and of whom") {
   }
 }
 
+TEST_CASE(
+    "MX-21: what RCPT is told, or the session ends at, puts off no message: that is said at MAIL, DATA and the end") {
+  const auto reply = [](int code) { return smtp::Reply(code, std::nullopt, "x"); };
+  const struct {
+    std::vector<int> codes;  // to MAIL, two RCPT, DATA
+    int end;                 // to the content; 0: none
+    int expected;            // 0: not put off
+  } table[] = {
+      {{421}, 0, 421},
+      {{450}, 0, 450},
+      {{250, 421}, 0, 0},
+      {{250, 250, 421}, 0, 0},
+      {{250, 450, 450}, 0, 0},
+      {{250, 250, 250, 421}, 0, 421},
+      {{250, 250, 450, 451}, 0, 451},
+      {{250, 250, 421, 354}, 250, 0},
+      {{250, 250, 250, 354}, 451, 451},
+      {{250, 250, 250, 354}, 550, 0},
+  };
+  for (const auto& row : table) {
+    Sent sent;
+    for (const int code : row.codes) sent.replies.push_back(reply(code));
+    if (row.end != 0) sent.end = reply(row.end);
+    const auto by = put_off_by(sent, 2);
+    CHECK((by ? by->code : 0) == row.expected);
+  }
+}
+
 }  // namespace delivery_poison_test

@@ -254,6 +254,50 @@ TEST_CASE("MX-27: what failed before and fails again holds nothing up anew: behi
   CHECK(delay_of_other(relay, "good@a.example") < 3s);
 }
 
+// Six messages to names that are not in its list stopped a route for minutes, then for hours.
+TEST_CASE("MX-21: a server that ends the session at RCPT, for many recipients, holds up nobody whom it takes") {
+  for (const char* reply : {"421 4.3.0 recipient not in list", "421 4.3.0 recipient not in list\r\n"}) {
+    CAPTURE(reply);
+    Relay relay;
+    relay.sink().answer = [&](const std::string& command) {
+      const bool poison = command.starts_with("RCPT") && command.find("poison") != std::string::npos;
+      return std::string(poison ? reply : "");
+    };
+    relay.domain("a.example");
+    relay.options.retry.first = 60s;
+    relay.put({"warm@a.example"});
+    relay.start();
+    REQUIRE(relay.until([&] { return relay.log.events("delivered").size() == 1; }));
+    for (int i = 0; i < 8; ++i) relay.put({"poison" + std::to_string(i) + "@a.example"});
+    REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 8; }));
+    CHECK(delay_of_other(relay, "x@a.example") < 1s);
+    CHECK(relay.log.events("throttled").empty());
+    CHECK_FALSE(relay.loop.run(relay.queue->backoff("a.example")).value());
+  }
+}
+
+TEST_CASE("MX-27: an application whose content a site puts off holds up no other sender's mail there") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  bool bad = false;  // one session at a time
+  sink.answer = [&](const std::string& command) {
+    if (command.starts_with("MAIL")) bad = command.find("<app@") != std::string::npos;
+    return std::string(bad && command == "." ? "451 4.7.1 content check failed, too many links\r\n" : "");
+  };
+  relay.domain("a.example");
+  relay.options.sessions_per_host = 1;
+  relay.options.retry.first = 60s;
+  relay.put({"warm@a.example"});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages == 1; }));
+  relay.sender = "app@example.net";
+  for (int i = 0; i < 8; ++i) relay.put({"u" + std::to_string(i) + "@a.example"});
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 8; }));
+  relay.sender = "bob@example.net";
+  CHECK(delay_of_other(relay, "x@a.example") < 1s);
+  CHECK(relay.log.events("throttled").empty());
+}
+
 TEST_CASE("MX-27: 421 4.7.28 to one message's many recipients slows the site down after a few of them") {
   Relay relay;
   Sink& sink = relay.sink();

@@ -111,14 +111,15 @@ struct Relay {
 
   queue::Id put(const std::vector<std::string>& to, const std::string& body = "Subject: x\r\n\r\nhello\r\n",
                 Time received = wall()) {
-    return loop.run(commit(*queue, to, body, received));
+    return loop.run(commit(*queue, to, body, received, sender));
   }
+  std::string sender = "alice@example.net";  // of what is put
   static asio::awaitable<queue::Id> commit(queue::Queue& into, std::vector<std::string> to, std::string body,
-                                           Time received) {
+                                           Time received, std::string from = "alice@example.net") {
     auto writer = into.begin(received);
     (co_await writer.write(std::move(body))).value();
     queue::Envelope envelope;
-    envelope.sender = "alice@example.net";
+    envelope.sender = std::move(from);
     std::vector<queue::NewRecipient> recipients;
     for (const std::string& address : to) {
       queue::NewRecipient recipient;
