@@ -372,6 +372,12 @@ asio::awaitable<void> App::stop() {
   loop_.stop();
 }
 
+// After a reload that was refused, as it was; what the complaint has to add where that fails.
+std::string App::put_log_back() {
+  const auto reopened = writer_->reopen(log_options(loaded_.config));
+  return reopened ? "" : "; log.file could not be opened again: " + reopened.error().detail;
+}
+
 std::optional<std::string> App::reload() {
   supervision_.reloading();
   auto loaded = path_.empty() ? config::defaults() : config::load(path_);
@@ -407,18 +413,16 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
     return loaded.where("log.file") + ": " + reopened.error().detail;
   auto listeners = listener_->prepare(listening(config));
   if (const auto* error = std::get_if<listener::ListenError>(&listeners)) {
-    writer_->reopen(log_options(loaded_.config));  // as it was
-    return loaded.where(place_of(*error)) + ": " + error->error.detail;
+    return loaded.where(place_of(*error)) + ": " + error->error.detail + put_log_back();
   }
-  if (const auto failure = lookout_->open(config)) {
-    writer_->reopen(log_options(loaded_.config));  // as it was
-    return loaded.where(failure->key) + ": " + failure->error.detail;
-  }
+  if (const auto failure = lookout_->open(config))
+    return loaded.where(failure->key) + ": " + failure->error.detail + put_log_back();
   if (!resolver_->is_current(resolver_options(config))) {
     if (const auto reloaded = resolver_->reload(resolver_options(config)); !reloaded) {
-      lookout_->open(loaded_.config);  // as it was
-      writer_->reopen(log_options(loaded_.config));
-      return loaded.where("dns") + ": " + reloaded.error().detail;
+      std::string complaint = loaded.where("dns") + ": " + reloaded.error().detail;
+      if (const auto failure = lookout_->open(loaded_.config))  // as it was
+        complaint += "; " + failure->key + " could not be opened again: " + failure->error.detail;
+      return complaint + put_log_back();
     }
   }
   dns_watch_->set(resolver_options(config), dns_consequences(config));

@@ -64,6 +64,7 @@ class App {
   void damaged(const Error& error);
   void follow_routes();
   asio::awaitable<void> prune();
+  std::string put_log_back();
   std::optional<std::string> reload();  // the complaint when it is refused
   asio::awaitable<control::Status> status();
   std::optional<std::string> apply(config::Loaded loaded);
