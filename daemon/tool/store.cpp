@@ -114,6 +114,8 @@ Result<Counts> put_back(const std::filesystem::path& file, const Call& call) {
   const auto lock = disk::Lock::take(options.directory);
   if (!lock) return lock.error();
   hand_over(options.directory, options.directory / "lock");
+  const auto log = options.directory / "queue.db-wal";
+  if (std::filesystem::exists(log, ec) && std::filesystem::file_size(log, ec) == 0) std::filesystem::remove(log, ec);
   for (const char* one : {"queue.db", "queue.db-wal", disk::rescue_name})
     if (std::filesystem::exists(options.directory / one, ec))
       return fail(errc::file_exists,
@@ -125,6 +127,9 @@ Result<Counts> put_back(const std::filesystem::path& file, const Call& call) {
   if (!counts) return counts.error();
   auto db = disk::Database::open(file, disk::Access::at_rest);
   if (!db) return db.error();
+  for (const char* rest :
+       {"queue.db-shm", "queue.db-synced"})  // of the store that was there, which tell nothing of this one
+    std::filesystem::remove(options.directory / rest, ec);
   Watched watched(call.console, "put back");
   if (auto copied = disk::copy_to(*db, database, std::ref(watched)); !copied) return copied.error();
   hand_over(options.directory, database);

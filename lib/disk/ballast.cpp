@@ -39,6 +39,11 @@ Result<std::uint64_t> free_in(const std::filesystem::path& directory) {
   return fail(errc::io_error, "statvfs " + directory.string() + ": " + strerror(number));
 }
 
+bool has_names_left(const std::filesystem::path& directory) {
+  struct statvfs system {};
+  return ::statvfs(directory.c_str(), &system) != 0 || system.f_files == 0 || system.f_favail > 0;
+}
+
 Ballast::Ballast(const std::filesystem::path& directory, std::uint64_t most)
     : file_(directory / "ballast"), octets_(std::min(most, size_on(directory) / share)) {
   if (octets_ < least) octets_ = 0;
@@ -56,6 +61,10 @@ Ballast::~Ballast() {
 bool Ballast::give(Part part) {
   const std::uint64_t rest = part == Part::most ? octets_ / for_start : 0;
   return here_ > rest && resize(rest);
+}
+
+void Ballast::give_name() {
+  if (::unlink(file_.c_str()) == 0) here_ = 0;
 }
 
 bool Ballast::take(std::uint64_t free) { return missing() > 0 && free >= 2 * missing() && resize(octets_); }

@@ -22,6 +22,8 @@ class Ballast {
   enum class Part : std::uint8_t { most, all };
   // False: there is nothing to give.
   bool give(Part part);
+  // Where the file system has names (inodes) for no more files, its own as well: a start makes some.
+  void give_name();
   // Takes it again where that leaves as much free. True: it is whole now, and was not.
   bool take(std::uint64_t free);
 
@@ -37,5 +39,7 @@ class Ballast {
 
 // What may be written there. Error: the file system does not say.
 Result<std::uint64_t> free_in(const std::filesystem::path& directory);
+// Whether another file can be made there, as far as the file system says.
+bool has_names_left(const std::filesystem::path& directory);
 
 }  // namespace hoplock::disk

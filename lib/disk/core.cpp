@@ -29,6 +29,7 @@ Disk::Core::Core(asio::any_io_executor loop_, Options options_, Opened opened)
       ballast_(std::move(opened.ballast)),
       db_(std::move(opened.db)),
       presence_(path()),
+      contents_(path(), db_),
       mark_(path()),
       checkpointer_(std::make_unique<Checkpointer>(std::move(opened.copier), [this] { look(); })) {
   page_bytes_ = static_cast<int>(db_.integer("PRAGMA page_size"));
@@ -38,6 +39,7 @@ Disk::Core::Core(asio::any_io_executor loop_, Options options_, Opened opened)
   request_at_frames_ = request_step();
   cap_frames_ = as_frames(options.checkpoint_cap_bytes, page_bytes_);
   sqlite3_wal_hook(db_.native(), committed, this);
+  db_.tend_log();
   measure();
   ballast_.take(measured_.free);
   note_ballast();
@@ -54,11 +56,14 @@ Disk::Core::~Core() {
   }
   wake_.notify_one();
   if (thread_.joinable()) thread_.join();
+  if (broken_ == Broken::no)  // what lies there now gets nothing of the log, unless it is the store
+    if (const auto here = present(); !here) break_down(here.error());
   if (broken_ == Broken::files_lost) {  // the last chance
     rescue_next_ = {};
     rescue();
   }
   if (db_.frozen()) db_.leave_log();
+  if (broken_ == Broken::no && !db_.frozen()) finish_log();
   checkpointer_.reset();  // before the connection: the last one to close copies and removes the log
 }
 

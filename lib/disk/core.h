@@ -15,6 +15,7 @@
 
 #include "disk/ballast.h"
 #include "disk/checkpoint.h"
+#include "disk/contents.h"
 #include "disk/disk.h"
 #include "disk/lock.h"
 #include "disk/log_file.h"
@@ -83,6 +84,7 @@ struct Disk::Core {
 
   // On the disk thread, beside the jobs (upkeep.cpp).
   void copy_log();
+  void finish_log();
   void finish_copy();
   void note_copy(const Result<>& outcome);
   void look_around();
@@ -119,6 +121,7 @@ struct Disk::Core {
   bool suspect_ = false;  // a write failed: what the log holds must be copied before it is trusted again
   int cap_frames_ = 0;
   Presence presence_;
+  Contents contents_;
   SyncedMark mark_;
   std::int64_t least_pages_ = 0;  // that the database file has had since the start
   enum class Broken : std::uint8_t { no, files_lost, told } broken_ = Broken::no;

@@ -133,6 +133,8 @@ class Database {
   bool in_transaction() const;
   void keep(Journal journal);      // Failure not_supported: the file system lets SQLite have no write-ahead log
   void leave_log();                // from now on: closing copies nothing and removes nothing
+  void tend_log();                 // again, after leave_log()
+  void keep_log();                 // from now on: closing empties the log, and leaves it and its index their names
   Error last_error(int rc) const;  // of a call that was made on native()
   // Why nothing can be written any more: a sync failed in this process (vfs.h).
   std::optional<Error> frozen() const;

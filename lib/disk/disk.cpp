@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "disk/backup.h"
+#include "disk/bus.h"
 #include "disk/core.h"
 #include "disk/files.h"
 #include "disk/log_file.h"
@@ -71,7 +72,7 @@ Result<> make_new(const std::filesystem::path& path, const std::vector<Migration
   };
   std::error_code ec;
   clear();
-  for (const char* rest : {"-journal", "-wal", "-shm"})
+  for (const char* rest : {"-journal", "-wal", "-shm", "-synced"})
     std::filesystem::remove(path.string() + rest, ec);  // of a file that examine() found to be nothing
   auto made = write_new(unfinished, migrations);
   if (made) {
@@ -128,6 +129,7 @@ Result<std::unique_ptr<Disk>> Disk::open(asio::any_io_executor loop, Options opt
   if (!lock) return lock.error();
   Ballast ballast(options.directory, options.ballast_bytes);
   if (const auto free = free_in(options.directory); free && *free < start_needs) ballast.give(Ballast::Part::all);
+  if (!has_names_left(options.directory)) ballast.give_name();
   const auto path = options.directory / "queue.db";
   const auto rescued = take_up_rescue(path);
   if (!rescued) return rescued.error();
@@ -140,6 +142,7 @@ Result<std::unique_ptr<Disk>> Disk::open(asio::any_io_executor loop, Options opt
   settings.cache_bytes = options.cache_bytes;
   auto db = Database::open(path, Access::existing, settings);
   if (!db) return db.error();
+  db->leave_log();  // of a start that fails all is as it was
   db->on_progress(options.progress);
   if (options.progress) options.progress();
   if (const auto renewed = renew_log(*db); !renewed) return about(path, renewed.error());
@@ -147,6 +150,9 @@ Result<std::unique_ptr<Disk>> Disk::open(asio::any_io_executor loop, Options opt
   let_it_shrink(*db);
   auto copier = Database::open(path, Access::existing);
   if (!copier) return copier.error();
+  copier->leave_log();
+  for (Database* one : {&*db, &*copier}) one->keep_log();  // where no names are left, the next start needs theirs
+  end_when_cut(path.string() + "-shm");
   try {
     Core::Opened opened{std::move(*lock), std::move(ballast), std::move(*db), std::move(*copier)};
     return std::unique_ptr<Disk>(

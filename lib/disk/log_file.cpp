@@ -18,7 +18,10 @@
 namespace hoplock::disk {
 namespace {
 
-constexpr std::size_t mark_octets = 64;
+constexpr std::size_t mark_octets = 128, old_mark_octets = 64;
+constexpr std::chrono::seconds keep_every{1};
+constexpr std::size_t counter_at = 24;  // in a database's header
+constexpr std::size_t walked_octets = 1 << 20;
 constexpr int block = 64 << 10;  // SQLite's VFS writes less than 128 KiB at once
 
 Error system_error(const std::string& what, int number) {
@@ -27,11 +30,8 @@ Error system_error(const std::string& what, int number) {
 
 std::uint32_t word_at(const char* octets, std::endian order) {
   std::uint32_t value = 0;
-  for (std::size_t i = 0; i < 4; ++i) {
-    const std::size_t from = order == std::endian::big ? i : 3 - i;
-    value = value << 8U | static_cast<unsigned char>(octets[from]);
-  }
-  return value;
+  std::memcpy(&value, octets, sizeof value);
+  return order == std::endian::native ? value : __builtin_bswap32(value);
 }
 std::uint32_t big(const char* octets) { return word_at(octets, std::endian::big); }
 
@@ -92,6 +92,28 @@ std::optional<Header> parse_header(const std::array<char, log_header_octets>& he
   return header;
 }
 
+std::optional<Witness> stat_of(const std::string& database) {
+  struct stat status {};
+  if (::stat(database.c_str(), &status) != 0) return std::nullopt;
+  Witness witness;
+  witness.inode = status.st_ino;
+  witness.changed_ns = status.st_mtim.tv_sec * std::int64_t{1'000'000'000} + status.st_mtim.tv_nsec;
+  return witness;
+}
+
+// Read by SQLite's own descriptor: closing another one would drop its locks.
+std::optional<Witness> witness_in_use(const std::string& database, Database& db) {
+  auto witness = stat_of(database);
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(db.native(), "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
+  std::array<char, 4> octets{};
+  if (!witness || !file || !file->pMethods ||
+      file->pMethods->xRead(file, octets.data(), octets.size(), counter_at) != SQLITE_OK)
+    return std::nullopt;
+  witness->counter = big(octets.data());
+  return witness;
+}
+
 // What lies in the file, frames counted from 1.
 struct Walk {
   std::uint64_t first_bad = 0;  // one behind the last, where all fit
@@ -100,27 +122,33 @@ struct Walk {
 };
 Result<Walk> walk(int fd, const Header& header) {
   Walk found;
-  std::vector<char> frame(frame_header_octets + header.page);
+  const std::size_t frame_octets = frame_header_octets + header.page;
+  const std::uint64_t at_once = std::max<std::size_t>(walked_octets / frame_octets, 1);
+  std::vector<char> block(at_once * frame_octets);  // a slow disk is asked once for many
   Sum sum = header.sum;
+  std::size_t here = 0;
   bool commit_behind = false;
   for (std::uint64_t n = 1;; ++n) {
-    const auto got = read_at(fd, frame.data(), frame.size(), log_header_octets + (n - 1) * frame.size());
-    if (!got) return got.error();
-    const bool all_there = *got == frame.size();
-    const bool ours = all_there && big(frame.data()) != 0 && big(frame.data() + 8) == header.log.salt_1 &&
-                      big(frame.data() + 12) == header.log.salt_2;
-    if (all_there) {
-      sum = add(add(sum, frame.data(), 8, header.order), frame.data() + frame_header_octets, header.page, header.order);
+    const auto in_block = (n - 1) % at_once;
+    if (in_block == 0) {
+      const auto got = read_at(fd, block.data(), block.size(), log_header_octets + (n - 1) * frame_octets);
+      if (!got) return got.error();
+      here = *got / frame_octets;
     }
-    const bool whole = ours && sum == sum_at(frame.data() + 16);
+    const char* const frame = block.data() + in_block * frame_octets;
+    const bool all_there = in_block < here;
+    const bool ours =
+        all_there && big(frame) != 0 && big(frame + 8) == header.log.salt_1 && big(frame + 12) == header.log.salt_2;
+    if (all_there) sum = add(add(sum, frame, 8, header.order), frame + frame_header_octets, header.page, header.order);
+    const bool whole = ours && sum == sum_at(frame + 16);
     if (!whole && found.first_bad == 0) found.first_bad = n;
     if (!all_there) return found;
     if (whole && found.first_bad != 0) {
       ++found.whole_behind;
       if (commit_behind) found.later_transaction = true;
-      if (big(frame.data() + 4) != 0) commit_behind = true;
+      if (big(frame + 4) != 0) commit_behind = true;
     }
-    sum = sum_at(frame.data() + 16);
+    sum = sum_at(frame + 16);
   }
 }
 
@@ -153,39 +181,97 @@ Error damaged_frames(const std::filesystem::path& database, const Walk& found, c
 }  // namespace
 
 SyncedMark::SyncedMark(const std::filesystem::path& database)
-    : fd_(::open((database.string() + "-synced").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640)) {
+    : database_(database.string()), fd_(::open((database_ + "-synced").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640)) {
   if (fd_ < 0 || read(database)) return;
-  set({});  // that a mark was kept must be known after a power cut, whatever it says
+  static_cast<void>(clear());  // that a mark was kept must be known after a power cut, whatever it says
   const Descriptor directory(::open(database.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (::fsync(fd_) == 0 && directory.fd >= 0) ::fsync(directory.fd);
+  if (directory.fd >= 0) ::fsync(directory.fd);
 }
 SyncedMark::~SyncedMark() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-// In one sector, so that it is never torn. Where it cannot be written less is noticed later, nothing is wrong.
-void SyncedMark::set(const Synced& synced) {
-  if (fd_ < 0) return;
+// In one sector, so that it is never torn. Where it cannot be written less is noticed later, nothing is wrong. An older version reads
+// what it knows of it, and writes the shorter text.
+void SyncedMark::write(const Synced& synced, const Witness& witness) {
   std::array<char, mark_octets> text{};
   text.fill(' ');
-  const int length = std::snprintf(text.data(), text.size(), "synced %08x %08x %llu", synced.salt_1, synced.salt_2,
-                                   static_cast<unsigned long long>(synced.frames));
+  const int length =
+      std::snprintf(text.data(), text.size(), "synced %08x %08x %llu db %llu %lld %08x", synced.salt_1, synced.salt_2,
+                    static_cast<unsigned long long>(synced.frames), static_cast<unsigned long long>(witness.inode),
+                    static_cast<long long>(witness.changed_ns), witness.counter);
   text[static_cast<std::size_t>(length)] = ' ';
   text.back() = '\n';
-  [[maybe_unused]] const auto written = ::pwrite(fd_, text.data(), text.size(), 0);
+  if (::pwrite(fd_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) kept_.reset();
 }
 
-std::optional<Synced> SyncedMark::read(const std::filesystem::path& database) {
+Result<> SyncedMark::keep(const Synced& synced) {
+  const bool done = ::fdatasync(fd_) == 0;
+  const int number = errno;
+  note_call_done();
+  if (!done) {
+    kept_.reset();  // and it is tried again
+    return system_error("sync " + database_ + "-synced", number);
+  }
+  kept_ = synced;
+  kept_at_ = std::chrono::steady_clock::now();
+  return {};
+}
+
+void SyncedMark::set(const Synced& synced, Database& db) {
+  if (fd_ < 0) return;
+  said_ = synced;
+  renew(db);
+  const bool other_log = !kept_ || kept_->salt_1 != synced.salt_1 || kept_->salt_2 != synced.salt_2;
+  if (other_log || std::chrono::steady_clock::now() - kept_at_ >= keep_every)
+    static_cast<void>(keep(synced));  // less is noticed after a power cut
+}
+
+void SyncedMark::renew(Database& db) {
+  if (fd_ >= 0 && said_) write(*said_, witness_in_use(database_, db).value_or(Witness{}));
+}
+
+Result<> SyncedMark::clear() {
+  const Synced nothing;
+  said_.reset();
+  if (fd_ < 0 || kept_ == nothing) return {};
+  write(nothing, {});
+  return keep(nothing);
+}
+
+namespace {
+
+std::string text_of_mark(const std::filesystem::path& database) {
   const Descriptor file(::open((database.string() + "-synced").c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.fd < 0) return std::nullopt;
-  std::array<char, mark_octets + 1> text{};
-  const auto got = read_at(file.fd, text.data(), mark_octets, 0);
+  std::string text(mark_octets, '\0');
+  if (file.fd < 0) return "";
+  const auto got = read_at(file.fd, text.data(), text.size(), 0);
+  text.resize(got ? *got : 0);
+  return text;
+}
+
+}  // namespace
+
+std::optional<Synced> SyncedMark::read(const std::filesystem::path& database) {
   Synced synced;
   unsigned long long frames = 0;
-  if (!got || std::sscanf(text.data(), "synced %8x %8x %llu", &synced.salt_1, &synced.salt_2, &frames) != 3)
+  if (std::sscanf(text_of_mark(database).c_str(), "synced %8x %8x %llu", &synced.salt_1, &synced.salt_2, &frames) != 3)
     return std::nullopt;
   synced.frames = frames;
   return synced;
+}
+
+std::optional<Witness> SyncedMark::read_witness(const std::filesystem::path& database) {
+  const std::string text = text_of_mark(database);
+  if (text.size() < mark_octets || text[old_mark_octets - 1] == '\n') return std::nullopt;
+  Witness witness;
+  unsigned long long inode = 0;
+  long long changed = 0;
+  if (std::sscanf(text.c_str(), "synced %*8x %*8x %*u db %llu %lld %8x", &inode, &changed, &witness.counter) != 3)
+    return std::nullopt;
+  witness.inode = inode;
+  witness.changed_ns = changed;
+  return witness;
 }
 
 Result<std::string> first_octets(const std::filesystem::path& path, std::size_t length) {
@@ -197,23 +283,50 @@ Result<std::string> first_octets(const std::filesystem::path& path, std::size_t 
   return octets;
 }
 
+namespace {
+
+// There is no log, or none with a header. Good: nothing was in it that is not in the database.
+Result<> check_without_log(const std::filesystem::path& database, const std::string& what) {
+  const auto synced = SyncedMark::read(database);
+  const auto then = SyncedMark::read_witness(database);
+  if (!synced || synced->frames == 0 || !then || then->inode == 0) return {};
+  const auto octets = first_octets(database, counter_at + 4);
+  if (!octets) return octets.error();
+  auto now = stat_of(database.string());
+  if (!now) return system_error("stat " + database.string(), errno);
+  now->counter = big(octets->data() + counter_at);
+  // another program, as SQLite's shell is one, copied the log and removed it
+  if (now->counter != then->counter || (now->inode == then->inode && now->changed_ns != then->changed_ns)) return {};
+  const std::string log = database.string() + "-wal";
+  std::error_code ec;
+  std::string text = "its log queue.db-wal " + what + ", though " + std::to_string(synced->frames) +
+                     " frames of it were on stable storage; what they hold was acknowledged. ";
+  if (std::filesystem::exists(log, ec) && std::filesystem::file_size(log, ec) > 0) text += keep_copy(log) + ". ";
+  return damaged(database, text + "To go on without them: rm " + database.string() + "-synced");
+}
+
+}  // namespace
+
 Result<> check_log(const std::filesystem::path& database) {
   const std::string path = database.string() + "-wal";
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.fd < 0 && errno == ENOENT) return {};
+  if (file.fd < 0 && errno == ENOENT) return check_without_log(database, "is gone");
   if (file.fd < 0) return system_error("open " + path, errno);
   std::array<char, log_header_octets> head{};
   const auto got = read_at(file.fd, head.data(), head.size(), 0);
   if (!got) return fail(got.error().code, path + ": " + got.error().detail);
   // A header of zeros is one that never was written.
-  if (*got < head.size() || head == std::array<char, log_header_octets>{}) return {};
+  if (*got < head.size()) return check_without_log(database, "is cut");
+  if (head == std::array<char, log_header_octets>{}) return check_without_log(database, "has lost its header");
   const auto header = parse_header(head);
   if (!header) return damaged(database, "the header of its log queue.db-wal");
   const auto found = walk(file.fd, *header);
   if (!found) return fail(found.error().code, path + ": " + found.error().detail);
   const auto synced = SyncedMark::read(database);
   const bool known = synced && synced->salt_1 == header->log.salt_1 && synced->salt_2 == header->log.salt_2;
-  const bool bad = known ? found->first_bad <= synced->frames : !synced && found->later_transaction;
+  // A mark of another log: nothing was acknowledged out of this one, unless the mark was never synced.
+  const bool unsure = !synced || (synced->frames > 0 && !SyncedMark::read_witness(database));
+  const bool bad = known ? found->first_bad <= synced->frames : unsure && found->later_transaction;
   if (bad) return damaged_frames(database, *found, *header, known ? synced : std::nullopt);
   return {};
 }
@@ -226,16 +339,27 @@ sqlite3_file* log_file(Database& db) {
   return file && file->pMethods ? file : nullptr;
 }
 
-int rewrite(sqlite3_file* file) {
+// How far it need not be: what a sync covered, by a mark of this very log.
+sqlite3_int64 synced_octets(Database& db) {
+  const char* const database = sqlite3_db_filename(db.native(), "main");
+  const auto log = log_of(db);
+  if (!database || !log || !SyncedMark::read_witness(database)) return 0;
+  const auto synced = SyncedMark::read(database);
+  if (!synced || synced->salt_1 != log->salt_1 || synced->salt_2 != log->salt_2) return 0;
+  const auto frame = frame_header_octets + static_cast<std::size_t>(db.integer("PRAGMA page_size"));
+  return static_cast<sqlite3_int64>(log_header_octets + synced->frames * frame);
+}
+
+int rewrite(sqlite3_file* file, sqlite3_int64 from) {
   sqlite3_int64 size = 0;
   std::vector<char> octets(block);
   int rc = file->pMethods->xFileSize(file, &size);
-  for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < size; at += block) {
+  for (sqlite3_int64 at = from; rc == SQLITE_OK && at < size; at += block) {
     const int n = static_cast<int>(std::min<sqlite3_int64>(block, size - at));
     rc = file->pMethods->xRead(file, octets.data(), n, at);
     if (rc == SQLITE_OK) rc = file->pMethods->xWrite(file, octets.data(), n, at);
   }
-  if (rc == SQLITE_OK && size > 0) rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+  if (rc == SQLITE_OK && size > from) rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
   return rc;
 }
 
@@ -245,7 +369,7 @@ Result<> renew_log(Database& db) {
   try {
     db.execute("BEGIN IMMEDIATE");
     sqlite3_file* const file = log_file(db);
-    const int rc = file ? rewrite(file) : SQLITE_OK;
+    const int rc = file ? rewrite(file, synced_octets(db)) : SQLITE_OK;
     db.execute("ROLLBACK");
     if (rc == SQLITE_OK) return {};
     const auto call = take_failed_call();
@@ -255,16 +379,37 @@ Result<> renew_log(Database& db) {
   }
 }
 
-int frames_of(Database& db) {
+namespace {
+
+// The log's index as all who have it open share it (SQLite's WAL file format, section 2.3); nothing where there is none.
+const char* index_of(Database& db) {
   constexpr int region = 32768;
-  constexpr std::size_t most_frame_at = 16;  // in the index's header
   sqlite3_file* file = nullptr;
   sqlite3_file_control(db.native(), "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
   void volatile* index = nullptr;
-  if (!file || !file->pMethods || file->pMethods->xShmMap(file, 0, region, 0, &index) != SQLITE_OK || !index) return 0;
-  std::uint32_t frames = 0;
-  std::memcpy(&frames, const_cast<const char*>(static_cast<volatile char*>(index)) + most_frame_at, sizeof frames);
-  return static_cast<int>(frames);
+  if (!file || !file->pMethods || file->pMethods->xShmMap(file, 0, region, 0, &index) != SQLITE_OK) return nullptr;
+  return const_cast<const char*>(static_cast<volatile char*>(index));
+}
+
+template <class Number>
+Number number_at(const char* index, std::size_t at) {
+  Number number = 0;
+  std::memcpy(&number, index + at, sizeof number);
+  return number;
+}
+
+}  // namespace
+
+int frames_of(Database& db) {
+  const char* const index = index_of(db);
+  return index ? static_cast<int>(number_at<std::uint32_t>(index, 16)) : 0;
+}
+
+std::optional<Copying> copying_of(Database& db) {
+  const char* const index = index_of(db);
+  if (!index) return std::nullopt;
+  return Copying{number_at<std::uint64_t>(index, 32), number_at<std::uint32_t>(index, 96),
+                 number_at<std::uint32_t>(index, 128)};
 }
 
 std::optional<Synced> log_of(Database& db) {

@@ -55,6 +55,13 @@ void Disk::Core::finish_copy() {
   if (log_frames_ > cap_frames_) look_at_readers();
 }
 
+// The end: SQLite is about to remove the log.
+void Disk::Core::finish_log() {
+  checkpointer_->wait();
+  const auto copied = checkpoint(db_);
+  if (!copied || copied->copied < copied->frames || !mark_.clear()) db_.leave_log();
+}
+
 void Disk::Core::note_copy(const Result<>& outcome) {
   if (const auto why = db_.frozen()) return break_down(*why);
   if (!outcome && is_full(outcome.error()) && give_ballast()) return;  // and it is copied again
@@ -64,7 +71,7 @@ void Disk::Core::note_copy(const Result<>& outcome) {
     is_new = copying_.has_value() != outcome.has_value();
     copying_ = outcome;
   }
-  if (outcome) return;
+  if (outcome) return mark_.renew(db_);
   if (outcome.error().code == errc::io_error) suspect_ = true;
   if (is_new) tell(News::Gravity::error, outcome.error().detail);
 }
@@ -79,6 +86,8 @@ void Disk::Core::look_at_readers() {
   }
   if (held && now - looked_at_readers_ < readers_every) return;
   looked_at_readers_ = now;
+  if (const auto copied = checkpoint(db_); copied && copied->copied >= copied->frames && !mark_.clear())
+    return;  // or a log that is rightly empty would be taken for one that was emptied
   sqlite3_busy_timeout(db_.native(), held ? 0 : slow_down_ms);  // intake slows before it stops
   const int rc = sqlite3_wal_checkpoint_v2(db_.native(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
   sqlite3_busy_timeout(db_.native(), busy_timeout_ms);
@@ -273,7 +282,7 @@ Result<> Disk::Core::acknowledge() {
   if (!wrote_) return {};
   if (auto log = log_of(db_); log && frames_of(db_) >= log_frames_) {
     log->frames = static_cast<std::uint64_t>(log_frames_);
-    mark_.set(*log);
+    mark_.set(*log, db_);
   }
   return {};
 }
@@ -286,6 +295,8 @@ Result<> Disk::Core::present() {
     log_frames_ = std::min(log_frames_, frames_of(db_));
     lost = look();
   }
+  if (!lost && !contents_.are_ours(db_))
+    return fail(errc::bad_message, path().string() + " was overwritten while the daemon uses it");
   if (!lost) return {};
   const bool cut = lost->how == Presence::Loss::How::cut;
   return fail(cut ? errc::bad_message : errc::io_error, lost->text + " while the daemon uses it");

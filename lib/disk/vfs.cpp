@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include <mutex>
 #include <new>
 #include <string_view>
+#include <vector>
 
 namespace hoplock::disk {
 
@@ -45,6 +47,10 @@ struct Opened {
   std::string path;
   std::shared_ptr<StoreFiles> store;  // of the database and its log only
   bool is_read_only = false;          // as its database was asked for
+  bool is_log = false;
+  std::vector<char> ahead;  // of a log, from there on; see ReadingAhead
+  sqlite3_int64 ahead_at = 0;
+  std::uint64_t ahead_in = 0;
   sqlite3_file* inner() { return reinterpret_cast<sqlite3_file*>(memory.get()); }
 };
 struct File {
@@ -110,13 +116,45 @@ int close(sqlite3_file* file) {
   delete one;
   return rc;
 }
+constexpr sqlite3_int64 octets_ahead = 1 << 20;
+thread_local std::uint64_t reading_ahead = 0;  // 0: it does not
+std::atomic<std::uint64_t> last_reading_ahead{0};
+
+// False: it is to be read as asked.
+bool read_ahead(sqlite3_file* file, void* to, int n, sqlite3_int64 at) {
+  Opened& one = opened(file);
+  if (reading_ahead == 0 && !one.ahead.empty()) one.ahead = std::vector<char>();
+  if (reading_ahead == 0 || !one.is_log) return false;
+  const auto is_there = [&] {
+    return one.ahead_in == reading_ahead && at >= one.ahead_at &&
+           at + n <= one.ahead_at + static_cast<sqlite3_int64>(one.ahead.size());
+  };
+  if (!is_there()) {
+    sqlite3_int64 size = 0;
+    one.ahead_in = 0;
+    sqlite3_file* const f = one.inner();
+    if (f->pMethods->xFileSize(f, &size) != SQLITE_OK || at + n > size) return false;
+    one.ahead.resize(static_cast<std::size_t>(std::max<sqlite3_int64>(n, std::min(octets_ahead, size - at))));
+    const int rc = f->pMethods->xRead(f, one.ahead.data(), static_cast<int>(one.ahead.size()), at);
+    calls.fetch_add(1, std::memory_order_relaxed);
+    if (rc != SQLITE_OK) return false;
+    one.ahead_at = at;
+    one.ahead_in = reading_ahead;
+  }
+  std::memcpy(to, one.ahead.data() + (at - one.ahead_at), static_cast<std::size_t>(n));
+  return true;
+}
+
 int read(sqlite3_file* file, void* to, int n, sqlite3_int64 at) {
+  if (read_ahead(file, to, n, at)) return SQLITE_OK;
   return watched(file, "read", [&](sqlite3_file* f) { return f->pMethods->xRead(f, to, n, at); });
 }
 int write(sqlite3_file* file, const void* from, int n, sqlite3_int64 at) {
+  opened(file).ahead_in = 0;
   return changing(file, "write", [&](sqlite3_file* f) { return f->pMethods->xWrite(f, from, n, at); });
 }
 int truncate(sqlite3_file* file, sqlite3_int64 size) {
+  opened(file).ahead_in = 0;
   return changing(file, "truncate", [&](sqlite3_file* f) { return f->pMethods->xTruncate(f, size); });
 }
 int sync(sqlite3_file* file, int flags) {
@@ -175,6 +213,7 @@ int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out
   const int number = first_open_errno != 0 ? first_open_errno : errno;
   if (out) *out = opened_as;
   one->is_read_only = only_reads(name, flags);
+  one->is_log = (flags & SQLITE_OPEN_WAL) != 0;
   // SQLite tries again read-only, and the first write would then say so in place of what really failed
   if (rc == SQLITE_OK && !one->is_read_only && (flags & SQLITE_OPEN_READWRITE) != 0 &&
       (opened_as & SQLITE_OPEN_READONLY) != 0)
@@ -220,6 +259,9 @@ const char* layer() {
 }
 
 std::optional<FailedCall> take_failed_call() { return std::exchange(last_failed, std::nullopt); }
+
+ReadingAhead::ReadingAhead() { reading_ahead = ++last_reading_ahead; }
+ReadingAhead::~ReadingAhead() { reading_ahead = 0; }
 
 std::uint64_t calls_done() { return calls.load(std::memory_order_relaxed); }
 void note_call_done() { calls.fetch_add(1, std::memory_order_relaxed); }

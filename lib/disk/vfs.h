@@ -33,6 +33,16 @@ std::uint64_t calls_done();
 // One more, of a call that did not go through the layer.
 void note_call_done();
 
+// While one lives, this thread reads logs a block at a time: SQLite, which recovers one, asks for each frame by itself, and a slow disk
+// answers each as slowly. For statements during which nobody can write to the log: the one that recovers it.
+class ReadingAhead {
+ public:
+  ReadingAhead();
+  ~ReadingAhead();
+  ReadingAhead(const ReadingAhead&) = delete;
+  ReadingAhead& operator=(const ReadingAhead&) = delete;
+};
+
 // What happened to one database and its log, as long as a file of it is open in this process.
 class StoreFiles;
 std::shared_ptr<StoreFiles> files_of(const std::string& database);

@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <functional>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "disk/backup.h"
 #include "disk/disk.h"
@@ -207,6 +209,69 @@ TEST_CASE("DUR-03: a log that is cut short is noticed before the next answer") {
   CHECK(!world.insert(1000));
 }
 
+TEST_CASE(
+    "DUR-03: a file that is copied over the database is noticed before the next answer, and nothing goes into it") {
+  support::TempDirectory dir;
+  {
+    World world(dir.path());
+    for (int i = 0; i < 50; ++i) REQUIRE(world.insert(i));
+  }
+  std::filesystem::copy_file(dir / "queue.db", dir / "old.db");
+  World world(dir.path());
+  for (int i = 50; i < 100; ++i) REQUIRE(world.insert(i));
+  CHECK(shell(dir / "queue.db", "PRAGMA wal_checkpoint(PASSIVE)") == 0);  // what SQLite copies there is no loss
+  REQUIRE(world.insert(100));
+  for (int i = 101; i < 200; ++i) REQUIRE(world.insert(i));
+  std::system(("touch '" + (dir / "queue.db").string() + "'").c_str());
+  REQUIRE(world.insert(200));
+  std::string old = octets_of(dir / "old.db");
+  old.resize(std::filesystem::file_size(dir / "queue.db"), '\0');  // as long, so that its length tells nothing
+  {
+    std::fstream file(dir / "queue.db", std::ios::in | std::ios::out | std::ios::binary);  // its inode stays
+    file << old;
+  }
+  CHECK(!world.insert(201));
+  CHECK(world.wait_for(News::Gravity::fatal).find("was overwritten") != std::string::npos);
+  CHECK(world.disk->broken());
+  world.disk.reset();
+  CHECK(octets_of(dir / "queue.db") == old);
+}
+
+TEST_CASE("DUR-03: an index that is cut under the daemon ends it with a line that names the file, nothing is lost") {
+  support::TempDirectory dir;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int said = ::open((dir / "said").c_str(), O_WRONLY | O_CREAT, 0600);
+    ::dup2(said, STDERR_FILENO);
+    World world(dir / "data");
+    for (int i = 0; i < 20; ++i) static_cast<void>(world.insert(i));
+    std::filesystem::resize_file(dir / "data" / "queue.db-shm", 0);
+    static_cast<void>(world.insert(20));
+    ::_exit(1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 74);
+  CHECK(octets_of(dir / "said").find((dir / "data" / "queue.db-shm").string()) != std::string::npos);
+  World world(dir / "data");
+  CHECK(world.count() >= 20);
+}
+
+TEST_CASE("DUR-04: a clean end leaves the log and its index their names, for a start that can make no files") {
+  support::TempDirectory dir;
+  for (int round = 0; round < 2; ++round) {
+    World world(dir.path());
+    for (int i = 0; i < 20; ++i) REQUIRE(world.insert(round * 100 + i));
+    const auto log = inode_of(dir / "queue.db-wal"), index = inode_of(dir / "queue.db-shm");
+    world.disk.reset();
+    CHECK(inode_of(dir / "queue.db-wal") == log);
+    CHECK(inode_of(dir / "queue.db-shm") == index);
+    CHECK(std::filesystem::file_size(dir / "queue.db-wal") == 0);
+    CHECK(open_read_only(dir / "queue.db").value().integer("SELECT count(*) FROM item") == (round + 1) * 20);
+  }
+}
+
 TEST_CASE("another program may have the log start anew; that is no loss") {
   support::TempDirectory dir;
   World world(dir.path());
@@ -302,6 +367,108 @@ TEST_CASE("DUR-05: whole frames behind a damaged one are an error that counts th
   }
   World sound(dir / "crashed");
   CHECK(sound.count() == 100);
+}
+
+TEST_CASE(
+    "DUR-05: a log that is gone, emptied or without its header is no empty one, while the mark says what was in it") {
+  support::TempDirectory dir;
+  {
+    World world(dir.path());
+    for (int i = 0; i < 100; ++i) REQUIRE(world.insert(i));
+    copy_store(dir.path(), dir / "crashed");
+  }
+  const auto over_header = [](const std::filesystem::path& log, std::size_t octets) {
+    std::fstream file(log, std::ios::in | std::ios::out | std::ios::binary);
+    file << std::string(octets, '\0');
+  };
+  const std::pair<const char*, std::function<void(const std::filesystem::path&)>> ways[] = {
+      {"zeros over the header", [&](const auto& log) { over_header(log, 32); }},
+      {"zeros over a block", [&](const auto& log) { over_header(log, 4096); }},
+      {"cut to nothing", [](const auto& log) { std::filesystem::resize_file(log, 0); }},
+      {"cut within its header", [](const auto& log) { std::filesystem::resize_file(log, 31); }},
+      {"removed", [](const auto& log) { std::filesystem::remove(log); }}};
+  for (const auto& [way, spoil] : ways) {
+    CAPTURE(way);
+    std::filesystem::remove_all(dir / "bent");
+    copy_store(dir / "crashed", dir / "bent");
+    spoil(dir / "bent" / "queue.db-wal");
+    support::Loop loop;
+    for (int start = 0; start < 2; ++start) {  // the first leaves nothing that the second takes for good
+      const auto opened = Disk::open(loop.executor(), options_for(dir / "bent"));
+      REQUIRE(!opened);
+      CHECK(opened.error().code == errc::bad_message);
+      CHECK_MESSAGE(opened.error().detail.find("were on stable storage") != std::string::npos, opened.error().detail);
+    }
+    std::filesystem::remove(dir / "bent" / "queue.db-synced");  // as the text says
+    CHECK(Disk::open(loop.executor(), options_for(dir / "bent")));
+  }
+}
+
+TEST_CASE("DUR-05: a log that somebody else copied into the database and removed is no loss") {
+  support::TempDirectory dir;
+  for (int round = 0; round < 3; ++round) {
+    CAPTURE(round);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      World world(dir.path());
+      for (int i = 0; i < 20; ++i) static_cast<void>(world.insert(round * 100 + i));
+      ::kill(::getpid(), SIGKILL);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    REQUIRE(WIFSIGNALED(status));
+    CHECK(shell(dir / "queue.db", "SELECT count(*) FROM item") == 0);  // the last to close it
+    CHECK(!std::filesystem::exists(dir / "queue.db-wal"));
+    World world(dir.path());
+    CHECK(world.count() == (round + 1) * 20);
+  }
+}
+
+TEST_CASE("DUR-05: after a clean end the mark says that nothing of a log is missing") {
+  support::TempDirectory dir;
+  for (int round = 0; round < 3; ++round) {
+    World world(dir.path());
+    CHECK(world.count() == round * 20);
+    for (int i = 0; i < 20; ++i) REQUIRE(world.insert(round * 100 + i));
+    CHECK(SyncedMark::read(dir / "queue.db")->frames > 0);
+    world.disk.reset();
+    CHECK(SyncedMark::read(dir / "queue.db") == Synced{});
+  }
+}
+
+TEST_CASE("DUR-05: a mark of another log, which an older version never synced, hides no damage") {
+  support::TempDirectory dir;
+  {
+    World world(dir.path());
+    for (int i = 0; i < 100; ++i) REQUIRE(world.insert(i));
+    copy_store(dir.path(), dir / "crashed");
+  }
+  // as an older version left it, which never synced one: it says nothing of this log, and damage is looked for as without a mark
+  std::ofstream(dir / "crashed" / "queue.db-synced") << "synced 11111111 22222222 5" << std::string(37, ' ') << '\n';
+  flip(dir / "crashed" / "queue.db-wal", 32 + 20 * frame_octets + 100);
+  support::Loop loop;
+  const auto opened = Disk::open(loop.executor(), options_for(dir / "crashed"));
+  REQUIRE(!opened);
+  CHECK(opened.error().detail.find("whole frames lie behind it") != std::string::npos);
+}
+
+TEST_CASE("BND-03: a start behind a long log asks the disk in large pieces, and writes nothing anew that was synced") {
+  support::TempDirectory dir;
+  {
+    World world(dir.path());
+    auto large = open_read_only(dir / "queue.db").value();
+    large.execute("BEGIN; SELECT count(*) FROM item");  // keeps the log from starting anew
+    for (int i = 0; i < 60; ++i) REQUIRE(world.insert(i, 100'000));
+    copy_store(dir.path(), dir / "crashed");
+  }
+  const auto frames = (std::filesystem::file_size(dir / "crashed" / "queue.db-wal") - 32) / frame_octets;
+  REQUIRE(frames > 1'400);
+  support::FaultyVfs vfs;
+  World world(dir / "crashed");
+  // SQLite recovers it twice, for who examines it and for who uses it; what is left is that the pages are looked at, once
+  const int reads = vfs.plan().log_reads;
+  CHECK(reads < static_cast<int>(frames) * 5 / 4);
+  CHECK(world.count() == 60);
 }
 
 TEST_CASE("DUR-05: a torn tail that no sync had covered is cut without a complaint, however its frames landed") {

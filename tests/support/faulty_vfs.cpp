@@ -39,6 +39,7 @@ void perhaps_die() {
 
 int close(sqlite3_file* f) { return inner(f)->pMethods ? inner(f)->pMethods->xClose(inner(f)) : SQLITE_OK; }
 int read(sqlite3_file* f, void* to, int n, sqlite3_int64 at) {
+  if (file(f)->log) ++the_plan.log_reads;
   if (file(f)->main) {
     if (spent(the_plan.reads_until_failure)) return SQLITE_IOERR_READ;
     ++the_plan.reads;

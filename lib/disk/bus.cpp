@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "disk/bus.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace hoplock::disk {
+namespace {
+
+constexpr int exit_io_error = 74;  // EX_IOERR
+std::array<char, 4096> last_words{};
+std::size_t last_words_length = 0;
+
+// Nothing here but what a signal handler may do.
+void on_bus_error(int number, siginfo_t* what, void*) {
+  if (what->si_code != BUS_ADRERR) {
+    ::signal(number, SIG_DFL);  // not of a file: the instruction comes again
+    return;
+  }
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, last_words.data(), last_words_length);
+  ::_exit(exit_io_error);
+}
+
+}  // namespace
+
+void end_when_cut(const std::filesystem::path& index) {
+  const std::string text = "hoplockd: a file that is in use was cut, most likely " + index.string() +
+                           "; what was acknowledged is safe, the next start recovers it\n";
+  last_words_length = 0;
+  std::copy_n(text.begin(), std::min(text.size(), last_words.size()), last_words.begin());
+  last_words_length = std::min(text.size(), last_words.size());
+  struct sigaction action {};
+  action.sa_sigaction = on_bus_error;
+  action.sa_flags = SA_SIGINFO;
+  sigemptyset(&action.sa_mask);
+  ::sigaction(SIGBUS, &action, nullptr);
+}
+
+}  // namespace hoplock::disk

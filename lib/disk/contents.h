@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Does the database's file hold what SQLite wrote there? Another file that is copied over it keeps its name and its inode. SQLite
+// writes there only when it copies the log, and says so in the log's index; so does every other program that uses SQLite.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "disk/db.h"
+#include "disk/log_file.h"
+
+namespace hoplock::disk {
+
+class Contents {
+ public:
+  // REQUIRES: `db` is its connection and has read it.
+  Contents(const std::filesystem::path& database, Database& db);
+  // False: something else was written there since the last call. A call of stat(2), unless it was written to.
+  bool are_ours(Database& db);
+
+ private:
+  struct State {
+    std::int64_t changed_ns = 0;
+    std::uint64_t octets = 0;
+    std::size_t beginning = 0;  // a hash of it
+    Copying copying;
+  };
+  // Nothing: it cannot be told now, for somebody is copying.
+  std::optional<State> look(Database& db) const;
+  std::string path_;
+  std::optional<State> known_;
+};
+
+}  // namespace hoplock::disk
