@@ -314,6 +314,7 @@ asio::awaitable<void> App::start() {
   warn_all();
   check_keys();
   check_names();
+  follow_log_server();
   log_->write(Event(Level::info, "started").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
   supervision_.ready();
   tasks_->spawn("watchdog", supervision_.feed(*disk_, *tasks_));
@@ -323,6 +324,10 @@ void App::check_keys() {
   const auto expire = std::chrono::duration_cast<Milliseconds>(loaded_.config.delivery.expire.value);
   RecordTools tools{*resolver_, *log_, signing_past_path(loaded_.config), expire};
   tasks_->spawn("dkim-records", watch_records(keyring_, report_domain(loaded_.config), std::move(tools)));
+}
+
+void App::follow_log_server() {
+  if (auto place = writer_->unfollowed_place()) tasks_->spawn("log-server", follow_syslog(place, *resolver_));
 }
 
 void App::check_names() {
@@ -388,6 +393,7 @@ std::optional<std::string> App::reload() {
     error = loaded.errors.front();
   } else {
     error = apply(std::move(loaded));
+    follow_log_server();
   }
   Event event(error ? Level::error : Level::info, "reloaded");
   event.add("version", HOPLOCK_VERSION).add("config", loaded_.file);

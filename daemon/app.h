@@ -72,6 +72,7 @@ class App {
   void warn_all() const;
   void check_keys();
   void check_names();
+  void follow_log_server();  // its name, where it has changed
   void set_reports(const config::Config& config);
   void heard(const disk::News& news);
   void start_failed(const StartFailure& failure);

@@ -15,6 +15,7 @@
 #include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace hoplock::daemon {
 
@@ -26,46 +27,42 @@ constexpr int poll_ms = 100;
 std::uint64_t lines_in(std::string_view text) {
   return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
 }
-}  // namespace
-
-class LogTarget {
+class LogFile final : public LogTarget {
  public:
-  explicit LogTarget(int descriptor) : descriptor_(descriptor) {
+  explicit LogFile(int descriptor) : descriptor_(descriptor) {
     struct stat about {};
     is_file_ = fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode);
   }
-  ~LogTarget() {
+  ~LogFile() override {
     if (descriptor_ != STDERR_FILENO) close(descriptor_);
   }
-  LogTarget(const LogTarget&) = delete;
-  LogTarget& operator=(const LogTarget&) = delete;
 
-  // Octets that were written; 0: nothing can be written now; below 0: -errno. Waits a tenth of a second at most, but for a file
-  // whose disk hangs.
-  ssize_t write_some(std::string_view text) const {
+  Wrote write_some(std::string_view text) override {
     if (!is_file_) {
       pollfd ready{descriptor_, POLLOUT, 0};
-      if (poll(&ready, 1, poll_ms) <= 0) return 0;
+      if (poll(&ready, 1, poll_ms) <= 0) return {};
       text = text.substr(0, most_into_pipe);
     }
     const ssize_t written = ::write(descriptor_, text.data(), text.size());
-    if (written >= 0) return written;
-    return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    if (written >= 0) return {static_cast<std::size_t>(written), {}, false};
+    if (errno == EAGAIN || errno == EINTR) return {};
+    return {0, std::strerror(errno), errno == EPIPE || errno == EBADF || errno == EINVAL};
   }
 
  private:
   int descriptor_;
   bool is_file_ = false;
 };
+}  // namespace
 
 Result<std::shared_ptr<LogTarget>> open_log_target(const std::string& path) {
-  if (path == "-") return std::make_shared<LogTarget>(STDERR_FILENO);
+  if (path == "-") return std::make_shared<LogFile>(STDERR_FILENO);
   int descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
   if (descriptor < 0 && errno == ENXIO) descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);  // a FIFO
   if (descriptor < 0)
     return fail(error_code(errno, boost::system::system_category()),
                 "the log file '" + path + "' cannot be opened for writing");
-  return std::make_shared<LogTarget>(descriptor);
+  return std::make_shared<LogFile>(descriptor);
 }
 
 struct LogPump::State {
@@ -87,6 +84,7 @@ struct LogPump::State {
   void note_progress();
   void tell_dropped();
   void take_out(const Batch& batch, std::size_t octets);
+  void close_retired(std::unique_lock<std::mutex>& lock);
   // What waits for older targets leaves room for as much again.
   bool is_full_for(std::size_t octets) const {
     return waiting - older + octets >= limits.waiting || waiting + octets >= 2 * limits.waiting;
@@ -100,6 +98,7 @@ struct LogPump::State {
   std::condition_variable wake;
   std::condition_variable changed;
   std::shared_ptr<LogTarget> target;
+  std::vector<std::shared_ptr<LogTarget>> retired;  // which the thread closes: that may take a moment
   std::deque<Batch> batches;
   std::size_t waiting = 0;  // octets, those under way included
   std::size_t older = 0;    // of these, for targets that were replaced
@@ -141,24 +140,23 @@ LogPump::State::Fate LogPump::State::write_out(Batch& batch, std::unique_lock<st
   std::string_view rest = batch.text;
   while (!rest.empty()) {
     lock.unlock();
-    const ssize_t written = batch.target->write_some(rest);
+    LogTarget::Wrote wrote = batch.target->write_some(rest);
     lock.lock();
-    if (written > 0) {
-      rest.remove_prefix(static_cast<std::size_t>(written));
-      take_out(batch, static_cast<std::size_t>(written));
+    if (wrote.octets > 0) {
+      rest.remove_prefix(wrote.octets);
+      take_out(batch, wrote.octets);
       note_progress();
       continue;
     }
-    const int code = static_cast<int>(-written);
-    if (code != 0) error = std::strerror(code);
-    const bool useless = code == EPIPE || code == EBADF || code == EINVAL;  // nobody will ever read it
-    if (useless || is_given_up(batch)) {
+    const bool failed = !wrote.error.empty();
+    if (failed) error = std::move(wrote.error);
+    if (wrote.useless || is_given_up(batch)) {
       take_out(batch, rest.size());
       batch.text.erase(0, batch.text.size() - rest.size());
       drop(batch);
       return Fate::dropped;
     }
-    if (code != 0) wake.wait_for(lock, limits.retry, [&] { return stopping || batch.target != target; });
+    if (failed) wake.wait_for(lock, limits.retry, [&] { return stopping || batch.target != target; });
   }
   return Fate::written;
 }
@@ -179,18 +177,31 @@ void LogPump::State::run() {
     if (batches.empty()) {
       idle = true;
       changed.notify_all();
-      wake.wait(lock, [this] { return stopping || !batches.empty(); });
+      wake.wait(lock, [this] { return stopping || !batches.empty() || !retired.empty(); });
     }
-    if (batches.empty()) break;
+    close_retired(lock);
+    if (batches.empty() && stopping) break;
+    if (batches.empty()) continue;
     idle = false;
     Batch batch = std::move(batches.front());
     batches.pop_front();
     const Fate fate = write_out(batch, lock);
     changed.notify_all();
     if (fate == Fate::dropped && stopping && batch.target == target) break;
+    if (batch.target != target) retired.push_back(std::move(batch.target));
   }
+  retired.push_back(std::move(target));
+  batches.clear();
+  close_retired(lock);
   ended = true;
   changed.notify_all();
+}
+
+void LogPump::State::close_retired(std::unique_lock<std::mutex>& lock) {
+  auto closing = std::exchange(retired, {});
+  lock.unlock();
+  closing.clear();
+  lock.lock();
 }
 
 bool LogPump::State::is_hopeless(Clock::time_point since) const {
@@ -246,7 +257,7 @@ void LogPump::replace(std::shared_ptr<LogTarget> target) {
   if (state_->older == 0)
     state_->replaced = Clock::now();  // else again and again would give a dead one time without end
   state_->older = state_->waiting;
-  state_->target = std::move(target);
+  state_->retired.push_back(std::exchange(state_->target, std::move(target)));
   state_->wake.notify_all();
 }
 
@@ -270,7 +281,8 @@ LogState LogPump::state() const {
     seen.problem = "the log's reader has taken nothing for " +
                    std::to_string(std::chrono::duration_cast<std::chrono::seconds>(still).count()) + " s";
   }
-  if (state_->untold > 0)
+  seen.losing = state_->untold > 0;
+  if (seen.losing)
     seen.problem += (seen.problem.empty() ? "" : "; ") + std::to_string(state_->untold) + " lines were dropped";
   return seen;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where log lines go: a queue of lines and a thread of its own that writes them. No target can stop anybody else, be it a pipe whose
-// reader stands still, a full disk or a file that hangs: who logs never waits, a change of target waits for nothing, and the end waits
+// reader stands still, a full disk, a file that hangs or a log server that is away: who logs never waits, a change of target waits for nothing, and the end waits
 // a bounded time. What does not fit in the queue is dropped, counted, and told by a line of its own (`log-dropped`) as soon as the
 // target takes lines again.
 #pragma once
@@ -16,7 +16,22 @@
 
 namespace hoplock::daemon {
 
-class LogTarget;  // an open file
+// Where one pump's lines end up. Its thread alone writes.
+class LogTarget {
+ public:
+  struct Wrote {
+    std::size_t octets = 0;  // 0 without an error: nothing can be written now
+    std::string error;       // try again later
+    bool useless = false;    // or never: nobody will ever read it
+  };
+  LogTarget() = default;
+  virtual ~LogTarget() = default;
+  LogTarget(const LogTarget&) = delete;
+  LogTarget& operator=(const LogTarget&) = delete;
+  // Some of the begin of `text`, which is whole lines but for what an earlier call took. Waits a tenth of a second at most, but for
+  // a file whose disk hangs.
+  virtual Wrote write_some(std::string_view text) = 0;
+};
 
 // "-" is standard error. A FIFO is opened whether anybody reads it or not; other files are appended to.
 Result<std::shared_ptr<LogTarget>> open_log_target(const std::string& path);
@@ -25,6 +40,7 @@ Result<std::shared_ptr<LogTarget>> open_log_target(const std::string& path);
 struct LogState {
   std::uint64_t dropped = 0;  // lines, since the start
   std::string problem;        // "": lines come through
+  bool losing = false;        // lines are being dropped
 };
 
 class LogPump {

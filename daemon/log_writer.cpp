@@ -60,50 +60,129 @@ Result<std::unique_ptr<LogWriter>> LogWriter::open(const LogOptions& options) {
   return open(options, LogPump::Limits{});
 }
 
+struct LogWriter::Server {
+  mutable std::mutex mutex;  // guards all that follows
+  std::optional<SyslogOptions> options;
+  std::shared_ptr<SyslogPlace> place;
+  std::atomic<bool> on = false;
+  bool followed = true;
+
+  SyslogOrigin origin() const {
+    const std::lock_guard lock(mutex);
+    return {options ? options->hostname : "", getpid()};
+  }
+};
+
 Result<std::unique_ptr<LogWriter>> LogWriter::open(const LogOptions& options, LogPump::Limits limits) {
   auto target = open_log_target(options.file);
   if (!target) return target.error();
   auto manner = std::make_shared<Manner>();
-  manner->format = options.format;
-  manner->journal = goes_to_journal(options);
   auto tell = [manner](std::uint64_t lines, const std::string& error) {
-    return to_line(telling(lines, error), *manner);
+    const Event event = telling(lines, error);
+    return to_journal_line(event, to_line(event, *manner, now()), *manner);
   };
   auto pump = std::make_shared<LogPump>(std::move(*target), std::move(tell), limits);
-  return std::unique_ptr<LogWriter>(new LogWriter(std::move(pump), std::move(manner), options.level));
+  std::unique_ptr<LogWriter> writer(new LogWriter(std::move(pump), std::move(manner), limits));
+  writer->set(options);
+  return writer;
 }
 
-std::string LogWriter::to_line(const Event& event, const Manner& manner) {
-  std::string line = manner.format == LineFormat::json ? to_json(event, now()) : to_logfmt(event, now());
+std::string LogWriter::to_line(const Event& event, const Manner& manner, Time time) {
+  return manner.format == LineFormat::json ? to_json(event, time) : to_logfmt(event, time);
+}
+
+std::string LogWriter::to_journal_line(const Event& event, std::string line, const Manner& manner) {
   if (manner.journal) line.insert(0, priority(event.level()));
   return line;
 }
 
-LogWriter::LogWriter(std::shared_ptr<LogPump> pump, std::shared_ptr<Manner> manner, Level level)
-    : pump_(std::move(pump)), manner_(std::move(manner)), logger_("hoplock", std::make_shared<Sink>(pump_)) {
-  logger_.set_level(to_spdlog(level));
-}
+LogWriter::LogWriter(std::shared_ptr<LogPump> pump, std::shared_ptr<Manner> manner, LogPump::Limits limits)
+    : pump_(std::move(pump)),
+      manner_(std::move(manner)),
+      limits_(limits),
+      logger_("hoplock", std::make_shared<Sink>(pump_)),
+      server_(std::make_shared<Server>()) {}
 
 LogWriter::~LogWriter() = default;
 
 bool LogWriter::enabled(Level level) const { return logger_.should_log(to_spdlog(level)); }
 
 void LogWriter::write(const Event& event) {
-  if (enabled(event.level())) logger_.log(to_spdlog(event.level()), to_line(event, *manner_));
+  if (!enabled(event.level())) return;
+  const Time time = now();
+  std::string line = to_line(event, *manner_, time);
+  if (server_->on) to_server_->add(to_syslog(event, line, server_->origin(), time));
+  logger_.log(to_spdlog(event.level()), to_journal_line(event, std::move(line), *manner_));
+}
+
+void LogWriter::set(const LogOptions& options) {
+  logger_.set_level(to_spdlog(options.level));
+  manner_->level = options.level;
+  manner_->format = options.format;
+  manner_->journal = goes_to_journal(options);
+  set_server(options.syslog);
+}
+
+// The connection stays where nothing changed. What changes is said in the file: a pump that cannot write cannot tell so.
+void LogWriter::set_server(const std::optional<SyslogOptions>& options) {
+  std::shared_ptr<SyslogPlace> place = options ? std::make_shared<SyslogPlace>(options->server) : nullptr;
+  {
+    const std::lock_guard lock(server_->mutex);  // not beside a pump's own, whose thread takes them the other way round
+    if (options == server_->options) return;
+    server_->options = options;
+    server_->place = place;
+    server_->followed = !place || !place->name();
+  }
+  std::shared_ptr<LogTarget> target = make_no_target();
+  if (options) {
+    auto news = [file = std::weak_ptr<LogPump>(pump_), manner = manner_](const std::string& error) {
+      const Event event =
+          error.empty() ? Event(Level::info, "syslog-works") : Event(Level::warn, "syslog-failed").add("error", error);
+      const auto pump = file.lock();
+      if (pump && event.level() >= manner->level)
+        pump->add(to_journal_line(event, to_line(event, *manner, now()), *manner));
+    };
+    target = make_syslog_target(*options, std::move(place), std::move(news));
+  }
+  if (to_server_) {
+    to_server_->replace(std::move(target));
+  } else if (options) {
+    auto tell = [server = server_, manner = manner_](std::uint64_t lines, const std::string& error) {
+      const Event event = telling(lines, error);
+      const Time time = now();
+      return to_syslog(event, to_line(event, *manner, time), server->origin(), time);
+    };
+    to_server_ = std::make_shared<LogPump>(std::move(target), std::move(tell), limits_);
+  }
+  server_->on = options.has_value();
 }
 
 Result<> LogWriter::reopen(const LogOptions& options) {
   auto target = open_log_target(options.file);
   if (!target) return target.error();
   pump_->replace(std::move(*target));
-  logger_.set_level(to_spdlog(options.level));
-  manner_->format = options.format;
-  manner_->journal = goes_to_journal(options);
+  set(options);
   return {};
 }
 
-void LogWriter::flush() { pump_->flush(); }
+void LogWriter::flush() {
+  pump_->flush();
+  if (to_server_) to_server_->flush();
+}
 
-LogState LogWriter::state() const { return pump_->state(); }
+LogState LogWriter::state() const {
+  LogState seen = pump_->state();
+  if (!to_server_) return seen;
+  const LogState there = to_server_->state();
+  seen.dropped += there.dropped;
+  if (!there.losing) return seen;
+  seen.problem += (seen.problem.empty() ? "" : "; ") + std::string("the log server: ") + there.problem;
+  return seen;
+}
+
+std::shared_ptr<SyslogPlace> LogWriter::unfollowed_place() {
+  const std::lock_guard lock(server_->mutex);
+  return std::exchange(server_->followed, true) ? nullptr : server_->place;
+}
 
 }  // namespace hoplock::daemon

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The daemon's Log: events become lines (base/log.h), spdlog filters them, and a LogPump writes them. Nobody ever waits for a slow
-// terminal, pipe or disk, a reload and the end not for long (BND-04).
+// terminal, pipe or disk, a reload and the end not for long (BND-04). Beside the file a log server may get them too, by a pump of its
+// own, so that neither target waits for the other.
 #pragma once
 #include <spdlog/logger.h>
 
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 
 #include "base/log.h"
 #include "base/result.h"
 #include "daemon/log_pump.h"
+#include "daemon/log_syslog.h"
 
 namespace hoplock::daemon {
 
@@ -20,6 +24,7 @@ struct LogOptions {
   Level level = Level::info;
   LineFormat format = LineFormat::logfmt;
   std::string file = "-";  // "-": standard error
+  std::optional<SyslogOptions> syslog{};
 };
 
 class LogWriter : public Log {
@@ -32,23 +37,35 @@ class LogWriter : public Log {
   bool enabled(Level level) const override;
   void write(const Event& event) override;
 
-  // SIGHUP: opens the file anew (after a rotation) and takes new level and format. On an error the old file stays.
+  // SIGHUP: opens the file anew (after a rotation) and takes new level, format and log server. On an error all stays as it was.
   Result<> reopen(const LogOptions& options);
   // Until everything written so far is out, or the target stands still; for the last words of a process.
   void flush();
+  // A log server that is away is a problem once lines are lost by it.
   LogState state() const;
+  // The log server's place, once after it was made, for follow_syslog(); null: nothing new to follow.
+  std::shared_ptr<SyslogPlace> unfollowed_place();
 
  private:
   // Any thread writes lines while a reload changes it.
   struct Manner {
+    std::atomic<Level> level;
     std::atomic<LineFormat> format;
     std::atomic<bool> journal;  // each line begins with its priority
   };
-  static std::string to_line(const Event& event, const Manner& manner);
-  LogWriter(std::shared_ptr<LogPump> pump, std::shared_ptr<Manner> manner, Level level);
+  // The log server, and the pump to it, which stays where the server goes.
+  struct Server;
+  static std::string to_line(const Event& event, const Manner& manner, Time time);
+  static std::string to_journal_line(const Event& event, std::string line, const Manner& manner);
+  void set(const LogOptions& options);
+  void set_server(const std::optional<SyslogOptions>& options);
+  LogWriter(std::shared_ptr<LogPump> pump, std::shared_ptr<Manner> manner, LogPump::Limits limits);
   std::shared_ptr<LogPump> pump_;
   std::shared_ptr<Manner> manner_;
+  const LogPump::Limits limits_;
   spdlog::logger logger_;
+  std::shared_ptr<Server> server_;      // shared with its pump's thread
+  std::shared_ptr<LogPump> to_server_;  // null until there is a log server for the first time
 };
 
 }  // namespace hoplock::daemon

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "config/syslog.h"
 #include "daemon/system.h"
 #include "reports/ledger.h"
 #include "reports/returned.h"
@@ -169,7 +170,10 @@ std::vector<net::Endpoint> endpoints(const config::Config& config) {
 
 LogOptions log_options(const config::Config& config) {
   const auto format = config.log.format == config::LogFormat::json ? LineFormat::json : LineFormat::logfmt;
-  return {config.log.level, format, config.log.file.path};
+  LogOptions to{config.log.level, format, config.log.file.path, std::nullopt};
+  if (auto server = config::parse_syslog(config.log.syslog))
+    to.syslog = SyslogOptions{std::move(*server), config.tls.ca_file.path, hostname(config).text()};
+  return to;
 }
 
 net::TlsOptions tls_options(const config::Config& config) {

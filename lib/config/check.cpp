@@ -11,6 +11,7 @@
 
 #include "config/files.h"
 #include "config/item.h"
+#include "config/syslog.h"
 
 namespace hoplock::config {
 
@@ -177,6 +178,10 @@ void check_rest(Loaded& loaded) {
   if (config.http.address && !config.http.address->ip.is_loopback() && !config.http.trusted_proxy_header.empty())
     loaded.complain("http.trusted_proxy_header", "anybody could set it at " + config.http.address->text() +
                                                      "; allowed: with http.address on loopback");
+  const auto server = config.log.syslog.empty() ? Result<Syslog>(Syslog{}) : parse_syslog(config.log.syslog);
+  if (!server) loaded.complain("log.syslog", server.error().detail);
+  if (server && server->text().starts_with("tls:") && !server->host.empty() && config.tls.ca_file.path.empty())
+    loaded.complain("log.syslog", "the log server's certificate is held against tls.ca_file, which is empty");
   if (config.control_socket.empty())
     loaded.complain("control_socket", "the tool needs a socket; allowed: a file name, as in control.sock");
 }
@@ -189,8 +194,7 @@ void check_unbuilt(Loaded& loaded) {
   if (!config.node.accept || !config.node.deliver)
     loaded.complain(config.node.accept ? "node.deliver" : "node.accept",
                     "a store of one node needs it to do both; allowed: true");
-  const std::pair<const char*, const std::string&> texts[] = {{"log.syslog", config.log.syslog},
-                                                              {"store_password_file", config.store_password_file.path},
+  const std::pair<const char*, const std::string&> texts[] = {{"store_password_file", config.store_password_file.path},
                                                               {"store_ca_file", config.store_ca_file.path}};
   for (const auto& [path, text] : texts) {
     if (!text.empty()) loaded.complain(path, "this is not built into this version; allowed: empty");
