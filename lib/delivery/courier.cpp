@@ -31,6 +31,9 @@ std::string host_key(const route::Host& host) { return host_text(host) + ":" + s
 // RPT-18, RPT-45: no address of an inner network is told.
 std::optional<Ip> if_public(std::optional<Ip> ip) { return ip && !ip->is_internal() ? ip : std::nullopt; }
 
+constexpr unsigned most_rounds = 8;       // of one message that breaks at one recipient after the other
+constexpr std::size_t most_apart = 4096;  // such messages
+
 bool same_policy(const hop::StsFact& a, const hop::StsFact& b) {
   return a.state == b.state && a.id == b.id && a.policy == b.policy;
 }
@@ -83,6 +86,7 @@ class Run {
       end_here(error);
     }
     if (attempt_.displaced) leave_undecided_out();
+    if (apart_) limit_rounds();
     const auto apart = std::erase_if(attempt_.recipients, [](const RecipientOutcome& one) { return one.untouched; });
     attempt_.rest_back = apart > 0;
     attempt_.hosts_left = cut_short_ || passed_over_ || attempt_.full;
@@ -596,6 +600,21 @@ class Run {
     return session;
   }
 
+  // MX-21: each at whom it breaks costs a session. After some in a row, and nobody taken, the others wait with them.
+  void limit_rounds() {
+    std::map<std::uint64_t, unsigned>& rounds = courier_.apart_;
+    const std::uint64_t id = job_.id.value;
+    if (rounds.size() >= most_apart) rounds.clear();
+    if (!took_any(attempt_) && ++rounds[id] < most_rounds) return;
+    rounds.erase(id);
+    if (took_any(attempt_)) return;
+    for (const std::size_t i : unjudged_) {
+      RecipientOutcome& one = attempt_.recipients[i];
+      if (!std::exchange(one.untouched, false)) continue;
+      one.halt = Halt{hop::Reason::connection_lost, "the server ended the session at other recipients of the message"};
+    }
+  }
+
   // TLS-14: EHLO got no answer, and so nothing was heard of STARTTLS; HELO gave up on it.
   static Hop without_ehlo(Hop hop, const hop::Connect& plan, const Opened& opened) {
     hop.refusal = opened.outcome.failure;
@@ -796,6 +815,7 @@ class Run {
     if (broken.at != Broken::At::recipient && broken.at != Broken::At::somewhere) return heard;
     for (const std::size_t at : unjudged(sent, broken)) {
       attempt_.recipients[batch[at]].untouched = true;
+      unjudged_.push_back(batch[at]);
       std::erase(open_, batch[at]);
       apart_ = true;
     }
@@ -891,8 +911,9 @@ class Run {
   Payload payload_;
   Witness witness_;
   bool told_ = false;
-  bool apart_ = false;  // a transaction broke at somebody: the attempt ends there
-  bool alone_ = false;  // who it broke at has a transaction of its own
+  bool apart_ = false;                 // a transaction broke at somebody: the attempt ends there
+  std::vector<std::size_t> unjudged_;  // then: the others
+  bool alone_ = false;                 // who it broke at has a transaction of its own
   Pace pace_ = Pace::pipelined;
   std::vector<std::size_t> open_;  // recipients for whom hosts are still tried, as indices
 };

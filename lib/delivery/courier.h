@@ -77,6 +77,8 @@ class Courier {
   Wishes wishes_;
   Rotation rotation_;
   Rotation heard_;  // by message: who told it to come later
+  std::map<std::uint64_t, unsigned>
+      apart_;  // by message: how often in a row it broke at somebody, and nobody was taken
   CredentialStore credentials_;
   Families families_;
   reports::Counts cut_off_;

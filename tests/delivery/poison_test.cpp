@@ -132,6 +132,26 @@ TEST_CASE("MX-21: one of several recipients of a message: the others get it at o
   }
 }
 
+// Nine hundred recipients were more than a thousand connections within a minute, each with lines of its own.
+TEST_CASE("MX-21: a message whose every recipient ends the session waits as a whole after some of them") {
+  for (const char* reply : {"421 4.3.0 no", "\r\n"}) {
+    CAPTURE(reply);
+    Relay relay;
+    Sink& sink = relay.sink();
+    sink.answer = [reply](const std::string& command) { return std::string(command.starts_with("RCPT") ? reply : ""); };
+    relay.domain("a.example");
+    relay.options.retry.first = 60s;
+    std::vector<std::string> to;
+    for (int i = 0; i < 60; ++i) to.push_back("u" + std::to_string(i) + "@a.example");
+    relay.put(to);
+    relay.start();
+    REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 60; }));
+    relay.pass(300ms);
+    CHECK(sink.connections <= 24);
+    CHECK(relay.log.events("deferred").size() == 60);  // and nobody twice
+  }
+}
+
 TEST_CASE("what a broken transaction says, and of whom") {
   const auto reply = [](int code) { return smtp::Reply(code, std::nullopt, "x"); };
   using At = Broken::At;
