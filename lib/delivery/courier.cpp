@@ -86,7 +86,7 @@ class Run {
       end_here(error);
     }
     if (attempt_.displaced) leave_undecided_out();
-    if (apart_) limit_rounds();
+    if (apart_ && !attempt_.displaced) limit_rounds();
     const auto apart = std::erase_if(attempt_.recipients, [](const RecipientOutcome& one) { return one.untouched; });
     attempt_.rest_back = apart > 0;
     attempt_.hosts_left = cut_short_ || passed_over_ || attempt_.full;
