@@ -103,15 +103,15 @@ TEST_CASE("gunzip takes one whole file, and no more of it than it may") {
 }
 
 TEST_CASE("RPT-36, RPT-37: signed, both TLS-Report fields are in h=, there is no l=, and the signature verifies") {
-  const auto key = std::make_shared<const dkim::Key>(dkim::Key::parse(testing::rsa_pem()).value());
+  const auto key = std::make_shared<const dkim::Key>(dkim::Key::parse(hoplock::testing::rsa_pem()).value());
   dkim::Signer signer(
       std::make_shared<const dkim::Keyring>(dkim::Keyring::make({{name("relay.example"), "s1", key}}).value()));
   const std::string text = to_message(mail());
   signer.feed(text);
   const auto done = signer.finish(from_millis(0));
   REQUIRE(done.has_value());
-  CHECK(testing::verify(done->fields + text, {{"s1", key->public_key()}}) == "pass");
-  auto tags = testing::tags_of(done->fields);
+  CHECK(hoplock::testing::verify(done->fields + text, {{"s1", key->public_key()}}) == "pass");
+  auto tags = hoplock::testing::tags_of(done->fields);
   CHECK((":" + tags["h"] + ":").find(":TLS-Report-Domain:TLS-Report-Domain:") != std::string::npos);
   CHECK((":" + tags["h"] + ":").find(":TLS-Report-Submitter:TLS-Report-Submitter:") != std::string::npos);
   CHECK(tags["d"] == "relay.example");
