@@ -171,9 +171,8 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   if (attempt.displaced) co_return co_await place_anew(lane, attempt);
   lane.set_connected(attempt.reached);
   // what fails for its sender's source address does not hold up the mail of others
-  const bool of_sender = attempt.ours && !options_.sources.empty();
-  auto why = of_sender ? std::nullopt : down(attempt);
-  if (why) co_return co_await go_down(lane, *kept, std::move(attempt), std::move(*why));
+  auto why = down(attempt);
+  if (why && !is_of_source(attempt, *why)) co_return co_await go_down(lane, *kept, std::move(attempt), std::move(*why));
   if (attempt.reached) {
     destination->measure(kind, milliseconds_since(began));
     if (kind == Destination::Kind::first) pool_.measure_setup(destination->setup_ms);

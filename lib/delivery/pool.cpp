@@ -17,6 +17,20 @@ void Destination::measure(Kind kind, double ms) {
   if (message_ms == 0) message_ms = ms / 4;  // a guess until a second message was sent
 }
 
+bool Destination::is_back_too_often(queue::Id id, net::SteadyTime now) {
+  constexpr unsigned few = 3;
+  constexpr std::chrono::seconds a_while{30};
+  if (back != id) {
+    back = id;
+    backs = 0;
+    back_since = now;
+  }
+  ++backs;
+  const bool too_often = backs > few && now > back_since + a_while;
+  if (too_often) back = {};
+  return too_often;
+}
+
 bool Destination::is_behind() const {
   if (lanes == 0 || jobs.empty()) return false;
   const auto waiting = static_cast<double>(jobs.size() * (more ? 2 : 1));

@@ -47,12 +47,17 @@ struct Destination {
   std::optional<queue::Backoff> backoff;  // it was down and has not worked since: one message at a time
   net::Signal leased;
   std::list<IdleLane*> idle;
+  queue::Id back;  // the message that came back last: how often, and since when
+  unsigned backs = 0;
+  net::SteadyTime back_since;
   double setup_ms = 0;    // of a session with its first message, smoothed
   double message_ms = 0;  // of a further one
 
   // What a message took: the first of a session, or a further one.
   enum class Kind : std::uint8_t { first, further };
   void measure(Kind kind, double ms);
+  // A message comes back untried, for others get through. True: so often and for so long that it is no longer only one too many.
+  bool is_back_too_often(queue::Id id, net::SteadyTime now);
   // What waits would take the lanes there are longer than opening two more sessions.
   bool is_behind() const;
   // How many messages to lease at a time.

@@ -95,6 +95,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
 
   // --- standing.cpp: what an attempt's end means for the mail that comes after it
   asio::awaitable<bool> turn_away(Lane& lane, const queue::Job& job, Attempt attempt);
+  bool is_of_source(const Attempt& attempt, const Down& why) const;
   asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
   struct Slowness {
     Down why;

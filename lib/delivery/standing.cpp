@@ -88,6 +88,11 @@ bool is_refused_by_own_list(const Attempt& attempt) {
   });
 }
 
+// Before any mail a 5yz is said of us: of the address that we come from, the name that we give, the login of the route.
+bool is_about_us(const Down& why) {
+  return why.reason == "smtp-reply" && why.reply.starts_with('5') && !speaks_of_load(why.reply);
+}
+
 // It stays in the queue with what the server said.
 void keep_refused(Attempt& attempt) {
   for (RecipientOutcome& one : attempt.recipients) {
@@ -129,7 +134,9 @@ std::shared_ptr<void> Scheduler::Impl::Lane::enter(const Ip& ip) {
   return place;
 }
 
+// What a server refuses for good it does not refuse for the number of sessions, unless it says so: our address, name or login.
 void Scheduler::Impl::Lane::refused(const Ip& ip, const std::string& reply) {
+  if (reply.starts_with('5') && !speaks_of_load(reply)) return;
   if (self.gates_.host(ip)->used > 0) self.gates_.refused({destination->site, ip, reply});
 }
 
@@ -167,6 +174,11 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
   co_return false;
 }
 
+// What is said to one address or name of ours says nothing of another.
+bool Scheduler::Impl::is_of_source(const Attempt& attempt, const Down& why) const {
+  return !options_.sources.empty() && (attempt.ours || is_about_us(why));
+}
+
 // No host was ready for mail. Where other sessions get through, it is this one that was too many, and its message goes first in another;
 // else the destination as a whole is held off, and so is its site, where the hosts are to blame and not a rule. The lane ends when that
 // is stored, so that nobody finds the destination ready meanwhile.
@@ -179,7 +191,15 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   // also such as are only being opened: the last one that fails tells
   const auto ip = last_address(attempt);
   const bool others = (site && site->connected > 0) || (ip && gates_.host(*ip)->used > 0);
-  if (destination->connected > 0 || (of_hosts && others)) {
+  const bool of_us = is_about_us(why);
+  const bool through = destination->connected > 0 || (of_hosts && others && !of_us);
+  if (through && (of_us || destination->is_back_too_often(job.id, Steady::now()))) {
+    destination->more = true;  // this message alone has its own schedule
+    const Settler::Ticket ticket = finish(*destination, attempt);
+    co_await settler_.stored(ticket);
+    co_return false;
+  }
+  if (through) {
     if (site && site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
     courier_.keep(std::move(attempt.counts));
     destination->jobs.push_front(job);
@@ -191,7 +211,8 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   gates_.unproven(destination->name);
   const bool known = site && site->is_held(destination->name, now());
   if (!destination->held) hold(*destination, job, attempt, why);
-  if (of_hosts && site) {
+  const bool of_login = of_us && why.reply.starts_with("53");  // the route's own
+  if (of_hosts && site && !of_login) {
     if (!known && !is_by_policy(*destination->backoff)) site->hold = destination->backoff;
     site->hold_by.clear();
     site->allowance.fit(1);

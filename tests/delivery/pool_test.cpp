@@ -191,4 +191,18 @@ TEST_CASE("limits that were lowered are obeyed by lanes that exist") {
   CHECK(pool.must_yield(*a, Pool::Turn::young));
 }
 
+TEST_CASE(
+    "MX-27: a message that comes back again and again, while others get through, has its own schedule in the end") {
+  Destination destination;
+  const queue::Id one{1}, other{2};
+  const net::SteadyTime begin{std::chrono::hours(1)};
+  for (int i = 0; i < 100; ++i) CHECK_FALSE(destination.is_back_too_often(one, begin + std::chrono::milliseconds(i)));
+  CHECK_FALSE(destination.is_back_too_often(one, begin + std::chrono::seconds(30)));
+  CHECK_FALSE(destination.is_back_too_often(other, begin + std::chrono::seconds(31)));  // it has a time of its own
+  for (const int second : {40, 50, 60})
+    CHECK_FALSE(destination.is_back_too_often(other, begin + std::chrono::seconds(second)));
+  CHECK(destination.is_back_too_often(other, begin + std::chrono::seconds(62)));
+  CHECK_FALSE(destination.is_back_too_often(other, begin + std::chrono::seconds(63)));  // when it comes again
+}
+
 }  // namespace delivery_pool_test

@@ -298,6 +298,40 @@ TEST_CASE("MX-27: an application whose content a site puts off holds up no other
   CHECK(relay.log.events("throttled").empty());
 }
 
+// Receivers know us by our address and name: one sender's cut everybody's sessions, and took domain after domain from them for hours.
+TEST_CASE("MX-27: what a server refuses one source of ours holds up and slows down no mail of another") {
+  for (const bool busy : {false, true}) {
+    CAPTURE(busy);
+    Relay relay;
+    Sink& sink = relay.sink();
+    sink.delay = busy ? 3ms : 0ms;
+    sink.answer = [](const std::string& command) {
+      return std::string(command.find("badname") != std::string::npos ? "550 5.7.1 rejected\r\n" : "");
+    };
+    domains_of(relay, 3);
+    relay.options.retry.first = 60s;
+    SourceRule rule;
+    rule.senders.push_back(route::parse_pattern("app.example").value());
+    rule.hostname = name("badname.example");
+    relay.options.sources = {rule};
+    relay.put({"warm@d0.example"});
+    relay.start();
+    REQUIRE(relay.until([&] { return sink.messages == 1; }));
+    if (busy) relay.put_many(300, "d1.example");
+    relay.sender = "x@app.example";
+    relay.put({"u@d0.example"});
+    relay.put({"u@d2.example"});
+    REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 2; }));
+    for (const Event& one : relay.log.events("deferred")) CHECK(one.get("reply") == "550 5.7.1 rejected");
+    relay.sender = "bob@example.net";
+    CHECK(delay_of_other(relay, "x@d0.example") < 1s);
+    CHECK(delay_of_other(relay, "x@d2.example") < 1s);
+    CHECK_FALSE(relay.loop.run(relay.queue->backoff("d0.example")).value());
+    CHECK_FALSE(relay.loop.run(relay.queue->backoff("d2.example")).value());
+    CHECK(relay.log.events("throttled").empty());
+  }
+}
+
 TEST_CASE("MX-27: 421 4.7.28 to one message's many recipients slows the site down after a few of them") {
   Relay relay;
   Sink& sink = relay.sink();
