@@ -63,13 +63,12 @@ bool is_unfit(const hop::Connect& plan, hop::Outcome& outcome) {
 Client::Client(net::Stream stream, Options options) : stream_(std::move(stream)), options_(std::move(options)) {}
 
 asio::awaitable<Opened> Client::open(Target target, const net::ClientTls& tls, Options options) {
-  Target again = target;
-  again.hello = Hello::helo;
   Opened opened = co_await open_once(target, tls, options);
   const bool helo_will_do = target.hello == Hello::ehlo && target.plan.tls != hop::Tls::must && !target.login;
   const bool gives_up_tls = target.plan.tls != hop::Tls::never;  // nobody heard that it is not offered
   if (!opened.ehlo_failed || !helo_will_do || (gives_up_tls && target.fallback != hop::Fallback::now)) co_return opened;
-  Opened second = co_await open_once(std::move(again), tls, std::move(options));
+  target.hello = Hello::helo;
+  Opened second = co_await open_once(std::move(target), tls, std::move(options));
   const bool heard_more = second.client || second.outcome.stage >= Stage::ehlo;
   if (!heard_more) co_return opened;
   if (gives_up_tls) second.before_helo = std::make_unique<Opened>(std::move(opened));
