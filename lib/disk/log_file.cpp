@@ -22,7 +22,7 @@ constexpr std::size_t mark_octets = 128, old_mark_octets = 64;
 constexpr std::chrono::seconds keep_every{1};
 constexpr std::size_t counter_at = 24;  // in a database's header
 constexpr std::size_t walked_octets = 1 << 20;
-constexpr int block = 64 << 10;  // SQLite's VFS writes less than 128 KiB at once
+constexpr int copied_octets = 64 << 10;  // SQLite's VFS writes less than 128 KiB at once
 
 Error system_error(const std::string& what, int number) {
   return fail(error_code(number, boost::system::generic_category()), what + ": " + strerror(number));
@@ -352,10 +352,10 @@ sqlite3_int64 synced_octets(Database& db) {
 
 int rewrite(sqlite3_file* file, sqlite3_int64 from) {
   sqlite3_int64 size = 0;
-  std::vector<char> octets(block);
+  std::vector<char> octets(copied_octets);
   int rc = file->pMethods->xFileSize(file, &size);
-  for (sqlite3_int64 at = from; rc == SQLITE_OK && at < size; at += block) {
-    const int n = static_cast<int>(std::min<sqlite3_int64>(block, size - at));
+  for (sqlite3_int64 at = from; rc == SQLITE_OK && at < size; at += copied_octets) {
+    const int n = static_cast<int>(std::min<sqlite3_int64>(copied_octets, size - at));
     rc = file->pMethods->xRead(file, octets.data(), n, at);
     if (rc == SQLITE_OK) rc = file->pMethods->xWrite(file, octets.data(), n, at);
   }
