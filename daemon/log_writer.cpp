@@ -81,8 +81,10 @@ Result<std::unique_ptr<LogWriter>> LogWriter::open(const LogOptions& options, Lo
     const Event event = telling(lines, error);
     return to_journal_line(event, to_line(event, *manner, now()), *manner);
   };
-  auto pump = std::make_shared<LogPump>(std::move(*target), std::move(tell), limits);
+  auto pump = std::make_shared<LogPump>(*target, std::move(tell), limits);
   std::unique_ptr<LogWriter> writer(new LogWriter(std::move(pump), std::move(manner), limits));
+  writer->target_ = std::move(*target);
+  writer->file_ = options.file;
   writer->set(options);
   return writer;
 }
@@ -159,10 +161,33 @@ void LogWriter::set_server(const std::optional<SyslogOptions>& options) {
 
 Result<> LogWriter::reopen(const LogOptions& options) {
   auto target = open_log_target(options.file);
-  if (!target) return target.error();
-  pump_->replace(std::move(*target));
+  if (!target && options.file != file_) return target.error();
+  if (target) {
+    file_ = options.file;
+    target_ = *target;
+    late_.reset();
+    pump_->replace(std::move(*target));
+  } else {
+    wait_for_file(target.error());
+  }
   set(options);
   return {};
+}
+
+void LogWriter::wait_for_file(const Error& error) {
+  why_late_ = error.detail + ": " + error.code.message();
+  if (!late_ || late_->is_open()) {
+    auto opened = [file = std::weak_ptr<LogPump>(pump_), manner = manner_] {
+      const Event event(Level::info, "log-works");
+      const auto pump = file.lock();
+      if (pump && event.level() >= manner->level)
+        pump->add(to_journal_line(event, to_line(event, *manner, now()), *manner));
+    };
+    late_ = std::make_shared<LateLogFile>(file_, target_, std::move(opened));
+    target_ = late_;
+    pump_->replace(late_);
+  }
+  write(Event(Level::error, "log-failed").add("error", why_late_));
 }
 
 void LogWriter::flush() {
@@ -172,6 +197,8 @@ void LogWriter::flush() {
 
 LogState LogWriter::state() const {
   LogState seen = pump_->state();
+  if (late_ && !late_->is_open())
+    seen.problem = why_late_ + "; lines go where they went before" + (seen.problem.empty() ? "" : "; " + seen.problem);
   if (!to_server_) return seen;
   const LogState there = to_server_->state();
   seen.dropped += there.dropped;

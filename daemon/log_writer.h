@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "daemon/log_late.h"
 #include "daemon/log_pump.h"
 #include "daemon/log_syslog.h"
 
@@ -37,7 +38,9 @@ class LogWriter : public Log {
   bool enabled(Level level) const override;
   void write(const Event& event) override;
 
-  // SIGHUP: opens the file anew (after a rotation) and takes new level, format and log server. On an error all stays as it was.
+  // SIGHUP: opens the file anew (after a rotation) and takes new level, format and log server. Error: another file than before cannot be
+  // opened; all stays as it was. Where the same one cannot be opened any more the old target goes on until it can: that is a fault of
+  // the machine, and keeps no other change from being taken up.
   Result<> reopen(const LogOptions& options);
   // Until everything written so far is out, or the target stands still; for the last words of a process.
   void flush();
@@ -58,12 +61,17 @@ class LogWriter : public Log {
   static std::string to_line(const Event& event, const Manner& manner, Time time);
   static std::string to_journal_line(const Event& event, std::string line, const Manner& manner);
   void set(const LogOptions& options);
+  void wait_for_file(const Error& error);
   void set_server(const std::optional<SyslogOptions>& options);
   LogWriter(std::shared_ptr<LogPump> pump, std::shared_ptr<Manner> manner, LogPump::Limits limits);
   std::shared_ptr<LogPump> pump_;
   std::shared_ptr<Manner> manner_;
   const LogPump::Limits limits_;
   spdlog::logger logger_;
+  std::string file_;                   // its name
+  std::shared_ptr<LogTarget> target_;  // of the file
+  std::shared_ptr<LateLogFile> late_;  // the same while it cannot be opened
+  std::string why_late_;
   std::shared_ptr<Server> server_;      // shared with its pump's thread
   std::shared_ptr<LogPump> to_server_;  // null until there is a log server for the first time
 };

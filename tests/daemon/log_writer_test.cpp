@@ -82,6 +82,51 @@ TEST_CASE("LogWriter: reopen goes on in the file anew after a rotation, and an e
   CHECK(lines(options.file).size() == 2);
 }
 
+TEST_CASE(
+    "LogWriter: a file that cannot be opened any more keeps no reload waiting; lines go on, and to it once it can") {
+  const TempDir dir;
+  const auto folder = dir.path / "disk";
+  std::filesystem::create_directory(folder);
+  LogOptions options;
+  options.file = (folder / "log").string();
+  auto log = LogWriter::open(options);
+  REQUIRE(log);
+  std::filesystem::rename(folder, dir.path / "gone");
+  options.level = Level::debug;
+  REQUIRE((*log)->reopen(options));
+  (*log)->write(Event(Level::debug, "meanwhile"));
+  (*log)->flush();
+  CHECK((*log)->state().problem.find("cannot be opened for writing") != std::string::npos);
+  const auto old = lines(dir.path / "gone/log");
+  REQUIRE(old.size() == 2);
+  CHECK(old[0].find("level=error event=log-failed error=\"the log file") != std::string::npos);
+  CHECK(old[1].find("event=meanwhile") != std::string::npos);
+  std::filesystem::create_directory(folder);
+  REQUIRE((*log)->reopen(options));
+  (*log)->write(Event(Level::info, "after"));
+  (*log)->flush();
+  CHECK((*log)->state().problem.empty());
+  CHECK(lines(options.file).size() == 1);
+}
+
+TEST_CASE("LateLogFile: the file is tried again, and taken between two lines") {
+  const TempDir dir;
+  const std::string meanwhile = (dir.path / "meanwhile").string(), late = (dir.path / "later/log").string();
+  int opened = 0;
+  daemon::LateLogFile target(late, daemon::open_log_target(meanwhile).value(), [&] { ++opened; });
+  CHECK(target.write_some("half a ").octets == 7);
+  std::filesystem::create_directory(dir.path / "later");
+  CHECK(target.write_some("line\n").octets == 5);
+  CHECK(opened == 0);
+  CHECK_FALSE(target.is_open());
+  daemon::LateLogFile ready(late, daemon::open_log_target(meanwhile).value(), [&] { ++opened; });
+  CHECK(ready.write_some("another\n").octets == 8);
+  CHECK(ready.is_open());
+  CHECK(opened == 1);
+  CHECK(lines(late).size() == 1);
+  CHECK(lines(meanwhile).size() == 1);
+}
+
 namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
