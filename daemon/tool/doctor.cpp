@@ -165,6 +165,10 @@ void examine_queue(const Call& call, std::vector<Remark>& to) {
   }
 }
 
+Tint tint_of(Remark::State state) {
+  return state == State::good ? Tint::good : state == State::note ? Tint::note : Tint::bad;
+}
+
 json::value remarks_to_json(const std::vector<Remark>& remarks) {
   json::array all;
   for (const Remark& one : remarks) {
@@ -217,8 +221,11 @@ int doctor(const Call& call) {
   Table table(
       console.out, console.width,
       {{"", Table::Align::left, Table::Give::none}, {"ABOUT", Table::Align::left, Table::Give::none}, {"FOUND"}});
-  for (const Remark& one : remarks)
-    table.add({std::string(to_text(one.state)), one.about, one.text}, one.advice.empty() ? "" : "→ " + one.advice);
+  for (const Remark& one : remarks) {
+    const Tint tint = console.colour == Console::Colour::ansi ? tint_of(one.state) : Tint::none;
+    table.add({std::string(to_text(one.state)), one.about, one.text}, one.advice.empty() ? "" : "→ " + one.advice,
+              tint);
+  }
   table.finish();
   console.out << '\n'
               << (bad == 0 ? "Nothing needs a hand.\n"

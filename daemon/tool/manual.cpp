@@ -89,6 +89,9 @@ std::string manual() {
   text += ".SH EXIT STATUS\n";
   for (const Exit& one : exits) text += entry(one.code, "", one.meaning);
   return text +
+         ".SH ENVIRONMENT\n.TP\n.B PAGER\nShows at a terminal what is longer than the screen; without it less; cat, or "
+         "an empty "
+         "one: nothing does.\n.TP\n.B NO_COLOR\nSet to anything: no colour at a terminal. In pipes there is none.\n"
          ".SH FILES\n.TP\n.I /etc/hoplock/hoplock.yaml\nThe configuration.\n"
          ".SH SEE ALSO\n.BR hoplockd (8),\n.BR hoplock.yaml (5),\n.BR hoplock\\-log (5)\n";
 }

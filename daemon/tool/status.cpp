@@ -31,6 +31,7 @@ std::string queue_line(const Call& call) {
 
 void print(const Call& call, const control::Status& status) {
   const Console& console = call.console;
+  const bool good = status.problems.empty();
   console.out << "hoplockd " << printable(status.version) << ", process " << status.pid;
   if (status.started)
     console.out << ", up " << age(console.now - *status.started) << " (since " << moment(*status.started) << ")";
@@ -38,7 +39,11 @@ void print(const Call& call, const control::Status& status) {
               << "\nQueue:         " << printable(queue_line(call))
               << "\nConnections:   " << count_of(status, "connections") << " from clients, "
               << count_of(status, "sessions") << " to other servers"
-              << "\nHealth:        " << (status.problems.empty() ? "ok" : counted(status.problems.size(), "problem"))
+              << "\nHealth:        "
+              << tinted(good ? "ok" : counted(status.problems.size(), "problem"),
+                        console.colour == Console::Colour::none ? Tint::none
+                        : good                                  ? Tint::good
+                                                                : Tint::bad)
               << '\n';
   for (const auto& one : status.problems)
     console.out << "  " << printable(one.name) << ": " << printable(one.text) << '\n';

@@ -183,10 +183,16 @@ std::string Harmless::take(std::string_view octets) {
 Table::Table(std::ostream& out, std::optional<std::size_t> width, std::vector<Column> columns)
     : out_(out), width_(width), columns_(std::move(columns)) {}
 
-void Table::add(std::vector<std::string> cells, std::string under) {
+std::string tinted(std::string_view text, Tint tint) {
+  if (tint == Tint::none) return std::string(text);
+  const char* const start = tint == Tint::good ? "\x1b[32m" : tint == Tint::note ? "\x1b[33m" : "\x1b[1;31m";
+  return start + std::string(text) + "\x1b[0m";
+}
+
+void Table::add(std::vector<std::string> cells, std::string under, Tint tint) {
   cells.resize(columns_.size());
   for (std::string& cell : cells) cell = printable(cell);
-  Row row{std::move(cells), printable(under)};
+  Row row{std::move(cells), printable(under), tint};
   if (!widths_.empty()) return print(row);
   waiting_.push_back(std::move(row));
   if (waiting_.size() >= measured_rows) finish();
@@ -220,7 +226,10 @@ void Table::print(const Row& row) {
     line += (i == 0 ? "" : "  ") + (columns_[i].align == Align::right ? pad + cell : cell + pad);
   }
   line.erase(line.find_last_not_of(' ') + 1);
-  out_ << (width_ ? fit(line, *width_) : line) << '\n';
+  if (width_) line = fit(line, *width_);
+  if (row.tint != Tint::none && line.starts_with(row.cells.front()))
+    line = tinted(row.cells.front(), row.tint) + line.substr(row.cells.front().size());
+  out_ << line << '\n';
   if (row.under.empty()) return;
   line = "    " + row.under;
   out_ << (width_ ? fit(line, *width_) : line) << '\n';

@@ -42,6 +42,11 @@ class Harmless {
   std::string rest_;  // an unfinished character
 };
 
+// The colour of a word that says how things are; nothing else on the screen has any.
+enum class Tint : std::uint8_t { none, good, note, bad };
+// The octets that a terminal obeys around the text; the text itself for none.
+std::string tinted(std::string_view text, Tint tint);
+
 // Columns are as wide as the first thousand rows need; on a terminal the widest give way until a row fits.
 class Table {
  public:
@@ -54,8 +59,9 @@ class Table {
   };
   // `width`: of the terminal; nothing: no limit.
   Table(std::ostream& out, std::optional<std::size_t> width, std::vector<Column> columns);
-  // One cell a column, of any origin; `under` is a second line of the row, indented, where there is something to say.
-  void add(std::vector<std::string> cells, std::string under = {});
+  // One cell a column, of any origin; `under` is a second line of the row, indented, where there is something to say. `tint`: of the first
+  // cell.
+  void add(std::vector<std::string> cells, std::string under = {}, Tint tint = Tint::none);
   // Prints what waits; without rows nothing at all.
   void finish();
 
@@ -63,6 +69,7 @@ class Table {
   struct Row {
     std::vector<std::string> cells;
     std::string under;
+    Tint tint = Tint::none;
   };
   void measure();
   void print(const Row& row);

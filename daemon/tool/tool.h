@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operator's tool as a function: words in, text out, exit code back. `hoplock.cpp` is its only caller beside the tests.
 #pragma once
+#include <cstdint>
 #include <istream>
 #include <optional>
 #include <ostream>
@@ -18,6 +19,7 @@ struct Console {
   std::optional<std::size_t> width;
   Time now;
   std::istream* in = nullptr;  // set when a person can answer: standard input and output are terminals
+  enum class Colour : std::uint8_t { none, ansi } colour = Colour::none;
 };
 
 // The exit code (sysexits). Without the program's name in `words`.

@@ -65,7 +65,7 @@ TEST_CASE("config check: a key of root's alone is told with who cannot read it a
   CHECK(run_tool({"--config", config, "config", "check"}).code == 0);  // root reads it
   const auto said = place.check(config);
   CHECK(said.code == 78);
-  CHECK(said.err.find(config + ":7:25: the user nobody, ") != std::string::npos);
+  CHECK(said.err.find(config + ":7:31: the user nobody, ") != std::string::npos);
   CHECK(said.err.find("cannot read '" + place.file("l.key") + "' (-rw------- root ") != std::string::npos);
   CHECK(said.err.find("chown root:") != std::string::npos);
   CHECK(said.err.find("chmod 0640 '" + place.file("l.key") + "'") != std::string::npos);

@@ -132,6 +132,25 @@ class Silence(Case):
         self.assertIn("dns.forward", dns["advice"])
         self.assertEqual(len([1 for about, _ in found if about == "next hop"]), 9)  # the name is not looked up
 
+    def test_doctor_says_what_it_cannot_look_at_where_the_operator_has_zones_of_his_own(self):
+        conf = self.world.write("zones.conf", "server:\n    do-not-query-localhost: no\n    do-ip6: no\nstub-zone:\n"
+                                f"    name: inner.example\n    stub-addr: {DROPS}\n")
+        relay = self.relay_at(DROPS, "zones", 2551, unbound_conf=conf)
+        _, out, _, took = self.timed(relay, "--json", "doctor")
+        self.assertLess(took, 15)
+        notes = [one["text"] for one in json.loads(out) if (one["about"], one["state"]) == ("dns", "note")]
+        self.assertTrue(any("not looked at" in text and "dns.unbound_conf" in text for text in notes), out)
+
+    def test_the_daemon_says_what_waits_when_nobody_answers(self):
+        for number, (host, words) in enumerate([("[127.0.0.1]:9", "take all mail, which goes on"),
+                                                ("silent.example:25", "next hops that are names waits")]):
+            settings = {**self.settings(DROPS), "routes": [{"match": ["*"], "hosts": [host]}]}
+            settings.pop("http")
+            with self.subTest(host=host), Relay(self.world, Stage.build, settings, f"waits-{number}", 2554 + number) as relay:
+                line = relay.wait_log(15, event="dns-failed")
+                self.assertIn(words, line["error"])
+                self.assertNotIn("routed by MX", line["error"])
+
     def test_doctor_calls_silence_no_fault_where_routes_to_addresses_take_all_mail(self):
         for number, (host, state) in enumerate([("[127.0.0.1]:9", "note"), ("silent.example:25", "bad")]):
             routes = [{"match": ["*"], "hosts": [host]}]

@@ -90,6 +90,59 @@ def on_terminal(relay, width, *arguments):
     return octets.decode().replace("\r\n", "\n")
 
 
+def by_a_person(relay, rows, *arguments, **environment):
+    """The exit code, and what a person at a terminal of that many rows reads."""
+    pid, ours = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 0, 0))
+        known = {name: value for name, value in os.environ.items() if name not in ("PAGER", "LESS", "NO_COLOR", "TERM")}
+        program = os.path.join(Stage.build, "hoplock")
+        os.execve(program, [program, "--config", relay.config, *arguments], known | {"TERM": "xterm"} | environment)
+    octets = b""
+    try:
+        while piece := os.read(ours, 65536):
+            octets += piece
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), octets.decode().replace("\r\n", "\n")
+
+
+class Terminal(Case):
+    def test_what_is_longer_than_the_screen_goes_through_the_pager_and_nothing_else_does(self):
+        marks = {"PAGER": "sed s/^/paged:/"}
+        _, whole, _ = run(self.relay, "help")
+        lines = whole.count("\n")
+        self.assertGreater(lines, 24)
+        code, text = by_a_person(self.relay, 24, "help", **marks)
+        self.assertEqual(code, 0)
+        self.assertEqual(text, "".join(f"paged:{line}\n" for line in whole.splitlines()))
+        self.assertEqual(by_a_person(self.relay, lines + 1, "help", **marks), (0, whole))
+        self.assertTrue(by_a_person(self.relay, lines, "help", **marks)[1].startswith("paged:"))
+        self.assertEqual(by_a_person(self.relay, 24, "help", PAGER="cat"), (0, whole))
+        self.assertEqual(by_a_person(self.relay, 24, "help", PAGER=""), (0, whole))
+        self.assertNotIn("paged:", on_terminal(self.relay, 80, "help"))  # nobody could leave the pager
+
+    def test_who_leaves_the_pager_early_has_seen_enough(self):
+        self.assertEqual(by_a_person(self.relay, 24, "help", PAGER="head -n 1")[0], 0)
+
+    def test_colour_says_how_things_are_and_only_at_a_terminal_that_wants_it(self):
+        self.assertRegex(by_a_person(self.relay, 24, "status")[1], "Health: +\x1b\\[")
+        for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {"PAGER": "more"}):
+            with self.subTest(environment):
+                self.assertNotIn("\x1b", by_a_person(self.relay, 24, "status", **environment)[1])
+        self.assertNotIn("\x1b", run(self.relay, "status")[1])
+
+    def test_words_that_are_no_command_are_told_with_what_is_allowed(self):
+        for arguments, words in ((("frobnicate",), "unknown command 'frobnicate'"), (("queue", "lst"), "queue list"),
+                                 (("help", "frobnicate"), "unknown command 'frobnicate'"), ((), "hoplock help")):
+            with self.subTest(arguments):
+                code, out, err = run(self.relay, *arguments)
+                self.assertEqual((code, out), (64, ""))
+                self.assertIn(words, err)
+        self.assertRegex(run(self.relay, "version")[1], r"^hoplock \d+\.\d+\.\d+")
+
+
 class Queue(Case):
     def deferred_mail(self, domain, count=1, **how):
         ids = [self.send(f"user@{domain}", **how) for _ in range(count)]
