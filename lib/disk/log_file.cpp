@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "disk/vfs.h"
@@ -114,6 +116,13 @@ std::optional<Witness> witness_in_use(const std::string& database, Database& db)
   return witness;
 }
 
+// FNV-1a.
+std::uint32_t sum_of_mark(std::string_view text) {
+  std::uint32_t sum = 2166136261U;
+  for (const char c : text) sum = (sum ^ static_cast<unsigned char>(c)) * 16777619U;
+  return sum;
+}
+
 // What lies in the file, frames counted from 1.
 struct Walk {
   std::uint64_t first_bad = 0;  // one behind the last, where all fit
@@ -200,7 +209,9 @@ void SyncedMark::write(const Synced& synced, const Witness& witness) {
       std::snprintf(text.data(), text.size(), "synced %08x %08x %llu db %llu %lld %08x", synced.salt_1, synced.salt_2,
                     static_cast<unsigned long long>(synced.frames), static_cast<unsigned long long>(witness.inode),
                     static_cast<long long>(witness.changed_ns), witness.counter);
-  text[static_cast<std::size_t>(length)] = ' ';
+  const std::uint32_t sum = sum_of_mark({text.data(), static_cast<std::size_t>(length)});
+  const int end = std::snprintf(text.data() + length, text.size() - static_cast<std::size_t>(length), " %08x", sum);
+  text[static_cast<std::size_t>(length + end)] = ' ';
   text.back() = '\n';
   if (::pwrite(fd_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) kept_.reset();
 }
@@ -218,8 +229,22 @@ Result<> SyncedMark::keep(const Synced& synced) {
   return {};
 }
 
+// Somebody removed it: the next start would know nothing.
+void SyncedMark::make_again() {
+  struct stat status {};
+  if (::fstat(fd_, &status) != 0 || status.st_nlink > 0) return;
+  const int made = ::open((database_ + "-synced").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  if (made < 0) return;
+  ::close(std::exchange(fd_, made));
+  kept_.reset();
+  const Descriptor directory(
+      ::open(std::filesystem::path(database_).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.fd >= 0) ::fsync(directory.fd);
+}
+
 void SyncedMark::set(const Synced& synced, Database& db) {
   if (fd_ < 0) return;
+  make_again();
   said_ = synced;
   renew(db);
   const bool other_log = !kept_ || kept_->salt_1 != synced.salt_1 || kept_->salt_2 != synced.salt_2;
@@ -267,8 +292,12 @@ std::optional<Witness> SyncedMark::read_witness(const std::filesystem::path& dat
   Witness witness;
   unsigned long long inode = 0;
   long long changed = 0;
-  if (std::sscanf(text.c_str(), "synced %*8x %*8x %*u db %llu %lld %8x", &inode, &changed, &witness.counter) != 3)
+  std::uint32_t sum = 0;
+  int length = 0;
+  if (std::sscanf(text.c_str(), "synced %*8x %*8x %*u db %llu %lld %8x%n %8x", &inode, &changed, &witness.counter,
+                  &length, &sum) != 4)
     return std::nullopt;
+  if (sum != sum_of_mark({text.data(), static_cast<std::size_t>(length)})) return std::nullopt;
   witness.inode = inode;
   witness.changed_ns = changed;
   return witness;
@@ -412,11 +441,17 @@ std::optional<Copying> copying_of(Database& db) {
                  number_at<std::uint32_t>(index, 128)};
 }
 
-std::optional<Synced> log_of(Database& db) {
+Result<Synced> log_of(Database& db) {
+  const char* const name = sqlite3_db_filename(db.native(), "main");
+  const std::string path = std::string(name ? name : "") + "-wal";
   sqlite3_file* const file = log_file(db);
-  std::array<char, 8> salts{};
-  if (!file || file->pMethods->xRead(file, salts.data(), salts.size(), 16) != SQLITE_OK) return std::nullopt;
-  return Synced{big(salts.data()), big(salts.data() + 4), 0};
+  std::array<char, log_header_octets> head{};
+  if (!file) return fail(errc::io_error, path + " is not open");
+  const int rc = file->pMethods->xRead(file, head.data(), head.size(), 0);
+  if (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ) return db.last_error(rc);
+  const auto header = parse_header(head);
+  if (!header) return fail(errc::bad_message, "the header of " + path + " was overwritten while the daemon uses it");
+  return header->log;
 }
 
 }  // namespace hoplock::disk

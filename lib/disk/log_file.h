@@ -58,6 +58,7 @@ class SyncedMark {
  private:
   void write(const Synced& synced, const Witness& witness);
   Result<> keep(const Synced& synced);
+  void make_again();
   std::string database_;
   int fd_;
   std::optional<Synced> said_;  // last
@@ -88,7 +89,7 @@ struct Copying {
 };
 std::optional<Copying> copying_of(Database& db);
 
-// The salts of the log that the connection has open.
-std::optional<Synced> log_of(Database& db);
+// The salts of the log that the connection has open. Errors: bad_message: its header is none; io_error.
+Result<Synced> log_of(Database& db);
 
 }  // namespace hoplock::disk

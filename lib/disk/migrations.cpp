@@ -148,10 +148,6 @@ Result<Found> examine(const std::filesystem::path& path, const std::vector<Migra
     return fail(errc::bad_message, "the database is damaged: " + db.error().detail);
   if (!db) return db.error();
   try {
-    {
-      const ReadingAhead recovery;
-      db->integer("SELECT count(*) FROM sqlite_master");
-    }
     return examine_open(path, *db, migrations);
   } catch (const Failure& failure) {
     if (failure.error().code == errc::bad_message)

@@ -280,10 +280,15 @@ Result<> Disk::Core::acknowledge() {
   }
   // A commit that changed nothing synced nothing: frames may lie there unsynced, or the log may be another than when they were counted.
   if (!wrote_) return {};
-  if (auto log = log_of(db_); log && frames_of(db_) >= log_frames_) {
-    log->frames = static_cast<std::uint64_t>(log_frames_);
-    mark_.set(*log, db_);
+  if (frames_of(db_) < log_frames_) return {};
+  auto log = log_of(db_);
+  if (!log && frames_of(db_) < log_frames_) return {};  // another program had it start anew, as it may
+  if (!log) {
+    if (log.error().code == errc::bad_message) break_down(log.error());
+    return log.error();
   }
+  log->frames = static_cast<std::uint64_t>(log_frames_);
+  mark_.set(*log, db_);
   return {};
 }
 
@@ -306,7 +311,7 @@ Result<> Disk::Core::present() {
 // more: this process has them open, and what they hold is saved first.
 void Disk::Core::break_down(Error why) {
   const bool frozen = db_.frozen().has_value();
-  const bool cut = !frozen && why.code == errc::bad_message;
+  const bool cut = why.code == errc::bad_message;
   why_broken_ = fail(errc::io_error, std::move(why.detail));
   broken_ = frozen || cut ? Broken::told : Broken::files_lost;  // files_lost: rescue() comes next
   ended_ = true;
@@ -316,7 +321,7 @@ void Disk::Core::break_down(Error why) {
     std::lock_guard lock(mutex_);
     health_ = why_broken_;
   }
-  if (frozen)
+  if (frozen && !cut)
     tell(News::Gravity::fatal, why_broken_.detail +
                                    "; nothing of this database is written any more, the next start "
                                    "recovers from its log");

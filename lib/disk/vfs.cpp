@@ -149,8 +149,18 @@ int read(sqlite3_file* file, void* to, int n, sqlite3_int64 at) {
   if (read_ahead(file, to, n, at)) return SQLITE_OK;
   return watched(file, "read", [&](sqlite3_file* f) { return f->pMethods->xRead(f, to, n, at); });
 }
+// SQLite writes a log's frames one behind the other. One beyond the end of the file means that somebody cut it: what stood there is lost,
+// and a hole in its place would look like a log as long as ever.
+void look_at_end(Opened& log, sqlite3_int64 at) {
+  sqlite3_int64 size = 0;
+  if (!log.store || log.inner()->pMethods->xFileSize(log.inner(), &size) != SQLITE_OK || at <= size) return;
+  log.store->freeze(
+      fail(errc::bad_message, log.path + " was cut to " + std::to_string(size) + " octets while the daemon uses it"));
+}
+
 int write(sqlite3_file* file, const void* from, int n, sqlite3_int64 at) {
   opened(file).ahead_in = 0;
+  if (opened(file).is_log) look_at_end(opened(file), at);
   return changing(file, "write", [&](sqlite3_file* f) { return f->pMethods->xWrite(f, from, n, at); });
 }
 int truncate(sqlite3_file* file, sqlite3_int64 size) {
@@ -182,6 +192,7 @@ int shm_map(sqlite3_file* file, int page, int n, int extend, void volatile** out
   return noted(rc, number, "map", opened(file).path + "-shm");
 }
 int shm_lock(sqlite3_file* file, int at, int n, int flags) {
+  if (reading_ahead != 0) reading_ahead = ++last_reading_ahead;  // others may have written since
   return inner(file)->pMethods->xShmLock(inner(file), at, n, flags);
 }
 void shm_barrier(sqlite3_file* file) { inner(file)->pMethods->xShmBarrier(inner(file)); }

@@ -34,7 +34,7 @@ std::uint64_t calls_done();
 void note_call_done();
 
 // While one lives, this thread reads logs a block at a time: SQLite, which recovers one, asks for each frame by itself, and a slow disk
-// answers each as slowly. For statements during which nobody can write to the log: the one that recovers it.
+// answers each as slowly. What was read ahead is forgotten with each lock, behind which others may have written.
 class ReadingAhead {
  public:
   ReadingAhead();
