@@ -150,6 +150,7 @@ void check_parts(config::Loaded& loaded, config::Files files) {
   else if (const auto by = submitter(config); !by)
     loaded.complain(config.tls_rpt.contact.empty() ? "tls_rpt.from" : "tls_rpt.contact", by.error().detail);
   check_resolver(loaded);
+  if (is_passed_over(config.tls.ca_file, files)) return;
   const auto tls = net::ClientTls::load(tls_options(config));
   if (!tls) loaded.complain("tls.ca_file", tls.error().detail);
 }
