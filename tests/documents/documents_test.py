@@ -76,6 +76,19 @@ class Documents(unittest.TestCase):
                               check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
+    def test_the_container_runs_what_the_package_installs(self):
+        text = (ROOT / "conf/container/Containerfile").read_text("utf-8")
+        orders = dict(re.findall(r"^([A-Z]+) (.*(?:\n .*)*)", text, re.MULTILINE))
+        user = re.search(r"^u (\S+) ", (ROOT / "systemd/hoplock.sysusers").read_text("utf-8"), re.MULTILINE)[1]
+        self.assertEqual(orders["USER"], f"{user}:{user}")
+        self.assertEqual(json.loads(orders["ENTRYPOINT"]), ["/usr/sbin/hoplockd", "--config", "/etc/hoplock/hoplock.yaml"])
+        self.assertEqual(json.loads(orders["HEALTHCHECK"].split("CMD ")[1]), ["/usr/bin/hoplock", "status"])
+        data = re.search(r"^data_dir: (\S+)", (ROOT / "conf/hoplock.yaml").read_text("utf-8"), re.MULTILINE)[1]
+        self.assertEqual(orders["VOLUME"], data)
+        self.assertLess(text.index("RUN apt-get"), text.index("USER "), "installed by root, run by the user")
+        self.assertEqual(orders["COPY"].split()[0], "hoplock.deb")
+        self.assertIn("context/hoplock.deb", (ROOT / "scripts/image").read_text("utf-8"))
+
     def test_examples_are_good_configurations(self):
         for path in [*sorted((ROOT / "conf/examples").glob("*.yaml")), ROOT / "conf/hoplock.yaml"]:
             done = subprocess.run([BUILD / "hoplockd", "--check", "--config", path], capture_output=True, text=True, check=False)
