@@ -368,21 +368,24 @@ sqlite3_file* log_file(Database& db) {
   return file && file->pMethods ? file : nullptr;
 }
 
-// How far it need not be: what a sync covered, by a mark of this very log.
+sqlite3_int64 end_of(Database& db, std::uint64_t frames) {
+  const auto frame = frame_header_octets + static_cast<std::size_t>(db.integer("PRAGMA page_size"));
+  return frames == 0 ? 0 : static_cast<sqlite3_int64>(log_header_octets + frames * frame);
+}
+
+// How far it need not be: what a sync covered, by a mark of this very log. No frame is written again once it was committed.
 sqlite3_int64 synced_octets(Database& db) {
   const char* const database = sqlite3_db_filename(db.native(), "main");
   const auto log = log_of(db);
   if (!database || !log || !SyncedMark::read_witness(database)) return 0;
   const auto synced = SyncedMark::read(database);
   if (!synced || synced->salt_1 != log->salt_1 || synced->salt_2 != log->salt_2) return 0;
-  const auto frame = frame_header_octets + static_cast<std::size_t>(db.integer("PRAGMA page_size"));
-  return static_cast<sqlite3_int64>(log_header_octets + synced->frames * frame);
+  return end_of(db, synced->frames);
 }
 
-int rewrite(sqlite3_file* file, sqlite3_int64 from) {
-  sqlite3_int64 size = 0;
+int rewrite(sqlite3_file* file, sqlite3_int64 from, sqlite3_int64 size) {
   std::vector<char> octets(copied_octets);
-  int rc = file->pMethods->xFileSize(file, &size);
+  int rc = SQLITE_OK;
   for (sqlite3_int64 at = from; rc == SQLITE_OK && at < size; at += copied_octets) {
     const int n = static_cast<int>(std::min<sqlite3_int64>(copied_octets, size - at));
     rc = file->pMethods->xRead(file, octets.data(), n, at);
@@ -398,7 +401,8 @@ Result<> renew_log(Database& db) {
   try {
     db.execute("BEGIN IMMEDIATE");
     sqlite3_file* const file = log_file(db);
-    const int rc = file ? rewrite(file, synced_octets(db)) : SQLITE_OK;
+    const int rc =
+        file ? rewrite(file, synced_octets(db), end_of(db, static_cast<std::uint64_t>(frames_of(db)))) : SQLITE_OK;
     db.execute("ROLLBACK");
     if (rc == SQLITE_OK) return {};
     const auto call = take_failed_call();

@@ -49,6 +49,7 @@ int read(sqlite3_file* f, void* to, int n, sqlite3_int64 at) {
 }
 int write(sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
   perhaps_die();
+  if (file(f)->log) ++the_plan.log_writes;
   if (spent(the_plan.writes_until_failure)) return the_plan.error;
   return inner(f)->pMethods->xWrite(inner(f), from, n, at);
 }
@@ -113,6 +114,7 @@ FaultyVfs::FaultyVfs() {
   shim.xOpen = open;
   heal();
   the_plan.syncs = 0;
+  the_plan.log_writes = 0;
   the_plan.database_syncs = 0;
   the_plan.reads = 0;
   the_plan.read_delay_us = 0;
