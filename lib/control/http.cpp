@@ -45,17 +45,28 @@ struct Heard {
   Show show = Show::all;
 };
 
-// The name in a Host header, without port, brackets and final dot, in lower case.
+bool is_port(std::string_view text) {  // RFC 3986 section 3.2.3: it may be empty
+  return text.size() <= 5 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// The name in a Host header (RFC 9110 section 7.2), without port, brackets and final dot, in lower case; empty where it is none: what
+// comes behind a bracket or a colon is a port or makes the whole of it somebody else's.
 std::string host_name(std::string_view field) {
-  std::string name = to_lower(trim(field));
-  if (!name.empty() && name.front() == '[') return name.substr(1, name.find(']') - 1);
-  name = name.substr(0, name.find(':'));
-  if (!name.empty() && name.back() == '.') name.pop_back();
+  const std::string text = to_lower(trim(field));
+  const bool literal = text.starts_with('[');
+  const auto end = literal ? text.find(']') : text.find(':');
+  if (literal && end == std::string::npos) return "";
+  std::string name = literal ? text.substr(1, end - 1) : text.substr(0, end);
+  const std::string_view rest = std::string_view(text).substr(std::min(text.size(), literal ? end + 1 : end));
+  if (!rest.empty() && (rest.front() != ':' || !is_port(rest.substr(1)))) return "";
+  if (literal && name.find(':') == std::string::npos) return "";  // an IPv4 address or a name has no brackets
+  if (!literal && name.ends_with('.')) name.pop_back();
   return name;
 }
 
 bool is_ours(std::string_view field, const Ip& local, const std::vector<std::string>& hosts) {
   const std::string name = host_name(field);
+  if (name.empty()) return false;
   if (name == "localhost") return true;
   const auto ip = Ip::parse(name);
   if (ip && (ip->unmapped() == local.unmapped() || ip->unmapped().is_loopback())) return true;

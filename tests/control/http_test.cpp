@@ -165,6 +165,16 @@ TEST_CASE("http: only the page's own names are answered, so that a name made to 
                               {"192.0.2.1", 421},
                               {"[2001:db8::6]", 421},
                               {"[", 421},
+                              {"[::1", 421},
+                              {"[::1]evil.test", 421},
+                              {"[::1]:evil", 421},
+                              {"[::1]:80.evil.test", 421},
+                              {"[localhost]", 421},
+                              {"localhost:evil", 421},
+                              {"localhost:80:80", 421},
+                              {"localhost:80@evil.test", 421},
+                              {"relay.example.net:x", 421},
+                              {"localhost:", 200},
                               {":80", 421},
                               {"", 421}};
   for (const Row& row : rows) {
@@ -176,7 +186,7 @@ TEST_CASE("http: only the page's own names are answered, so that a name made to 
   CHECK(has(status(served.said("GET / HTTP/1.0\r\n\r\n")), "200"));
   CHECK(has(status(served.said("GET / HTTP/1.0\r\nHost: rebound.attacker.example\r\n\r\n")), "421"));
   CHECK(has(status(served.said("GET / HTTP/1.1\r\n\r\n")), "400"));
-  CHECK(served.log.events("http-refused").size() == 9);
+  CHECK(served.log.events("http-refused").size() == 18);
 }
 
 TEST_CASE("http: requests follow each other on one connection, also without waiting, also octet by octet") {
