@@ -4,10 +4,14 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
+#include <ctime>
+#include <mutex>
 #include <utility>
+#include <vector>
 
 #include "net/certificate.h"
 #include "net/chain_limits.h"
@@ -117,10 +121,63 @@ Verdicts verdicts_of(const Rule& rule, SSL* ssl, X509_STORE* roots, const Compla
   return verdicts;
 }
 
-Owned<X509_STORE> load_roots(const std::string& file) {
+Owned<X509_STORE> read_roots(const std::string& file) {
   Owned<X509_STORE> roots(X509_STORE_new());
   if (roots && X509_STORE_load_file(roots.get(), file.c_str()) != 1) roots.reset();
   return roots;
+}
+
+// A system's bundle takes 40 ms, and each reload asks for it twice on the loop: what is read stays while its file is the same. A file
+// that changed a moment ago may change again within the same tick of its clock, so that one does not.
+class KnownRoots {
+ public:
+  Owned<X509_STORE> load(const std::string& file) {
+    const std::lock_guard lock(mutex_);
+    const auto mark = mark_of(file);
+    const auto known = std::ranges::find(roots_, file, &Known::file);
+    if (known != roots_.end() && mark && known->mark == *mark) return shared(known->roots);
+    if (known != roots_.end()) roots_.erase(known);
+    auto roots = read_roots(file);
+    if (!roots || !mark || !mark->is_settled() || mark_of(file) != mark) return roots;
+    if (roots_.size() == most) roots_.erase(roots_.begin());
+    roots_.push_back({file, *mark, shared(roots)});
+    return roots;
+  }
+
+ private:
+  static constexpr std::size_t most = 8;  // files
+  struct Mark {
+    dev_t device = 0;
+    ino_t inode = 0;
+    off_t size = 0;
+    std::array<std::int64_t, 4> times{};  // of the content, of the inode: seconds, nanoseconds
+    bool operator==(const Mark&) const = default;
+    bool is_settled() const { return times[2] + 2 < ::time(nullptr); }
+  };
+  struct Known {
+    std::string file;
+    Mark mark;
+    Owned<X509_STORE> roots;
+  };
+  static std::optional<Mark> mark_of(const std::string& file) {
+    struct stat found {};
+    if (::stat(file.c_str(), &found) != 0) return std::nullopt;
+    return Mark{found.st_dev,
+                found.st_ino,
+                found.st_size,
+                {found.st_mtim.tv_sec, found.st_mtim.tv_nsec, found.st_ctim.tv_sec, found.st_ctim.tv_nsec}};
+  }
+  static Owned<X509_STORE> shared(const Owned<X509_STORE>& roots) {
+    X509_STORE_up_ref(roots.get());
+    return Owned<X509_STORE>(roots.get());
+  }
+  std::mutex mutex_;
+  std::vector<Known> roots_;
+};
+
+Owned<X509_STORE> load_roots(const std::string& file) {
+  static KnownRoots known;
+  return known.load(file);
 }
 }  // namespace
 

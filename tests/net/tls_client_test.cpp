@@ -4,6 +4,10 @@
 
 #include <doctest/doctest.h>
 #include <openssl/ssl.h>
+#include <time.h>
+
+#include <filesystem>
+#include <thread>
 
 #include "base/ascii.h"
 #include "tests/net/client_hello.h"
@@ -265,6 +269,33 @@ TEST_CASE("ClientTls: a ca_file that is missing or holds no certificate is an er
   const auto useless = net::ClientTls::load({.ca_file = empty});
   REQUIRE_FALSE(useless.has_value());
   CHECK(useless.error().detail.find(empty + ": ") == 0);
+}
+
+TEST_CASE("a bundle of authorities is read once while its file is the same, and again as soon as it is another") {
+  const Authority authority;
+  std::string bundle;
+  for (int i = 0; i < 200; ++i) bundle += Certificate({.cn = "Root " + std::to_string(i), .ca = true}).pem();
+  const std::string file = authority.dir.write("bundle.pem", bundle);
+  const auto cost = [&file] {  // of this thread's time, in ns
+    timespec before{}, after{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+    CHECK(net::ClientTls::load({.ca_file = file}));
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+    return (after.tv_sec - before.tv_sec) * 1'000'000'000L + after.tv_nsec - before.tv_nsec;
+  };
+  const auto first = cost();
+  // a file that was written a moment ago may change within the same tick of its clock
+  const auto end = std::chrono::steady_clock::now() + 10s;
+  auto later = cost();
+  for (; later > first / 4 && std::chrono::steady_clock::now() < end; later = cost())
+    std::this_thread::sleep_for(100ms);
+  CHECK(later <= first / 4);
+  authority.dir.write("bundle.pem", std::string(bundle.size(), '-'));
+  CHECK(!net::ClientTls::load({.ca_file = file}));
+  authority.dir.write("bundle.pem", authority.root.pem());
+  CHECK(net::ClientTls::load({.ca_file = file}));
+  std::filesystem::remove(file);
+  CHECK(!net::ClientTls::load({.ca_file = file}));
 }
 
 }  // namespace net_tls_client_test
