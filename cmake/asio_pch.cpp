@@ -1,2 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-// Carries the precompiled header of cmake/asio_pch.h; it has no code of its own.
