@@ -2,7 +2,6 @@
 #include "base/log.h"
 
 #include <array>
-#include <cstdio>
 
 #include "base/event_json.h"
 #include "base/utf8.h"
@@ -38,30 +37,6 @@ std::string_view Event::get(std::string_view key) const {
 
 namespace {
 
-void append_escaped(std::string& out, std::string_view value) {
-  while (!value.empty()) {
-    const auto c = static_cast<unsigned char>(value.front());
-    const std::size_t length = utf8_length(value);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += static_cast<char>(c);
-    } else if (c < 0x20 || c == 0x7f) {
-      std::array<char, 8> escaped{};
-      std::snprintf(escaped.data(), escaped.size(), "\\u%04x", c);
-      out += c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : escaped.data();
-    } else if (length == 0) {
-      out += "\xef\xbf\xbd";
-    } else if (c == 0xc2 && static_cast<unsigned char>(value[1]) < 0xa0) {  // C1 controls
-      std::array<char, 8> escaped{};
-      std::snprintf(escaped.data(), escaped.size(), "\\u%04x", static_cast<unsigned char>(value[1]));
-      out += escaped.data();
-    } else {
-      out += value.substr(0, length);
-    }
-    value.remove_prefix(length == 0 ? 1 : length);
-  }
-}
-
 bool needs_quotes(std::string_view value) {
   for (const char c : value) {
     if (static_cast<unsigned char>(c) <= 0x20 || c == '"' || c == '=' || c == '\\' || c == 0x7f ||
@@ -80,7 +55,7 @@ void append_logfmt(std::string& out, std::string_view key, std::string_view valu
     return;
   }
   out += '"';
-  append_escaped(out, value);
+  append_sanitized(out, value, Charset::quoted);
   out += '"';
 }
 
@@ -93,7 +68,7 @@ void append_json(std::string& out, std::string_view key, std::string_view value,
     return;
   }
   out += '"';
-  append_escaped(out, value);
+  append_sanitized(out, value, Charset::quoted);
   out += '"';
 }
 
@@ -120,7 +95,7 @@ std::string to_json(const Event& event) {
 
 std::string json_string(std::string_view text) {
   std::string out = "\"";
-  append_escaped(out, text);
+  append_sanitized(out, text, Charset::quoted);
   return out + "\"";
 }
 

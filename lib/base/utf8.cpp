@@ -2,6 +2,8 @@
 #include "base/utf8.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 
 namespace hoplock {
 
@@ -35,6 +37,66 @@ bool is_ascii(std::string_view text) {
   return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
 }
 
+namespace {
+constexpr std::string_view replacement = "\xef\xbf\xbd";
+
+// C0, DEL or C1.
+bool is_control(std::string_view character) {
+  const auto c = static_cast<unsigned char>(character[0]);
+  return c < 0x20 || c == 0x7f ||
+         (character.size() == 2 && c == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0);
+}
+
+bool is_noncharacter(std::string_view character) {
+  if (character.size() == 3)
+    return character.substr(0, 2) == "\xef\xbf"
+               ? character[2] >= '\xbe'
+               : character.substr(0, 2) == "\xef\xb7" && character[2] >= '\x90' && character[2] <= '\xaf';
+  if (character.size() != 4) return false;
+  return (static_cast<unsigned char>(character[1]) & 0x0fU) == 0x0f && character[2] == '\xbf' && character[3] >= '\xbe';
+}
+
+void append_quoted(std::string& out, std::string_view character) {
+  const char c = character[0];
+  if (c == '"' || c == '\\') {
+    out += {'\\', c};
+  } else if (!is_control(character)) {
+    out += character;
+  } else if (c == '\n' || c == '\r' || c == '\t') {
+    out += {'\\', c == '\n' ? 'n' : c == '\r' ? 'r' : 't'};
+  } else {
+    std::array<char, 8> escaped{};
+    std::snprintf(escaped.data(), escaped.size(), "\\u%04x", static_cast<unsigned char>(character.back()));
+    out += escaped.data();
+  }
+}
+}  // namespace
+
+void append_sanitized(std::string& out, std::string_view text, Charset charset) {
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    const std::string_view character = text.substr(0, std::max<std::size_t>(length, 1));
+    text.remove_prefix(character.size());
+    if (charset == Charset::ascii) {
+      const bool fits = character.size() == 1 && character[0] >= ' ' && character[0] < 0x7f;
+      fits ? out += character : out.append(character.size(), '?');
+    } else if (length == 0 || (charset == Charset::i_json && is_noncharacter(character))) {
+      out += replacement;
+    } else if (charset == Charset::quoted) {
+      append_quoted(out, character);
+    } else {
+      out += character;
+    }
+  }
+}
+
+std::string sanitized(std::string_view text, Charset charset) {
+  std::string out;
+  out.reserve(text.size());
+  append_sanitized(out, text, charset);
+  return out;
+}
+
 std::string to_one_line(std::string_view text, std::size_t limit) {
   std::string out;
   out.reserve(std::min(text.size(), limit));
@@ -48,8 +110,7 @@ std::string to_one_line(std::string_view text, std::size_t limit) {
       blank = !out.empty();
       continue;
     }
-    const bool c1 = length == 2 && c == 0xc2 && static_cast<unsigned char>(piece[1]) < 0xa0;
-    if (c < 0x20 || c == 0x7f || c1 || (c >= 0x80 && length == 1)) piece = "?";
+    if (is_control(piece) || (c >= 0x80 && length == 1)) piece = "?";
     if (out.size() + piece.size() + (blank ? 1 : 0) > limit) break;
     if (blank) out += ' ';
     blank = false;

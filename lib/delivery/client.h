@@ -48,6 +48,10 @@ struct Content {
   std::uint32_t chunks = 0;
   std::function<asio::awaitable<Result<std::string>>(std::uint32_t)> read;
   std::function<asio::awaitable<bool>()> leave;  // awaited right before the final dot: may it be sent? null: it may
+
+  std::uint32_t pieces() const { return whole ? 1 : chunks; }
+  // One of them, in order. REQUIRES: the Content stays where it is until then.
+  asio::awaitable<Result<std::shared_ptr<const std::string>>> piece(std::uint32_t n) const;
 };
 
 // One transaction.

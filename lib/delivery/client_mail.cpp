@@ -19,6 +19,13 @@ bool is_worth_content(const std::vector<smtp::Reply>& replies, std::size_t recip
 }
 }  // namespace
 
+asio::awaitable<Result<std::shared_ptr<const std::string>>> Content::piece(std::uint32_t n) const {
+  if (whole) co_return whole;
+  auto octets = co_await read(n);
+  if (!octets) co_return octets.error();
+  co_return std::make_shared<const std::string>(std::move(*octets));
+}
+
 asio::awaitable<Sent> Client::send(smtp::Envelope envelope, Content content_of_it) {
   Sent sent;
   smtp::Settled& settled = sent.settled;
@@ -157,18 +164,14 @@ asio::awaitable<std::optional<smtp::Reply>> Client::send_content(Content content
 asio::awaitable<Result<>> Client::stream_content(Content& content, Sent& sent) {
   smtp::DotStuffer stuffer;
   std::string wire;
-  const std::uint32_t pieces = content.whole ? 1 : content.chunks;
+  const std::uint32_t pieces = content.pieces();
   for (std::uint32_t n = 0; n < pieces; ++n) {
-    std::string chunk;
-    if (!content.whole) {
-      auto next = co_await content.read(n);
-      if (!next) {
-        sent.unreadable = next.error();
-        co_return next.error();
-      }
-      chunk = std::move(*next);
+    const auto next = co_await content.piece(n);
+    if (!next) {
+      sent.unreadable = next.error();
+      co_return next.error();
     }
-    const std::string& piece = content.whole ? *content.whole : chunk;
+    const std::string& piece = **next;
     wire.clear();
     wire.reserve(piece.size() + piece.size() / 32 + (n == 0 ? content.before.size() : 0) + 16);
     if (n == 0) stuffer.feed(content.before, wire);
@@ -199,20 +202,16 @@ asio::awaitable<Result<>> Client::ask_leave(const Content& content, Sent& sent) 
 // A BDAT for each piece, the next one when the last was taken (RFC 3030): dots mean nothing, nothing is added.
 asio::awaitable<std::optional<smtp::Reply>> Client::send_chunks(Content content, Sent& sent) {
   sent.begun = true;
-  const std::uint32_t pieces = content.whole ? 1 : content.chunks;
+  const std::uint32_t pieces = content.pieces();
   for (std::uint32_t n = 0; n < pieces; ++n) {
-    std::string chunk;
-    if (!content.whole) {
-      auto next = co_await content.read(n);
-      if (!next) {
-        sent.unreadable = next.error();
-        usable_ = false;
-        stream_.close();
-        co_return std::nullopt;
-      }
-      chunk = std::move(*next);
+    const auto next = co_await content.piece(n);
+    if (!next) {
+      sent.unreadable = next.error();
+      usable_ = false;
+      stream_.close();
+      co_return std::nullopt;
     }
-    const std::string& piece = content.whole ? *content.whole : chunk;
+    const std::string& piece = **next;
     const std::string before = n == 0 ? content.before : std::string();
     const bool last = n + 1 == pieces;
     const std::string command = "BDAT " + std::to_string(before.size() + piece.size()) + (last ? " LAST\r\n" : "\r\n");

@@ -81,12 +81,10 @@ asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content conten
   using Made = std::variant<Content, Lack>;
   message::SevenBit survey;
   std::string nothing;
-  if (content.whole) survey.feed(*content.whole, nothing);
-  const std::uint32_t pieces = content.whole ? 0 : content.chunks;
-  for (std::uint32_t n = 0; n < pieces; ++n) {
-    const auto piece = co_await content.read(n);
+  for (std::uint32_t n = 0; n < content.pieces(); ++n) {
+    const auto piece = co_await content.piece(n);
     if (!piece) co_return piece.error();
-    survey.feed(*piece, nothing);
+    survey.feed(**piece, nothing);
   }
   survey.finish(nothing);
   if (!survey.plan().needed) {  // whatever the client announced: nothing is changed, so that no signature is in the way
@@ -120,12 +118,10 @@ asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content conten
 
 asio::awaitable<Result<Content>> to_plain_notice(Content content) {
   std::string notice;
-  if (content.whole) notice = *content.whole;
-  const std::uint32_t pieces = content.whole ? 0 : content.chunks;
-  for (std::uint32_t n = 0; n < pieces && notice.size() < most_of_notice; ++n) {
-    auto piece = co_await content.read(n);
+  for (std::uint32_t n = 0; n < content.pieces() && notice.size() < most_of_notice; ++n) {
+    const auto piece = co_await content.piece(n);
     if (!piece) co_return piece.error();
-    notice += *piece;
+    notice += **piece;
   }
   Content made;
   made.whole = std::make_shared<const std::string>(dsn::to_plain(notice));

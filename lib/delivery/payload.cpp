@@ -19,8 +19,6 @@ smtp::Mailbox mailbox(const std::string& address) {
   throw std::logic_error("the queue holds an address that is none: " + std::get<smtp::BadMailbox>(parsed).why);
 }
 
-boost::asio::awaitable<Result<std::string>> whole_of(std::shared_ptr<const std::string> text) { co_return *text; }
-
 }  // namespace
 
 boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form,
@@ -81,13 +79,10 @@ smtp::Envelope Payload::envelope(const std::vector<std::size_t>& recipients, For
 boost::asio::awaitable<Result<>> Payload::redact() {
   const Content whole = stored();
   std::string octets;
-  if (whole.whole) octets = *whole.whole;
-  const std::uint32_t pieces =
-      whole.whole ? 0 : whole.chunks;  // a few at most: no notice of that kind returns a message
-  for (std::uint32_t n = 0; n < pieces; ++n) {
-    const auto piece = co_await whole.read(n);
+  for (std::uint32_t n = 0; n < whole.pieces(); ++n) {  // a few at most: no notice of that kind returns a message
+    const auto piece = co_await whole.piece(n);
     if (!piece) co_return piece.error();
-    octets += *piece;
+    octets += **piece;
   }
   auto redacted = dsn::redacted(octets);
   if (!redacted) co_return bad_input("not a notice of ours");
@@ -100,8 +95,6 @@ Content Payload::stored() const {
   Content content;
   if (redacted_) {
     content.whole = redacted_;
-    content.chunks = 1;
-    content.read = [text = redacted_](std::uint32_t) { return whole_of(text); };
     return content;
   }
   if (job_->chunks <= 1) content.whole = std::shared_ptr<const std::string>(job_, &job_->body);

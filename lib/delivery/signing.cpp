@@ -6,12 +6,10 @@ namespace hoplock::delivery {
 asio::awaitable<Result<Content>> sign(Content content, std::shared_ptr<const dkim::Keyring> keyring, Time now) {
   if (!keyring || keyring->all().empty()) co_return content;
   dkim::Signer signer(std::move(keyring));
-  if (content.whole) signer.feed(*content.whole);
-  const std::uint32_t pieces = content.whole ? 0 : content.chunks;
-  for (std::uint32_t n = 0; n < pieces && signer.is_signing(); ++n) {
-    const auto piece = co_await content.read(n);
+  for (std::uint32_t n = 0; n < content.pieces() && signer.is_signing(); ++n) {
+    const auto piece = co_await content.piece(n);
     if (!piece) co_return piece.error();
-    signer.feed(*piece);
+    signer.feed(**piece);
   }
   auto made = signer.finish(now);
   if (!made) co_return made.error();

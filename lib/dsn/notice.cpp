@@ -9,6 +9,7 @@
 #include "dsn/wrap.h"
 #include "message/date.h"
 #include "message/header_scan.h"
+#include "message/transfer_encoding.h"
 
 namespace hoplock::dsn {
 
@@ -202,7 +203,7 @@ std::string headers_part(std::string_view header, Script script) {
     return "Content-Type: message/global-headers\r\n" + std::string(as_it_is) + "\r\n" + std::string(header);
   if (is_plain(header)) return "Content-Type: text/rfc822-headers\r\n\r\n" + std::string(header);
   return "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" +
-         quoted_printable(header);
+         message::quoted_printable(header);
 }
 
 }  // namespace

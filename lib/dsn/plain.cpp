@@ -5,6 +5,7 @@
 
 #include "base/utf8.h"
 #include "dsn/wrap.h"
+#include "message/transfer_encoding.h"
 
 namespace hoplock::dsn {
 
@@ -54,13 +55,13 @@ std::string part(std::string_view octets) {
   std::string_view body =
       end == std::string_view::npos ? std::string_view{} : octets.substr(end + end_of_header.size());
   if (header.starts_with("Content-Type: text/plain"))
-    return "Content-Type: text/plain; charset=utf-8\r\n" + std::string(quoted) + quoted_printable(body);
+    return "Content-Type: text/plain; charset=utf-8\r\n" + std::string(quoted) + message::quoted_printable(body);
   if (header.starts_with("Content-Type: message/global-delivery-status"))
     return "Content-Type: message/delivery-status\r\n\r\n" + status(body);
   if (header.starts_with("Content-Type: message/global")) {
     const auto last = body.find(end_of_header);
     if (last != std::string_view::npos) body = body.substr(0, last + 2);
-    return "Content-Type: message/global-headers\r\n" + std::string(quoted) + quoted_printable(body);
+    return "Content-Type: message/global-headers\r\n" + std::string(quoted) + message::quoted_printable(body);
   }
   return std::string(octets);
 }

@@ -2,7 +2,6 @@
 #include "dsn/wrap.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/utf8.h"
 
@@ -12,7 +11,6 @@ namespace {
 
 constexpr std::size_t columns = 72;
 constexpr std::size_t longest_word = 900;  // RFC 5322 section 2.1.1: no line above 998
-constexpr std::string_view digits = "0123456789ABCDEF";
 
 void append_words(std::string& out, std::string_view text, std::string_view indent, std::size_t column) {
   bool first = true;
@@ -36,14 +34,6 @@ void append_words(std::string& out, std::string_view text, std::string_view inde
   }
 }
 
-std::string printable(std::string_view text) {
-  std::string clean(text);
-  for (char& c : clean) {
-    if (c < ' ' || c >= 0x7f) c = '?';
-  }
-  return clean;
-}
-
 char32_t decode(std::string_view sequence) {
   const auto lead = static_cast<unsigned char>(sequence[0]);
   if (sequence.size() == 1) return lead;
@@ -55,7 +45,7 @@ char32_t decode(std::string_view sequence) {
 std::string hex(char32_t value) {
   std::string out;
   do {
-    out.insert(out.begin(), digits[value & 15U]);
+    out.insert(out.begin(), "0123456789ABCDEF"[value & 15U]);
     value >>= 4U;
   } while (value != 0);
   return out.size() < 2 ? "0" + out : out;
@@ -72,42 +62,12 @@ std::string paragraph(std::string_view text, std::string_view indent) {
 std::string field(std::string_view name, std::string_view value) {
   std::string out(name);
   out += ": ";
-  append_words(out, printable(value), " ", out.size());
+  append_words(out, sanitized(value, Charset::ascii), " ", out.size());
   return out + "\r\n";
 }
 
 std::string unfolded_field(std::string_view name, std::string_view value) {
-  return std::string(name) + ": " + printable(value) + "\r\n";
-}
-
-std::string quoted_printable(std::string_view text) {
-  constexpr std::size_t widest = 75;
-  std::string out;
-  std::size_t column = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '\r' && i + 1 < text.size() && text[i + 1] == '\n') {
-      out += "\r\n";
-      column = 0;
-      ++i;
-      continue;
-    }
-    const bool ends_line = i + 1 == text.size() || text[i + 1] == '\r';
-    const bool plain = (c > ' ' && c < 0x7f && c != '=') || ((c == ' ' || c == '\t') && !ends_line);
-    const std::size_t width = plain ? 1 : 3;
-    if (column + width > widest) {
-      out += "=\r\n";
-      column = 0;
-    }
-    if (plain) {
-      out += c;
-    } else {
-      const auto octet = static_cast<unsigned char>(c);
-      out += {'=', digits[octet >> 4U], digits[octet & 15U]};
-    }
-    column += width;
-  }
-  return out;
+  return std::string(name) + ": " + sanitized(value, Charset::ascii) + "\r\n";
 }
 
 std::string to_utf8_addr_xtext(std::string_view address) {

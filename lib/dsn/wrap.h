@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text laid out in short lines: paragraphs for people, folded fields for machines, quoted-printable for what is neither.
+// Text laid out in short lines: paragraphs for people, folded fields for machines.
 #pragma once
 #include <string>
 #include <string_view>
@@ -12,8 +12,6 @@ std::string paragraph(std::string_view text, std::string_view indent);
 std::string field(std::string_view name, std::string_view value);
 // The same on one line, blanks as they are: for an address, whose quoted part may hold several.
 std::string unfolded_field(std::string_view name, std::string_view value);
-// RFC 2045 section 6.7, of text with CRLF line ends.
-std::string quoted_printable(std::string_view text);
 // ASCII as it is, else "\x{E4}" for each character beyond it (RFC 6533 section 3).
 std::string to_utf8_addr_xtext(std::string_view address);
 

@@ -63,6 +63,14 @@ void QuotedPrintable::escape(char c, std::string& out) {
   column_ += 3;
 }
 
+std::string quoted_printable(std::string_view text) {
+  std::string out;
+  QuotedPrintable encoder;
+  encoder.feed(text, out);
+  encoder.finish(out);
+  return out;
+}
+
 void Base64::feed(std::string_view octets, std::string& out) {
   held_ += octets;
   std::size_t at = 0;

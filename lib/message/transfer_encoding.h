@@ -23,6 +23,8 @@ class QuotedPrintable {
   char held_ = '\0';  // a blank or CR whose meaning what follows decides; NUL: none
 };
 
+std::string quoted_printable(std::string_view text);
+
 // Lines of 76 characters, each ended by CRLF.
 class Base64 {
  public:

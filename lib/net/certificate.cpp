@@ -3,7 +3,6 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/sha.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
@@ -16,6 +15,8 @@
 #include <vector>
 
 #include "base/ascii.h"
+#include "base/utf8.h"
+#include "dane/digest.h"
 #include "net/openssl_error.h"
 
 namespace hoplock::net {
@@ -86,13 +87,6 @@ std::string key_der(X509* certificate) {
   return octets;
 }
 
-std::string digest(const EVP_MD* kind, const std::string& octets) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> result{};
-  unsigned size = 0;
-  if (EVP_Digest(octets.data(), octets.size(), result.data(), &size, kind, nullptr) != 1) return {};
-  return {reinterpret_cast<const char*>(result.data()), size};
-}
-
 std::string text_of(const ASN1_STRING* string) {
   const auto* data = reinterpret_cast<const char*>(ASN1_STRING_get0_data(string));
   return printable({data, static_cast<std::size_t>(ASN1_STRING_length(string))});
@@ -127,29 +121,17 @@ Result<Identity> load_identity(const CertificateFiles& files) {
   return bad_input(files.key + ": the key does not belong to the certificate in " + files.certificate);
 }
 
-std::string key_digest(X509* certificate) { return to_hex(digest(EVP_sha256(), key_der(certificate))); }
+std::string key_digest(X509* certificate) { return to_hex(dane::sha256(key_der(certificate))); }
 
 bool is_equal(const dns::Tlsa& record, X509* certificate) {
   if (record.selector > 1) return false;
   const std::string data = record.selector == 0 ? certificate_der(certificate) : key_der(certificate);
-  if (data.empty()) return false;
-  switch (record.matching) {
-    case 0:
-      return record.data == data;
-    case 1:
-      return record.data == digest(EVP_sha256(), data);
-    case 2:
-      return record.data == digest(EVP_sha512(), data);
-    default:
-      return false;
-  }
+  return !data.empty() && record.data == dane::association_data(record.matching, data);
 }
 
 std::string printable(std::string_view text) {
   const bool cut = text.size() > longest_name;
-  std::string result(text.substr(0, longest_name));
-  std::replace_if(
-      result.begin(), result.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  std::string result = sanitized(text.substr(0, longest_name), Charset::ascii);
   return cut ? result + "..." : result;
 }
 

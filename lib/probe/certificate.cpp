@@ -8,9 +8,10 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include <array>
 #include <ctime>
 #include <memory>
+
+#include "dane/digest.h"
 
 namespace hoplock::probe {
 
@@ -46,13 +47,6 @@ std::string key_of(const X509* one) {
   return octets_of(raw, size);
 }
 
-std::string digest(const std::string& octets, const EVP_MD* kind) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
-  unsigned int size = 0;
-  if (EVP_Digest(octets.data(), octets.size(), out.data(), &size, kind, nullptr) != 1) return {};
-  return {reinterpret_cast<const char*>(out.data()), size};
-}
-
 }  // namespace
 
 Result<std::vector<std::string>> parse_certificates(std::string_view file) {
@@ -84,9 +78,7 @@ Result<dns::Tlsa> record_for(const std::vector<std::string>& chain, Parameters p
     return bad_input("usage 2 needs the certificate of a CA behind the server's own, and there is none");
   const std::string selected = parameters.selector == 0 ? to_der(one.get()) : key_of(one.get());
   dns::Tlsa record{parameters.usage, parameters.selector, parameters.matching, {}};
-  if (parameters.matching == 0) record.data = selected;
-  if (parameters.matching == 1) record.data = digest(selected, EVP_sha256());
-  if (parameters.matching == 2) record.data = digest(selected, EVP_sha512());
+  record.data = dane::association_data(parameters.matching, selected).value_or("");
   if (record.data.empty()) return bad_input("the certificate's public key cannot be read");
   return record;
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fnv1a.h"
 #include "reports/ledger_rows.h"
 
 namespace hoplock::reports {
@@ -58,17 +59,14 @@ struct Columns {
         mx_host(join_lines(policy.mx_host)) {
     for (const std::string_view one :
          {tlsrpt::to_text(type), std::string_view(domain), std::string_view(text), std::string_view(mx_host)}) {
-      for (const char c : one) take(c);
-      take('\xff');
+      hash = fnv1a("\xff", fnv1a(one, hash));
     }
   }
-  // FNV-1a: stored, so it must be the same in every build. Equal hashes are compared in full.
-  void take(char c) { hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U; }
   tlsrpt::PolicyType type;
   std::string domain;
   std::string text;
   std::string mx_host;
-  std::uint64_t hash = 0xcbf29ce484222325U;
+  std::uint64_t hash = fnv1a("");  // stored; equal ones are compared in full
 };
 
 std::string text_of(const std::optional<Ip>& ip) { return ip ? ip->text() : std::string(); }

@@ -4,12 +4,10 @@
 #include <utility>
 
 #include "base/version.h"
-#include "net/together.h"
 
 namespace hoplock::reports {
 
 using boost::asio::awaitable;
-using Families = PostOptions::Families;
 using Kind = net::HttpsFailure::Kind;
 
 namespace {
@@ -17,20 +15,6 @@ namespace {
 constexpr std::size_t most_answer = 4096;  // octets of an answer that nobody reads
 
 Posted refused(std::string why) { return {Posted::What::refused, std::move(why), {}}; }
-
-awaitable<std::vector<dns::Answer>> find_addresses(resolver::Resolver& resolver, dns::Name name, Families families) {
-  std::vector<dns::Answer> answers;
-  if (families == Families::both) {
-    auto a = resolver.find(name, dns::Type::a);
-    auto aaaa = resolver.find(name, dns::Type::aaaa);
-    auto [first, second] = co_await net::together(std::move(a), std::move(aaaa));
-    answers.push_back(std::move(first));
-    answers.push_back(std::move(second));
-  } else {
-    answers.push_back(co_await resolver.find(name, families == Families::v4 ? dns::Type::a : dns::Type::aaaa));
-  }
-  co_return answers;
-}
 
 bool is_certificate_failure(const net::HttpsAnswer& answer) {
   const auto* failure = std::get_if<net::HttpsFailure>(&answer);

@@ -16,6 +16,7 @@
 #include "net/https.h"
 #include "net/targets.h"
 #include "net/tls_client.h"
+#include "resolver/addresses.h"
 #include "resolver/resolver.h"
 #include "tlsrpt/record.h"
 
@@ -41,7 +42,7 @@ class Post {
 
 struct PostOptions {
   using Internal = net::Internal;  // may endpoints have addresses in our own network?
-  enum class Families : std::uint8_t { both, v4, v6 };
+  using Families = resolver::Families;
   std::chrono::milliseconds timeout{30'000};  // for everything, look-ups included
   Internal internal = Internal::refuse;
   Families families = Families::both;

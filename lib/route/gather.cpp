@@ -26,20 +26,6 @@ Families families(AddressFamily wanted) {
   return Families::both;
 }
 
-awaitable<std::vector<dns::Answer>> find_addresses(Resolver& resolver, dns::Name name, Families families) {
-  std::vector<dns::Answer> answers;
-  if (families == Families::both) {
-    auto a = resolver.find(name, dns::Type::a);
-    auto aaaa = resolver.find(name, dns::Type::aaaa);
-    auto [first, second] = co_await net::together(std::move(a), std::move(aaaa));
-    answers.push_back(std::move(first));
-    answers.push_back(std::move(second));
-  } else {
-    answers.push_back(co_await resolver.find(name, families == Families::v4 ? dns::Type::a : dns::Type::aaaa));
-  }
-  co_return answers;
-}
-
 namespace {
 
 constexpr std::chrono::seconds keep_at_most{300};

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "resolver/addresses.h"
 #include "resolver/resolver.h"
 #include "route/addresses.h"
 #include "route/mx.h"
@@ -37,11 +38,8 @@ struct HostEntry {
 };
 using HostPtr = std::shared_ptr<const HostEntry>;
 
-enum class Families : std::uint8_t { v4, v6, both };
+using resolver::Families;
 Families families(AddressFamily wanted);
-// A, AAAA or both, asked side by side.
-boost::asio::awaitable<std::vector<dns::Answer>> find_addresses(resolver::Resolver& resolver, dns::Name name,
-                                                                Families families);
 
 // Whether a connection to an MX host may end at one of our listeners: one is bound to the port that mail goes to.
 bool may_be_us(const Options& options);

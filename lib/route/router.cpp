@@ -9,7 +9,7 @@
 #include "base/time.h"
 #include "hop/plan.h"
 #include "net/clock.h"
-#include "net/signal.h"
+#include "net/single_flight.h"
 #include "net/together.h"
 #include "route/answers.h"
 #include "route/cache.h"
@@ -32,32 +32,8 @@ constexpr std::size_t looks_at_once = 4;  // at hosts, for one domain; each asks
 template <class Key, class Entry>
 struct Store {
   using EntryPtr = std::shared_ptr<const Entry>;
-  struct Flight {
-    net::Signal landed;
-    EntryPtr entry;
-  };
-  using FlightPtr = std::shared_ptr<Flight>;
-
   Cache<Key, EntryPtr> cache{cache_capacity};
-  std::map<Key, FlightPtr> flights;
-};
-
-// Ends a flight, however its coroutine ends; the others wake, and ask themselves if there is no entry.
-template <class Key, class Entry>
-class Landing {
- public:
-  Landing(Store<Key, Entry>& store, Key key) : store_(store), key_(std::move(key)) {}
-  ~Landing() {
-    const auto found = store_.flights.find(key_);
-    found->second->landed.notify_all();
-    store_.flights.erase(found);
-  }
-  Landing(const Landing&) = delete;
-  Landing& operator=(const Landing&) = delete;
-
- private:
-  Store<Key, Entry>& store_;
-  Key key_;
+  net::SingleFlight<Key, EntryPtr> flights;
 };
 
 // Whether an answer to this question could change how the hop is made.
@@ -167,21 +143,17 @@ void Router::Impl::reload(Options options) {
 template <class Key, class Entry, class Gather>
 awaitable<std::shared_ptr<const Entry>> Router::Impl::obtain(std::shared_ptr<Impl> self, Store<Key, Entry>& store,
                                                              Key key, Gather gather) {
-  using Flight = typename Store<Key, Entry>::Flight;
   for (;;) {
     if (auto kept = store.cache.find(key, std::chrono::steady_clock::now())) co_return *kept;
-    const auto found = store.flights.find(key);
-    if (found == store.flights.end()) break;
-    const auto flight = found->second;
-    co_await flight->landed.wait();
-    if (flight->entry) co_return flight->entry;
+    const auto flight = store.flights.find(key);
+    if (!flight) break;
+    co_await flight->wait();
+    if (flight->found()) co_return *flight->found();
   }
-  const auto flight = std::make_shared<Flight>();
-  store.flights.emplace(key, flight);
-  const Landing<Key, Entry> landing(store, key);
+  typename net::SingleFlight<Key, std::shared_ptr<const Entry>>::Work work(store.flights, key);
   const auto settings = self->settings_;
   const auto entry = co_await gather(self->resolver_, settings, key);
-  flight->entry = entry;
+  work.done(entry);
   const bool keeps = entry->keep.count() > 0 && settings == self->settings_;
   if (keeps && !self->resolver_.validation_failure()) {
     store.cache.put(key, entry, std::chrono::steady_clock::now() + entry->keep);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "route/site.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 #include <vector>
 
+#include "base/ascii.h"
+#include "dane/digest.h"
 #include "mtasts/match.h"
 
 namespace hoplock::route {
@@ -18,15 +17,9 @@ constexpr std::size_t longest_name = 120;
 constexpr std::size_t digest_octets = 8;
 
 std::string digest_of(const std::string& text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> octets{};
-  if (EVP_Digest(text.data(), text.size(), octets.data(), nullptr, EVP_sha256(), nullptr) != 1)
-    throw std::runtime_error("no SHA-256");
-  std::string hex;
-  for (std::size_t i = 0; i < digest_octets; ++i) {
-    hex += "0123456789abcdef"[octets[i] >> 4];
-    hex += "0123456789abcdef"[octets[i] & 15];
-  }
-  return hex;
+  const std::string octets = dane::sha256(text);
+  if (octets.empty()) throw std::runtime_error("no SHA-256");
+  return to_hex(octets.substr(0, digest_octets));
 }
 
 std::string text_of(const Host& host) {

@@ -56,31 +56,6 @@ Event event_of(const PolicyNews& news) {
   return event;
 }
 
-// Ends a flight, however its coroutine ends; who waits for it looks again.
-class PolicyCache::Impl::Landing {
- public:
-  Landing(Self self, dns::Name domain, const std::string& id) : self_(std::move(self)), domain_(std::move(domain)) {
-    flight_ = std::make_shared<Flight>();
-    flight_->id = id;
-    self_->flights_.emplace(domain_, flight_);
-  }
-  ~Landing() {
-    self_->flights_.erase(domain_);
-    flight_->landed.notify_all();
-  }
-  Landing(const Landing&) = delete;
-  Landing& operator=(const Landing&) = delete;
-  void done(EntryPtr brought) {
-    flight_->done = true;
-    flight_->brought = std::move(brought);
-  }
-
- private:
-  Self self_;
-  dns::Name domain_;
-  FlightPtr flight_;
-};
-
 // One of the places for fetches that deliveries wait for.
 class PolicyCache::Impl::Place {
  public:
@@ -243,16 +218,15 @@ awaitable<hop::StsFact> PolicyCache::Impl::find(Self self, dns::Name domain, Pol
   bool tried = false;  // a fetch under this id came to its end, ours or another's
   while (!tried && must_fetch(entry)) {
     EntryPtr brought;
-    const auto found = self->flights_.find(domain);
-    if (found == self->flights_.end()) {
+    const auto flight = self->flights_.find(domain);
+    if (!flight) {
       const Fetched fetched = co_await fetch(self, domain, txt.choice.id, Cause::delivery);
       tried = true;
       brought = fetched.brought;
     } else {
-      const FlightPtr flight = found->second;
-      co_await flight->landed.wait();
-      tried = flight->done && flight->id == txt.choice.id;
-      if (tried) brought = flight->brought;
+      co_await flight->wait();
+      tried = flight->found() && flight->found()->id == txt.choice.id;
+      if (tried) brought = flight->found()->entry;
     }
     if (brought) co_return in_force(*brought);
     entry = co_await load(self, domain);
@@ -269,7 +243,8 @@ std::optional<hop::StsFact> PolicyCache::Impl::known(const dns::Name& domain) {
 // REQUIRES: nobody fetches for this domain.
 awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::fetch(Self self, dns::Name domain, std::string id,
                                                                Cause cause) {
-  Landing landing(self, domain, id);
+  net::SingleFlight<dns::Name, Brought>::Work work(self->flights_, domain);
+  Brought end{id, nullptr};
   std::optional<Place> place;
   if (cause == Cause::delivery) {
     while (self->is_crowded()) co_await self->place_free_.wait_until(Steady::now() + quick / 3);
@@ -285,7 +260,8 @@ awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::fetch(Self self, dns::N
     auto policy = std::get<FetchedPolicy>(std::move(fetched));
     result = co_await succeed(self, std::move(before), std::move(id), std::move(policy), cause);
   }
-  landing.done(result.brought);
+  end.entry = result.brought;
+  work.done(std::move(end));
   co_return result;
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inside of PolicyCache. Only for sts.cpp and sts_refresh.cpp.
 #pragma once
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "net/signal.h"
+#include "net/single_flight.h"
 #include "route/cache.h"
 #include "route/sts.h"
 
@@ -39,19 +39,15 @@ class PolicyCache::Impl {
   };
   using EntryPtr = std::shared_ptr<const Entry>;
 
-  // A fetch under way.
-  struct Flight {
+  // What a fetch under this id came to.
+  struct Brought {
     std::string id;
-    net::Signal landed;
-    bool done = false;  // it came to an end of its own, good or bad
-    EntryPtr brought;   // what came of it; null: nothing
+    EntryPtr entry;  // null: nothing
   };
-  using FlightPtr = std::shared_ptr<Flight>;
   struct Fetched {
     PolicyNews news;
     EntryPtr brought;
   };
-  class Landing;
   class Place;
   bool is_crowded() const;
   Seconds failing(const dns::Name& domain, const PolicyTxt& txt);
@@ -67,7 +63,6 @@ class PolicyCache::Impl {
   EntryPtr entry_of(dns::Name domain, KeptPolicy kept) const;
   EntryPtr settle(EntryPtr entry);
   void keep(const EntryPtr& entry);
-  static awaitable<void> wait_for_others(Self self, dns::Name domain);
   static awaitable<Fetched> fetch(Self self, dns::Name domain, std::string id, Cause cause);
   static awaitable<Fetched> succeed(Self self, EntryPtr before, std::string id, FetchedPolicy fetched, Cause cause);
   static awaitable<PolicyNews> fail(Self self, EntryPtr before, std::string id, NoPolicy why);
@@ -91,7 +86,7 @@ class PolicyCache::Impl {
   Cache<dns::Name, EntryPtr> entries_{capacity};
   Cache<dns::Name, std::shared_ptr<const PolicyTxt>> txts_{capacity};
   Cache<dns::Name, std::chrono::steady_clock::time_point> silent_since_{capacity};  // TXT look-ups that only fail
-  std::map<dns::Name, FlightPtr> flights_;
+  net::SingleFlight<dns::Name, Brought> flights_;
   std::multiset<std::chrono::steady_clock::time_point> fetching_;  // for deliveries: when each began
   net::Signal place_free_;
   Time look_at_;  // when the background looks again

@@ -6,6 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "base/fnv1a.h"
 #include "net/clock.h"
 #include "net/task_group.h"
 #include "route/sts_impl.h"
@@ -32,9 +33,8 @@ using net::now;
 
 // 0 to 1, the same for a domain each time: refreshes that began together spread, and stay spread.
 double jitter_of(const dns::Name& domain) {
-  std::uint32_t hash = 2166136261U;  // FNV-1a
-  for (const char c : domain.text()) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
-  return static_cast<double>(hash) / 4294967295.0;
+  const std::uint64_t hash = fnv1a(domain.text());
+  return static_cast<double>((hash ^ hash >> 32U) & 0xffffffffU) / 4294967295.0;
 }
 
 std::string not_there(const mtasts::Choice& choice) {
@@ -60,11 +60,8 @@ awaitable<PolicyNews> PolicyCache::Impl::refresh(Self self, dns::Name domain) {
 awaitable<PolicyNews> PolicyCache::Impl::refresh_now(Self self, dns::Name domain, Cause cause) {
   const PolicyTxt txt = co_await find_policy_txt(self->parts_.resolver, domain);
   EntryPtr entry = co_await load(self, domain);
-  for (;;) {
-    const auto found = self->flights_.find(domain);
-    if (found == self->flights_.end()) break;
-    const FlightPtr flight = found->second;
-    co_await flight->landed.wait();
+  while (const auto flight = self->flights_.find(domain)) {
+    co_await flight->wait();
     entry = co_await load(self, domain);
   }
   const auto& held = entry->row.freshness.held;
@@ -150,7 +147,7 @@ awaitable<void> PolicyCache::Impl::look_at(Self self, std::vector<dns::Name> dom
 
 awaitable<void> PolicyCache::Impl::look_at_one(Self self, dns::Name domain) {
   const EntryPtr entry = co_await load(self, domain);
-  if (self->flights_.contains(domain)) co_return;  // what comes of that counts
+  if (self->flights_.find(domain) != nullptr) co_return;  // what comes of that counts
   const Time at = now();
   const auto& held = entry->row.freshness.held;
   if (entry->row.due > at && entry->row.due <= at + farthest) co_return;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tlsrpt/bounce.h"
 
+#include <algorithm>
+
 #include "base/ascii.h"
+#include "base/utf8.h"
 
 namespace hoplock::tlsrpt {
 
@@ -63,10 +66,8 @@ void take(Heard& heard, std::string_view field) {
 
 std::string printable(std::string_view text) {
   std::string out(text.substr(0, most_of_why));
-  for (char& c : out) {
-    if (c < ' ' || c > '~') c = c == '\t' ? ' ' : '?';
-  }
-  return out;
+  std::replace(out.begin(), out.end(), '\t', ' ');
+  return sanitized(out, Charset::ascii);
 }
 
 }  // namespace

@@ -13,29 +13,7 @@ namespace hoplock::tlsrpt {
 namespace json = boost::json;
 
 namespace {
-// RFC 7493 section 2.1: no surrogates (UTF-8 has none) and no noncharacters.
-bool is_noncharacter(std::string_view sequence) {
-  if (sequence.size() == 3)
-    return sequence.substr(0, 2) == "\xef\xbf"
-               ? sequence[2] >= '\xbe'
-               : sequence.substr(0, 2) == "\xef\xb7" && sequence[2] >= '\x90' && sequence[2] <= '\xaf';
-  if (sequence.size() != 4) return false;
-  return (static_cast<unsigned char>(sequence[1]) & 0x0fU) == 0x0f && sequence[2] == '\xbf' && sequence[3] >= '\xbe';
-}
-
-std::string unicode(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    const auto sequence = text.substr(0, length == 0 ? 1 : length);
-    out += length == 0 || is_noncharacter(sequence) ? "\xef\xbf\xbd" : sequence;
-    text.remove_prefix(sequence.size());
-  }
-  return out;
-}
-
-json::string string_of(std::string_view text) { return json::string(unicode(text)); }
+json::string string_of(std::string_view text) { return json::string(sanitized(text, Charset::i_json)); }
 
 json::array array_of(const std::vector<std::string>& texts) {
   json::array array;
