@@ -103,6 +103,7 @@ Result<std::variant<dns::Name, Ip>> parse_host(std::string_view host) {
 
 bool has_broken_encoding(std::string_view text) { return !percent_decoded(text); }
 
+// By hand, for Boost.URL 1.81 reads "https://2001:db8::1/" as a path on the host "2001", and refuses hosts like 192.0.2.1.x.example.
 Result<Destination> parse_https(std::string_view rest) {
   if (!rest.starts_with("//")) return bad_input("an https URI begins with https://");
   rest.remove_prefix(2);

@@ -121,6 +121,8 @@ TEST_CASE("RPT-03: a list of URIs; a bad one or an unknown scheme spoils only it
        "r.x.example:65536/,"
        "https://r_x..example/,https://[::1/,https://[192.0.2.1]/,https://r.x.example/%zz,https://2001:db8::1/",
        "", "none of these has a host, port and path that could be used"},
+      {"https://192.0.2.1.x.example/,https://192.0.2.1x/", "https://192.0.2.1.x.example/,https://192.0.2.1x/",
+       "names that begin like an address"},
       {"https://*.x.example/,https://*/", "", "the DNS would answer for a wildcard, but it is no host"},
   };
   for (const auto& row : rows) {
