@@ -13,6 +13,7 @@
 #include "base/ascii.h"
 #include "base/utf8.h"
 #include "message/date.h"
+#include "net/clock.h"
 #include "net/listening.h"
 #include "net/task_group.h"
 
@@ -137,7 +138,7 @@ std::string status_line(unsigned status) {
 }
 
 std::string date() {
-  std::string text = message::to_rfc5322(std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()));
+  std::string text = message::to_rfc5322(net::now());
   return text.substr(0, text.rfind(' ')) + " GMT";  // RFC 9110 section 5.6.7
 }
 

@@ -4,11 +4,11 @@
 // session that completed its handshake may go on to a second EHLO.
 #pragma once
 #include <boost/asio/awaitable.hpp>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "delivery/content.h"
 #include "delivery/conversation.h"
 #include "delivery/options.h"
 #include "hop/outcome.h"
@@ -39,19 +39,6 @@ struct Target {
   Hello hello = Hello::ehlo;
   hop::Fallback fallback = hop::Fallback::now;  // to HELO, and so clear text, where TLS is wanted
   net::SteadyTime deadline = net::SteadyTime::max();
-};
-
-// A message's octets: all of them in `whole`, or, when that is null, `chunks` pieces to be read one after the other.
-struct Content {
-  std::string before;  // header fields that are put on top of it
-  std::shared_ptr<const std::string> whole;
-  std::uint32_t chunks = 0;
-  std::function<asio::awaitable<Result<std::string>>(std::uint32_t)> read;
-  std::function<asio::awaitable<bool>()> leave;  // awaited right before the final dot: may it be sent? null: it may
-
-  std::uint32_t pieces() const { return whole ? 1 : chunks; }
-  // One of them, in order. REQUIRES: the Content stays where it is until then.
-  asio::awaitable<Result<std::shared_ptr<const std::string>>> piece(std::uint32_t n) const;
 };
 
 // One transaction.

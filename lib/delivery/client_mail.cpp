@@ -19,13 +19,6 @@ bool is_worth_content(const std::vector<smtp::Reply>& replies, std::size_t recip
 }
 }  // namespace
 
-asio::awaitable<Result<std::shared_ptr<const std::string>>> Content::piece(std::uint32_t n) const {
-  if (whole) co_return whole;
-  auto octets = co_await read(n);
-  if (!octets) co_return octets.error();
-  co_return std::make_shared<const std::string>(std::move(*octets));
-}
-
 asio::awaitable<Sent> Client::send(smtp::Envelope envelope, Content content_of_it) {
   Sent sent;
   smtp::Settled& settled = sent.settled;

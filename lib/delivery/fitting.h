@@ -9,7 +9,7 @@
 #include <string_view>
 #include <variant>
 
-#include "delivery/client.h"
+#include "delivery/content.h"
 #include "message/seven_bit.h"
 #include "queue/message.h"
 #include "smtp/capabilities.h"

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/payload.h"
 
-#include <chrono>
 #include <stdexcept>
 #include <utility>
 
 #include "delivery/signing.h"
 #include "dsn/notice.h"
+#include "net/clock.h"
 
 namespace hoplock::delivery {
 
@@ -43,8 +43,7 @@ boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form,
     co_return made;
   }
   Content unsigned_content = std::get<Content>(std::move(made));
-  const Time now = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
-  auto content = co_await sign(std::move(unsigned_content), std::move(keyring), now);
+  auto content = co_await sign(std::move(unsigned_content), std::move(keyring), net::now());
   if (!content) co_return content.error();
   const bool report = job_->envelope.kind == queue::Kind::report;
   if (report && content->before.empty()) co_return bad_input("a TLS report goes nowhere without a key");  // RPT-37

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "base/time.h"
-#include "delivery/client.h"
+#include "delivery/content.h"
 #include "dkim/signer.h"
 
 namespace hoplock::delivery {

@@ -8,6 +8,7 @@
 
 #include "delivery/lane.h"
 #include "delivery/patience.h"
+#include "net/clock.h"
 
 namespace hoplock::delivery {
 
@@ -21,7 +22,7 @@ constexpr std::chrono::minutes alert_again{10};
 constexpr std::chrono::minutes works_for{1};    // a host that took a message
 constexpr unsigned recipients_remembered = 40;  // then both counts are halved
 
-Time now() { return std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now()); }
+using net::now;
 
 std::optional<Ip> last_address(const Attempt& attempt) {
   for (auto hop = attempt.hops.rbegin(); hop != attempt.hops.rend(); ++hop) {

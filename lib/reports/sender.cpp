@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "net/clock.h"
 #include "reports/returned.h"
 #include "reports/sender_impl.h"
 
@@ -21,8 +22,6 @@ constexpr std::size_t prune_page = 50;                                        //
 constexpr std::chrono::milliseconds longest_rest = std::chrono::seconds{10};  // the wall clock may be set meanwhile
 constexpr std::chrono::milliseconds shortest_rest{200};
 constexpr std::chrono::milliseconds rest_after_failure = std::chrono::seconds{10};
-
-Time wall_clock() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
 
 }  // namespace
 
@@ -61,17 +60,17 @@ awaitable<void> Sender::Impl::run(Self self) {
   for (;;) {
     self->kicked = false;
     self->stuck.clear();
-    const Time now = wall_clock();
+    const Time now = net::now();
     co_await plan(self, now);
     co_await prune(self, now);
     std::optional<Time> next;
     for (bool more = true; more;) {
-      const Looked looked = co_await look(self, wall_clock());
+      const Looked looked = co_await look(self, net::now());
       next = looked.next;
       more = looked.begun > 0;
     }
     std::chrono::milliseconds rest = longest_rest;
-    if (next) rest = std::clamp<std::chrono::milliseconds>(*next - wall_clock(), shortest_rest, longest_rest);
+    if (next) rest = std::clamp<std::chrono::milliseconds>(*next - net::now(), shortest_rest, longest_rest);
     if (!self->stuck.empty()) rest = rest_after_failure;
     const auto until = Steady::now() + rest;
     while (!self->kicked && Steady::now() < until) co_await self->changed.wait_until(until);
