@@ -28,20 +28,4 @@ std::optional<std::string> from_xtext(std::string_view text) {
   return octets;
 }
 
-std::string to_xtext(std::string_view octets) {
-  std::string text;
-  text.reserve(octets.size());
-  for (const char c : octets) {
-    if (stands_as_it_is(c)) {
-      text += c;
-      continue;
-    }
-    const auto octet = static_cast<unsigned char>(c);
-    text += '+';
-    text += digits[octet >> 4U];
-    text += digits[octet & 15U];
-  }
-  return text;
-}
-
 }  // namespace hoplock::smtp

@@ -10,6 +10,5 @@ namespace hoplock::smtp {
 
 // nullopt: not xtext. Upper-case hexadecimal digits only, as the RFC has it.
 std::optional<std::string> from_xtext(std::string_view text);
-std::string to_xtext(std::string_view octets);
 
 }  // namespace hoplock::smtp

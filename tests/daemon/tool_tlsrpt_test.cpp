@@ -11,6 +11,7 @@
 #include "daemon/tool/tool.h"
 #include "tests/daemon/tool_run.h"
 #include "tests/reports/ledger_world.h"
+#include "tests/support/report_reader.h"
 #include "tests/support/temp_directory.h"
 
 namespace daemon_tool_tlsrpt_test {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "tests/support/report_reader.h"
 #include "tlsrpt/foreign.h"
 #include "tlsrpt/gzip.h"
 #include "tlsrpt/json.h"

@@ -239,6 +239,20 @@ TEST_CASE("a response that is too long is 500 5.5.6 and ends the exchange") {
   CHECK(dialog.say("NOOP") == "250 2.0.0");
 }
 
+namespace {
+std::string to_xtext(std::string_view octets) {
+  std::string text;
+  for (const char c : octets) {
+    const std::string hex = to_hex(std::string(1, c));
+    const bool plain = c > ' ' && c < 0x7f && c != '+' && c != '=';
+    text += plain ? std::string(1, c) : "+";
+    for (const char digit : plain ? std::string() : hex)
+      text += digit >= 'a' ? static_cast<char>(digit - 'a' + 'A') : digit;
+  }
+  return text;
+}
+}  // namespace
+
 TEST_CASE("xtext: there and back for every octet, and what is none") {
   std::string all;
   for (int i = 0; i < 256; ++i) all += static_cast<char>(i);

@@ -5,6 +5,8 @@
 
 #include <boost/json.hpp>
 
+#include "tests/support/report_reader.h"
+
 namespace tlsrpt_json_test {
 
 using namespace hoplock;

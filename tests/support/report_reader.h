@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
+// Reads a report as strictly as tlsrpt::to_json is exact. The product never reads one of its own.
+#pragma once
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
 #include "base/ascii.h"
+#include "base/result.h"
 #include "tlsrpt/json.h"
 
 namespace hoplock::tlsrpt {
 
 namespace json = boost::json;
 
-namespace {
+namespace strict {
 constexpr std::int64_t greatest_count = (std::int64_t{1} << 53) - 1;  // RFC 7493 section 2.2
 constexpr std::size_t most_octets = std::size_t{64} << 20;
 constexpr std::size_t deepest = 8;
@@ -95,7 +98,7 @@ class Object {
 
 using Complaint = std::optional<std::string>;
 
-Policy read_policy(const json::value& value, Complaint& complaint) {
+inline Policy read_policy(const json::value& value, Complaint& complaint) {
   Object object(value, "policy", complaint);
   Policy policy;
   const auto type = parse_policy_type(object.text("policy-type"));
@@ -119,7 +122,7 @@ Policy read_policy(const json::value& value, Complaint& complaint) {
   return policy;
 }
 
-Failure read_failure(const json::value& value, Complaint& complaint) {
+inline Failure read_failure(const json::value& value, Complaint& complaint) {
   Object object(value, "failure-details", complaint);
   Failure failure;
   const auto type = parse_result_type(object.text("result-type"));
@@ -136,7 +139,7 @@ Failure read_failure(const json::value& value, Complaint& complaint) {
   return failure;
 }
 
-Sessions read_sessions(const json::value& value, Complaint& complaint) {
+inline Sessions read_sessions(const json::value& value, Complaint& complaint) {
   Object object(value, "policies", complaint);
   Sessions sessions;
   sessions.policy = read_policy(object.get("policy"), complaint);
@@ -153,7 +156,7 @@ Sessions read_sessions(const json::value& value, Complaint& complaint) {
   return sessions;
 }
 
-Report read_report(const json::value& value, Complaint& complaint) {
+inline Report read_report(const json::value& value, Complaint& complaint) {
   Object object(value, "report", complaint);
   Report report;
   report.organization = object.text("organization-name");
@@ -172,7 +175,7 @@ Report read_report(const json::value& value, Complaint& complaint) {
 
 // Of a member that stands twice the parser keeps one (RFC 7493 section 2.3 forbids it): then the text has more colons outside its
 // strings than the value has members.
-std::size_t colons(std::string_view text) {
+inline std::size_t colons(std::string_view text) {
   std::size_t found = 0;
   bool quoted = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -187,7 +190,7 @@ std::size_t colons(std::string_view text) {
   return found;
 }
 
-std::size_t members(const json::value& value) {
+inline std::size_t members(const json::value& value) {
   std::size_t found = 0;
   if (const auto* object = value.if_object()) {
     found += object->size();
@@ -197,9 +200,12 @@ std::size_t members(const json::value& value) {
   }
   return found;
 }
-}  // namespace
+}  // namespace strict
 
-Result<Report> parse_report(std::string_view text) {
+// Errors: anything that `to_json` does not write, but for white space and the order of members: unknown members, members that stand
+// twice or are missing, empty strings, counts that are no whole numbers below 2^53, dates with an offset.
+inline Result<Report> parse_report(std::string_view text) {
+  using namespace strict;
   if (text.size() > most_octets) return bad_input("the report is too large");
   json::parse_options options;
   options.max_depth = deepest;
