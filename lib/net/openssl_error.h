@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// OpenSSL's error queue as text. For this module's own sources: called right after the call that failed.
+// OpenSSL's error queue as text. To be called right after the call that failed.
 #pragma once
 #include <string>
 
