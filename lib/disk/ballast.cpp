@@ -17,6 +17,7 @@ namespace {
 constexpr std::uint64_t share = 16;  // of the file system
 constexpr std::uint64_t least = 64U << 10U;
 constexpr std::uint64_t for_start = 8;  // part of it
+constexpr std::uint64_t spare_names = 16;
 
 std::uint64_t size_on(const std::filesystem::path& directory) {
   struct statvfs system {};
@@ -39,9 +40,9 @@ Result<std::uint64_t> free_in(const std::filesystem::path& directory) {
   return fail(errc::io_error, "statvfs " + directory.string() + ": " + strerror(number));
 }
 
-bool has_names_left(const std::filesystem::path& directory) {
+bool has_names_left(const std::filesystem::path& directory, std::uint64_t count) {
   struct statvfs system {};
-  return ::statvfs(directory.c_str(), &system) != 0 || system.f_files == 0 || system.f_favail > 0;
+  return ::statvfs(directory.c_str(), &system) != 0 || system.f_files == 0 || system.f_favail >= count;
 }
 
 Ballast::Ballast(const std::filesystem::path& directory, std::uint64_t most)
@@ -67,7 +68,11 @@ void Ballast::give_name() {
   if (::unlink(file_.c_str()) == 0) here_ = 0;
 }
 
-bool Ballast::take(std::uint64_t free) { return missing() > 0 && free >= 2 * missing() && resize(octets_); }
+// Its name stays for others for as long as there are hardly any: a start needs one for the control socket, after this file's.
+bool Ballast::take(std::uint64_t free) {
+  if (missing() == 0 || free < 2 * missing()) return false;
+  return (::access(file_.c_str(), F_OK) == 0 || has_names_left(file_.parent_path(), spare_names)) && resize(octets_);
+}
 
 // The freed blocks are there for others when the file system has noted it.
 bool Ballast::resize(std::uint64_t octets) {

@@ -39,7 +39,7 @@ class Ballast {
 
 // What may be written there. Error: the file system does not say.
 Result<std::uint64_t> free_in(const std::filesystem::path& directory);
-// Whether another file can be made there, as far as the file system says.
-bool has_names_left(const std::filesystem::path& directory);
+// Whether that many more files can be made there, as far as the file system says.
+bool has_names_left(const std::filesystem::path& directory, std::uint64_t count = 1);
 
 }  // namespace hoplock::disk

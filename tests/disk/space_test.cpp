@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A file system without room, for real (DUR-04): what must go on goes on, and what waited for room is done when there is some.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <functional>
@@ -126,7 +128,33 @@ int copied_later(const std::filesystem::path& directory) {
   return shop.disk->free_bytes() > before - 27 * mebibyte ? 0 : 3;
 }
 
+// A clean end, then somebody makes files until the file system has names for no more.
+int no_names_left(const std::filesystem::path& directory) {
+  constexpr std::uint64_t ballast = 2 * mebibyte;
+  if (!Shop(directory, ballast).put(1, 10)) return 9;
+  const auto make = [&directory](const std::string& name) {
+    const int fd = ::open((directory / name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) ::close(fd);
+    return fd >= 0;
+  };
+  for (int n = 0; make("file" + std::to_string(n)); ++n)
+    if (n > 1000) return 1;
+  for (int start = 0; start < 3; ++start) {
+    Shop shop(directory, ballast);
+    if (!shop.put(10 + start, 100'000) || shop.count() != 2 + start) return 2;
+    shop.until([] { return false; }, 1200ms);  // it looks after the ballast once a second
+    if (!make("control.sock")) return 3;
+    if (!shop.put(20 + start, 10) || !shop.take(20 + start)) return 4;
+    std::filesystem::remove(directory / "control.sock");
+  }
+  return 0;
+}
+
 }  // namespace
+
+TEST_CASE("DUR-04: on a file system without inodes a start after a clean end has the names that it needs") {
+  CHECK(support::on_small_disk("32m,nr_inodes=40", no_names_left) == 0);
+}
 
 TEST_CASE("DUR-04: the ballast is given back in two parts, taken where there is room, and at the end what fits") {
   CHECK(support::on_small_disk("32m", give_and_take) == 0);
