@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <future>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -318,13 +320,20 @@ TEST_CASE("http: connections whose request never gets whole keep nobody out") {
   CHECK(body(told) == "/in");
 }
 
-TEST_CASE("http: an address that cannot be had is an error that names it, and changes nothing") {
+TEST_CASE("http: an address that cannot be had is named, and served as soon as its holder is gone") {
   Served served;
   Served other;
-  const auto refused = served.server.open(listening("127.0.0.1", other.port()));
-  REQUIRE_FALSE(refused);
-  CHECK(has(refused.error().detail, "127.0.0.1:" + std::to_string(other.port())));
-  CHECK(body(served.said("GET /still" + std::string(rest_of_request))) == "/still");
+  const std::uint16_t taken = other.port();
+  served.server.open(listening("127.0.0.1", taken)).value();
+  CHECK(has(served.server.missing(), "127.0.0.1:" + std::to_string(taken)));
+  CHECK_FALSE(served.server.bound());
+  other.server.open({}).value();
+  CHECK(served.apart([taken] {
+    while (!Client(taken).connected()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return true;
+  }));
+  CHECK(served.server.missing().empty());
+  CHECK(body(served.said("GET /now" + std::string(rest_of_request))) == "/now");
 }
 
 TEST_CASE("http: a reload moves it, or ends it") {
