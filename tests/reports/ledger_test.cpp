@@ -2,6 +2,7 @@
 #include "reports/ledger.h"
 
 #include "tests/reports/ledger_world.h"
+#include "tests/support/report_reader.h"
 
 namespace hoplock::reports::test::reports_ledger_test {
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/reports/sending.h"
+#include "tests/support/report_reader.h"
 
 namespace reports_sender_test {
 
