@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "disk/bus.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -21,7 +22,11 @@ void on_bus_error(int number, siginfo_t* what, void*) {
     ::signal(number, SIG_DFL);  // not of a file: the instruction comes again
     return;
   }
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, last_words.data(), last_words_length);
+  pollfd out{STDERR_FILENO, POLLOUT,
+             0};  // a pipe that nobody reads must not keep it: less than PIPE_BUF goes in whole or not
+  if (::poll(&out, 1, 0) == 1) {
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, last_words.data(), last_words_length);
+  }
   ::_exit(exit_io_error);
 }
 

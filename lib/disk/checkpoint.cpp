@@ -3,6 +3,10 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+
+#include "disk/log_file.h"
+
 namespace hoplock::disk {
 namespace {
 
@@ -15,7 +19,9 @@ Result<Copied> checkpoint(Database& db) {
   Copied result;
   const int rc =
       sqlite3_wal_checkpoint_v2(db.native(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &result.frames, &result.copied);
-  if (rc == SQLITE_OK || rc == SQLITE_BUSY) return result;
+  if (rc == SQLITE_OK) return result;
+  if (rc == SQLITE_BUSY)
+    return Copied{std::max(frames_of(db), 1), 0};  // somebody else copies, and says nothing of how far
   const Error error = db.last_error(rc);
   return fail(error.code, "copying the log into the database: " + error.detail);
 }

@@ -47,7 +47,10 @@ std::optional<Contents::State> Contents::look(Database& db) const {
 
 bool Contents::are_ours(Database& db) {
   struct stat status {};
-  if (known_ && ::stat(path_.c_str(), &status) == 0 && changed_at(status) == known_->changed_ns) return true;
+  // a log that began anew is another state, though nothing was copied
+  if (known_ && copying_of(db) == known_->copying && ::stat(path_.c_str(), &status) == 0 &&
+      changed_at(status) == known_->changed_ns)
+    return true;
   auto now = look(db);
   if (!now) return true;
   const bool overwritten = known_ && now->copying == known_->copying &&

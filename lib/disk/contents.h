@@ -16,7 +16,8 @@ class Contents {
  public:
   // REQUIRES: `db` is its connection and has read it.
   Contents(const std::filesystem::path& database, Database& db);
-  // False: something else was written there since the last call. A call of stat(2), unless it was written to.
+  // False: something else was written there since the last call. A call of stat(2), unless it was written to or the log began anew.
+  // Nothing is known after a recovery until the log is copied: Disk copies it once at the start.
   bool are_ours(Database& db);
 
  private:

@@ -46,6 +46,7 @@ Disk::Core::Core(asio::any_io_executor loop_, Options options_, Opened opened)
 }
 
 void Disk::Core::start() {
+  if (frames_of(db_) > 0) checkpointer_->request();  // what a recovery found; contents_ can tell nothing before
   thread_ = std::thread([this] { work(); });
 }
 

@@ -237,6 +237,43 @@ TEST_CASE(
   CHECK(octets_of(dir / "queue.db") == old);
 }
 
+TEST_CASE("DUR-03: it is noticed too where the log began anew, or a recovery came before") {
+  for (const bool killed : {false, true}) {
+    CAPTURE(killed);
+    support::TempDirectory dir;
+    {
+      World world(dir.path());
+      for (int i = 0; i < 50; ++i) REQUIRE(world.insert(i));
+    }
+    const std::string old = octets_of(dir / "queue.db");
+    if (killed) {
+      const pid_t child = ::fork();
+      if (child == 0) {
+        World world(dir.path());
+        for (int i = 50; i < 100; ++i) static_cast<void>(world.insert(i));
+        ::_exit(0);  // its log stays
+      }
+      ::waitpid(child, nullptr, 0);
+    }
+    World world(dir.path());
+    for (int i = 100; i < 150; ++i) REQUIRE(world.insert(i));
+    if (killed) {
+      std::string before;
+      for (std::string now = old; now == old || now != before; ::usleep(1000))  // what was recovered is copied once
+        before = std::exchange(now, octets_of(dir / "queue.db"));
+      REQUIRE(world.insert(150));
+    }
+    std::string foreign = octets_of(dir / "queue.db");
+    for (std::size_t i = 4096; i < foreign.size(); ++i) foreign[i] = static_cast<char>(~foreign[i]);
+    {
+      std::fstream file(dir / "queue.db", std::ios::in | std::ios::out | std::ios::binary);
+      file << foreign;
+    }
+    CHECK(!world.insert(200));
+    CHECK(world.wait_for(News::Gravity::fatal).find("was overwritten") != std::string::npos);
+  }
+}
+
 TEST_CASE("DUR-03: an index that is cut under the daemon ends it with a line that names the file, nothing is lost") {
   support::TempDirectory dir;
   const pid_t child = ::fork();
