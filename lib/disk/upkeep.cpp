@@ -91,7 +91,11 @@ void Disk::Core::look_at_readers() {
   sqlite3_busy_timeout(db_.native(), held ? 0 : slow_down_ms);  // intake slows before it stops
   const int rc = sqlite3_wal_checkpoint_v2(db_.native(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
   sqlite3_busy_timeout(db_.native(), busy_timeout_ms);
-  if (rc == SQLITE_OK) log_frames_ = copied_frames_ = 0;
+  if (rc == SQLITE_OK) {
+    log_frames_ = copied_frames_ = 0;
+    static_cast<void>(
+        mark_.clear());  // where the copy before was not whole; an old mark says of a log that is gone that it was lost
+  }
   if (const auto why = db_.frozen()) return break_down(*why);
   if (rc != SQLITE_BUSY) busy_since_.reset();
   if (rc == SQLITE_BUSY && !busy_since_) busy_since_ = now;
@@ -298,6 +302,7 @@ Result<> Disk::Core::present() {
   auto lost = look();
   if (lost && lost->how == Presence::Loss::How::cut) {  // or another program had the log start anew, as it may
     log_frames_ = std::min(log_frames_, frames_of(db_));
+    if (log_frames_ == 0) static_cast<void>(mark_.clear());
     lost = look();
   }
   if (!lost && !contents_.are_ours(db_))

@@ -258,9 +258,12 @@ TEST_CASE("DUR-03: it is noticed too where the log began anew, or a recovery cam
     World world(dir.path());
     for (int i = 100; i < 150; ++i) REQUIRE(world.insert(i));
     if (killed) {
-      std::string before;
-      for (std::string now = old; now == old || now != before; ::usleep(1000))  // what was recovered is copied once
+      std::string before, now = old;
+      for (int i = 0; i < 10'000 && (now == old || now != before); ++i) {  // what was recovered is copied once
         before = std::exchange(now, octets_of(dir / "queue.db"));
+        ::usleep(1000);
+      }
+      REQUIRE(now != old);
       REQUIRE(world.insert(150));
     }
     std::string foreign = octets_of(dir / "queue.db");
