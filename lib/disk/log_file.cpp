@@ -213,10 +213,12 @@ void SyncedMark::write(const Synced& synced, const Witness& witness) {
   const int end = std::snprintf(text.data() + length, text.size() - static_cast<std::size_t>(length), " %08x", sum);
   text[static_cast<std::size_t>(length + end)] = ' ';
   text.back() = '\n';
-  if (::pwrite(fd_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) kept_.reset();
+  written_ = ::pwrite(fd_, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
+  if (!written_) kept_.reset();
 }
 
 Result<> SyncedMark::keep(const Synced& synced) {
+  if (!written_) return fail(errc::no_space_on_device, "write " + database_ + "-synced failed");
   const bool done = ::fdatasync(fd_) == 0;
   const int number = errno;
   note_call_done();

@@ -62,6 +62,7 @@ class SyncedMark {
   std::string database_;
   int fd_;
   std::optional<Synced> said_;  // last
+  bool written_ = false;        // the last write came through
   std::optional<Synced> kept_;  // on stable storage
   std::chrono::steady_clock::time_point kept_at_{};
 };
