@@ -20,6 +20,8 @@ class Access {
   virtual bool admit(const route::Hosts& hosts) = 0;
   // A session's place at that address, until it is let go of; null: it has as many as it may.
   virtual std::shared_ptr<void> enter(const Ip& ip) = 0;
+  // A session is ready for mail.
+  virtual void ready() = 0;
   // It opened none: `reply` is what it said, or what happened after it had answered the connection.
   virtual void refused(const Ip& ip, const std::string& reply) = 0;
   // It did not even answer: `why`.

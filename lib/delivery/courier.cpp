@@ -568,6 +568,7 @@ class Run {
       session_->before = failed;
       add_hop(std::move(hop));
       attempt_.reached = true;
+      if (access_ != nullptr) access_->ready();
       if (pace_ == Pace::step_by_step) session_->client->go_step_by_step();
       const Heard heard = co_await transact();
       if (heard == Heard::something && took_any(attempt_)) seen_.good = host_key(host);

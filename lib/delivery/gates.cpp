@@ -34,11 +34,16 @@ std::string owner_of(const std::string& domain) {
   return dots.size() < 3 ? domain : domain.substr(dots[2] + 1);
 }
 
+Allowance::Clock::time_point Site::next_turn() const {
+  if (!rate || !last_turn) return {};
+  return *last_turn + std::chrono::duration_cast<Allowance::Clock::duration>(rate->per) / rate->count;
+}
+
 bool Site::take_turn(Allowance::Clock::time_point now) {
-  if (!rate) return true;
-  if (now < closed_until) return false;
-  closed_until = now + std::chrono::duration_cast<Allowance::Clock::duration>(rate->per) / rate->count;
-  return true;
+  const bool comes = now >= next_turn();
+  if (comes) last_turn = now;
+  closed_until = next_turn();
+  return comes;
 }
 
 void Gates::limit(std::size_t sessions, std::size_t per_host) {
@@ -73,9 +78,15 @@ std::vector<Waiting> Gates::take_ready() {
   std::vector<Waiting> ready;
   const auto now = Clock::now();
   const bool opened = opens_ && now >= *opens_;
+  const bool all = std::exchange(reopened_, false);
   if (!std::exchange(room_, false) && !opened) return ready;
   opens_.reset();
   std::erase_if(crowded_, [&](const GatePtr& gate) {
+    if (all) {
+      std::move(gate->waiting.begin(), gate->waiting.end(), std::back_inserter(ready));
+      gate->waiting.clear();
+      return true;
+    }
     if (now < gate->closed_until) {
       opens_ = std::min(opens_.value_or(gate->closed_until), gate->closed_until);
       return false;
@@ -88,7 +99,17 @@ std::vector<Waiting> Gates::take_ready() {
     }
     return gate->waiting.empty();
   });
+  if (all) {
+    parked_.clear();
+    std::sort(ready.begin(), ready.end(), [](const Waiting& a, const Waiting& b) { return a.place < b.place; });
+  }
   return ready;
+}
+
+void Gates::reopen() {
+  site_of_.clear();
+  for (auto& [name, site] : sites_) site->closed_until = {};
+  reopened_ = room_ = true;
 }
 
 std::size_t Gates::share() const { return std::max<std::size_t>(2, sessions_ / share_of_owner); }
@@ -141,7 +162,10 @@ SitePtr Gates::site(const std::string& name, const route::Limits& limits) {
     site->name = name;
   }
   site->allowance.most(most);
-  site->rate = limits.rate;
+  if (site->rate != limits.rate) {
+    site->rate = limits.rate;
+    site->closed_until = site->next_turn();
+  }
   return site;
 }
 

@@ -120,6 +120,8 @@ struct Site : Gate {
     put_off_from.clear();
     put_off_anew = false;
   }
+  std::optional<Allowance::Clock::time_point> last_turn;
+  Allowance::Clock::time_point next_turn() const;
   // One message's turn under `rate`; false: later, the gate is closed until then.
   bool take_turn(Allowance::Clock::time_point now);
 };
@@ -143,6 +145,8 @@ class Gates {
   // Those for whom there may be room now.
   std::vector<Waiting> take_ready();
   void there_is_room() { room_ = true; }
+  // The rules may be others, or an operator wants it tried: whoever waits asks again, and sites are looked for anew.
+  void reopen();
   // Somebody waits, and there may be room for him.
   bool has_room() const { return room_ && !crowded_.empty(); }
   // When the next gate opens by itself.
@@ -215,6 +219,7 @@ class Gates {
   std::set<GatePtr> crowded_;  // gates at which somebody waits
   std::set<std::string> proven_;
   bool room_ = false;  // a use ended, or a limit grew
+  bool reopened_ = false;
   std::optional<Clock::time_point> opens_;
   std::uint64_t cuts_ = 0;
   std::uint64_t regrowths_ = 0;

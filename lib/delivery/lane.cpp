@@ -98,11 +98,7 @@ asio::awaitable<std::optional<queue::Job>> Scheduler::Impl::next_job(Destination
   co_await settler_.room();
   for (;;) {
     if (stopping_ || destination->held || is_paused()) co_return std::nullopt;
-    if (!destination->jobs.empty()) {
-      queue::Job job = std::move(destination->jobs.front());
-      destination->jobs.pop_front();
-      co_return job;
-    }
+    if (auto job = destination->take(Steady::now())) co_return job;
     if (destination->leasing) {
       co_await destination->leased.wait();
     } else if (!destination->more || !co_await lease(destination)) {
@@ -141,12 +137,23 @@ asio::awaitable<bool> Scheduler::Impl::lease(DestinationPtr destination) {
   co_return true;
 }
 
+// Mail gets through to here; what comes after it is measured from now.
+void Scheduler::Impl::Lane::ready() {
+  set_connected(true);
+  busy.since = Steady::now();
+  self.mind_hang(*destination);
+}
+
 // One job; false: this lane has to end.
 asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   const DestinationPtr destination = lane.destination;
   const auto kept = std::make_shared<const queue::Job>(std::move(job));
   const auto kind = lane.session ? Destination::Kind::further : Destination::Kind::first;
   const auto began = Steady::now();
+  lane.busy.job = kept;
+  lane.busy.since = began;
+  destination->begins(lane.busy);
+  mind_hang(*destination);
   Attempt attempt;
   std::string broken;
   try {
@@ -156,6 +163,8 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   } catch (...) {
     broken = "an exception of an unknown kind";
   }
+  destination->ends(lane.busy, took_any(attempt) ? Destination::Took::mail : Destination::Took::nothing, Steady::now());
+  lane.busy.job.reset();
   if (!broken.empty()) {
     lane.session.reset();  // no telling where its conversation stands
     if (stopping_) {

@@ -19,6 +19,7 @@ struct Scheduler::Impl::Lane : Access {
   std::optional<OpenSession> session;
   Steady::time_point began = Steady::now();
   Steady::time_point last_job = began;
+  BusyLane busy;
   bool connected = false;
   SitePtr connected_at;
   bool evicted = false;
@@ -35,6 +36,7 @@ struct Scheduler::Impl::Lane : Access {
     self.make_room_among_spares(*destination->site);
   }
   ~Lane() override {
+    destination->busy.remove(&busy);
     set_connected(false);
     session.reset();
     at_site.reset();
@@ -57,6 +59,7 @@ struct Scheduler::Impl::Lane : Access {
 
   bool admit(const route::Hosts& hosts) override;
   std::shared_ptr<void> enter(const Ip& ip) override;
+  void ready() override;
   void refused(const Ip& ip, const std::string& reply) override;
   void unreachable(const Ip& ip, const std::string& why) override;
 };

@@ -8,7 +8,12 @@ namespace hoplock::delivery {
 
 namespace {
 constexpr double setups_of_patience = 5, least_patience_ms = 50, most_patience_ms = 1000;
-constexpr std::size_t working_share = 4;  // of all lanes, one in so many works at least while destinations wait
+constexpr std::chrono::milliseconds least_hang{750},
+    most_hang{3000};                          // of an attempt, before another lane goes past it
+constexpr std::size_t most_hung = 64;         // addresses that are remembered
+constexpr std::size_t most_set_aside = 1000;  // messages to them, leased
+constexpr std::size_t most_past_knock = 3;    // lanes of a destination that was down, while its first message hangs
+constexpr std::size_t working_share = 4;      // of all lanes, one in so many works at least while destinations wait
 }  // namespace
 
 void Destination::measure(Kind kind, double ms) {
@@ -31,9 +36,76 @@ bool Destination::is_back_too_often(queue::Id id, net::SteadyTime now) {
   return too_often;
 }
 
+void Destination::ends(const BusyLane& lane, Took took, net::SteadyTime now) {
+  busy.remove(&lane);
+  if (took == Took::mail && hung.empty()) return;
+  const auto& recipients = lane.job->recipients;
+  if (took == Took::mail) {
+    for (const queue::Due& one : recipients) hung.erase(one.address);
+  } else if (recipients.size() == 1 && now >= lane.since + patience()) {  // of several it may have been any
+    if (hung.size() >= most_hung) hung.clear();
+    hung.insert(recipients.front().address);
+  }
+}
+
+// The addresses that no further lane shall try.
+std::set<std::string> Destination::taken_up(net::SteadyTime now) const {
+  std::set<std::string> addresses;
+  for (const BusyLane* lane : busy) {
+    const bool hangs = now >= lane->since + patience();
+    if (!hangs && hung.empty()) continue;
+    for (const queue::Due& one : lane->job->recipients) {
+      if (hangs || hung.contains(one.address)) addresses.insert(one.address);
+    }
+  }
+  return addresses;
+}
+
+namespace {
+bool is_for_any(const queue::Job& job, const std::set<std::string>& addresses) {
+  return std::any_of(job.recipients.begin(), job.recipients.end(),
+                     [&](const queue::Due& one) { return addresses.contains(one.address); });
+}
+}  // namespace
+
+std::optional<queue::Job> Destination::take(net::SteadyTime now) {
+  if (jobs.empty()) return std::nullopt;
+  auto next = jobs.begin();
+  if (jobs.size() < most_set_aside) {
+    const auto addresses = taken_up(now);
+    if (!addresses.empty())
+      next = std::find_if(jobs.begin(), jobs.end(), [&](const queue::Job& job) { return !is_for_any(job, addresses); });
+  }
+  if (next == jobs.end()) return std::nullopt;
+  queue::Job job = std::move(*next);
+  jobs.erase(next);
+  return job;
+}
+
+std::size_t Destination::takeable(net::SteadyTime now) const {
+  if (jobs.empty() || jobs.size() >= most_set_aside) return jobs.size();
+  const auto addresses = taken_up(now);
+  if (addresses.empty()) return jobs.size();
+  return static_cast<std::size_t>(
+      std::count_if(jobs.begin(), jobs.end(), [&](const queue::Job& job) { return !is_for_any(job, addresses); }));
+}
+
+std::chrono::milliseconds Destination::patience() const {
+  const auto usual = std::chrono::milliseconds(static_cast<int>(std::min(3 * message_ms, 1e6)));
+  return std::clamp(usual, least_hang, most_hang);
+}
+
+std::optional<net::SteadyTime> Destination::overdue(net::SteadyTime now) const {
+  if (lanes == 0 || busy.size() < lanes || (!more && takeable(now) == 0)) return std::nullopt;
+  net::SteadyTime last = busy.front()->since;
+  for (const BusyLane* lane : busy) last = std::max(last, lane->since);
+  return last + patience();
+}
+
 bool Destination::is_behind() const {
-  if (lanes == 0 || jobs.empty()) return false;
-  const auto waiting = static_cast<double>(jobs.size() * (more ? 2 : 1));
+  const std::size_t count = lanes == 0 ? 0 : takeable(net::SteadyTime::clock::now());
+  if (count == 0) return false;
+  const auto waiting = static_cast<double>(count * (more ? 2 : 1));
   return waiting * message_ms / static_cast<double>(lanes) > 2 * setup_ms;
 }
 
@@ -100,10 +172,17 @@ bool Pool::lane_left(Destination& destination) {
   return true;
 }
 
-bool Pool::may_grow(const Destination& destination) const {
+std::vector<DestinationPtr> Pool::all() const {
+  std::vector<DestinationPtr> destinations;
+  for (const auto& [name, destination] : active_) destinations.push_back(destination);
+  return destinations;
+}
+
+bool Pool::may_grow(const Destination& destination, Why why) const {
   const SitePtr& site = destination.site;
   if (site && (site->is_closed(Gates::Clock::now()) || !site->waiting.empty())) return false;
-  return !destination.backoff && !destination.held && destination.connected > 0 && waiting_.empty() && !is_full() &&
+  if (destination.backoff && (why == Why::backlog || destination.lanes >= most_past_knock)) return false;
+  return !destination.held && destination.connected > 0 && waiting_.empty() && !is_full() &&
          destination.lanes < std::min(per_destination_, destination.most);
 }
 

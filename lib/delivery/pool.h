@@ -30,6 +30,12 @@ struct IdleLane {
   bool evicted = false;
 };
 
+// A lane in its attempt. Lives in the lane's frame.
+struct BusyLane {
+  net::SteadyTime since;  // its session was ready, or it began
+  std::shared_ptr<const queue::Job> job;
+};
+
 // A destination with lanes.
 struct Destination {
   std::string name;
@@ -47,7 +53,9 @@ struct Destination {
   std::optional<queue::Backoff> backoff;  // it was down and has not worked since: one message at a time
   net::Signal leased;
   std::list<IdleLane*> idle;
-  queue::Id back;  // the message that came back last: how often, and since when
+  std::list<const BusyLane*> busy;
+  std::set<std::string> hung;  // addresses at which an attempt got no reply: one lane at a time tries them
+  queue::Id back;              // the message that came back last: how often, and since when
   unsigned backs = 0;
   net::SteadyTime back_since;
   double setup_ms = 0;    // of a session with its first message, smoothed
@@ -58,10 +66,24 @@ struct Destination {
   void measure(Kind kind, double ms);
   // A message comes back untried, for others get through. True: so often and for so long that it is no longer only one too many.
   bool is_back_too_often(queue::Id id, net::SteadyTime now);
+  void begins(const BusyLane& lane) { busy.push_back(&lane); }
+  enum class Took : std::uint8_t { nothing, mail };
+  void ends(const BusyLane& lane, Took took, net::SteadyTime now);
+  // The next job for a lane, but none to an address at which another one hangs.
+  std::optional<queue::Job> take(net::SteadyTime now);
+  // So many it might take.
+  std::size_t takeable(net::SteadyTime now) const;
+  // An attempt that lasts longer holds up what comes after it.
+  std::chrono::milliseconds patience() const;
+  // When every lane will have been in its attempt for longer than that, while there may be other mail; nothing: never.
+  std::optional<net::SteadyTime> overdue(net::SteadyTime now) const;
   // What waits would take the lanes there are longer than opening two more sessions.
   bool is_behind() const;
   // How many messages to lease at a time.
   std::size_t portion() const;
+
+ private:
+  std::set<std::string> taken_up(net::SteadyTime now) const;
 };
 
 class Pool {
@@ -95,7 +117,10 @@ class Pool {
   void lane_came(Destination& destination);
   // True: it was the last one, and the destination is no longer active.
   bool lane_left(Destination& destination);
-  bool may_grow(const Destination& destination) const;
+  enum class Why : std::uint8_t { backlog, hung };
+  bool may_grow(const Destination& destination, Why why = Why::backlog) const;
+  // All that have lanes.
+  std::vector<DestinationPtr> all() const;
   // Others wait and this destination has more than its share of all lanes, or this lane had its turn.
   enum class Turn : std::uint8_t { young, over };
   bool must_yield(const Destination& destination, Turn turn) const;

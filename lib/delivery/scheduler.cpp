@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::chrono::seconds look_again{30};
 constexpr Milliseconds look_gap{100};     // so that dues which differ by little are found together
+constexpr Milliseconds hang_again{1000};  // for a lane that could not be had
 constexpr std::chrono::seconds pause{1};  // after the queue or the store failed
 constexpr std::chrono::seconds clock_tolerance{5};
 
@@ -44,7 +45,7 @@ void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls>
   pool_.limit(options_.sessions, options_.sessions_per_domain);
   gates_.limit(options_.sessions, options_.sessions_per_host);
   courier_.reload(std::move(options), std::move(tls));
-  kick();
+  reopen();
 }
 
 void Scheduler::Impl::start() {
@@ -85,6 +86,17 @@ void Scheduler::Impl::abandon() {
 // An operator wants it tried now, whatever was learnt of its site.
 void Scheduler::Impl::kick_by_order() {
   gates_.forget_holds();
+  reopen();
+}
+
+// What was known of rates and limits is asked of the rules anew, also by lanes that wait for their turn.
+void Scheduler::Impl::reopen() {
+  gates_.reopen();
+  for (const DestinationPtr& destination : pool_.all()) {
+    destination->site.reset();
+    destination->most = SIZE_MAX;
+  }
+  pool_.wake_all_idle();
   kick();
 }
 
@@ -111,6 +123,7 @@ asio::awaitable<void> Scheduler::Impl::dispatch(Self self) {
     co_await self->mind_the_routes();
     if (self->looks_now()) co_await self->look();
     self->start_lanes();
+    self->relieve();
     self->drop_spares();
     if (self->stopping_ || self->looks_now() || (self->displaced_ && !self->is_paused())) continue;
     ++self->counts_.rests;
@@ -134,6 +147,7 @@ Scheduler::Impl::Steady::time_point Scheduler::Impl::next_wake() const {
   const Milliseconds lasts = end ? std::clamp<Milliseconds>(*end - now(), Milliseconds(0), look_again) : look_again;
   const auto spare = spares_.empty() ? at + look_again : spares_.front().until;
   return std::min({spare, may_look ? look_at_ : at + look_again, at + lasts, evict_at_.value_or(at + look_again),
+                   hung_at_.value_or(at + look_again),
                    pool_.is_full() ? at + look_again : gates_.opens().value_or(at + look_again)});
 }
 
@@ -189,6 +203,7 @@ asio::awaitable<void> Scheduler::Impl::mind_the_routes() {
   const auto end = router_.rules()->next_end(placed_);
   if (is_paused() || (!displaced_ && (!end || at < *end))) co_return;
   displaced_ = false;
+  if (end && at >= *end) reopen();
   const auto rerouted = co_await queue_.reroute(at);
   look_ = true;
   if (rerouted) {
@@ -210,7 +225,10 @@ void Scheduler::Impl::add_work(std::vector<queue::Ready> ready) {
   for (queue::Ready& one : ready) {
     if (const DestinationPtr destination = pool_.active(one.destination)) {
       destination->more = true;
-      if (!pool_.wake_idle(*destination)) grow(destination);
+      if (!pool_.wake_idle(*destination)) {
+        grow(destination);
+        mind_hang(*destination);
+      }
     } else if (!pool_.add(std::move(one))) {
       look_ = true;
     }
@@ -226,10 +244,36 @@ void Scheduler::Impl::start_lanes() {
   if (evict_at_ && *evict_at_ < asleep_until_) wake_.notify_all();
 }
 
-// More lanes when those there are cannot keep up.
+// More lanes when those there are cannot keep up, or all of them hang.
 void Scheduler::Impl::grow(const DestinationPtr& destination) {
-  if (stopping_ || is_paused() || destination->jobs.empty() || pool_.wake_idle(*destination)) return;
-  while (pool_.may_grow(*destination) && destination->is_behind()) add_lane(destination);
+  if (stopping_ || is_paused()) return;
+  const auto at = Steady::now();
+  if (destination->takeable(at) > 0) {
+    if (pool_.wake_idle(*destination)) return;
+    while (pool_.may_grow(*destination) && destination->is_behind()) add_lane(destination);
+  }
+  const auto overdue = destination->overdue(at);
+  if (overdue && *overdue <= at && pool_.may_grow(*destination, Pool::Why::hung)) add_lane(destination);
+}
+
+// One message that gets no reply holds up no other: a further lane goes past it.
+void Scheduler::Impl::relieve() {
+  hung_at_.reset();
+  for (const DestinationPtr& destination : pool_.all()) {
+    auto at = Steady::now();
+    auto overdue = destination->overdue(at);
+    if (!overdue) continue;
+    if (*overdue <= at) {
+      grow(destination);
+      overdue = at + hang_again;
+    }
+    hung_at_ = std::min(hung_at_.value_or(*overdue), *overdue);
+  }
+}
+
+void Scheduler::Impl::mind_hang(const Destination& destination) {
+  const auto overdue = destination.overdue(Steady::now());
+  if (overdue && *overdue < asleep_until_) wake_.notify_all();
 }
 
 void Scheduler::Impl::add_lane(const DestinationPtr& destination) {

@@ -32,6 +32,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void abandon();
   void kick();
   void kick_by_order();
+  void reopen();
   Counts counts() const;
   static asio::awaitable<Result<queue::Touched>> bounce(std::shared_ptr<Impl> self, queue::Selection selection,
                                                         queue::Queue::Progress progress);
@@ -55,6 +56,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void add_work(std::vector<queue::Ready> ready);
   void start_lanes();
   void grow(const DestinationPtr& destination);
+  void relieve();
+  void mind_hang(const Destination& destination);
   void add_lane(const DestinationPtr& destination);
   void lane_gone(Destination& destination);
   void queue_failed(const std::string& what);
@@ -139,6 +142,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Steady::time_point paused_until_;
   Steady::time_point asleep_until_;
   std::optional<Steady::time_point> evict_at_;  // an idle lane gives way then
+  std::optional<Steady::time_point> hung_at_;   // all lanes of a destination hang then, and other mail waits
   bool stopping_ = false;
   TellingMarks told_;
   Counts counts_;

@@ -447,6 +447,52 @@ TEST_CASE("a site with a host and a domain of its own takes less than 2.2 KiB") 
   CHECK((mallinfo2().uordblks - before) / sites < 2200);
 }
 
+// An hour's turn went on for an hour after a SIGHUP had raised the rate, or taken the route away.
+TEST_CASE("a rate that is raised, lowered or removed counts from the last message on, and who waits asks again") {
+  support::MemoryLog log;
+  Gates gates(log);
+  gates.limit(200, 20);
+  route::Limits limits;
+  limits.rate = route::Rate{1, 3600s};
+  const SitePtr site = gates.site("route:a", limits);
+  for (const char* name : {"a.example", "b.example"}) {
+    gates.proven(name);
+    gates.belongs(name, site);
+  }
+  const auto now = Gates::Clock::now();
+  CHECK(site->take_turn(now));
+  CHECK(gates.closed_to("a.example") == site);
+  limits.rate = route::Rate{1, 1s};
+  gates.site("route:a", limits);
+  CHECK_FALSE(site->take_turn(now + 900ms));
+  CHECK(site->take_turn(now + 1s));
+  limits.rate = route::Rate{1, 3600s};
+  gates.site("route:a", limits);
+  CHECK_FALSE(site->take_turn(now + 2s));
+  limits.rate.reset();
+  gates.site("route:a", limits);
+  CHECK_FALSE(gates.closed_to("a.example"));
+
+  limits.rate = route::Rate{1, 3600s};
+  gates.site("route:a", limits);
+  Waiting second, first;
+  second.destination = "b.example";
+  second.place = 2;
+  first.destination = "a.example";
+  first.place = 1;
+  CHECK(gates.park(site, second));
+  CHECK(gates.park(site, first));
+  CHECK(gates.take_ready().empty());
+  gates.reopen();
+  CHECK_FALSE(gates.closed_to("a.example"));  // whose rules may be others
+  const auto ready = gates.take_ready();
+  REQUIRE(ready.size() == 2);
+  CHECK(ready.front().destination == "a.example");
+  CHECK(gates.parked_count() == 0);
+  CHECK_FALSE(gates.is_parked("b.example"));
+  CHECK_FALSE(site->take_turn(now + 2s));  // the rate is what it was
+}
+
 TEST_CASE("a rate lets messages through one by one in its time") {
   Site site(5);
   site.rate = route::Rate{100, 60s};

@@ -19,6 +19,17 @@ queue::Ready ready(const std::string& name) {
   return one;
 }
 
+BusyLane busy_with(const std::string& to) {
+  queue::Job job;
+  queue::Due due;
+  due.address = to;
+  job.recipients.push_back(due);
+  BusyLane lane;
+  lane.since = t0;
+  lane.job = std::make_shared<const queue::Job>(std::move(job));
+  return lane;
+}
+
 // A pool whose lanes are all taken by destinations "a0", "a1", …, each with one idle lane.
 struct Full {
   explicit Full(std::size_t sessions) : lanes(sessions) {
@@ -203,6 +214,65 @@ TEST_CASE(
     CHECK_FALSE(destination.is_back_too_often(other, begin + std::chrono::seconds(second)));
   CHECK(destination.is_back_too_often(other, begin + std::chrono::seconds(62)));
   CHECK_FALSE(destination.is_back_too_often(other, begin + std::chrono::seconds(63)));  // when it comes again
+}
+
+TEST_CASE("MX-21: when every lane is long in its attempt and there is other mail, another lane goes past") {
+  Pool pool;
+  pool.limit(10, 3);
+  pool.add(ready("a"));
+  const DestinationPtr a = pool.next();
+  pool.lane_came(*a);
+  a->connected = 1;
+  a->more = true;
+  CHECK_FALSE(a->overdue(t0));  // its lane leases, or rests
+  BusyLane first = busy_with("poison@a"), second = busy_with("eve@a");
+  a->begins(first);
+  CHECK(a->overdue(t0) == t0 + 750ms);
+  a->message_ms = 400;
+  CHECK(a->overdue(t0) == t0 + 1200ms);  // it always takes its time
+  a->message_ms = 100'000;               // an attempt that hung says nothing of how long one takes
+  CHECK(a->overdue(t0) == t0 + 3s);
+  a->message_ms = 0;
+  a->more = false;
+  CHECK_FALSE(a->overdue(t0));  // nobody waits
+  a->jobs.push_back(*busy_with("bob@a").job);
+  CHECK(a->overdue(t0));
+  pool.lane_came(*a);
+  CHECK_FALSE(a->overdue(t0));  // one that is only beginning will take it
+  second.since = t0 + 5s;
+  a->begins(second);
+  CHECK(a->overdue(t0) == t0 + 5s + 750ms);
+  a->backoff.emplace();
+  CHECK(pool.may_grow(*a, Pool::Why::hung));  // its knock hangs at somebody, while the server is ready for mail
+  pool.lane_came(*a);
+  CHECK_FALSE(pool.may_grow(*a, Pool::Why::hung));
+}
+
+TEST_CASE("MX-21: an address that hangs keeps one lane, and others take the mail behind it") {
+  Destination a;
+  a.lanes = 2;
+  a.more = false;
+  const BusyLane hanging = busy_with("poison@a");
+  a.begins(hanging);
+  for (const char* to : {"poison@a", "bob@a", "poison@a"}) a.jobs.push_back(*busy_with(to).job);
+  CHECK(a.takeable(t0 + 100ms) == 3);  // nobody knows yet
+  CHECK(a.takeable(t0 + 1s) == 1);
+  const auto next = a.take(t0 + 1s);
+  REQUIRE(next);
+  CHECK(next->recipients.front().address == "bob@a");
+  CHECK_FALSE(a.take(t0 + 1s));
+  a.lanes = 1;
+  CHECK_FALSE(a.overdue(t0 + 1s));  // what is left waits for the same
+  CHECK_FALSE(a.is_behind());
+  a.ends(hanging, Destination::Took::nothing, t0 + 300s);
+  REQUIRE(a.take(t0 + 300s));  // it is tried again,
+  BusyLane again = busy_with("poison@a");
+  again.since = t0 + 300s;
+  a.begins(again);
+  CHECK_FALSE(a.take(t0 + 300s));  // by one
+  a.ends(again, Destination::Took::mail, t0 + 302s);
+  CHECK(a.hung.empty());
+  CHECK(a.take(t0 + 303s));
 }
 
 }  // namespace delivery_pool_test

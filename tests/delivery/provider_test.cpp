@@ -618,6 +618,44 @@ TEST_CASE("routes[].rate and messages_per_session hold for all domains of the ro
   CHECK(relay.log.events("deferred").empty());
 }
 
+// Nothing moved for the rest of the old turn, for up to a day, not even for `queue retry`.
+TEST_CASE("routes[]: a rate or sessions that a SIGHUP raises or removes count at once, also for who waits") {
+  for (const bool by_rate : {true, false}) {
+    for (const bool removed : {true, false}) {
+      CAPTURE(by_rate);
+      CAPTURE(removed);
+      Relay relay;
+      Sink& sink = relay.sink();
+      sink.hangs = [](const std::string& command) { return command.find("<hang@") != std::string::npos; };
+      domains_of(relay, 3);
+      route::Route route;
+      route.match = {route::parse_pattern("*.example").value()};
+      if (by_rate) {
+        route.limits.rate = route::Rate{1, 3600s};
+      } else {
+        route.limits.sessions = 1;
+      }
+      relay.routes = {route};
+      relay.options.command_timeout = 60s;
+      relay.put({"warm@d0.example"});
+      relay.start();
+      REQUIRE(relay.until([&] { return sink.messages == 1; }));
+      if (!by_rate) relay.put({"hang@d0.example"});
+      relay.pass(300ms);
+      for (int i = 0; i < 3; ++i) relay.put({"a@" + numbered(i)});
+      relay.pass(300ms);
+      CHECK(sink.messages == 1);
+      if (by_rate) route.limits.rate = route::Rate{100, 1s};
+      if (!by_rate) route.limits.sessions = 10;
+      relay.reload(removed ? std::vector<route::Route>{} : std::vector<route::Route>{route});
+      relay.set();
+      CHECK(relay.until([&] { return sink.messages == 4; }, 2s));
+      CHECK(sink.twice() == 0);
+      relay.stop(0ms);
+    }
+  }
+}
+
 TEST_CASE("routes[].sessions: no more at once, over all domains of the route") {
   Relay relay;
   Sink& sink = relay.sink();
@@ -857,6 +895,39 @@ TEST_CASE("TLS-08: a session of a site goes on to the next of its domains, where
   CHECK(sink.most_open <= 2);
   CHECK(sink.connections < 30);
   REQUIRE(relay.until([&] { return sink.open == 0; }, 5s));  // nothing stays behind
+}
+
+// One message whose RCPT was never answered stopped its route, or its domain, until command_timeout.
+TEST_CASE("MX-21: what gets no reply, at MAIL, RCPT or the end, delays other mail by less than a second") {
+  for (const char* stage : {"MAIL", "RCPT", "."}) {
+    for (const int poisons : {1, 12}) {
+      CAPTURE(stage);
+      CAPTURE(poisons);
+      Relay relay;
+      Sink& sink = relay.sink();
+      bool poison = false;
+      sink.hangs = [&](const std::string& command) {
+        if (command.starts_with("MAIL")) poison = command.find("<bad@") != std::string::npos;
+        return poison && command.starts_with(stage);
+      };
+      sink.pipelining = false;
+      relay.domain("a.example");
+      relay.options.command_timeout = relay.options.data_timeout = 60s;
+      relay.put({"warm@a.example"});
+      relay.start();
+      REQUIRE(relay.until([&] { return sink.messages == 1 && relay.scheduler->counts().lanes == 0; }));
+      relay.sender = "bad@example.net";
+      for (int i = 0; i < poisons; ++i) relay.put({"poison@a.example"});
+      relay.pass(200ms);
+      relay.sender = "bob@example.net";
+      CHECK(delay_of_other(relay, "x@a.example") < 1100ms);
+      CHECK(sink.open <= 3);
+      relay.pass(1s);
+      CHECK(delay_of_other(relay, "y@a.example") < 1s);
+      CHECK(sink.open <= 3);
+      relay.stop(0ms);
+    }
+  }
 }
 
 }  // namespace delivery_provider_test

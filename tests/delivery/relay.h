@@ -74,10 +74,13 @@ struct Relay {
   void start() {
     router = std::make_unique<route::Router>(dns, routing(), std::mt19937_64{7});
     scheduler = std::make_unique<Scheduler>(loop.executor(), *queue, *router, log);
+    set();
+    scheduler->start();
+  }
+  void set() {
     net::TlsOptions from;
     from.ca_file = own.write("ca.pem", ca.pem());
     scheduler->set(options, net::ClientTls::load(from).value());
-    scheduler->start();
   }
   route::Options routing() const {
     route::Options routing;

@@ -34,6 +34,7 @@ class Sink {
   // Before each command's reply ("" is the connection itself, "." the end of the message); what to say instead of yes, or "". A text
   // without CRLF at its end is sent, and the connection closed.
   std::function<std::string(const std::string& command)> answer = [](const std::string&) { return std::string(); };
+  std::function<bool(const std::string& command)> hangs = [](const std::string&) { return false; };  // gets no reply
   std::chrono::milliseconds delay{0};  // before each reply
   bool pipelining = true;
 
@@ -99,6 +100,10 @@ class Sink {
 
   // The first digit of what was said; 0: the connection ends.
   static asio::awaitable<int> say(Sink& self, net::Stream& stream, std::string command, std::string yes) {
+    if (self.hangs(command)) {
+      asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::hours{1});
+      co_await timer.async_wait(asio::use_awaitable);
+    }
     std::string text = self.answer(command);
     if (text.empty()) text = std::move(yes);
     if (self.delay.count() > 0) {
