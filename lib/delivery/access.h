@@ -10,6 +10,8 @@
 
 namespace hoplock::delivery {
 
+class Client;
+
 class Access {
  public:
   Access() = default;
@@ -20,6 +22,10 @@ class Access {
   virtual bool admit(const route::Hosts& hosts) = 0;
   // A session's place at that address, until it is let go of; null: it has as many as it may.
   virtual std::shared_ptr<void> enter(const Ip& ip) = 0;
+  // The session that its attempt speaks over; null: none.
+  const std::shared_ptr<Client*> speaks = std::make_shared<Client*>(nullptr);
+  // The attempt ends with what it has, as when its time is over.
+  bool gives_way = false;
   // A session is ready for mail.
   virtual void ready() = 0;
   // It opened none: `reply` is what it said, or what happened after it had answered the connection.

@@ -62,6 +62,22 @@ bool is_unfit(const hop::Connect& plan, hop::Outcome& outcome) {
 
 Client::Client(net::Stream stream, Options options) : stream_(std::move(stream)), options_(std::move(options)) {}
 
+Client::~Client() {
+  if (found_at_ && *found_at_ == this) *found_at_ = nullptr;
+}
+
+void Client::be_found(std::shared_ptr<Client*> at) {
+  if (found_at_ && *found_at_ == this) *found_at_ = nullptr;
+  found_at_ = std::move(at);
+  if (found_at_) *found_at_ = this;
+}
+
+void Client::give_up() {
+  const auto now = std::chrono::steady_clock::now();
+  stream_.no_later_than(now);
+  stream_.expires_at(now);
+}
+
 asio::awaitable<Opened> Client::open(Target target, const net::ClientTls& tls, Options options) {
   Opened opened = co_await open_once(target, tls, options);
   const bool helo_will_do = target.hello == Hello::ehlo && target.plan.tls != hop::Tls::must && !target.login;
@@ -88,6 +104,7 @@ asio::awaitable<Opened> Client::open_once(Target target, const net::ClientTls& t
   opened.local = stream->local().ip;
   auto client = std::make_unique<Client>(std::move(*stream), std::move(options));
   client->until(target.deadline);
+  client->be_found(target.found_at);
   const bool ready = co_await client->prepare(opened.outcome, target, tls);
   opened.conversation = client->conversation();
   opened.ehlo_failed = client->ehlo_failed_;

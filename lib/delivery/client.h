@@ -31,6 +31,8 @@ struct Login {
 // HELO alone: for a server that did not stand EHLO (MX-25).
 enum class Hello : std::uint8_t { ehlo, helo };
 
+class Client;
+
 struct Target {
   net::Endpoint at;
   hop::Connect plan;
@@ -39,6 +41,7 @@ struct Target {
   Hello hello = Hello::ehlo;
   hop::Fallback fallback = hop::Fallback::now;  // to HELO, and so clear text, where TLS is wanted
   net::SteadyTime deadline = net::SteadyTime::max();
+  std::shared_ptr<Client*> found_at = nullptr;  // Client::be_found
 };
 
 // One transaction.
@@ -65,7 +68,6 @@ enum class Trouble : std::uint8_t {
   machine,  // a source address that is not ours, descriptors, a local firewall, credentials that cannot be read
 };
 
-class Client;
 struct Opened {
   hop::Outcome outcome;
   std::unique_ptr<Client> client;  // exactly when outcome.stage == ready
@@ -81,6 +83,7 @@ class Client {
   explicit Client(net::Stream stream, Options options);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
+  ~Client();
 
   // Up to the end of the TLS step, the second EHLO and the login. A server that is not to be used is told QUIT. One that closes after EHLO, or
   // answers it twice, is asked again with HELO over a new connection, unless TLS is a must, or may yet come about at a later try (TLS-14).
@@ -91,6 +94,10 @@ class Client {
   bool usable() const { return usable_; }
   // Nothing that it does takes longer than until then.
   void until(net::SteadyTime deadline) { stream_.no_later_than(deadline); }
+  // Its time is over: also what it waits for at the moment ends.
+  void give_up();
+  // For as long as it lives and nobody else does, it can be found there.
+  void be_found(std::shared_ptr<Client*> at);
   // From now on no command before the answer to the last one, whatever the server offers.
   void go_step_by_step() { peer_.pipelining = false; }
   const smtp::Capabilities& peer() const { return peer_; }
@@ -123,6 +130,7 @@ class Client {
   bool lost(hop::Outcome& outcome, const Error& error);
   bool refused(hop::Outcome& outcome, const smtp::Reply& reply, hop::Reason reason) const;
 
+  std::shared_ptr<Client*> found_at_;
   net::Stream stream_;
   Options options_;
   smtp::ReplyParser replies_;

@@ -258,9 +258,14 @@ class Run {
   bool is_enough(const route::Host& next) {
     const Options& options = courier_.options_;
     const bool over = connections_ >= options.addresses_per_attempt || sessions_ >= options.sessions_per_attempt ||
-                      Steady::now() >= deadline_;
+                      Steady::now() >= deadline();
     cut_short_ = cut_short_ || over;
     return over || (full_at_ && next.preference > *full_at_);
+  }
+
+  net::SteadyTime deadline() {
+    if (access_ != nullptr && access_->gives_way) deadline_ = std::min(deadline_, Steady::now());
+    return deadline_;
   }
 
   // Hosts that were tried in vain lately come last; the one that worked then comes before the third of the others.
@@ -508,7 +513,8 @@ class Run {
       add_hop(std::move(failed));
     }
     add_hop(session_->hop);
-    session_->client->until(deadline_);
+    session_->client->until(deadline());
+    session_->client->be_found(access_ != nullptr ? access_->speaks : nullptr);
     const Heard heard = co_await transact();
     if (heard == Heard::something) ++sessions_;
     if (heard == Heard::something) attempt_.reached = true;
@@ -637,7 +643,8 @@ class Run {
     target.at = net::Endpoint{ip, host.port};
     target.plan = std::move(plan);
     target.fallback = fallback();
-    target.deadline = deadline_;
+    target.deadline = deadline();
+    if (access_ != nullptr) target.found_at = access_->speaks;
     if (hosts_.route) {
       auto credentials = courier_.credentials_.load(*hosts_.route);
       if (!credentials) {

@@ -142,6 +142,8 @@ class Gates {
   bool is_parked(const std::string& destination) const { return parked_.contains(destination); }
   std::vector<std::string> parked() const { return {parked_.begin(), parked_.end()}; }
   std::size_t parked_count() const { return parked_.size(); }
+  // Those for whom there is no place among such as have not worked yet.
+  std::size_t waiting_unproven() const { return unproven_->is_full() ? unproven_->waiting.size() : 0; }
   // Those for whom there may be room now.
   std::vector<Waiting> take_ready();
   void there_is_room() { room_ = true; }

@@ -137,6 +137,19 @@ asio::awaitable<bool> Scheduler::Impl::lease(DestinationPtr destination) {
   co_return true;
 }
 
+// It took too long while others waited: as if the server's time were over, and this message has its own schedule.
+asio::awaitable<bool> Scheduler::Impl::give_way(Lane& lane, const queue::Job& job, const Attempt& attempt) {
+  const DestinationPtr destination = lane.destination;
+  if (!took_any(attempt)) gates_.unproven(destination->name);
+  const auto why = down(attempt);
+  if (why && destination->connected == 0 && !destination->held) hold(*destination, job, attempt, *why);
+  destination->more = true;
+  destination->given_back = false;
+  const Settler::Ticket ticket = finish(*destination, attempt);
+  co_await settler_.stored(ticket);
+  co_return false;
+}
+
 // Mail gets through to here; what comes after it is measured from now.
 void Scheduler::Impl::Lane::ready() {
   set_connected(true);
@@ -151,7 +164,9 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   const auto kind = lane.session ? Destination::Kind::further : Destination::Kind::first;
   const auto began = Steady::now();
   lane.busy.job = kept;
-  lane.busy.since = began;
+  lane.busy.at = destination.get();
+  lane.busy.access = &lane;
+  lane.busy.began = lane.busy.since = began;
   destination->begins(lane.busy);
   mind_hang(*destination);
   Attempt attempt;
@@ -179,6 +194,7 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   tell_hops(attempt);
   if (attempt.displaced) co_return co_await place_anew(lane, attempt);
   lane.set_connected(attempt.reached);
+  if (lane.gives_way) co_return co_await give_way(lane, *kept, attempt);
   // what fails for its sender's source address does not hold up the mail of others
   auto why = down(attempt);
   if (why && !is_of_source(attempt, *why)) co_return co_await go_down(lane, *kept, std::move(attempt), std::move(*why));

@@ -8,108 +8,10 @@ namespace hoplock::delivery {
 
 namespace {
 constexpr double setups_of_patience = 5, least_patience_ms = 50, most_patience_ms = 1000;
-constexpr std::chrono::milliseconds least_hang{750},
-    most_hang{3000};                          // of an attempt, before another lane goes past it
-constexpr std::size_t most_hung = 64;         // addresses that are remembered
-constexpr std::size_t most_set_aside = 1000;  // messages to them, leased
-constexpr std::size_t most_past_knock = 3;    // lanes of a destination that was down, while its first message hangs
-constexpr std::size_t working_share = 4;      // of all lanes, one in so many works at least while destinations wait
+constexpr std::size_t stuck_share = 2, stuck_share_of_owner = 10;  // of all lanes, one in so many
+constexpr std::size_t most_past_knock = 3;  // lanes of a destination that was down, while its first message hangs
+constexpr std::size_t working_share = 4;    // of all lanes, one in so many works at least while destinations wait
 }  // namespace
-
-void Destination::measure(Kind kind, double ms) {
-  double& figure = kind == Kind::first ? setup_ms : message_ms;
-  figure = figure == 0 ? ms : figure * 0.75 + ms * 0.25;
-  if (message_ms == 0) message_ms = ms / 4;  // a guess until a second message was sent
-}
-
-bool Destination::is_back_too_often(queue::Id id, net::SteadyTime now) {
-  constexpr unsigned few = 3;
-  constexpr std::chrono::seconds a_while{30};
-  if (back != id) {
-    back = id;
-    backs = 0;
-    back_since = now;
-  }
-  ++backs;
-  const bool too_often = backs > few && now > back_since + a_while;
-  if (too_often) back = {};
-  return too_often;
-}
-
-void Destination::ends(const BusyLane& lane, Took took, net::SteadyTime now) {
-  busy.remove(&lane);
-  if (took == Took::mail && hung.empty()) return;
-  const auto& recipients = lane.job->recipients;
-  if (took == Took::mail) {
-    for (const queue::Due& one : recipients) hung.erase(one.address);
-  } else if (recipients.size() == 1 && now >= lane.since + patience()) {  // of several it may have been any
-    if (hung.size() >= most_hung) hung.clear();
-    hung.insert(recipients.front().address);
-  }
-}
-
-// The addresses that no further lane shall try.
-std::set<std::string> Destination::taken_up(net::SteadyTime now) const {
-  std::set<std::string> addresses;
-  for (const BusyLane* lane : busy) {
-    const bool hangs = now >= lane->since + patience();
-    if (!hangs && hung.empty()) continue;
-    for (const queue::Due& one : lane->job->recipients) {
-      if (hangs || hung.contains(one.address)) addresses.insert(one.address);
-    }
-  }
-  return addresses;
-}
-
-namespace {
-bool is_for_any(const queue::Job& job, const std::set<std::string>& addresses) {
-  return std::any_of(job.recipients.begin(), job.recipients.end(),
-                     [&](const queue::Due& one) { return addresses.contains(one.address); });
-}
-}  // namespace
-
-std::optional<queue::Job> Destination::take(net::SteadyTime now) {
-  if (jobs.empty()) return std::nullopt;
-  auto next = jobs.begin();
-  if (jobs.size() < most_set_aside) {
-    const auto addresses = taken_up(now);
-    if (!addresses.empty())
-      next = std::find_if(jobs.begin(), jobs.end(), [&](const queue::Job& job) { return !is_for_any(job, addresses); });
-  }
-  if (next == jobs.end()) return std::nullopt;
-  queue::Job job = std::move(*next);
-  jobs.erase(next);
-  return job;
-}
-
-std::size_t Destination::takeable(net::SteadyTime now) const {
-  if (jobs.empty() || jobs.size() >= most_set_aside) return jobs.size();
-  const auto addresses = taken_up(now);
-  if (addresses.empty()) return jobs.size();
-  return static_cast<std::size_t>(
-      std::count_if(jobs.begin(), jobs.end(), [&](const queue::Job& job) { return !is_for_any(job, addresses); }));
-}
-
-std::chrono::milliseconds Destination::patience() const {
-  const auto usual = std::chrono::milliseconds(static_cast<int>(std::min(3 * message_ms, 1e6)));
-  return std::clamp(usual, least_hang, most_hang);
-}
-
-std::optional<net::SteadyTime> Destination::overdue(net::SteadyTime now) const {
-  if (lanes == 0 || busy.size() < lanes || (!more && takeable(now) == 0)) return std::nullopt;
-  net::SteadyTime last = busy.front()->since;
-  for (const BusyLane* lane : busy) last = std::max(last, lane->since);
-  return last + patience();
-}
-
-bool Destination::is_behind() const {
-  const std::size_t count = lanes == 0 ? 0 : takeable(net::SteadyTime::clock::now());
-  if (count == 0) return false;
-  const auto waiting = static_cast<double>(count * (more ? 2 : 1));
-  return waiting * message_ms / static_cast<double>(lanes) > 2 * setup_ms;
-}
-
-std::size_t Destination::portion() const { return backoff ? 1 : std::min<std::size_t>(24 + 4 * lanes, 96); }
 
 DestinationPtr Pool::active(const std::string& name) const {
   const auto found = active_.find(name);
@@ -170,6 +72,40 @@ bool Pool::lane_left(Destination& destination) {
   const auto found = active_.find(destination.name);
   if (found != active_.end() && found->second.get() == &destination) active_.erase(found);
   return true;
+}
+
+std::size_t Pool::crowd() const {
+  return (is_full() ? waiting_.size() : 0) + (gates_ != nullptr ? gates_->waiting_unproven() : 0);
+}
+
+std::vector<const BusyLane*> Pool::stuck_too_many(net::SteadyTime now) const {
+  std::size_t wanted = crowd();
+  if (wanted == 0) return {};
+  std::vector<const BusyLane*> stuck, chosen;
+  std::map<std::string, std::size_t> of_owner;
+  for (const auto& [name, destination] : active_) {
+    for (const BusyLane* lane : destination->busy) {
+      if (lane->access != nullptr && lane->access->gives_way) {
+        wanted -= std::min<std::size_t>(wanted, 1);
+      } else if (now >= lane->began + destination->stuck_after()) {
+        stuck.push_back(lane);
+        ++of_owner[owner_of(name)];
+      }
+    }
+  }
+  std::sort(stuck.begin(), stuck.end(), [](const BusyLane* a, const BusyLane* b) { return a->began < b->began; });
+  const std::size_t most = std::max<std::size_t>(1, sessions_ / stuck_share);
+  const std::size_t most_of_owner = std::max<std::size_t>(1, sessions_ / stuck_share_of_owner);
+  std::size_t left = stuck.size();
+  for (const BusyLane* lane : stuck) {
+    if (chosen.size() >= wanted) break;
+    std::size_t& owned = of_owner[owner_of(lane->at->name)];
+    if (left <= most && owned <= most_of_owner) continue;
+    --left;
+    --owned;
+    chosen.push_back(lane);
+  }
+  return chosen;
 }
 
 std::vector<DestinationPtr> Pool::all() const {

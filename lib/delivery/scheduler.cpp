@@ -242,6 +242,7 @@ void Scheduler::Impl::start_lanes() {
   if (gates_.opens() && *gates_.opens() < asleep_until_) wake_.notify_all();
   evict_at_ = pool_.evict_idle(Steady::now());
   if (evict_at_ && *evict_at_ < asleep_until_) wake_.notify_all();
+  if (pool_.crowd() > 0 && Steady::now() + hang_again < asleep_until_) wake_.notify_all();
 }
 
 // More lanes when those there are cannot keep up, or all of them hang.
@@ -269,6 +270,22 @@ void Scheduler::Impl::relieve() {
     }
     hung_at_ = std::min(hung_at_.value_or(*overdue), *overdue);
   }
+  make_stuck_give_way();
+}
+
+// Servers that hold on to sessions and say nothing shall not have all of them.
+void Scheduler::Impl::make_stuck_give_way() {
+  const auto at = Steady::now();
+  for (const BusyLane* lane : pool_.stuck_too_many(at)) {
+    Event event(Level::info, "gave-way");
+    event.add("id", lane->job->id.text()).add("domain", lane->job->recipients.front().domain.text());
+    event.add("seconds", std::chrono::duration_cast<std::chrono::seconds>(at - lane->began).count());
+    event.add("waiting", static_cast<std::int64_t>(pool_.crowd()));
+    log_.write(event);
+    lane->access->gives_way = true;
+    if (*lane->access->speaks != nullptr) (*lane->access->speaks)->give_up();
+  }
+  if (pool_.crowd() > 0) hung_at_ = std::min(hung_at_.value_or(at + hang_again), at + hang_again);
 }
 
 void Scheduler::Impl::mind_hang(const Destination& destination) {

@@ -57,6 +57,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void start_lanes();
   void grow(const DestinationPtr& destination);
   void relieve();
+  void make_stuck_give_way();
+  asio::awaitable<bool> give_way(Lane& lane, const queue::Job& job, const Attempt& attempt);
   void mind_hang(const Destination& destination);
   void add_lane(const DestinationPtr& destination);
   void lane_gone(Destination& destination);

@@ -275,4 +275,35 @@ TEST_CASE("MX-21: an address that hangs keeps one lane, and others take the mail
   CHECK(a.take(t0 + 303s));
 }
 
+TEST_CASE("MX-26: lanes that are stuck give way to who waits: above half of all, and a tenth of one owner's names") {
+  for (const bool one_owner : {true, false}) {
+    CAPTURE(one_owner);
+    Pool pool;
+    pool.limit(20, 20);
+    std::vector<DestinationPtr> destinations;
+    std::vector<BusyLane> lanes(20);
+    for (int i = 0; i < 20; ++i) {
+      pool.add(ready("n" + std::to_string(i) + (one_owner ? ".hostile.example" : ".example")));
+      destinations.push_back(pool.next());
+      pool.lane_came(*destinations.back());
+      BusyLane& lane = lanes[static_cast<std::size_t>(i)];
+      lane = busy_with("a@n");
+      lane.at = destinations.back().get();
+      lane.began = t0 + std::chrono::milliseconds(i);
+      destinations.back()->begins(lane);
+    }
+    CHECK(pool.stuck_too_many(t0 + 1h).empty());  // nobody waits
+    pool.add(ready("good.test"));
+    CHECK(pool.stuck_too_many(t0 + 9s).empty());
+    const auto one = pool.stuck_too_many(t0 + 11s);
+    REQUIRE(one.size() == 1);
+    CHECK(one.front() == &lanes[0]);
+    destinations[0]->message_ms = 4000;  // it always takes its time
+    CHECK(pool.stuck_too_many(t0 + 11s).front() == &lanes[1]);
+    for (int i = 0; i < 40; ++i) pool.add(ready("w" + std::to_string(i) + ".test"));
+    CHECK(pool.stuck_too_many(t0 + 30s).size() == (one_owner ? 18 : 10));
+    CHECK(pool.stuck_too_many(t0 + 10005ms).size() == (one_owner ? 3 : 0));
+  }
+}
+
 }  // namespace delivery_pool_test

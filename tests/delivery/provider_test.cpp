@@ -930,4 +930,39 @@ TEST_CASE("MX-21: what gets no reply, at MAIL, RCPT or the end, delays other mai
   }
 }
 
+// Two hundred names of a wildcard, each with one good message before, held all sessions for minutes.
+TEST_CASE("MX-26: names whose servers hang do not keep all sessions: mail to others goes within seconds") {
+  for (const bool proven : {true, false}) {
+    CAPTURE(proven);
+    Relay relay;
+    Sink& evil = relay.sink("127.0.0.2");
+    Sink& good = relay.sink("127.0.0.3");
+    bool hang = false;
+    evil.hangs = [&](const std::string& command) {
+      return hang && (proven ? command.starts_with("RCPT") : command.empty());
+    };
+    relay.options.sessions = 8;
+    relay.options.command_timeout = relay.options.data_timeout = 60s;
+    relay.options.retry.first = 60s;
+    relay.dns.add("mx.evil.test A 127.0.0.2");
+    for (int i = 0; i < 8; ++i) relay.dns.add(numbered(i, proven ? "evil.test" : "test") + " MX 10 mx.evil.test");
+    relay.domain("good.example", "127.0.0.3");
+    relay.start();
+    const auto send = [&] {
+      for (int i = 0; i < 8; ++i) relay.put({"a@" + numbered(i, proven ? "evil.test" : "test")});
+    };
+    if (proven) send();
+    REQUIRE(relay.until([&] { return !proven || (evil.messages == 8 && relay.scheduler->counts().lanes == 0); }));
+    hang = true;
+    send();
+    REQUIRE(relay.until([&] { return evil.open >= 6; }));
+    relay.put({"x@good.example"});
+    CHECK(relay.until([&] { return good.messages == 1; }, 13s));
+    CHECK_FALSE(relay.log.events("gave-way").empty());
+    CHECK(relay.until([&] { return !relay.log.events("deferred").empty(); }));
+    for (const Event& one : relay.log.events("deferred")) CHECK(one.get("reason") == "connection-lost");
+    relay.stop(0ms);
+  }
+}
+
 }  // namespace delivery_provider_test

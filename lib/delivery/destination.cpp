@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "delivery/destination.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace hoplock::delivery {
+
+namespace {
+constexpr std::chrono::milliseconds least_hang{750},
+    most_hang{3000};  // of an attempt, before another lane goes past it
+constexpr std::chrono::milliseconds least_stuck{10'000}, most_stuck{60'000};
+constexpr std::size_t most_hung = 64;         // addresses that are remembered
+constexpr std::size_t most_set_aside = 1000;  // messages to them, leased
+
+bool is_for_any(const queue::Job& job, const std::set<std::string>& addresses) {
+  return std::any_of(job.recipients.begin(), job.recipients.end(),
+                     [&](const queue::Due& one) { return addresses.contains(one.address); });
+}
+}  // namespace
+
+void Destination::measure(Kind kind, double ms) {
+  double& figure = kind == Kind::first ? setup_ms : message_ms;
+  figure = figure == 0 ? ms : figure * 0.75 + ms * 0.25;
+  if (message_ms == 0) message_ms = ms / 4;  // a guess until a second message was sent
+}
+
+bool Destination::is_back_too_often(queue::Id id, net::SteadyTime now) {
+  constexpr unsigned few = 3;
+  constexpr std::chrono::seconds a_while{30};
+  if (back != id) {
+    back = id;
+    backs = 0;
+    back_since = now;
+  }
+  ++backs;
+  const bool too_often = backs > few && now > back_since + a_while;
+  if (too_often) back = {};
+  return too_often;
+}
+
+void Destination::ends(const BusyLane& lane, Took took, net::SteadyTime now) {
+  busy.remove(&lane);
+  if (took == Took::mail && hung.empty()) return;
+  const auto& recipients = lane.job->recipients;
+  if (took == Took::mail) {
+    for (const queue::Due& one : recipients) hung.erase(one.address);
+  } else if (recipients.size() == 1 && now >= lane.since + patience()) {  // of several it may have been any
+    if (hung.size() >= most_hung) hung.clear();
+    hung.insert(recipients.front().address);
+  }
+}
+
+// The addresses that no further lane shall try.
+std::set<std::string> Destination::taken_up(net::SteadyTime now) const {
+  std::set<std::string> addresses;
+  for (const BusyLane* lane : busy) {
+    const bool hangs = now >= lane->since + patience();
+    if (!hangs && hung.empty()) continue;
+    for (const queue::Due& one : lane->job->recipients) {
+      if (hangs || hung.contains(one.address)) addresses.insert(one.address);
+    }
+  }
+  return addresses;
+}
+
+std::optional<queue::Job> Destination::take(net::SteadyTime now) {
+  if (jobs.empty()) return std::nullopt;
+  auto next = jobs.begin();
+  if (jobs.size() < most_set_aside) {
+    const auto addresses = taken_up(now);
+    if (!addresses.empty())
+      next = std::find_if(jobs.begin(), jobs.end(), [&](const queue::Job& job) { return !is_for_any(job, addresses); });
+  }
+  if (next == jobs.end()) return std::nullopt;
+  queue::Job job = std::move(*next);
+  jobs.erase(next);
+  return job;
+}
+
+std::size_t Destination::takeable(net::SteadyTime now) const {
+  if (jobs.empty() || jobs.size() >= most_set_aside) return jobs.size();
+  const auto addresses = taken_up(now);
+  if (addresses.empty()) return jobs.size();
+  return static_cast<std::size_t>(
+      std::count_if(jobs.begin(), jobs.end(), [&](const queue::Job& job) { return !is_for_any(job, addresses); }));
+}
+
+std::chrono::milliseconds Destination::patience() const {
+  const auto usual = std::chrono::milliseconds(static_cast<int>(std::min(3 * message_ms, 1e6)));
+  return std::clamp(usual, least_hang, most_hang);
+}
+
+std::chrono::milliseconds Destination::stuck_after() const {
+  const auto usual = std::chrono::milliseconds(static_cast<int>(std::min(5 * message_ms, 1e6)));
+  return std::clamp(usual, least_stuck, most_stuck);
+}
+
+std::optional<net::SteadyTime> Destination::overdue(net::SteadyTime now) const {
+  if (lanes == 0 || busy.size() < lanes || (!more && takeable(now) == 0)) return std::nullopt;
+  net::SteadyTime last = busy.front()->since;
+  for (const BusyLane* lane : busy) last = std::max(last, lane->since);
+  return last + patience();
+}
+
+bool Destination::is_behind() const {
+  const std::size_t count = lanes == 0 ? 0 : takeable(net::SteadyTime::clock::now());
+  if (count == 0) return false;
+  const auto waiting = static_cast<double>(count * (more ? 2 : 1));
+  return waiting * message_ms / static_cast<double>(lanes) > 2 * setup_ms;
+}
+
+std::size_t Destination::portion() const { return backoff ? 1 : std::min<std::size_t>(24 + 4 * lanes, 96); }
+
+}  // namespace hoplock::delivery

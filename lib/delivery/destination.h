@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// A destination while it has lanes, and which mail each of them may take: what hangs at one of them holds up no other. Does no I/O.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "delivery/access.h"
+#include "delivery/gates.h"
+#include "net/signal.h"
+#include "queue/message.h"
+
+namespace hoplock::delivery {
+
+struct Destination;
+using DestinationPtr = std::shared_ptr<Destination>;
+
+// A lane that keeps its session open for more mail. Lives in the lane's frame.
+struct IdleLane {
+  Destination* at = nullptr;
+  net::SteadyTime since;
+  net::Signal wake;
+  GatePtr host = nullptr;  // at which it has a place
+  bool evicted = false;
+};
+
+// A lane in its attempt. Lives in the lane's frame.
+struct BusyLane {
+  const Destination* at = nullptr;
+  net::SteadyTime began;  // when its attempt did
+  net::SteadyTime since;  // its session was ready, or it began
+  std::shared_ptr<const queue::Job> job;
+  Access* access = nullptr;  // its own
+};
+
+// A destination with lanes.
+struct Destination {
+  std::string name;
+  std::deque<queue::Job> jobs;  // leased, not yet taken by a lane
+  std::size_t lanes = 0;
+  std::size_t connected = 0;    // lanes whose last host answered for mail
+  SitePtr site;                 // once it is known where its mail goes
+  std::size_t most = SIZE_MAX;  // lanes, by its route
+  GatePtr waits_at;             // it has to, when its last lane is gone
+  std::uint64_t place = 0;      // among those that waited for a lane
+  bool given_back = false;      // nothing was tried over its last lane: it keeps that place
+  bool leasing = false;
+  bool more = true;                       // the queue may have more that is due
+  bool held = false;                      // down as a whole
+  std::optional<queue::Backoff> backoff;  // it was down and has not worked since: one message at a time
+  net::Signal leased;
+  std::list<IdleLane*> idle;
+  std::list<const BusyLane*> busy;
+  std::set<std::string> hung;  // addresses at which an attempt got no reply: one lane at a time tries them
+  queue::Id back;              // the message that came back last: how often, and since when
+  unsigned backs = 0;
+  net::SteadyTime back_since;
+  double setup_ms = 0;    // of a session with its first message, smoothed
+  double message_ms = 0;  // of a further one
+
+  // What a message took: the first of a session, or a further one.
+  enum class Kind : std::uint8_t { first, further };
+  void measure(Kind kind, double ms);
+  // A message comes back untried, for others get through. True: so often and for so long that it is no longer only one too many.
+  bool is_back_too_often(queue::Id id, net::SteadyTime now);
+  void begins(const BusyLane& lane) { busy.push_back(&lane); }
+  enum class Took : std::uint8_t { nothing, mail };
+  void ends(const BusyLane& lane, Took took, net::SteadyTime now);
+  // The next job for a lane, but none to an address at which another one hangs.
+  std::optional<queue::Job> take(net::SteadyTime now);
+  // So many it might take.
+  std::size_t takeable(net::SteadyTime now) const;
+  // An attempt that lasts longer holds up what comes after it.
+  std::chrono::milliseconds patience() const;
+  // One that lasts so long is stuck, and gives way where there are too many such.
+  std::chrono::milliseconds stuck_after() const;
+  // When every lane will have been in its attempt for longer than that, while there may be other mail; nothing: never.
+  std::optional<net::SteadyTime> overdue(net::SteadyTime now) const;
+  // What waits would take the lanes there are longer than opening two more sessions.
+  bool is_behind() const;
+  // How many messages to lease at a time.
+  std::size_t portion() const;
+
+ private:
+  std::set<std::string> taken_up(net::SteadyTime now) const;
+};
+
+}  // namespace hoplock::delivery
