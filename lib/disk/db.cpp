@@ -177,6 +177,7 @@ Result<Database> Database::open(const std::filesystem::path& path, Access access
     Error error = error_of(raw, rc);
     return fail(error.code, path.string() + ": " + error.detail);
   }
+  db.leave_log();  // closing after a failure below would copy and remove a log that a start has not looked at
   try {
     sqlite3_extended_result_codes(raw, 1);
     sqlite3_busy_timeout(raw, 5000);  // of a recovery by another process; jobs never wait for one another
@@ -193,8 +194,7 @@ Result<Database> Database::open(const std::filesystem::path& path, Access access
         db.execute("PRAGMA page_size=" + std::to_string(settings.page_bytes) + "; PRAGMA auto_vacuum=INCREMENTAL");
       db.keep(settings.journal);
       db.execute("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=" + std::to_string(settings.log_bytes));
-    } else {
-      db.leave_log();
+      db.tend_log();
     }
   } catch (const Failure& failure) {
     return fail(failure.error().code, path.string() + ": " + failure.error().detail);
