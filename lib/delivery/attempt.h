@@ -44,6 +44,8 @@ struct Hop {
   Conversation conversation;  // with it, of the last transaction
   std::string where() const;  // "mx1.example.org[192.0.2.1]"
 };
+// What was said at one address of a host is the host's word, also where another one of its addresses did not answer.
+bool speaks_for(const Hop& said, const Hop& silent);
 
 enum class Fate : std::uint8_t { delivered, deferred, bounced };
 
@@ -94,6 +96,8 @@ struct Attempt {
   bool reached = false;     // some host was ready for mail: what went wrong after that is the message's (MX-21)
   bool hosts_left = false;  // some were not asked: that no other one is left is said of nobody
   bool ours = false;        // no host was reached, for lack of something at this machine
+  bool by_rule = false;     // it leaves from what a rule of `sources` names
+  bool at_mail = false;     // the last transaction was put off or refused before any recipient was named
   bool rest_back = false;   // recipients of the job that are not here were not judged: they go back as they were
   std::optional<std::string>
       put_off;  // reached, and the message as a whole was told to come later: in these words ("": none)

@@ -33,6 +33,7 @@ std::optional<Ip> if_public(std::optional<Ip> ip) { return ip && !ip->is_interna
 
 constexpr unsigned most_rounds = 8;       // of one message that breaks at one recipient after the other
 constexpr std::size_t most_apart = 4096;  // such messages
+constexpr std::size_t most_closed = 20;   // connections of an attempt to hosts that never take its mail
 
 bool same_policy(const hop::StsFact& a, const hop::StsFact& b) {
   return a.state == b.state && a.id == b.id && a.policy == b.policy;
@@ -41,6 +42,12 @@ bool same_policy(const hop::StsFact& a, const hop::StsFact& b) {
 }  // namespace
 
 std::string Hop::where() const { return ip && mx != ip->literal() ? mx + "[" + ip->text() + "]" : mx; }
+
+bool speaks_for(const Hop& said, const Hop& silent) {
+  if (said.mx != silent.mx || &said == &silent || !silent.ip || !silent.refusal) return false;
+  const hop::Reason why = silent.refusal->reason;
+  return why == hop::Reason::connect_timeout || why == hop::Reason::connect_refused;
+}
 
 // The state of one attempt.
 class Run {
@@ -90,6 +97,7 @@ class Run {
     const auto apart = std::erase_if(attempt_.recipients, [](const RecipientOutcome& one) { return one.untouched; });
     attempt_.rest_back = apart > 0;
     attempt_.hosts_left = cut_short_ || passed_over_ || attempt_.full;
+    attempt_.ours = (attempt_.ours || out_of_reach_) && !attempt_.reached;
     if (took_any(attempt_)) attempt_.put_off.reset();
     attempt_.counts = witness_.counts();
     told_ = true;
@@ -113,6 +121,7 @@ class Run {
     if (!is_placed()) co_return;
     if (hosts_.route) attempt_.note = hosts_.route->note;
     hosts_.site += from_where();
+    attempt_.by_rule = source_of(job_.recipients.front().domain) != default_source();
     if (access_ != nullptr && !access_->admit(hosts_)) {
       attempt_.turned_away = TurnedAway::by_site;
       co_return;
@@ -188,19 +197,22 @@ class Run {
     co_return found;
   }
 
-  Source source_of(const dns::Name& recipient) const {
+  Source default_source() const {
     const Options& options = courier_.options_;
-    const Source otherwise{options.source_ipv4, options.source_ipv6, options.hostname};
-    return source_for(job_.envelope.sender, recipient, options.sources, otherwise);
+    return {options.source_ipv4, options.source_ipv6, options.hostname};
+  }
+  Source source_of(const dns::Name& recipient) const {
+    return source_for(job_.envelope.sender, recipient, courier_.options_.sources, default_source());
   }
 
-  // A receiver knows us by our address: what it says to one says nothing of another.
+  // A receiver knows us by our address and name: what it says to one says nothing of another.
   std::string from_where() const {
     std::string text;
     if (courier_.options_.sources.empty()) return text;
     const Source source = source_of(job_.recipients.front().domain);
     if (source.ipv4) text += " from " + source.ipv4->text();
     if (source.ipv6) text += " from " + source.ipv6->text();
+    if (source.hostname != courier_.options_.hostname) text += " as " + source.hostname.text();
     return text;
   }
 
@@ -370,11 +382,12 @@ class Run {
   }
 
   // Mail leaves from the address that `sources` names, or it waits.
-  void keep_reachable(hop::HostFacts& host) const {
+  void keep_reachable(hop::HostFacts& host) {
     if (host.addresses.empty()) return;
     std::erase_if(host.addresses, [this](const Ip& ip) { return !source_.may_reach(ip); });
     if (!host.addresses.empty()) return;
     const std::string family = source_.uses_ipv4 ? "IPv4" : "IPv6";
+    out_of_reach_ = true;
     host.address_failure = hop::Reason::dns_failure;
     host.why_no_address =
         "it has no " + family + " address, and sources names no address of another family to leave from";
@@ -408,9 +421,10 @@ class Run {
     const hop::Connect& connect = std::get<hop::Connect>(plan);
     const auto& known = facts.host.addresses;
     has_v4_ = std::any_of(known.begin(), known.end(), [](const Ip& ip) { return ip.is_v4(); });
+    const std::size_t before = connections_;
     if (session_ && fits(host, facts.host, connect)) {
       if (co_await use_open_session()) {
-        count_out_closed();
+        count_out_closed(before);
         co_return note_heard(host);
       }
     }
@@ -427,7 +441,7 @@ class Run {
       ++connections_;
       const bool had_its_say = co_await try_address(host, ip, connect, question);
       place_.reset();
-      count_out_closed();
+      count_out_closed(before);
       if (had_its_say) co_return note_heard(host);
       co_await leave_session();  // it took nothing, and another address is asked
       seen_.in_vain.emplace_back(key, ip);
@@ -440,8 +454,9 @@ class Run {
     if (!open_.empty()) heard_.hosts_through.push_back(host_key(host));
   }
 
-  // A host that never takes this mail has no session of those that an attempt may use: the next one is asked as well.
-  void count_out_closed() {
+  // A host that never takes this mail has no session of those that an attempt may use, nor had it connections: were the next one not asked,
+  // a large set would never be heard to its end. `before`: how many there were when its turn came.
+  void count_out_closed(std::size_t before) {
     if (open_.empty() || attempt_.hops.empty() || sessions_ == 0) return;
     const std::size_t at = attempt_.hops.size() - 1;
     const Hop& hop = attempt_.hops[at];
@@ -450,7 +465,12 @@ class Run {
       return is_lacking(attempt_.recipients[i], at) || (refused != refused_.end() && refused->second.back().hop == at);
     };
     const bool unfit = hop.refusal && hop.refusal->reason == hop::Reason::requiretls_not_supported;
-    if (hop.no_mail || unfit || std::all_of(open_.begin(), open_.end(), is_closed_to)) --sessions_;
+    const bool closed = hop.no_mail || unfit || std::all_of(open_.begin(), open_.end(), is_closed_to);
+    const std::size_t spent = std::max<std::size_t>(1, connections_ - before);
+    if (!closed || closed_ + spent > most_closed) return;
+    closed_ += spent;
+    connections_ = before;
+    --sessions_;
   }
 
   // False: that address has as many sessions as it may.
@@ -798,7 +818,9 @@ class Run {
   bool is_refused_everywhere(const std::vector<Refused>& refused) const {
     for (std::size_t i = 0; i < attempt_.hops.size(); ++i) {
       const Hop& hop = attempt_.hops[i];
-      const bool here = std::any_of(refused.begin(), refused.end(), [i](const Refused& one) { return one.hop == i; });
+      const bool here = std::any_of(refused.begin(), refused.end(), [&](const Refused& one) {
+        return one.hop == i || speaks_for(attempt_.hops[one.hop], hop);
+      });
       const bool gave_up_tls = hop.action == Hop::Action::plaintext || hop.action == Hop::Action::audit;
       if (!here && !gave_up_tls && !hop.no_mail && !hop.definite && !hop.outdated) return false;
     }
@@ -842,6 +864,7 @@ class Run {
     }
   }
   void note_put_off(const Sent& sent, std::size_t recipients) {
+    attempt_.at_mail = !sent.replies.empty() && sent.replies.front().code >= 400;
     const auto reply = put_off_by(sent, recipients);
     if (reply) attempt_.put_off = reply->one_line();
     const bool cut_off = sent.cut_off != Sent::CutOff::no && !sent.end;
@@ -897,6 +920,8 @@ class Run {
   std::size_t connections_ = 0;           // of this attempt
   std::size_t sessions_ = 0;              // such that got a banner
   std::size_t failures_ = 0;              // addresses from which no session came
+  std::size_t closed_ = 0;                // connections that do not count, for the host never takes this mail
+  bool out_of_reach_ = false;             // a host has no address that `sources` lets this mail leave for
   bool cut_short_ = false;                // hosts are left for the next one
   bool passed_over_ = false;              // an address that was tried lately
   bool has_v4_ = false;                   // the host whose turn it is

@@ -114,8 +114,12 @@ bool is_closed_everywhere(const Attempt& attempt, const Lacking& lacking) {
   for (std::size_t i = 0; i < attempt.hops.size(); ++i) {
     const Hop& hop = attempt.hops[i];
     const bool relaxed = hop.action == Hop::Action::plaintext || hop.action == Hop::Action::audit || hop.outdated;
-    const bool lacks = std::find(lacking.hops.begin(), lacking.hops.end(), i) != lacking.hops.end();
-    if (!lacks && !relaxed && !hop.definite && !hop.no_mail && !was_unfit(hop)) return false;
+    const bool lacks = std::any_of(lacking.hops.begin(), lacking.hops.end(),
+                                   [&](std::size_t at) { return at == i || speaks_for(attempt.hops[at], hop); });
+    const bool elsewhere = std::any_of(attempt.hops.begin(), attempt.hops.end(), [&](const Hop& one) {
+      return (one.no_mail || was_unfit(one)) && speaks_for(one, hop);
+    });
+    if (!lacks && !elsewhere && !relaxed && !hop.definite && !hop.no_mail && !was_unfit(hop)) return false;
   }
   return true;
 }
@@ -135,9 +139,10 @@ Judgement judge_unfit(const Attempt& attempt) {
 // MX-24: some host says that it never takes mail, and no other one is left that might.
 bool takes_no_mail(const Attempt& attempt) {
   if (attempt.hosts_left) return false;
-  const auto over = [](const Hop& hop) {
+  const auto over = [&attempt](const Hop& hop) {
+    const auto speaks = [&hop](const Hop& one) { return one.no_mail && speaks_for(one, hop); };
     return hop.no_mail || hop.definite || hop.outdated || hop.action == Hop::Action::plaintext ||
-           hop.action == Hop::Action::audit;
+           hop.action == Hop::Action::audit || std::any_of(attempt.hops.begin(), attempt.hops.end(), speaks);
   };
   return std::all_of(attempt.hops.begin(), attempt.hops.end(), over) &&
          std::any_of(attempt.hops.begin(), attempt.hops.end(),

@@ -156,6 +156,27 @@ Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const S
   return ending;
 }
 
+Ending deferred_behind(const queue::Backoff& hold, const queue::Job& job, Time now, const Schedule& schedule) {
+  const Milliseconds life = schedule.life_of(job.envelope.sender);
+  if (queue::is_over({job.received, life}, now)) return expired_behind(hold, job, schedule);
+  Ending ending = ending_for(job.id, job.destination);
+  std::vector<Told> told;
+  for (const queue::Due& due : job.recipients) {
+    queue::RecipientResult result = result_behind(hold, due, queue::Verdict::deferred);
+    result.due = std::min(hold.until, job.received + life);
+    result.interval = due.interval;
+    Event event = ended_event("deferred", job, due);
+    event.add("reason", result.reason).add("dsn", result.status).add("reply", result.reply);
+    event.add("delay", seconds_waited(job.received, now)).add("next", to_rfc3339(result.due));
+    ending.events.push_back(std::move(event));
+    told.push_back({due, result, "", false});
+    ending.settled.recipients.push_back(std::move(result));
+  }
+  ending.settled.story = story({}, ending.events);
+  tell(ending, subject_of(job, now), told, schedule);
+  return ending;
+}
+
 Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time now, const Schedule& schedule) {
   Ending ending = ending_for(job.id, job.destination);
   std::vector<Told> told;

@@ -160,6 +160,10 @@ void Scheduler::Impl::Lane::ready() {
 // One job; false: this lane has to end.
 asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   const DestinationPtr destination = lane.destination;
+  if (const auto slow = slow_senders_.held(sender_at(job), now())) {
+    put(deferred_behind(*slow, job, now(), schedule()));
+    co_return true;
+  }
   const auto kept = std::make_shared<const queue::Job>(std::move(job));
   const auto kind = lane.session ? Destination::Kind::further : Destination::Kind::first;
   const auto began = Steady::now();
@@ -190,14 +194,17 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
     put(internal_error(*kept, now(), schedule()));
     co_return false;
   }
+  note_source(attempt);
   if (attempt.turned_away != TurnedAway::no) co_return co_await turn_away(lane, *kept, std::move(attempt));
   tell_hops(attempt);
   if (attempt.displaced) co_return co_await place_anew(lane, attempt);
   lane.set_connected(attempt.reached);
   if (lane.gives_way) co_return co_await give_way(lane, *kept, attempt);
-  // what fails for its sender's source address does not hold up the mail of others
   auto why = down(attempt);
-  if (why && !is_of_source(attempt, *why)) co_return co_await go_down(lane, *kept, std::move(attempt), std::move(*why));
+  // what fails for its sender's source address does not hold up the mail of others
+  const bool of_source = why && is_of_source(attempt, *why);
+  if (of_source) co_return co_await hold_source(lane, *kept, std::move(attempt), std::move(*why));
+  if (why) co_return co_await go_down(lane, *kept, std::move(attempt), std::move(*why));
   if (attempt.reached) {
     destination->measure(kind, milliseconds_since(began));
     if (kind == Destination::Kind::first) pool_.measure_setup(destination->setup_ms);

@@ -57,8 +57,9 @@ std::string words_of(std::string_view reply) {
 }
 
 bool speaks_of_load(std::string_view reply) {
-  constexpr std::array<std::string_view, 10> words{"4.7.500",      "4.7.28", "too many",  "too fast",   "rate limit",
-                                                   "unusual rate", "busy",   "throttled", "throttling", "slow down"};
+  constexpr std::array<std::string_view, 12> words{"4.7.500",    "4.7.28",       "too many", "too fast",
+                                                   "rate limit", "unusual rate", "busy",     "throttled",
+                                                   "throttling", "slow down",    "[tss0",    "unexpected volume"};
   const char subject = digit_of_subject(reply);
   return subject != '1' && subject != '2' && has_any(reply, words);
 }
@@ -71,13 +72,27 @@ bool speaks_of_load_at_rcpt(std::string_view reply) {
 }
 
 bool names_system(std::string_view reply) {
-  constexpr std::array<std::string_view, 4> codes{"4.7.500", "4.7.28", "4.3.2", "4.4.5"};
+  constexpr std::array<std::string_view, 5> codes{"4.7.500", "4.7.28", "4.7.650", "4.3.2", "4.4.5"};
   return reply.starts_with("421") || has_any(reply, codes);
 }
 
+bool names_address(std::string_view reply, const std::optional<Ip>& ours) {
+  if (!ours) return false;
+  const std::string text = words_of(reply), address = ours->text();
+  const auto at = text.find(address);
+  if (at == std::string::npos) return false;
+  const auto goes_on = [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || c == ':'; };
+  const std::size_t end = at + address.size();
+  const bool whole = at == 0 || (!goes_on(text[at - 1]) && text[at - 1] != '.');
+  const std::string_view rest = std::string_view(text).substr(end);
+  return whole && (rest.empty() || !goes_on(rest[0]) || (rest[0] == ':' && (rest.size() == 1 || !goes_on(rest[1]))));
+}
+
 bool names_public_list(std::string_view reply) {
-  constexpr std::array<std::string_view, 8> words{"spamhaus", "dnsbl",   "barracuda",   "spamcop",
-                                                  "banned",   "your ip", "client host", "reputation"};
+  constexpr std::array<std::string_view, 16> words{
+      "spamhaus",       "dnsbl",          "barracuda",     "spamcop",      "banned", "your ip",
+      "client host",    "reputation",     "s3140",         "s3150",        "[bl",    "their network",
+      "our block list", "our black list", "our blocklist", "our blacklist"};
   return has_banned_code(reply) || has_any(reply, words);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/ip.h"
 #include "queue/message.h"
 #include "queue/schedule.h"
 
@@ -32,6 +33,8 @@ bool speaks_of_load(std::string_view reply);
 bool speaks_of_load_at_rcpt(std::string_view reply);
 // Of both, such as mean by their code all that comes from us, whoever the sender is.
 bool names_system(std::string_view reply);
+// It says our own address, from which the connection came.
+bool names_address(std::string_view reply, const std::optional<Ip>& ours);
 // A 5yz that means whom it comes from: block lists and bad reputation (5.7.1 with such words, 5.7.606 to 5.7.649).
 bool speaks_of_reputation(std::string_view reply);
 // Of these, such as name a list or a judgement that is not the recipient's own, and so means all his neighbours as well.

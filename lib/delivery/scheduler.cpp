@@ -86,6 +86,7 @@ void Scheduler::Impl::abandon() {
 // An operator wants it tried now, whatever was learnt of its site.
 void Scheduler::Impl::kick_by_order() {
   gates_.forget_holds();
+  slow_senders_.forget();
   reopen();
 }
 
@@ -193,6 +194,7 @@ asio::awaitable<void> Scheduler::Impl::mind_the_clock() {
   displaced_ = true;  // routes whose time was over count again
   // A site's hold ends by the clock that was. Each destination keeps its own, which moves with the queue.
   gates_.forget_holds();
+  slow_senders_.forget();
   const auto rebased = co_await queue_.rebase(wall);
   if (!rebased) queue_failed(rebased.error().detail);
 }

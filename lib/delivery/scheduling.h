@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "delivery/pool.h"
 #include "delivery/scheduler.h"
 #include "delivery/settler.h"
+#include "delivery/slow_senders.h"
 #include "delivery/telling_marks.h"
 #include "delivery/watch.h"
 #include "net/task_group.h"
@@ -100,7 +102,12 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
 
   // --- standing.cpp: what an attempt's end means for the mail that comes after it
   asio::awaitable<bool> turn_away(Lane& lane, const queue::Job& job, Attempt attempt);
+  void note_source(const Attempt& attempt);
+  bool leaves_from_several(const std::string& destination) const { return by_rule_.contains(destination); }
   bool is_of_source(const Attempt& attempt, const Down& why) const;
+  asio::awaitable<bool> hold_source(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
+  void hold_site(Site& site, const Attempt& attempt, const Down& why);
+  void slow_sender(const Attempt& attempt);
   asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
   struct Slowness {
     Down why;
@@ -136,6 +143,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Options options_;
   std::mt19937_64 random_;
   Gates gates_;
+  SlowSenders slow_senders_;
+  std::set<std::string> by_rule_;  // destinations that mail goes to from what a rule of `sources` names
   Pool pool_{gates_};
   std::deque<Spare> spares_;    // oldest first
   bool look_ = true;            // told to look for due work

@@ -21,6 +21,7 @@ constexpr std::size_t most_noted = 256;
 constexpr std::chrono::minutes alert_again{10};
 constexpr std::chrono::minutes works_for{1};    // a host that took a message
 constexpr unsigned recipients_remembered = 40;  // then both counts are halved
+constexpr std::size_t most_by_rule = 20'000;
 
 using net::now;
 
@@ -44,6 +45,20 @@ std::optional<std::string> told_of_load(const Attempt& attempt) {
     if (put_off && speaks_of_load_at_rcpt(one.reply->one_line())) return one.reply->one_line();
   }
   return std::nullopt;
+}
+
+std::optional<Ip> our_address(const Attempt& attempt) {
+  return attempt.hops.empty() ? std::nullopt : attempt.hops.back().src;
+}
+
+// Before a recipient is named, the end of the session and words about load or our address are said of all that comes from us. Not where the
+// code speaks of the sender's address.
+bool is_said_to_all(const Attempt& attempt, const std::optional<std::string>& load) {
+  if (load && names_system(*load)) return true;
+  if (!attempt.at_mail || !attempt.put_off) return false;
+  const std::string& reply = *attempt.put_off;
+  const bool ends = reply.starts_with("421") && reply.substr(0, 8) != "421 4.1.";
+  return ends || speaks_of_load(reply) || names_address(reply, our_address(attempt));
 }
 
 // Something was said of somebody, and not just the session ended.
@@ -82,10 +97,14 @@ unsigned note_refused(Site& site, const Attempt& attempt) {
   return further;
 }
 
-// Some lists are the recipient's own: his word counts for the site only while nobody there takes anything.
+// Some lists are the recipient's own: his word counts for the site only while nobody there takes anything. At MAIL nobody has a list yet.
 bool is_refused_by_own_list(const Attempt& attempt) {
-  return std::none_of(attempt.recipients.begin(), attempt.recipients.end(), [](const RecipientOutcome& one) {
-    return is_refused_for_reputation(one) && names_public_list(one.reply->one_line());
+  if (attempt.at_mail) return false;
+  const auto& all = attempt.recipients;
+  return std::none_of(all.begin(), all.end(), [ours = our_address(attempt)](const RecipientOutcome& one) {
+    if (!is_refused_for_reputation(one)) return false;
+    const std::string reply = one.reply->one_line();
+    return names_public_list(reply) || names_address(reply, ours);
   });
 }
 
@@ -110,7 +129,10 @@ bool Scheduler::Impl::Lane::admit(const route::Hosts& hosts) {
   const route::Limits limits = hosts.route ? hosts.route->limits : route::Limits{};
   destination->most = limits.sessions ? *limits.sessions : SIZE_MAX;
   const SitePtr site = gates.site(hosts.site, limits);
+  bool had_place = false;
   if (destination->site != site) {  // new here, or its hosts changed
+    // the same hosts, mostly, and mail that leaves from elsewhere: it does not wait a second time
+    had_place = at_site && self.leaves_from_several(destination->name);
     const bool was = connected;
     set_connected(false);
     at_site.reset();
@@ -121,7 +143,7 @@ bool Scheduler::Impl::Lane::admit(const route::Hosts& hosts) {
   site->known.add(hosts.domain.domain.text());
   if (site->is_held(destination->name, now())) return false;
   if (!at_site) {
-    if (site->is_full()) return false;
+    if (site->is_full() && !had_place) return false;
     at_site = gates.use(site);
   }
   return site->take_turn(Steady::now());
@@ -153,6 +175,10 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
   courier_.keep(std::move(attempt.counts));
   destination->more = true;
   if (site && site->is_held(destination->name, now())) {
+    if (leaves_from_several(destination->name)) {  // others of it leave from elsewhere
+      put(deferred_behind(*site->hold, job, now(), schedule()));
+      co_return true;
+    }
     destination->held = true;
     destination->backoff = held_with_site(destination->backoff, *site->hold);
     note_due(destination->backoff->until);
@@ -175,9 +201,69 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
   co_return false;
 }
 
-// What is said to one address or name of ours says nothing of another.
+void Scheduler::Impl::note_source(const Attempt& attempt) {
+  if (!attempt.by_rule) return;
+  if (by_rule_.size() >= most_by_rule) by_rule_.clear();
+  by_rule_.insert(attempt.destination);
+}
+
+// What is said to one address or name of ours says nothing of another. Rules and DNS are the same for all.
 bool Scheduler::Impl::is_of_source(const Attempt& attempt, const Down& why) const {
-  return !options_.sources.empty() && (attempt.ours || is_about_us(why));
+  if (options_.sources.empty()) return false;
+  if (attempt.ours) return true;
+  const bool of_all =
+      attempt.no_hosts || why.reason == "dns-failure" || class_of(why.reason, why.reply) == FailureClass::policy;
+  return !of_all && leaves_from_several(attempt.destination);
+}
+
+// The site's name has what the mail leaves from: other mail for the destination goes on.
+asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const queue::Job& job, Attempt attempt, Down why) {
+  const DestinationPtr destination = lane.destination;
+  const SitePtr site = destination->site;
+  const bool through = site && site->connected > 0;
+  const bool one_too_many =
+      through && !attempt.ours && !is_about_us(why) && !destination->is_back_too_often(job.id, Steady::now());
+  if (one_too_many) {
+    if (site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
+    courier_.keep(std::move(attempt.counts));
+    destination->jobs.push_front(job);
+    destination->given_back = true;
+    destination->more = true;
+    destination->waits_at = site;
+    co_return false;
+  }
+  if (site && !through) hold_site(*site, attempt, why);
+  destination->more = true;
+  const Settler::Ticket ticket = finish(*destination, attempt);
+  co_await settler_.stored(ticket);
+  co_return true;
+}
+
+// In memory alone. What was under way meanwhile tells the same once more.
+void Scheduler::Impl::hold_site(Site& site, const Attempt& attempt, const Down& why) {
+  if (site.hold && site.hold->until > now()) return;
+  Holding holding;
+  holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
+  holding.random = fraction();
+  holding.before = site.hold;
+  site.hold = hold_for(why, attempt.ended, holding);
+  site.hold_by.clear();
+  site.allowance.fit(1);
+  note_due(site.hold->until);
+}
+
+// Others' mail there goes on.
+void Scheduler::Impl::slow_sender(const Attempt& attempt) {
+  const std::string key = sender_at(attempt);
+  const auto whom = std::find_if(attempt.recipients.begin(), attempt.recipients.end(),
+                                 [](const RecipientOutcome& one) { return one.fate == Fate::deferred; });
+  if (whom == attempt.recipients.end() || slow_senders_.put_off(key, mark_of(*whom)) < put_off_to_slow) return;
+  const Down why = failure_of(attempt);
+  Holding holding;
+  holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
+  holding.random = fraction();
+  holding.before = slow_senders_.last(key);
+  slow_senders_.hold(key, hold_for(why, attempt.ended, holding));
 }
 
 // No host was ready for mail. Where other sessions get through, it is this one that was too many, and its message goes first in another;
@@ -256,6 +342,7 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
   const bool by_load = load.has_value();
   Gates::Word word{site, last_address(attempt), load ? *load : attempt.put_off.value_or("")};
   if (took_any(attempt)) gates_.took(word);
+  if (took_any(attempt)) slow_senders_.took(sender_at(attempt));
   if (took_any(attempt) || (!attempt.put_off && !by_load)) {
     if (!took_any(attempt) && !has_answer(attempt)) return std::nullopt;
     gates_.proven(lane.destination->name);
@@ -263,10 +350,13 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
     return std::nullopt;
   }
   if (!note_put_off(*site, attempt)) return std::nullopt;
-  const bool for_all = (load && names_system(*load)) || site->is_put_off_for_all();
-  if (!for_all) return std::nullopt;
+  if (!is_said_to_all(attempt, load) && !site->is_put_off_for_all()) {
+    slow_sender(attempt);
+    return std::nullopt;
+  }
   const bool ends_sessions = word.reply.starts_with("421");
-  if (by_load && site->connected > 1) ends_sessions ? gates_.refused(word) : gates_.too_fast(word);
+  if ((by_load || (attempt.at_mail && ends_sessions)) && site->connected > 1)
+    ends_sessions ? gates_.refused(word) : gates_.too_fast(word);
   if (site->put_off.size() < (by_load ? put_off_by_load : put_off_to_slow)) return std::nullopt;
   if (!by_load && !site->put_off_anew) return std::nullopt;  // what failed before fails again
   Slowness slow{failure_of(attempt), site->is_meant(site->put_off_by), site->put_off_by.are_several()};
@@ -319,6 +409,15 @@ asio::awaitable<bool> Scheduler::Impl::slow_down(Lane& lane, Attempt attempt, Sl
   job.recipients.push_back(attempt.recipients.front().due);
   const bool anew = slow.whole_site && !site->is_held(destination->name, now());
   if (anew) gates_.slow({site, last_address(attempt), why.reply});
+  const bool of_source = site && leaves_from_several(destination->name);
+  if (of_source) {
+    hold_site(*site, attempt, why);
+    if (!slow.whole_site) site->hold_by = destination->name;
+    destination->more = true;
+    const Settler::Ticket ticket = finish(*destination, attempt, Works::no);
+    co_await settler_.stored(ticket);
+    co_return true;
+  }
   if (!destination->held) hold(*destination, job, attempt, why);
   if (anew && !is_by_policy(*destination->backoff)) {
     site->hold = destination->backoff;

@@ -78,4 +78,16 @@ TEST_CASE("a site's hold neither hides why a policy holds mail back nor lets it 
   CHECK(held_with_site(own, site).reason == "connect-refused");
 }
 
+TEST_CASE("a reply names our address where all of it stands there, also as a literal") {
+  const auto ours = Ip::parse("192.0.2.1"), six = Ip::parse("2001:db8::1");
+  CHECK(names_address("550 5.7.1 messages from [192.0.2.1] weren't sent", *ours));
+  CHECK(names_address("421 4.7.0 192.0.2.1: unusual", *ours));
+  CHECK(names_address("550 5.7.1 [IPv6:2001:DB8::1] is listed", *six));
+  CHECK_FALSE(names_address("550 5.7.1 [192.0.2.10] is listed", *ours));
+  CHECK_FALSE(names_address("550 5.7.1 [1.192.0.2.1] is listed", *ours));
+  CHECK_FALSE(names_address("550 5.7.1 [2001:db8::1f] is listed", *six));
+  CHECK_FALSE(names_address("550 5.7.1 is listed", *ours));
+  CHECK_FALSE(names_address("550 5.7.1 [192.0.2.1] is listed", std::nullopt));
+}
+
 }  // namespace delivery_patience_test
