@@ -52,6 +52,10 @@ asio::awaitable<bool> Scheduler::Impl::step(Lane& lane) {
   auto job = co_await next_job(lane.destination);
   if (!job && is_wanted(lane)) co_return false;
   if (!job) co_return co_await wait_idle(lane, lane.last_job + options_.idle_session);
+  if (const auto slow = slow_senders_.held(sender_at(*job), now())) {
+    put(deferred_behind(*slow, *job, now(), schedule()));
+    co_return true;
+  }
   const bool stay = co_await carry(lane, std::move(*job));
   lane.last_job = Steady::now();
   co_return stay;
@@ -160,10 +164,6 @@ void Scheduler::Impl::Lane::ready() {
 // One job; false: this lane has to end.
 asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   const DestinationPtr destination = lane.destination;
-  if (const auto slow = slow_senders_.held(sender_at(job), now())) {
-    put(deferred_behind(*slow, job, now(), schedule()));
-    co_return true;
-  }
   const auto kept = std::make_shared<const queue::Job>(std::move(job));
   const auto kind = lane.session ? Destination::Kind::further : Destination::Kind::first;
   const auto began = Steady::now();

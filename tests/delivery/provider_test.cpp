@@ -324,8 +324,9 @@ TEST_CASE("MX-27: what a server refuses one source of ours holds up and slows do
     REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 2; }));
     for (const Event& one : relay.log.events("deferred")) CHECK(one.get("reply") == "550 5.7.1 rejected");
     relay.sender = "bob@example.net";
-    CHECK(delay_of_other(relay, "x@d0.example") < 1s);
-    CHECK(delay_of_other(relay, "x@d2.example") < 1s);
+    const auto most = busy ? 4s : 1s;  // at a site of its own that is full it waits for a lane's turn to end
+    CHECK(delay_of_other(relay, "x@d0.example") < most);
+    CHECK(delay_of_other(relay, "x@d2.example") < most);
     CHECK_FALSE(relay.loop.run(relay.queue->backoff("d0.example")).value());
     CHECK_FALSE(relay.loop.run(relay.queue->backoff("d2.example")).value());
     CHECK(relay.log.events("throttled").empty());
