@@ -5,6 +5,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 #include <chrono>
+#include <set>
 
 #include "delivery/credentials.h"
 #include "delivery/describe.h"
@@ -283,7 +284,7 @@ class Run {
   // Hosts that were tried in vain lately come last; the one that worked then comes before the third of the others.
   void put_in_order() {
     put_in_order_of_destination();
-    const std::string mine = job_.id.text();
+    const std::string mine = heard_key(source_);
     if (!courier_.heard_.knows(mine)) return;
     const auto now = Steady::now();
     const auto behind = std::stable_partition(hosts_.hosts.begin(), hosts_.hosts.end(), [&](const route::Host& host) {
@@ -314,10 +315,28 @@ class Run {
       if (!seen_.in_vain.empty() || !seen_.good.empty()) courier_.rotation_.note(at, seen_, Steady::now());
     }
     if (!cut_short_ && !attempt_.reached && !attempt_.full) courier_.rotation_.start_over(at);
-    const std::string mine = job_.id.text();
-    if (open_.empty()) return courier_.heard_.start_over(mine);
-    const bool goes_on = cut_short_ || courier_.heard_.knows(mine);
-    if (goes_on && !heard_.hosts_through.empty()) courier_.heard_.note(mine, heard_, Steady::now());
+    remember_heard();
+  }
+
+  // A message has a job for each destination, and mail for each source: what the hosts of one said is nothing to the others.
+  std::string heard_key(const Source& source) const {
+    std::string key = job_.id.text() + "/" + job_.destination + "/" + source.hostname.text();
+    for (const auto& ip : {source.ipv4, source.ipv6}) key += "/" + (ip ? ip->text() : "");
+    return key;
+  }
+  void remember_heard() {
+    std::set<std::string> all, left;
+    for (const queue::Due& due : job_.recipients) all.insert(heard_key(source_of(due.domain)));
+    for (const std::size_t i : open_) left.insert(heard_key(source_of(job_.recipients[i].domain)));
+    for (const std::string& key : all) {
+      const auto heard = heard_.find(key);
+      const bool goes_on = cut_short_ || courier_.heard_.knows(key);
+      if (!left.contains(key)) {
+        courier_.heard_.start_over(key);
+      } else if (goes_on && heard != heard_.end()) {
+        courier_.heard_.note(key, heard->second, Steady::now());
+      }
+    }
   }
 
   // STS-25: before an MTA-STS refusal may be the last word (this attempt's, and so perhaps the message's), the id is looked at once
@@ -356,7 +375,7 @@ class Run {
 
   // Hosts of the best preference come in random order; the one that a session is open to goes first.
   void prefer_open_session() {
-    if (!session_ || courier_.heard_.is_behind(job_.id.text(), session_->host, Steady::now())) return;
+    if (!session_ || courier_.heard_.is_behind(heard_key(source_), session_->host, Steady::now())) return;
     const auto best = hosts_.hosts.front().preference;
     const auto end = std::find_if(hosts_.hosts.begin(), hosts_.hosts.end(),
                                   [&](const auto& host) { return host.preference != best; });
@@ -451,7 +470,7 @@ class Run {
 
   // Others of the set come first when the message is tried again.
   void note_heard(const route::Host& host) {
-    if (!open_.empty()) heard_.hosts_through.push_back(host_key(host));
+    if (!open_.empty()) heard_[heard_key(source_)].hosts_through.push_back(host_key(host));
   }
 
   // A host that never takes this mail has no session of those that an attempt may use, nor had it connections: were the next one not asked,
@@ -928,7 +947,7 @@ class Run {
   std::optional<std::uint16_t> full_at_;  // the preference of a host that is full
   std::shared_ptr<void> place_;
   Rotation::Seen seen_;
-  Rotation::Seen heard_;
+  std::map<std::string, Rotation::Seen> heard_;  // by heard_key
   std::shared_ptr<const queue::Job> kept_;
   const queue::Job& job_;
   std::optional<OpenSession>& session_;

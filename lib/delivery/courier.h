@@ -76,7 +76,7 @@ class Courier {
   std::function<asio::awaitable<bool>()> leave_;
   Wishes wishes_;
   Rotation rotation_;
-  Rotation heard_;  // by message: who told it to come later
+  Rotation heard_;  // by message, destination and source: who told it to come later
   std::map<std::uint64_t, unsigned>
       apart_;  // by message: how often in a row it broke at somebody, and nobody was taken
   CredentialStore credentials_;

@@ -32,11 +32,17 @@ std::string Rotation::good(const std::string& destination) const {
   return found == entries_.end() ? std::string() : found->second.good;
 }
 
+void Rotation::forget_oldest() {
+  entries_.erase(std::min_element(entries_.begin(), entries_.end(),
+                                  [](const auto& a, const auto& b) { return a.second.noted < b.second.noted; }));
+}
+
 void Rotation::note(const std::string& destination, const Seen& seen, Clock::time_point now) {
   if (entries_.size() >= most_destinations && !entries_.contains(destination))
     std::erase_if(entries_, [now](const auto& entry) { return now >= entry.second.until; });
-  if (entries_.size() >= most_destinations && !entries_.contains(destination)) entries_.erase(entries_.begin());
+  if (entries_.size() >= most_destinations && !entries_.contains(destination)) forget_oldest();
   Entry& entry = entries_[destination];
+  entry.noted = ++notes_;
   if (now >= entry.until || entry.tried.size() + seen.in_vain.size() > most_spots) {
     entry.tried.clear();
     entry.behind.clear();

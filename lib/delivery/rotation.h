@@ -44,9 +44,12 @@ class Rotation {
     std::set<std::string> behind;
     std::string good;
     Clock::time_point until;
+    std::uint64_t noted = 0;  // the last time, as a number
   };
   const Entry* find(const std::string& destination, Clock::time_point now) const;
+  void forget_oldest();
   std::map<std::string, Entry> entries_;
+  std::uint64_t notes_ = 0;
 };
 
 }  // namespace hoplock::delivery

@@ -541,6 +541,21 @@ TEST_CASE("MX-26: attempts go on behind what was tried in vain, for ten minutes,
   CHECK(rotation.size() <= 4096);
 }
 
+TEST_CASE("MX-26: of more destinations than fit, the one that was noted longest ago is forgotten, whatever its name") {
+  Rotation rotation;
+  Rotation::Seen seen;
+  seen.hosts_through = {"mx1:25"};
+  rotation.note("b", seen, t0);
+  rotation.note("a", seen, t0);
+  for (int i = 0; i < 4095; ++i) rotation.note("d" + std::to_string(i), seen, t0);
+  CHECK(rotation.knows("a"));
+  CHECK_FALSE(rotation.knows("b"));
+  rotation.note("a", seen, t0);
+  for (int i = 0; i < 4000; ++i) rotation.note("e" + std::to_string(i), seen, t0);
+  CHECK(rotation.is_behind("a", "mx1:25", t0));
+  CHECK_FALSE(rotation.knows("d0"));
+}
+
 TEST_CASE("a family that failed lately goes second: at that host, and after three hosts everywhere") {
   Families families;
   const std::vector<Ip> both{ip6, ip};

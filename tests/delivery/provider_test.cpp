@@ -564,6 +564,31 @@ TEST_CASE("MX-26: a good host behind those that say 4xx is asked when the messag
   }
 }
 
+// The hosts of the other domain had all been asked, and with that those of the first one were forgotten: two of seven had it for five days.
+TEST_CASE("MX-26: a good host behind those that say 4xx is reached whatever the message's other domains hear") {
+  Relay relay;
+  const auto not_now = [](const std::string& command) {
+    return std::string(command.starts_with("MAIL") ? "451 4.3.0 not now\r\n" : "");
+  };
+  for (int i = 1; i <= 7; ++i) {
+    const std::string n = std::to_string(i), at = "127.0.0." + std::to_string(i + 1);
+    Sink& sink = relay.sink(at.c_str());
+    if (i < 7) sink.answer = not_now;
+    relay.dns.add("a.example MX " + n + "0 mx" + n + ".a.example\nmx" + n + ".a.example A " + at);
+  }
+  Sink& good = *relay.sinks.back();
+  for (const char* at : {"127.0.0.20", "127.0.0.21"}) relay.sink(at).answer = not_now;
+  relay.domain("b.example", "127.0.0.20");
+  relay.domain("c.example", "127.0.0.21");
+  relay.domain("d.example", "127.0.0.22");
+  relay.sink("127.0.0.22");
+  relay.options.retry.first = relay.options.retry.max = 200ms;
+  relay.put({"ann@a.example", "ann@b.example", "ann@c.example", "ann@d.example"});
+  relay.start();
+  CHECK(relay.until([&] { return good.messages == 1; }, 5s));
+  for (std::size_t i = 0; i < 7; ++i) CHECK(relay.sinks[i]->connections == 1);
+}
+
 TEST_CASE("MX-24: hosts that say 521 take no place from the one behind them; all of them have to say so") {
   for (const char* stage : {"", "MAIL", "RCPT"}) {
     for (const bool last_takes : {true, false}) {
