@@ -98,6 +98,7 @@ struct Attempt {
   bool ours = false;        // no host was reached, for lack of something at this machine
   bool by_rule = false;     // it leaves from what a rule of `sources` names
   bool at_mail = false;     // the last transaction was put off or refused before any recipient was named
+  bool at_login = false;    // not reached, and the last host would have had it but for the route's login
   bool rest_back = false;   // recipients of the job that are not here were not judged: they go back as they were
   std::optional<std::string>
       put_off;  // reached, and the message as a whole was told to come later: in these words ("": none)

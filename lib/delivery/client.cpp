@@ -108,6 +108,7 @@ asio::awaitable<Opened> Client::open_once(Target target, const net::ClientTls& t
   const bool ready = co_await client->prepare(opened.outcome, target, tls);
   opened.conversation = client->conversation();
   opened.ehlo_failed = client->ehlo_failed_;
+  opened.login_failed = client->login_failed_;
   if (ready) {
     opened.client = std::move(client);
   } else {
@@ -124,7 +125,8 @@ asio::awaitable<bool> Client::prepare(hop::Outcome& outcome, const Target& targe
   if (target.plan.tls != hop::Tls::never && !co_await upgrade(outcome, target, tls)) co_return false;
   outcome.offers_requiretls = outcome.tls && peer_.require_tls;
   if (is_unfit(target.plan, outcome)) co_return false;
-  if (target.login && !co_await log_in(outcome, target.login)) co_return false;
+  login_failed_ = target.login && !co_await log_in(outcome, target.login);
+  if (login_failed_) co_return false;
   if (const auto step = check_step(); !step && early_) co_return lost(outcome, step.error());
   if (!senseless_.empty()) co_return lost(outcome, fail(errc::bad_message, senseless_));
   outcome.stage = Stage::ready;

@@ -73,7 +73,8 @@ struct Opened {
   std::unique_ptr<Client> client;  // exactly when outcome.stage == ready
   std::optional<Ip> local;         // our end; nothing: no connection
   Trouble ours = Trouble::none;
-  bool ehlo_failed = false;  // in clear: a server that would rather hear HELO, or somebody on the way
+  bool login_failed = false;  // it came to the route's login and no further, whatever the server said or did
+  bool ehlo_failed = false;   // in clear: a server that would rather hear HELO, or somebody on the way
   Conversation conversation;
   std::unique_ptr<Opened> before_helo;  // what EHLO came to; null: this is no fall-back from TLS
 };
@@ -139,11 +140,11 @@ class Client {
   Conversation conversation_;
   std::size_t transactions_ = 0;
   bool usable_ = true;
-  bool silent_ = false;               // an answer did not come in time
-  bool needs_reset_ = false;          // the last transaction did not end with its content
-  bool ehlo_failed_ = false;          // a close or too many replies followed it; nothing was said in TLS yet
-  std::optional<smtp::Reply> early_;  // what it said unasked; 421 it may (RFC 5321 section 3.8)
-  std::string senseless_;             // why the server's words mean nothing any more; "": they do
+  bool silent_ = false;                              // an answer did not come in time
+  bool needs_reset_ = false;                         // the last transaction did not end with its content
+  bool login_failed_ = false, ehlo_failed_ = false;  // the latter in clear, by a close or too many replies
+  std::optional<smtp::Reply> early_;                 // what it said unasked; 421 it may (RFC 5321 section 3.8)
+  std::string senseless_;                            // why the server's words mean nothing any more; "": they do
 };
 
 }  // namespace hoplock::delivery

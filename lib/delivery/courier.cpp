@@ -506,13 +506,16 @@ class Run {
   void note_failure(const route::Host& host, const Ip& ip, const Opened& opened) {
     attempt_.ours = opened.ours != Trouble::none && (failures_ == 0 || attempt_.ours);
     ++failures_;
+    attempt_.at_login = opened.login_failed;
     if (opened.ours == Trouble::machine) return;
     const hop::Outcome& outcome = opened.outcome;
     const bool by_rule = outcome.failure && is_policy(outcome.failure->reason);
     const bool refuses_address = outcome.reply && is_about_our_address(outcome.reply->text);
     if (outcome.stage == hop::Stage::connect || refuses_address)
       courier_.families_.failed(host_key(host), ip, Steady::now());
-    if (by_rule || !outcome.failure || access_ == nullptr || opened.ours != Trouble::none) return;
+    // a login is the route's own, whatever the code: it says nothing of sessions, in which others log in or need not
+    const bool of_others = by_rule || opened.ours != Trouble::none || opened.login_failed;
+    if (of_others || !outcome.failure || access_ == nullptr) return;
     place_.reset();
     if (outcome.stage == hop::Stage::connect) return access_->unreachable(ip, outcome.failure->text);
     access_->refused(ip, outcome.reply ? outcome.reply->text : outcome.failure->text);

@@ -278,7 +278,7 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   // also such as are only being opened: the last one that fails tells
   const auto ip = last_address(attempt);
   const bool others = (site && site->connected > 0) || (ip && gates_.host(*ip)->used > 0);
-  const bool of_us = is_about_us(why);
+  const bool of_us = is_about_us(why) || attempt.at_login;
   const bool through = destination->connected > 0 || (of_hosts && others && !of_us);
   if (through && (of_us || destination->is_back_too_often(job.id, Steady::now()))) {
     destination->more = true;  // this message alone has its own schedule
@@ -298,7 +298,7 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   gates_.unproven(destination->name);
   const bool known = site && site->is_held(destination->name, now());
   if (!destination->held) hold(*destination, job, attempt, why);
-  const bool of_login = of_us && why.reply.starts_with("53");  // the route's own
+  const bool of_login = attempt.at_login || (of_us && why.reply.starts_with("53"));  // the route's own
   if (of_hosts && site && !of_login) {
     if (!known && !is_by_policy(*destination->backoff)) site->hold = destination->backoff;
     site->hold_by.clear();

@@ -181,6 +181,30 @@ TEST_CASE(
   CHECK(peer.finish() == Problems{});
 }
 
+// A password service that was down cut the sessions of another route to the same smarthost, which logs in without trouble.
+TEST_CASE("MX-27: a login that fails, in whatever words, says nothing of how many sessions the host takes") {
+  for (const char* reply :
+       {"454 4.7.0 Temporary authentication failure\r\n", "535 5.7.8 wrong\r\n", "421 4.7.0 later\r\n", ""}) {
+    CAPTURE(reply);
+    Courses world;
+    Script script =
+        world.secured(world.tls_of(world.leaf, "mx1")).expect_line("EHLO").send("250-mx\r\n250 AUTH PLAIN\r\n");
+    script.expect_line("AUTH");
+    if (*reply != 0) script.send(reply);
+    world.peer({script});
+    route::Route route = route_to(world, {"mx1.example.org"});
+    route.username = "user";
+    route.password_file = world.dir.write("password", "secret\n");
+    world.routing.routes = {route};
+    Doorman door;
+    const Attempt attempt = world.loop.run(world.courier().attempt(Courses::job(), world.session, &door));
+    CHECK_FALSE(attempt.reached);
+    CHECK(attempt.at_login);
+    CHECK(door.told.empty());
+    CHECK(line(attempt, {}) == "deferred");
+  }
+}
+
 TEST_CASE("a route whose files cannot be read defers its mail and says which") {
   Courses world;
   world.peer({Courses::clear()});
