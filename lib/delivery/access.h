@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/ip.h"
+#include "delivery/source.h"
 #include "route/router.h"
 
 namespace hoplock::delivery {
@@ -24,6 +25,8 @@ class Access {
   virtual std::shared_ptr<void> enter(const Ip& ip) = 0;
   // The session that its attempt speaks over; null: none.
   const std::shared_ptr<Client*> speaks = std::make_shared<Client*>(nullptr);
+  // What its sessions leave from at the moment.
+  Source source;
   // The attempt ends with what it has, as when its time is over.
   bool gives_way = false;
   // A session is ready for mail.

@@ -23,9 +23,10 @@ struct Hop {
     plaintext,  // its TLS failed and nothing binds it: tried again in clear
     audit,      // likewise, but a rule binds it that the operator only watches
   };
-  std::string mx;         // "mx1.example.org", or "[192.0.2.1]" for a literal
-  std::optional<Ip> ip;   // nothing: refused before connecting
-  std::optional<Ip> src;  // our end of the connection, or where it was to begin
+  std::string mx;          // "mx1.example.org", or "[192.0.2.1]" for a literal
+  std::optional<Ip> ip;    // nothing: refused before connecting
+  std::optional<Ip> from;  // what it was to leave from; nothing: the system chooses
+  std::optional<Ip> src;   // our end of the connection, or where it was to begin
   hop::Policy policy = hop::Policy::opportunistic;
   hop::Auth auth = hop::Auth::none;
   dns::Security mx_security = dns::Security::insecure;
@@ -103,10 +104,11 @@ struct Attempt {
   std::optional<std::string>
       put_off;  // reached, and the message as a whole was told to come later: in these words ("": none)
   TurnedAway turned_away = TurnedAway::no;
-  std::optional<Ip> full;  // by_host: which one
-  bool redacted = false;   // a notice that went without REQUIRETLS, and so without what it returned
-  std::string note;        // of the route
-  reports::Counts counts;  // its sessions, for TLS reports
+  std::optional<Ip> full;       // by_host: which one
+  std::optional<Ip> full_from;  // and from what address of ours
+  bool redacted = false;        // a notice that went without REQUIRETLS, and so without what it returned
+  std::string note;             // of the route
+  reports::Counts counts;       // its sessions, for TLS reports
 };
 
 }  // namespace hoplock::delivery

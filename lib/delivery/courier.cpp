@@ -236,6 +236,7 @@ class Run {
 
   // As an attempt of its own: what others used up does not count, and where there is only no place now, its mail goes back.
   asio::awaitable<void> try_source() {
+    if (access_ != nullptr) access_->source = source_;
     connections_ = sessions_ = 0;
     full_at_.reset();
     const auto full = std::exchange(attempt_.full, std::nullopt);
@@ -498,6 +499,7 @@ class Run {
     place_ = access_->enter(ip);
     if (place_) return true;
     attempt_.full = ip;
+    attempt_.full_from = source_.towards(ip);
     if (!full_at_) full_at_ = host.preference;
     return false;
   }
@@ -585,7 +587,8 @@ class Run {
       // RPT-10: where EHLO got no answer nothing is known of STARTTLS
       const hop::Outcome& told = opened.before_helo ? opened.before_helo->outcome : opened.outcome;
       if (plan == original) witness_.saw({question, plan, told, ends(opened, host, ip), began});
-      hop.src = opened.local ? opened.local : ip.is_v4() ? source_.ipv4 : source_.ipv6;
+      hop.from = source_.towards(ip);
+      hop.src = opened.local ? opened.local : hop.from;
       if (opened.before_helo) {
         failed = without_ehlo(hop, plan, *opened.before_helo);
         add_hop(*failed);

@@ -25,18 +25,24 @@ void Destination::measure(Kind kind, double ms) {
   if (message_ms == 0) message_ms = ms / 4;  // a guess until a second message was sent
 }
 
-bool Destination::is_back_too_often(queue::Id id, net::SteadyTime now) {
+bool Backs::are_too_many(const std::string& destination, queue::Id id, net::SteadyTime now) {
   constexpr unsigned few = 3;
   constexpr std::chrono::seconds a_while{30};
-  if (back != id) {
-    back = id;
-    backs = 0;
-    back_since = now;
-  }
-  ++backs;
-  const bool too_often = backs > few && now > back_since + a_while;
-  if (too_often) back = {};
-  return too_often;
+  constexpr std::chrono::minutes another_time{5};  // what comes back after that was tried in between
+  constexpr std::size_t most = 4096;
+  if (backs_.size() >= most)
+    std::erase_if(backs_, [&](const auto& one) { return now > one.second.last + another_time; });
+  const auto earlier = [](const auto& a, const auto& b) { return a.second.last < b.second.last; };
+  const std::pair key(destination, id.value);
+  if (backs_.size() >= most && !backs_.contains(key))
+    backs_.erase(std::min_element(backs_.begin(), backs_.end(), earlier));
+  Back& back = backs_[key];
+  if (back.times == 0 || now > back.last + another_time) back = {0, now, now};
+  ++back.times;
+  back.last = now;
+  const bool too_many = back.times > few && now > back.since + a_while;
+  if (too_many) backs_.erase(key);
+  return too_many;
 }
 
 void Destination::ends(const BusyLane& lane, Took took, net::SteadyTime now) {

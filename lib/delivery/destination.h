@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "delivery/access.h"
 #include "delivery/gates.h"
@@ -38,6 +40,22 @@ struct BusyLane {
   Access* access = nullptr;  // its own
 };
 
+// Messages that come back untried, for others get through: how often, and since when, also when their destination had no lane meanwhile.
+// Bounded: what was forgotten begins anew.
+class Backs {
+ public:
+  // Once more. True: so often and for so long that it is no longer only one too many; then it is forgotten.
+  bool are_too_many(const std::string& destination, queue::Id id, net::SteadyTime now);
+  std::size_t size() const { return backs_.size(); }
+
+ private:
+  struct Back {
+    unsigned times = 0;
+    net::SteadyTime since, last;
+  };
+  std::map<std::pair<std::string, std::uint64_t>, Back> backs_;
+};
+
 // A destination with lanes.
 struct Destination {
   std::string name;
@@ -57,17 +75,12 @@ struct Destination {
   std::list<IdleLane*> idle;
   std::list<const BusyLane*> busy;
   std::set<std::string> hung;  // addresses at which an attempt got no reply: one lane at a time tries them
-  queue::Id back;              // the message that came back last: how often, and since when
-  unsigned backs = 0;
-  net::SteadyTime back_since;
-  double setup_ms = 0;    // of a session with its first message, smoothed
-  double message_ms = 0;  // of a further one
+  double setup_ms = 0;         // of a session with its first message, smoothed
+  double message_ms = 0;       // of a further one
 
   // What a message took: the first of a session, or a further one.
   enum class Kind : std::uint8_t { first, further };
   void measure(Kind kind, double ms);
-  // A message comes back untried, for others get through. True: so often and for so long that it is no longer only one too many.
-  bool is_back_too_often(queue::Id id, net::SteadyTime now);
   void begins(const BusyLane& lane) { busy.push_back(&lane); }
   enum class Took : std::uint8_t { nothing, mail };
   void ends(const BusyLane& lane, Took took, net::SteadyTime now);

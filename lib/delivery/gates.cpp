@@ -183,11 +183,11 @@ SitePtr Gates::site_of(const std::string& destination) const {
   return found == site_of_.end() ? nullptr : found->second;
 }
 
-GatePtr Gates::host(const Ip& ip) {
+GatePtr Gates::host(const Ip& ip, const std::optional<Ip>& from) {
   const auto now = Clock::now();
   forget(hosts_,
          [now](const Gate& gate) { return gate.used == 0 && gate.waiting.empty() && gate.allowance.is_stale(now); });
-  GatePtr& gate = hosts_[ip];
+  GatePtr& gate = hosts_[{ip, from}];
   if (!gate) gate = std::make_shared<Gate>(per_host_);
   return gate;
 }
@@ -203,7 +203,7 @@ void Gates::tell(const Word& word, std::size_t sessions, std::size_t was) {
 }
 
 void Gates::cut(const Word& word, std::size_t working) {
-  const GatePtr gate = host(*word.ip);
+  const GatePtr gate = host(*word.ip, word.from);
   const std::size_t was = gate->allowance.sessions();
   gate->allowance.cut(working, Clock::now());
   tell(word, gate->allowance.sessions(), was);
@@ -211,14 +211,14 @@ void Gates::cut(const Word& word, std::size_t working) {
 
 void Gates::refused(const Word& word) {
   if (!word.ip) return;
-  cut(word, host(*word.ip)->used);
+  cut(word, host(*word.ip, word.from)->used);
   if (word.site) word.site->allowance.give_way(word.site->used > 1 ? word.site->used - 1 : 1, Clock::now());
 }
 
 // What all sessions are told at once must not bring the limit down to one: nothing would be learnt of where it lies.
 void Gates::too_fast(const Word& word) {
   if (!word.ip) return;
-  const GatePtr gate = host(*word.ip);
+  const GatePtr gate = host(*word.ip, word.from);
   const auto now = Clock::now();
   if (now < gate->slowed_at + moment) return;
   gate->slowed_at = now;
@@ -230,7 +230,7 @@ void Gates::too_fast(const Word& word) {
 void Gates::took(const Word& word) {
   const auto now = Clock::now();
   if (word.ip) {
-    const GatePtr gate = host(*word.ip);
+    const GatePtr gate = host(*word.ip, word.from);
     const std::size_t was = gate->allowance.sessions();
     gate->worked_at = now;
     gate->allowance.took(gate->used, now);
@@ -240,7 +240,7 @@ void Gates::took(const Word& word) {
   if (!word.site) return;
   Site& site = *word.site;
   const std::size_t was = site.allowance.sessions();
-  if (!word.ip || !host(*word.ip)->is_full()) site.allowance.took(site.used, now);
+  if (!word.ip || !host(*word.ip, word.from)->is_full()) site.allowance.took(site.used, now);
   room_ = room_ || site.allowance.sessions() > was;
   site.forget_put_off();
   site.hold.reset();

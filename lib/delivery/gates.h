@@ -184,13 +184,15 @@ class Gates {
   };
   using UsePtr = std::shared_ptr<Use>;
   UsePtr use(GatePtr gate) { return std::make_shared<Use>(*this, std::move(gate)); }
-  GatePtr host(const Ip& ip);
+  // A receiver knows us by our address, and counts and refuses by it. `from`: nothing, where the system chooses.
+  GatePtr host(const Ip& ip, const std::optional<Ip>& from = std::nullopt);
 
   // --- what receivers say
   struct Word {
     SitePtr site;  // null: not known
     std::optional<Ip> ip;
     std::string reply;
+    std::optional<Ip> from = std::nullopt;  // our address
   };
   // A session was refused while others at that address worked.
   void refused(const Word& word);
@@ -215,8 +217,8 @@ class Gates {
   GatePtr unproven_;
   std::map<std::string, std::shared_ptr<Share>> shares_;  // of unproven destinations, by the end of their names
   std::unordered_map<std::string, SitePtr> sites_;
-  std::unordered_map<std::string, SitePtr> site_of_;  // by destination
-  std::map<Ip, GatePtr> hosts_;
+  std::unordered_map<std::string, SitePtr> site_of_;           // by destination
+  std::map<std::pair<Ip, std::optional<Ip>>, GatePtr> hosts_;  // and from which address of ours
   std::set<std::string> parked_;
   std::set<GatePtr> crowded_;  // gates at which somebody waits
   std::set<std::string> proven_;

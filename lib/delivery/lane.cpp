@@ -65,7 +65,7 @@ asio::awaitable<bool> Scheduler::Impl::step(Lane& lane) {
 bool Scheduler::Impl::is_wanted(const Lane& lane) {
   const SitePtr& site = lane.destination->site;
   if (site && !site->waiting.empty()) return true;
-  return lane.session && lane.session->place && !gates_.host(lane.session->ip)->waiting.empty();
+  return lane.session && lane.session->place && !host_of(*lane.session)->waiting.empty();
 }
 
 // Under the operator's rate: over its open session, unless that would idle too long.
@@ -85,7 +85,7 @@ asio::awaitable<bool> Scheduler::Impl::wait_idle(Lane& lane, Steady::time_point 
   IdleLane me;
   me.at = lane.destination.get();
   me.since = Steady::now();
-  if (lane.session->place) me.host = gates_.host(lane.session->ip);
+  if (lane.session->place) me.host = host_of(*lane.session);
   pool_.idle_begins(me);
   const struct Leave {
     Pool& pool;

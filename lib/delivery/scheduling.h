@@ -77,6 +77,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   asio::awaitable<bool> step(Lane& lane);
   asio::awaitable<bool> wait_idle(Lane& lane, Steady::time_point until);
   bool is_wanted(const Lane& lane);
+  GatePtr host_of(const OpenSession& session) { return gates_.host(session.ip, session.source.towards(session.ip)); }
   asio::awaitable<bool> wait_turn(Lane& lane, Steady::time_point turn);
   asio::awaitable<std::optional<queue::Job>> next_job(DestinationPtr destination);
   asio::awaitable<bool> lease(DestinationPtr destination);
@@ -146,6 +147,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   SlowSenders slow_senders_;
   std::set<std::string> by_rule_;  // destinations that mail goes to from what a rule of `sources` names
   Pool pool_{gates_};
+  Backs backs_;
   std::deque<Spare> spares_;    // oldest first
   bool look_ = true;            // told to look for due work
   Steady::time_point look_at_;  // or by the clock

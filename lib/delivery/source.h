@@ -18,6 +18,7 @@ struct Source {
   bool uses_ipv4 = true;
   bool uses_ipv6 = true;
   bool may_reach(const Ip& ip) const { return ip.is_v4() ? uses_ipv4 : uses_ipv6; }
+  const std::optional<Ip>& towards(const Ip& ip) const { return ip.is_v4() ? ipv4 : ipv6; }
   bool operator==(const Source&) const = default;
 };
 

@@ -22,7 +22,7 @@ void Scheduler::Impl::pass_on(Lane& lane) {
     return;
   Spare spare;
   spare.site = site;
-  spare.host = gates_.host(lane.session->ip);
+  spare.host = host_of(*lane.session);
   spare.at_site = std::exchange(lane.at_site, nullptr);
   spare.until = Steady::now() + longest_spare;
   spare.session = std::exchange(lane.session, std::nullopt);

@@ -32,6 +32,14 @@ std::optional<Ip> last_address(const Attempt& attempt) {
   return std::nullopt;
 }
 
+// What it was to leave from then.
+std::optional<Ip> last_source(const Attempt& attempt) {
+  for (auto hop = attempt.hops.rbegin(); hop != attempt.hops.rend(); ++hop) {
+    if (hop->ip) return hop->from;
+  }
+  return std::nullopt;
+}
+
 bool is_refused_for_reputation(const RecipientOutcome& one) {
   return one.fate == Fate::bounced && one.hop && one.reply && speaks_of_reputation(one.reply->one_line());
 }
@@ -150,7 +158,7 @@ bool Scheduler::Impl::Lane::admit(const route::Hosts& hosts) {
 }
 
 std::shared_ptr<void> Scheduler::Impl::Lane::enter(const Ip& ip) {
-  const GatePtr gate = self.gates_.host(ip);
+  const GatePtr gate = self.gates_.host(ip, source.towards(ip));
   if (gate->is_full()) return nullptr;
   const auto place = self.gates_.use(gate);
   self.make_room_among_spares(*gate);
@@ -160,12 +168,13 @@ std::shared_ptr<void> Scheduler::Impl::Lane::enter(const Ip& ip) {
 // What a server refuses for good it does not refuse for the number of sessions, unless it says so: our address, name or login.
 void Scheduler::Impl::Lane::refused(const Ip& ip, const std::string& reply) {
   if (reply.starts_with('5') && !speaks_of_load(reply)) return;
-  if (self.gates_.host(ip)->used > 0) self.gates_.refused({destination->site, ip, reply});
+  const auto& from = source.towards(ip);
+  if (self.gates_.host(ip, from)->used > 0) self.gates_.refused({destination->site, ip, reply, from});
 }
 
 // One session too many, where a firewall counts them, or just a host that is down: the first only while it takes mail of others.
 void Scheduler::Impl::Lane::unreachable(const Ip& ip, const std::string& why) {
-  if (self.gates_.host(ip)->worked_at + works_for > Steady::now()) refused(ip, why);
+  if (self.gates_.host(ip, source.towards(ip))->worked_at + works_for > Steady::now()) refused(ip, why);
 }
 
 // Nothing was tried: this message goes first when there is room.
@@ -191,7 +200,7 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
   destination->jobs.push_front(job);
   destination->given_back = true;
   if (attempt.full) {
-    destination->waits_at = gates_.host(*attempt.full);
+    destination->waits_at = gates_.host(*attempt.full, attempt.full_from);
     pool_.make_room(*destination->waits_at);
     if (site && site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
   } else {
@@ -221,8 +230,8 @@ asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const queue::Job&
   const DestinationPtr destination = lane.destination;
   const SitePtr site = destination->site;
   const bool through = site && site->connected > 0;
-  const bool one_too_many =
-      through && !attempt.ours && !is_about_us(why) && !destination->is_back_too_often(job.id, Steady::now());
+  const bool of_us = attempt.ours || attempt.at_login || is_about_us(why);
+  const bool one_too_many = through && !of_us && !backs_.are_too_many(destination->name, job.id, Steady::now());
   if (one_too_many) {
     if (site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
     courier_.keep(std::move(attempt.counts));
@@ -277,10 +286,10 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
       failure != FailureClass::policy && why.reason != "dns-failure" && !attempt.no_hosts && !attempt.ours;
   // also such as are only being opened: the last one that fails tells
   const auto ip = last_address(attempt);
-  const bool others = (site && site->connected > 0) || (ip && gates_.host(*ip)->used > 0);
+  const bool others = (site && site->connected > 0) || (ip && gates_.host(*ip, last_source(attempt))->used > 0);
   const bool of_us = is_about_us(why) || attempt.at_login;
   const bool through = destination->connected > 0 || (of_hosts && others && !of_us);
-  if (through && (of_us || destination->is_back_too_often(job.id, Steady::now()))) {
+  if (through && (of_us || backs_.are_too_many(destination->name, job.id, Steady::now()))) {
     destination->more = true;  // this message alone has its own schedule
     const Settler::Ticket ticket = finish(*destination, attempt);
     co_await settler_.stored(ticket);
@@ -340,7 +349,7 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
   site->senders.add(attempt.sender);
   const auto load = told_of_load(attempt);
   const bool by_load = load.has_value();
-  Gates::Word word{site, last_address(attempt), load ? *load : attempt.put_off.value_or("")};
+  Gates::Word word{site, last_address(attempt), load ? *load : attempt.put_off.value_or(""), last_source(attempt)};
   if (took_any(attempt)) gates_.took(word);
   if (took_any(attempt)) slow_senders_.took(sender_at(attempt));
   if (took_any(attempt) || (!attempt.put_off && !by_load)) {

@@ -197,7 +197,10 @@ TEST_CASE("MX-27: a login that fails, in whatever words, says nothing of how man
     route.password_file = world.dir.write("password", "secret\n");
     world.routing.routes = {route};
     Doorman door;
-    const Attempt attempt = world.loop.run(world.courier().attempt(Courses::job(), world.session, &door));
+    auto job = std::make_shared<queue::Job>(*Courses::job());
+    world.courier();
+    job->destination = world.router->table().destination(job->recipients.front().domain, job->received);
+    const Attempt attempt = world.loop.run(world.courier().attempt(std::move(job), world.session, &door));
     CHECK_FALSE(attempt.reached);
     CHECK(attempt.at_login);
     CHECK(door.told.empty());

@@ -136,6 +136,19 @@ TEST_CASE("MX-27: twenty sessions that hear 421 within a second leave a site and
   CHECK(site->allowance.sessions() == 10);
 }
 
+// One sender's address that was put off cut the sessions that leave from another one.
+TEST_CASE("MX-27: what a host tells one address of ours cuts no session that leaves from another") {
+  support::MemoryLog log;
+  Gates gates(log);
+  gates.limit(200, 20);
+  const Ip ours = Ip::parse("192.0.2.77").value();
+  const auto used = gates.use(gates.host(ip)), used_too = gates.use(gates.host(ip, ours));
+  gates.refused({gates.site("mx.example from 192.0.2.77", {}), ip, "421 4.7.0 deferred", ours});
+  CHECK(gates.host(ip, ours)->allowance.sessions() == 1);
+  CHECK(gates.host(ip)->allowance.sessions() == 20);
+  CHECK(gates.host(ip) != gates.host(ip, ours));
+}
+
 TEST_CASE("MX-27: a host's limit is cut and grown with a line each, and every line says what it was") {
   support::MemoryLog log;
   Gates gates(log);

@@ -202,18 +202,24 @@ TEST_CASE("limits that were lowered are obeyed by lanes that exist") {
   CHECK(pool.must_yield(*a, Pool::Turn::young));
 }
 
+// Its destination had a lane for each try, and with every lane it began anew: it was tried for ever, without a line.
 TEST_CASE(
     "MX-27: a message that comes back again and again, while others get through, has its own schedule in the end") {
-  Destination destination;
+  Backs backs;
   const queue::Id one{1}, other{2};
   const net::SteadyTime begin{std::chrono::hours(1)};
-  for (int i = 0; i < 100; ++i) CHECK_FALSE(destination.is_back_too_often(one, begin + std::chrono::milliseconds(i)));
-  CHECK_FALSE(destination.is_back_too_often(one, begin + std::chrono::seconds(30)));
-  CHECK_FALSE(destination.is_back_too_often(other, begin + std::chrono::seconds(31)));  // it has a time of its own
+  for (int i = 0; i < 100; ++i) CHECK_FALSE(backs.are_too_many("a", one, begin + std::chrono::milliseconds(i)));
+  CHECK_FALSE(backs.are_too_many("a", one, begin + std::chrono::seconds(30)));
+  CHECK_FALSE(backs.are_too_many("a", other, begin + std::chrono::seconds(31)));  // it has a time of its own
+  CHECK_FALSE(backs.are_too_many("b", one, begin + std::chrono::seconds(31)));    // and so has another part of it
   for (const int second : {40, 50, 60})
-    CHECK_FALSE(destination.is_back_too_often(other, begin + std::chrono::seconds(second)));
-  CHECK(destination.is_back_too_often(other, begin + std::chrono::seconds(62)));
-  CHECK_FALSE(destination.is_back_too_often(other, begin + std::chrono::seconds(63)));  // when it comes again
+    CHECK_FALSE(backs.are_too_many("a", other, begin + std::chrono::seconds(second)));
+  CHECK(backs.are_too_many("a", one, begin + std::chrono::seconds(61)));  // whoever came back in between
+  CHECK(backs.are_too_many("a", other, begin + std::chrono::seconds(62)));
+  CHECK_FALSE(backs.are_too_many("a", other, begin + std::chrono::seconds(63)));  // when it comes again
+  CHECK_FALSE(backs.are_too_many("a", other, begin + std::chrono::hours(1)));
+  for (std::int64_t i = 0; i < 5000; ++i) backs.are_too_many("c", queue::Id{i}, begin);
+  CHECK(backs.size() <= 4096);
 }
 
 TEST_CASE("MX-21: when every lane is long in its attempt and there is other mail, another lane goes past") {

@@ -455,6 +455,32 @@ TEST_CASE("MX-27: one big sender is slowed at a site that puts its mail off, tho
   }
 }
 
+// It came back untried for ever, with no line, and cut everybody's sessions to the host each time.
+TEST_CASE("MX-27: 421 to one source of ours is told of its message, and cuts no session of another") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  sink.delay = 3ms;
+  sink.greeting = [](const std::string& peer) {
+    return std::string(peer == "127.0.0.77" ? "421 4.7.0 [127.0.0.77] temporarily deferred\r\n" : "");
+  };
+  domains_of(relay, 3);
+  relay.options.retry.first = 60s;
+  SourceRule rule;
+  rule.senders.push_back(route::parse_pattern("app.example").value());
+  rule.ipv4 = Ip::parse("127.0.0.77").value();
+  relay.options.sources = {rule};
+  relay.put({"warm@d0.example"});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages == 1; }));
+  relay.put_many(300, "d1.example");
+  relay.sender = "x@app.example";
+  relay.put({"u@d2.example"});
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 1; }));
+  CHECK(relay.log.events("deferred").front().get("to") == "u@d2.example");
+  CHECK(relay.until([&] { return sink.messages == 301; }));
+  CHECK(relay.log.events("throttled").empty());
+}
+
 TEST_CASE("MX-27: 421 4.7.28 to one message's many recipients slows the site down after a few of them") {
   Relay relay;
   Sink& sink = relay.sink();
@@ -573,11 +599,16 @@ TEST_CASE("MX-26: a good host behind those that say 4xx is reached whatever the 
   for (int i = 1; i <= 7; ++i) {
     const std::string n = std::to_string(i), at = "127.0.0." + std::to_string(i + 1);
     Sink& sink = relay.sink(at.c_str());
+    sink.pipelining = false;
     if (i < 7) sink.answer = not_now;
     relay.dns.add("a.example MX " + n + "0 mx" + n + ".a.example\nmx" + n + ".a.example A " + at);
   }
   Sink& good = *relay.sinks.back();
-  for (const char* at : {"127.0.0.20", "127.0.0.21"}) relay.sink(at).answer = not_now;
+  for (const char* at : {"127.0.0.20", "127.0.0.21"}) {
+    Sink& sink = relay.sink(at);
+    sink.pipelining = false;
+    sink.answer = not_now;
+  }
   relay.domain("b.example", "127.0.0.20");
   relay.domain("c.example", "127.0.0.21");
   relay.domain("d.example", "127.0.0.22");

@@ -34,6 +34,8 @@ class Sink {
   // Before each command's reply ("" is the connection itself, "." the end of the message); what to say instead of yes, or "". A text
   // without CRLF at its end is sent, and the connection closed.
   std::function<std::string(const std::string& command)> answer = [](const std::string&) { return std::string(); };
+  // The same of a connection alone, by where it comes from.
+  std::function<std::string(const std::string& peer)> greeting = [](const std::string&) { return std::string(); };
   std::function<bool(const std::string& command)> hangs = [](const std::string&) { return false; };  // gets no reply
   std::chrono::milliseconds delay{0};  // before each reply
   bool pipelining = true;
@@ -105,6 +107,7 @@ class Sink {
       co_await timer.async_wait(asio::use_awaitable);
     }
     std::string text = self.answer(command);
+    if (text.empty() && command.empty()) text = self.greeting(stream.peer().ip.text());
     if (text.empty()) text = std::move(yes);
     if (self.delay.count() > 0) {
       asio::steady_timer timer(co_await asio::this_coro::executor, self.delay);
