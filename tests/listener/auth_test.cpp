@@ -253,7 +253,8 @@ TEST_CASE("who logged in lately goes first, then those of whom nothing bad is kn
   for (int i = 0; i < 5; ++i) logins.wrong(home, "bob", at, 1ms);  // behind the same address
   CHECK(logins.rank(home, "ann", at) < logins.rank(home, "carl", at));
   CHECK(logins.rank(home, "carl", at) < logins.rank(fresh, "ann", at));
-  CHECK(logins.rank(fresh, "ann", at) < logins.rank(guesser, "ann", at));  // who guesses about ann keeps her out nowhere
+  CHECK(logins.rank(fresh, "ann", at) <
+        logins.rank(guesser, "ann", at));  // who guesses about ann keeps her out nowhere
   CHECK(logins.rank(guesser, "ann", at) < logins.rank(fresh, "carl", at));
   CHECK(logins.rank(fresh, "carl", at) < logins.rank(guesser, "carl", at));
   CHECK(logins.rank(home, "ann", at + 48h) == logins.rank(fresh, "ann", at + 48h));
