@@ -103,6 +103,7 @@ App::~App() = default;
 
 int App::run() {
   umask(0027);
+  return_large_blocks();
   ::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   take_signals(SIG_BLOCK);

@@ -17,9 +17,10 @@ constexpr std::size_t worth_it = std::size_t{4} << 20U;    // octets that are fr
 constexpr std::size_t left_alone = std::size_t{1} << 20U;  // at the heap's end, for the next few
 }  // namespace
 
+void return_large_blocks() { mallopt(M_MMAP_THRESHOLD, 128 << 10); }
+
 boost::asio::awaitable<void> give_memory_back() {
   boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor);
-  malloc_trim(0);  // what only the start needed: authorities, the configuration, blocks of the log
   std::size_t kept =
       0;  // given back already, though the allocator counts it still, or less where some of it is in use again
   for (;;) {
