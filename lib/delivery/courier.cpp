@@ -152,7 +152,7 @@ class Run {
       attempt_.displaced = attempt_.displaced || rules->destination(due.domain, at) != job_.destination;
     const dns::Name& domain = job_.recipients.front().domain;
     const bool same_way = !has_hosts_ || (route::is_same_way(rules->match(domain, at), hosts_.route) &&
-                                          route::is_same_rule(rules->rule(domain, at), hosts_.rule));
+                                          rules->rule(domain, at) == hosts_.rule);
     attempt_.displaced = attempt_.displaced || !same_way;
     placed_by_ = rules;
     placed_at_ = at;

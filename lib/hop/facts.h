@@ -88,6 +88,7 @@ struct LocalRule {
   DefaultTls default_tls = DefaultTls::opportunistic;
   std::optional<RouteTls> route_tls;
   std::vector<dns::Name> verify_names;  // for RouteTls::verify; empty: the host's name
+  bool operator==(const LocalRule&) const = default;
 };
 
 }  // namespace hoplock::hop

@@ -33,13 +33,6 @@ bool is_same_way(const RoutePtr& a, const RoutePtr& b) {
   return way(*a) == way(*b);
 }
 
-bool is_same_rule(const hop::LocalRule& a, const hop::LocalRule& b) {
-  const auto all = [](const hop::LocalRule& rule) {
-    return std::tie(rule.dane, rule.mta_sts, rule.default_tls, rule.route_tls, rule.verify_names);
-  };
-  return all(a) == all(b);
-}
-
 Table::Table(std::vector<Route> routes, hop::LocalRule security) : security_(std::move(security)) {
   for (Route& route : routes) {
     Entry entry;

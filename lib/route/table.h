@@ -55,6 +55,5 @@ bool is_expired(const Route& route, Time now);
 
 // Whether mail goes the same way under both, whatever they match, for how long, and how much at once. Null: no route.
 bool is_same_way(const RoutePtr& a, const RoutePtr& b);
-bool is_same_rule(const hop::LocalRule& a, const hop::LocalRule& b);
 
 }  // namespace hoplock::route
