@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "net/endpoint.h"
 #include "net/openssl_error.h"
 
 namespace hoplock::daemon {
@@ -28,31 +29,6 @@ constexpr int dead_after_ms = 60'000;  // octets that nobody acknowledges
 bool is_ready(int socket, short events) {
   pollfd ready{socket, events, 0};
   return poll(&ready, 1, tenth_ms) > 0;
-}
-
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-};
-SocketAddress socket_address(const Ip& ip, std::uint16_t port) {
-  SocketAddress to;
-  const std::string octets = ip.octets();
-  if (ip.is_v4()) {
-    sockaddr_in v4{};
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(port);
-    std::memcpy(&v4.sin_addr, octets.data(), octets.size());
-    std::memcpy(&to.storage, &v4, sizeof v4);
-    to.size = sizeof v4;
-  } else {
-    sockaddr_in6 v6{};
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(port);
-    std::memcpy(&v6.sin6_addr, octets.data(), octets.size());
-    std::memcpy(&to.storage, &v6, sizeof v6);
-    to.size = sizeof v6;
-  }
-  return to;
 }
 
 // Whether the certificate must carry this name or address.
@@ -78,12 +54,12 @@ LogChannel::Step LogChannel::late() const {
 LogChannel::Step LogChannel::connect() {
   const bool datagrams = peer_.server.transport == config::Syslog::Transport::udp;
   const int kind = (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
-  const SocketAddress to = socket_address(peer_.ip, peer_.server.port);
-  socket_ = ::socket(to.storage.ss_family, kind, 0);
+  const auto to = net::to_asio({peer_.ip, peer_.server.port});
+  socket_ = ::socket(to.protocol().family(), kind, 0);
   if (socket_ < 0) return {0, std::strerror(errno)};
   if (!datagrams) setsockopt(socket_, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead_after_ms, sizeof dead_after_ms);
   state_ = State::connecting;
-  const int result = ::connect(socket_, reinterpret_cast<const sockaddr*>(&to.storage), to.size);
+  const int result = ::connect(socket_, to.data(), static_cast<socklen_t>(to.size()));
   if (result != 0 && errno != EINPROGRESS) return {0, std::strerror(errno)};
   return {};
 }
