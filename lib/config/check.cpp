@@ -164,6 +164,15 @@ void check_ranges(Loaded& loaded) {
     loaded.complain("tls_rpt.public_ipv6", "an IPv6 address is needed");
 }
 
+void check_log_server(Loaded& loaded) {
+  const auto& config = loaded.config;
+  if (config.log.syslog.empty()) return;
+  const auto server = parse_syslog(config.log.syslog);
+  if (!server) return loaded.complain("log.syslog", server.error().detail);
+  if (server->transport == Syslog::Transport::tls && config.tls.ca_file.path.empty())
+    loaded.complain("log.syslog", "the log server's certificate is held against tls.ca_file, which is empty");
+}
+
 void check_rest(Loaded& loaded) {
   const auto& config = loaded.config;
   if (!config.postmaster.empty() && config.postmaster.find('@') == std::string::npos)
@@ -178,10 +187,7 @@ void check_rest(Loaded& loaded) {
   if (config.http.address && !config.http.address->ip.is_loopback() && !config.http.trusted_proxy_header.empty())
     loaded.complain("http.trusted_proxy_header", "anybody could set it at " + config.http.address->text() +
                                                      "; allowed: with http.address on loopback");
-  const auto server = config.log.syslog.empty() ? Result<Syslog>(Syslog{}) : parse_syslog(config.log.syslog);
-  if (!server) loaded.complain("log.syslog", server.error().detail);
-  if (server && server->text().starts_with("tls:") && !server->host.empty() && config.tls.ca_file.path.empty())
-    loaded.complain("log.syslog", "the log server's certificate is held against tls.ca_file, which is empty");
+  check_log_server(loaded);
   if (config.control_socket.empty())
     loaded.complain("control_socket", "the tool needs a socket; allowed: a file name, as in control.sock");
 }
