@@ -44,6 +44,8 @@ struct Hop {
   bool dsn = false;           // it tells of deliveries itself (RFC 3461)
   Conversation conversation;  // with it, of the last transaction
   std::string where() const;  // "mx1.example.org[192.0.2.1]"
+  // It was tried again, in clear or under a newer policy: this one is not the last word.
+  bool was_tried_again() const { return outdated || action == Action::plaintext || action == Action::audit; }
 };
 // What was said at one address of a host is the host's word, also where another one of its addresses did not answer.
 bool speaks_for(const Hop& said, const Hop& silent);

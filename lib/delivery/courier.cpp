@@ -846,8 +846,7 @@ class Run {
       const bool here = std::any_of(refused.begin(), refused.end(), [&](const Refused& one) {
         return one.hop == i || speaks_for(attempt_.hops[one.hop], hop);
       });
-      const bool gave_up_tls = hop.action == Hop::Action::plaintext || hop.action == Hop::Action::audit;
-      if (!here && !gave_up_tls && !hop.no_mail && !hop.definite && !hop.outdated) return false;
+      if (!here && !hop.no_mail && !hop.definite && !hop.was_tried_again()) return false;
     }
     return true;
   }

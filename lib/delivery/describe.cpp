@@ -23,9 +23,7 @@ struct Judgement {
 
 // Several hosts: the last one refused by policy, else the last one tried (CONTRACT).
 const Hop* deciding_hop(const Attempt& attempt) {
-  const auto refused = [](const Hop& hop) {  // and not tried again in clear
-    return hop.refusal && !hop.outdated && hop.action != Hop::Action::audit && hop.action != Hop::Action::plaintext;
-  };
+  const auto refused = [](const Hop& hop) { return hop.refusal && !hop.was_tried_again(); };
   const auto& hops = attempt.hops;
   const auto policy = std::find_if(hops.rbegin(), hops.rend(), [&](const Hop& hop) {
     return refused(hop) && !hop.definite && is_policy(hop.refusal->reason);
@@ -108,18 +106,18 @@ bool was_unfit(const Hop& hop) {
   return !hop.outdated && hop.refusal && hop.refusal->reason == Reason::requiretls_not_supported;
 }
 
-// MX-18, MX-19, RTLS-08: every host that there is lacks what the message needs; what was relaxed was tried again.
+// MX-18, MX-19, RTLS-08: every host that there is lacks what the message needs.
 bool is_closed_everywhere(const Attempt& attempt, const Lacking& lacking) {
   if (attempt.hosts_left) return false;
   for (std::size_t i = 0; i < attempt.hops.size(); ++i) {
     const Hop& hop = attempt.hops[i];
-    const bool relaxed = hop.action == Hop::Action::plaintext || hop.action == Hop::Action::audit || hop.outdated;
     const bool lacks = std::any_of(lacking.hops.begin(), lacking.hops.end(),
                                    [&](std::size_t at) { return at == i || speaks_for(attempt.hops[at], hop); });
     const bool elsewhere = std::any_of(attempt.hops.begin(), attempt.hops.end(), [&](const Hop& one) {
       return (one.no_mail || was_unfit(one)) && speaks_for(one, hop);
     });
-    if (!lacks && !elsewhere && !relaxed && !hop.definite && !hop.no_mail && !was_unfit(hop)) return false;
+    if (!lacks && !elsewhere && !hop.was_tried_again() && !hop.definite && !hop.no_mail && !was_unfit(hop))
+      return false;
   }
   return true;
 }
@@ -141,8 +139,8 @@ bool takes_no_mail(const Attempt& attempt) {
   if (attempt.hosts_left) return false;
   const auto over = [&attempt](const Hop& hop) {
     const auto speaks = [&hop](const Hop& one) { return one.no_mail && speaks_for(one, hop); };
-    return hop.no_mail || hop.definite || hop.outdated || hop.action == Hop::Action::plaintext ||
-           hop.action == Hop::Action::audit || std::any_of(attempt.hops.begin(), attempt.hops.end(), speaks);
+    return hop.no_mail || hop.definite || hop.was_tried_again() ||
+           std::any_of(attempt.hops.begin(), attempt.hops.end(), speaks);
   };
   return std::all_of(attempt.hops.begin(), attempt.hops.end(), over) &&
          std::any_of(attempt.hops.begin(), attempt.hops.end(),
