@@ -5,6 +5,7 @@
 
 #include "base/ascii.h"
 #include "base/event_json.h"
+#include "base/fnv1a.h"
 #include "queue/act.h"
 #include "queue/rows.h"
 #include "queue/slice.h"
@@ -14,10 +15,9 @@ namespace {
 
 constexpr std::int64_t most_events = 32'000;  // of a message
 
-// FNV-1a, folded: stable over releases, for it is on disk.
+// Folded: stable over releases, for it is on disk.
 std::uint32_t hash(std::string_view text) {
-  std::uint64_t value = 14695981039346656037ULL;
-  for (const char c : text) value = (value ^ static_cast<unsigned char>(to_lower(c))) * 1099511628211ULL;
+  const std::uint64_t value = fnv1a(to_lower(text));
   return static_cast<std::uint32_t>(value ^ (value >> 32U));
 }
 
