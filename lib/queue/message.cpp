@@ -16,10 +16,4 @@ std::string_view to_text(State state) {
   return index < words.size() ? words[index] : "held";  // no state of ours: nothing is done with it, as with a held one
 }
 
-std::optional<State> parse_state(std::string_view text) {
-  for (std::size_t i = 0; i < words.size(); ++i)
-    if (words[i] == text) return static_cast<State>(i);
-  return {};
-}
-
 }  // namespace hoplock::queue

@@ -2,7 +2,6 @@
 // The states of a recipient and their words.
 #pragma once
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 namespace hoplock::queue {
@@ -19,6 +18,5 @@ enum class State : std::uint8_t {
   removed = 6
 };
 std::string_view to_text(State state);
-std::optional<State> parse_state(std::string_view text);
 
 }  // namespace hoplock::queue
