@@ -25,19 +25,20 @@ constexpr std::size_t most_by_rule = 20'000;
 
 using net::now;
 
-std::optional<Ip> last_address(const Attempt& attempt) {
-  for (auto hop = attempt.hops.rbegin(); hop != attempt.hops.rend(); ++hop) {
-    if (hop->ip) return hop->ip;
-  }
-  return std::nullopt;
+// The last one that has an address; null: none.
+const Hop* last_asked(const Attempt& attempt) {
+  const auto& hops = attempt.hops;
+  const auto last = std::find_if(hops.rbegin(), hops.rend(), [](const Hop& hop) { return hop.ip.has_value(); });
+  return last == hops.rend() ? nullptr : &*last;
 }
 
-// What it was to leave from then.
-std::optional<Ip> last_source(const Attempt& attempt) {
-  for (auto hop = attempt.hops.rbegin(); hop != attempt.hops.rend(); ++hop) {
-    if (hop->ip) return hop->from;
+Gates::Word word_of(const SitePtr& site, const Attempt& attempt, const std::string& reply) {
+  Gates::Word word{site, std::nullopt, reply};
+  if (const Hop* last = last_asked(attempt)) {
+    word.ip = last->ip;
+    word.from = last->from;
   }
-  return std::nullopt;
+  return word;
 }
 
 bool is_refused_for_reputation(const RecipientOutcome& one) {
@@ -285,8 +286,9 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   const bool of_hosts =
       failure != FailureClass::policy && why.reason != "dns-failure" && !attempt.no_hosts && !attempt.ours;
   // also such as are only being opened: the last one that fails tells
-  const auto ip = last_address(attempt);
-  const bool others = (site && site->connected > 0) || (ip && gates_.host(*ip, last_source(attempt))->used > 0);
+  const Hop* last = last_asked(attempt);
+  const bool others =
+      (site && site->connected > 0) || (last != nullptr && gates_.host(*last->ip, last->from)->used > 0);
   const bool of_us = is_about_us(why) || attempt.at_login;
   const bool through = destination->connected > 0 || (of_hosts && others && !of_us);
   if (through && (of_us || backs_.are_too_many(destination->name, job.id, Steady::now()))) {
@@ -349,7 +351,7 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
   site->senders.add(attempt.sender);
   const auto load = told_of_load(attempt);
   const bool by_load = load.has_value();
-  Gates::Word word{site, last_address(attempt), load ? *load : attempt.put_off.value_or(""), last_source(attempt)};
+  const Gates::Word word = word_of(site, attempt, load ? *load : attempt.put_off.value_or(""));
   if (took_any(attempt)) gates_.took(word);
   if (took_any(attempt)) slow_senders_.took(sender_at(attempt));
   if (took_any(attempt) || (!attempt.put_off && !by_load)) {
@@ -417,7 +419,7 @@ asio::awaitable<bool> Scheduler::Impl::slow_down(Lane& lane, Attempt attempt, Sl
   job.envelope.sender = attempt.sender;
   job.recipients.push_back(attempt.recipients.front().due);
   const bool anew = slow.whole_site && !site->is_held(destination->name, now());
-  if (anew) gates_.slow({site, last_address(attempt), why.reply});
+  if (anew) gates_.slow(word_of(site, attempt, why.reply));
   const bool of_source = site && leaves_from_several(destination->name);
   if (of_source) {
     hold_site(*site, attempt, why);
