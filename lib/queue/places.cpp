@@ -110,7 +110,7 @@ void Places::lower(disk::Tx& tx, std::int64_t domain, std::int64_t due) {
       .run();
 }
 
-Places::Hastened Places::hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now) {
+disk::More Places::hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now) {
   tx.prepare(
         "UPDATE recipient SET due = ?2 WHERE id IN (SELECT id FROM recipient WHERE domain = ?1 AND state = ?3 AND due "
         "> "
@@ -119,11 +119,11 @@ Places::Hastened Places::hasten(disk::Tx& tx, std::int64_t domain, std::int64_t 
       .run();
   const auto hastened = tx.changes();
   if (hastened > 0) lower(tx, domain, now);
-  return hastened < hastened_at_once ? Hastened::all : Hastened::some;
+  return hastened < hastened_at_once ? disk::More::no : disk::More::yes;
 }
 
 void Places::hasten_moved(disk::Tx& tx, std::int64_t domain, std::int64_t now) {
-  if (hasten(tx, domain, now) == Hastened::all) return;
+  if (hasten(tx, domain, now) == disk::More::no) return;
   tx.prepare("INSERT INTO mark (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2")
       .bind(std::string(hasten_mark) + std::to_string(domain), now)
       .run();
@@ -141,7 +141,7 @@ disk::More Places::hasten_rest(disk::Tx& tx) {
       now = row.integer(1);
     }
     const auto domain = std::strtoll(name.c_str() + hasten_mark.size(), nullptr, 10);
-    if (hasten(tx, domain, now) == Hastened::all) tx.prepare("DELETE FROM mark WHERE name = ?1").bind(name).run();
+    if (hasten(tx, domain, now) == disk::More::no) tx.prepare("DELETE FROM mark WHERE name = ?1").bind(name).run();
   } while (!slice.over());
   return disk::More::yes;
 }

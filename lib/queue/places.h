@@ -61,8 +61,7 @@ class Places {
  private:
   std::unordered_map<Id, std::int64_t> alive_;
   std::optional<Place> read(disk::Tx& tx, const std::string& domain);
-  enum class Hastened : std::uint8_t { all, some };
-  Hastened hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now);
+  disk::More hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now);
   std::unordered_map<std::string, Place> places_;                      // by domain
   std::unordered_map<std::int64_t, std::optional<Backoff>> backoffs_;  // by destination
 };
