@@ -116,6 +116,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
     bool by_several = false;  // destinations
   };
   asio::awaitable<bool> slow_down(Lane& lane, Attempt attempt, Slowness slow);
+  Holding holding_for(const Down& why, const std::optional<queue::Backoff>& before);
   void hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why);
   std::optional<Slowness> learn(Lane& lane, Attempt& attempt);
   std::optional<Slowness> weigh_reputation(Site& site, Attempt& attempt);

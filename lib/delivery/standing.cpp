@@ -252,11 +252,7 @@ asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const queue::Job&
 // In memory alone. What was under way meanwhile tells the same once more.
 void Scheduler::Impl::hold_site(Site& site, const Attempt& attempt, const Down& why) {
   if (site.hold && site.hold->until > now()) return;
-  Holding holding;
-  holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
-  holding.random = fraction();
-  holding.before = site.hold;
-  site.hold = hold_for(why, attempt.ended, holding);
+  site.hold = hold_for(why, attempt.ended, holding_for(why, site.hold));
   site.hold_by.clear();
   site.allowance.fit(1);
   note_due(site.hold->until);
@@ -269,11 +265,7 @@ void Scheduler::Impl::slow_sender(const Attempt& attempt) {
                                  [](const RecipientOutcome& one) { return one.fate == Fate::deferred; });
   if (whom == attempt.recipients.end() || slow_senders_.put_off(key, mark_of(*whom)) < put_off_to_slow) return;
   const Down why = failure_of(attempt);
-  Holding holding;
-  holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
-  holding.random = fraction();
-  holding.before = slow_senders_.last(key);
-  slow_senders_.hold(key, hold_for(why, attempt.ended, holding));
+  slow_senders_.hold(key, hold_for(why, attempt.ended, holding_for(why, slow_senders_.last(key))));
 }
 
 // No host was ready for mail. Where other sessions get through, it is this one that was too many, and its message goes first in another;
@@ -320,6 +312,14 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   co_return false;
 }
 
+Holding Scheduler::Impl::holding_for(const Down& why, const std::optional<queue::Backoff>& before) {
+  Holding holding;
+  holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
+  holding.random = fraction();
+  holding.before = before;
+  return holding;
+}
+
 void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why) {
   const SitePtr& site = destination.site;
   destination.held = true;
@@ -330,10 +330,7 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
     destination.backoff = held_with_site(destination.backoff, *site->hold);
     return note_due(destination.backoff->until);
   }
-  Holding holding;
-  holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
-  holding.random = fraction();
-  holding.before = destination.backoff;
+  Holding holding = holding_for(why, destination.backoff);
   const bool ours = site && site->hold && (site->hold_by.empty() || site->hold_by == destination.name);
   if (ours && (!holding.before || holding.before->failures < site->hold->failures)) holding.before = site->hold;
   holding.end = job.received + (job.envelope.sender.empty() ? options_.expire_bounces : options_.expire);
