@@ -234,12 +234,7 @@ asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const queue::Job&
   const bool of_us = attempt.ours || attempt.at_login || is_about_us(why);
   const bool one_too_many = through && !of_us && !backs_.are_too_many(destination->name, job.id, Steady::now());
   if (one_too_many) {
-    if (site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
-    courier_.keep(std::move(attempt.counts));
-    destination->jobs.push_front(job);
-    destination->given_back = true;
-    destination->more = true;
-    destination->waits_at = site;
+    come_again(*destination, job, std::move(attempt));
     co_return false;
   }
   if (site && !through) hold_site(*site, attempt, why);
@@ -247,6 +242,17 @@ asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const queue::Job&
   const Settler::Ticket ticket = finish(*destination, attempt);
   co_await settler_.stored(ticket);
   co_return true;
+}
+
+// This session was one too many: its message goes first in another.
+void Scheduler::Impl::come_again(Destination& destination, const queue::Job& job, Attempt attempt) {
+  const SitePtr& site = destination.site;
+  if (site && site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
+  courier_.keep(std::move(attempt.counts));
+  destination.jobs.push_front(job);
+  destination.given_back = true;
+  destination.more = true;
+  destination.waits_at = site;
 }
 
 // In memory alone. What was under way meanwhile tells the same once more.
@@ -290,12 +296,7 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
     co_return false;
   }
   if (through) {
-    if (site && site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
-    courier_.keep(std::move(attempt.counts));
-    destination->jobs.push_front(job);
-    destination->given_back = true;
-    destination->more = true;
-    destination->waits_at = site;
+    come_again(*destination, job, std::move(attempt));
     co_return false;
   }
   gates_.unproven(destination->name);
