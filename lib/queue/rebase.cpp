@@ -18,6 +18,12 @@ bool waits_too_long(std::int64_t until, std::int64_t interval, std::int64_t now)
   return until - interval * 3 / 2 > now;
 }
 
+void begin_state(Rebase& at, std::int64_t state) {
+  at.state = state;
+  at.due = at.now;
+  at.recipient = INT64_MAX;
+}
+
 // Of one domain and state, from where the last slice came to. True: that was all of them.
 bool rebase_recipients(disk::Tx& tx, Places& places, Rebase& at, const Slice& slice) {
   struct Row {
@@ -81,9 +87,8 @@ bool rebase_destinations(disk::Tx& tx, Places& places, Rebase& at, const Slice& 
 
 Rebase Rebase::from(std::int64_t now) {
   Rebase begin;
-  begin.now = begin.due = now;
+  begin.now = now;
   begin.state = static_cast<std::int64_t>(State::deferred) + 1;  // of no domain: go to the first
-  begin.recipient = INT64_MAX;
   return begin;
 }
 
@@ -98,15 +103,9 @@ std::optional<Rebase> rebase_some(disk::Tx& tx, Places& places, Rebase at) {
         break;
       }
       at.domain = *next;
-      at.state = 0;
-      at.due = at.now;
-      at.recipient = INT64_MAX;
+      begin_state(at, 0);
     }
-    if (rebase_recipients(tx, places, at, slice)) {
-      ++at.state;
-      at.due = at.now;
-      at.recipient = INT64_MAX;
-    }
+    if (rebase_recipients(tx, places, at, slice)) begin_state(at, at.state + 1);
     if (slice.over()) return at;
   }
   do {
