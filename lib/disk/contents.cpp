@@ -15,11 +15,9 @@ std::int64_t changed_at(const struct stat& status) {
   return status.st_mtim.tv_sec * std::int64_t{1'000'000'000} + status.st_mtim.tv_nsec;
 }
 
-// By SQLite's own descriptor: closing another one would drop its locks.
 std::optional<std::size_t> hash_of_beginning(Database& db) {
-  sqlite3_file* file = nullptr;
-  sqlite3_file_control(db.native(), "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
-  if (!file || !file->pMethods) return std::nullopt;
+  sqlite3_file* const file = db.file();
+  if (!file) return std::nullopt;
   std::string octets(compared_octets, '\0');
   const int rc = file->pMethods->xRead(file, octets.data(), static_cast<int>(octets.size()), 0);
   if (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ) return std::nullopt;

@@ -219,6 +219,11 @@ void Database::keep_log() {
   int on = 1;
   sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_PERSIST_WAL, &on);
 }
+sqlite3_file* Database::file() const {
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
+  return file && file->pMethods ? file : nullptr;
+}
 Error Database::last_error(int rc) const { return error_of(db_.get(), rc); }
 std::optional<Error> Database::frozen() const { return files_ ? disk::frozen(*files_) : std::nullopt; }
 

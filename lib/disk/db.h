@@ -24,6 +24,7 @@
 #include "base/result.h"
 
 struct sqlite3;
+struct sqlite3_file;
 struct sqlite3_stmt;
 
 namespace hoplock::disk {
@@ -139,6 +140,8 @@ class Database {
   // Why nothing can be written any more: a sync failed in this process (vfs.h).
   std::optional<Error> frozen() const;
   sqlite3* native() const { return db_.get(); }
+  // SQLite's own descriptor of the file, which is to be used: closing another one would drop its locks. Nothing: it has none open.
+  sqlite3_file* file() const;
   // Called while statements run, every 10,000 steps of SQLite's machine, by the thread that runs them. Empty: never again.
   void on_progress(std::function<void()> call);
 

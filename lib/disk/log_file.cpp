@@ -103,14 +103,11 @@ std::optional<Witness> stat_of(const std::string& database) {
   return witness;
 }
 
-// Read by SQLite's own descriptor: closing another one would drop its locks.
 std::optional<Witness> witness_in_use(const std::string& database, Database& db) {
   auto witness = stat_of(database);
-  sqlite3_file* file = nullptr;
-  sqlite3_file_control(db.native(), "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
+  sqlite3_file* const file = db.file();
   std::array<char, 4> octets{};
-  if (!witness || !file || !file->pMethods ||
-      file->pMethods->xRead(file, octets.data(), octets.size(), counter_at) != SQLITE_OK)
+  if (!witness || !file || file->pMethods->xRead(file, octets.data(), octets.size(), counter_at) != SQLITE_OK)
     return std::nullopt;
   witness->counter = big(octets.data());
   return witness;
@@ -419,10 +416,9 @@ namespace {
 // The log's index as all who have it open share it (SQLite's WAL file format, section 2.3); nothing where there is none.
 const char* index_of(Database& db) {
   constexpr int region = 32768;
-  sqlite3_file* file = nullptr;
-  sqlite3_file_control(db.native(), "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
+  sqlite3_file* const file = db.file();
   void volatile* index = nullptr;
-  if (!file || !file->pMethods || file->pMethods->xShmMap(file, 0, region, 0, &index) != SQLITE_OK) return nullptr;
+  if (!file || file->pMethods->xShmMap(file, 0, region, 0, &index) != SQLITE_OK) return nullptr;
   return const_cast<const char*>(static_cast<volatile char*>(index));
 }
 
