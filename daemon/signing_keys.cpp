@@ -32,10 +32,6 @@ void give_out(const dkim::Keyring& keyring, const std::vector<dkim::Role>& roles
   }
 }
 
-bool are_siblings(const dkim::Identity& a, const dkim::Identity& b) {
-  return a.domain == b.domain && a.key->algorithm() == b.key->algorithm();
-}
-
 bool is_open_to_all(const std::string& path) {
   struct stat about {};
   return stat(path.c_str(), &about) == 0 && (about.st_mode & (S_IROTH | S_IWOTH)) != 0;

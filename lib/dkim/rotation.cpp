@@ -31,6 +31,10 @@ std::size_t chosen(const std::vector<Candidate>& keys) {
 }
 }  // namespace
 
+bool are_siblings(const Identity& a, const Identity& b) {
+  return a.domain == b.domain && a.key->algorithm() == b.key->algorithm();
+}
+
 std::vector<Role> roles(const std::vector<Candidate>& keys) {
   const std::size_t signer = chosen(keys);
   std::vector<Role> found(keys.size(), Role::waits);
@@ -53,9 +57,7 @@ std::vector<Role> roles(const Keyring& keyring, const Pasts& pasts) {
   const auto& all = keyring.all();
   std::vector<Role> found(all.size(), Role::waits);
   for (std::size_t first = 0; first < all.size(); ++first) {
-    const auto is_sibling = [&](const Identity& one) {
-      return one.domain == all[first].domain && one.key->algorithm() == all[first].key->algorithm();
-    };
+    const auto is_sibling = [&](const Identity& one) { return are_siblings(one, all[first]); };
     const auto end = all.begin() + static_cast<std::ptrdiff_t>(first);
     if (std::any_of(all.begin(), end, is_sibling)) continue;  // settled with the first of them
     std::vector<std::size_t> places;

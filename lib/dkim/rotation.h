@@ -14,6 +14,9 @@
 
 namespace hoplock::dkim {
 
+// Whether they follow one another: keys of one domain and one algorithm.
+bool are_siblings(const Identity& a, const Identity& b);
+
 // A key as it is listed: the newest last.
 struct Candidate {
   Standing standing;
