@@ -106,6 +106,21 @@ std::optional<bool> is_published(const dns::Answer& answer, const dkim::Identity
   });
 }
 
+boost::asio::awaitable<RecordState> look_at_record(dkim::Identity identity, std::optional<dns::Name> reports,
+                                                   resolver::Resolver& resolver) {
+  RecordState state;
+  auto where = dns::Name::parse(record_name(identity));
+  if (!where) {  // Keyring::make has looked at the selector
+    state.complaints = {"its record cannot be looked up: the selector makes no name"};
+    co_return state;
+  }
+  const auto answer = co_await resolver.find(std::move(*where), dns::Type::txt);
+  const auto use = reports && identity.domain == *reports ? dkim::Use::mail_and_reports : dkim::Use::mail;
+  state.published = is_published(answer, identity);
+  state.complaints = complaints_of(answer, identity, use);
+  co_return state;
+}
+
 // What was told already.
 struct Known {
   std::vector<std::string> complaints;  // by identity, as one text, "" for none
@@ -172,15 +187,11 @@ std::vector<KeyLife> settle(const dkim::Keyring& keyring, const RecordTools& too
   return lives;
 }
 
-boost::asio::awaitable<void> look_at_records(std::shared_ptr<const dkim::Keyring> keyring,
-                                             std::optional<dns::Name> reports, RecordTools tools, Known& known) {
+boost::asio::awaitable<void> look_and_tell(std::shared_ptr<const dkim::Keyring> keyring,
+                                           std::optional<dns::Name> reports, RecordTools tools, Known& known) {
   const auto& all = keyring->all();
   known.complaints.resize(all.size());
-  std::vector<RecordState> states;
-  for (const dkim::Identity& identity : all) {
-    states.push_back(co_await look_at_record(identity, reports, tools.resolver));
-    if (identity.standing && states.back().published) identity.standing->published = states.back().published;
-  }
+  auto states = co_await look_at_records(keyring, std::move(reports), tools.resolver);
   const auto lives = settle(*keyring, tools);
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (lives[i].is_over(net::now())) states[i].complaints.clear();  // its record may go
@@ -239,25 +250,21 @@ std::string record_name(const dkim::Identity& identity) {
   return identity.selector + "._domainkey." + identity.domain.text();
 }
 
-boost::asio::awaitable<RecordState> look_at_record(dkim::Identity identity, std::optional<dns::Name> reports,
-                                                   resolver::Resolver& resolver) {
-  RecordState state;
-  auto where = dns::Name::parse(record_name(identity));
-  if (!where) {  // Keyring::make has looked at the selector
-    state.complaints = {"its record cannot be looked up: the selector makes no name"};
-    co_return state;
+boost::asio::awaitable<std::vector<RecordState>> look_at_records(std::shared_ptr<const dkim::Keyring> keyring,
+                                                                 std::optional<dns::Name> reports,
+                                                                 resolver::Resolver& resolver) {
+  std::vector<RecordState> states;
+  for (const dkim::Identity& identity : keyring->all()) {
+    states.push_back(co_await look_at_record(identity, reports, resolver));
+    if (identity.standing && states.back().published) identity.standing->published = states.back().published;
   }
-  const auto answer = co_await resolver.find(std::move(*where), dns::Type::txt);
-  const auto use = reports && identity.domain == *reports ? dkim::Use::mail_and_reports : dkim::Use::mail;
-  state.published = is_published(answer, identity);
-  state.complaints = complaints_of(answer, identity, use);
-  co_return state;
+  co_return states;
 }
 
 boost::asio::awaitable<void> check_records(std::shared_ptr<const dkim::Keyring> keyring,
                                            std::optional<dns::Name> reports, RecordTools tools) {
   Known known;
-  co_await look_at_records(std::move(keyring), std::move(reports), tools, known);
+  co_await look_and_tell(std::move(keyring), std::move(reports), tools, known);
 }
 
 boost::asio::awaitable<void> watch_records(std::weak_ptr<const dkim::Keyring> watched, std::optional<dns::Name> reports,
@@ -268,7 +275,7 @@ boost::asio::awaitable<void> watch_records(std::weak_ptr<const dkim::Keyring> wa
   for (Known known;;) {
     bool all_sign = true;
     if (auto keyring = watched.lock()) {
-      co_await look_at_records(keyring, reports, tools, known);
+      co_await look_and_tell(keyring, reports, tools, known);
       const auto roles = dkim::roles(*keyring, read_signing_past(tools.past));
       all_sign = std::find(roles.begin(), roles.end(), dkim::Role::waits) == roles.end();
     } else {

@@ -30,9 +30,11 @@ struct RecordState {
   std::optional<bool> published;        // whether it holds the public half; nothing: it could not be asked
   std::vector<std::string> complaints;  // what keeps others from verifying what the key signs; none: all is well
 };
-// `reports`: the domain of the TLS reports; nothing: none are sent. REQUIRES: `resolver` outlives it.
-boost::asio::awaitable<RecordState> look_at_record(dkim::Identity identity, std::optional<dns::Name> reports,
-                                                   resolver::Resolver& resolver);
+// By the keyring's order; whether a key is published is noted in its standing, where that could be asked. `reports`: the domain of the
+// TLS reports; nothing: none are sent. REQUIRES: `resolver` outlives it.
+boost::asio::awaitable<std::vector<RecordState>> look_at_records(std::shared_ptr<const dkim::Keyring> keyring,
+                                                                 std::optional<dns::Name> reports,
+                                                                 resolver::Resolver& resolver);
 
 // Where the daemon keeps which keys signed until when, and what stands there; nothing: none, or it cannot be read.
 std::string signing_past_path(const config::Config& config);

@@ -159,14 +159,6 @@ json::object with_life(json::object to, const KeyLife& life, Time now) {
   return to;
 }
 
-boost::asio::awaitable<std::vector<RecordState>> look_up(std::vector<dkim::Identity> identities,
-                                                         std::optional<dns::Name> reports,
-                                                         resolver::Resolver& resolver) {
-  std::vector<RecordState> states;
-  for (const auto& identity : identities) states.push_back(co_await look_at_record(identity, reports, resolver));
-  co_return states;
-}
-
 }  // namespace
 
 int dkim_new(const Call& call) {
@@ -278,12 +270,9 @@ int dkim_check(const Call& call) {
     return complain(console, no, "no keys are configured; 'hoplock dkim new DOMAIN' makes one");
   const auto network = Network::open(call.loaded.config, console, Whose::ours);
   if (!network) return complain(console, config_error, network.error().detail);
-  auto task = look_up(all, report_domain(call.loaded.config), (*network)->tools().resolver);
+  auto task = look_at_records(keys->ring, report_domain(call.loaded.config), (*network)->tools().resolver);
   auto states = (*network)->run(std::move(task));
   if (!states) return complain(console, software, broke_off);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (all[i].standing) all[i].standing->published = (*states)[i].published;
-  }
   const auto lives = keys->lives();
   bool good = true;
   json::array array;

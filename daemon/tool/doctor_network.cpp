@@ -183,13 +183,8 @@ class Examination {
     std::erase_if(loaded.config.dkim, [](const config::Dkim& one) { return config::is_barred(one.key.path); });
     const auto keyring = load_keyring(loaded);
     if (!keyring) co_return;
-    const auto reports = report_domain(call_.loaded.config);
-    std::vector<RecordState> states;
-    for (const dkim::Identity& one : keyring->all()) {
-      states.push_back(co_await look_at_record(one, reports, tools_.resolver));
-      if (one.standing) one.standing->published = states.back().published;
-    }
     const auto& config = call_.loaded.config;
+    const auto states = co_await look_at_records(keyring, report_domain(config), tools_.resolver);
     const auto lives =
         lives_of(*keyring, read_signing_past(signing_past_path(config)), Milliseconds(config.delivery.expire.value));
     for (std::size_t i = 0; i < lives.size(); ++i) {
