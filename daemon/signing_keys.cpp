@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <set>
 
 #include "base/ascii.h"
@@ -23,8 +22,7 @@ namespace hoplock::daemon {
 
 namespace {
 
-constexpr std::size_t most_past = std::size_t{1} << 20U;  // octets
-constexpr std::chrono::hours forgotten_after{30 * 24};    // once a record may be removed
+constexpr std::chrono::hours forgotten_after{30 * 24};  // once a record may be removed
 
 void give_out(const dkim::Keyring& keyring, const std::vector<dkim::Role>& roles) {
   for (std::size_t i = 0; i < roles.size(); ++i) {
@@ -211,11 +209,8 @@ std::string signing_past_path(const config::Config& config) {
 }
 
 dkim::Pasts read_signing_past(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text(most_past, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(in.gcount(), 0)));
-  return dkim::parse_pasts(text);
+  const auto text = config::read_file(path);
+  return text ? dkim::parse_pasts(*text) : dkim::Pasts{};
 }
 
 Result<> keep_signing_past(const std::string& path, const dkim::Pasts& pasts) {
