@@ -81,13 +81,14 @@ void print_record(const Call& call, const dkim::Identity& identity) {
                    << '\n';
 }
 
+// Of one that left the configuration the key is null.
 json::object identity_to_json(const dkim::Identity& identity) {
   json::object to;
   to["domain"] = clean(identity.domain.text());
   to["selector"] = clean(identity.selector);
-  to["algorithm"] = to_text(identity.key->algorithm());
+  to["algorithm"] = identity.key ? json::value(to_text(identity.key->algorithm())) : json::value(nullptr);
   to["name"] = clean(record_name(identity));
-  to["record"] = clean(identity.key->record());
+  to["record"] = identity.key ? json::value(clean(identity.key->record())) : json::value(nullptr);
   return to;
 }
 
@@ -143,15 +144,7 @@ std::optional<Keys> configured(const Call& call) {
   return std::nullopt;
 }
 
-json::object gone_to_json(const dkim::Past& past) {
-  json::object to;
-  to["domain"] = clean(past.domain.text());
-  to["selector"] = clean(past.selector);
-  to["algorithm"] = nullptr;
-  to["name"] = clean(past.selector + "._domainkey." + past.domain.text());
-  to["record"] = nullptr;
-  return to;
-}
+json::object gone_to_json(const dkim::Past& past) { return identity_to_json({past.domain, past.selector, nullptr}); }
 
 json::object with_life(json::object to, const KeyLife& life, Time now) {
   to["state"] = words_of(life, now);
