@@ -122,6 +122,11 @@ bool is_about_us(const Down& why) {
   return why.reason == "smtp-reply" && why.reply.starts_with('5') && !speaks_of_load(why.reply);
 }
 
+// Rules and DNS: whatever the mail leaves from, and whichever host it is.
+bool is_of_domain(const Attempt& attempt, const Down& why) {
+  return attempt.no_hosts || why.reason == "dns-failure" || class_of(why.reason, why.reply) == FailureClass::policy;
+}
+
 // It stays in the queue with what the server said.
 void keep_refused(Attempt& attempt) {
   for (RecipientOutcome& one : attempt.recipients) {
@@ -217,13 +222,11 @@ void Scheduler::Impl::note_source(const Attempt& attempt) {
   by_rule_.insert(attempt.destination);
 }
 
-// What is said to one address or name of ours says nothing of another. Rules and DNS are the same for all.
+// What is said to one address or name of ours says nothing of another.
 bool Scheduler::Impl::is_of_source(const Attempt& attempt, const Down& why) const {
   if (options_.sources.empty()) return false;
   if (attempt.ours) return true;
-  const bool of_all =
-      attempt.no_hosts || why.reason == "dns-failure" || class_of(why.reason, why.reply) == FailureClass::policy;
-  return !of_all && leaves_from_several(attempt.destination);
+  return !is_of_domain(attempt, why) && leaves_from_several(attempt.destination);
 }
 
 // The site's name has what the mail leaves from: other mail for the destination goes on.
@@ -280,9 +283,7 @@ void Scheduler::Impl::slow_sender(const Attempt& attempt) {
 asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why) {
   const DestinationPtr destination = lane.destination;
   const SitePtr site = destination->site;
-  const auto failure = class_of(why.reason, why.reply);
-  const bool of_hosts =
-      failure != FailureClass::policy && why.reason != "dns-failure" && !attempt.no_hosts && !attempt.ours;
+  const bool of_hosts = !is_of_domain(attempt, why) && !attempt.ours;
   // also such as are only being opened: the last one that fails tells
   const Hop* last = last_asked(attempt);
   const bool others =
