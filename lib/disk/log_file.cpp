@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "disk/files.h"
 #include "disk/vfs.h"
 
 namespace hoplock::disk {
@@ -190,8 +191,7 @@ SyncedMark::SyncedMark(const std::filesystem::path& database)
     : database_(database.string()), fd_(::open((database_ + "-synced").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640)) {
   if (fd_ < 0 || read(database)) return;
   static_cast<void>(clear());  // that a mark was kept must be known after a power cut, whatever it says
-  const Descriptor directory(::open(database.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.fd >= 0) ::fsync(directory.fd);
+  static_cast<void>(sync_directory(database.parent_path()));
 }
 SyncedMark::~SyncedMark() {
   if (fd_ >= 0) ::close(fd_);
@@ -236,9 +236,7 @@ void SyncedMark::make_again() {
   if (made < 0) return;
   ::close(std::exchange(fd_, made));
   kept_.reset();
-  const Descriptor directory(
-      ::open(std::filesystem::path(database_).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.fd >= 0) ::fsync(directory.fd);
+  static_cast<void>(sync_directory(std::filesystem::path(database_).parent_path()));
 }
 
 void SyncedMark::set(const Synced& synced, Database& db) {
