@@ -244,8 +244,7 @@ void SyncedMark::set(const Synced& synced, Database& db) {
   make_again();
   said_ = synced;
   renew(db);
-  const bool other_log = !kept_ || kept_->salt_1 != synced.salt_1 || kept_->salt_2 != synced.salt_2;
-  if (other_log || std::chrono::steady_clock::now() - kept_at_ >= keep_every)
+  if (!kept_ || !kept_->shares_log_with(synced) || std::chrono::steady_clock::now() - kept_at_ >= keep_every)
     static_cast<void>(keep(synced));  // less is noticed after a power cut
 }
 
@@ -349,7 +348,7 @@ Result<> check_log(const std::filesystem::path& database) {
   const auto found = walk(file.fd, *header);
   if (!found) return fail(found.error().code, path + ": " + found.error().detail);
   const auto synced = SyncedMark::read(database);
-  const bool known = synced && synced->salt_1 == header->log.salt_1 && synced->salt_2 == header->log.salt_2;
+  const bool known = synced && synced->shares_log_with(header->log);
   // A mark of another log: nothing was acknowledged out of this one, unless the mark was never synced.
   const bool unsure = !synced || (synced->frames > 0 && !SyncedMark::read_witness(database));
   const bool bad = known ? found->first_bad <= synced->frames : unsure && found->later_transaction;
@@ -376,7 +375,7 @@ sqlite3_int64 synced_octets(Database& db) {
   const auto log = log_of(db);
   if (!database || !log || !SyncedMark::read_witness(database)) return 0;
   const auto synced = SyncedMark::read(database);
-  if (!synced || synced->salt_1 != log->salt_1 || synced->salt_2 != log->salt_2) return 0;
+  if (!synced || !synced->shares_log_with(*log)) return 0;
   return end_of(db, synced->frames);
 }
 

@@ -27,6 +27,7 @@ struct Synced {
   std::uint32_t salt_1 = 0;
   std::uint32_t salt_2 = 0;
   std::uint64_t frames = 0;
+  bool shares_log_with(const Synced& other) const { return salt_1 == other.salt_1 && salt_2 == other.salt_2; }
   friend bool operator==(const Synced&, const Synced&) = default;
 };
 
