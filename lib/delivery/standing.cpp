@@ -81,17 +81,20 @@ bool is_shared(const Attempt& attempt) { return attempt.destination != attempt.d
 
 std::uint64_t mark_of(const RecipientOutcome& one) { return std::hash<std::string>{}(one.due.address); }
 
-// By recipients, each once: whoever writes to one that is not taken, or writes to him often, speaks for nobody else. False: nobody waits.
-bool note_put_off(Site& site, const Attempt& attempt) {
+// The first that waits; null: nobody does.
+const RecipientOutcome* first_deferred(const Attempt& attempt) {
   const auto waits = [](const RecipientOutcome& one) { return one.fate == Fate::deferred; };
   const auto whom = std::find_if(attempt.recipients.begin(), attempt.recipients.end(), waits);
-  if (whom == attempt.recipients.end()) return false;
+  return whom == attempt.recipients.end() ? nullptr : &*whom;
+}
+
+// By recipients, each once: whoever writes to one that is not taken, or writes to him often, speaks for nobody else.
+void note_put_off(Site& site, const RecipientOutcome& whom, const std::string& sender) {
   if (site.put_off.size() >= most_noted) site.put_off.clear();
-  site.put_off.insert(mark_of(*whom));
-  site.put_off_by.add(whom->due.domain.text());
-  site.put_off_from.add(attempt.sender);
-  site.put_off_anew = site.put_off_anew || whom->due.attempts == 0;
-  return true;
+  site.put_off.insert(mark_of(whom));
+  site.put_off_by.add(whom.due.domain.text());
+  site.put_off_from.add(sender);
+  site.put_off_anew = site.put_off_anew || whom.due.attempts == 0;
 }
 
 // Whoever is refused again is no further one.
@@ -268,11 +271,9 @@ void Scheduler::Impl::hold_site(Site& site, const Attempt& attempt, const Down& 
 }
 
 // Others' mail there goes on.
-void Scheduler::Impl::slow_sender(const Attempt& attempt) {
+void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientOutcome& whom) {
   const std::string key = sender_at(attempt);
-  const auto whom = std::find_if(attempt.recipients.begin(), attempt.recipients.end(),
-                                 [](const RecipientOutcome& one) { return one.fate == Fate::deferred; });
-  if (whom == attempt.recipients.end() || slow_senders_.put_off(key, mark_of(*whom)) < put_off_to_slow) return;
+  if (slow_senders_.put_off(key, mark_of(whom)) < put_off_to_slow) return;
   const Down why = failure_of(attempt);
   slow_senders_.hold(key, hold_for(why, attempt.ended, holding_for(why, slow_senders_.last(key))));
 }
@@ -351,17 +352,22 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
   const auto load = told_of_load(attempt);
   const bool by_load = load.has_value();
   const Gates::Word word = word_of(site, attempt, load ? *load : attempt.put_off.value_or(""));
-  if (took_any(attempt)) gates_.took(word);
-  if (took_any(attempt)) slow_senders_.took(sender_at(attempt));
-  if (took_any(attempt) || (!attempt.put_off && !by_load)) {
-    if (!took_any(attempt) && !has_answer(attempt)) return std::nullopt;
+  const bool took = took_any(attempt);
+  if (took) {
+    gates_.took(word);
+    slow_senders_.took(sender_at(attempt));
+  }
+  if (took || (!attempt.put_off && !by_load)) {
+    if (!took && !has_answer(attempt)) return std::nullopt;
     gates_.proven(lane.destination->name);
     lane.on_trial.clear();
     return std::nullopt;
   }
-  if (!note_put_off(*site, attempt)) return std::nullopt;
+  const RecipientOutcome* whom = first_deferred(attempt);
+  if (whom == nullptr) return std::nullopt;
+  note_put_off(*site, *whom, attempt.sender);
   if (!is_said_to_all(attempt, load) && !site->is_put_off_for_all()) {
-    slow_sender(attempt);
+    slow_sender(attempt, *whom);
     return std::nullopt;
   }
   const bool ends_sessions = word.reply.starts_with("421");
@@ -379,7 +385,7 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
 std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site& site, Attempt& attempt) {
   if (!options_.reputation_hold) return std::nullopt;
   const auto& all = attempt.recipients;
-  const auto refused = static_cast<unsigned>(std::count_if(all.begin(), all.end(), is_refused_for_reputation));
+  const bool refused = std::any_of(all.begin(), all.end(), is_refused_for_reputation);
   const auto taken = static_cast<unsigned>(
       std::count_if(all.begin(), all.end(), [](const RecipientOutcome& one) { return one.fate == Fate::delivered; }));
   site.refused += note_refused(site, attempt);
@@ -393,7 +399,7 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site&
     site.refused_by.clear();
     site.refused_whom.clear();
   }
-  if (refused == 0 || !most || (site.taken > 0 && is_refused_by_own_list(attempt))) return std::nullopt;
+  if (!refused || !most || (site.taken > 0 && is_refused_by_own_list(attempt))) return std::nullopt;
   const bool whole_site = site.is_meant(site.refused_by);
   if (is_shared(attempt) && !whole_site) return std::nullopt;
   keep_refused(attempt);
