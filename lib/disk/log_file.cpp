@@ -199,7 +199,8 @@ SyncedMark::~SyncedMark() {
 
 // In one sector, so that it is never torn. Where it cannot be written less is noticed later, nothing is wrong. An older version reads
 // what it knows of it, and writes the shorter text.
-void SyncedMark::write(const Synced& synced, const Witness& witness) {
+Result<> SyncedMark::write(const Synced& synced, const std::optional<Witness>& seen) {
+  const Witness witness = seen.value_or(Witness{});
   std::array<char, mark_octets> text{};
   text.fill(' ');
   const int length =
@@ -210,12 +211,12 @@ void SyncedMark::write(const Synced& synced, const Witness& witness) {
   const int end = std::snprintf(text.data() + length, text.size() - static_cast<std::size_t>(length), " %08x", sum);
   text[static_cast<std::size_t>(length + end)] = ' ';
   text.back() = '\n';
-  written_ = ::pwrite(fd_, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
-  if (!written_) kept_.reset();
+  if (::pwrite(fd_, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size())) return {};
+  kept_.reset();
+  return fail(errc::no_space_on_device, "write " + database_ + "-synced failed");
 }
 
 Result<> SyncedMark::keep(const Synced& synced) {
-  if (!written_) return fail(errc::no_space_on_device, "write " + database_ + "-synced failed");
   const bool done = ::fdatasync(fd_) == 0;
   const int number = errno;
   note_call_done();
@@ -243,20 +244,20 @@ void SyncedMark::set(const Synced& synced, Database& db) {
   if (fd_ < 0) return;
   make_again();
   said_ = synced;
-  renew(db);
+  if (!write(synced, witness_in_use(database_, db))) return;
   if (!kept_ || !kept_->shares_log_with(synced) || std::chrono::steady_clock::now() - kept_at_ >= keep_every)
     static_cast<void>(keep(synced));  // less is noticed after a power cut
 }
 
 void SyncedMark::renew(Database& db) {
-  if (fd_ >= 0 && said_) write(*said_, witness_in_use(database_, db).value_or(Witness{}));
+  if (fd_ >= 0 && said_) static_cast<void>(write(*said_, witness_in_use(database_, db)));
 }
 
 Result<> SyncedMark::clear() {
   const Synced nothing;
   said_.reset();
   if (fd_ < 0 || kept_ == nothing) return {};
-  write(nothing, {});
+  if (auto written = write(nothing, {}); !written) return written;
   return keep(nothing);
 }
 

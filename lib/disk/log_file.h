@@ -57,13 +57,12 @@ class SyncedMark {
   static std::optional<Witness> read_witness(const std::filesystem::path& database);
 
  private:
-  void write(const Synced& synced, const Witness& witness);
+  Result<> write(const Synced& synced, const std::optional<Witness>& seen);
   Result<> keep(const Synced& synced);
   void make_again();
   std::string database_;
   int fd_;
   std::optional<Synced> said_;  // last
-  bool written_ = false;        // the last write came through
   std::optional<Synced> kept_;  // on stable storage
   std::chrono::steady_clock::time_point kept_at_{};
 };
