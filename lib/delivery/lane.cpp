@@ -186,12 +186,7 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   lane.busy.job.reset();
   if (!broken.empty()) {
     lane.session.reset();  // no telling where its conversation stands
-    if (stopping_) {
-      put(give_back(*kept));
-      co_return false;
-    }
-    log_.write(Event(Level::error, "internal-error").add("id", kept->id.text()).add("error", broken));
-    put(internal_error(*kept, now(), schedule()));
+    put_broken(*kept, broken);
     co_return false;
   }
   note_source(attempt);
@@ -224,8 +219,18 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
 
 void Scheduler::Impl::tell_hops(const Attempt& attempt) {
   for (const Event& event : hop_events(attempt)) log_.write(event);
-  if (attempt.broken.empty()) return;
-  log_.write(Event(Level::error, "internal-error").add("id", attempt.id.text()).add("error", attempt.broken));
+  if (!attempt.broken.empty()) tell_broken(attempt.id, attempt.broken);
+}
+
+void Scheduler::Impl::tell_broken(queue::Id id, const std::string& why) {
+  log_.write(Event(Level::error, "internal-error").add("id", id.text()).add("error", why));
+}
+
+// What was to be an attempt came to nothing.
+Settler::Ticket Scheduler::Impl::put_broken(const queue::Job& job, const std::string& why) {
+  if (stopping_) return put(give_back(job));
+  tell_broken(job.id, why);
+  return put(internal_error(job, now(), schedule()));
 }
 
 // Some of it has another next hop by now. The lane ends when all the queue has followed the rules: whoever came before would lease the
@@ -266,8 +271,7 @@ bool Scheduler::Impl::says_nothing(const Attempt& attempt, const queue::Backoff&
 
 // A destination that took mail works again; one that is held keeps its hold.
 Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt& attempt, Works works) {
-  Schedule when = schedule();
-  if (attempt.envelope.kind == queue::Kind::report) when.expire = std::min(when.expire, report_life);
+  Schedule when = schedule_of(attempt);
   const bool shows = took_any(attempt) || (attempt.reached && !attempt.put_off && !destination.held);
   if (works == Works::ask && shows && destination.backoff && !says_nothing(attempt, *destination.backoff)) {
     destination.backoff.reset();
@@ -413,18 +417,20 @@ asio::awaitable<Settler::Ticket> Scheduler::Impl::carry_relaxed(queue::Job job, 
   }
   if (!broken.empty()) {
     session.reset();
-    if (stopping_) co_return put(give_back(*kept));
-    log_.write(Event(Level::error, "internal-error").add("id", kept->id.text()).add("error", broken));
-    co_return put(internal_error(*kept, now(), schedule()));
+    co_return put_broken(*kept, broken);
   }
   tell_hops(attempt);
   if (attempt.displaced) {
     displaced_ = true;
     wake_.notify_all();
   }
+  co_return put(ending_of(attempt, schedule_of(attempt)));
+}
+
+Schedule Scheduler::Impl::schedule_of(const Attempt& attempt) {
   Schedule when = schedule();
   if (attempt.envelope.kind == queue::Kind::report) when.expire = std::min(when.expire, report_life);
-  co_return put(ending_of(attempt, when));
+  return when;
 }
 
 Schedule Scheduler::Impl::schedule() {

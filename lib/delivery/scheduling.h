@@ -83,6 +83,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   asio::awaitable<bool> lease(DestinationPtr destination);
   asio::awaitable<bool> carry(Lane& lane, queue::Job job);
   void tell_hops(const Attempt& attempt);
+  void tell_broken(queue::Id id, const std::string& why);
   asio::awaitable<bool> place_anew(Lane& lane, const Attempt& attempt);
   bool is_displaced(const queue::Job& job) const;
 
@@ -126,6 +127,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   enum class Works : std::uint8_t { ask, no };  // ask: the attempt shows it
   Settler::Ticket finish(Destination& destination, const Attempt& attempt, Works works = Works::ask);
   Settler::Ticket put(Ending ending);
+  Settler::Ticket put_broken(const queue::Job& job, const std::string& why);
   static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold);
   static asio::awaitable<void> send_relaxed(Self self, std::string destination, queue::Backoff hold);
   asio::awaitable<Settler::Ticket> carry_relaxed(queue::Job job, std::optional<OpenSession>& session);
@@ -135,6 +137,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   struct Bounce;
   static asio::awaitable<Result<>> bounce_batch(Self self, std::shared_ptr<Bounce> order, std::vector<queue::Id> ids);
   Schedule schedule();
+  Schedule schedule_of(const Attempt& attempt);
   double fraction() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
   queue::Queue& queue_;
