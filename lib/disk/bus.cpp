@@ -3,16 +3,15 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sysexits.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <string>
 
 namespace hoplock::disk {
 namespace {
 
-constexpr int exit_io_error = 74;  // EX_IOERR
 std::array<char, 4096> last_words{};
 std::size_t last_words_length = 0;
 
@@ -22,12 +21,12 @@ void on_bus_error(int number, siginfo_t* what, void*) {
     ::signal(number, SIG_DFL);  // not of a file: the instruction comes again
     return;
   }
-  pollfd out{STDERR_FILENO, POLLOUT,
-             0};  // a pipe that nobody reads must not keep it: less than PIPE_BUF goes in whole or not
+  // a pipe that nobody reads must not keep it: less than PIPE_BUF goes in whole or not
+  pollfd out{STDERR_FILENO, POLLOUT, 0};
   if (::poll(&out, 1, 0) == 1) {
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, last_words.data(), last_words_length);
   }
-  ::_exit(exit_io_error);
+  ::_exit(EX_IOERR);
 }
 
 }  // namespace
@@ -35,9 +34,7 @@ void on_bus_error(int number, siginfo_t* what, void*) {
 void end_when_cut(const std::filesystem::path& index) {
   const std::string text = "hoplockd: a file that is in use was cut, most likely " + index.string() +
                            "; what was acknowledged is safe, the next start recovers it\n";
-  last_words_length = 0;
-  std::copy_n(text.begin(), std::min(text.size(), last_words.size()), last_words.begin());
-  last_words_length = std::min(text.size(), last_words.size());
+  last_words_length = text.copy(last_words.data(), last_words.size());
   struct sigaction action {};
   action.sa_sigaction = on_bus_error;
   action.sa_flags = SA_SIGINFO;
