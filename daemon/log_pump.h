@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where log lines go: a queue of lines and a thread of its own that writes them. No target can stop anybody else, be it a pipe whose
-// reader stands still, a full disk, a file that hangs or a log server that is away: who logs never waits, a change of target waits for nothing, and the end waits
-// a bounded time. What does not fit in the queue is dropped, counted, and told by a line of its own (`log-dropped`) as soon as the
-// target takes lines again.
+// reader stands still, a full disk, a file that hangs or a log server that is away: who logs never waits, a change of target waits for
+// nothing, and the end waits a bounded time. What does not fit in the queue is dropped, counted, and told by a line of its own
+// (`log-dropped`) as soon as the target takes lines again.
 #pragma once
 #include <chrono>
 #include <cstdint>
