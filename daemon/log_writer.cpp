@@ -78,8 +78,7 @@ Result<std::unique_ptr<LogWriter>> LogWriter::open(const LogOptions& options, Lo
   if (!target) return target.error();
   auto manner = std::make_shared<Manner>();
   auto tell = [manner](std::uint64_t lines, const std::string& error) {
-    const Event event = telling(lines, error);
-    return to_journal_line(event, to_line(event, *manner, now()), *manner);
+    return to_file_line(telling(lines, error), *manner);
   };
   auto pump = std::make_shared<LogPump>(*target, std::move(tell), limits);
   std::unique_ptr<LogWriter> writer(new LogWriter(std::move(pump), std::move(manner), limits));
@@ -96,6 +95,10 @@ std::string LogWriter::to_line(const Event& event, const Manner& manner, Time ti
 std::string LogWriter::to_journal_line(const Event& event, std::string line, const Manner& manner) {
   if (manner.journal) line.insert(0, priority(event.level()));
   return line;
+}
+
+std::string LogWriter::to_file_line(const Event& event, const Manner& manner) {
+  return to_journal_line(event, to_line(event, manner, now()), manner);
 }
 
 LogWriter::LogWriter(std::shared_ptr<LogPump> pump, std::shared_ptr<Manner> manner, LogPump::Limits limits)
@@ -115,6 +118,13 @@ void LogWriter::write(const Event& event) {
   std::string line = to_line(event, *manner_, time);
   if (server_->on) to_server_->add(to_syslog(event, line, server_->origin(), time));
   logger_.log(to_spdlog(event.level()), to_journal_line(event, std::move(line), *manner_));
+}
+
+std::function<void(const Event&)> LogWriter::teller() const {
+  return [file = std::weak_ptr<LogPump>(pump_), manner = manner_](const Event& event) {
+    const auto pump = file.lock();
+    if (pump && event.level() >= manner->level) pump->add(to_file_line(event, *manner));
+  };
 }
 
 void LogWriter::set(const LogOptions& options) {
@@ -137,12 +147,9 @@ void LogWriter::set_server(const std::optional<SyslogOptions>& options) {
   }
   std::shared_ptr<LogTarget> target = make_no_target();
   if (options) {
-    auto news = [file = std::weak_ptr<LogPump>(pump_), manner = manner_](const std::string& error) {
-      const Event event =
-          error.empty() ? Event(Level::info, "syslog-works") : Event(Level::warn, "syslog-failed").add("error", error);
-      const auto pump = file.lock();
-      if (pump && event.level() >= manner->level)
-        pump->add(to_journal_line(event, to_line(event, *manner, now()), *manner));
+    auto news = [in_file = teller()](const std::string& error) {
+      in_file(error.empty() ? Event(Level::info, "syslog-works")
+                            : Event(Level::warn, "syslog-failed").add("error", error));
     };
     target = make_syslog_target(*options, std::move(place), std::move(news));
   }
@@ -177,12 +184,7 @@ Result<> LogWriter::reopen(const LogOptions& options) {
 void LogWriter::wait_for_file(const Error& error) {
   why_late_ = error.detail + ": " + error.code.message();
   if (!late_ || late_->is_open()) {
-    auto opened = [file = std::weak_ptr<LogPump>(pump_), manner = manner_] {
-      const Event event(Level::info, "log-works");
-      const auto pump = file.lock();
-      if (pump && event.level() >= manner->level)
-        pump->add(to_journal_line(event, to_line(event, *manner, now()), *manner));
-    };
+    auto opened = [in_file = teller()] { in_file(Event(Level::info, "log-works")); };
     late_ = std::make_shared<LateLogFile>(file_, target_, std::move(opened));
     target_ = late_;
     pump_->replace(late_);

@@ -6,6 +6,7 @@
 #include <spdlog/logger.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -60,6 +61,9 @@ class LogWriter : public Log {
   struct Server;
   static std::string to_line(const Event& event, const Manner& manner, Time time);
   static std::string to_journal_line(const Event& event, std::string line, const Manner& manner);
+  static std::string to_file_line(const Event& event, const Manner& manner);
+  // For the pumps' threads: writes to the file alone.
+  std::function<void(const Event&)> teller() const;
   void set(const LogOptions& options);
   void wait_for_file(const Error& error);
   void set_server(const std::optional<SyslogOptions>& options);
