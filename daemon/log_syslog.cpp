@@ -11,6 +11,7 @@
 
 #include "base/utf8.h"
 #include "daemon/log_channel.h"
+#include "resolver/addresses.h"
 
 namespace hoplock::daemon {
 
@@ -137,12 +138,6 @@ class NoTarget final : public LogTarget {
  public:
   Wrote write_some(std::string_view text) override { return {text.size(), {}, false}; }
 };
-
-std::vector<Ip> answered(const dns::Answer& v6, const dns::Answer& v4) {
-  auto all = v4.all<Ip>();
-  for (const Ip& one : v6.all<Ip>()) all.push_back(one);
-  return all;
-}
 }  // namespace
 
 std::string to_syslog(const Event& event, std::string_view line, const SyslogOrigin& origin, Time time) {
@@ -177,9 +172,8 @@ boost::asio::awaitable<void> follow_syslog(std::weak_ptr<SyslogPlace> place, res
     std::optional<dns::Name> name;
     if (const auto watched = place.lock()) name = watched->name();
     if (!name) co_return;
-    const auto v6 = co_await resolver.find(*name, dns::Type::aaaa);
-    const auto v4 = co_await resolver.find(*name, dns::Type::a);
-    auto addresses = answered(v6, v4);
+    const auto answers = co_await resolver::find_addresses(resolver, *name, resolver::Families::both);
+    auto addresses = resolver::addresses_in(answers);
     bool known = !addresses.empty();
     if (const auto watched = place.lock()) {
       if (known) watched->set(std::move(addresses));

@@ -17,6 +17,7 @@
 #include "net/connect.h"
 #include "net/task_group.h"
 #include "probe/name_servers.h"
+#include "resolver/addresses.h"
 #include "route/router.h"
 
 namespace hoplock::daemon::tool {
@@ -31,12 +32,6 @@ constexpr std::chrono::seconds to_connect_each{3};  // of two hosts, one after t
 constexpr std::chrono::seconds in_all{9};  // for what is looked at side by side, once somebody answers on port 53
 constexpr std::chrono::milliseconds to_confirm{
     3'500};  // until no further look-up for the addresses of one family begins
-
-std::vector<Ip> addresses_of(const dns::Answer& v4, const dns::Answer& v6) {
-  auto all = v4.all<Ip>();
-  for (const Ip& one : v6.all<Ip>()) all.push_back(one);
-  return all;
-}
 
 // Whether one of the addresses takes a connection; else what the last one said. They share the time.
 asio::awaitable<Result<>> reach(std::vector<Ip> addresses, std::uint16_t port, std::chrono::milliseconds time) {
@@ -93,9 +88,8 @@ class Examination {
            "set hostname to a name that the DNS knows");
       co_return;
     }
-    const auto v4 = co_await tools_.resolver.find(name, dns::Type::a);
-    const auto v6 = co_await tools_.resolver.find(name, dns::Type::aaaa);
-    const auto addresses = addresses_of(v4, v6);
+    const auto answers = co_await resolver::find_addresses(tools_.resolver, name, resolver::Families::both);
+    const auto addresses = resolver::addresses_in(answers);
     if (addresses.empty()) {
       tell("name", State::bad, "we say EHLO " + text + ", which has no address",
            "publish an A record for it with the address that others see, and the PTR record back");
@@ -211,9 +205,8 @@ class Examination {
     } else {
       const dns::Name host = std::get<dns::Name>(next.host);
       name = host.text();
-      const auto v4 = co_await tools_.resolver.find(host, dns::Type::a);
-      const auto v6 = co_await tools_.resolver.find(host, dns::Type::aaaa);
-      addresses = addresses_of(v4, v6);
+      const auto answers = co_await resolver::find_addresses(tools_.resolver, host, resolver::Families::both);
+      addresses = resolver::addresses_in(answers);
     }
     name += ":" + std::to_string(next.port);
     const auto reached = co_await reach(std::move(addresses), next.port, to_connect);

@@ -11,6 +11,7 @@
 #include "daemon/tool/json.h"
 #include "daemon/tool/network.h"
 #include "daemon/tool/text.h"
+#include "resolver/addresses.h"
 
 namespace hoplock::daemon::tool {
 
@@ -52,10 +53,8 @@ struct Question {
 asio::awaitable<std::vector<Ip>> addresses_to_ask(probe::Tools tools, probe::LiveTarget target) {
   if (const auto* ip = std::get_if<Ip>(&target.host)) co_return std::vector<Ip>{*ip};
   const dns::Name host = std::get<dns::Name>(target.host);
-  const auto v4 = co_await tools.resolver.find(host, dns::Type::a);
-  const auto v6 = co_await tools.resolver.find(host, dns::Type::aaaa);
-  auto all = v4.all<Ip>();
-  for (const Ip& one : v6.all<Ip>()) all.push_back(one);
+  const auto answers = co_await resolver::find_addresses(tools.resolver, host, resolver::Families::both);
+  auto all = resolver::addresses_in(answers);
   all.resize(std::min(all.size(), most_addresses));
   co_return all;
 }

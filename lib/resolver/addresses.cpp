@@ -21,4 +21,12 @@ boost::asio::awaitable<std::vector<dns::Answer>> find_addresses(Resolver& resolv
   co_return answers;
 }
 
+std::vector<Ip> addresses_in(const std::vector<dns::Answer>& answers) {
+  std::vector<Ip> all;
+  for (const dns::Answer& answer : answers) {
+    for (const Ip& one : answer.all<Ip>()) all.push_back(one);
+  }
+  return all;
+}
+
 }  // namespace hoplock::resolver

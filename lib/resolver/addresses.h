@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/ip.h"
 #include "resolver/resolver.h"
 
 namespace hoplock::resolver {
@@ -12,5 +13,7 @@ namespace hoplock::resolver {
 enum class Families : std::uint8_t { both, v4, v6 };
 // Both are asked side by side.
 boost::asio::awaitable<std::vector<dns::Answer>> find_addresses(Resolver& resolver, dns::Name name, Families families);
+// What the answers hold, in their order.
+std::vector<Ip> addresses_in(const std::vector<dns::Answer>& answers);
 
 }  // namespace hoplock::resolver
