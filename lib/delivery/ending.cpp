@@ -100,6 +100,22 @@ std::vector<Told> told_of(const Attempt& attempt, const Ending& ending) {
   return all;
 }
 
+// Of a job that ends without an attempt: `each` has what becomes of a recipient, and the line about it.
+template <class Each>
+Ending untried(const queue::Job& job, Time now, const Schedule& schedule, Each each) {
+  Ending ending = ending_for(job.id, job.destination);
+  std::vector<Told> told;
+  for (const queue::Due& due : job.recipients) {
+    std::pair<queue::RecipientResult, Event> one = each(due);
+    told.push_back({due, one.first, "", false});
+    ending.settled.recipients.push_back(std::move(one.first));
+    ending.events.push_back(std::move(one.second));
+  }
+  ending.settled.story = story({}, ending.events);
+  tell(ending, subject_of(job, now), told, schedule);
+  return ending;
+}
+
 }  // namespace
 
 Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
@@ -143,44 +159,29 @@ Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule)
 }
 
 Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
-  Ending ending = ending_for(job.id, job.destination);
-  std::vector<Told> told;
-  for (const queue::Due& due : job.recipients) {
+  return untried(job, hold.last, schedule, [&](const queue::Due& due) {
     queue::RecipientResult result = result_behind(hold, due, queue::Verdict::expired);
-    ending.events.push_back(expired_event(job, due, result, hold.last));
-    told.push_back({due, result, "", false});
-    ending.settled.recipients.push_back(std::move(result));
-  }
-  ending.settled.story = story({}, ending.events);
-  tell(ending, subject_of(job, hold.last), told, schedule);
-  return ending;
+    Event event = expired_event(job, due, result, hold.last);
+    return std::pair(std::move(result), std::move(event));
+  });
 }
 
 Ending deferred_behind(const queue::Backoff& hold, const queue::Job& job, Time now, const Schedule& schedule) {
   const Milliseconds life = schedule.life_of(job.envelope.sender);
   if (queue::is_over({job.received, life}, now)) return expired_behind(hold, job, schedule);
-  Ending ending = ending_for(job.id, job.destination);
-  std::vector<Told> told;
-  for (const queue::Due& due : job.recipients) {
+  return untried(job, now, schedule, [&](const queue::Due& due) {
     queue::RecipientResult result = result_behind(hold, due, queue::Verdict::deferred);
     result.due = std::min(hold.until, job.received + life);
     result.interval = due.interval;
     Event event = ended_event("deferred", job, due);
     event.add("reason", result.reason).add("dsn", result.status).add("reply", result.reply);
     event.add("delay", seconds_waited(job.received, now)).add("next", to_rfc3339(result.due));
-    ending.events.push_back(std::move(event));
-    told.push_back({due, result, "", false});
-    ending.settled.recipients.push_back(std::move(result));
-  }
-  ending.settled.story = story({}, ending.events);
-  tell(ending, subject_of(job, now), told, schedule);
-  return ending;
+    return std::pair(std::move(result), std::move(event));
+  });
 }
 
 Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time now, const Schedule& schedule) {
-  Ending ending = ending_for(job.id, job.destination);
-  std::vector<Told> told;
-  for (const queue::Due& due : job.recipients) {
+  return untried(job, now, schedule, [&](const queue::Due& due) {
     queue::RecipientResult result;
     result.seq = due.seq;
     result.verdict = queue::Verdict::bounced;
@@ -190,13 +191,8 @@ Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time 
     Event event = ended_event("bounced", job, due);
     event.add("dsn", result.status).add("reply", result.reply).add("delay", seconds_waited(job.received, now));
     event.add("by", operator_name);
-    ending.events.push_back(std::move(event));
-    told.push_back({due, result, "", false});
-    ending.settled.recipients.push_back(std::move(result));
-  }
-  ending.settled.story = story({}, ending.events);
-  tell(ending, subject_of(job, now), told, schedule);
-  return ending;
+    return std::pair(std::move(result), std::move(event));
+  });
 }
 
 Ending delayed_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
