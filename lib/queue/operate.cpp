@@ -4,6 +4,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "queue/core.h"
+#include "queue/marks.h"
 #include "queue/rows.h"
 #include "queue/slice.h"
 
@@ -25,15 +26,15 @@ constexpr std::chrono::milliseconds longest_start{2'000};
 constexpr int parts_of_start = 4;
 constexpr int most_drafts = 1'000;  // the sweep finds the others
 
-Started take_up(disk::Tx& tx, Store& store) {
+Result<Started> take_up(disk::Tx& tx) {
   Started started;
-  started.last_id = store.mark(tx, "id").value_or(0);
-  if (const auto seen = store.mark(tx, "seen")) started.seen = from_millis(*seen);
+  started.last_id = read_mark(tx, "id").value_or(0);
+  if (const auto seen = read_mark(tx, "seen")) started.seen = from_millis(*seen);
   {
     auto row = tx.prepare("SELECT max(id) FROM message");
     if (row.step() && !row.null(0)) started.last_id = std::max(started.last_id, row.integer(0));
   }
-  started.rebasing = store.mark(tx, rebase_mark).value_or(0) != 0;
+  started.rebasing = read_mark(tx, rebase_mark).value_or(0) != 0;
   {
     auto row = tx.prepare("SELECT id FROM draft LIMIT ?1");
     for (row.bind(most_drafts); row.step();) started.drafts.push_back(Id{row.integer(0)});
@@ -99,8 +100,7 @@ asio::awaitable<Result<>> Queue::Core::void_removed(Deadline until) {
 
 asio::awaitable<Result<>> Queue::start(Time now) {
   Core& core = *core_;
-  auto job = [store = core.store](disk::Tx& tx) -> Result<Started> { return take_up(tx, *store); };
-  auto started = co_await core.disk.run(Durability::durable, std::move(job));
+  auto started = co_await core.disk.run(Durability::durable, take_up);
   if (!started) co_return started.error();
   core.last_id = std::max(core.last_id, started->last_id);
   const auto until = [began = std::chrono::steady_clock::now()](int parts) {

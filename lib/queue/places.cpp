@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "queue/places.h"
 
+#include "queue/marks.h"
 #include "queue/slice.h"
 
 namespace hoplock::queue {
@@ -124,9 +125,7 @@ disk::More Places::hasten(disk::Tx& tx, std::int64_t domain, std::int64_t now) {
 
 void Places::hasten_moved(disk::Tx& tx, std::int64_t domain, std::int64_t now) {
   if (hasten(tx, domain, now) == disk::More::no) return;
-  tx.prepare("INSERT INTO mark (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2")
-      .bind(std::string(hasten_mark) + std::to_string(domain), now)
-      .run();
+  set_mark(tx, std::string(hasten_mark) + std::to_string(domain), now);
 }
 
 disk::More Places::hasten_rest(disk::Tx& tx) {
@@ -141,7 +140,7 @@ disk::More Places::hasten_rest(disk::Tx& tx) {
       now = row.integer(1);
     }
     const auto domain = std::strtoll(name.c_str() + hasten_mark.size(), nullptr, 10);
-    if (hasten(tx, domain, now) == disk::More::no) tx.prepare("DELETE FROM mark WHERE name = ?1").bind(name).run();
+    if (hasten(tx, domain, now) == disk::More::no) drop_mark(tx, name);
   } while (!slice.over());
   return disk::More::yes;
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "queue/core.h"
+#include "queue/marks.h"
 #include "queue/slice.h"
 
 namespace hoplock::queue {
@@ -110,7 +111,7 @@ std::optional<Rebase> rebase_some(disk::Tx& tx, Places& places, Rebase at) {
   }
   do {
     if (rebase_destinations(tx, places, at, slice)) continue;
-    tx.prepare("DELETE FROM mark WHERE name = ?1").bind(rebase_mark).run();
+    drop_mark(tx, rebase_mark);
     return {};
   } while (!slice.over());
   return at;
@@ -119,8 +120,8 @@ std::optional<Rebase> rebase_some(disk::Tx& tx, Places& places, Rebase at) {
 asio::awaitable<Result<>> Queue::Core::begin_rebase(Time now) {
   auto begin = [shared = store, at = to_millis(now)](disk::Tx& tx) -> Result<> {
     shared->forget();
-    shared->set_mark(tx, rebase_mark, at);
-    shared->set_mark(tx, "seen", at);
+    set_mark(tx, rebase_mark, at);
+    set_mark(tx, "seen", at);
     return {};
   };
   auto begun = co_await disk.run(Durability::durable, std::move(begin));

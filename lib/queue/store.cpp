@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "queue/history.h"
+#include "queue/marks.h"
 #include "queue/window.h"
 
 namespace hoplock::queue {
@@ -30,18 +31,6 @@ void Store::forget() {
   places_.forget();
   reserved_ = 0;
   seen_ = 0;
-}
-
-std::optional<std::int64_t> Store::mark(disk::Tx& tx, std::string_view name) {
-  auto row = tx.prepare("SELECT value FROM mark WHERE name = ?1");
-  if (!row.bind(name).step()) return {};
-  return row.integer(0);
-}
-
-void Store::set_mark(disk::Tx& tx, std::string_view name, std::int64_t value) {
-  tx.prepare("INSERT INTO mark (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2")
-      .bind(name, value)
-      .run();
 }
 
 void Store::see(disk::Tx& tx, Time now) {

@@ -58,9 +58,6 @@ class Store {
   Found ready(disk::Tx& tx, Time now, std::size_t limit, const std::vector<std::string>& busy);
   void tidy(disk::Tx& tx, const std::vector<std::int64_t>& domains);
 
-  std::optional<std::int64_t> mark(disk::Tx& tx, std::string_view name);
-  void set_mark(disk::Tx& tx, std::string_view name, std::int64_t value);
-
   Places& places() { return places_; }
   void forget();  // after a rollback
   void set_recording(Recording recording) { recording_ = recording; }
