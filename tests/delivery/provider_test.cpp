@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "tests/delivery/relay.h"
@@ -23,6 +24,38 @@ std::string numbered(int i, const char* under = "example") { return "d" + std::t
 void domains_of(Relay& relay, int count, const std::string& address = "127.0.0.2") {
   relay.dns.add("mx.provider.example A " + address);
   for (int i = 0; i < count; ++i) relay.dns.add(numbered(i) + " MX 10 mx.provider.example");
+}
+
+// One of the hosts of a.example, in order of preference from 1 on, at 127.0.0.2 and so on.
+Sink& host_of_set(Relay& relay, int i) {
+  const std::string n = std::to_string(i), at = "127.0.0." + std::to_string(i + 1);
+  relay.dns.add("a.example MX " + n + "0 mx" + n + ".a.example\nmx" + n + ".a.example A " + at);
+  Sink& sink = relay.sink(at.c_str());
+  sink.pipelining = false;
+  return sink;
+}
+
+// "": to the connection itself.
+std::function<std::string(const std::string&)> says_521_at(const char* stage) {
+  return [stage](const std::string& command) {
+    const bool now = *stage == 0 ? command.empty() : command.starts_with(stage);
+    return std::string(now ? "521 5.3.2 no mail here\r\n" : "");
+  };
+}
+
+// By a rule of `sources`, what app.example sends.
+void app_leaves_from(Relay& relay, const char* ipv4) {
+  SourceRule rule;
+  rule.senders.push_back(route::parse_pattern("app.example").value());
+  rule.ipv4 = Ip::parse(ipv4).value();
+  relay.options.sources = {rule};
+}
+
+// A first message, which is taken.
+void warm_up(Relay& relay, const Sink& sink, const std::string& domain) {
+  relay.put({"warm@" + domain});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages == 1; }));
 }
 
 // How long mail to somebody else takes.
@@ -224,9 +257,7 @@ TEST_CASE("MX-21: what is said of one recipient, however often and in which word
       }
       relay.options.sessions_per_host = 1;
       relay.options.retry.first = 60s;
-      relay.put({"warm@d1.example"});
-      relay.start();
-      REQUIRE(relay.until([&] { return sink.messages == 1; }));
+      warm_up(relay, sink, "d1.example");
       for (int i = 0; i < 7; ++i) relay.put({"poison@d0.example"});
       REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 7; }));
       CHECK(delay_of_other(relay, "x@d1.example") < 1s);
@@ -287,9 +318,7 @@ TEST_CASE("MX-27: an application whose content a site puts off holds up no other
   relay.domain("a.example");
   relay.options.sessions_per_host = 1;
   relay.options.retry.first = 60s;
-  relay.put({"warm@a.example"});
-  relay.start();
-  REQUIRE(relay.until([&] { return sink.messages == 1; }));
+  warm_up(relay, sink, "a.example");
   relay.sender = "app@example.net";
   for (int i = 0; i < 8; ++i) relay.put({"u" + std::to_string(i) + "@a.example"});
   REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 8; }));
@@ -314,9 +343,7 @@ TEST_CASE("MX-27: what a server refuses one source of ours holds up and slows do
     rule.senders.push_back(route::parse_pattern("app.example").value());
     rule.hostname = name("badname.example");
     relay.options.sources = {rule};
-    relay.put({"warm@d0.example"});
-    relay.start();
-    REQUIRE(relay.until([&] { return sink.messages == 1; }));
+    warm_up(relay, sink, "d0.example");
     if (busy) relay.put_many(300, "d1.example");
     relay.sender = "x@app.example";
     relay.put({"u@d0.example"});
@@ -343,13 +370,8 @@ TEST_CASE("MX-27: a domain out of reach for the address of one rule is held for 
       relay.dns.add("a.example MX 10 mx" + std::to_string(i) + ".a.example\nmx" + std::to_string(i) +
                     ".a.example AAAA ::1");
     relay.options.retry.first = 60s;
-    SourceRule rule;
-    rule.senders.push_back(route::parse_pattern("app.example").value());
-    rule.ipv4 = Ip::parse("127.0.0.77").value();
-    relay.options.sources = {rule};
-    relay.put({"warm@a.example"});
-    relay.start();
-    REQUIRE(relay.until([&] { return sink.messages == 1; }));
+    app_leaves_from(relay, "127.0.0.77");
+    warm_up(relay, sink, "a.example");
     relay.sender = "x@app.example";
     relay.put({"u@a.example"});
     REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 1; }));
@@ -389,10 +411,7 @@ TEST_CASE(
     relay.options.retry.first = 60s;
     relay.options.idle_session = 0ms;
     relay.options.sessions_per_host = 1;
-    SourceRule rule;
-    rule.senders.push_back(route::parse_pattern("app.example").value());
-    rule.ipv4 = Ip::parse("127.0.0.77").value();
-    relay.options.sources = {rule};
+    app_leaves_from(relay, "127.0.0.77");
     relay.put({"warm@a.example"});
     relay.start();
     REQUIRE(relay.until([&] { return sink.messages == 1 && sink.open == 0; }));
@@ -465,13 +484,8 @@ TEST_CASE("MX-27: 421 to one source of ours is told of its message, and cuts no 
   };
   domains_of(relay, 3);
   relay.options.retry.first = 60s;
-  SourceRule rule;
-  rule.senders.push_back(route::parse_pattern("app.example").value());
-  rule.ipv4 = Ip::parse("127.0.0.77").value();
-  relay.options.sources = {rule};
-  relay.put({"warm@d0.example"});
-  relay.start();
-  REQUIRE(relay.until([&] { return sink.messages == 1; }));
+  app_leaves_from(relay, "127.0.0.77");
+  warm_up(relay, sink, "d0.example");
   relay.put_many(300, "d1.example");
   relay.sender = "x@app.example";
   relay.put({"u@d2.example"});
@@ -571,10 +585,7 @@ TEST_CASE("MX-26: a good host behind those that say 4xx is asked when the messag
       CAPTURE(hosts);
       Relay relay;
       for (int i = 1; i <= hosts; ++i) {
-        const std::string n = std::to_string(i), at = "127.0.0." + std::to_string(i + 1);
-        Sink& sink = relay.sink(at.c_str());
-        sink.pipelining = false;
-        relay.dns.add("a.example MX " + n + "0 mx" + n + ".a.example\nmx" + n + ".a.example A " + at);
+        Sink& sink = host_of_set(relay, i);
         if (i == hosts) continue;
         sink.answer = [stage](const std::string& command) {
           const bool now = command.starts_with(stage) && (command == "." || *stage != '.');
@@ -597,11 +608,8 @@ TEST_CASE("MX-26: a good host behind those that say 4xx is reached whatever the 
     return std::string(command.starts_with("MAIL") ? "451 4.3.0 not now\r\n" : "");
   };
   for (int i = 1; i <= 7; ++i) {
-    const std::string n = std::to_string(i), at = "127.0.0." + std::to_string(i + 1);
-    Sink& sink = relay.sink(at.c_str());
-    sink.pipelining = false;
+    Sink& sink = host_of_set(relay, i);
     if (i < 7) sink.answer = not_now;
-    relay.dns.add("a.example MX " + n + "0 mx" + n + ".a.example\nmx" + n + ".a.example A " + at);
   }
   Sink& good = *relay.sinks.back();
   for (const char* at : {"127.0.0.20", "127.0.0.21"}) {
@@ -627,15 +635,9 @@ TEST_CASE("MX-24: hosts that say 521 take no place from the one behind them; all
       CAPTURE(last_takes);
       Relay relay;
       for (int i = 1; i <= 3; ++i) {
-        const std::string n = std::to_string(i), at = "127.0.0." + std::to_string(i + 1);
-        Sink& sink = relay.sink(at.c_str());
-        sink.pipelining = false;
-        relay.dns.add("a.example MX " + n + "0 mx" + n + ".a.example\nmx" + n + ".a.example A " + at);
+        Sink& sink = host_of_set(relay, i);
         if (i == 3 && last_takes) continue;
-        sink.answer = [stage](const std::string& command) {
-          const bool now = *stage == 0 ? command.empty() : command.starts_with(stage);
-          return std::string(now ? "521 5.3.2 no mail here\r\n" : "");
-        };
+        sink.answer = says_521_at(stage);
       }
       relay.options.retry.first = 200ms;
       relay.put({"ann@a.example"});
@@ -662,15 +664,9 @@ TEST_CASE("MX-24: a large set that says 521 as a whole is final at the first att
       Relay relay;
       relay.family = route::AddressFamily::prefer_ipv6;
       for (int i = 1; i <= 7; ++i) {
-        const std::string n = std::to_string(i), at = "127.0.0." + std::to_string(i + 1);
-        Sink& sink = relay.sink(at.c_str());
-        sink.pipelining = false;
-        relay.dns.add("a.example MX " + n + "0 mx" + n + ".a.example\nmx" + n + ".a.example A " + at);
-        if (dual) relay.dns.add("mx" + n + ".a.example AAAA ::1");  // nobody listens there
-        sink.answer = [stage](const std::string& command) {
-          const bool now = *stage == 0 ? command.empty() : command.starts_with(stage);
-          return std::string(now ? "521 5.3.2 no mail here\r\n" : "");
-        };
+        Sink& sink = host_of_set(relay, i);
+        if (dual) relay.dns.add("mx" + std::to_string(i) + ".a.example AAAA ::1");  // nobody listens there
+        sink.answer = says_521_at(stage);
       }
       relay.options.retry.first = 60s;
       relay.put({"ann@a.example"});
@@ -781,9 +777,7 @@ TEST_CASE("reputation_hold: a recipient's own block list is his, however often h
   };
   domains_of(relay, 4);
   relay.options.retry.first = 60s;
-  relay.put({"warm@d0.example"});
-  relay.start();
-  REQUIRE(relay.until([&] { return sink.messages == 1; }));
+  warm_up(relay, sink, "d0.example");
   const auto bounced = [&] {
     const auto events = relay.log.events("bounced");
     return std::count_if(events.begin(), events.end(),
@@ -886,9 +880,7 @@ TEST_CASE("routes[]: a rate or sessions that a SIGHUP raises or removes count at
       }
       relay.routes = {route};
       relay.options.command_timeout = 60s;
-      relay.put({"warm@d0.example"});
-      relay.start();
-      REQUIRE(relay.until([&] { return sink.messages == 1; }));
+      warm_up(relay, sink, "d0.example");
       if (!by_rate) relay.put({"hang@d0.example"});
       relay.pass(300ms);
       for (int i = 0; i < 3; ++i) relay.put({"a@" + numbered(i)});
