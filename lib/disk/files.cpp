@@ -9,9 +9,9 @@
 
 namespace hoplock::disk {
 
-Error errno_error(const std::filesystem::path& path) {
+Error errno_error(const std::string& what) {
   const int number = errno;
-  return fail(error_code(number, boost::system::generic_category()), path.string() + ": " + strerror(number));
+  return fail(error_code(number, boost::system::generic_category()), what + ": " + strerror(number));
 }
 
 Result<> sync_directory(const std::filesystem::path& path) {

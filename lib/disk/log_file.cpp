@@ -27,10 +27,6 @@ constexpr std::size_t counter_at = 24;  // in a database's header
 constexpr std::size_t walked_octets = 1 << 20;
 constexpr int copied_octets = 64 << 10;  // SQLite's VFS writes less than 128 KiB at once
 
-Error system_error(const std::string& what, int number) {
-  return fail(error_code(number, boost::system::generic_category()), what + ": " + strerror(number));
-}
-
 std::uint32_t word_at(const char* octets, std::endian order) {
   std::uint32_t value = 0;
   std::memcpy(&value, octets, sizeof value);
@@ -69,7 +65,7 @@ Result<std::size_t> read_at(int fd, char* to, std::size_t length, std::uint64_t 
     const auto n = ::pread(fd, to + got, length - got, static_cast<off_t>(from + got));
     note_call_done();
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_error("read", errno);
+    if (n < 0) return errno_error("read");
     if (n == 0) break;
     got += static_cast<std::size_t>(n);
   }
@@ -218,11 +214,10 @@ Result<> SyncedMark::write(const Synced& synced, const std::optional<Witness>& s
 
 Result<> SyncedMark::keep(const Synced& synced) {
   const bool done = ::fdatasync(fd_) == 0;
-  const int number = errno;
   note_call_done();
   if (!done) {
     kept_.reset();  // and it is tried again
-    return system_error("sync " + database_ + "-synced", number);
+    return errno_error("sync " + database_ + "-synced");
   }
   kept_ = synced;
   kept_at_ = std::chrono::steady_clock::now();
@@ -302,7 +297,7 @@ std::optional<Witness> SyncedMark::read_witness(const std::filesystem::path& dat
 
 Result<std::string> first_octets(const std::filesystem::path& path, std::size_t length) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.fd < 0) return system_error("open " + path.string(), errno);
+  if (file.fd < 0) return errno_error("open " + path.string());
   std::string octets(length, '\0');
   const auto got = read_at(file.fd, octets.data(), length, 0);
   if (!got) return fail(got.error().code, path.string() + ": " + got.error().detail);
@@ -319,7 +314,7 @@ Result<> check_without_log(const std::filesystem::path& database, const std::str
   const auto octets = first_octets(database, counter_at + 4);
   if (!octets) return octets.error();
   auto now = stat_of(database.string());
-  if (!now) return system_error("stat " + database.string(), errno);
+  if (!now) return errno_error("stat " + database.string());
   now->counter = big(octets->data() + counter_at);
   // another program, as SQLite's shell is one, copied the log and removed it
   if (now->counter != then->counter || (now->inode == then->inode && now->changed_ns != then->changed_ns)) return {};
@@ -337,7 +332,7 @@ Result<> check_log(const std::filesystem::path& database) {
   const std::string path = database.string() + "-wal";
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.fd < 0 && errno == ENOENT) return check_without_log(database, "is gone");
-  if (file.fd < 0) return system_error("open " + path, errno);
+  if (file.fd < 0) return errno_error("open " + path);
   std::array<char, log_header_octets> head{};
   const auto got = read_at(file.fd, head.data(), head.size(), 0);
   if (!got) return fail(got.error().code, path + ": " + got.error().detail);
