@@ -73,6 +73,18 @@ def run(relay, *arguments, stdout=subprocess.PIPE):
     return done.returncode, (done.stdout or b"").decode(), done.stderr.decode()
 
 
+def read_from(terminal):
+    """What is written to a terminal until its other end is closed."""
+    octets = b""
+    try:
+        while piece := os.read(terminal, 65536):
+            octets += piece
+    except OSError:  # the other end is closed
+        pass
+    os.close(terminal)
+    return octets.decode().replace("\r\n", "\n")
+
+
 def on_terminal(relay, width, *arguments):
     """What the tool writes to a terminal of that width."""
     ours, theirs = pty.openpty()
@@ -80,14 +92,7 @@ def on_terminal(relay, width, *arguments):
     with subprocess.Popen([os.path.join(Stage.build, "hoplock"), "--config", relay.config, *arguments], stdin=subprocess.DEVNULL,
                           stdout=theirs, stderr=subprocess.DEVNULL):
         os.close(theirs)
-        octets = b""
-        try:
-            while piece := os.read(ours, 65536):
-                octets += piece
-        except OSError:  # the other end is closed
-            pass
-    os.close(ours)
-    return octets.decode().replace("\r\n", "\n")
+        return read_from(ours)
 
 
 def by_a_person(relay, rows, *arguments, **environment):
@@ -98,14 +103,8 @@ def by_a_person(relay, rows, *arguments, **environment):
         known = {name: value for name, value in os.environ.items() if name not in ("PAGER", "LESS", "NO_COLOR", "TERM")}
         program = os.path.join(Stage.build, "hoplock")
         os.execve(program, [program, "--config", relay.config, *arguments], known | {"TERM": "xterm"} | environment)
-    octets = b""
-    try:
-        while piece := os.read(ours, 65536):
-            octets += piece
-    except OSError:  # the other end is closed
-        pass
-    os.close(ours)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), octets.decode().replace("\r\n", "\n")
+    text = read_from(ours)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text
 
 
 class Terminal(Case):
