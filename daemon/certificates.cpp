@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/certificates.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -153,11 +151,11 @@ std::vector<Event> Reminders::due(const std::vector<OwnCertificate>& all, Time n
   return events;
 }
 
-resolver::FileMarks CertificateWatch::marks() const {
-  resolver::FileMarks all;
+net::FileMarks CertificateWatch::marks() const {
+  net::FileMarks all;
   for (const CertificateFile& one : files_) {
-    all.push_back(resolver::mark_of(one.certificate));
-    if (!one.key.empty()) all.push_back(resolver::mark_of(one.key));
+    all.push_back(net::mark_of(one.certificate));
+    if (!one.key.empty()) all.push_back(net::mark_of(one.key));
   }
   return all;
 }
@@ -188,7 +186,7 @@ void CertificateWatch::look() {
   if (rests && now != known_ && now != refused_) take(now);
 }
 
-void CertificateWatch::take(const resolver::FileMarks& now) {
+void CertificateWatch::take(const net::FileMarks& now) {
   Result<> done = are_read_at_once(files_);
   for (const CertificateFile& one : files_) {
     if (!done || one.use != "client") continue;
@@ -196,7 +194,7 @@ void CertificateWatch::take(const resolver::FileMarks& now) {
     if (!pair) done = fail(pair.error().code, one.configured + ": " + pair.error().detail);
   }
   if (done) done = take_up_();
-  const std::string what = resolver::difference(known_, now);
+  const std::string what = net::difference(known_, now);
   Event event(done ? Level::info : Level::error, "certificate-files-changed");
   event.add("files", what).add_bare("ok", done ? "true" : "false");
   event.add("error", done ? "" : done.error().detail + "; what was there stays in use until the files change again");

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "control/facts.h"
-#include "resolver/files.h"
+#include "net/file_mark.h"
 
 namespace hoplock::daemon {
 
@@ -59,15 +59,15 @@ class CertificateWatch {
   const std::vector<OwnCertificate>& all() const { return all_; }
 
  private:
-  resolver::FileMarks marks() const;
+  net::FileMarks marks() const;
   void look();
-  void take(const resolver::FileMarks& now);
+  void take(const net::FileMarks& now);
   Log& log_;
   TakeUp take_up_;
   std::vector<CertificateFile> files_;
-  resolver::FileMarks known_;    // in use
-  resolver::FileMarks seen_;     // at the last look
-  resolver::FileMarks refused_;  // could not be used
+  net::FileMarks known_;    // in use
+  net::FileMarks seen_;     // at the last look
+  net::FileMarks refused_;  // could not be used
   std::vector<OwnCertificate> all_;
   Reminders reminders_;
 };

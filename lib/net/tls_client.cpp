@@ -4,7 +4,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -15,6 +14,7 @@
 
 #include "net/certificate.h"
 #include "net/chain_limits.h"
+#include "net/file_mark.h"
 #include "net/openssl_error.h"
 #include "net/staple.h"
 #include "net/tls_limits.h"
@@ -133,39 +133,25 @@ class KnownRoots {
  public:
   Owned<X509_STORE> load(const std::string& file) {
     const std::lock_guard lock(mutex_);
-    const auto mark = mark_of(file);
-    const auto known = std::ranges::find(roots_, file, &Known::file);
-    if (known != roots_.end() && mark && known->mark == *mark) return shared(known->roots);
+    const FileMark mark = mark_of(file);
+    const auto known = std::ranges::find_if(roots_, [&file](const Known& one) { return one.mark.path == file; });
+    if (known != roots_.end() && known->mark == mark) return shared(known->roots);
     if (known != roots_.end()) roots_.erase(known);
     auto roots = read_roots(file);
-    if (!roots || !mark || !mark->is_settled() || mark_of(file) != mark) return roots;
+    if (!roots || !is_settled(mark) || mark_of(file) != mark) return roots;
     if (roots_.size() == most) roots_.erase(roots_.begin());
-    roots_.push_back({file, *mark, shared(roots)});
+    roots_.push_back({mark, shared(roots)});
     return roots;
   }
 
  private:
   static constexpr std::size_t most = 8;  // files
-  struct Mark {
-    dev_t device = 0;
-    ino_t inode = 0;
-    off_t size = 0;
-    std::array<std::int64_t, 4> times{};  // of the content, of the inode: seconds, nanoseconds
-    bool operator==(const Mark&) const = default;
-    bool is_settled() const { return times[2] + 2 < ::time(nullptr); }
-  };
   struct Known {
-    std::string file;
-    Mark mark;
+    FileMark mark;
     Owned<X509_STORE> roots;
   };
-  static std::optional<Mark> mark_of(const std::string& file) {
-    struct stat found {};
-    if (::stat(file.c_str(), &found) != 0) return std::nullopt;
-    return Mark{found.st_dev,
-                found.st_ino,
-                found.st_size,
-                {found.st_mtim.tv_sec, found.st_mtim.tv_nsec, found.st_ctim.tv_sec, found.st_ctim.tv_nsec}};
+  static bool is_settled(const FileMark& mark) {
+    return mark.inode != 0 && mark.changed / 1'000'000'000 + 2 < ::time(nullptr);
   }
   static Owned<X509_STORE> shared(const Owned<X509_STORE>& roots) {
     X509_STORE_up_ref(roots.get());

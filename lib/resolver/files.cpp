@@ -2,7 +2,6 @@
 #include "resolver/files.h"
 
 #include <glob.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -48,7 +47,7 @@ std::string value_of(std::string_view line, const Keys& keys) {
 void add_conf(FileMarks& marks, const std::string& path) {
   const auto known = [&](const FileMark& mark) { return mark.path == path; };
   if (marks.size() >= most_files || std::any_of(marks.begin(), marks.end(), known)) return;
-  marks.push_back(mark_of(path));
+  marks.push_back(net::mark_of(path));
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(path, ignored)) return;  // one that waits for its writer would keep the loop
   std::ifstream in(path);
@@ -58,40 +57,17 @@ void add_conf(FileMarks& marks, const std::string& path) {
       for (const auto& one : expand(pattern)) add_conf(marks, one);
     }
     const auto named = value_of(text, naming);
-    if (!named.empty() && marks.size() < most_files) marks.push_back(mark_of(named));
+    if (!named.empty() && marks.size() < most_files) marks.push_back(net::mark_of(named));
   }
 }
 }  // namespace
 
-FileMark mark_of(const std::string& path) {
-  FileMark mark;
-  mark.path = path;
-  struct stat about {};
-  if (stat(path.c_str(), &about) != 0) return mark;
-  mark.device = about.st_dev;
-  mark.inode = about.st_ino;
-  mark.size = about.st_size;
-  mark.changed = std::int64_t{about.st_ctim.tv_sec} * 1'000'000'000 + about.st_ctim.tv_nsec;
-  return mark;
-}
-
 FileMarks marks_of(const Options& options) {
   FileMarks marks;
-  if (!options.trust_anchor.empty()) marks.push_back(mark_of(options.trust_anchor));
-  if (!options.root_hints.empty()) marks.push_back(mark_of(options.root_hints));
+  if (!options.trust_anchor.empty()) marks.push_back(net::mark_of(options.trust_anchor));
+  if (!options.root_hints.empty()) marks.push_back(net::mark_of(options.root_hints));
   if (!options.unbound_conf.empty()) add_conf(marks, options.unbound_conf);
   return marks;
-}
-
-std::string difference(const FileMarks& before, const FileMarks& after) {
-  std::string paths;
-  for (const auto& [some, others] : {std::pair(&after, &before), std::pair(&before, &after)}) {
-    for (const FileMark& one : *some) {
-      const bool same = std::find(others->begin(), others->end(), one) != others->end();
-      if (!same && paths.find(one.path) == std::string::npos) paths += (paths.empty() ? "" : ", ") + one.path;
-    }
-  }
-  return paths;
 }
 
 }  // namespace hoplock::resolver

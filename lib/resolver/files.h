@@ -1,31 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether files of the operator are still the same: by device, inode, size and time of change. And the DNS files as they are now, so that
-// a root key that was rolled, or another answer in unbound_conf, is taken up under the same name.
+// The operator's DNS files as they are now, so that a root key that was rolled, or another answer in unbound_conf, is taken up under the
+// same name.
 #pragma once
-#include <cstdint>
-#include <string>
-#include <vector>
-
+#include "net/file_mark.h"
 #include "resolver/options.h"
 
 namespace hoplock::resolver {
 
-struct FileMark {
-  std::string path;
-  std::uint64_t device = 0;
-  std::uint64_t inode = 0;  // 0: there is no such file
-  std::int64_t size = 0;
-  std::int64_t changed = 0;  // nanoseconds; also of owner and mode: what could not be read may be readable now
-  bool operator==(const FileMark&) const = default;
-};
-using FileMarks = std::vector<FileMark>;
-
-FileMark mark_of(const std::string& path);
+using net::FileMark, net::FileMarks;
 
 // The trust anchor, the root hints, unbound_conf, and what the latter includes or names as anchors and hints; at most 100 files.
 FileMarks marks_of(const Options& options);
-
-// The paths that differ, for people.
-std::string difference(const FileMarks& before, const FileMarks& after);
 
 }  // namespace hoplock::resolver

@@ -271,7 +271,7 @@ asio::awaitable<void> Unbound::watch_files_of(std::shared_ptr<Current> current, 
     Options options = current->impl->options();
     const Result<> done = current->take(std::move(options));
     refused = done ? FileMarks{} : now;
-    reread(difference(before, now), done);
+    reread(net::difference(before, now), done);
   }
 }
 

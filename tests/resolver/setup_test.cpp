@@ -65,21 +65,21 @@ TEST_CASE("a file counts as changed with its mode, and with its content under an
   const auto written = std::filesystem::last_write_time(path);
   // the file system's clock has ticks of some milliseconds
   const auto changes = [&](auto change) {
-    const FileMark before = mark_of(path);
+    const FileMark before = net::mark_of(path);
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
     do {
       change();
-    } while (mark_of(path) == before && std::chrono::steady_clock::now() < deadline);
-    return !(mark_of(path) == before);
+    } while (net::mark_of(path) == before && std::chrono::steady_clock::now() < deadline);
+    return !(net::mark_of(path) == before);
   };
-  CHECK(mark_of(path) == mark_of(path));
+  CHECK(net::mark_of(path) == net::mark_of(path));
   using Perms = std::filesystem::perms;
   CHECK(changes([&] { std::filesystem::permissions(path, Perms::owner_read | Perms::owner_write); }));
   CHECK(changes([&] {
     directory.write("root.key", ". IN DS 2 13 2 aa\n");
     std::filesystem::last_write_time(path, written);  // as tar and rsync leave it
   }));
-  CHECK(mark_of(directory.file("none")).inode == 0);
+  CHECK(net::mark_of(directory.file("none")).inode == 0);
 }
 
 TEST_CASE("DNS-04: the zone to check is the root if the root has an anchor, else the first one") {
