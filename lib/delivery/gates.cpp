@@ -194,7 +194,7 @@ GatePtr Gates::host(const Ip& ip, const std::optional<Ip>& from) {
 
 void Gates::tell(const Word& word, std::size_t sessions, std::size_t was) {
   if (sessions == was) return;
-  ++(sessions < was ? cuts_ : regrowths_);
+  if (sessions < was) ++cuts_;
   Event event(Level::info, "throttled");
   event.add("site", word.site ? word.site->name : "").add("ip", word.ip ? word.ip->text() : "");
   event.add("sessions", static_cast<std::int64_t>(sessions)).add("was", static_cast<std::int64_t>(was));

@@ -203,7 +203,6 @@ class Gates {
   // The site shall have no more than that at once, for now.
   void slow(const Word& word);
   std::uint64_t cuts() const { return cuts_; }
-  std::uint64_t regrowths() const { return regrowths_; }
 
  private:
   void score(const std::string& destination, int by);
@@ -226,7 +225,6 @@ class Gates {
   bool reopened_ = false;
   std::optional<Clock::time_point> opens_;
   std::uint64_t cuts_ = 0;
-  std::uint64_t regrowths_ = 0;
 };
 
 // The part of a name that one owner has, as far as a name shows: "example.org", "example.co.uk".

@@ -24,7 +24,6 @@ class SlowSenders {
   void hold(const std::string& key, queue::Backoff hold);
   void took(const std::string& key) { entries_.erase(key); }
   void forget() { entries_.clear(); }
-  std::size_t size() const { return entries_.size(); }
 
  private:
   struct Entry {

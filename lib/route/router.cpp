@@ -2,7 +2,6 @@
 #include "route/router.h"
 
 #include <algorithm>
-#include <map>
 #include <tuple>
 #include <utility>
 
