@@ -792,23 +792,17 @@ class Run {
     heeded.something = sent.begun;
     heeded.progress = sent.again;
     const auto& from = attempt_.hops[hop].ip;
-    // also where IPv4 was tried in vain, or is not this attempt's affair: its turn comes, and only then is it a matter of this mail
-    const bool may_use_v4 = from && from->is_v6() && has_v4_;
+    const bool over_v6 = from && from->is_v6();
     bool moved = false;
     bool settled = false;  // somebody is, and over this connection: it had its say
     for (std::size_t i = 0; i < batch.size(); ++i) {
       RecipientOutcome& outcome = attempt_.recipients[batch[i]];
       smtp::RecipientFate fate = sent.settled.recipients[i];
-      if (may_use_v4 && fate.fate == smtp::Fate::refused && is_about_our_address(fate.reply.one_line())) {
-        fate.fate = smtp::Fate::deferred;  // the host's other address may take it
-        take_fate(outcome, fate, hop);
-        moved = true;
-        continue;
-      }
-      const bool about_us =
-          from && from->is_v6() && fate.fate == smtp::Fate::refused && is_about_our_address(fate.reply.one_line());
-      if (about_us && hosts_.hosts.size() > 1) {  // another host of the set may have IPv4
-        refused_[batch[i]].push_back({hop, fate});
+      const bool about_us = over_v6 && fate.fate == smtp::Fate::refused && is_about_our_address(fate.reply.one_line());
+      // The host's IPv4 address may take it, also where it was tried in vain, or is not this attempt's affair: its turn comes, and only
+      // then is it a matter of this mail. Or another host of the set may have one.
+      if (about_us && (has_v4_ || hosts_.hosts.size() > 1)) {
+        if (!has_v4_) refused_[batch[i]].push_back({hop, fate});
         fate.fate = smtp::Fate::deferred;
         take_fate(outcome, fate, hop);
         moved = true;
