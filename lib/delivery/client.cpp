@@ -62,9 +62,7 @@ bool is_unfit(const hop::Connect& plan, hop::Outcome& outcome) {
 
 Client::Client(net::Stream stream, Options options) : stream_(std::move(stream)), options_(std::move(options)) {}
 
-Client::~Client() {
-  if (found_at_ && *found_at_ == this) *found_at_ = nullptr;
-}
+Client::~Client() { be_found(nullptr); }
 
 void Client::be_found(std::shared_ptr<Client*> at) {
   if (found_at_ && *found_at_ == this) *found_at_ = nullptr;
