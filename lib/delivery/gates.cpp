@@ -229,8 +229,8 @@ void Gates::too_fast(const Word& word) {
 
 void Gates::took(const Word& word) {
   const auto now = Clock::now();
-  if (word.ip) {
-    const GatePtr gate = host(*word.ip, word.from);
+  const GatePtr gate = word.ip ? host(*word.ip, word.from) : nullptr;
+  if (gate) {
     const std::size_t was = gate->allowance.sessions();
     gate->worked_at = now;
     gate->allowance.took(gate->used, now);
@@ -240,7 +240,7 @@ void Gates::took(const Word& word) {
   if (!word.site) return;
   Site& site = *word.site;
   const std::size_t was = site.allowance.sessions();
-  if (!word.ip || !host(*word.ip, word.from)->is_full()) site.allowance.took(site.used, now);
+  if (!gate || !gate->is_full()) site.allowance.took(site.used, now);
   room_ = room_ || site.allowance.sessions() > was;
   site.forget_put_off();
   site.hold.reset();
