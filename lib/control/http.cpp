@@ -47,7 +47,7 @@ struct Heard {
 };
 
 bool is_port(std::string_view text) {  // RFC 3986 section 3.2.3: it may be empty
-  return text.size() <= 5 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+  return text.size() <= 5 && std::ranges::all_of(text, is_digit);
 }
 
 // The name in a Host header (RFC 9110 section 7.2), without port, brackets and final dot, in lower case; empty where it is none: what
