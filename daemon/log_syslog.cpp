@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/log_syslog.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
-#include "base/utf8.h"
 #include "daemon/log_channel.h"
 #include "resolver/addresses.h"
 

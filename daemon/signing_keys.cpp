@@ -13,7 +13,6 @@
 #include <fstream>
 #include <set>
 
-#include "base/ascii.h"
 #include "config/files.h"
 #include "config/item.h"
 #include "net/clock.h"

@@ -6,7 +6,6 @@
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "base/version.h"

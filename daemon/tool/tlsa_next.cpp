@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/ascii.h"
 #include "config/files.h"
 #include "config/values.h"
 #include "daemon/system.h"

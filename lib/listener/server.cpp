@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "listener/server.h"
 
-#include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <map>
