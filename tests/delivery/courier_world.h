@@ -98,6 +98,11 @@ struct Courses {
     policies = std::make_unique<route::PolicyCache>(parts, route::PolicyOptions{});
     router = std::make_unique<route::Router>(dns, *policies, routing, std::mt19937_64{7});
     made = std::make_unique<Courier>(*router, *queue, loop.executor(), log);
+    reload(dir.write("ca.pem", ca.pem()));
+    return *made;
+  }
+  // As by SIGHUP, with another ca_file. REQUIRES: courier().
+  void reload(const std::string& ca_file) {
     Options options;
     options.hostname = name("relay.example.net");
     options.connect_timeout = options.command_timeout = options.data_timeout = 2s;
@@ -105,9 +110,8 @@ struct Courses {
     options.counting = counting;
     options.sources = sources;
     net::TlsOptions from;
-    from.ca_file = dir.write("ca.pem", ca.pem());
+    from.ca_file = ca_file;
     made->reload(options, net::ClientTls::load(from).value());
-    return *made;
   }
   // What DNS said is forgotten, as after its TTL.
   void forget() { router->reload(routing); }
