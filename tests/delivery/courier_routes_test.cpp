@@ -52,7 +52,7 @@ TEST_CASE("what this machine lacks says nothing about a host") {
     world.peer({Courses::clear()});
     world.peers.clear();  // nobody there any more
     Doorman door;
-    const Attempt attempt = world.loop.run(world.courier().attempt(Courses::job(), world.session, &door));
+    const Attempt attempt = world.send({"bob@example.org"}, &door);
     CHECK_FALSE(attempt.reached);
     CHECK(attempt.ours == !here);
     CHECK(door.told.size() == (here ? 1 : 0));
@@ -197,10 +197,7 @@ TEST_CASE("MX-27: a login that fails, in whatever words, says nothing of how man
     route.password_file = world.dir.write("password", "secret\n");
     world.routing.routes = {route};
     Doorman door;
-    auto job = std::make_shared<queue::Job>(*Courses::job());
-    world.courier();
-    job->destination = world.router->table().destination(job->recipients.front().domain, job->received);
-    const Attempt attempt = world.loop.run(world.courier().attempt(std::move(job), world.session, &door));
+    const Attempt attempt = world.send({"bob@example.org"}, &door);
     CHECK_FALSE(attempt.reached);
     CHECK(attempt.at_login);
     CHECK(door.told.empty());

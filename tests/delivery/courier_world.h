@@ -134,12 +134,12 @@ struct Courses {
     }
     return job;
   }
-  Attempt send(std::vector<std::string> to = {"bob@example.org"}) {
+  Attempt send(std::vector<std::string> to = {"bob@example.org"}, Access* access = nullptr) {
     auto sent = std::make_shared<queue::Job>(*job(std::move(to)));
     sent->received -= waited;
     courier();
     sent->destination = router->table().destination(sent->recipients.front().domain, sent->received);
-    return loop.run(courier().attempt(std::move(sent), session));
+    return loop.run(courier().attempt(std::move(sent), session, access));
   }
   void leave() {
     if (session) loop.run(session->client->quit());
