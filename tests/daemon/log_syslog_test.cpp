@@ -10,10 +10,10 @@
 #include <array>
 #include <csignal>
 #include <fstream>
-#include <thread>
 
 #include "daemon/log_writer.h"
 #include "net/task_group.h"
+#include "tests/daemon/log_tools.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
@@ -106,15 +106,7 @@ class Server {
   std::string got_;
 };
 
-daemon::LogPump::Limits tight() {
-  daemon::LogPump::Limits limits;
-  limits.waiting = 256 * 1024;
-  limits.grace = 200ms;
-  limits.most = 2000ms;
-  limits.retry = 20ms;
-  limits.quiet = 100ms;
-  return limits;
-}
+daemon::LogPump::Limits tight() { return daemon::test::quick_limits(200ms); }
 
 struct Setup {
   support::TempDirectory dir;
@@ -130,12 +122,7 @@ struct Setup {
     return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   }
   bool comes(const std::string& words) const {
-    const auto until = Clock::now() + 5s;
-    while (file().find(words) == std::string::npos) {
-      if (Clock::now() > until) return false;
-      std::this_thread::yield();
-    }
-    return true;
+    return daemon::test::comes([&] { return file().find(words) != std::string::npos; });
   }
 };
 

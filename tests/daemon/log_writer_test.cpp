@@ -12,15 +12,17 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <sstream>
 #include <thread>
+
+#include "tests/daemon/log_tools.h"
 
 namespace daemon_log_writer_test {
 
 using namespace hoplock;
 using daemon::LogOptions;
 using daemon::LogWriter;
+using daemon::test::comes;
 
 namespace {
 struct TempDir {
@@ -131,15 +133,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-daemon::LogPump::Limits quick() {
-  daemon::LogPump::Limits limits;
-  limits.waiting = 256 * 1024;
-  limits.grace = 100ms;
-  limits.most = 2000ms;
-  limits.retry = 20ms;
-  limits.quiet = 100ms;
-  return limits;
-}
+daemon::LogPump::Limits quick() { return daemon::test::quick_limits(100ms); }
 
 // A pipe in the file system with an open end that nobody reads.
 struct StandingReader {
@@ -155,15 +149,6 @@ struct StandingReader {
   std::string path;
   int descriptor = -1;
 };
-
-bool comes(const std::function<bool()>& what) {
-  const auto until = Clock::now() + 5s;
-  while (!what()) {
-    if (Clock::now() > until) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
 
 void write_many(LogWriter& log, int count) {
   const std::string padding(100, 'x');
