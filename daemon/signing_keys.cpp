@@ -167,29 +167,34 @@ void tell_removable(const dkim::Pasts& pasts, Milliseconds longest, Known& known
   }
 }
 
+struct Settled {
+  dkim::Pasts pasts;
+  std::vector<KeyLife> lives;  // by the keyring's order
+};
 // Who signs from now on, told and remembered.
-std::vector<KeyLife> settle(const dkim::Keyring& keyring, const RecordTools& tools) {
+Settled settle(const dkim::Keyring& keyring, const RecordTools& tools) {
   const dkim::Pasts before = read_signing_past(tools.past);
   const auto roles = dkim::roles(keyring, before);
   give_out(keyring, roles);
   const auto longest = dkim::longest_on_the_way(tools.expire);
-  const auto after = dkim::advance(before, keyring, roles, {net::now(), longest + forgotten_after});
-  auto lives = lives_of(keyring, after, tools.expire);
-  tell_changes(keyring, before, lives, tools.log);
-  if (after == before || tools.past.empty()) return lives;
-  if (const auto kept = keep_signing_past(tools.past, after); !kept) {
+  Settled settled{dkim::advance(before, keyring, roles, {net::now(), longest + forgotten_after}), {}};
+  settled.lives = lives_of(keyring, settled.pasts, tools.expire);
+  tell_changes(keyring, before, settled.lives, tools.log);
+  if (settled.pasts == before || tools.past.empty()) return settled;
+  if (const auto kept = keep_signing_past(tools.past, settled.pasts); !kept) {
     Event event(Level::warn, "dkim-record");
     tools.log.write(event.add("error", kept.error().detail));
   }
-  return lives;
+  return settled;
 }
 
-boost::asio::awaitable<void> look_and_tell(std::shared_ptr<const dkim::Keyring> keyring,
+// Whether a key waits for its record.
+boost::asio::awaitable<bool> look_and_tell(std::shared_ptr<const dkim::Keyring> keyring,
                                            std::optional<dns::Name> reports, RecordTools tools, Known& known) {
   const auto& all = keyring->all();
   known.complaints.resize(all.size());
   auto states = co_await look_at_records(keyring, std::move(reports), tools.resolver);
-  const auto lives = settle(*keyring, tools);
+  const auto [pasts, lives] = settle(*keyring, tools);
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (lives[i].is_over(net::now())) states[i].complaints.clear();  // its record may go
     std::string text;
@@ -198,7 +203,8 @@ boost::asio::awaitable<void> look_and_tell(std::shared_ptr<const dkim::Keyring> 
     known.complaints[i] = std::move(text);
     if (!lives[i].is_over(net::now())) tell_record(all[i], lives[i], states[i], tools.log);
   }
-  tell_removable(read_signing_past(tools.past), dkim::longest_on_the_way(tools.expire), known, tools.log);
+  tell_removable(pasts, dkim::longest_on_the_way(tools.expire), known, tools.log);
+  co_return std::ranges::any_of(lives, [](const KeyLife& life) { return life.role == dkim::Role::waits; });
 }
 
 }  // namespace
@@ -267,15 +273,13 @@ boost::asio::awaitable<void> watch_records(std::weak_ptr<const dkim::Keyring> wa
   constexpr std::chrono::minutes while_unpublished{1};
   boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
   for (Known known;;) {
-    bool all_sign = true;
+    bool one_waits = false;
     if (auto keyring = watched.lock()) {
-      co_await look_and_tell(keyring, reports, tools, known);
-      const auto roles = dkim::roles(*keyring, read_signing_past(tools.past));
-      all_sign = std::find(roles.begin(), roles.end(), dkim::Role::waits) == roles.end();
+      one_waits = co_await look_and_tell(keyring, reports, tools, known);
     } else {
       co_return;  // a reload brought other keys
     }
-    timer.expires_after(all_sign ? std::chrono::minutes(usually) : while_unpublished);
+    timer.expires_after(one_waits ? while_unpublished : std::chrono::minutes(usually));
     co_await timer.async_wait(boost::asio::use_awaitable);
   }
 }
