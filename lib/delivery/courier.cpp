@@ -237,6 +237,8 @@ class Run {
   // As an attempt of its own: what others used up does not count, and where there is only no place now, its mail goes back.
   asio::awaitable<void> try_source() {
     if (access_ != nullptr) access_->source = source_;
+    heard_at_ = heard_key(source_);
+    heard_.try_emplace(heard_at_);
     connections_ = sessions_ = 0;
     full_at_.reset();
     const auto full = std::exchange(attempt_.full, std::nullopt);
@@ -285,13 +287,12 @@ class Run {
   // Hosts that were tried in vain lately come last; the one that worked then comes before the third of the others.
   void put_in_order() {
     put_in_order_of_destination();
-    const std::string mine = heard_key(source_);
-    if (!courier_.heard_.knows(mine)) return;
+    if (!courier_.heard_.knows(heard_at_)) return;
     const auto now = Steady::now();
     const auto behind = std::stable_partition(hosts_.hosts.begin(), hosts_.hosts.end(), [&](const route::Host& host) {
-      return !courier_.heard_.is_behind(mine, host_key(host), now);
+      return !courier_.heard_.is_behind(heard_at_, host_key(host), now);
     });
-    if (behind == hosts_.hosts.begin()) courier_.heard_.start_over(mine);
+    if (behind == hosts_.hosts.begin()) courier_.heard_.start_over(heard_at_);
   }
   void put_in_order_of_destination() {
     const auto now = Steady::now();
@@ -326,16 +327,14 @@ class Run {
     return key;
   }
   void remember_heard() {
-    std::set<std::string> all, left;
-    for (const queue::Due& due : job_.recipients) all.insert(heard_key(source_of(due.domain)));
+    std::set<std::string> left;
     for (const std::size_t i : open_) left.insert(heard_key(source_of(job_.recipients[i].domain)));
-    for (const std::string& key : all) {
-      const auto heard = heard_.find(key);
+    for (const auto& [key, seen] : heard_) {
       const bool goes_on = cut_short_ || courier_.heard_.knows(key);
       if (!left.contains(key)) {
         courier_.heard_.start_over(key);
-      } else if (goes_on && heard != heard_.end()) {
-        courier_.heard_.note(key, heard->second, Steady::now());
+      } else if (goes_on && !seen.hosts_through.empty()) {
+        courier_.heard_.note(key, seen, Steady::now());
       }
     }
   }
@@ -376,7 +375,7 @@ class Run {
 
   // Hosts of the best preference come in random order; the one that a session is open to goes first.
   void prefer_open_session() {
-    if (!session_ || courier_.heard_.is_behind(heard_key(source_), session_->host, Steady::now())) return;
+    if (!session_ || courier_.heard_.is_behind(heard_at_, session_->host, Steady::now())) return;
     const auto best = hosts_.hosts.front().preference;
     const auto end = std::find_if(hosts_.hosts.begin(), hosts_.hosts.end(),
                                   [&](const auto& host) { return host.preference != best; });
@@ -471,7 +470,7 @@ class Run {
 
   // Others of the set come first when the message is tried again.
   void note_heard(const route::Host& host) {
-    if (!open_.empty()) heard_[heard_key(source_)].hosts_through.push_back(host_key(host));
+    if (!open_.empty()) heard_[heard_at_].hosts_through.push_back(host_key(host));
   }
 
   // A host that never takes this mail has no session of those that an attempt may use, nor had it connections: were the next one not asked,
@@ -946,7 +945,8 @@ class Run {
   std::optional<std::uint16_t> full_at_;  // the preference of a host that is full
   std::shared_ptr<void> place_;
   Rotation::Seen seen_;
-  std::map<std::string, Rotation::Seen> heard_;  // by heard_key
+  std::map<std::string, Rotation::Seen> heard_;  // by heard_key, of every source that had its turn
+  std::string heard_at_;                         // of the one whose turn it is
   std::shared_ptr<const queue::Job> kept_;
   const queue::Job& job_;
   std::optional<OpenSession>& session_;
