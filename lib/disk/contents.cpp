@@ -6,14 +6,12 @@
 
 #include <functional>
 
+#include "disk/files.h"
+
 namespace hoplock::disk {
 namespace {
 
 constexpr std::size_t compared_octets = 256 << 10;
-
-std::int64_t changed_at(const struct stat& status) {
-  return status.st_mtim.tv_sec * std::int64_t{1'000'000'000} + status.st_mtim.tv_nsec;
-}
 
 std::optional<std::size_t> hash_of_beginning(Database& db) {
   sqlite3_file* const file = db.file();
@@ -33,7 +31,7 @@ std::optional<Contents::State> Contents::look(Database& db) const {
   struct stat status {};
   if (!before || before->copied != before->begun || ::stat(path_.c_str(), &status) != 0) return std::nullopt;
   State state;
-  state.changed_ns = changed_at(status);
+  state.changed_ns = changed_ns(status);
   state.octets = static_cast<std::uint64_t>(status.st_size);
   state.copying = *before;
   const auto beginning = hash_of_beginning(db);
@@ -47,7 +45,7 @@ bool Contents::are_ours(Database& db) {
   struct stat status {};
   // a log that began anew is another state, though nothing was copied
   if (known_ && copying_of(db) == known_->copying && ::stat(path_.c_str(), &status) == 0 &&
-      changed_at(status) == known_->changed_ns)
+      changed_ns(status) == known_->changed_ns)
     return true;
   auto now = look(db);
   if (!now) return true;

@@ -6,13 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "disk/files.h"
@@ -21,18 +19,8 @@
 namespace hoplock::disk {
 namespace {
 
-constexpr std::size_t mark_octets = 128, old_mark_octets = 64;
-constexpr std::chrono::seconds keep_every{1};
-constexpr std::size_t counter_at = 24;  // in a database's header
 constexpr std::size_t walked_octets = 1 << 20;
 constexpr int copied_octets = 64 << 10;  // SQLite's VFS writes less than 128 KiB at once
-
-std::uint32_t word_at(const char* octets, std::endian order) {
-  std::uint32_t value = 0;
-  std::memcpy(&value, octets, sizeof value);
-  return order == std::endian::native ? value : __builtin_bswap32(value);
-}
-std::uint32_t big(const char* octets) { return word_at(octets, std::endian::big); }
 
 struct Sum {
   std::uint32_t first = 0;
@@ -47,29 +35,6 @@ Sum add(Sum sum, const char* octets, std::size_t length, std::endian order) {
     sum.second += word_at(octets + at + 4, order) + sum.first;
   }
   return sum;
-}
-
-struct Descriptor {
-  explicit Descriptor(int of) : fd(of) {}
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
-  }
-  Descriptor(const Descriptor&) = delete;
-  int fd;
-};
-
-// Less than asked for at the end of the file.
-Result<std::size_t> read_at(int fd, char* to, std::size_t length, std::uint64_t from) {
-  std::size_t got = 0;
-  while (got < length) {
-    const auto n = ::pread(fd, to + got, length - got, static_cast<off_t>(from + got));
-    note_call_done();
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno_error("read");
-    if (n == 0) break;
-    got += static_cast<std::size_t>(n);
-  }
-  return got;
 }
 
 struct Header {
@@ -89,32 +54,6 @@ std::optional<Header> parse_header(const std::array<char, log_header_octets>& he
   if (header.sum != sum_at(head.data() + 24)) return std::nullopt;
   if (header.page < 512 || header.page > 65536 || (header.page & (header.page - 1)) != 0) return std::nullopt;
   return header;
-}
-
-std::optional<Witness> stat_of(const std::string& database) {
-  struct stat status {};
-  if (::stat(database.c_str(), &status) != 0) return std::nullopt;
-  Witness witness;
-  witness.inode = status.st_ino;
-  witness.changed_ns = status.st_mtim.tv_sec * std::int64_t{1'000'000'000} + status.st_mtim.tv_nsec;
-  return witness;
-}
-
-std::optional<Witness> witness_in_use(const std::string& database, Database& db) {
-  auto witness = stat_of(database);
-  sqlite3_file* const file = db.file();
-  std::array<char, 4> octets{};
-  if (!witness || !file || file->pMethods->xRead(file, octets.data(), octets.size(), counter_at) != SQLITE_OK)
-    return std::nullopt;
-  witness->counter = big(octets.data());
-  return witness;
-}
-
-// FNV-1a.
-std::uint32_t sum_of_mark(std::string_view text) {
-  std::uint32_t sum = 2166136261U;
-  for (const char c : text) sum = (sum ^ static_cast<unsigned char>(c)) * 16777619U;
-  return sum;
 }
 
 // What lies in the file, frames counted from 1.
@@ -181,141 +120,13 @@ Error damaged_frames(const std::filesystem::path& database, const Walk& found, c
   return damaged(database, text);
 }
 
-}  // namespace
-
-SyncedMark::SyncedMark(const std::filesystem::path& database)
-    : database_(database.string()), fd_(::open((database_ + "-synced").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640)) {
-  if (fd_ < 0 || read(database)) return;
-  static_cast<void>(clear());  // that a mark was kept must be known after a power cut, whatever it says
-  static_cast<void>(sync_directory(database.parent_path()));
-}
-SyncedMark::~SyncedMark() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-// In one sector, so that it is never torn. Where it cannot be written less is noticed later, nothing is wrong. An older version reads
-// what it knows of it, and writes the shorter text.
-Result<> SyncedMark::write(const Synced& synced, const std::optional<Witness>& seen) {
-  const Witness witness = seen.value_or(Witness{});
-  std::array<char, mark_octets> text{};
-  text.fill(' ');
-  const int length =
-      std::snprintf(text.data(), text.size(), "synced %08x %08x %llu db %llu %lld %08x", synced.salt_1, synced.salt_2,
-                    static_cast<unsigned long long>(synced.frames), static_cast<unsigned long long>(witness.inode),
-                    static_cast<long long>(witness.changed_ns), witness.counter);
-  const std::uint32_t sum = sum_of_mark({text.data(), static_cast<std::size_t>(length)});
-  const int end = std::snprintf(text.data() + length, text.size() - static_cast<std::size_t>(length), " %08x", sum);
-  text[static_cast<std::size_t>(length + end)] = ' ';
-  text.back() = '\n';
-  if (::pwrite(fd_, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size())) return {};
-  kept_.reset();
-  return fail(errc::no_space_on_device, "write " + database_ + "-synced failed");
-}
-
-Result<> SyncedMark::keep(const Synced& synced) {
-  const bool done = ::fdatasync(fd_) == 0;
-  note_call_done();
-  if (!done) {
-    kept_.reset();  // and it is tried again
-    return errno_error("sync " + database_ + "-synced");
-  }
-  kept_ = synced;
-  kept_at_ = std::chrono::steady_clock::now();
-  return {};
-}
-
-// Somebody removed it: the next start would know nothing.
-void SyncedMark::make_again() {
-  struct stat status {};
-  if (::fstat(fd_, &status) != 0 || status.st_nlink > 0) return;
-  const int made = ::open((database_ + "-synced").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-  if (made < 0) return;
-  ::close(std::exchange(fd_, made));
-  kept_.reset();
-  static_cast<void>(sync_directory(std::filesystem::path(database_).parent_path()));
-}
-
-void SyncedMark::set(const Synced& synced, Database& db) {
-  if (fd_ < 0) return;
-  make_again();
-  said_ = synced;
-  if (!write(synced, witness_in_use(database_, db))) return;
-  if (!kept_ || !kept_->shares_log_with(synced) || std::chrono::steady_clock::now() - kept_at_ >= keep_every)
-    static_cast<void>(keep(synced));  // less is noticed after a power cut
-}
-
-void SyncedMark::renew(Database& db) {
-  if (fd_ >= 0 && said_) static_cast<void>(write(*said_, witness_in_use(database_, db)));
-}
-
-Result<> SyncedMark::clear() {
-  const Synced nothing;
-  said_.reset();
-  if (fd_ < 0 || kept_ == nothing) return {};
-  if (auto written = write(nothing, {}); !written) return written;
-  return keep(nothing);
-}
-
-namespace {
-
-std::string text_of_mark(const std::filesystem::path& database) {
-  const Descriptor file(::open((database.string() + "-synced").c_str(), O_RDONLY | O_CLOEXEC));
-  std::string text(mark_octets, '\0');
-  if (file.fd < 0) return "";
-  const auto got = read_at(file.fd, text.data(), text.size(), 0);
-  text.resize(got ? *got : 0);
-  return text;
-}
-
-}  // namespace
-
-std::optional<Synced> SyncedMark::read(const std::filesystem::path& database) {
-  Synced synced;
-  unsigned long long frames = 0;
-  if (std::sscanf(text_of_mark(database).c_str(), "synced %8x %8x %llu", &synced.salt_1, &synced.salt_2, &frames) != 3)
-    return std::nullopt;
-  synced.frames = frames;
-  return synced;
-}
-
-std::optional<Witness> SyncedMark::read_witness(const std::filesystem::path& database) {
-  const std::string text = text_of_mark(database);
-  if (text.size() < mark_octets || text[old_mark_octets - 1] == '\n') return std::nullopt;
-  Witness witness;
-  unsigned long long inode = 0;
-  long long changed = 0;
-  std::uint32_t sum = 0;
-  int length = 0;
-  if (std::sscanf(text.c_str(), "synced %*8x %*8x %*u db %llu %lld %8x%n %8x", &inode, &changed, &witness.counter,
-                  &length, &sum) != 4)
-    return std::nullopt;
-  if (sum != sum_of_mark({text.data(), static_cast<std::size_t>(length)})) return std::nullopt;
-  witness.inode = inode;
-  witness.changed_ns = changed;
-  return witness;
-}
-
-Result<std::string> first_octets(const std::filesystem::path& path, std::size_t length) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.fd < 0) return errno_error("open " + path.string());
-  std::string octets(length, '\0');
-  const auto got = read_at(file.fd, octets.data(), length, 0);
-  if (!got) return fail(got.error().code, path.string() + ": " + got.error().detail);
-  return octets;
-}
-
-namespace {
-
 // There is no log, or none with a header. Good: nothing was in it that is not in the database.
 Result<> check_without_log(const std::filesystem::path& database, const std::string& what) {
   const auto synced = SyncedMark::read(database);
   const auto then = SyncedMark::read_witness(database);
   if (!synced || synced->frames == 0 || !then || then->inode == 0) return {};
-  const auto octets = first_octets(database, counter_at + 4);
-  if (!octets) return octets.error();
-  auto now = stat_of(database.string());
-  if (!now) return errno_error("stat " + database.string());
-  now->counter = big(octets->data() + counter_at);
+  const auto now = witness_of(database);
+  if (!now) return now.error();
   // another program, as SQLite's shell is one, copied the log and removed it
   if (now->counter != then->counter || (now->inode == then->inode && now->changed_ns != then->changed_ns)) return {};
   const std::string log = database.string() + "-wal";

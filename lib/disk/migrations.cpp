@@ -8,6 +8,7 @@
 #include <chrono>
 #include <system_error>
 
+#include "disk/files.h"
 #include "disk/log_file.h"
 #include "disk/vfs.h"
 
