@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens around the store while it is in use: other programs with its files, a sync that fails, a log that is bent.
+// What happens around the store while it is in use: other programs with its files, a sync that fails.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,78 +12,21 @@
 
 #include <fstream>
 #include <functional>
-#include <stdexcept>
-#include <thread>
 #include <utility>
 
 #include "disk/backup.h"
 #include "disk/disk.h"
-#include "disk/log_file.h"
+#include "tests/disk/world.h"
 #include "tests/support/faulty_vfs.h"
-#include "tests/support/loop.h"
 #include "tests/support/temp_directory.h"
 
 namespace disk_safety_test {
 
 using namespace hoplock;
 using namespace hoplock::disk;
+using namespace hoplock::disk::test;
 
 namespace {
-
-const std::vector<Migration> one_table = {
-    {"test", "CREATE TABLE item (id INTEGER PRIMARY KEY, text TEXT NOT NULL)", {}}};
-
-Options options_for(const std::filesystem::path& directory) {
-  Options options;
-  options.directory = directory;
-  options.migrations = one_table;
-  options.checkpoint_bytes = 1 << 20;
-  options.checkpoint_cap_bytes = 8 << 20;
-  return options;
-}
-
-struct World {
-  explicit World(const std::filesystem::path& directory) {
-    auto opened = Disk::open(loop.executor(), options_for(directory));
-    if (!opened) throw std::runtime_error(opened.error().detail);
-    disk = std::move(*opened);
-    disk->on_news([this](const News& one) { news.push_back(one); });
-  }
-  Result<int> insert(int id, std::size_t length = 10) {
-    auto job = [id, length](Tx& tx) -> Result<int> {
-      tx.prepare("INSERT INTO item VALUES (?1, ?2)").bind(id, std::string(length, 'x')).run();
-      return id;
-    };
-    return loop.run(disk->run(Durability::durable, std::move(job)));
-  }
-  std::int64_t count() {
-    auto job = [](Tx& tx) -> Result<std::int64_t> {
-      auto row = tx.prepare("SELECT count(*) FROM item");
-      row.step();
-      return row.integer(0);
-    };
-    return loop.run(disk->run(Durability::read, std::move(job))).value();
-  }
-  // Of the files as they are now; what Disk::sizes() says is as old as its last look at the file system.
-  Sizes sizes() const {
-    const std::string path = disk->path().string();
-    return {std::filesystem::file_size(path), std::filesystem::file_size(path + "-wal")};
-  }
-  // The first news of that gravity, within seconds.
-  std::string wait_for(News::Gravity gravity) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (std::chrono::steady_clock::now() < end) {
-      for (const auto& one : news)
-        if (one.gravity == gravity) return one.text;
-      loop.io().restart();
-      loop.io().run_for(std::chrono::milliseconds(20));
-    }
-    return "";
-  }
-  support::Loop loop;
-  std::vector<News> news;
-  std::unique_ptr<Disk> disk;
-};
 
 // Rows of type "POSIX … READ" that this process holds on the file: SQLite's shared lock, as another process would see it.
 bool is_locked(const std::filesystem::path& path) {
@@ -95,36 +38,10 @@ bool is_locked(const std::filesystem::path& path) {
   return std::system(command.c_str()) == 0;
 }
 
-int shell(const std::filesystem::path& database, const std::string& sql) {
-  return std::system(("sqlite3 '" + database.string() + "' \"" + sql + "\" > /dev/null 2>&1").c_str());
-}
-
 ino_t inode_of(const std::filesystem::path& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
 }
-
-std::string octets_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void flip(const std::filesystem::path& path, std::streamoff at) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekg(at);
-  const char was = static_cast<char>(file.get());
-  file.seekp(at);
-  file.put(static_cast<char>(was ^ 1));
-}
-
-// The store's files as a kill -9 leaves them.
-void copy_store(const std::filesystem::path& from, const std::filesystem::path& to) {
-  std::filesystem::create_directories(to);
-  for (const char* name : {"queue.db", "queue.db-wal", "queue.db-synced"})
-    if (std::filesystem::exists(from / name)) std::filesystem::copy_file(from / name, to / name);
-}
-
-constexpr std::streamoff frame_octets = 24 + 4096;
 
 }  // namespace
 
@@ -406,212 +323,6 @@ TEST_CASE("DUR-02: after a failed sync nothing more is acknowledged or written, 
     CHECK(next.count() >= id);
     CHECK(next.disk->health().has_value());
   }
-}
-
-TEST_CASE("DUR-05: whole frames behind a damaged one are an error that counts them, and the log is kept") {
-  support::TempDirectory dir;
-  int frames = 0;
-  {
-    World world(dir.path());
-    for (int i = 0; i < 100; ++i) REQUIRE(world.insert(i));
-    frames = static_cast<int>((world.sizes().log - 32) / frame_octets);
-    copy_store(dir.path(), dir / "crashed");
-  }
-  REQUIRE(frames >= 100);
-  struct Row {
-    const char* why;
-    std::streamoff at;
-    bool mark;
-  };
-  const Row rows[] = {{"content of a frame", 32 + 40 * frame_octets + 24 + 100, true},
-                      {"salts of a frame", 32 + 40 * frame_octets + 9, true},
-                      {"the checksum of a frame", 32 + 40 * frame_octets + 20, true},
-                      {"the last frame that was synced", 32 + (frames - 1) * frame_octets + 500, true},
-                      {"content, of a store that no mark is beside", 32 + 40 * frame_octets + 24 + 100, false}};
-  for (const auto& row : rows) {
-    CAPTURE(row.why);
-    std::filesystem::remove_all(dir / "bent");
-    copy_store(dir / "crashed", dir / "bent");
-    if (!row.mark) std::filesystem::remove(dir / "bent" / "queue.db-synced");
-    flip(dir / "bent" / "queue.db-wal", row.at);
-    const auto before = octets_of(dir / "bent" / "queue.db-wal");
-    support::Loop loop;
-    const auto opened = Disk::open(loop.executor(), options_for(dir / "bent"));
-    REQUIRE(!opened);
-    CHECK(opened.error().code == errc::bad_message);
-    CHECK_MESSAGE(opened.error().detail.find("whole frames lie behind it") != std::string::npos, opened.error().detail);
-    CHECK(octets_of(dir / "bent" / "queue.db-wal") == before);
-    CHECK(octets_of(dir / "bent" / "queue.db-wal.damaged") == before);
-  }
-  World sound(dir / "crashed");
-  CHECK(sound.count() == 100);
-}
-
-TEST_CASE(
-    "DUR-05: a log that is gone, emptied or without its header is no empty one, while the mark says what was in it") {
-  support::TempDirectory dir;
-  {
-    World world(dir.path());
-    for (int i = 0; i < 100; ++i) REQUIRE(world.insert(i));
-    copy_store(dir.path(), dir / "crashed");
-  }
-  const auto over_header = [](const std::filesystem::path& log, std::size_t octets) {
-    std::fstream file(log, std::ios::in | std::ios::out | std::ios::binary);
-    file << std::string(octets, '\0');
-  };
-  const std::pair<const char*, std::function<void(const std::filesystem::path&)>> ways[] = {
-      {"zeros over the header", [&](const auto& log) { over_header(log, 32); }},
-      {"zeros over a block", [&](const auto& log) { over_header(log, 4096); }},
-      {"cut to nothing", [](const auto& log) { std::filesystem::resize_file(log, 0); }},
-      {"cut within its header", [](const auto& log) { std::filesystem::resize_file(log, 31); }},
-      {"removed", [](const auto& log) { std::filesystem::remove(log); }}};
-  for (const auto& [way, spoil] : ways) {
-    CAPTURE(way);
-    std::filesystem::remove_all(dir / "bent");
-    copy_store(dir / "crashed", dir / "bent");
-    spoil(dir / "bent" / "queue.db-wal");
-    support::Loop loop;
-    for (int start = 0; start < 2; ++start) {  // the first leaves nothing that the second takes for good
-      const auto opened = Disk::open(loop.executor(), options_for(dir / "bent"));
-      REQUIRE(!opened);
-      CHECK(opened.error().code == errc::bad_message);
-      CHECK_MESSAGE(opened.error().detail.find("were on stable storage") != std::string::npos, opened.error().detail);
-    }
-    std::filesystem::remove(dir / "bent" / "queue.db-synced");  // as the text says
-    CHECK(Disk::open(loop.executor(), options_for(dir / "bent")));
-  }
-}
-
-TEST_CASE("DUR-05: a log that somebody else copied into the database and removed is no loss") {
-  support::TempDirectory dir;
-  for (int round = 0; round < 3; ++round) {
-    CAPTURE(round);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      World world(dir.path());
-      for (int i = 0; i < 20; ++i) static_cast<void>(world.insert(round * 100 + i));
-      ::kill(::getpid(), SIGKILL);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    REQUIRE(WIFSIGNALED(status));
-    CHECK(shell(dir / "queue.db", "SELECT count(*) FROM item") == 0);  // the last to close it
-    CHECK(!std::filesystem::exists(dir / "queue.db-wal"));
-    World world(dir.path());
-    CHECK(world.count() == (round + 1) * 20);
-  }
-}
-
-TEST_CASE("DUR-05: a mark that was removed under the daemon is there again before the next answer") {
-  support::TempDirectory dir;
-  World world(dir.path());
-  REQUIRE(world.insert(1));
-  std::filesystem::remove(dir / "queue.db-synced");
-  REQUIRE(world.insert(2));
-  const auto mark = SyncedMark::read(dir / "queue.db");
-  REQUIRE(mark);
-  CHECK(mark->frames >= 2);
-}
-
-TEST_CASE("DUR-05: after a clean end the mark says that nothing of a log is missing") {
-  support::TempDirectory dir;
-  for (int round = 0; round < 3; ++round) {
-    World world(dir.path());
-    CHECK(world.count() == round * 20);
-    for (int i = 0; i < 20; ++i) REQUIRE(world.insert(round * 100 + i));
-    CHECK(SyncedMark::read(dir / "queue.db")->frames > 0);
-    world.disk.reset();
-    CHECK(SyncedMark::read(dir / "queue.db") == Synced{});
-  }
-}
-
-TEST_CASE("DUR-05: a mark of another log, which an older version never synced, hides no damage") {
-  support::TempDirectory dir;
-  {
-    World world(dir.path());
-    for (int i = 0; i < 100; ++i) REQUIRE(world.insert(i));
-    copy_store(dir.path(), dir / "crashed");
-    copy_store(dir.path(), dir / "again");
-  }
-  // as an older version left it, which never synced one: it says nothing of this log, and damage is looked for as without a mark
-  std::ofstream(dir / "crashed" / "queue.db-synced") << "synced 11111111 22222222 5" << std::string(37, ' ') << '\n';
-  flip(dir / "crashed" / "queue.db-wal", 32 + 20 * frame_octets + 100);
-  support::Loop loop;
-  REQUIRE(!Disk::open(loop.executor(), options_for(dir / "crashed")));
-  // nor does one that was changed since
-  std::fstream(dir / "again" / "queue.db-synced", std::ios::in | std::ios::out) << "synced 11111111 22222222 5  ";
-  flip(dir / "again" / "queue.db-wal", 32 + 20 * frame_octets + 100);
-  REQUIRE(!Disk::open(loop.executor(), options_for(dir / "again")));
-  const auto opened = Disk::open(loop.executor(), options_for(dir / "crashed"));
-  REQUIRE(!opened);
-  CHECK(opened.error().detail.find("whole frames lie behind it") != std::string::npos);
-}
-
-TEST_CASE("BND-03: a start behind a long log asks the disk in large pieces, and writes nothing anew that was synced") {
-  support::TempDirectory dir;
-  {
-    World world(dir.path());
-    auto large = open_read_only(dir / "queue.db").value();
-    large.execute("BEGIN; SELECT count(*) FROM item");  // keeps the log from starting anew
-    for (int i = 0; i < 60; ++i) REQUIRE(world.insert(i, 100'000));
-    copy_store(dir.path(), dir / "crashed");
-  }
-  const auto frames = (std::filesystem::file_size(dir / "crashed" / "queue.db-wal") - 32) / frame_octets;
-  REQUIRE(frames > 1'400);
-  support::FaultyVfs vfs;
-  World world(dir / "crashed");
-  // SQLite recovers it twice, for who examines it and for who uses it; what is left is the look at the pages
-  const int reads = vfs.plan().log_reads;
-  CHECK(reads < static_cast<int>(frames) * 3);
-  CHECK(world.count() == 60);
-}
-
-TEST_CASE("DUR-05: a torn tail that no sync had covered is cut without a complaint, however its frames landed") {
-  support::TempDirectory dir;
-  {
-    World world(dir.path());
-    for (int i = 0; i < 20; ++i) REQUIRE(world.insert(i));
-    auto relaxed = [](int id) {
-      return [id](Tx& tx) -> Result<int> {
-        tx.prepare("INSERT INTO item VALUES (?1, ?2)").bind(id, std::string(9000, 'y')).run();
-        return id;
-      };
-    };
-    for (int i = 100; i < 110; ++i) REQUIRE(world.loop.run(world.disk->run(Durability::relaxed, relaxed(i))));
-    copy_store(dir.path(), dir / "crashed");
-  }
-  const auto synced = SyncedMark::read(dir / "crashed" / "queue.db");
-  REQUIRE(synced);
-  flip(dir / "crashed" / "queue.db-wal", 32 + static_cast<std::streamoff>(synced->frames + 1) * frame_octets + 300);
-  World next(dir / "crashed");
-  CHECK(next.count() >= 20);
-  CHECK(next.count() < 30);
-}
-
-TEST_CASE("DUR-05: the mark of what is synced says no more after a durable commit that changed nothing") {
-  support::TempDirectory dir;
-  World world(dir.path());
-  const auto nothing = [](Tx&) -> Result<int> { return 0; };
-  for (int i = 0; i < 20; ++i) REQUIRE(world.insert(i));
-  const auto before = SyncedMark::read(dir / "queue.db");
-  REQUIRE(before);
-  REQUIRE(before->frames >= 20);
-  const auto relaxed = [](Tx& tx) -> Result<int> {
-    tx.prepare("INSERT INTO item VALUES (100, ?1)").bind(std::string(9000, 'y')).run();
-    return 0;
-  };
-  REQUIRE(world.loop.run(world.disk->run(Durability::relaxed, relaxed)));
-  REQUIRE(world.loop.run(world.disk->run(Durability::durable, nothing)));
-  CHECK(SyncedMark::read(dir / "queue.db") == before);
-  // the log is another one, and shorter
-  CHECK(shell(dir / "queue.db", "PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO item VALUES (101, 'z')") == 0);
-  REQUIRE(world.loop.run(world.disk->run(Durability::durable, nothing)));
-  CHECK(SyncedMark::read(dir / "queue.db") == before);
-  REQUIRE(world.insert(200));
-  const auto after = SyncedMark::read(dir / "queue.db");
-  REQUIRE(after);
-  CHECK(after->salt_1 != before->salt_1);
-  CHECK(after->frames < before->frames);
 }
 
 TEST_CASE("open: the lock is on the data; removing its file lets no second daemon in") {

@@ -2,12 +2,12 @@
 // The start over a write-ahead log that a crash left: how much it asks of the disk, and what it writes anew.
 #include <doctest/doctest.h>
 
-#include <fstream>
 #include <stdexcept>
 
 #include "disk/disk.h"
 #include "disk/log_file.h"
 #include "disk/vfs.h"
+#include "tests/disk/world.h"
 #include "tests/support/faulty_vfs.h"
 #include "tests/support/loop.h"
 #include "tests/support/temp_directory.h"
@@ -16,6 +16,7 @@ namespace disk_start_test {
 
 using namespace hoplock;
 using namespace hoplock::disk;
+using hoplock::disk::test::copy_store;
 
 namespace {
 
@@ -51,13 +52,6 @@ struct World {
   support::Loop loop;
   std::unique_ptr<Disk> disk;
 };
-
-// The store's files as a kill -9 leaves them.
-void copy_store(const std::filesystem::path& from, const std::filesystem::path& to) {
-  std::filesystem::create_directories(to);
-  for (const char* name : {"queue.db", "queue.db-wal", "queue.db-synced"})
-    if (std::filesystem::exists(from / name)) std::filesystem::copy_file(from / name, to / name);
-}
 
 }  // namespace
 
