@@ -114,6 +114,7 @@ FaultyVfs::FaultyVfs() {
   shim.xOpen = open;
   heal();
   the_plan.syncs = 0;
+  the_plan.log_reads = 0;
   the_plan.log_writes = 0;
   the_plan.database_syncs = 0;
   the_plan.reads = 0;

@@ -20,13 +20,13 @@ class FaultyVfs {
     std::atomic<int> error{0};                     // SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC, …
     std::atomic<int> syncs{0};                     // of write-ahead logs
     std::atomic<int> database_syncs{0};
+    std::atomic<int> log_reads{0};   // of write-ahead logs
     std::atomic<int> log_writes{0};  // of write-ahead logs
     std::atomic<int> sync_delay_us{0};
     std::atomic<bool> hang{false};             // syncs do not return; see Hang
     std::atomic<int> reads_until_failure{-1};  // of the database
     std::atomic<int> reads{0};                 // of the database
-    std::atomic<int> log_reads{0};
-    std::atomic<int> read_delay_us{0};  // of each of them: a slow disk and a cold cache
+    std::atomic<int> read_delay_us{0};         // of each of them: a slow disk and a cold cache
     std::atomic<int> hanging{0};
     std::atomic<bool> no_shared_memory{false};  // of files opened from now on, as on a network file system
   };
