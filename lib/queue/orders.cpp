@@ -7,6 +7,7 @@
 #include "queue/act.h"
 #include "queue/core.h"
 #include "queue/select.h"
+#include "queue/waking.h"
 
 namespace hoplock::queue {
 
@@ -96,11 +97,26 @@ asio::awaitable<Result<Touched>> Queue::act(Action action, Selection selection, 
   co_return std::move(order->sum);
 }
 
+asio::awaitable<Result<>> Queue::Core::wake_waiting(std::string destination, Time now) {
+  for (std::optional<Waking> from = Waking::from(std::move(destination), to_millis(now)); from;) {
+    auto job = [shared = store, begin = *from](disk::Tx& tx) -> Result<std::optional<Waking>> {
+      return wake_some(tx, shared->places(), begin);
+    };
+    auto next = co_await disk.run(Durability::relaxed, std::move(job));
+    if (!next) co_return next.error();
+    from = std::move(*next);
+  }
+  co_return Result<>();
+}
+
 asio::awaitable<Result<>> Queue::wake(std::string destination, Time now) {
   Core& core = *core_;
   auto loop = co_await asio::this_coro::executor;
+  std::string woken = destination;
+  auto due_now = co_await core.wake_waiting(std::move(woken), now);
+  if (!due_now) co_return due_now;
   auto job = [store = core.store, destination, now](disk::Tx& tx) -> Result<bool> {
-    return store->wake(tx, destination, now);
+    return store->end_hold(tx, destination, now);
   };
   auto known = co_await core.disk.run(Durability::durable, std::move(job));
   if (!known) co_return known.error();

@@ -95,8 +95,8 @@ class Queue {
   // The destination's hold, if it is known to have one.
   asio::awaitable<Result<std::optional<Backoff>>> backoff(std::string destination);
 
-  // What waits at the destination comes due now, though neither its hold nor its own time is over: the hold ends, with one message to
-  // try first as ever, and so does the wait of recipients that were deferred for a rule (a bounded number).
+  // What waits at the destination comes due now, though neither its hold nor its own time is over: the wait of recipients that were
+  // deferred for a rule ends, in slices, then the hold, with one message to try first as ever.
   asio::awaitable<Result<>> wake(std::string destination, Time now);
 
   // --- operation

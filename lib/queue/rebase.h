@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "disk/job.h"
+#include "queue/forward.h"
 #include "queue/places.h"
 
 namespace hoplock::queue {
@@ -15,12 +16,8 @@ inline constexpr std::string_view rebase_mark = "rebase";
 
 // Where the next slice goes on: through recipients, by domain, then through destinations.
 struct Rebase {
-  std::int64_t now = 0;
   enum class Part : std::uint8_t { recipients, destinations } part = Part::recipients;
-  std::int64_t domain = 0;
-  std::int64_t state = 0;
-  std::int64_t due = 0;  // what is due by `now` is no matter
-  std::int64_t recipient = 0;
+  WaitingAt at;
   std::int64_t destination = 0;
 
   static Rebase from(std::int64_t now);

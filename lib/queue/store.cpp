@@ -223,23 +223,9 @@ Refilled Store::older(disk::Tx& tx, const Refill& wanted, Id before) {
   return out;
 }
 
-bool Store::wake(disk::Tx& tx, const std::string& destination, Time now) {
+bool Store::end_hold(disk::Tx& tx, const std::string& destination, Time now) {
   const auto id = places_.find_destination(tx, destination);
   if (!id) return false;
-  std::vector<std::int64_t> domains;
-  {
-    auto row = tx.prepare("SELECT id FROM domain WHERE destination = ?1 LIMIT 1000");
-    for (row.bind(*id); row.step();) domains.push_back(row.integer(0));
-  }
-  for (const auto domain : domains) {
-    tx.prepare(
-          "UPDATE recipient SET due = ?2 WHERE id IN (SELECT id FROM recipient WHERE domain = ?1 AND state = 1 AND due "
-          "> ?2"
-          " AND reason NOT IN ('', 'smtp-reply', 'connect-timeout', 'connect-refused', 'connection-lost') LIMIT 1000)")
-        .bind(domain, to_millis(now))
-        .run();
-    places_.lower(tx, domain, to_millis(now));
-  }
   DestinationChange change;
   change.destination = destination;
   change.backoff = places_.backoff(tx, *id);

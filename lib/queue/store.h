@@ -53,7 +53,7 @@ class Store {
   Refilled older(disk::Tx& tx, const Refill& wanted, Id before);
   Refilled waiting(disk::Tx& tx, const Refill& wanted, const Waiting& waiting);
   // False: there is no such destination.
-  bool wake(disk::Tx& tx, const std::string& destination, Time now);
+  bool end_hold(disk::Tx& tx, const std::string& destination, Time now);
   // Destinations with something due, `busy` (sorted) left out; bounds that proved stale on the way are mended.
   Found ready(disk::Tx& tx, Time now, std::size_t limit, const std::vector<std::string>& busy);
   void tidy(disk::Tx& tx, const std::vector<std::int64_t>& domains);

@@ -4,6 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "queue/rebase.h"
 #include "tests/queue/instructions.h"
 #include "tests/queue/world.h"
@@ -140,6 +143,46 @@ TEST_CASE(
   CAPTURE(cost[0]);
   CHECK(cost[0] > 0);
   CHECK(cost[1] < cost[0] * 3 / 2 + 1000);
+}
+
+TEST_CASE(
+    "BND-03: what waits for a rule comes due when it has changed, all of it, and no slice reads more than 40 pages") {
+  TempDirectory dir;
+  constexpr int many = 60'000, for_no_rule = 100;
+  fill(dir.path(), many, at(900'000));
+  disk::Database::open(dir / "queue.db", disk::Access::read_write)
+      .value()
+      .execute("UPDATE recipient SET reason = CASE WHEN (id >> 15) % " + std::to_string(many / for_no_rule) +
+               " THEN 'dane-no-match' ELSE 'smtp-reply' END; PRAGMA wal_checkpoint(TRUNCATE)");
+  support::FaultyVfs vfs;
+  World world(dir.path(), {}, at(10));
+  vfs.plan().read_delay_us = 500;
+  struct Seen {
+    bool over = false;
+    int turns = 0;  // of who asks for the disk meanwhile
+    int most_reads = 0;
+  } seen;
+  const auto watch = [](disk::Disk& disk, support::FaultyVfs& files, Seen& all) -> disk::asio::awaitable<void> {
+    for (int before = files.plan().reads; !all.over; ++all.turns) {
+      auto nothing = [](disk::Tx&) -> Result<> { return {}; };
+      static_cast<void>(co_await disk.run(disk::Durability::read, std::move(nothing)));
+      const int now = files.plan().reads;
+      all.most_reads = std::max(all.most_reads, now - std::exchange(before, now));
+    }
+  };
+  const auto wake = [](Queue& queue, Seen& all) -> disk::asio::awaitable<void> {
+    std::string destination = "one.test";
+    const auto woken = co_await queue.wake(std::move(destination), at(20));
+    all.over = true;
+    CHECK(woken.has_value());
+  };
+  world.loop.start(wake(*world.queue, seen));
+  world.loop.run(watch(*world.disk, vfs, seen), std::chrono::seconds(120));
+  CHECK(seen.most_reads <= 40);
+  CHECK(seen.turns >= 10);
+  vfs.plan().read_delay_us = 0;
+  CHECK(waiting_beyond(world, at(20)) == for_no_rule);
+  CHECK(world.lease("one.test", at(20), 10).size() == 10);
 }
 
 TEST_CASE("BND-03: a start does not wait until all that belongs to no message is gone, and the sweep ends it") {
