@@ -104,6 +104,7 @@ App::~App() = default;
 int App::run() {
   umask(0027);
   return_large_blocks();
+  keep_to_small_pages();
   ::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   take_signals(SIG_BLOCK);
@@ -318,6 +319,7 @@ asio::awaitable<void> App::start() {
   follow_log_server();
   log_->write(Event(Level::info, "started").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
   supervision_.ready();
+  let_go_of_code();
   tasks_->spawn("watchdog", supervision_.feed(*disk_, *tasks_));
 }
 
