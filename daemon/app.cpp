@@ -176,9 +176,7 @@ std::optional<StartFailure> App::open_store() {
                                            "' cannot be made: " + error.message()};
   }
   if (made) chmod(config.data_dir.path.c_str(), 0750);
-  disk::Options options = disk_options(config);
-  options.progress = [this] { supervision_.progress(); };
-  auto disk = disk::Disk::open(loop_.get_executor(), std::move(options));
+  auto disk = disk::Disk::open(loop_.get_executor(), disk_options(config));
   if (!disk) return StartFailure{exit_code(disk.error()), disk.error().detail};
   disk_ = std::move(*disk);
   disk_->on_news([this](const disk::News& news) { heard(news); });

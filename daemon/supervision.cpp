@@ -33,30 +33,24 @@ Supervision::Supervision() {
   std::uint64_t microseconds = 0;
   if (sd_watchdog_enabled(0, &microseconds) > 0) patience_ = std::chrono::microseconds(microseconds);
   if (std::getenv("NOTIFY_SOCKET") == nullptr) return;
-  start_ = std::jthread([this](const std::stop_token& ended) {
+  start_ = std::jthread([](const std::stop_token& ended) {
+    const std::string goes_on =
+        extension(start_extension) + "\nSTATUS=Starting: the database is checked and brought up to date";
     std::mutex mutex;
     std::condition_variable_any wake;
     std::unique_lock lock(mutex);
     for (std::uint64_t seen = disk::calls_done(); !ended.stop_requested();) {
       wake.wait_for(lock, ended, between_extensions, [] { return false; });
-      if (const auto done = disk::calls_done(); done != std::exchange(seen, done)) progress();
+      if (const auto done = disk::calls_done(); done != std::exchange(seen, done)) sd_notify(0, goes_on.c_str());
     }
   });
 }
 
-void Supervision::progress() {
-  if (ready_) return;
-  const auto now = Clock::now();
-  auto told = told_.load();
-  if (told != Clock::time_point::min() && now - told < between_extensions) return;
-  if (!told_.compare_exchange_strong(told, now)) return;  // another thread tells it
-  sd_notify(0,
-            (extension(start_extension) + "\nSTATUS=Starting: the database is checked and brought up to date").c_str());
-}
-
 void Supervision::ready() {
-  ready_ = true;
-  start_.request_stop();
+  if (start_.joinable()) {
+    start_.request_stop();
+    start_.join();  // what it tells comes before
+  }
   sd_notify(0, "READY=1\nSTATUS=");
 }
 

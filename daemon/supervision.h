@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the service manager that started us is told, and when (sd_notify(3)); without one nothing happens. A long start goes on as long
-// as it gets on: its deadline is moved while the database works, and only then. The watchdog (WATCHDOG_USEC) is fed by the loop: when
+// as it gets on: its deadline is moved while calls on the store's files come back, and only then. The watchdog (WATCHDOG_USEC) is fed by the loop: when
 // the disk thread has answered it, and for up to 15 minutes also while it has not but calls on the store's files come back, for a slow
 // disk is no reason to start again. When loop or disk hang it is not fed, and we are started again.
 #pragma once
-#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <thread>
@@ -20,8 +19,6 @@ class Supervision {
   Supervision(const Supervision&) = delete;
   Supervision& operator=(const Supervision&) = delete;
 
-  // Any thread, as often as it likes: the start gets on. Nothing once ready() was called.
-  void progress();
   void ready();
   void reloading() const;
   void reloaded() const;
@@ -33,9 +30,7 @@ class Supervision {
  private:
   using Clock = std::chrono::steady_clock;
   std::chrono::microseconds patience_{0};  // of the watchdog; 0: there is none
-  std::atomic<bool> ready_{false};
-  std::atomic<Clock::time_point> told_{Clock::time_point::min()};
-  std::jthread start_;  // tells that the start gets on while it reads a large log; until ready()
+  std::jthread start_;                     // tells that the start gets on; until ready()
 };
 
 }  // namespace hoplock::daemon

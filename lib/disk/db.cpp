@@ -148,15 +148,15 @@ void Statement::put_null(int index) { sqlite3_bind_null(statement_, index); }
 Database::Prepared::~Prepared() { sqlite3_finalize(statement); }
 void Database::Close::operator()(sqlite3* db) const { sqlite3_close_v2(db); }
 
-void Database::on_progress(std::function<void()> call) {
+CountingSteps::CountingSteps(Database& db) : db_(db) {
   constexpr int steps = 10'000;
-  progress_ = call ? std::make_unique<std::function<void()>>(std::move(call)) : nullptr;
-  constexpr auto tell = [](void* whom) {
-    (*static_cast<std::function<void()>*>(whom))();
+  constexpr auto count = [](void*) {
+    note_call_done();
     return 0;  // anything else would break the statement off
   };
-  sqlite3_progress_handler(db_.get(), progress_ ? steps : 0, progress_ ? +tell : nullptr, progress_.get());
+  sqlite3_progress_handler(db_.native(), steps, +count, nullptr);
 }
+CountingSteps::~CountingSteps() { sqlite3_progress_handler(db_.native(), 0, nullptr, nullptr); }
 
 Result<Database> Database::open(const std::filesystem::path& path, Access access) {
   return open(path, access, Settings{});

@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
-#include <functional>
 #include <initializer_list>
 #include <map>
 #include <memory>
@@ -142,8 +141,6 @@ class Database {
   sqlite3* native() const { return db_.get(); }
   // SQLite's own descriptor of the file, which is to be used: closing another one would drop its locks. Nothing: it has none open.
   sqlite3_file* file() const;
-  // Called while statements run, every 10,000 steps of SQLite's machine, by the thread that runs them. Empty: never again.
-  void on_progress(std::function<void()> call);
 
  private:
   struct Prepared {
@@ -155,10 +152,22 @@ class Database {
     void operator()(sqlite3* db) const;
   };
   explicit Database(sqlite3* db) : db_(db) {}
-  std::unique_ptr<std::function<void()>> progress_;  // before db_, which calls it; it does not move
   std::unique_ptr<sqlite3, Close> db_;
   std::shared_ptr<StoreFiles> files_;
   std::map<std::string, Prepared, std::less<>> cache_;  // destroyed before db_; nodes do not move
+};
+
+// While one lives, each 10,000 steps of SQLite's machine on that connection count as a call that came back (vfs.h): a long statement that
+// reads and writes nothing gets on, too. REQUIRES: the connection stays where it is.
+class CountingSteps {
+ public:
+  explicit CountingSteps(Database& db);
+  ~CountingSteps();
+  CountingSteps(const CountingSteps&) = delete;
+  CountingSteps& operator=(const CountingSteps&) = delete;
+
+ private:
+  Database& db_;
 };
 
 // For the operator's tool: another process may read while the daemon runs, and when it is stopped. Checks

@@ -143,11 +143,12 @@ Result<std::unique_ptr<Disk>> Disk::open(asio::any_io_executor loop, Options opt
   auto db = Database::open(path, Access::existing, settings);
   if (!db) return db.error();
   db->leave_log();  // of a start that fails all is as it was
-  db->on_progress(options.progress);
-  if (options.progress) options.progress();
-  if (const auto renewed = renew_log(*db); !renewed) return about(path, renewed.error());
-  if (const auto migrated = migrate(*db, options.migrations); !migrated) return about(path, migrated.error());
-  let_it_shrink(*db);
+  {
+    const CountingSteps start(*db);
+    if (const auto renewed = renew_log(*db); !renewed) return about(path, renewed.error());
+    if (const auto migrated = migrate(*db, options.migrations); !migrated) return about(path, migrated.error());
+    let_it_shrink(*db);
+  }
   auto copier = Database::open(path, Access::existing);
   if (!copier) return copier.error();
   copier->leave_log();

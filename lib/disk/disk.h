@@ -38,7 +38,6 @@ struct Options {
   std::size_t checkpoint_bytes = 24 << 20;      // of write-ahead log, from which it is copied into the database
   std::size_t checkpoint_cap_bytes = 64 << 20;  // beyond it the disk thread itself copies; a start reads twice that
   std::uint64_t ballast_bytes = 0;              // at most; kept aside for what must go on when the disk is full
-  std::function<void()> progress{};  // called by whoever works at the database, now and then, while it gets on
 };
 
 // What befell the store as a whole, for the log. fatal: nothing is written any more, the process must end (exit 74); what was

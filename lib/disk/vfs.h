@@ -30,7 +30,7 @@ std::optional<FailedCall> take_failed_call();
 // How many reads, writes and syncs of files of stores have come back, in this process, whatever they brought: while it grows, the disk
 // lives. Any thread.
 std::uint64_t calls_done();
-// One more, of a call that did not go through the layer.
+// One more, of a call that did not go through the layer, or of a stretch of work without any.
 void note_call_done();
 
 // While one lives, this thread reads logs a block at a time: SQLite, which recovers one, asks for each frame by itself, and a slow disk
