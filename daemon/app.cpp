@@ -124,22 +124,27 @@ int App::run() {
   take_signals(SIG_UNBLOCK);
   loop_.run();
   take_signals(SIG_BLOCK);
+  for (const auto& news : disk_->close()) tell(news);
   if (exit_ == ok && disk_->broken()) exit_ = io_error;
   writer_->flush();
   return exit_;
 }
 
-// What befell the store. When it can be written no more, the end that makes the service manager start us again.
+// When the store can be written no more, the end that makes the service manager start us again.
 void App::heard(const disk::News& news) {
+  tell(news);
+  if (news.gravity == disk::News::Gravity::fatal) raise(SIGTERM);
+}
+
+// What befell the store.
+void App::tell(const disk::News& news) {
   using Gravity = disk::News::Gravity;
   const bool fatal = news.gravity == Gravity::fatal;
   const Level level = news.gravity == Gravity::information ? Level::info
                       : news.gravity == Gravity::warning   ? Level::warn
                                                            : Level::error;
   log_->write(Event(level, level == Level::info ? "store-recovered" : "store-failed").add("error", news.text));
-  if (!fatal) return;
-  exit_ = io_error;
-  raise(SIGTERM);
+  if (fatal) exit_ = io_error;
 }
 
 void App::start_failed(const StartFailure& failure) {

@@ -75,6 +75,7 @@ class App {
   void follow_log_server();  // its name, where it has changed
   void set_reports(const config::Config& config);
   void heard(const disk::News& news);
+  void tell(const disk::News& news);
   void start_failed(const StartFailure& failure);
   route::Options routing(const config::Config& config) const;
   static listener::Options listening(const config::Config& config);

@@ -50,15 +50,18 @@ void Disk::Core::start() {
   thread_ = std::thread([this] { work(); });
 }
 
-Disk::Core::~Core() {
+Disk::Core::~Core() { close(); }
+
+std::vector<News> Disk::Core::close() {
+  if (!checkpointer_) return {};  // it was
   {
     std::lock_guard lock(mutex_);
     stop_ = true;
   }
   wake_.notify_one();
   if (thread_.joinable()) thread_.join();
-  if (broken_ == Broken::no)  // what lies there now gets nothing of the log, unless it is the store
-    if (const auto here = present(); !here) break_down(here.error());
+  // what lies there now gets nothing of the log, unless it is the store
+  if (broken_ == Broken::no) static_cast<void>(still_present());
   if (broken_ == Broken::files_lost) {  // the last chance
     rescue_next_ = {};
     rescue();
@@ -66,6 +69,8 @@ Disk::Core::~Core() {
   if (db_.frozen()) db_.leave_log();
   if (broken_ == Broken::no && !db_.frozen()) finish_log();
   checkpointer_.reset();  // before the connection: the last one to close copies and removes the log
+  { const Database closing = std::move(db_); }
+  return untold_->take();
 }
 
 void Disk::Core::look() {
@@ -92,13 +97,8 @@ Result<> Disk::Core::health() const {
 }
 
 void Disk::Core::on_news(std::function<void(const News&)> call) {
-  Result<> measuring;
-  {
-    std::lock_guard lock(mutex_);
-    news_ = std::move(call);
-    measuring = measuring_;
-  }
-  if (!measuring) tell(News::Gravity::error, measuring.error().detail);  // since the start
+  untold_->call = std::move(call);
+  hand_over();  // what came since the start
 }
 
 Result<> Disk::Core::writable() const {
@@ -191,6 +191,8 @@ void Disk::Core::write(Batch& batch) {
 Result<> Disk::Core::attempt(Batch& batch) {
   if (suspect_)
     if (auto recovered = recover(); !recovered) return recovered;
+  // A commit that has the log begin anew makes another state of the store, which would count as ours whatever lies there.
+  if (auto here = still_present(); !here) return here;
   try {
     set_durability(batch.durability);
     const auto committed = commit_together(batch.writes);

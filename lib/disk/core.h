@@ -38,6 +38,7 @@ struct Disk::Core {
   Core(asio::any_io_executor loop_, Options options_, Opened opened);
   ~Core();
   void start();
+  std::vector<News> close();
   void submit(std::unique_ptr<Job> job);
   void look();  // any thread: something happened beside the jobs
   std::filesystem::path path() const { return options.directory / "queue.db"; }
@@ -54,6 +55,13 @@ struct Disk::Core {
   std::function<void()> rolled_back;  // set before the first job, called on the disk thread
 
  private:
+  // What the loop has yet to hear; the calls on their way to it hold it, too.
+  struct Untold {
+    std::mutex mutex;
+    std::vector<News> news;
+    std::function<void(const News&)> call;  // belongs to the loop
+    std::vector<News> take();
+  };
   struct Batch {
     Jobs reads;
     Jobs writes;
@@ -102,9 +110,11 @@ struct Disk::Core {
   Result<> room_in_log();
   Result<> acknowledge();
   Result<> present();
+  Result<> still_present();
   void break_down(Error why);
   void rescue();
   void tell(News::Gravity gravity, std::string text);
+  void hand_over();
 
   Lock lock_;
   Ballast ballast_;  // taken up again when the database is closed
@@ -144,7 +154,7 @@ struct Disk::Core {
   bool look_ = false;   // the checkpointer has something to tell
   bool asked_ = false;  // somebody wants to know how much space there is now
   Result<> health_;     // of the last transaction, or why there will be none any more
-  std::function<void(const News&)> news_;
+  std::shared_ptr<Untold> untold_ = std::make_shared<Untold>();
   Result<> copying_;    // of the last checkpoint
   Result<> held_back_;  // the log is at its cap, and somebody reads it
   Result<> measuring_;  // whether the file system said how much space is free

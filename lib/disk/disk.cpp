@@ -173,6 +173,7 @@ std::filesystem::path Disk::path() const { return core_->path(); }
 void Disk::on_news(std::function<void(const News&)> call) { core_->on_news(std::move(call)); }
 Result<> Disk::writable() const { return core_->writable(); }
 bool Disk::broken() const { return core_->is_broken(); }
+std::vector<News> Disk::close() { return core_->close(); }
 
 asio::awaitable<Result<std::uint64_t>> Disk::compact() {
   auto slice = [](Tx& tx) -> Result<std::uint64_t> {

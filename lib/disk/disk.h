@@ -60,8 +60,10 @@ class Disk {
   // foreign, not_supported: newer (all three left untouched, exit 74); no_such_file_or_directory, permission_denied:
   // the directory cannot be made or used (exit 73).
   static Result<std::unique_ptr<Disk>> open(asio::any_io_executor loop, Options options);
-  // Runs what waits, then stops. REQUIRES: the loop outlives it.
+  // Closes. REQUIRES: the loop outlives it.
   ~Disk();
+  // Runs what waits, then stops; what comes later is dropped. What nobody heard of before, for the loop may run no more.
+  std::vector<News> close();
 
   // `bytes`: about what the job writes, for the bounds of a batch.
   template <class F>

@@ -132,6 +132,10 @@ void SyncedMark::renew(Database& db) {
   if (fd_ >= 0 && said_) static_cast<void>(write(*said_, witness_in_use(database_, db)));
 }
 
+void SyncedMark::release() {
+  if (fd_ >= 0 && said_) static_cast<void>(write(*said_, std::nullopt));
+}
+
 Result<> SyncedMark::clear() {
   const Synced nothing;
   said_.reset();

@@ -44,7 +44,10 @@ class SyncedMark {
   void set(const Synced& synced, Database& db);
   // The database's file has changed by what was copied out of the log.
   void renew(Database& db);
-  // All frames are in the database: good, when that is on stable storage, and the log may go.
+  // All frames are in the database, on stable storage: the log may be gone one day, as another program may have it. While it is there
+  // it must be whole, for what it holds goes before the database.
+  void release();
+  // The same, and the log goes now: good, when that is on stable storage, and the log may go.
   Result<> clear();
 
   static std::optional<Synced> read(const std::filesystem::path& database);

@@ -6,6 +6,7 @@
 
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <utility>
 
 #include "disk/backup.h"
 #include "disk/core.h"
@@ -22,9 +23,24 @@ constexpr std::int64_t spare_pages = 16 * 1024;  // free ones that are left alon
 
 }  // namespace
 
+std::vector<News> Disk::Core::Untold::take() {
+  std::lock_guard lock(mutex);
+  return std::exchange(news, {});
+}
+
 void Disk::Core::tell(News::Gravity gravity, std::string text) {
-  std::lock_guard lock(mutex_);
-  if (news_) asio::post(loop, [call = news_, one = News{gravity, std::move(text)}] { call(one); });
+  {
+    std::lock_guard lock(untold_->mutex);
+    untold_->news.push_back(News{gravity, std::move(text)});
+  }
+  hand_over();
+}
+
+void Disk::Core::hand_over() {
+  asio::post(loop, [untold = untold_] {
+    if (!untold->call) return;  // on_news() does it
+    for (const News& one : untold->take()) untold->call(one);
+  });
 }
 
 // --- the log is copied ---------------------------------------------------------------------------------------------------
@@ -50,8 +66,12 @@ void Disk::Core::copy_log() {
 void Disk::Core::finish_copy() {
   const auto copied = checkpoint(db_);
   note_copy(copied ? Result<>() : Result<>(copied.error()));
-  if (copied && copied->copied < copied->frames) log_frames_ = copied->frames;
+  const bool whole = copied && copied->copied >= copied->frames;
+  if (copied && !whole) log_frames_ = copied->frames;
   copied_frames_ = copied ? copied->copied : 0;
+  // else what comes there before the next look would count as copied
+  if (broken_ != Broken::no || !still_present()) return;
+  if (whole) mark_.release();
   if (log_frames_ > cap_frames_) look_at_readers();
 }
 
@@ -59,6 +79,8 @@ void Disk::Core::finish_copy() {
 void Disk::Core::finish_log() {
   checkpointer_->wait();
   const auto copied = checkpoint(db_);
+  if (const auto why = db_.frozen()) return break_down(*why);
+  if (!copied) tell(News::Gravity::error, copied.error().detail + "; the next start copies it");
   if (!copied || copied->copied < copied->frames || !mark_.clear()) db_.leave_log();
 }
 
@@ -237,7 +259,7 @@ Sizes Disk::Core::file_sizes() const {
 void Disk::Core::look_around() {
   looked_around_ = std::chrono::steady_clock::now();
   if (broken_ != Broken::no) return;
-  if (const auto here = present(); !here) return break_down(here.error());
+  if (!still_present()) return;
   copy_log();
   if (broken_ == Broken::no) shrink();
 }
@@ -278,10 +300,7 @@ void Disk::Core::note_pages() {
 
 // After a durable commit: is what it went into still the store?
 Result<> Disk::Core::acknowledge() {
-  if (auto here = present(); !here) {
-    break_down(here.error());
-    return here;
-  }
+  if (auto here = still_present(); !here) return here;
   // A commit that changed nothing synced nothing: frames may lie there unsynced, or the log may be another than when they were counted.
   if (!wrote_) return {};
   if (frames_of(db_) < log_frames_) return {};
@@ -294,6 +313,13 @@ Result<> Disk::Core::acknowledge() {
   log->frames = static_cast<std::uint64_t>(log_frames_);
   mark_.set(*log, db_);
   return {};
+}
+
+Result<> Disk::Core::still_present() {
+  const auto here = present();
+  if (here) return {};
+  break_down(here.error());
+  return why_broken_;
 }
 
 Result<> Disk::Core::present() {

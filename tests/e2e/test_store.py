@@ -61,6 +61,19 @@ class Store(Case):
             self.relay.start()
             self.assertLessEqual(sent, self.listed())
 
+    def test_DUR_03_what_the_end_finds_is_told_and_is_exit_74(self):
+        sent = self.fill(5, 1000)
+        database = self.data / "queue.db"
+        ours = database.read_bytes()
+        with open(database, "r+b") as file:
+            file.write(ours[:4096] + bytes(~octet & 255 for octet in ours[4096:]))
+        self.assertEqual(self.relay.stop(), 74, self.relay.tail())
+        self.relay.wait_log(1, event="store-failed", level="error", error=lambda text: text and "queue.db was overwritten" in text)
+        with open(database, "r+b") as file:
+            file.write(ours)
+        self.relay.start()
+        self.assertLessEqual(sent, self.listed())
+
     def test_the_lock_is_on_the_data_not_on_its_file(self):
         (self.data / "lock").unlink()
         second = subprocess.run([os.path.join(self.relay.build, "hoplockd"), "--config", self.relay.config], stdin=subprocess.DEVNULL,

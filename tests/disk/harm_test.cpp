@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// What was done to the store's files is told whenever it is found: by the next write in whatever state the log is, and at the end; and what
+// is no harm is not taken for it.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+#include <thread>
+#include <utility>
+
+#include "disk/disk.h"
+#include "tests/disk/world.h"
+#include "tests/support/temp_directory.h"
+
+namespace disk_harm_test {
+
+using namespace hoplock;
+using namespace hoplock::disk;
+using namespace hoplock::disk::test;
+
+namespace {
+
+// In place and as long, as cp(1) does it.
+void overwrite_database(const std::filesystem::path& data) {
+  std::string foreign = octets_of(data / "queue.db");
+  for (std::size_t i = 4096; i < foreign.size(); ++i) foreign[i] = static_cast<char>(~foreign[i]);
+  std::fstream file(data / "queue.db", std::ios::in | std::ios::out | std::ios::binary);
+  file << foreign;
+}
+
+// In a process that dies with its log.
+template <class Work>
+void die_after(Work work) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    work();
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  REQUIRE(WIFEXITED(status));
+}
+
+// Until the daemon has copied its log, with nothing behind it. How many were inserted.
+int grow_until_copied(World& world, const std::filesystem::path& data, int id) {
+  const auto changed = [&] { return std::filesystem::last_write_time(data / "queue.db"); };
+  const auto before = changed();
+  int inserted = 0;
+  for (; inserted < 2000 && changed() == before; ++inserted) {
+    REQUIRE(world.insert(id++, 5000));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  REQUIRE(changed() != before);
+  for (auto last = before; last != changed(); std::this_thread::sleep_for(std::chrono::milliseconds(200)))
+    last = changed();
+  return inserted;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "DUR-03: a file that is copied over the database is noticed by the very next write, whatever state the log is in") {
+  enum class Before : std::uint8_t { clean_end, crash, whole_copy };
+  for (const Before before : {Before::clean_end, Before::crash, Before::whole_copy})
+    for (const bool writes_between : {false, true}) {
+      CAPTURE(static_cast<int>(before));
+      CAPTURE(writes_between);
+      support::TempDirectory dir;
+      die_after([&] {
+        World world(dir.path());
+        for (int i = 0; i < 50; ++i) static_cast<void>(world.insert(i));
+        if (before == Before::crash) ::_exit(0);
+      });
+      World world(dir.path());
+      int id = 1000;
+      if (before == Before::whole_copy) id += grow_until_copied(world, dir.path(), id);
+      if (before == Before::crash)  // what was recovered is copied; it looks once a second
+        std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+      if (writes_between) REQUIRE(world.insert(++id));
+      overwrite_database(dir.path());
+      CHECK(!world.insert(++id));
+      CHECK(world.wait_for(News::Gravity::fatal).find("was overwritten") != std::string::npos);
+      CHECK(world.disk->broken());
+    }
+}
+
+TEST_CASE("DUR-03: what the end finds is told, though the loop runs no more") {
+  struct Row {
+    const char* why;
+    std::function<void(const std::filesystem::path&)> harm;
+    const char* says;
+  };
+  const Row rows[] = {
+      {"the database is overwritten", overwrite_database, "was overwritten"},
+      {"the log is cut",
+       [](const auto& data) { std::filesystem::resize_file(data / "queue.db-wal", 32 + 5 * frame_octets); }, "was cut"},
+      {"the database is deleted", [](const auto& data) { std::filesystem::remove(data / "queue.db"); },
+       "all that it held is saved in"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.why);
+    support::TempDirectory dir;
+    World world(dir.path());
+    for (int i = 0; i < 50; ++i) REQUIRE(world.insert(i));
+    row.harm(dir.path());
+    const auto untold = world.disk->close();
+    CHECK(world.disk->broken());
+    REQUIRE(untold.size() == 1);
+    CHECK(untold[0].gravity == News::Gravity::fatal);
+    CHECK_MESSAGE(untold[0].text.find(row.says) != std::string::npos, untold[0].text);
+    CHECK(world.disk->close().empty());
+  }
+}
+
+TEST_CASE("DUR-05: another program may empty a log that was copied whole; a start behind it finds nothing missing") {
+  support::TempDirectory dir;
+  die_after([&] {
+    World world(dir.path());
+    std::ofstream(dir / "inserted") << grow_until_copied(world, dir.path(), 0);
+    static_cast<void>(shell(dir / "queue.db", "PRAGMA wal_checkpoint(TRUNCATE)"));
+    ::_exit(0);  // before it looks again
+  });
+  REQUIRE(std::filesystem::file_size(dir / "queue.db-wal") == 0);
+  World next(dir.path());
+  CHECK(std::to_string(next.count()) == octets_of(dir / "inserted"));
+}
+
+}  // namespace disk_harm_test
