@@ -18,7 +18,8 @@ std::size_t last_words_length = 0;
 // Nothing here but what a signal handler may do.
 void on_bus_error(int number, siginfo_t* what, void*) {
   if (what->si_code != BUS_ADRERR) {
-    ::signal(number, SIG_DFL);  // not of a file: the instruction comes again
+    ::signal(number, SIG_DFL);                // not of a file: the instruction comes again
+    if (what->si_code <= 0) ::raise(number);  // sent by a process: it does not
     return;
   }
   // a pipe that nobody reads must not keep it: less than PIPE_BUF goes in whole or not

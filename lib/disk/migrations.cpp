@@ -10,6 +10,7 @@
 
 #include "disk/files.h"
 #include "disk/log_file.h"
+#include "disk/synced_mark.h"
 #include "disk/vfs.h"
 
 namespace hoplock::disk {
@@ -125,15 +126,27 @@ bool has_orphaned_log(const std::filesystem::path& path) {
   return !ec && size > 0;
 }
 
+// No database: a first start, unless something says that there was one.
+Result<Found> nothing_there(const std::filesystem::path& path) {
+  if (has_orphaned_log(path))
+    return about(path, errc::bad_message, "the database is damaged: it is gone, but its log queue.db-wal is there");
+  const auto synced = SyncedMark::read(path);
+  if (!synced || synced->frames == 0) return Found::nothing;
+  const std::string mark = path.string() + "-synced";
+  return about(path, errc::bad_message,
+               "the database is damaged: it is gone and so is its log, but " + mark +
+                   " says that a store was there: " + std::to_string(synced->frames) +
+                   " frames of that log were on stable storage. Put it back (hoplock restore); to begin anew without "
+                   "it: rm " +
+                   mark);
+}
+
 }  // namespace
 
 Result<Found> examine(const std::filesystem::path& path, const std::vector<Migration>& migrations) {
   std::error_code ec;
   const auto status = std::filesystem::status(path, ec);
-  if (!std::filesystem::exists(status)) {
-    if (!has_orphaned_log(path)) return Found::nothing;
-    return about(path, errc::bad_message, "the database is damaged: it is gone, but its log queue.db-wal is there");
-  }
+  if (!std::filesystem::exists(status)) return nothing_there(path);
   if (!std::filesystem::is_regular_file(status)) return about(path, errc::wrong_protocol_type, "not a file");
   const auto size = std::filesystem::file_size(path, ec);
   // A new database comes into place whole (disk.cpp): an empty file once held mail, or is not ours.

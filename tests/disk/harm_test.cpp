@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was done to the store's files is told whenever it is found: by the next write in whatever state the log is, and at the end; and what
-// is no harm is not taken for it.
+// What was done to the store's files is told whenever it is found: by the next write in whatever state the log is, at the end, and at the
+// next start; and what is no harm is not taken for it.
 #include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -125,6 +127,51 @@ TEST_CASE("DUR-05: another program may empty a log that was copied whole; a star
   REQUIRE(std::filesystem::file_size(dir / "queue.db-wal") == 0);
   World next(dir.path());
   CHECK(std::to_string(next.count()) == octets_of(dir / "inserted"));
+}
+
+TEST_CASE("DUR-05: a store that is gone with its log is no first start while its mark says that it was there") {
+  support::TempDirectory dir;
+  die_after([&] {
+    World world(dir.path());
+    for (int i = 0; i < 20; ++i) static_cast<void>(world.insert(i));
+    ::_exit(0);
+  });
+  for (const char* name : {"queue.db", "queue.db-wal", "queue.db-shm"}) std::filesystem::remove(dir / name);
+  const std::string mark = (dir / "queue.db-synced").string();
+  {
+    support::Loop loop;
+    const auto opened = Disk::open(loop.executor(), options_for(dir.path()));
+    REQUIRE(!opened);
+    CHECK(opened.error().code == errc::bad_message);
+    for (const std::string& says : {std::string("a store was there"), std::string("hoplock restore"), "rm " + mark})
+      CHECK_MESSAGE(opened.error().detail.find(says) != std::string::npos, opened.error().detail);
+    CHECK(!std::filesystem::exists(dir / "queue.db"));
+  }
+  std::filesystem::remove(mark);
+  {
+    World anew(dir.path());
+    REQUIRE(anew.insert(1));
+  }
+  for (const char* name : {"queue.db", "queue.db-wal", "queue.db-shm"}) std::filesystem::remove(dir / name);
+  World after_a_clean_end(dir.path());  // which left nothing in its log
+  CHECK(after_a_clean_end.count() == 0);
+}
+
+TEST_CASE("a SIGBUS that somebody sends ends the process, as it would without a store") {
+  support::TempDirectory dir;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+    World world(dir.path());
+    ::kill(::getpid(), SIGBUS);
+    ::usleep(200'000);
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGBUS);
 }
 
 }  // namespace disk_harm_test
