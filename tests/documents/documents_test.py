@@ -70,6 +70,13 @@ class Documents(unittest.TestCase):
             for metric in re.findall(r"hoplock_[a-z_]+", expression):
                 self.assertTrue({metric, metric.removesuffix("_bucket")} & known, f"{metric} in {expression}")
 
+    def test_what_an_alert_watches_is_on_the_dashboard(self):
+        panels = json.loads((ROOT / "conf/prometheus/grafana.json").read_text("utf-8"))["panels"]
+        shown = " ".join(target["expr"] for panel in panels for target in panel["targets"])
+        watched = re.findall(r"expr: (.*)", (ROOT / "conf/prometheus/alerts.yml").read_text("utf-8"))
+        for metric in sorted(set(re.findall(r"hoplock_[a-z_]+", " ".join(watched)))):
+            self.assertRegex(shown, rf"\b{metric}\b")
+
     @unittest.skipUnless(shutil.which("promtool"), "promtool is not installed")
     def test_alerts_fire_when_they_should(self):
         done = subprocess.run(["promtool", "test", "rules", "alerts_test.yml"], cwd=ROOT / "conf/prometheus", capture_output=True, text=True,
