@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <set>
 
 #include "base/ascii.h"
 #include "config/files.h"
@@ -182,6 +183,25 @@ std::string complaint(const ServiceUser& user, const Wish& wish, const Verdict& 
          "); to mend it: " + way_in(user, directory);
 }
 
+// Why the service will not have at this path what root sees there; "": it will.
+std::string out_of_sight(const ServiceUser& user, const Wish& wish) {
+  const char* elsewhere = wish.item == "data_dir"   ? "choose a directory such as /var/lib/hoplock"
+                          : wish.item == "log.file" ? "name a file in /var/log/hoplock"
+                                                    : "put it into a directory such as /etc/hoplock";
+  for (const std::string& path : {wish.path, wish.target}) {
+    if (auto why = user.mounts.misses(path); !why.empty()) return why;
+    if (const auto setting = user.mounts.hides(path); !setting.empty())
+      return "the service does not see " + quoted(path) + ", for its unit has " + setting +
+             "; to mend it: " + elsewhere;
+  }
+  const auto setting = wish.kind == Wish::Kind::read ? "" : user.mounts.locks(wish.target);
+  if (setting.empty()) return "";
+  const std::string directory = wish.kind == Wish::Kind::change ? parent_of(wish.target) : wish.target;
+  return "the service may not write in " + quoted(directory) + ", for its unit has " + setting +
+         "; to mend it: " + elsewhere + ", or say ReadWritePaths=" + directory +
+         " below [Service] in 'systemctl edit hoplockd'";
+}
+
 // A directory that the service makes its files in. One that is missing is made: by systemd, or by the daemon in the one above it.
 void add_directory(std::vector<Wish>& to, const ServiceUser& user, std::string item, const std::string& path) {
   if (is_there(path)) {
@@ -218,9 +238,32 @@ std::vector<Wish> wishes_of(const config::Loaded& loaded, const ServiceUser& use
   for (Wish& one : all) {
     std::error_code error;
     const auto target = std::filesystem::canonical(one.path, error);
-    one.target = error ? one.path : target.string();
+    one.path = std::filesystem::absolute(one.path, error).lexically_normal().string();
+    one.target = target.empty() ? one.path : target.string();
   }
   return all;
+}
+
+// The unit hoplockd.service as it is installed here, its drop-ins after it; "": there is none.
+std::string installed_unit() {
+  constexpr std::array places{"/etc/systemd/system/", "/run/systemd/system/", "/usr/local/lib/systemd/system/",
+                              "/usr/lib/systemd/system/", "/lib/systemd/system/"};
+  std::string text;
+  for (const std::string place : places) {
+    if (const auto unit = config::read_file(place + "hoplockd.service"); unit && text.empty()) text = *unit + "\n";
+  }
+  std::vector<std::filesystem::path> drop_ins;
+  for (const std::string place : places) {
+    std::error_code ignored;
+    for (const auto& one : std::filesystem::directory_iterator(place + "hoplockd.service.d", ignored)) {
+      if (one.path().extension() == ".conf") drop_ins.push_back(one.path());
+    }
+  }
+  std::ranges::stable_sort(drop_ins, {}, [](const std::filesystem::path& path) { return path.filename(); });
+  for (const auto& one : drop_ins) {
+    if (const auto more = config::read_file(one.string())) text += *more + "\n";
+  }
+  return text;
 }
 
 // The directory above one that is missing is not the user's; to make that one is what helps.
@@ -265,28 +308,6 @@ std::optional<std::string> user_in_unit(std::string_view text, const std::string
   return has_config && !user.empty() ? std::optional(user) : std::nullopt;
 }
 
-std::optional<std::string> user_of_unit(const std::string& config_file) {
-  constexpr std::array places{"/etc/systemd/system/", "/run/systemd/system/", "/usr/local/lib/systemd/system/",
-                              "/usr/lib/systemd/system/", "/lib/systemd/system/"};
-  std::string text;
-  for (const std::string place : places) {
-    if (const auto unit = config::read_file(place + "hoplockd.service"); unit && text.empty()) text = *unit + "\n";
-  }
-  std::vector<std::filesystem::path> drop_ins;
-  for (const std::string place : places) {
-    std::error_code ignored;
-    for (const auto& one : std::filesystem::directory_iterator(place + "hoplockd.service.d", ignored)) {
-      if (one.path().extension() == ".conf") drop_ins.push_back(one.path());
-    }
-  }
-  std::ranges::stable_sort(drop_ins, {}, [](const std::filesystem::path& path) { return path.filename(); });
-  for (const auto& one : drop_ins) {
-    if (const auto more = config::read_file(one.string())) text += *more + "\n";
-  }
-  std::error_code error;
-  return user_in_unit(text, std::filesystem::absolute(config_file, error).lexically_normal().string());
-}
-
 void check_as(config::Loaded& loaded, const ServiceUser& user) {
   const auto wishes = wishes_of(loaded, user);
   const auto verdicts = try_as(user, wishes);
@@ -295,10 +316,15 @@ void check_as(config::Loaded& loaded, const ServiceUser& user) {
                         ", whom hoplockd runs as, can read all of it was not tried: " + verdicts.error().detail);
     return;
   }
+  std::set<std::string> told;  // what is in data_dir is out of sight with it
   for (std::size_t i = 0; i < wishes.size(); ++i) {
     const Wish& wish = wishes[i];
     const Verdict& verdict = (*verdicts)[i];
-    if (verdict.error == 0) continue;
+    if (verdict.error == 0) {
+      const auto why = out_of_sight(user, wish);
+      if (!why.empty() && told.insert(wish.item).second) loaded.complain(wish.item, why);
+      continue;
+    }
     const bool is_missing = wish.kind == Wish::Kind::work_in && !wish.is_own;
     loaded.complain(wish.item,
                     is_missing ? complaint_of_missing(user, loaded.config, wish) : complaint(user, wish, verdict));
@@ -307,11 +333,14 @@ void check_as(config::Loaded& loaded, const ServiceUser& user) {
 
 void check_for_service(config::Loaded& loaded) {
   if (geteuid() != 0) return;
-  const auto name = user_of_unit(loaded.file);
+  const std::string unit = installed_unit();
+  std::error_code error;
+  const auto name = user_in_unit(unit, std::filesystem::absolute(loaded.file, error).lexically_normal().string());
   if (!name) return;
   auto user = find_user(*name);
   if (!user) return loaded.warn("", user.error().detail + ", as whom the unit hoplockd.service runs");
   user->start = ServiceUser::Start::by_unit;
+  user->mounts = UnitMounts(unit);
   check_as(loaded, *user);
 }
 

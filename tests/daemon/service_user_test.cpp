@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 
@@ -108,6 +109,82 @@ TEST_CASE("config check: data, a store that root has made, and the log's directo
   CHECK(barred.err.find("/var/log/hoplock") != std::string::npos);
   std::filesystem::remove(place / "log");
   CHECK(place.check(config).err.find("install -d -o nobody") != std::string::npos);
+}
+
+TEST_CASE("config check: what the unit takes from the service's sight is told with the setting and what to do") {
+  if (!is_root()) return;
+  const Place place;
+  place.write("data/queue.db", "");
+  place.give("data/queue.db", 0640);
+  const std::string config =
+      place.configure("log: {file: " + place.file("data/log") + "}\ndkim: [{domain: a.example, selector: s, key: " +
+                      "/run/credentials/hoplockd.service/dkim}]\n");
+  const auto errors = [&](const std::string& unit) {
+    auto loaded = config::load(config, config::Files::left_alone);
+    REQUIRE(loaded.errors.empty());
+    auto user = daemon::find_user("nobody");
+    REQUIRE(user.has_value());
+    user->mounts = daemon::UnitMounts(unit);
+    daemon::check_as(loaded, *user);
+    std::string all;
+    for (const auto& error : loaded.errors) all += error + "\n";
+    return all;
+  };
+  const std::string dir = place.path().string();
+  CHECK(errors("") == "");
+  const auto hidden = errors("[Service]\nInaccessiblePaths=" + dir + "\n");
+  CHECK_MESSAGE(
+      hidden.find("the service does not see '" + place.file("l.key") + "', for its unit has InaccessiblePaths=" + dir +
+                  "; to mend it: put it into a directory such as /etc/hoplock") != std::string::npos,
+      hidden);
+  CHECK(hidden.find("choose a directory such as /var/lib/hoplock") != std::string::npos);
+  CHECK(hidden.find("name a file in /var/log/hoplock") != std::string::npos);
+  const auto locked = errors("[Service]\nProtectSystem=strict\n");
+  CHECK_MESSAGE(locked.find("may not write in '" + place.file("data") + "', for its unit has ProtectSystem=strict") !=
+                    std::string::npos,
+                locked);
+  CHECK(locked.find("ReadWritePaths=" + place.file("data") + " below [Service]") != std::string::npos);
+  CHECK(locked.find("l.key") == std::string::npos);
+  CHECK_MESSAGE(std::count(locked.begin(), locked.end(), '\n') == 2, "data_dir once, the log once: " << locked);
+  CHECK(errors("[Service]\nProtectSystem=strict\nReadWritePaths=" + place.file("data") + "\n") == "");
+}
+
+TEST_CASE("a unit's mounts: what is hidden, what may only be read, and which setting says so") {
+  const daemon::UnitMounts ours(
+      "[Service]\nStateDirectory=hoplock\nLogsDirectory=hoplock\nPrivateTmp=yes\nProtectHome=yes\n# ProtectHome=no\n"
+      "ProtectSystem=strict\nLoadCredential=relay.key:/dev/null\nLoadCredential=gone:/no/such/file\n");
+  CHECK(ours.hides("/home/ann/relay.key") == "ProtectHome=yes");
+  CHECK(ours.hides("/root/relay.key") == "ProtectHome=yes");
+  CHECK(ours.hides("/tmp/relay.key") == "PrivateTmp=yes");
+  CHECK(ours.hides("/var/tmp") == "PrivateTmp=yes");
+  CHECK(ours.hides("/homes/relay.key") == "");
+  CHECK(ours.hides("/etc/hoplock/relay.key") == "");
+  CHECK(ours.locks("/srv/mail") == "ProtectSystem=strict");
+  CHECK(ours.locks("/var/lib/hoplock") == "");
+  CHECK(ours.locks("/var/lib/hoplock/queue.db") == "");
+  CHECK(ours.locks("/var/lib/hoplock2") == "ProtectSystem=strict");
+  CHECK(ours.locks("/var/log/relay.log") == "ProtectSystem=strict");
+  CHECK(ours.misses("/run/credentials/hoplockd.service/relay.key") == "");
+  CHECK(ours.misses("/run/credentials/hoplockd.service/gone").find("from '/no/such/file'") != std::string::npos);
+  CHECK(ours.misses("/run/credentials/hoplockd.service/other").find("LoadCredential=other:FILE") != std::string::npos);
+  CHECK(ours.misses("/etc/hoplock/other") == "");
+
+  const daemon::UnitMounts drop_in(
+      "ProtectHome=yes\nProtectSystem=strict\n[Service]\nProtectHome=tmpfs\nBindReadOnlyPaths=-/srv/keys:/home/keys\n"
+      "ReadWritePaths=/old\nReadWritePaths=\nReadWritePaths=/srv/mail -/srv/log/\nReadOnlyPaths=/srv/mail/fixed\n");
+  CHECK(drop_in.hides("/home/keys/relay.key") == "");
+  CHECK(drop_in.hides("/home/ann/relay.key") == "ProtectHome=tmpfs");
+  CHECK(drop_in.locks("/srv/mail/queue.db") == "");
+  CHECK(drop_in.locks("/srv/log") == "");
+  CHECK(drop_in.locks("/old") == "ProtectSystem=strict");
+  CHECK(drop_in.locks("/srv/mail/fixed/x") == "ReadOnlyPaths=/srv/mail/fixed");
+
+  const daemon::UnitMounts open("ProtectSystem=full\nProtectHome=read-only\n");
+  CHECK(open.hides("/home/ann/relay.key") == "");
+  CHECK(open.locks("/home/ann") == "ProtectHome=read-only");
+  CHECK(open.locks("/etc/hoplock") == "ProtectSystem=full");
+  CHECK(open.locks("/srv/mail") == "");
+  CHECK(daemon::UnitMounts().hides("/tmp/x") + daemon::UnitMounts("PrivateTmp=no").locks("/") == "");
 }
 
 TEST_CASE("config check --user: who does not exist is told so") {
