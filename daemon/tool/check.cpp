@@ -25,18 +25,20 @@ std::optional<route::PolicyRow> kept_policy(const Call& call, const dns::Name& d
   return std::nullopt;
 }
 
-// Whether a delivery asks the DNS at all: a route may lead to addresses only.
-bool needs_dns(const route::Table& table, const dns::Name& domain, Time now) {
+// What a delivery asks the DNS for first: a route may lead to other names, or to addresses only.
+std::vector<dns::Name> first_names(const route::Table& table, const dns::Name& domain, Time now) {
   const route::RoutePtr route = table.match(domain, now);
-  if (!route || route->hosts.empty()) return true;
-  return std::any_of(route->hosts.begin(), route->hosts.end(),
-                     [](const route::NextHop& one) { return std::holds_alternative<dns::Name>(one.host); });
+  if (!route || route->hosts.empty()) return {domain};
+  std::vector<dns::Name> names;
+  for (const auto& one : route->hosts) {
+    if (const auto* name = std::get_if<dns::Name>(&one.host)) names.push_back(*name);
+  }
+  return names;
 }
 
 // What there is to tell of a domain while nobody answers. Nothing: somebody does, or nobody need.
 std::optional<probe::Finding> unanswered(Network& network, const dns::Name& domain, Time now) {
-  if (!needs_dns(network.tools().router.table(), domain, now)) return std::nullopt;
-  const auto silence = network.silence();
+  const auto silence = network.silence(first_names(network.tools().router.table(), domain, now));
   if (!silence) return std::nullopt;
   probe::Finding finding;
   finding.domain = domain;

@@ -27,6 +27,7 @@ namespace {
 namespace asio = boost::asio;
 using State = Remark::State;
 
+constexpr std::chrono::seconds to_listen{5};  // more than a silence takes
 constexpr std::chrono::seconds to_connect{4};
 constexpr std::chrono::seconds to_connect_each{3};  // of two hosts, one after the other
 constexpr std::chrono::seconds in_all{9};  // for what is looked at side by side, once somebody answers on port 53
@@ -246,11 +247,9 @@ class Examinations {
   Examinations(const Call& call, probe::Tools tools) : call_(call), tools_(std::move(tools)) {}
 
   asio::awaitable<std::vector<Remark>> go() {
-    const auto servers = probe::first_servers(resolver_options(call_.loaded.config));
-    silence_ = co_await probe::find_silence(servers);
-    knows_servers_ = servers.origin != probe::NameServers::Origin::unknown;
+    co_await listen();
     net::TaskGroup tasks(co_await asio::this_coro::executor, tools_.log);
-    if (!silence_) {
+    if (!asked_.front().silence) {
       start(tasks, "dns", &Examination::dns_answers);
       start(tasks, "name", &Examination::own_name);
       start(tasks, "ptr ipv4", &Examination::ipv4_addresses);
@@ -271,7 +270,23 @@ class Examinations {
     std::string about;
     std::unique_ptr<Examination> examination;
   };
+  struct Asked {
+    probe::NameServers servers;
+    std::optional<probe::Silence> silence{};
+  };
 
+  static asio::awaitable<void> ask(Asked& one) { one.silence = co_await probe::find_silence(one.servers); }
+  // Whether anybody answers: the root's servers first, and those of zones of the operator's own, side by side.
+  asio::awaitable<void> listen() {
+    const auto options = resolver_options(call_.loaded.config);
+    asked_.push_back({probe::first_servers(options)});
+    for (auto& one : probe::zone_servers(options)) asked_.push_back({std::move(one)});
+    net::TaskGroup tasks(co_await asio::this_coro::executor, tools_.log);
+    for (Asked& one : asked_) tasks.spawn("doctor", ask(one));
+    co_await tasks.join(std::chrono::steady_clock::now() + to_listen);
+    tasks.stop();
+    co_await tasks.join(std::chrono::steady_clock::now() + std::chrono::seconds(1));
+  }
   Examination& add(std::string about) {
     parts_.push_back({std::move(about), std::make_unique<Examination>(call_, tools_)});
     return *parts_.back().examination;
@@ -280,45 +295,64 @@ class Examinations {
     Examination& one = add(std::move(about));
     tasks.spawn("doctor", one.run((one.*part)()));
   }
+  bool is_heard(const dns::Name& name) const {
+    const auto servers = probe::servers_for(resolver_options(call_.loaded.config), name);
+    return std::none_of(asked_.begin(), asked_.end(),
+                        [&](const Asked& one) { return one.silence && one.servers == servers; });
+  }
   // While nobody answers a name leads nowhere, and every look-up would be waited for.
   void start_hop(net::TaskGroup& tasks, const route::NextHop& next) {
-    if (!silence_ || std::holds_alternative<Ip>(next.host)) {
-      Examination& one = add("next hop");
-      tasks.spawn("doctor", one.run(one.next_hop(next)));
-    }
+    const auto* name = std::get_if<dns::Name>(&next.host);
+    if (name != nullptr && !is_heard(*name)) return;
+    Examination& one = add("next hop");
+    tasks.spawn("doctor", one.run(one.next_hop(next)));
   }
-  // Nothing is wrong where routes lead all mail to addresses.
-  Remark silence_remark() const {
+  // Nothing is wrong where routes lead all mail to addresses, or to names that others answer for.
+  Remark silence_remark(const probe::Silence& silence) const {
     const auto all = next_hops(call_);
-    const bool is_asked = std::any_of(
-        all.begin(), all.end(), [](const route::NextHop& one) { return std::holds_alternative<dns::Name>(one.host); });
-    if (is_asked || uses_mx(call_.loaded.config)) return {"dns", State::bad, silence_->text, silence_->advice};
-    return {"dns", State::note, silence_->text + "; routes to addresses take all mail, and need no DNS", ""};
+    const bool is_asked = std::any_of(all.begin(), all.end(), [this](const route::NextHop& one) {
+      const auto* name = std::get_if<dns::Name>(&one.host);
+      return name != nullptr && !is_heard(*name);
+    });
+    if (is_asked || uses_mx(call_.loaded.config)) return {"dns", State::bad, silence.text, silence.advice};
+    return {"dns", State::note, silence.text + "; routes take all mail, and do not need it", ""};
   }
-  // The resolver does not tell whom the operator's zones lead to; what look-ups come to is told all the same.
+  Remark zone_remark(const Asked& one) const {
+    const std::string zone = one.servers.zone.text();
+    if (one.silence) return {"dns", State::bad, one.silence->text, one.silence->advice};
+    if (one.servers.origin != probe::NameServers::Origin::unknown)
+      return {"dns", State::good, "the servers that dns.unbound_conf has for " + zone + " answer"};
+    return {
+        "dns", State::note,
+        zone + ": not looked at, for dns.unbound_conf has no addresses for it, or has it asked over TLS or TCP only"};
+  }
+  // What look-ups come to is told all the same.
   Remark unknown_servers_remark() const {
     const bool has_zones = !call_.loaded.config.dns.unbound_conf.path.empty();
     return {"dns", State::note,
             std::string("not looked at: whether anybody answers on port 53, for ") +
-                (has_zones ? "dns.unbound_conf may name servers of its own" : "dns.root_hints names no server"),
+                (has_zones ? "dns.unbound_conf reads more files, or names servers otherwise than by address"
+                           : "dns.root_hints names no server"),
             ""};
   }
   std::vector<Remark> remarks() {
     std::vector<Remark> all;
-    if (silence_) all.push_back(silence_remark());
-    if (!knows_servers_) all.push_back(unknown_servers_remark());
+    const Asked& root = asked_.front();
+    if (root.silence) all.push_back(silence_remark(*root.silence));
+    if (root.servers.origin == probe::NameServers::Origin::unknown) all.push_back(unknown_servers_remark());
+    for (std::size_t i = 1; i < asked_.size(); ++i) all.push_back(zone_remark(asked_[i]));
     for (Part& part : parts_) {
       for (Remark& one : part.examination->take_remarks()) all.push_back(std::move(one));
       if (!part.examination->is_done())
-        all.push_back({part.about, State::bad, "not looked at to the end: there was no time left", ""});
+        all.push_back({part.about, State::bad,
+                       "not looked at to the end within 9 s: who was asked answers late, or not at all", ""});
     }
     return all;
   }
 
   const Call& call_;
   probe::Tools tools_;
-  std::optional<probe::Silence> silence_;
-  bool knows_servers_ = true;
+  std::vector<Asked> asked_;  // the root's servers first
   std::vector<Part> parts_;
 };
 

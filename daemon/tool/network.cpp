@@ -53,7 +53,7 @@ struct Network::Parts {
   asio::io_context loop{1};
   ErrorLog log;
   delivery::Options options;
-  probe::NameServers name_servers;
+  resolver::Options resolver_options;
   std::shared_ptr<const net::ClientTls> tls;
   std::unique_ptr<resolver::Unbound> resolver;
   std::optional<route::HttpsPolicyFetch> fetch;
@@ -71,7 +71,7 @@ Result<std::unique_ptr<Network>> Network::open(const config::Config& config, Con
   auto resolver = resolver::Unbound::open(parts->loop.get_executor(), resolver_options(config));
   if (!resolver) return resolver.error();
   parts->resolver = std::move(*resolver);
-  parts->name_servers = probe::first_servers(resolver_options(config));
+  parts->resolver_options = resolver_options(config);
   parts->fetch.emplace(*parts->resolver);
   parts->fetch->set(fetch_options(config), parts->tls);
   parts->router.emplace(*parts->resolver, routing(config, whose), std::mt19937_64(std::random_device{}()));
@@ -82,10 +82,19 @@ probe::Tools Network::tools() {
   return {*parts_->resolver, *parts_->router, *parts_->fetch, parts_->log, parts_->tls, parts_->options};
 }
 
-std::optional<probe::Silence> Network::silence() {
-  auto task = probe::find_silence(parts_->name_servers);
-  auto found = run(std::move(task));
-  return found ? std::move(*found) : std::nullopt;
+std::optional<probe::Silence> Network::silence(const std::vector<dns::Name>& names) {
+  std::vector<probe::NameServers> asked;
+  std::optional<probe::Silence> first;
+  for (const dns::Name& name : names) {
+    auto servers = probe::servers_for(parts_->resolver_options, name);
+    if (std::ranges::find(asked, servers) != asked.end()) continue;
+    asked.push_back(servers);
+    auto task = probe::find_silence(std::move(servers));
+    auto found = run(std::move(task));
+    if (!found || !*found) return std::nullopt;
+    if (!first) first = std::move(*found);
+  }
+  return first;
 }
 
 void Network::drive(asio::awaitable<void> task) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "config/config.h"
 #include "daemon/tool/tool.h"
@@ -31,8 +32,9 @@ class Network {
   Network& operator=(const Network&) = delete;
 
   probe::Tools tools();
-  // Nothing: somebody answers on port 53. Asked before look-ups whose own patience is longer than a person's.
-  std::optional<probe::Silence> silence();
+  // Nothing: somebody answers on port 53 who is asked for one of these names. Asked before look-ups whose own patience is longer than a
+  // person's.
+  std::optional<probe::Silence> silence(const std::vector<dns::Name>& names);
   // To its end. Nothing: it broke off, and standard error says why.
   template <class T>
   std::optional<T> run(boost::asio::awaitable<T> task) {

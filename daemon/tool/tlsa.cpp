@@ -174,8 +174,8 @@ int of_host(const Call& call, const Wanted& wanted, probe::LiveTarget target) {
   target.name = wanted.name;
   const auto network = Network::open(call.loaded.config, call.console, Whose::anyones);
   if (!network) return complain(call.console, config_error, network.error().detail);
-  if (std::holds_alternative<dns::Name>(target.host)) {
-    if (const auto silence = (*network)->silence())
+  if (const auto* name = std::get_if<dns::Name>(&target.host)) {
+    if (const auto silence = (*network)->silence({*name}))
       return complain(call.console, no, silence->text + "; " + silence->advice);
   }
   const auto done = (*network)->run(probe::look_live((*network)->tools(), target));

@@ -246,7 +246,7 @@ int tlsa_next(const Call& call, probe::Parameters parameters, const probe::LiveT
     return complain(call.console, usage, "an address has no TLSA records; --name MXNAME says whose they are");
   const auto network = Network::open(call.loaded.config, call.console, Whose::anyones);
   if (!network) return complain(call.console, config_error, network.error().detail);
-  if (const auto silence = (*network)->silence())
+  if (const auto silence = (*network)->silence({question.name}))
     return complain(call.console, no, silence->text + "; " + silence->advice);
   auto task = look_at_renewal((*network)->tools(), std::move(question));
   auto done = (*network)->run(std::move(task));

@@ -9,23 +9,37 @@
 #include <string_view>
 #include <vector>
 
+#include "dns/name.h"
 #include "net/stream.h"
 #include "resolver/options.h"
 
 namespace hoplock::probe {
 
 struct NameServers {
-  enum class Origin : std::uint8_t { forward, root, unknown };  // unknown: unbound_conf may send questions elsewhere
+  // forward_zone, stub_zone: what dns.unbound_conf has for a zone of its own; unknown: it may send questions where we do not see it
+  enum class Origin : std::uint8_t { forward, root, forward_zone, stub_zone, unknown };
   Origin origin = Origin::unknown;
   std::vector<net::Endpoint> all;  // none where unknown
+  dns::Name zone{};                // what they are asked for, and what is below it
+  bool operator==(const NameServers&) const = default;
 };
 
-// `dns.forward`, else what dns.root_hints names.
+// Whom a look-up for this name begins with: the servers of the nearest zone in dns.unbound_conf, else dns.forward, else what
+// dns.root_hints names.
+NameServers servers_for(const resolver::Options& options, const dns::Name& name);
+// Those of the root.
 NameServers first_servers(const resolver::Options& options);
+// Those of each zone below the root that dns.unbound_conf sends to servers of its own.
+std::vector<NameServers> zone_servers(const resolver::Options& options);
 // The addresses in a file of root hints (RFC 1035 section 5), IPv4 first; what else it holds is left alone.
 std::vector<net::Endpoint> parse_hints(std::string_view text);
-// Whether a file of unbound.conf(5) may name servers of its own.
-bool names_servers(std::string_view unbound_conf);
+
+// What a file of unbound.conf(5) says of whom to ask.
+struct OwnZones {
+  std::vector<NameServers> all;  // origin unknown where servers are named by name, or asked over TLS or TCP only
+  bool is_whole = true;          // no: more files are read, or something else may name servers
+};
+OwnZones own_zones(std::string_view unbound_conf);
 
 struct Silence {
   std::string text;    // "nobody answered on port 53 (26 root servers were asked: no answer)"

@@ -12,6 +12,7 @@ import time
 from case import Case, Domain, Host, Stage
 
 from world.relay import Relay
+from world.zones import DOMAIN_SERVER
 
 DOMAINS = [Domain(f"d{i}.test", "takes mail", ("10 mx1",), (Host("mx1"),), send=False) for i in range(4)]
 DROPS, REFUSES, OPENS = "127.0.0.66", "127.0.0.67", "127.0.0.68"
@@ -134,12 +135,23 @@ class Silence(Case):
 
     def test_doctor_says_what_it_cannot_look_at_where_the_operator_has_zones_of_his_own(self):
         conf = self.world.write("zones.conf", "server:\n    do-not-query-localhost: no\n    do-ip6: no\nstub-zone:\n"
-                                f"    name: inner.example\n    stub-addr: {DROPS}\n")
+                                f"    name: inner.example\n    stub-addr: {DROPS}\nstub-zone:\n    name: d0.test\n"
+                                f"    stub-addr: {DOMAIN_SERVER}\nstub-zone:\n    name: named.example\n    stub-host: ns.example.org\n")
         relay = self.relay_at(DROPS, "zones", 2551, unbound_conf=conf)
         _, out, _, took = self.timed(relay, "--json", "doctor")
         self.assertLess(took, 15)
         notes = [one["text"] for one in json.loads(out) if (one["about"], one["state"]) == ("dns", "note")]
         self.assertTrue(any("not looked at" in text and "dns.unbound_conf" in text for text in notes), out)
+        found = {one["text"].split(":")[0]: one for one in json.loads(out) if one["about"] == "dns"}
+        self.assertEqual(found["inner.example"]["state"], "bad", out)
+        self.assertIn("nobody answered on port 53", found["inner.example"]["text"])
+        self.assertIn("dns.unbound_conf", found["inner.example"]["advice"])
+        self.assertEqual(found["the servers that dns.unbound_conf has for d0.test answer"]["state"], "ok", out)
+        self.assertIn("nobody answered on port 53 (1 root server was asked", "".join(found))
+        code, out, _, took = self.timed(relay, "check", "--no-connect", "x.inner.example")
+        self.assertEqual(code, 1)
+        self.assertIn("inner.example: nobody answered on port 53", out)
+        self.assertLess(took, 10)
 
     def test_the_daemon_says_what_waits_when_nobody_answers(self):
         for number, (host, words) in enumerate([("[127.0.0.1]:9", "take all mail, which goes on"),

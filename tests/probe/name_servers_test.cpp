@@ -73,6 +73,66 @@ TEST_CASE("first servers: the forwarders, else the root; unknown where unbound_c
   CHECK(probe::first_servers(options).all == std::vector<net::Endpoint>{{ip("192.0.2.54"), 5353}});
 }
 
+TEST_CASE("servers of a name: those of the nearest zone in unbound_conf, which leave the others as they were") {
+  using Origin = NameServers::Origin;
+  const TempDirectory directory;
+  const auto name = [](std::string_view text) { return dns::Name::parse(text).value(); };
+  resolver::Options options;
+  options.root_hints = written(directory, "hints", ". NS a.\na. A 192.0.2.53\n");
+  options.unbound_conf = written(directory, "own.conf",
+                                 "server:\n  do-not-query-localhost: no\n  local-zone: \"x.test.\" nodefault\n"
+                                 "stub-zone:\n  name: \"contoso.local\"\n  stub-addr: 192.0.2.1 # the first\n"
+                                 "  stub-addr: 2001:db8::1@5353\n"
+                                 "forward-zone: name: sub.contoso.local. forward-addr: 192.0.2.2@53#dns.example\n"
+                                 "stub-zone:\n  name: named.local\n  stub-host: ns.example.org\n"
+                                 "forward-zone:\n  name: tls.local\n  forward-addr: 192.0.2.3@853\n"
+                                 "  forward-tls-upstream: yes\n");
+  const auto stub = probe::servers_for(options, name("exch01.contoso.local"));
+  CHECK(stub.origin == Origin::stub_zone);
+  CHECK(stub.zone == name("contoso.local"));
+  CHECK(stub.all == std::vector<net::Endpoint>{{ip("192.0.2.1"), 53}, {ip("2001:db8::1"), 5353}});
+  const auto forward = probe::servers_for(options, name("a.sub.contoso.local"));
+  CHECK(forward.origin == Origin::forward_zone);
+  CHECK(forward.all == std::vector<net::Endpoint>{{ip("192.0.2.2"), 53}});
+  for (const char* const other : {"x.named.local", "tls.local"}) {
+    CHECK(probe::servers_for(options, name(other)).origin == Origin::unknown);
+    CHECK(probe::servers_for(options, name(other)).all.empty());
+  }
+  CHECK(probe::servers_for(options, name("mycontoso.local")).origin == Origin::root);
+  CHECK(probe::first_servers(options).all == std::vector<net::Endpoint>{{ip("192.0.2.53"), 53}});
+  CHECK(probe::zone_servers(options).size() == 4);
+  options.forward = {{ip("192.0.2.54"), 53}};
+  CHECK(probe::first_servers(options).origin == Origin::forward);
+  CHECK(probe::servers_for(options, name("contoso.local")) == stub);
+
+  options.forward.clear();
+  options.unbound_conf = written(directory, "all.conf", "forward-zone:\n  name: \".\"\n  forward-addr: 192.0.2.9\n");
+  CHECK(probe::first_servers(options).origin == Origin::forward_zone);
+  CHECK(probe::first_servers(options).all == std::vector<net::Endpoint>{{ip("192.0.2.9"), 53}});
+  CHECK(probe::zone_servers(options).empty());
+}
+
+TEST_CASE("silence: a zone's servers are asked for the zone, and told with it") {
+  Loop loop;
+  udp::socket server(loop.io(), udp::endpoint(asio::ip::address_v4::loopback(), 0));
+  udp::endpoint client;
+  std::string question(512, '\0');
+  std::size_t length = 0;
+  server.async_receive_from(asio::buffer(question), client,
+                            [&](boost::system::error_code, std::size_t octets) { length = octets; });
+  NameServers servers = forwarders({{ip("127.0.0.1"), server.local_endpoint().port()}});
+  servers.origin = NameServers::Origin::stub_zone;
+  servers.zone = dns::Name::parse("contoso.local").value();
+  const auto found = loop.run(probe::find_silence(servers));
+  REQUIRE(found);
+  CHECK(found->text ==
+        "contoso.local: nobody answered on port 53 (dns.unbound_conf: " + servers.all.front().text() + ": no answer)");
+  CHECK(found->advice == "name servers in dns.unbound_conf that answer this machine");
+  CHECK(question.substr(2, 1) == std::string(1, '\0'));  // no RD: they have the zone
+  CHECK(question.substr(12, 15) == std::string("\7contoso\5local\0", 15));
+  CHECK(length == 42);
+}
+
 TEST_CASE("silence: whom to ask is unknown, so nothing is said") {
   Loop loop;
   NameServers unknown;
