@@ -97,7 +97,8 @@ void print_hosts(const Console& console, const Finding& finding) {
 }
 
 void print_addresses(const Console& console, const Finding& finding) {
-  Table table(console.out, console.width, {{"HOST"}, {"ADDRESS"}, {"TLS"}, {"AUTH"}, {"RESULT"}});
+  Table table(console.out, console.width,
+              {{"HOST"}, {"ADDRESS"}, {"TLS"}, {"AUTH"}, {"RESULT", Table::Align::left, Table::Give::lines}});
   for (const Host& host : finding.hosts) {
     const hop::Refuse* refuse = refusal_of(host);
     for (const Probe& probe : host.probes) {

@@ -158,9 +158,12 @@ void examine_queue(const Call& call, std::vector<Remark>& to) {
   std::size_t shown = 0;
   for (const auto& one : stats->hops) {
     if (one.reason.empty() || ++shown > most) continue;
+    const auto domain =
+        dns::Name::parse(one.name);  // else several domains share it: a route, or the hosts of a provider
     to.push_back({"queue", State::note,
-                  counted(one.count.count, "recipient") + " of " + one.name + " wait: " + one.reason,
-                  "hoplock check " + one.name});
+                  counted(one.count.count, "recipient") + (one.count.count == 1 ? " waits for " : " wait for ") +
+                      one.name + ": " + one.reason,
+                  domain ? "hoplock check " + domain->text() : "hoplock queue list says what waits for it, and why"});
   }
 }
 
@@ -217,9 +220,10 @@ int doctor(const Call& call) {
     console.out << to_line(remarks_to_json(remarks)) << '\n';
     return bad == 0 ? ok : no;
   }
-  Table table(
-      console.out, console.width,
-      {{"", Table::Align::left, Table::Give::none}, {"ABOUT", Table::Align::left, Table::Give::none}, {"FOUND"}});
+  Table table(console.out, console.width,
+              {{"", Table::Align::left, Table::Give::none},
+               {"ABOUT", Table::Align::left, Table::Give::none},
+               {"FOUND", Table::Align::left, Table::Give::lines}});
   for (const Remark& one : remarks) {
     const Tint tint = console.colour == Console::Colour::ansi ? tint_of(one.state) : Tint::none;
     table.add({std::string(to_text(one.state)), one.about, one.text}, one.advice.empty() ? "" : "→ " + one.advice,

@@ -62,9 +62,11 @@ std::string help(std::string_view about, std::size_t width) {
   }
   if (found.empty()) return found;
   std::string text = "usage: hoplock [--config FILE] [--json] COMMAND …\n\n" + found + "\n";
-  for (const Global& one : globals)
-    text +=
-        wrapped(std::string(one.name) + std::string(16 - one.name.size(), ' ') + std::string(one.summary), 2, width);
+  constexpr std::size_t column = 18;  // where what an option does begins, also on its second line
+  for (const Global& one : globals) {
+    const std::string name = "  " + std::string(one.name);
+    text += name + std::string(column - name.size(), ' ') + wrapped(one.summary, column, width).substr(column);
+  }
   text += "\nExit codes:\n";
   for (const Exit& one : exits) text += wrapped(std::string(one.code) + "  " + std::string(one.meaning), 2, width);
   return text;

@@ -71,9 +71,12 @@ Wanted wanted(const Arguments& arguments) {
   return result;
 }
 
-// Below it sender and reason take a second line: an ID or a code that is cut is of no use to anybody.
-constexpr std::size_t one_line = 120;
+// Below it the reason takes a second line: an ID, a code or a host that is cut is of no use to anybody.
+constexpr std::size_t one_line = 200;
+constexpr std::size_t with_sender = 120;
+constexpr std::size_t second_line_margin = 4;
 bool is_narrow(const Console& console) { return console.width.value_or(one_line) < one_line; }
+bool has_sender(const Console& console) { return console.width.value_or(with_sender) >= with_sender; }
 
 Table message_table(const Console& console) {
   using Align = Table::Align;
@@ -85,6 +88,7 @@ Table message_table(const Console& console) {
                                      {"TRIES", Align::right, Give::none}};
   if (is_narrow(console)) {
     columns.insert(columns.end(), {{"NEXT", Align::left, Give::none}, {"TO"}});
+    if (has_sender(console)) columns.insert(columns.end() - 1, Table::Column{"FROM"});
   } else {
     columns.insert(columns.end(), {{"FROM"}, {"TO"}, {"NEXT", Align::left, Give::none}, {"WHY"}});
   }
@@ -97,8 +101,12 @@ void add_rows(const Console& console, Table& table, const queue::MessageView& me
                                    std::string(state_of(one)), std::to_string(one.attempts)};
     const std::string from = from_text(message.envelope), reason = why(one);
     if (is_narrow(console)) {
+      const std::string sender = has_sender(console) ? "" : "from " + from;
       cells.insert(cells.end(), {next_of(one, console.now), one.address});
-      table.add(std::move(cells), reason.empty() ? "from " + from : reason);
+      if (has_sender(console)) cells.insert(cells.end() - 1, from);
+      // two lines a message, whatever the server had to say
+      table.add(std::move(cells), fit(printable(reason.empty() ? sender : reason),
+                                      std::max(*console.width, 2 * second_line_margin) - second_line_margin));
     } else {
       cells.insert(cells.end(), {from, one.address, next_of(one, console.now), reason});
       table.add(std::move(cells));

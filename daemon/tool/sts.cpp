@@ -25,15 +25,19 @@ int sts_list(const Call& call) {
   const Console& console = call.console;
   auto reader = route::PolicyReader::open(database_path(call.loaded.config));
   if (!reader) return cannot_read(call, "the policies in", reader.error());
-  Table table(console.out, console.width, {{"DOMAIN"}, {"MODE"}, {"ID"}, {"EXPIRES"}, {"CHECKED"}, {"ERROR"}});
+  std::vector<Table::Column> columns{{"DOMAIN"}, {"MODE"}, {"ID"}, {"EXPIRES"}, {"CHECKED"}};
+  if (!console.width) columns.push_back({"ERROR"});  // at a terminal it stands whole below the row
+  Table table(console.out, console.width, std::move(columns));
   std::size_t count = 0;
   const auto listed = reader->list([&](const route::PolicyRow& row) {
     if (call.arguments.json) {
       console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(row));
     } else {
       const auto& held = row.freshness.held;
-      table.add({row.domain.text(), mode_of(row), held ? held->id : "", expiry(row, console.now),
-                 age(console.now - row.checked) + " ago", error_of(row)});
+      std::vector<std::string> cells{row.domain.text(), mode_of(row), held ? held->id : "", expiry(row, console.now),
+                                     age(console.now - row.checked) + " ago"};
+      if (!console.width) cells.push_back(error_of(row));
+      table.add(std::move(cells), console.width ? error_of(row) : "");
     }
     ++count;
   });

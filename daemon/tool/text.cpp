@@ -15,7 +15,8 @@ namespace hoplock::daemon::tool {
 namespace {
 
 constexpr std::size_t measured_rows = 1000;
-constexpr std::size_t least_width = 6;  // no column gives way beyond that
+constexpr std::size_t least_width = 6;      // no column gives way beyond that
+constexpr std::size_t least_of_lines = 24;  // a sentence in shorter lines cannot be read
 
 struct Range {
   char32_t first, last;
@@ -204,6 +205,11 @@ void Table::measure() {
     for (std::size_t i = 0; i < row.cells.size(); ++i) widths_[i] = std::max(widths_[i], tool::columns(row.cells[i]));
   }
   const std::size_t gaps = 2 * (columns_.size() - 1);
+  if (has_lines()) {
+    const std::size_t others = std::accumulate(widths_.begin(), widths_.end() - 1, gaps);
+    const std::size_t room = *width_ > others ? *width_ - others : 0;
+    widths_.back() = std::min(widths_.back(), std::max(room, least_of_lines));
+  }
   while (width_) {
     const std::size_t sum = std::accumulate(widths_.begin(), widths_.end(), gaps);
     std::size_t* widest = nullptr;
@@ -216,10 +222,15 @@ void Table::measure() {
 }
 
 void Table::print(const Row& row) {
-  std::string line;
+  std::string line, below;
   for (std::size_t i = 0; i < row.cells.size(); ++i) {
     const bool whole = !width_ || columns_[i].give == Give::none;
-    const std::string cell = whole ? row.cells[i] : fit(row.cells[i], widths_[i]);
+    std::string cell = whole ? row.cells[i] : fit(row.cells[i], widths_[i]);
+    if (has_lines() && i + 1 == row.cells.size()) {
+      const std::string all = wrapped(row.cells[i], tool::columns(line) + 2, tool::columns(line) + 2 + widths_[i]);
+      cell = trim(std::string_view(all).substr(0, all.find('\n')));
+      below = all.substr(all.find('\n') + 1);
+    }
     const std::size_t used = tool::columns(cell);
     std::string pad;
     for (std::size_t missing = used; missing < widths_[i]; ++missing) pad += ' ';
@@ -229,10 +240,10 @@ void Table::print(const Row& row) {
   if (width_) line = fit(line, *width_);
   if (row.tint != Tint::none && line.starts_with(row.cells.front()))
     line = tinted(row.cells.front(), row.tint) + line.substr(row.cells.front().size());
-  out_ << line << '\n';
-  if (row.under.empty()) return;
-  line = "    " + row.under;
-  out_ << (width_ ? fit(line, *width_) : line) << '\n';
+  out_ << line << '\n' << below;
+  constexpr std::size_t margin = 4;
+  if (!row.under.empty())
+    out_ << (width_ ? wrapped(row.under, margin, *width_) : std::string(margin, ' ') + row.under + '\n');
 }
 
 void Table::finish() {

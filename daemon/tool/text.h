@@ -51,7 +51,9 @@ std::string tinted(std::string_view text, Tint tint);
 class Table {
  public:
   enum class Align : std::uint8_t { left, right };
-  enum class Give : std::uint8_t { way, none };  // what is of no use unless whole, such as an ID, gives none
+  // What is of no use unless whole, such as an ID, gives none. A sentence in the last column goes on below: nothing of it is lost, and it
+  // gives way first.
+  enum class Give : std::uint8_t { way, none, lines };
   struct Column {
     std::string_view title;
     Align align = Align::left;
@@ -59,8 +61,7 @@ class Table {
   };
   // `width`: of the terminal; nothing: no limit.
   Table(std::ostream& out, std::optional<std::size_t> width, std::vector<Column> columns);
-  // One cell a column, of any origin; `under` is a second line of the row, indented, where there is something to say. `tint`: of the first
-  // cell.
+  // One cell a column, of any origin; `under` stands below the row, indented, on as many lines as it needs. `tint`: of the first cell.
   void add(std::vector<std::string> cells, std::string under = {}, Tint tint = Tint::none);
   // Prints what waits; without rows nothing at all.
   void finish();
@@ -73,6 +74,7 @@ class Table {
   };
   void measure();
   void print(const Row& row);
+  bool has_lines() const { return width_ && columns_.back().give == Give::lines; }
   std::ostream& out_;
   std::optional<std::size_t> width_;
   std::vector<Column> columns_;

@@ -131,6 +131,12 @@ TEST_CASE("queue list for people: one row a recipient, tame, and no wider than t
                         "   9m   26B  deferred      1  in 5m  a@one.test\n    connect-timeout: 450 4.7.1 ?[2Jnot") !=
         std::string::npos);
   CHECK_MESSAGE(narrow.out.find(stage.queued.text()) != std::string::npos, "an ID is never cut");
+  const auto wide = stage.ask({"queue", "list"}, 140);
+  CHECK_MESSAGE(
+      wide.out.find("  in 5m  s@example.net  a@one.test\n    connect-timeout: 450 4.7.1 ?[2Jnot ?now or ever?") !=
+          std::string::npos,
+      "with more room the sender is there, and no less of the reason\n"
+          << wide.out);
   CHECK(stage.ask({"queue", "list", "--domain", "none.test"}).out == "no messages\n");
 }
 

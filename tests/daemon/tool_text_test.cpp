@@ -108,6 +108,21 @@ TEST_CASE("Table: aligned, whole when the output is no terminal, cut to fit when
   }
 }
 
+TEST_CASE("Table: a sentence in the last column goes on below it, and so does what stands under a row") {
+  std::ostringstream out;
+  Table table(out, 40,
+              {{"", Table::Align::left, Table::Give::none}, {"FOUND", Table::Align::left, Table::Give::lines}});
+  table.add({"note", "nothing keeps it right: DNSSEC, certificates and DKIM go by it"},
+            "run systemd-timesyncd or chrony, or any other");
+  table.finish();
+  CHECK(out.str() ==
+        "      FOUND\n"
+        "note  nothing keeps it right: DNSSEC,\n"
+        "      certificates and DKIM go by it\n"
+        "    run systemd-timesyncd or chrony, or\n"
+        "    any other\n");
+}
+
 TEST_CASE("Table: nothing at all without rows, and beyond the first thousand rows come as they are added") {
   std::ostringstream out;
   Table table(out, std::nullopt, {{"N"}});
