@@ -2,6 +2,7 @@
 // `hoplock check DOMAIN`, and `hoplock check --route ADDRESS`
 #include <algorithm>
 
+#include "config/files.h"
 #include "daemon/options.h"
 #include "daemon/system.h"
 #include "daemon/tool/check_view.h"
@@ -91,6 +92,15 @@ std::vector<route::RoutePtr> skipped(const route::Table& table, const dns::Name&
   return found;
 }
 
+// What the daemon may read and this user may not, so that nothing is known of it.
+std::string barred_files(const route::Route& route) {
+  std::string all;
+  for (const std::string& path : {route.client_certificate, route.client_key, route.password_file}) {
+    if (!path.empty() && config::is_barred(path)) all += (all.empty() ? "'" : ", '") + path + "'";
+  }
+  return all;
+}
+
 int check_route(const Call& call) {
   const Console& console = call.console;
   const std::string& word = call.arguments.words.front();
@@ -114,8 +124,9 @@ int check_route(const Call& call) {
   way.rule = table.rule(mailbox->domain(), console.now);
   way.destination = table.destination(mailbox->domain(), console.now);
   if (way.route) {
+    way.unseen = barred_files(*way.route);
     const auto credentials = delivery::load_credentials(*way.route);
-    if (!credentials) way.obstacle = credentials.error().detail;
+    if (!credentials && way.unseen.empty()) way.obstacle = credentials.error().detail;
   }
   probe::Question question;
   question.domain = mailbox->domain();

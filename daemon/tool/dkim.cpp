@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
+#include "config/files.h"
 #include "daemon/options.h"
 #include "daemon/signing_keys.h"
 #include "daemon/system.h"
@@ -113,9 +115,15 @@ std::string sentence(const KeyLife& life, Time now) {
                             : "waits for its record in the DNS; nothing signs until then";
 }
 
+bool is_named(const dkim::Past& past, const config::Dkim& entry) {
+  return past.domain == entry.domain && past.selector == entry.selector;
+}
+
 // The keys of the configuration, and those that left it but must stay published.
 struct Keys {
   std::shared_ptr<const dkim::Keyring> ring;
+  std::vector<config::Dkim> entries;  // by the keyring's order
+  std::vector<config::Dkim> barred;   // this user may not read their keys
   dkim::Pasts pasts;
   Milliseconds expire;
   std::vector<KeyLife> lives() const { return lives_of(*ring, pasts, expire); }
@@ -124,27 +132,48 @@ struct Keys {
     for (const auto& past : pasts) {
       const auto& all = ring->all();
       const auto is_it = [&](const dkim::Identity& one) { return dkim::past_of({past}, one) != nullptr; };
-      if (std::none_of(all.begin(), all.end(), is_it)) left.push_back(past);
+      const auto is_barred = [&](const config::Dkim& one) { return is_named(past, one); };
+      if (std::none_of(all.begin(), all.end(), is_it) && std::ranges::none_of(barred, is_barred)) left.push_back(past);
     }
     return left;
   }
   KeyLife life_of(const dkim::Past& past, Time now) const {
     return {dkim::Role::retires, past.stopped.value_or(now) + dkim::longest_on_the_way(expire), false};
   }
+  // By what the daemon remembers of it alone.
+  KeyLife life_of(const config::Dkim& entry, Time now) const {
+    const auto past = std::ranges::find_if(pasts, [&](const dkim::Past& one) { return is_named(one, entry); });
+    if (past == pasts.end()) return {};
+    return past->stopped ? life_of(*past, now) : KeyLife{dkim::Role::signs, std::nullopt, false};
+  }
 };
+
+std::string not_compared(const config::Dkim& entry) {
+  return "not compared: you may not read '" + entry.key.path + "'";
+}
 
 // Those of the configuration, or what is wrong with them, already told.
 std::optional<Keys> configured(const Call& call) {
   config::Loaded loaded = call.loaded;
-  auto keyring = load_keyring(loaded);
-  const auto& config = call.loaded.config;
-  if (keyring)
-    return Keys{std::move(keyring), read_signing_past(signing_past_path(config)), config.delivery.expire.value};
+  auto& entries = loaded.config.dkim;
+  const auto barred = std::stable_partition(entries.begin(), entries.end(),
+                                            [](const config::Dkim& one) { return !config::is_barred(one.key.path); });
+  Keys keys;
+  keys.barred.assign(barred, entries.end());
+  entries.erase(barred, entries.end());
+  keys.ring = load_keyring(loaded);
+  keys.entries = entries;
+  keys.pasts = read_signing_past(signing_past_path(loaded.config));
+  keys.expire = loaded.config.delivery.expire.value;
+  if (keys.ring) return keys;
   for (const std::string& error : loaded.errors) call.console.err << printable(error) << '\n';
   return std::nullopt;
 }
 
 json::object gone_to_json(const dkim::Past& past) { return identity_to_json({past.domain, past.selector, nullptr}); }
+json::object barred_to_json(const config::Dkim& entry) {
+  return identity_to_json({entry.domain, entry.selector, nullptr});
+}
 
 json::object with_life(json::object to, const KeyLife& life, Time now) {
   to["state"] = words_of(life, now);
@@ -191,7 +220,6 @@ int dkim_list(const Call& call) {
   const auto keys = configured(call);
   if (!keys) return config_error;
   const Console& console = call.console;
-  const auto& entries = call.loaded.config.dkim;
   const auto& all = keys->ring->all();
   // what the daemon saw last stands for the DNS: a key that it does not remember never signed
   for (const auto& one : all) {
@@ -211,7 +239,8 @@ int dkim_list(const Call& call) {
     one["key"] = key.empty() ? json::value(nullptr) : json::value(clean(key));
     array.push_back(with_life(std::move(one), life, console.now));
   };
-  for (std::size_t i = 0; i < all.size(); ++i) add(identity_to_json(all[i]), lives[i], entries[i].key.path);
+  for (std::size_t i = 0; i < all.size(); ++i) add(identity_to_json(all[i]), lives[i], keys->entries[i].key.path);
+  for (const auto& one : keys->barred) add(barred_to_json(one), keys->life_of(one, console.now), one.key.path);
   const auto gone = keys->gone();
   for (const auto& past : gone) add(gone_to_json(past), keys->life_of(past, console.now), "");
   if (call.arguments.json) {
@@ -219,7 +248,7 @@ int dkim_list(const Call& call) {
     return ok;
   }
   table.finish();
-  if (all.empty() && gone.empty()) console.out << "no keys; 'hoplock dkim new DOMAIN' makes one\n";
+  if (array.empty()) console.out << "no keys; 'hoplock dkim new DOMAIN' makes one\n";
   return ok;
 }
 
@@ -233,6 +262,12 @@ int dkim_record(const Call& call) {
   const auto wanted = std::find_if(all.begin(), all.end(), [&](const dkim::Identity& one) {
     return one.domain == *domain && one.selector == selector;
   });
+  for (const auto& one : keys->barred) {
+    if (one.domain == *domain && one.selector == selector)
+      return complain(call.console, no,
+                      "you may not read '" + one.key.path + "', which the record is made from; as root: " +
+                          "hoplock dkim record " + domain->text() + " " + selector);
+  }
   dkim::Identity identity;
   if (wanted != all.end()) {
     identity = *wanted;
@@ -259,7 +294,7 @@ int dkim_check(const Call& call) {
   if (!keys) return config_error;
   const auto& all = keys->ring->all();
   const auto gone = keys->gone();
-  if (all.empty() && gone.empty())
+  if (all.empty() && gone.empty() && keys->barred.empty())
     return complain(console, no, "no keys are configured; 'hoplock dkim new DOMAIN' makes one");
   const auto network = Network::open(call.loaded.config, console, Whose::ours);
   if (!network) return complain(console, config_error, network.error().detail);
@@ -287,6 +322,14 @@ int dkim_check(const Call& call) {
   };
   for (std::size_t i = 0; i < all.size(); ++i) add(identity_to_json(all[i]), lives[i], (*states)[i].complaints);
   for (const auto& past : gone) add(gone_to_json(past), keys->life_of(past, console.now), {});
+  for (const auto& one : keys->barred) {
+    json::object row = barred_to_json(one);
+    table.add({std::string(row["name"].as_string()), sentence(keys->life_of(one, console.now), console.now)},
+              not_compared(one));
+    row["good"] = nullptr;
+    row["complaints"] = json::array{json::string(clean(not_compared(one)))};
+    array.push_back(with_life(std::move(row), keys->life_of(one, console.now), console.now));
+  }
   if (call.arguments.json)
     console.out << to_line(array) << '\n';
   else

@@ -192,6 +192,7 @@ json::object to_json(const Way& way) {
   to["skipped"] = std::move(skipped);
   to["rule"] = rule_to_json(way.rule);
   to["obstacle"] = text_or_null(way.obstacle);
+  to["unseen"] = text_or_null(way.unseen);
   to["dnssec"] = to_text(way.finding.dnssec);
   to["reason"] = way.finding.reason ? json::value(to_text(*way.finding.reason)) : json::value();
   to["detail"] = text_or_null(way.finding.detail);
@@ -208,6 +209,7 @@ void print(const Console& console, const Way& way) {
   print_route(out, way);
   out << "Rule: " << printable(rule_text(way.rule)) << '\n';
   out << "Shares sessions with what goes to: " << printable(way.destination) << '\n';
+  if (!way.unseen.empty()) out << "Not looked at, for you may not read it: " << printable(way.unseen) << '\n';
   if (!way.obstacle.empty()) out << "In the way: " << printable(way.obstacle) << '\n';
   if (!way.finding.detail.empty()) {
     out << (way.finding.reason ? std::string(to_text(*way.finding.reason)) + ": " : std::string("No mail goes there: "))
@@ -221,12 +223,12 @@ void print(const Console& console, const Way& way) {
     const auto [reason, detail] = objection_to(host);
     const std::string objection = reason.empty() ? "" : reason + (detail.empty() ? "" : ": " + detail);
     const bool clear = plan != nullptr && plan->tls == hop::Tls::never;
-    std::string failing = plan == nullptr || clear ? "-" : std::string(word(plan->on_failure));
-    if (plan == nullptr) failing = "refused: " + objection;
-    if (plan != nullptr && !objection.empty()) failing += ", it does: " + objection;
+    const std::string failing = plan == nullptr || clear ? "-" : std::string(word(plan->on_failure));
+    const std::string under = objection.empty() ? "" : (plan == nullptr ? "refused: " : "it fails: ") + objection;
     table.add({host.host + ":" + std::to_string(host.port), joined_list(texts(host.addresses)),
                std::string(to_text(policy_of(host))), plan == nullptr ? "-" : std::string(word(plan->tls)),
-               plan == nullptr || clear ? "-" : proof_of(*plan), failing});
+               plan == nullptr || clear ? "-" : proof_of(*plan), failing},
+              under);
   }
   out << '\n';
   table.finish();

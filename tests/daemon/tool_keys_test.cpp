@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // `hoplock dkim …` and the part of `hoplock doctor` that asks no network.
 #include <doctest/doctest.h>
+#include <grp.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
+#include "daemon/service_user.h"
 #include "daemon/signing_keys.h"
 #include "tests/daemon/tool_run.h"
 #include "tests/support/temp_directory.h"
+#include "tests/support/test_ca.h"
 
 namespace daemon_tool_keys_test {
 
@@ -24,7 +29,91 @@ std::string configuration(const std::string& more = "") {
          more;
 }
 
+// The tool as somebody without rights runs it. REQUIRES: root.
+daemon::test::Said run_as_nobody(const std::vector<std::string>& words) {
+  const auto nobody = daemon::find_user("nobody");
+  REQUIRE(nobody.has_value());
+  int ends[2] = {};
+  REQUIRE(pipe(ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (setgroups(0, nullptr) != 0 || setgid(nobody->gid) != 0 || setuid(nobody->uid) != 0) _exit(111);
+    const auto said = run_tool(words);
+    const std::string text = said.out + '\0' + said.err;
+    const bool written = write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    _exit(written ? said.code : 112);
+  }
+  close(ends[1]);
+  std::string text;
+  char octets[4096];
+  for (ssize_t got = 0; (got = read(ends[0], octets, sizeof octets)) > 0;)
+    text.append(octets, static_cast<std::size_t>(got));
+  close(ends[0]);
+  int state = 0;
+  waitpid(child, &state, 0);
+  const auto middle = text.find('\0');
+  REQUIRE(middle != std::string::npos);
+  return {WEXITSTATUS(state), text.substr(0, middle), text.substr(middle + 1)};
+}
+
 }  // namespace
+
+TEST_CASE("dkim: a key that this user may not read bars nothing but its own record") {
+  if (geteuid() != 0) return;
+  support::TempDirectory dir;
+  chmod(dir.path().c_str(), 0755);
+  const std::string file = dir.write("h.yaml", configuration());
+  std::string entries;
+  for (const char* selector : {"s1", "s2"}) {
+    REQUIRE(run_tool({"--config", file, "dkim", "new", "example.net", selector}).code == 0);
+    entries += std::string("  - {domain: example.net, selector: ") + selector + ", key: dkim/example.net-" + selector +
+               ".pem}\n";
+  }
+  std::filesystem::create_directory(dir / "data");
+  dir.write("data/dkim-keys", "example.net s1 signs\n");
+  dir.write("h.yaml", configuration("dkim:\n" + entries));
+  for (const char* name : {"dkim", "data"}) chmod(dir.file(name).c_str(), 0755);
+  chmod(dir.file("h.yaml").c_str(), 0644);
+  chmod(dir.file("data/dkim-keys").c_str(), 0644);
+  chmod(dir.file("dkim/example.net-s1.pem").c_str(), 0600);
+  chmod(dir.file("dkim/example.net-s2.pem").c_str(), 0644);
+  const auto list = run_as_nobody({"--json", "--config", file, "dkim", "list"});
+  REQUIRE_MESSAGE(list.code == 0, list.err);
+  const auto keys = list.data().as_array();
+  REQUIRE(keys.size() == 2);
+  CHECK(keys[0].at("selector") == "s2");
+  CHECK(keys[1].at("selector") == "s1");
+  CHECK_MESSAGE(keys[1].at("state") == "signs", "it is configured, and the daemon remembers that it signs");
+  CHECK(keys[1].at("record").is_null());
+  CHECK(run_as_nobody({"--config", file, "dkim", "record", "example.net", "s2"}).code == 0);
+  const auto barred = run_as_nobody({"--config", file, "dkim", "record", "example.net", "s1"});
+  CHECK(barred.code == 1);
+  CHECK(barred.err.find("you may not read '" + dir.file("dkim/example.net-s1.pem") + "'") != std::string::npos);
+}
+
+TEST_CASE("check --route: a password that only the service may read is nothing in the way") {
+  if (geteuid() != 0) return;
+  support::TempDirectory dir;
+  chmod(dir.path().c_str(), 0755);
+  const std::string password = dir.write("password", "secret\n");
+  chmod(password.c_str(), 0640);
+  const std::string authorities = dir.write("ca.pem", support::Certificate(support::Recipe{}).pem());
+  chmod(authorities.c_str(), 0644);
+  const std::string file = dir.write(
+      "h.yaml",
+      "hostname: r.example.net\ndata_dir: data\ntls: {ca_file: ca.pem}\ndns: {trust_anchor: \"\", root_hints: \"\"}\n"
+      "routes:\n  - {match: [b.example], hosts: [\"[192.0.2.1]:25\"], tls: verify, verify_names: [b.example], "
+      "username: u, password_file: password}\n");
+  chmod(file.c_str(), 0644);
+  const auto said = run_as_nobody({"--json", "--config", file, "check", "--route", "a@b.example"});
+  CHECK(said.code == 0);
+  CHECK(said.data().at("obstacle").is_null());
+  CHECK(said.data().at("unseen").as_string() == "'" + password + "'");
+  CHECK(run_as_nobody({"--config", file, "check", "--route", "a@b.example"})
+            .says("Not looked at, for you may not read it: '" + password));
+  std::filesystem::remove(password);
+  CHECK(run_as_nobody({"--config", file, "check", "--route", "a@b.example"}).code == 1);
+}
 
 TEST_CASE("dkim new: a key that nobody else reads, the record in strings that fit, and never over one that is there") {
   for (const char* kind : {"--rsa", "--ed25519"}) {
@@ -144,6 +233,7 @@ TEST_CASE("doctor: a key that everybody reads and a daemon that is not there are
     const auto table = run_tool({"--config", file, "doctor"}, Time{}, width);
     CHECK(table.tame());
     CHECK(table.says("systemctl status hoplockd"));
+    CHECK_MESSAGE(table.out.find("…") == std::string::npos, "what is to be done is told whole\n" << table.out);
   }
 }
 
