@@ -322,7 +322,6 @@ asio::awaitable<void> App::start() {
   follow_log_server();
   log_->write(Event(Level::info, "started").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
   supervision_.ready();
-  let_go_of_code();
   tasks_->spawn("watchdog", supervision_.feed(*disk_, *tasks_));
 }
 

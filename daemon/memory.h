@@ -13,11 +13,7 @@ void return_large_blocks();
 // memory, some seconds after the start or some minutes, as busy as the machine is.
 void keep_to_small_pages();
 
-// When the start is done: the code that only it ran is let go. What runs again comes back from the page cache; the rest is the kernel's to
-// use, 5 MiB of an idle relay's memory.
-void let_go_of_code();
-
-// Looks now and then, until it is cancelled. Behind a crowd the code goes, too.
+// Looks now and then, until it is cancelled.
 boost::asio::awaitable<void> give_memory_back();
 
 }  // namespace hoplock::daemon
