@@ -13,7 +13,8 @@ ETC, DATA, LOGS = (pathlib.Path(path) for path in ("/etc/hoplock", "/var/lib/hop
 CONFIG = ETC / "hoplock.yaml"
 GUIDE = pathlib.Path("/usr/share/doc/hoplock/exchange/README.md")
 DROP_INS = pathlib.Path("/etc/systemd/system/hoplockd.service.d")
-NEW, OLDER, LOWER = "/packages/new.deb", "/packages/older.deb", "/packages/lower.deb"  # LOWER: NEW under a lower number
+# LOWER: NEW under a lower number, its hoplock.yaml with a line more; DEBUG: what a debugger needs for NEW
+NEW, OLDER, LOWER, DEBUG = (f"/packages/{name}.deb" for name in ("new", "older", "lower", "dbgsym"))
 RELAY = "192.0.2.25"
 PASSWORD = "correct horse"
 QUIET = ("-qq", "-y", "-o", "Dpkg::Use-Pty=0", "-o", "Dpkg::Options::=--force-unsafe-io")

@@ -7,13 +7,37 @@ import shutil
 import time
 
 import mail
-from administrator import (CONFIG, DATA, DROP_INS, LOGS, LOWER, NEW, OLDER, QUIET, RELAY, answered, apt, booted, configure, expect, has,
-                           run, state, unit, until)
+from administrator import (CONFIG, DATA, DEBUG, DROP_INS, LOGS, LOWER, NEW, OLDER, QUIET, RELAY, answered, apt, booted, configure, expect,
+                           has, run, state, unit, until)
 from service import ROUTE, Service
+
+
+def build_id(path):
+    """The note that binds a program to what a debugger needs of it."""
+    octets = pathlib.Path(path).read_bytes()
+    mark = octets.find(b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0")
+    expect(mark >= 0, f"{path} has no build id")
+    return octets[mark + 16:mark + 36].hex()
 
 
 class Package(Service):
     """The steps about the package, after those about its service."""
+
+    def debug_symbols(self):
+        """hoplock-dbgsym is of these programs, and comes and goes beside them"""
+        if not pathlib.Path(DEBUG).exists():
+            return "no hoplock-dbgsym lies beside the package"
+        before = unit("MainPID")
+        apt("install", DEBUG)
+        for program in ("/usr/sbin/hoplockd", "/usr/bin/hoplock"):
+            ident = build_id(program)
+            symbols = pathlib.Path(f"/usr/lib/debug/.build-id/{ident[:2]}/{ident[2:]}.debug")
+            expect(symbols.exists() and build_id(symbols) == ident, f"{symbols} is not there, or of another program")
+            expect(b".debug_line" in symbols.read_bytes(), f"{symbols} has no lines")
+        apt("purge", "hoplock-dbgsym")
+        expect(not symbols.exists(), f"{symbols} stays")
+        expect((state(), unit("MainPID")) == ("active", before), "the service was restarted for it")
+        return "a .debug file for each program, by its build id"
 
     # --- the end of the first life
 
@@ -55,6 +79,26 @@ class Package(Service):
             said = answered(["apt-get", *QUIET, "purge", "hoplock"], "Delete the mail queue", answer)
             expect(DATA.exists() == there, f"after {answer!r} {DATA} is {'there' if DATA.exists() else 'gone'}\n{said}")
         return "Delete the mail queue and the history of hoplock? [yes/no]"
+
+    # --- the question about a configuration that both sides changed
+
+    def conffile_asked(self):
+        """an upgrade asks about a changed hoplock.yaml: N keeps the administrator's, Y takes the package's, the other lies beside it"""
+        mine = "hoplock.yaml (Y/I/N/O/D/Z) [default=N] ?"
+        for answer in ("N", "Y"):
+            apt("install", LOWER)
+            theirs = CONFIG.read_text("utf-8")
+            configure("# the administrator's own\n")
+            said = answered(["dpkg", "-i", NEW], mine, answer)
+            kept, other = CONFIG.read_text("utf-8"), CONFIG.with_name("hoplock.yaml." + ("dpkg-dist" if answer == "N" else "dpkg-old"))
+            expect(("the administrator's own" in kept) == (answer == "N"), f"after {answer}: {kept}\n{said}")
+            expect(other.exists() and other.read_text("utf-8") not in (kept, theirs), f"{other} is not there, or the same")
+            expect(state() == "active", f"hoplockd is {state()}")
+            has(run("hoplock", "version"), self.version)
+            apt("purge", "hoplock")
+            left = list(CONFIG.parent.glob("hoplock.yaml*"))  # what else lies there is the administrator's
+            expect(not left, f"{left} stays")
+        return mine
 
     # --- the second life
 

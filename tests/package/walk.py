@@ -18,9 +18,9 @@ BEGAN = pathlib.Path("/var/lib/walk-began")
 
 STEPS = (Package.booted, Package.install, Package.rights, Package.follow_the_guide, Package.bad_reload, Package.good_reload,
          Package.bad_start, Package.unreadable_key, Package.credential, Package.log_file, Package.operators, Package.priorities,
-         Package.exposure, Package.killed, Package.restart_limit, Package.low_port, Package.remove, Package.install_again,
-         Package.purge_unasked, Package.purge_asked, Package.install_older, Package.upgrade, Package.downgrade, Package.before_reboot,
-         Package.after_reboot)
+         Package.exposure, Package.debug_symbols, Package.killed, Package.restart_limit, Package.low_port, Package.remove, Package.install_again,
+         Package.purge_unasked, Package.purge_asked, Package.conffile_asked, Package.install_older, Package.upgrade, Package.downgrade,
+         Package.before_reboot, Package.after_reboot)
 
 
 def say_more():
