@@ -35,9 +35,9 @@ struct Options {
   std::size_t cache_bytes = 12 << 20;
   std::size_t batch_jobs = 1024;  // of one transaction
   std::size_t batch_bytes = 8 << 20;
-  std::size_t checkpoint_bytes = 24 << 20;      // of write-ahead log, from which it is copied into the database
-  std::size_t checkpoint_cap_bytes = 64 << 20;  // beyond it the disk thread itself copies; a start reads twice that
-  std::uint64_t ballast_bytes = 0;              // at most; kept aside for what must go on when the disk is full
+  std::size_t checkpoint_bytes = 24 << 20;       // of write-ahead log, from which it is copied into the database
+  std::size_t checkpoint_cap_bytes = 256 << 20;  // beyond it the disk thread itself copies; a start reads twice that
+  std::uint64_t ballast_bytes = 0;               // at most; kept aside for what must go on when the disk is full
 };
 
 // What befell the store as a whole, for the log. fatal: nothing is written any more, the process must end (exit 74); what was

@@ -72,8 +72,8 @@ TEST_CASE(
     reader.execute("COMMIT");
   }
   const auto log = std::filesystem::file_size(dir / "crashed" / "queue.db-wal");
-  CHECK(log > (100U << 20U));
-  CHECK(log < (160U << 20U));
+  CHECK(log > (400U << 20U));
+  CHECK(log < (640U << 20U));
   const auto before = calls_done();
   World next(dir / "crashed");
   const auto calls = calls_done() - before;
