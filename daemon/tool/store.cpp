@@ -127,11 +127,11 @@ Result<Counts> put_back(const std::filesystem::path& file, const Call& call) {
   if (!counts) return counts.error();
   auto db = disk::Database::open(file, disk::Access::at_rest);
   if (!db) return db.error();
-  for (const char* rest :
-       {"queue.db-shm", "queue.db-synced"})  // of the store that was there, which tell nothing of this one
-    std::filesystem::remove(options.directory / rest, ec);
+  // Of the store that was there, which tell nothing of this one; the mark goes last: without it a copy cut short would be a first start.
+  std::filesystem::remove(options.directory / "queue.db-shm", ec);
   Watched watched(call.console, "put back");
   if (auto copied = disk::copy_to(*db, database, std::ref(watched)); !copied) return copied.error();
+  std::filesystem::remove(options.directory / "queue.db-synced", ec);
   hand_over(options.directory, database);
   return verified(database);
 }

@@ -150,6 +150,25 @@ class Store(Case):
         self.assertEqual(self.listed(), before)
         self.fill(1, 1000)
 
+    def test_a_restore_that_is_cut_short_leaves_no_empty_store(self):
+        self.fill(20, 30_000)
+        copy = pathlib.Path(self.relay.directory, "short.db")
+        copy.unlink(missing_ok=True)
+        self.assertEqual(self.relay.text("backup", str(copy))[0], 0)
+        before = self.listed()
+        self.relay.kill9()
+        for name in ("queue.db", "queue.db-wal", "queue.db-shm"):
+            (self.data / name).unlink()
+        command = ["prlimit", f"--fsize={copy.stat().st_size // 2}", os.path.join(self.relay.build, "hoplock"), "--config", self.relay.config,
+                   "restore", str(copy)]
+        self.assertNotEqual(subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30, check=False).returncode, 0)
+        done = subprocess.run([os.path.join(self.relay.build, "hoplockd"), "--config", self.relay.config], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=20, check=False)
+        self.assertEqual(done.returncode, 74, done.stderr)
+        self.assertEqual(self.relay.text("restore", str(copy))[0], 0)
+        self.relay.start()
+        self.assertEqual(self.listed(), before)
+
     def test_what_is_given_back(self):
         self.fill(60, 300_000)
         self.relay.stop()  # what the log holds is in the database then
