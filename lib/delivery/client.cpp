@@ -107,6 +107,7 @@ asio::awaitable<Opened> Client::open_once(Target target, const net::ClientTls& t
   opened.conversation = client->conversation();
   opened.ehlo_failed = client->ehlo_failed_;
   opened.login_failed = client->login_failed_;
+  opened.before_helo = std::move(client->before_helo_);
   if (ready) {
     opened.client = std::move(client);
   } else {
@@ -151,6 +152,7 @@ asio::awaitable<bool> Client::hello(hop::Outcome& outcome, smtp::TlsNeed need, H
       co_return true;
     }
     if (!smtp::may_fall_back_to_helo(*reply, need)) co_return refused(outcome, *reply, Reason::smtp_reply);
+    refused_ehlo_ = *reply;
   }
   reply = co_await say("HELO " + options_.hostname.text() + "\r\n");
   if (!reply) co_return lost(outcome, reply.error());
@@ -159,14 +161,33 @@ asio::awaitable<bool> Client::hello(hop::Outcome& outcome, smtp::TlsNeed need, H
   co_return true;
 }
 
+// TLS-14: a server that refuses EHLO says nothing of STARTTLS, and HELO gives up on it. An audited rule tells of it itself, and a login is
+// never said in clear.
+bool Client::goes_on_in_clear(hop::Outcome& outcome, const Target& target) {
+  const bool must = target.plan.tls == hop::Tls::must;
+  const bool gives_up = refused_ehlo_ && target.plan.on_failure == hop::OnFailure::plaintext && !target.login;
+  if (!must && !gives_up) return true;
+  hop::Outcome without = outcome;
+  without.stage = Stage::starttls;
+  without.failure = Refusal{Reason::starttls_not_supported, "the server does not offer STARTTLS"};
+  if (refused_ehlo_) {
+    const std::string line = refused_ehlo_->one_line();
+    without.reply = hop::PeerReply{refused_ehlo_->code, line};
+    without.failure->text = "the server refuses EHLO, which STARTTLS needs: " + line;
+  }
+  if (must || target.fallback != hop::Fallback::now) {
+    outcome = std::move(without);
+    return false;
+  }
+  before_helo_ = std::make_unique<Opened>();
+  before_helo_->outcome = std::move(without);
+  before_helo_->conversation = conversation_;
+  return true;
+}
+
 // STARTTLS, the handshake, and EHLO again: what the server said before counts no more (RFC 3207 section 4.2).
 asio::awaitable<bool> Client::upgrade(hop::Outcome& outcome, const Target& target, const net::ClientTls& tls) {
-  if (!peer_.starttls) {
-    if (target.plan.tls != hop::Tls::must) co_return true;
-    outcome.stage = Stage::starttls;
-    outcome.failure = Refusal{Reason::starttls_not_supported, "the server does not offer STARTTLS"};
-    co_return false;
-  }
+  if (!peer_.starttls) co_return goes_on_in_clear(outcome, target);
   outcome.stage = Stage::starttls;
   const auto reply = co_await say("STARTTLS\r\n");
   if (!reply) co_return lost(outcome, reply.error());

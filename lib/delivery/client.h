@@ -86,8 +86,8 @@ class Client {
   Client& operator=(const Client&) = delete;
   ~Client();
 
-  // Up to the end of the TLS step, the second EHLO and the login. A server that is not to be used is told QUIT. One that closes after EHLO, or
-  // answers it twice, is asked again with HELO over a new connection, unless TLS is a must, or may yet come about at a later try (TLS-14).
+  // Up to the end of the TLS step, second EHLO and login. A server that is not to be used is told QUIT. HELO follows a refused EHLO,
+  // and, over a new connection, a close or two answers; not where TLS is a must, or may yet come about at a later try (TLS-14).
   static asio::awaitable<Opened> open(Target target, const net::ClientTls& tls, Options options);
 
   // REQUIRES: usable(), and the content has a first piece.
@@ -117,6 +117,7 @@ class Client {
   asio::awaitable<bool> prepare(hop::Outcome& outcome, const Target& target, const net::ClientTls& tls);
   asio::awaitable<bool> greet(hop::Outcome& outcome);
   asio::awaitable<bool> hello(hop::Outcome& outcome, smtp::TlsNeed need, Hello how);
+  bool goes_on_in_clear(hop::Outcome& outcome, const Target& target);
   asio::awaitable<bool> upgrade(hop::Outcome& outcome, const Target& target, const net::ClientTls& tls);
   asio::awaitable<bool> log_in(hop::Outcome& outcome, std::shared_ptr<const Login> login);
   asio::awaitable<std::vector<smtp::Reply>> exchange(std::vector<smtp::Group> groups);
@@ -140,10 +141,10 @@ class Client {
   Conversation conversation_;
   std::size_t transactions_ = 0;
   bool usable_ = true;
-  bool silent_ = false;                              // an answer did not come in time
-  bool needs_reset_ = false;                         // the last transaction did not end with its content
+  bool silent_ = false, needs_reset_ = false;  // no answer in time; the last transaction did not end with its content
   bool login_failed_ = false, ehlo_failed_ = false;  // the latter in clear, by a close or too many replies
-  std::optional<smtp::Reply> early_;                 // what it said unasked; 421 it may (RFC 5321 section 3.8)
+  std::unique_ptr<Opened> before_helo_;
+  std::optional<smtp::Reply> refused_ehlo_, early_;  // the latter unasked; 421 it may be (RFC 5321 section 3.8)
   std::string senseless_;                            // why the server's words mean nothing any more; "": they do
 };
 

@@ -183,7 +183,10 @@ class Mx(Case):
         for session in self.sessions("mx.m14dane.test"):
             self.assertEqual(session.verbs().count("HELO"), 0)
         self.no_mail_command("mx.m14dane.test")
-        self.delivered("m14.test", tls="none", policy="opportunistic")
+        self.deferred("m14.test", "starttls-not-supported", attempt="1")  # TLS-14: late and told
+        line = self.relay.wait_log(20, event="delivered", to="user@m14.test", attempt="2")
+        self.assertEqual((line["tls"], line["policy"]), ("none", "opportunistic"))
+        self.assertIn("plaintext", [hop["action"] for hop in self.relay.hops("m14.test")])
         self.assertIn("HELO", self.sessions("mx.m14.test")[0].verbs())
 
     def test_MX_15_an_a_label_goes_into_every_query_and_into_sni(self):
