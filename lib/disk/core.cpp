@@ -62,10 +62,7 @@ std::vector<News> Disk::Core::close() {
   if (thread_.joinable()) thread_.join();
   // what lies there now gets nothing of the log, unless it is the store
   if (broken_ == Broken::no) static_cast<void>(still_present());
-  if (broken_ == Broken::files_lost) {  // the last chance
-    rescue_next_ = {};
-    rescue();
-  }
+  if (broken_ == Broken::files_lost) rescue(true);
   if (db_.frozen()) db_.leave_log();
   if (broken_ == Broken::no && !db_.frozen()) finish_log();
   checkpointer_.reset();  // before the connection: the last one to close copies and removes the log
@@ -191,12 +188,12 @@ void Disk::Core::write(Batch& batch) {
 Result<> Disk::Core::attempt(Batch& batch) {
   if (suspect_)
     if (auto recovered = recover(); !recovered) return recovered;
-  // A commit that has the log begin anew makes another state of the store, which would count as ours whatever lies there.
   if (auto here = still_present(); !here) return here;
   try {
     set_durability(batch.durability);
     const auto committed = commit_together(batch.writes);
-    return committed && batch.durability == Durability::durable ? acknowledge() : committed;
+    if (!committed) return committed;
+    return batch.durability == Durability::durable ? acknowledge() : still_present();
   } catch (const Failure& failure) {
     roll_back();
     return failure.error();
@@ -271,7 +268,12 @@ Result<const Job*> Disk::Core::commit_without(Jobs& jobs, const std::unordered_s
   return nullptr;
 }
 
-void Disk::Core::begin() { db_.prepare("BEGIN IMMEDIATE").run(); }
+// A commit that has the log begin anew makes another state of the store, which would count as ours whatever lies there. It does where
+// the log is copied whole by now: then it can be told.
+void Disk::Core::begin() {
+  db_.prepare("BEGIN IMMEDIATE").run();
+  if (auto here = still_present(); !here) throw Failure(here.error());
+}
 
 void Disk::Core::commit() {
   const auto pages = db_.integer("PRAGMA freelist_count");

@@ -110,9 +110,10 @@ struct Disk::Core {
   Result<> room_in_log();
   Result<> acknowledge();
   Result<> present();
+  void learn_least_pages();
   Result<> still_present();
   void break_down(Error why);
-  void rescue();
+  void rescue(bool is_last = false);
   void tell(News::Gravity gravity, std::string text);
   void hand_over();
 

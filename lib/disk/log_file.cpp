@@ -217,12 +217,15 @@ Result<> renew_log(Database& db) {
 
 namespace {
 
+constexpr std::uint32_t index_header_octets = 136;
+constexpr std::uint32_t numbers_in_region = 4096;  // of pages, one for each frame; the header takes the room of some
+
 // The log's index as all who have it open share it (SQLite's WAL file format, section 2.3); nothing where there is none.
-const char* index_of(Database& db) {
-  constexpr int region = 32768;
+const char* index_of(Database& db, std::uint32_t region = 0) {
+  constexpr int octets = 32768;
   sqlite3_file* const file = db.file();
   void volatile* index = nullptr;
-  if (!file || file->pMethods->xShmMap(file, 0, region, 0, &index) != SQLITE_OK) return nullptr;
+  if (!file || file->pMethods->xShmMap(file, static_cast<int>(region), octets, 0, &index) != SQLITE_OK) return nullptr;
   return const_cast<const char*>(static_cast<volatile char*>(index));
 }
 
@@ -245,6 +248,29 @@ std::optional<Copying> copying_of(Database& db) {
   if (!index) return std::nullopt;
   return Copying{number_at<std::uint64_t>(index, 32), number_at<std::uint32_t>(index, 96),
                  number_at<std::uint32_t>(index, 128)};
+}
+
+std::optional<std::vector<std::uint32_t>> frames_of_pages(Database& db, std::uint32_t frames, std::size_t last) {
+  std::vector<std::uint32_t> found(last);
+  const char* numbers = nullptr;
+  for (std::uint32_t frame = 1; frame <= frames; ++frame) {
+    const std::uint32_t place = frame - 1 + index_header_octets / 4;
+    if (frame == 1 || place % numbers_in_region == 0) numbers = index_of(db, place / numbers_in_region);
+    if (!numbers) return std::nullopt;
+    const auto page = number_at<std::uint32_t>(numbers, std::size_t{4} * (place % numbers_in_region));
+    if (page >= 1 && page <= last) found[page - 1] = frame;
+  }
+  return found;
+}
+
+std::optional<std::string> page_in_log(Database& db, std::uint32_t frame, std::size_t octets) {
+  sqlite3_file* const file = log_file(db);
+  std::string page(octets, '\0');
+  const auto at = log_header_octets + (frame - std::uint64_t{1}) * (frame_header_octets + octets) + frame_header_octets;
+  if (!file ||
+      file->pMethods->xRead(file, page.data(), static_cast<int>(octets), static_cast<sqlite3_int64>(at)) != SQLITE_OK)
+    return std::nullopt;
+  return page;
 }
 
 Result<Synced> log_of(Database& db) {

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "disk/db.h"
@@ -38,6 +40,12 @@ struct Copying {
   friend bool operator==(const Copying&, const Copying&) = default;
 };
 std::optional<Copying> copying_of(Database& db);
+
+// Of each of the pages 1 to `last` its newest frame among the log's first `frames`, by the same index; 0: none. Nothing: it cannot be read.
+std::optional<std::vector<std::uint32_t>> frames_of_pages(Database& db, std::uint32_t frames, std::size_t last);
+
+// The page that a frame of the log holds. REQUIRES: `octets` is the size of a page.
+std::optional<std::string> page_in_log(Database& db, std::uint32_t frame, std::size_t octets);
 
 // The salts of the log that the connection has open. Errors: bad_message: its header is none; io_error.
 Result<Synced> log_of(Database& db);

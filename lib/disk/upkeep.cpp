@@ -81,7 +81,11 @@ void Disk::Core::finish_log() {
   const auto copied = checkpoint(db_);
   if (const auto why = db_.frozen()) return break_down(*why);
   if (!copied) tell(News::Gravity::error, copied.error().detail + "; the next start copies it");
-  if (!copied || copied->copied < copied->frames || !mark_.clear()) db_.leave_log();
+  if (copied && copied->copied >= copied->frames && mark_.clear()) return;
+  mark_.renew(db_);  // a part was copied
+  // somebody else copied the rest meanwhile, and may remove the log
+  if (const auto now = copying_of(db_); now && static_cast<int>(now->copied) >= frames_of(db_)) mark_.release();
+  db_.leave_log();
 }
 
 void Disk::Core::note_copy(const Result<>& outcome) {
@@ -108,7 +112,9 @@ void Disk::Core::look_at_readers() {
   }
   if (held && now - looked_at_readers_ < readers_every) return;
   looked_at_readers_ = now;
-  if (const auto copied = checkpoint(db_); copied && copied->copied >= copied->frames && !mark_.clear())
+  const auto copied = checkpoint(db_);
+  if (!still_present()) return;  // what came there cannot be told once the log is gone
+  if (copied && copied->copied >= copied->frames && !mark_.clear())
     return;  // or a log that is rightly empty would be taken for one that was emptied
   sqlite3_busy_timeout(db_.native(), held ? 0 : slow_down_ms);  // intake slows before it stops
   const int rc = sqlite3_wal_checkpoint_v2(db_.native(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
@@ -322,13 +328,26 @@ Result<> Disk::Core::still_present() {
   return why_broken_;
 }
 
+// Another program may have made the database shorter. SQLite says so to each who reads it; of a file that was cut it does not.
+void Disk::Core::learn_least_pages() {
+  try {
+    const auto all = db_.integer("PRAGMA page_count");
+    if (all > 0) least_pages_ = std::min(least_pages_, all);
+  } catch (const Failure&) {
+    return;  // as it is of a file that was cut
+  }
+}
+
 Result<> Disk::Core::present() {
-  const auto least = static_cast<std::uint64_t>(least_pages_) * static_cast<std::uint64_t>(page_bytes_);
-  const auto look = [&] { return presence_.lost(log_frames_ > 0 ? log_octets(log_frames_) : 0, least); };
+  const auto look = [&] {
+    return presence_.lost(log_frames_ > 0 ? log_octets(log_frames_) : 0,
+                          static_cast<std::uint64_t>(least_pages_) * static_cast<std::uint64_t>(page_bytes_));
+  };
   auto lost = look();
   if (lost && lost->how == Presence::Loss::How::cut) {  // or another program had the log start anew, as it may
     log_frames_ = std::min(log_frames_, frames_of(db_));
     if (log_frames_ == 0) static_cast<void>(mark_.clear());
+    learn_least_pages();
     lost = look();
   }
   if (!lost && !contents_.are_ours(db_))
@@ -359,8 +378,8 @@ void Disk::Core::break_down(Error why) {
   if (cut) tell(News::Gravity::fatal, why_broken_.detail + "; nothing of this database is written any more");
 }
 
-void Disk::Core::rescue() {
-  if (std::chrono::steady_clock::now() < rescue_next_) return;
+void Disk::Core::rescue(bool is_last) {
+  if (!is_last && std::chrono::steady_clock::now() < rescue_next_) return;
   rescue_next_ = std::chrono::steady_clock::now() + rescue_every;
   const auto directory = lock_.directory();
   if (!directory.empty() && directory != path().parent_path() && presence_.are_in(directory)) {
@@ -368,16 +387,14 @@ void Disk::Core::rescue() {
     return tell(News::Gravity::fatal, why_broken_.detail + "; all of it is in " + directory.string() + " now");
   }
   const auto place = (directory.empty() ? path().parent_path() : directory) / rescue_name;
-  const auto saved = copy_to(db_, place, {});
-  if (!saved && is_full(saved.error()) && ballast_.give(Ballast::Part::all)) {
-    rescue_next_ = {};
-    return;
-  }
+  auto saved = copy_to(db_, place, {});
+  while (!saved && is_full(saved.error()) && ballast_.give(Ballast::Part::all)) saved = copy_to(db_, place, {});
   if (!saved) {
-    tell(News::Gravity::error,
-         why_broken_.detail + "; nothing new is taken, and what it holds cannot be saved: " + saved.error().detail +
-             "; tried again every 10 s: make room, and do not stop the daemon before");
-    return;
+    const std::string what = why_broken_.detail + "; nothing new is taken, and what it holds cannot be saved: ";
+    if (is_last)
+      return tell(News::Gravity::fatal, what + saved.error().detail + "; with the end of this process it is lost");
+    return tell(News::Gravity::error,
+                what + saved.error().detail + "; tried again every 10 s: make room, and do not stop the daemon before");
   }
   broken_ = Broken::told;
   tell(News::Gravity::fatal,

@@ -88,6 +88,71 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("DUR-03: a file that is copied over the database is noticed though the log is copied into it after that") {
+  support::TempDirectory dir;
+  {
+    World world(dir.path());
+    for (int i = 0; i < 50; ++i) REQUIRE(world.insert(i, 2000));
+  }
+  World world(dir.path());
+  for (int i = 50; i < 60; ++i) REQUIRE(world.insert(i, 2000));
+  REQUIRE(shell(dir / "queue.db", "PRAGMA wal_checkpoint(PASSIVE)") == 0);
+  for (int i = 60; i < 70; ++i) REQUIRE(world.insert(i, 2000));  // this was no harm
+  die_after([&] { overwrite_database(dir.path()); });            // here, closing it would drop SQLite's locks
+  REQUIRE(shell(dir / "queue.db", "PRAGMA wal_checkpoint(PASSIVE)") == 0);
+  CHECK(!world.insert(70));
+  CHECK(world.wait_for(News::Gravity::fatal).find("was overwritten") != std::string::npos);
+  CHECK(world.disk->broken());
+}
+
+TEST_CASE("another program may make the database shorter; that is no loss, and a cut file is one") {
+  for (const char* how : {"VACUUM; PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA incremental_vacuum; PRAGMA wal_checkpoint",
+                          "PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)"}) {
+    CAPTURE(how);
+    support::TempDirectory dir;
+    {
+      World world(dir.path());
+      for (int i = 0; i < 300; ++i) REQUIRE(world.insert(i, 20'000));
+    }
+    World world(dir.path());
+    const auto remove = [](Tx& tx) -> Result<int> {
+      tx.prepare("DELETE FROM item WHERE id > 0").run();
+      return 0;
+    };
+    REQUIRE(world.loop.run(world.disk->run(Durability::durable, remove)));
+    const auto before = world.sizes().database;
+    REQUIRE(shell(dir / "queue.db", how) == 0);
+    REQUIRE(world.sizes().database < before);
+    for (int i = 1000; i < 1020; ++i) CHECK(world.insert(i, 20'000));
+    CHECK(!world.disk->broken());
+    REQUIRE(shell(dir / "queue.db", "PRAGMA wal_checkpoint(TRUNCATE)") == 0);
+    CHECK(world.insert(1020));
+    CHECK(world.count() == 22);
+    std::filesystem::resize_file(dir / "queue.db", 8192);
+    CHECK(!world.insert(1021));
+    CHECK(world.wait_for(News::Gravity::fatal).find("queue.db was cut to") != std::string::npos);
+  }
+}
+
+TEST_CASE("DUR-05: a log of which a part was copied at the end is missed when it is emptied behind that") {
+  support::TempDirectory dir;
+  {
+    World world(dir.path());
+    for (int i = 0; i < 25; ++i) REQUIRE(world.insert(i, 3000));
+    auto reader = open_read_only(dir / "queue.db").value();
+    reader.execute("BEGIN");
+    CHECK(reader.integer("SELECT count(*) FROM item") == 25);
+    for (int i = 25; i < 50; ++i) REQUIRE(world.insert(i, 3000));
+    world.disk.reset();
+  }
+  std::filesystem::resize_file(dir / "queue.db-wal", 0);
+  support::Loop loop;
+  const auto opened = Disk::open(loop.executor(), options_for(dir.path()));
+  REQUIRE(!opened);
+  CHECK(opened.error().code == errc::bad_message);
+  CHECK_MESSAGE(opened.error().detail.find("queue.db-wal is cut, though") != std::string::npos, opened.error().detail);
+}
+
 TEST_CASE("DUR-03: what the end finds is told, though the loop runs no more") {
   struct Row {
     const char* why;

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "disk/ballast.h"
 #include "disk/disk.h"
@@ -150,7 +151,37 @@ int no_names_left(const std::filesystem::path& directory) {
   return 0;
 }
 
+// Somebody fills the disk and takes the store's files away in the last moment. What is told.
+std::vector<News> taken_away_at_the_end(const std::filesystem::path& directory, std::uint64_t ballast) {
+  Shop shop(directory, ballast);
+  for (int id = 0; id < 20; ++id)
+    if (!shop.put(id, 10'000)) return {};
+  support::fill_up(directory);
+  for (const char* name : {"queue.db", "queue.db-wal"}) std::filesystem::remove(directory / name);
+  support::fill_up(directory);
+  return shop.disk->close();
+}
+
+int saved_into_ballast(const std::filesystem::path& directory) {
+  const auto told = taken_away_at_the_end(directory, 16 * mebibyte);
+  if (told.empty() || told.back().gravity != News::Gravity::fatal) return 1;
+  if (told.back().text.find("all that it held is saved in") == std::string::npos) return 2;
+  std::filesystem::remove(directory / "foreign");
+  return Shop(directory).count() == 20 ? 0 : 3;
+}
+
+int cannot_be_saved(const std::filesystem::path& directory) {
+  const auto told = taken_away_at_the_end(directory, 0);
+  if (told.empty() || told.back().gravity != News::Gravity::fatal) return 1;
+  return told.back().text.find("it is lost") == std::string::npos ? 2 : 0;
+}
+
 }  // namespace
+
+TEST_CASE("DUR-03: files that are taken away at the end are saved into the ballast; where they cannot be, it is told") {
+  CHECK(support::on_small_disk("64m", saved_into_ballast) == 0);
+  CHECK(support::on_small_disk("64m", cannot_be_saved) == 0);
+}
 
 TEST_CASE("DUR-04: on a file system without inodes a start after a clean end has the names that it needs") {
   CHECK(support::on_small_disk("32m,nr_inodes=40", no_names_left) == 0);
