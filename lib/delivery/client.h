@@ -140,9 +140,8 @@ class Client {
   smtp::Capabilities peer_;
   Conversation conversation_;
   std::size_t transactions_ = 0;
-  bool usable_ = true;
-  bool silent_ = false, needs_reset_ = false;  // no answer in time; the last transaction did not end with its content
-  bool login_failed_ = false, ehlo_failed_ = false;  // the latter in clear, by a close or too many replies
+  bool usable_ = true, silent_ = false, needs_reset_ = false;  // no answer in time; the last content was not all sent
+  bool login_failed_ = false, ehlo_failed_ = false;            // the latter in clear, by a close or too many replies
   std::unique_ptr<Opened> before_helo_;
   std::optional<smtp::Reply> refused_ehlo_, early_;  // the latter unasked; 421 it may be (RFC 5321 section 3.8)
   std::string senseless_;                            // why the server's words mean nothing any more; "": they do

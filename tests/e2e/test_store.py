@@ -51,11 +51,16 @@ class Store(Case):
         for name in ("queue.db-wal", "queue.db", "queue.db-shm"):
             sent = self.fill(20, 1000)
             (self.data / name).unlink()
-            with self.assertRaises((smtplib.SMTPDataError, smtplib.SMTPServerDisconnected)) as refused:
+            with self.assertRaises((smtplib.SMTPResponseException, smtplib.SMTPServerDisconnected)) as refused:
                 self.relay.send("user@stays.test")
-            if isinstance(refused.exception, smtplib.SMTPDataError):
-                self.assertEqual(refused.exception.smtp_code, 451)
-                self.assertIn(b"4.3.0", refused.exception.smtp_error)
+            problem = refused.exception
+            if not isinstance(problem, (smtplib.SMTPDataError, smtplib.SMTPServerDisconnected)):
+                self.assertEqual(problem.smtp_code, 421)  # to the QUIT behind it
+                problem = problem.__context__
+            if not isinstance(problem, smtplib.SMTPServerDisconnected):
+                self.assertIsInstance(problem, smtplib.SMTPDataError)
+                self.assertEqual(problem.smtp_code, 451)
+                self.assertIn(b"4.3.0", problem.smtp_error)
             self.ends_with(74)
             self.relay.wait_log(1, event="store-failed", level="error", error=lambda text, n=name: text and f"{n} was deleted" in text)
             self.relay.start()
