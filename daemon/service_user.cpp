@@ -15,9 +15,9 @@
 #include <filesystem>
 #include <set>
 
-#include "base/ascii.h"
 #include "config/files.h"
 #include "daemon/options.h"
+#include "daemon/unit_settings.h"
 
 namespace hoplock::daemon {
 
@@ -295,16 +295,11 @@ Result<ServiceUser> find_user(const std::string& name) {
 }
 
 std::optional<std::string> user_in_unit(std::string_view text, const std::string& config_file) {
-  std::string user;
-  bool has_config = false;
-  for (const std::string_view line : split(text, '\n')) {
-    const std::string_view one = trim(line);
-    if (one.starts_with("User=")) user = trim(one.substr(5));
-    if (!one.starts_with("ExecStart=")) continue;
-    has_config = false;
-    for (const std::string_view word : split(one, ' '))
-      has_config = has_config || word == config_file || word == "--config=" + config_file;
-  }
+  const UnitSettings settings(text);
+  const std::string user = settings.last("User");
+  const bool has_config = std::ranges::any_of(settings.words("ExecStart"), [&](const std::string& word) {
+    return word == config_file || word == "--config=" + config_file;
+  });
   return has_config && !user.empty() ? std::optional(user) : std::nullopt;
 }
 

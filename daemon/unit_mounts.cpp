@@ -1,49 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/unit_mounts.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
-#include <map>
+#include <filesystem>
 
 #include "base/ascii.h"
+#include "daemon/unit_settings.h"
 
 namespace hoplock::daemon {
 
 namespace {
 
 constexpr std::string_view credentials_directory = "/run/credentials/hoplockd.service/";
-
-using UnitSettings =
-    std::map<std::string, std::vector<std::string>, std::less<>>;  // by key: the words of all its lines
-
-UnitSettings settings_in_unit(std::string_view text) {
-  UnitSettings all;
-  for (const std::string_view line : split(text, '\n')) {
-    const std::string_view one = trim(line);
-    const auto equals = one.find('=');
-    if (equals == std::string_view::npos || one.front() == '#' || one.front() == ';') continue;
-    auto& words = all[std::string(trim(one.substr(0, equals)))];
-    const std::string_view value = trim(one.substr(equals + 1));
-    if (value.empty()) words.clear();
-    for (const std::string_view word : split(value, ' ')) {
-      if (!trim(word).empty()) words.emplace_back(trim(word));
-    }
-  }
-  return all;
-}
-
-const std::vector<std::string>& words_of_setting(const UnitSettings& all, std::string_view key) {
-  static const std::vector<std::string> none;
-  const auto found = all.find(key);
-  return found == all.end() ? none : found->second;
-}
-
-std::string last_of_setting(const UnitSettings& all, std::string_view key) {
-  const auto& words = words_of_setting(all, key);
-  return words.empty() ? "" : to_lower(words.back());
-}
 
 bool is_yes(std::string_view value) { return value == "yes" || value == "true" || value == "on" || value == "1"; }
 
@@ -61,11 +30,6 @@ std::string target_of_bind(std::string_view word) {
 bool is_at_or_in(std::string_view path, std::string_view directory) {
   return directory == "/" || path == directory ||
          (path.starts_with(directory) && path.size() > directory.size() && path[directory.size()] == '/');
-}
-
-bool is_file_there(const std::string& path) {
-  struct stat about {};
-  return stat(path.c_str(), &about) == 0;
 }
 
 }  // namespace
@@ -92,33 +56,32 @@ void UnitMounts::add_system(std::string_view value) {
 }
 
 UnitMounts::UnitMounts(std::string_view text) {
-  const UnitSettings all = settings_in_unit(text);
-  add_system(last_of_setting(all, "ProtectSystem"));
-  add_home(last_of_setting(all, "ProtectHome"));
-  if (const std::string tmp = last_of_setting(all, "PrivateTmp"); is_yes(tmp) || tmp == "disconnected") {
+  const UnitSettings all(text);
+  add_system(to_lower(all.last("ProtectSystem")));
+  add_home(to_lower(all.last("ProtectHome")));
+  if (const std::string tmp = to_lower(all.last("PrivateTmp")); is_yes(tmp) || tmp == "disconnected") {
     for (const char* const path : {"/tmp", "/var/tmp"}) rules_.push_back({path, Effect::replaced, "PrivateTmp=" + tmp});
   }
   constexpr std::array made{std::pair{"StateDirectory", "/var/lib/"}, std::pair{"LogsDirectory", "/var/log/"},
                             std::pair{"CacheDirectory", "/var/cache/"}, std::pair{"RuntimeDirectory", "/run/"}};
   for (const auto& [key, above] : made) {
-    for (const auto& word : words_of_setting(all, key))
+    for (const auto& word : all.words(key))
       rules_.push_back({above + path_in_word(split(word, ':').front()), Effect::writable, ""});
   }
   constexpr std::array named{std::pair{"ReadOnlyPaths", Effect::read_only},
                              std::pair{"ReadWritePaths", Effect::writable},
                              std::pair{"InaccessiblePaths", Effect::inaccessible}};
   for (const auto& [key, effect] : named) {
-    for (const auto& word : words_of_setting(all, key))
-      rules_.push_back({path_in_word(word), effect, key + ("=" + word)});
+    for (const auto& word : all.words(key)) rules_.push_back({path_in_word(word), effect, key + ("=" + word)});
   }
-  for (const auto& word : words_of_setting(all, "TemporaryFileSystem"))
+  for (const auto& word : all.words("TemporaryFileSystem"))
     rules_.push_back({path_in_word(split(word, ':').front()), Effect::replaced, "TemporaryFileSystem=" + word});
   for (const char* const key : {"BindPaths", "BindReadOnlyPaths"}) {
-    for (const auto& word : words_of_setting(all, key)) rules_.push_back({target_of_bind(word), Effect::bound, ""});
+    for (const auto& word : all.words(key)) rules_.push_back({target_of_bind(word), Effect::bound, ""});
   }
   for (const char* const key :
        {"LoadCredential", "LoadCredentialEncrypted", "SetCredential", "SetCredentialEncrypted"}) {
-    for (const auto& word : words_of_setting(all, key)) {
+    for (const auto& word : all.words(key)) {
       const auto parts = split(word, ':');
       const bool from_file = std::string_view(key).starts_with("Load") && parts.size() > 1 && parts[1].starts_with('/');
       credentials_.push_back({std::string(parts[0]), from_file ? std::string(parts[1]) : ""});
@@ -156,7 +119,8 @@ std::string UnitMounts::misses(const std::string& path) const {
   const auto found = std::ranges::find(credentials_, name, &Credential::name);
   if (found == credentials_.end())
     return "the unit hoplockd.service loads no credential '" + name + "': add LoadCredential=" + name + ":FILE to it";
-  if (!found->source.empty() && !is_file_there(found->source))
+  std::error_code error;
+  if (!found->source.empty() && !std::filesystem::exists(found->source, error))
     return "the unit hoplockd.service loads the credential '" + name + "' from '" + found->source +
            "', and there is no such file";
   return "";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a unit takes of the file system from its service (systemd.exec(5)): a file whose owner and mode are right may be out of the
-// service's sight, or behind a file system that it may only read. Judged by the unit's text; no namespace is entered. Pure.
+// service's sight, or behind a file system that it may only read. Judged by the unit's text; no namespace is entered.
 #pragma once
 #include <cstdint>
 #include <string>
