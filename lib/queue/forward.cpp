@@ -3,11 +3,25 @@
 
 #include <vector>
 
+#include "queue/word.h"
+
 namespace hoplock::queue {
 
 namespace {
 constexpr std::size_t forward_at_once = 64;  // before they are written
+constexpr auto last_state = static_cast<std::int64_t>(State::deferred);
+}  // namespace
+
+WaitingAt WaitingAt::before_all(std::int64_t now) {
+  WaitingAt at;
+  at.now = now;
+  at.end();
+  return at;
 }
+
+bool WaitingAt::is_through() const { return state > last_state; }
+
+void WaitingAt::end() { state = last_state + 1; }
 
 void WaitingAt::begin(std::int64_t in_state) {
   state = in_state;

@@ -26,8 +26,12 @@ struct WaitingAt {
   std::int64_t due = 0;
   std::int64_t recipient = 0;
 
+  // Of no domain yet: go to the first.
+  static WaitingAt before_all(std::int64_t now);
+  bool is_through() const;  // of its domain: go to the next
   // Those that are due by `now` are no matter.
   void begin(std::int64_t in_state);
+  void end();  // of its domain
   // True: that was all of them.
   bool bring_forward(disk::Tx& tx, Places& places, const Slice& slice, const std::function<bool(const Waits&)>& chosen);
 };

@@ -51,8 +51,7 @@ bool rebase_destinations(disk::Tx& tx, Places& places, Rebase& from, const Slice
 
 Rebase Rebase::from(std::int64_t now) {
   Rebase begin;
-  begin.at.now = now;
-  begin.at.state = static_cast<std::int64_t>(State::deferred) + 1;  // of no domain: go to the first
+  begin.at = WaitingAt::before_all(now);
   return begin;
 }
 
@@ -61,7 +60,7 @@ std::optional<Rebase> rebase_some(disk::Tx& tx, Places& places, Rebase from) {
   WaitingAt& at = from.at;
   const auto too_long = [&from](const Waits& waits) { return waits_too_long(waits.due, waits.interval, from.at.now); };
   while (from.part == Rebase::Part::recipients) {
-    if (at.state > static_cast<std::int64_t>(State::deferred)) {
+    if (at.is_through()) {
       if (at.domain > 0) places.tidy(tx, at.domain);
       const auto next = domain_after(tx, at.domain);
       if (!next) {

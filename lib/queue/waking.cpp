@@ -35,27 +35,22 @@ NextDomain next_domain(disk::Tx& tx, std::int64_t after, std::int64_t destinatio
 }  // namespace
 
 Waking Waking::from(std::string destination, std::int64_t now) {
-  Waking begin;
-  begin.destination = std::move(destination);
-  begin.at.now = now;
-  begin.at.state = static_cast<std::int64_t>(State::deferred) + 1;  // of no domain: go to the first
-  return begin;
+  return {std::move(destination), WaitingAt::before_all(now)};
 }
 
 std::optional<Waking> wake_some(disk::Tx& tx, Places& places, Waking from) {
   const Slice slice;
-  constexpr auto deferred = static_cast<std::int64_t>(State::deferred);
   const auto destination = places.find_destination(tx, from.destination);
   if (!destination) return {};
   do {
-    if (from.at.state > deferred) {
+    if (from.at.is_through()) {
       const NextDomain next = next_domain(tx, from.at.domain, *destination, slice);
       if (next.id == 0) return {};
       from.at.domain = next.id;
       if (!next.is_there) return from;
-      from.at.begin(deferred);
+      from.at.begin(static_cast<std::int64_t>(State::deferred));
     }
-    if (from.at.bring_forward(tx, places, slice, waits_for_rule)) from.at.state = deferred + 1;
+    if (from.at.bring_forward(tx, places, slice, waits_for_rule)) from.at.end();
   } while (!slice.over());
   return from;
 }
