@@ -13,8 +13,8 @@
 
 #include "disk/ballast.h"
 #include "disk/disk.h"
+#include "tests/disk/world.h"
 #include "tests/support/faulty_vfs.h"
-#include "tests/support/loop.h"
 #include "tests/support/small_disk.h"
 
 namespace disk_space_test {
@@ -25,20 +25,15 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Shop {
-  explicit Shop(const std::filesystem::path& directory, std::uint64_t ballast = 0) {
+struct Shop : test::World {
+  explicit Shop(const std::filesystem::path& directory, std::uint64_t ballast = 0)
+      : World(options_with(directory, ballast)) {}
+  static Options options_with(const std::filesystem::path& directory, std::uint64_t ballast) {
     Options options;
     options.directory = directory;
-    options.migrations = {{"test", "CREATE TABLE item (id INTEGER PRIMARY KEY, text TEXT NOT NULL)", {}}};
+    options.migrations = test::one_table;
     options.ballast_bytes = ballast;
-    disk = std::move(Disk::open(loop.executor(), options).value());
-  }
-  Result<int> put(int id, std::size_t octets) {
-    auto job = [id, octets](Tx& tx) -> Result<int> {
-      tx.prepare("INSERT INTO item VALUES (?1, ?2)").bind(id, std::string(octets, 'x')).run();
-      return id;
-    };
-    return loop.run(disk->run(Durability::durable, std::move(job)));
+    return options;
   }
   Result<int> take(int id) {
     auto job = [id](Tx& tx) -> Result<int> {
@@ -47,25 +42,6 @@ struct Shop {
     };
     return loop.run(disk->run(Durability::durable, std::move(job)));
   }
-  std::int64_t count() {
-    auto job = [](Tx& tx) -> Result<std::int64_t> {
-      auto row = tx.prepare("SELECT count(*) FROM item");
-      row.step();
-      return row.integer(0);
-    };
-    return loop.run(disk->run(Durability::read, std::move(job))).value();
-  }
-  bool until(const std::function<bool()>& done, std::chrono::milliseconds within = 5s) {
-    const auto end = std::chrono::steady_clock::now() + within;
-    while (!done()) {
-      if (std::chrono::steady_clock::now() > end) return false;
-      loop.io().restart();
-      loop.io().run_for(10ms);
-    }
-    return true;
-  }
-  support::Loop loop;
-  std::unique_ptr<Disk> disk;
 };
 
 std::uint64_t octets_of(const std::filesystem::path& file) {
@@ -97,11 +73,11 @@ int somebody_fills(const std::filesystem::path& directory) {
   {
     Shop shop(directory, 16 * mebibyte);
     for (int id = 0; id < 20; ++id)
-      if (!shop.put(id, 50'000)) return 1;
+      if (!shop.insert(id, 50'000)) return 1;
     if (octets_of(directory / "ballast") != 4 * mebibyte) return 2;
     support::fill_up(directory);
     for (int id = 100; id < 700; ++id)
-      if (!shop.put(id, 1000)) return 3;
+      if (!shop.insert(id, 1000)) return 3;
     if (!shop.until([&] { return shop.disk->free_bytes() == 0; })) return 4;
     for (int id = 0; id < 20; ++id)
       if (!shop.take(id)) return 5;
@@ -124,7 +100,7 @@ int copied_later(const std::filesystem::path& directory) {
   Shop shop(directory);
   const auto before = shop.disk->free_bytes();
   for (int id = 0; id < 12; ++id)
-    if (!shop.put(id, mebibyte)) return 1;
+    if (!shop.insert(id, mebibyte)) return 1;
   if (!shop.until([&] { return shop.disk->free_bytes() < before - 23 * mebibyte; }, 1s)) return 2;
   return shop.disk->free_bytes() > before - 27 * mebibyte ? 0 : 3;
 }
@@ -132,7 +108,7 @@ int copied_later(const std::filesystem::path& directory) {
 // A clean end, then somebody makes files until the file system has names for no more.
 int no_names_left(const std::filesystem::path& directory) {
   constexpr std::uint64_t ballast = 2 * mebibyte;
-  if (!Shop(directory, ballast).put(1, 10)) return 9;
+  if (!Shop(directory, ballast).insert(1, 10)) return 9;
   const auto make = [&directory](const std::string& name) {
     const int fd = ::open((directory / name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd >= 0) ::close(fd);
@@ -142,10 +118,10 @@ int no_names_left(const std::filesystem::path& directory) {
     if (n > 1000) return 1;
   for (int start = 0; start < 3; ++start) {
     Shop shop(directory, ballast);
-    if (!shop.put(10 + start, 100'000) || shop.count() != 2 + start) return 2;
+    if (!shop.insert(10 + start, 100'000) || shop.count() != 2 + start) return 2;
     shop.until([] { return false; }, 1200ms);  // it looks after the ballast once a second
     if (!make("control.sock")) return 3;
-    if (!shop.put(20 + start, 10) || !shop.take(20 + start)) return 4;
+    if (!shop.insert(20 + start, 10) || !shop.take(20 + start)) return 4;
     std::filesystem::remove(directory / "control.sock");
   }
   return 0;
@@ -155,7 +131,7 @@ int no_names_left(const std::filesystem::path& directory) {
 std::vector<News> taken_away_at_the_end(const std::filesystem::path& directory, std::uint64_t ballast) {
   Shop shop(directory, ballast);
   for (int id = 0; id < 20; ++id)
-    if (!shop.put(id, 10'000)) return {};
+    if (!shop.insert(id, 10'000)) return {};
   support::fill_up(directory);
   for (const char* name : {"queue.db", "queue.db-wal"}) std::filesystem::remove(directory / name);
   support::fill_up(directory);
@@ -213,7 +189,7 @@ TEST_CASE("DUR-04: what was posted is tried again until the store takes it, and 
     tx.prepare("INSERT INTO item VALUES (?1, 'x')").bind(id).run();
     return id < 4 ? More::yes : More::no;
   });
-  CHECK_FALSE(shop.put(100, 10));
+  CHECK_FALSE(shop.insert(100, 10));
   CHECK(shop.count() == 0);
   vfs.heal();
   CHECK(shop.until([&] { return shop.count() == 5; }));

@@ -2,14 +2,11 @@
 // The start over a write-ahead log that a crash left: how much it asks of the disk, and what it writes anew.
 #include <doctest/doctest.h>
 
-#include <stdexcept>
-
 #include "disk/disk.h"
 #include "disk/log_file.h"
 #include "disk/vfs.h"
 #include "tests/disk/world.h"
 #include "tests/support/faulty_vfs.h"
-#include "tests/support/loop.h"
 #include "tests/support/temp_directory.h"
 
 namespace disk_start_test {
@@ -17,6 +14,7 @@ namespace disk_start_test {
 using namespace hoplock;
 using namespace hoplock::disk;
 using hoplock::disk::test::copy_store;
+using hoplock::disk::test::World;
 
 namespace {
 
@@ -28,31 +26,6 @@ Options options_for(const std::filesystem::path& directory) {
   return options;
 }
 
-struct World {
-  explicit World(const std::filesystem::path& directory) {
-    auto opened = Disk::open(loop.executor(), options_for(directory));
-    if (!opened) throw std::runtime_error(opened.error().detail);
-    disk = std::move(*opened);
-  }
-  Result<int> insert(int id, std::size_t length) {
-    auto job = [id, length](Tx& tx) -> Result<int> {
-      tx.prepare("INSERT INTO item VALUES (?1, ?2)").bind(id, std::string(length, 'x')).run();
-      return id;
-    };
-    return loop.run(disk->run(Durability::durable, length, std::move(job)));
-  }
-  std::int64_t count() {
-    auto job = [](Tx& tx) -> Result<std::int64_t> {
-      auto row = tx.prepare("SELECT count(*) FROM item");
-      row.step();
-      return row.integer(0);
-    };
-    return loop.run(disk->run(Durability::read, std::move(job))).value();
-  }
-  support::Loop loop;
-  std::unique_ptr<Disk> disk;
-};
-
 }  // namespace
 
 // A cold disk takes half a millisecond for each read, whether of one page or of many: 4 s are 8,000 reads.
@@ -61,7 +34,7 @@ TEST_CASE(
   support::TempDirectory dir;
   int id = 0;
   {
-    World world(dir / "data");
+    World world(options_for(dir / "data"));
     REQUIRE(world.insert(id++, 10));
     auto reader = Database::open(dir / "data" / "queue.db", Access::read_only).value();
     reader.execute("BEGIN");
@@ -75,7 +48,7 @@ TEST_CASE(
   CHECK(log > (400U << 20U));
   CHECK(log < (640U << 20U));
   const auto before = calls_done();
-  World next(dir / "crashed");
+  World next(options_for(dir / "crashed"));
   const auto calls = calls_done() - before;
   CHECK_MESSAGE(calls < 4000, calls);
   CHECK(next.count() == id);
@@ -85,7 +58,7 @@ TEST_CASE("DUR-02: a start writes anew of the log what no sync had covered, and 
   support::TempDirectory dir;
   int id = 0;
   {
-    World world(dir / "data");
+    World world(options_for(dir / "data"));
     for (; id < 20; ++id) REQUIRE(world.insert(id, 100'000));
     copy_store(dir / "data", dir / "known");
     auto job = [](Tx& tx) -> Result<int> {

@@ -5,9 +5,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "disk/disk.h"
@@ -28,8 +30,9 @@ inline Options options_for(const std::filesystem::path& directory) {
 }
 
 struct World {
-  explicit World(const std::filesystem::path& directory) {
-    auto opened = Disk::open(loop.executor(), options_for(directory));
+  explicit World(const std::filesystem::path& directory) : World(options_for(directory)) {}
+  explicit World(Options options) {
+    auto opened = Disk::open(loop.executor(), std::move(options));
     if (!opened) throw std::runtime_error(opened.error().detail);
     disk = std::move(*opened);
     disk->on_news([this](const News& one) { news.push_back(one); });
@@ -39,7 +42,7 @@ struct World {
       tx.prepare("INSERT INTO item VALUES (?1, ?2)").bind(id, std::string(length, 'x')).run();
       return id;
     };
-    return loop.run(disk->run(Durability::durable, std::move(job)));
+    return loop.run(disk->run(Durability::durable, length, std::move(job)));
   }
   std::int64_t count() {
     auto job = [](Tx& tx) -> Result<std::int64_t> {
@@ -54,16 +57,25 @@ struct World {
     const std::string path = disk->path().string();
     return {std::filesystem::file_size(path), std::filesystem::file_size(path + "-wal")};
   }
+  bool until(const std::function<bool()>& done, std::chrono::milliseconds within = std::chrono::seconds(5)) {
+    const auto end = std::chrono::steady_clock::now() + within;
+    while (!done()) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      loop.io().restart();
+      loop.io().run_for(std::chrono::milliseconds(10));
+    }
+    return true;
+  }
   // The first news of that gravity, within seconds.
   std::string wait_for(News::Gravity gravity) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (std::chrono::steady_clock::now() < end) {
+    std::string text;
+    const auto came = [&] {
       for (const auto& one : news)
-        if (one.gravity == gravity) return one.text;
-      loop.io().restart();
-      loop.io().run_for(std::chrono::milliseconds(20));
-    }
-    return "";
+        if (one.gravity == gravity) return text = one.text, true;
+      return false;
+    };
+    until(came, std::chrono::seconds(10));
+    return text;
   }
   support::Loop loop;
   std::vector<News> news;
