@@ -127,8 +127,7 @@ class ScriptedPlayer {
       case Kind::send_raw:
         return send(step.text, nullptr);
       case Kind::pause:
-        std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(step.text)));
-        return "";
+        return pause(std::stoi(step.text));
       case Kind::receive:
         return want([this] { return !pending_.empty(); }, [this] { return pending_.size(); }, "anything");
       case Kind::expect:
@@ -156,6 +155,13 @@ class ScriptedPlayer {
         return reset();
     }
     return "unknown step";
+  }
+
+  // That long, or until the test gives up.
+  std::string pause(int ms) {
+    pollfd stop{stop_, POLLIN, 0};
+    ::poll(&stop, stop_ >= 0 ? 1 : 0, ms);
+    return "";
   }
 
   // Readable before patience ends and before the test gives up.
