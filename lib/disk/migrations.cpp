@@ -126,6 +126,16 @@ bool has_orphaned_log(const std::filesystem::path& path) {
   return !ec && size > 0;
 }
 
+// Its log does not belong to what stands there now.
+Error refused_as_overwritten(const std::filesystem::path& path) {
+  const std::string name = path.string();
+  return about(
+      path, errc::bad_message,
+      "the database is damaged: it was overwritten while the daemon used it, so mail that was acknowledged may "
+      "be missing. Move it away and put a copy back (hoplock restore); to go on with what it holds: rm -f " +
+          name + "-wal " + name + "-shm " + name + "-synced");
+}
+
 // No database: a first start, unless something says that there was one.
 Result<Found> nothing_there(const std::filesystem::path& path) {
   if (has_orphaned_log(path))
@@ -145,6 +155,7 @@ Result<Found> nothing_there(const std::filesystem::path& path) {
 
 Result<Found> examine(const std::filesystem::path& path, const std::vector<Migration>& migrations) {
   std::error_code ec;
+  if (SyncedMark::says_overwritten(path)) return refused_as_overwritten(path);
   const auto status = std::filesystem::status(path, ec);
   if (!std::filesystem::exists(status)) return nothing_there(path);
   if (!std::filesystem::is_regular_file(status)) return about(path, errc::wrong_protocol_type, "not a file");

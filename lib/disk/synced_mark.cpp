@@ -18,6 +18,7 @@ namespace hoplock::disk {
 namespace {
 
 constexpr std::size_t mark_octets = 128, old_mark_octets = 64;
+constexpr std::string_view overwritten_word = "overwritten";
 constexpr std::chrono::seconds keep_every{1};
 constexpr std::size_t counter_at = 24;  // in a database's header
 
@@ -142,6 +143,21 @@ Result<> SyncedMark::clear() {
   if (fd_ < 0 || kept_ == nothing) return {};
   if (auto written = write(nothing, {}); !written) return written;
   return keep(nothing);
+}
+
+void SyncedMark::tell_overwritten() {
+  if (fd_ < 0) return;
+  make_again();
+  std::string text(overwritten_word);
+  text.resize(mark_octets - 1, ' ');
+  text += '\n';
+  if (::pwrite(fd_, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size())) ::fdatasync(fd_);
+  note_call_done();
+  ::close(std::exchange(fd_, -1));
+}
+
+bool SyncedMark::says_overwritten(const std::filesystem::path& database) {
+  return text_of_mark(database).starts_with(overwritten_word);
 }
 
 std::optional<Synced> SyncedMark::read(const std::filesystem::path& database) {

@@ -49,8 +49,11 @@ class SyncedMark {
   void release();
   // The same, and the log goes now: good, when that is on stable storage, and the log may go.
   Result<> clear();
+  // Something else was written over the database's file: no start may take it for the store. The mark says nothing else from now on.
+  void tell_overwritten();
 
   static std::optional<Synced> read(const std::filesystem::path& database);
+  static bool says_overwritten(const std::filesystem::path& database);
   // Nothing where an older version wrote it, whose marks were never synced.
   static std::optional<Witness> read_witness(const std::filesystem::path& database);
 

@@ -350,8 +350,10 @@ Result<> Disk::Core::present() {
     learn_least_pages();
     lost = look();
   }
-  if (!lost && !contents_.are_ours(db_))
+  if (!lost && !contents_.are_ours(db_)) {
+    mark_.tell_overwritten();
     return fail(errc::bad_message, path().string() + " was overwritten while the daemon uses it");
+  }
   if (!lost) return {};
   const bool cut = lost->how == Presence::Loss::How::cut;
   return fail(cut ? errc::bad_message : errc::io_error, lost->text + " while the daemon uses it");

@@ -88,6 +88,43 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("DUR-03: no start takes what was copied over the database for the store, until the operator says so") {
+  support::TempDirectory dir;
+  const auto database = dir / "queue.db";
+  {
+    World world(dir.path());
+    for (int i = 0; i < 50; ++i) REQUIRE(world.insert(i, 3000));
+  }
+  const std::string older = octets_of(database);
+  {
+    World world(dir.path());
+    for (int i = 50; i < 60; ++i) REQUIRE(world.insert(i, 3000));
+  }
+  {
+    World world(dir.path());
+    for (int i = 60; i < 70; ++i) REQUIRE(world.insert(i, 3000));
+    die_after([&] { std::fstream(database, std::ios::in | std::ios::out | std::ios::binary) << older << std::flush; });
+    CHECK(!world.insert(70));
+    CHECK(world.wait_for(News::Gravity::fatal).find("was overwritten") != std::string::npos);
+  }
+  const std::string says =
+      "rm -f " + database.string() + "-wal " + database.string() + "-shm " + database.string() + "-synced";
+  for (const bool is_there : {true, true, false}) {
+    CAPTURE(is_there);
+    if (!is_there) std::filesystem::rename(database, dir / "aside");
+    support::Loop loop;
+    const auto opened = Disk::open(loop.executor(), options_for(dir.path()));
+    REQUIRE(!opened);
+    CHECK(opened.error().code == errc::bad_message);
+    CHECK_MESSAGE(opened.error().detail.find(says) != std::string::npos, opened.error().detail);
+  }
+  std::filesystem::rename(dir / "aside", database);
+  for (const char* rest : {"-wal", "-shm", "-synced"}) std::filesystem::remove(database.string() + rest);
+  World next(dir.path());
+  CHECK(next.count() == 50);
+  CHECK(next.insert(50));
+}
+
 TEST_CASE("DUR-03: a file that is copied over the database is noticed though the log is copied into it after that") {
   support::TempDirectory dir;
   {

@@ -76,6 +76,11 @@ class Store(Case):
         self.relay.wait_log(1, event="store-failed", level="error", error=lambda text: text and "queue.db was overwritten" in text)
         with open(database, "r+b") as file:
             file.write(ours)
+        done = subprocess.run([os.path.join(self.relay.build, "hoplockd"), "--config", self.relay.config], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=20, check=False)
+        self.assertEqual(done.returncode, 74, done.stderr)
+        self.assertIn(b"was overwritten while the daemon used it", done.stderr)
+        (self.data / "queue.db-synced").unlink()  # the very file is back, and its log belongs to it
         self.relay.start()
         self.assertLessEqual(sent, self.listed())
 
