@@ -115,6 +115,7 @@ void Lookout::damaged(queue::Id id) {
   parts_.log.write(Event(Level::error, "body-damaged")
                        .add("id", id.text())
                        .add("error", "its checksum does not fit; the message is held"));
+  parts_.log.count(counted::Once::body_damaged);
   if (damaged_.size() >= most_damaged) damaged_.erase(damaged_.begin());
   damaged_.push_back({id, now()});
 }

@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "base/event_json.h"
+#include "base/json_line.h"
 #include "base/utf8.h"
 
 namespace hoplock {
@@ -84,13 +84,21 @@ std::string to_logfmt(const Event& event, Time time) {
   return out;
 }
 
-std::string to_json(const Event& event) {
-  std::string out;
-  out.reserve(320);
-  append_json(out, "event", event.name(), false);
-  for (const auto& field : event.fields()) append_json(out, field.key, field.value, field.bare);
-  out += '}';
-  return out;
+JsonLine::JsonLine(std::string_view event) {
+  out_.reserve(320);
+  append_json(out_, "event", event, false);
+}
+
+JsonLine& JsonLine::add(std::string_view key, std::string_view value) {
+  if (!value.empty()) append_json(out_, key, value, false);
+  return *this;
+}
+
+JsonLine& JsonLine::add(std::string_view key, std::int64_t value) { return add_bare(key, std::to_string(value)); }
+
+JsonLine& JsonLine::add_bare(std::string_view key, std::string_view json) {
+  append_json(out_, key, json, true);
+  return *this;
 }
 
 std::string json_string(std::string_view text) {

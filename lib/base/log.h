@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/counted.h"
 #include "base/time.h"
 
 namespace hoplock {
@@ -50,12 +51,14 @@ class Event {
 std::string to_logfmt(const Event& event, Time time);
 std::string to_json(const Event& event, Time time);
 
-// Where events go. Implementations must not block and must be callable from any thread.
+// Where events go, and what is counted of them. Implementations must not block and must be callable from any thread.
 class Log {
  public:
   virtual ~Log() = default;
   virtual bool enabled(Level level) const = 0;
   virtual void write(const Event& event) = 0;
+  // For metrics, whatever is written; a log that feeds none forgets it.
+  virtual void count(const counted::Value& value) { static_cast<void>(value); }
 };
 
 }  // namespace hoplock

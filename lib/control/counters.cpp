@@ -14,7 +14,7 @@ constexpr std::size_t most_combinations = 2000;
 constexpr std::size_t longest_word = 40;
 constexpr std::string_view other = "other";
 
-// A word of ours, or "other": whatever gets into an event by a mistake, it does not get into a label.
+// A word of ours, or "other": whatever is counted by a mistake, it does not get into a label.
 std::string_view word(std::string_view text) {
   const bool good = text.size() <= longest_word && std::all_of(text.begin(), text.end(), [](char c) {
                       return is_alpha(c) || is_digit(c) || c == '-' || c == '.';
@@ -28,12 +28,6 @@ std::vector<std::string_view> words_of(std::string_view key) {
   return words;
 }
 
-std::uint64_t number(const Event& event, std::string_view key) { return parse_decimal(event.get(key)).value_or(0); }
-
-bool is_attempt(std::string_view name) {
-  return name == "delivered" || name == "deferred" || name == "bounced" || name == "expired";
-}
-
 std::int64_t minute_of(SteadyTime time) {
   return std::chrono::floor<std::chrono::minutes>(time.time_since_epoch()).count();
 }
@@ -44,10 +38,10 @@ void Family::expect(std::initializer_list<std::string_view> values) {
   for (const auto value : values) counts_[std::string(value) + "\n"] += 0;
 }
 
-std::string Family::key_of(const Event& event) const {
+std::string Family::key_of(std::initializer_list<std::string_view> words) {
   std::string key;
-  for (const auto& name : options_.keys) {
-    key += name == "event" ? word(event.name()) : word(event.get(name));
+  for (const auto one : words) {
+    key += word(one);
     key += '\n';
   }
   return key;
@@ -59,7 +53,7 @@ void Family::add(const std::string& key) {
     return;
   }
   std::string rest;
-  for (std::size_t i = 0; i < options_.keys.size(); ++i) rest += std::string(other) + "\n";
+  for (std::size_t i = 0; i < options_.labels.size(); ++i) rest += std::string(other) + "\n";
   ++counts_[rest];
 }
 
@@ -68,8 +62,7 @@ void Family::write(Exposition& to) const {
   for (const auto& [key, count] : counts_) {
     const auto words = words_of(key);
     std::vector<Label> labels;
-    for (std::size_t i = 0; i < words.size(); ++i)
-      labels.push_back({options_.keys[i] == "event" ? "outcome" : options_.keys[i], words[i]});
+    for (std::size_t i = 0; i < words.size(); ++i) labels.push_back({options_.labels[i], words[i]});
     to.sample(labels, count);
   }
 }
@@ -97,7 +90,7 @@ std::map<std::string, std::uint64_t> LastHour::sum(SteadyTime now) const {
 Counters::Counters()
     : attempts_({"hoplock_attempts_total",
                  "Recipients whose delivery was attempted, by how that ended and how the hop was secured.",
-                 {"event", "policy", "tls", "auth", "reason"}}),
+                 {"outcome", "policy", "tls", "auth", "reason"}}),
       hops_({"hoplock_hops_refused_total",
              "Hosts that were refused before the next one was tried, or relaxed, by what was done.",
              {"policy", "reason", "action"}}),
@@ -114,38 +107,61 @@ Counters::Counters()
   logged_.expect({"warn", "error"});
 }
 
-void Counters::add(const Event& event, SteadyTime now) {
-  const std::string& name = event.name();
-  if (event.level() >= Level::warn) logged_.add(std::string(to_text(event.level())) + "\n");
-  if (is_attempt(name)) {
-    const std::string key = attempts_.key_of(event);
-    attempts_.add(key);
-    attempts_hour_.add(key, now);
-    if (name == "delivered") delay_.add(static_cast<double>(number(event, "delay")));
-  } else if (name == "accepted") {
-    accepted_.add(accepted_.key_of(event));
-    recipients_ += number(event, "nrcpt");
-    octets_ += number(event, "size");
-  } else if (name == "rejected") {
-    rejected_.add(rejected_.key_of(event));
-  } else if (name == "hop") {
-    hops_.add(hops_.key_of(event));
-  } else if (name == "sts-policy") {
-    const std::string key = policies_.key_of(event);
-    policies_.add(key);
-    policies_hour_.add(key, now);
-  } else if (name == "tlsrpt") {
-    reports_.add(reports_.key_of(event));
-  } else if (name == "tlsrpt-bounce") {
-    ++report_bounces_;
-  } else if (name == "throttled") {
-    ++(number(event, "sessions") < number(event, "was") ? limits_cut_ : limits_grown_);
-  } else if (name == "reputation-hold") {
-    ++reputation_holds_;
-  } else if (name == "notice-dropped") {
-    ++notices_dropped_;
-  } else if (name == "body-damaged") {
-    ++damaged_;
+void Counters::add_line(Level level) {
+  if (level >= Level::warn) logged_.add(Family::key_of({to_text(level)}));
+}
+
+void Counters::add(const counted::Value& value, SteadyTime now) {
+  std::visit([&](const auto& one) { take(one, now); }, value);
+}
+
+void Counters::take(const counted::Attempt& attempt, SteadyTime now) {
+  const std::string key = Family::key_of({attempt.outcome, attempt.policy, attempt.tls, attempt.auth, attempt.reason});
+  attempts_.add(key);
+  attempts_hour_.add(key, now);
+  if (attempt.outcome == "delivered") delay_.add(static_cast<double>(attempt.delay.count()));
+}
+
+void Counters::take(const counted::RefusedHop& hop, SteadyTime) {
+  hops_.add(Family::key_of({hop.policy, hop.reason, hop.action}));
+}
+
+void Counters::take(const counted::Accepted& message, SteadyTime) {
+  accepted_.add(Family::key_of({message.tls}));
+  recipients_ += message.recipients;
+  octets_ += message.octets;
+}
+
+void Counters::take(const counted::Rejected& reply, SteadyTime) {
+  rejected_.add(Family::key_of({std::to_string(reply.code)}));
+}
+
+void Counters::take(const counted::StsPolicy& news, SteadyTime now) {
+  const std::string key = Family::key_of({news.action});
+  policies_.add(key);
+  policies_hour_.add(key, now);
+}
+
+void Counters::take(const counted::Report& report, SteadyTime) { reports_.add(Family::key_of({report.action})); }
+
+void Counters::take(const counted::SessionLimit& limit, SteadyTime) {
+  ++(limit.way == counted::SessionLimit::Way::cut ? limits_cut_ : limits_grown_);
+}
+
+void Counters::take(counted::Once what, SteadyTime) {
+  switch (what) {
+    case counted::Once::report_bounced:
+      ++report_bounces_;
+      break;
+    case counted::Once::reputation_held:
+      ++reputation_holds_;
+      break;
+    case counted::Once::notice_dropped:
+      ++notices_dropped_;
+      break;
+    case counted::Once::body_damaged:
+      ++damaged_;
+      break;
   }
 }
 

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happened since the start, counted from the very events that become log lines: so metrics, status page and log say the same in
-// the same words. Labels are words of closed lists (CONTRACT, "The words for a hop's security"), never domains or addresses. Pure;
-// one thread (the loop).
+// What happened since the start, counted from the values that were told beside the log's lines: so metrics, status page and log say the
+// same in the same words, and no key of the log matters here. Labels are words of closed lists (CONTRACT, "The words for a hop's
+// security"), never domains or addresses. Pure; one thread (the loop).
 #pragma once
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/counted.h"
 #include "base/histogram.h"
 #include "base/log.h"
 #include "control/exposition.h"
@@ -19,20 +21,20 @@ namespace hoplock::control {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-// Counts by a few words of the event. However many there were, the number of combinations is bounded.
+// Counts by a few words. However many there were, the number of combinations is bounded.
 class Family {
  public:
   struct Options {
     std::string_view name;  // of the metric
     std::string_view help;
-    std::vector<std::string_view> keys;  // of the event, and so the labels; "event" is its name
+    std::vector<std::string_view> labels;
   };
   explicit Family(Options options) : options_(std::move(options)) {}
-  // So that the first one of these is an increase from 0, not from nothing. REQUIRES: one key.
+  // So that the first one of these is an increase from 0, not from nothing. REQUIRES: one label.
   void expect(std::initializer_list<std::string_view> values);
 
-  // What the event is counted under: its words, in the order of `keys`, each with a newline behind it.
-  std::string key_of(const Event& event) const;
+  // What these words, in the order of the labels, are counted under: each with a newline behind it.
+  static std::string key_of(std::initializer_list<std::string_view> words);
   void add(const std::string& key);
   void write(Exposition& to) const;
 
@@ -58,7 +60,9 @@ class LastHour {
 class Counters {
  public:
   Counters();
-  void add(const Event& event, SteadyTime now);
+  void add(const counted::Value& value, SteadyTime now);
+  // A line of the log, whether or not log.level shows it.
+  void add_line(Level level);
   void write(Exposition& to) const;
 
   // Recipients' attempts.
@@ -75,6 +79,14 @@ class Counters {
   Fetches fetches_last_hour(SteadyTime now) const;
 
  private:
+  void take(const counted::Attempt& attempt, SteadyTime now);
+  void take(const counted::RefusedHop& hop, SteadyTime now);
+  void take(const counted::Accepted& message, SteadyTime now);
+  void take(const counted::Rejected& reply, SteadyTime now);
+  void take(const counted::StsPolicy& news, SteadyTime now);
+  void take(const counted::Report& report, SteadyTime now);
+  void take(const counted::SessionLimit& limit, SteadyTime now);
+  void take(counted::Once what, SteadyTime now);
   Family attempts_, hops_, accepted_, rejected_, policies_, reports_, logged_;
   std::uint64_t recipients_ = 0;
   std::uint64_t octets_ = 0;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Log that services are given: counts what they tell, whatever log.level shows of it, and passes it on.
+// The Log that services are given: passes lines on, and keeps the metrics of what they count. Reads no line, but for its level.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "base/log.h"
 #include "control/counters.h"
@@ -20,18 +21,22 @@ class CountingLog : public Log {
   bool enabled(Level level) const override { return level >= Level::info || to_.enabled(level); }
   void write(const Event& event) override {
     to_.write(event);
-    if (event.level() < Level::info) return;
-    if (std::this_thread::get_id() == thread_) {
-      counters_.add(event, std::chrono::steady_clock::now());
-      return;
-    }
-    boost::asio::post(loop_, [this, event] { counters_.add(event, std::chrono::steady_clock::now()); });
+    if (event.level() < Level::warn) return;
+    on_loop([this, level = event.level()] { counters_.add_line(level); });
+  }
+  void count(const counted::Value& value) override {
+    on_loop([this, value] { counters_.add(value, std::chrono::steady_clock::now()); });
   }
 
   // On the loop.
   const Counters& counters() const { return counters_; }
 
  private:
+  template <class Call>
+  void on_loop(Call call) {
+    if (std::this_thread::get_id() == thread_) return call();
+    boost::asio::post(loop_, std::move(call));
+  }
   Log& to_;
   boost::asio::any_io_executor loop_;
   std::thread::id thread_ = std::this_thread::get_id();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One attempt to deliver one job, told as a value: which hosts were tried under which policy, what they said, and what that means for each
-// recipient. Queue rows, log lines and (later) reports are each made from it; it refers to nothing.
+// One attempt to deliver one job, told as a value: which hosts were tried under which policy, what they said, and what became of each
+// recipient. Queue rows, log lines, history, metrics, notices and TLS reports are each made from it; it refers to nothing.
 #pragma once
 #include <optional>
 #include <string>
@@ -56,6 +56,9 @@ enum class Fate : std::uint8_t { delivered, deferred, bounced };
 struct Halt {
   std::optional<hop::Reason> reason;  // nothing: a trouble of our own
   std::string text;
+  // smtp_reply: as of a hop::Refusal, for `text` stands in place of a reply
+  std::string status{};
+  hop::Words words = hop::Words::ours;
 };
 
 // Why a host without some extension can take nothing for somebody.
@@ -65,7 +68,8 @@ struct Lacking {
   std::string text;
 };
 
-struct RecipientOutcome {
+// What the attempt saw of one recipient.
+struct RecipientStatus {
   queue::Due due;
   Fate fate = Fate::deferred;
   std::optional<std::size_t> hop;    // index of the last hop that was told of it
@@ -73,6 +77,17 @@ struct RecipientOutcome {
   std::optional<Halt> halt;          // it ended at that hop
   Lacking lacking;
   bool untouched = false;  // a transaction broke at somebody else before this one was judged: it goes back as it was
+};
+
+// What became of one recipient (outcome.h).
+struct RecipientOutcome {
+  Fate fate = Fate::deferred;
+  std::optional<std::size_t> hop;       // index of the one that decided
+  std::optional<hop::Reason> reason;    // nothing: it has no word of the contract
+  std::string status;                   // "4.7.323"
+  std::string reply;                    // the text for people
+  hop::Words words = hop::Words::ours;  // whose it is
+  bool operator==(const RecipientOutcome&) const = default;
 };
 
 // Nothing was tried, for lack of a place: the job goes back.
@@ -88,7 +103,8 @@ struct Attempt {
   Time received;
   Time ended;
   std::vector<Hop> hops;
-  std::vector<RecipientOutcome> recipients;
+  std::vector<RecipientStatus> recipients;
+  std::vector<RecipientOutcome> outcomes;  // one for each recipient, in order; concluded() fills it in
   std::optional<route::NoHosts> no_hosts;  // the whole destination takes no mail
   std::optional<hop::Refusal>
       overlooked;  // why no MTA-STS policy was looked for any longer, though there may be one (STS-06)

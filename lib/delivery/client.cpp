@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/ascii.h"
+#include "delivery/fate.h"
 #include "net/connect.h"
 
 namespace hoplock::delivery {
@@ -34,7 +35,7 @@ Trouble trouble_of(const Error& error) {
 }
 
 Refusal lost_refusal(const Error& error) {
-  if (error.code == errc::bad_message) return {Reason::smtp_reply, smtp::senseless(error.detail).one_line()};
+  if (error.code == errc::bad_message) return refusal_of(smtp::senseless(error.detail));
   if (error.code == errc::timed_out) return {Reason::connection_lost, "the server did not answer in time"};
   if (net::is_end_of_stream(error)) return {Reason::connection_lost, "the server closed the connection"};
   // TLS 1.3: a server may refuse a session only after our handshake completed, by an alert
@@ -347,7 +348,8 @@ bool Client::lost(hop::Outcome& outcome, const Error& error) {
 
 bool Client::refused(hop::Outcome& outcome, const smtp::Reply& reply, hop::Reason reason) const {
   const std::string line = reply.one_line();
-  outcome.failure = Refusal{reason, reason == Reason::smtp_reply ? line : "the server refused STARTTLS: " + line};
+  outcome.failure =
+      reason == Reason::smtp_reply ? refusal_of(reply) : Refusal{reason, "the server refused STARTTLS: " + line};
   outcome.reply = hop::PeerReply{reply.code, line};
   return false;
 }

@@ -8,9 +8,9 @@
 #include <set>
 
 #include "delivery/credentials.h"
-#include "delivery/describe.h"
 #include "delivery/fate.h"
 #include "delivery/fitting.h"
+#include "delivery/outcome.h"
 #include "delivery/payload.h"
 #include "delivery/setback.h"
 #include "hop/sharing.h"
@@ -71,7 +71,7 @@ class Run {
     attempt_.size = job_.size;
     attempt_.received = job_.received;
     for (std::size_t i = 0; i < job_.recipients.size(); ++i) {
-      RecipientOutcome outcome;
+      RecipientStatus outcome;
       outcome.due = job_.recipients[i];
       attempt_.recipients.push_back(std::move(outcome));
       open_.push_back(i);
@@ -95,14 +95,14 @@ class Run {
     }
     if (attempt_.displaced) leave_undecided_out();
     if (apart_ && !attempt_.displaced) limit_rounds();
-    const auto apart = std::erase_if(attempt_.recipients, [](const RecipientOutcome& one) { return one.untouched; });
+    const auto apart = std::erase_if(attempt_.recipients, [](const RecipientStatus& one) { return one.untouched; });
     attempt_.rest_back = apart > 0;
     attempt_.hosts_left = cut_short_ || passed_over_ || attempt_.full;
     attempt_.ours = (attempt_.ours || out_of_reach_) && !attempt_.reached;
     if (took_any(attempt_)) attempt_.put_off.reset();
     attempt_.counts = witness_.counts();
     told_ = true;
-    co_return std::move(attempt_);
+    co_return concluded(std::move(attempt_));
   }
 
  private:
@@ -163,14 +163,14 @@ class Run {
   // What was said of somebody stands; the others go back as they were.
   void leave_undecided_out() {
     std::erase_if(attempt_.recipients,
-                  [](const RecipientOutcome& one) { return one.fate == Fate::deferred && !one.halt; });
+                  [](const RecipientStatus& one) { return one.fate == Fate::deferred && !one.halt; });
     open_.clear();
   }
 
   // The daemon ends, or something breaks, while hosts are tried for the others: what was said of these stands, or they would get it twice.
   bool is_partly_over() const {
     return std::any_of(attempt_.recipients.begin(), attempt_.recipients.end(),
-                       [](const RecipientOutcome& one) { return one.fate != Fate::deferred; });
+                       [](const RecipientStatus& one) { return one.fate != Fate::deferred; });
   }
   void end_here(const std::exception& why) {
     const auto* system = dynamic_cast<const boost::system::system_error*>(&why);
@@ -178,7 +178,7 @@ class Run {
     if (!stopped) attempt_.broken = why.what();
     session_.reset();  // no telling where its conversation stands
     attempt_.ended = now();
-    for (RecipientOutcome& one : attempt_.recipients) {
+    for (RecipientStatus& one : attempt_.recipients) {
       if (one.fate != Fate::deferred || one.halt || one.untouched || (stopped && one.reply)) continue;
       one.reply.reset();
       one.halt = Halt{std::nullopt, stopped ? "cut off: the daemon stopped" : "internal error"};
@@ -660,7 +660,7 @@ class Run {
     rounds.erase(id);
     if (took_any(attempt_)) return;
     for (const std::size_t i : unjudged_) {
-      RecipientOutcome& one = attempt_.recipients[i];
+      RecipientStatus& one = attempt_.recipients[i];
       if (!std::exchange(one.untouched, false)) continue;
       one.halt = Halt{hop::Reason::connection_lost, "the server ended the session at other recipients of the message"};
     }
@@ -795,7 +795,7 @@ class Run {
     bool moved = false;
     bool settled = false;  // somebody is, and over this connection: it had its say
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      RecipientOutcome& outcome = attempt_.recipients[batch[i]];
+      RecipientStatus& outcome = attempt_.recipients[batch[i]];
       smtp::RecipientFate fate = sent.settled.recipients[i];
       const bool about_us = over_v6 && fate.fate == smtp::Fate::refused && is_about_our_address(fate.reply.one_line());
       // The host's IPv4 address may take it, also where it was tried in vain, or is not this attempt's affair: its turn comes, and only
@@ -911,8 +911,7 @@ class Run {
     if (told != open_.end()) {
       attempt_.hops[hop].refusal = refusal_for(attempt_.recipients[*told]);
     } else if (!open_.empty()) {
-      const Lacking& lacking = attempt_.recipients[open_.front()].lacking;
-      attempt_.hops[hop].refusal = hop::Refusal{hop::Reason::smtp_reply, "554 " + lacking.status + " " + lacking.text};
+      attempt_.hops[hop].refusal = refusal_for(attempt_.recipients[open_.front()].lacking);
     }
     const bool goes_on = session_->client->usable() && session_->client->transactions() < messages_per_session();
     if (!goes_on) co_await leave_session();

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/ending.h"
 
-#include "delivery/story.h"
-
 #include <algorithm>
 #include <utility>
+
+#include "base/ascii.h"
+#include "delivery/story.h"
 
 namespace hoplock::delivery {
 
@@ -19,31 +20,44 @@ Ending ending_for(queue::Id id, const std::string& destination) {
   return ending;
 }
 
-// The beginning of the line about a recipient that ends without an attempt.
-Event ended_event(std::string_view name, const queue::Job& job, const queue::Due& due) {
-  Event event(Level::warn, name);
-  event.add("id", job.id.text())
-      .add("from", job.envelope.sender.empty() ? "<>" : job.envelope.sender)
-      .add("to", due.address);
-  event.add("attempt", std::int64_t{due.attempts}).add("domain", due.domain.text());
-  return event;
+// The line about a recipient that ends without an attempt.
+RecipientLine ended_line(const queue::Job& job, const queue::Due& due, const queue::RecipientResult& result, Time now) {
+  RecipientLine line;
+  line.verdict = result.verdict;
+  line.id = job.id;
+  line.from = job.envelope.sender;
+  line.to = due.address;
+  line.attempt = due.attempts;
+  line.domain = due.domain.text();
+  line.reason = result.reason;
+  line.status = result.status;
+  line.reply = result.reply;
+  line.delay = std::max(Seconds{0}, std::chrono::duration_cast<Seconds>(now - job.received));
+  return line;
 }
 
-std::int64_t seconds_waited(Time then, Time now) {
-  return std::max<std::int64_t>(0, std::chrono::duration_cast<Seconds>(now - then).count());
+// What is stored of a hold names its host as Hop::where() does, and no more of it.
+HopWords words_of_host(const std::string& where) {
+  HopWords words;
+  const auto bracket = where.find('[', 1);  // the brackets of a literal stand alone
+  words.mx = where.substr(0, bracket);
+  if (bracket != std::string::npos) words.ip = where.substr(bracket + 1, where.size() - bracket - 2);
+  return words;
 }
 
-Event expired_event(const queue::Job& job, const queue::Due& due, const queue::RecipientResult& result, Time now) {
-  Event event = ended_event("expired", job, due);
-  // "mx1.example.org[192.0.2.1]"; the brackets of a literal stand alone
-  const auto bracket = result.host.find('[', 1);
-  event.add("mx", result.host.substr(0, bracket));
-  if (bracket != std::string::npos) event.add("ip", result.host.substr(bracket + 1, result.host.size() - bracket - 2));
-  event.add("reason", result.reason)
-      .add("dsn", result.status)
-      .add("reply", result.reply)
-      .add("delay", seconds_waited(job.received, now));
-  return event;
+// Whose words a stored hold has, its text alone tells: a server's begin with their code.
+hop::Words words_of_hold(const queue::Backoff& hold) {
+  const std::string& text = hold.reply;
+  const bool coded = text.size() >= 3 && is_digit(text[0]) && is_digit(text[1]) && is_digit(text[2]);
+  return coded && hop::parse_reason(hold.reason) == hop::Reason::smtp_reply ? hop::Words::peer : hop::Words::ours;
+}
+
+// What log and metrics tell of them, and the history.
+void describe(Ending& ending, const std::vector<RecipientLine>& lines) {
+  for (const RecipientLine& line : lines) {
+    ending.events.push_back(to_event(line));
+    ending.metrics.emplace_back(to_count(line));
+  }
 }
 
 Subject subject_of(const queue::Job& job, Time now) {
@@ -71,7 +85,10 @@ void tell(Ending& ending, const Subject& subject, const std::vector<Told>& told,
     ending.returned = returned_reports(subject, told);
     return;
   }
-  for (Event& event : dropped(subject, told)) ending.events.push_back(std::move(event));
+  for (Event& event : dropped(subject, told)) {
+    ending.events.push_back(std::move(event));
+    ending.metrics.emplace_back(counted::Once::notice_dropped);
+  }
   if (schedule.telling) ending.notices = notices(subject, told, *schedule.telling);
 }
 
@@ -89,12 +106,13 @@ queue::RecipientResult result_behind(const queue::Backoff& hold, const queue::Du
 std::vector<Told> told_of(const Attempt& attempt, const Ending& ending) {
   std::vector<Told> all;
   for (std::size_t i = 0; i < attempt.recipients.size(); ++i) {
-    const RecipientOutcome& outcome = attempt.recipients[i];
+    const RecipientStatus& status = attempt.recipients[i];
     Told told;
-    told.due = outcome.due;
+    told.due = status.due;
     told.result = ending.settled.recipients[i];
-    told.policy = ending.events[i].get("policy");
-    told.peer_tells = outcome.hop && attempt.hops[*outcome.hop].dsn;
+    told.words = attempt.outcomes[i].words;
+    if (const Hop* hop = deciding_hop(attempt, i)) told.policy = hop->policy;
+    told.peer_tells = status.hop && attempt.hops[*status.hop].dsn;
     all.push_back(std::move(told));
   }
   return all;
@@ -105,13 +123,15 @@ template <class Each>
 Ending untried(const queue::Job& job, Time now, const Schedule& schedule, Each each) {
   Ending ending = ending_for(job.id, job.destination);
   std::vector<Told> told;
+  std::vector<RecipientLine> lines;
   for (const queue::Due& due : job.recipients) {
-    std::pair<queue::RecipientResult, Event> one = each(due);
-    told.push_back({due, one.first, "", false});
-    ending.settled.recipients.push_back(std::move(one.first));
-    ending.events.push_back(std::move(one.second));
+    std::pair<Told, RecipientLine> one = each(due);
+    ending.settled.recipients.push_back(one.first.result);
+    told.push_back(std::move(one.first));
+    lines.push_back(std::move(one.second));
   }
-  ending.settled.story = story({}, ending.events);
+  describe(ending, lines);
+  ending.settled.story = story(lines);
   tell(ending, subject_of(job, now), told, schedule);
   return ending;
 }
@@ -121,7 +141,9 @@ Ending untried(const queue::Job& job, Time now, const Schedule& schedule, Each e
 Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
   Ending ending = ending_for(attempt.id, attempt.destination);
   ending.settled.recipients = results(attempt, schedule);
-  ending.events = recipient_events(attempt, ending.settled.recipients);
+  const std::vector<RecipientLine> lines = lines_of_recipients(attempt, ending.settled.recipients);
+  describe(ending, lines);
+  ending.settled.story = story(attempt, lines);
   Subject subject;
   subject.id = attempt.id;
   subject.envelope = attempt.envelope;
@@ -129,9 +151,6 @@ Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
   subject.received = attempt.received;
   subject.size = attempt.size;
   subject.now = attempt.ended;
-  std::vector<Event> hops = hop_events(attempt);
-  for (Event& event : conversations(attempt)) hops.push_back(std::move(event));
-  ending.settled.story = story(hops, ending.events);
   tell(ending, subject, told_of(attempt, ending), schedule);
   ending.counts = attempt.counts;
   return ending;
@@ -150,19 +169,20 @@ Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule)
   attempt.received = job.received;
   attempt.ended = now;
   for (const queue::Due& due : job.recipients) {
-    RecipientOutcome outcome;
-    outcome.due = due;
-    outcome.halt = Halt{std::nullopt, "internal error"};
-    attempt.recipients.push_back(std::move(outcome));
+    RecipientStatus status;
+    status.due = due;
+    status.halt = Halt{std::nullopt, "internal error"};
+    attempt.recipients.push_back(std::move(status));
   }
-  return ending_of(attempt, schedule);
+  return ending_of(concluded(std::move(attempt)), schedule);
 }
 
 Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
   return untried(job, hold.last, schedule, [&](const queue::Due& due) {
     queue::RecipientResult result = result_behind(hold, due, queue::Verdict::expired);
-    Event event = expired_event(job, due, result, hold.last);
-    return std::pair(std::move(result), std::move(event));
+    RecipientLine line = ended_line(job, due, result, hold.last);
+    line.hop = words_of_host(hold.host);
+    return std::pair(Told{due, std::move(result), words_of_hold(hold)}, std::move(line));
   });
 }
 
@@ -173,10 +193,9 @@ Ending deferred_behind(const queue::Backoff& hold, const queue::Job& job, Time n
     queue::RecipientResult result = result_behind(hold, due, queue::Verdict::deferred);
     result.due = std::min(hold.until, job.received + life);
     result.interval = due.interval;
-    Event event = ended_event("deferred", job, due);
-    event.add("reason", result.reason).add("dsn", result.status).add("reply", result.reply);
-    event.add("delay", seconds_waited(job.received, now)).add("next", to_rfc3339(result.due));
-    return std::pair(std::move(result), std::move(event));
+    RecipientLine line = ended_line(job, due, result, now);
+    line.next = result.due;
+    return std::pair(Told{due, std::move(result), words_of_hold(hold)}, std::move(line));
   });
 }
 
@@ -188,10 +207,9 @@ Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time 
     result.status = "5.0.0";
     result.reply = "554 5.0.0 bounced by the administrator";
     if (!due.reply.empty()) result.reply += "; the last attempt had ended with: " + due.reply;
-    Event event = ended_event("bounced", job, due);
-    event.add("dsn", result.status).add("reply", result.reply).add("delay", seconds_waited(job.received, now));
-    event.add("by", operator_name);
-    return std::pair(std::move(result), std::move(event));
+    RecipientLine line = ended_line(job, due, result, now);
+    line.by = operator_name;
+    return std::pair(Told{due, std::move(result)}, std::move(line));
   });
 }
 
@@ -199,7 +217,7 @@ Ending delayed_behind(const queue::Backoff& hold, const queue::Job& job, const S
   Ending ending = give_back(job);
   std::vector<Told> told;
   for (const queue::Due& due : job.recipients)
-    told.push_back({due, result_behind(hold, due, queue::Verdict::deferred), "", false});
+    told.push_back({due, result_behind(hold, due, queue::Verdict::deferred), words_of_hold(hold)});
   tell(ending, subject_of(job, hold.last), told, schedule);
   return ending;
 }
@@ -217,7 +235,7 @@ queue::Backoff hold_for(const Down& why, Time now, const Holding& holding) {
   hold.last = now;
   hold.status = why.status;
   hold.reply = why.reply;
-  hold.reason = why.reason;
+  if (why.reason) hold.reason = to_text(*why.reason);
   hold.host = why.host;
   return hold;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a lease ends, as one value that goes to the queue and, once it is stored, to the log. Pure.
+// How a lease ends, as one value that goes to the queue and, once it is stored, to log and metrics. Pure.
 #pragma once
 #include <optional>
 #include <string>
@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "delivery/attempt.h"
 #include "delivery/describe.h"
+#include "delivery/outcome.h"
 #include "queue/message.h"
 #include "queue/results.h"
 
@@ -18,6 +19,7 @@ struct Ending {
   std::optional<queue::DestinationChange> change;
   std::vector<queue::Notice> notices;
   std::vector<Event> events;
+  std::vector<counted::Value> metrics;  // what the events tell, counted
   reports::Counts counts;
   // TLS reports that came to their end undelivered: the ledger is told, and the log says whose they were (RPT-47).
   struct ReturnedReport {
@@ -28,6 +30,7 @@ struct Ending {
   std::vector<ReturnedReport> returned;
 };
 
+// REQUIRES: the attempt is concluded (outcome.h).
 Ending ending_of(const Attempt& attempt, const Schedule& schedule);
 
 // Nothing was done: due at once.

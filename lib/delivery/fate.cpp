@@ -1,40 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/fate.h"
 
+#include "base/utf8.h"
+
 namespace hoplock::delivery {
 
-void take_fate(RecipientOutcome& outcome, const smtp::RecipientFate& fate, std::size_t hop) {
-  outcome.hop = hop;
-  outcome.reply.reset();
-  if (fate.reply.code != 0) outcome.reply = fate.reply;
-  if (fate.fate == smtp::Fate::accepted) outcome.fate = Fate::delivered;
-  if (fate.fate == smtp::Fate::refused) outcome.fate = Fate::bounced;
+void take_fate(RecipientStatus& status, const smtp::RecipientFate& fate, std::size_t hop) {
+  status.hop = hop;
+  status.reply.reset();
+  if (fate.reply.code != 0) status.reply = fate.reply;
+  if (fate.fate == smtp::Fate::accepted) status.fate = Fate::delivered;
+  if (fate.fate == smtp::Fate::refused) status.fate = Fate::bounced;
 }
 
-void halt(RecipientOutcome& outcome, const Sent& sent) {
+void halt(RecipientStatus& status, const Sent& sent) {
   if (sent.unreadable)
-    outcome.halt = Halt{std::nullopt, "the stored message cannot be read: " + sent.unreadable->detail};
+    status.halt = Halt{std::nullopt, "the stored message cannot be read: " + sent.unreadable->detail};
   if (sent.withheld)
-    outcome.halt = Halt{std::nullopt, "results of deliveries cannot be stored: nothing more is sent meanwhile"};
+    status.halt = Halt{std::nullopt, "results of deliveries cannot be stored: nothing more is sent meanwhile"};
   // MX-12: it may have been delivered; another host now would make sure of a duplicate
-  if (sent.handed_over && !sent.senseless.empty())
-    outcome.halt = Halt{hop::Reason::smtp_reply, smtp::senseless(sent.senseless).one_line()};
-  else if (sent.handed_over)
-    outcome.halt = Halt{hop::Reason::connection_lost, "no answer to the end of the message"};
+  if (sent.handed_over && !sent.senseless.empty()) {
+    const hop::Refusal told = refusal_of(smtp::senseless(sent.senseless));
+    status.halt = Halt{told.reason, told.text, told.status, told.words};
+  } else if (sent.handed_over) {
+    status.halt = Halt{hop::Reason::connection_lost, "no answer to the end of the message"};
+  }
 }
 
-void note_lack(RecipientOutcome& outcome, const Lack& lack, std::size_t hop) {
-  outcome.lacking.hops.push_back(hop);
-  outcome.lacking.status = lack.status.text();
-  outcome.lacking.text = lack.text;
+void note_lack(RecipientStatus& status, const Lack& lack, std::size_t hop) {
+  status.lacking.hops.push_back(hop);
+  status.lacking.status = lack.status.text();
+  status.lacking.text = lack.text;
 }
 
-bool is_lacking(const RecipientOutcome& outcome, std::size_t hop) {
-  return !outcome.lacking.hops.empty() && outcome.lacking.hops.back() == hop;
+bool is_lacking(const RecipientStatus& status, std::size_t hop) {
+  return !status.lacking.hops.empty() && status.lacking.hops.back() == hop;
 }
 
-hop::Refusal refusal_for(const RecipientOutcome& first) {
-  if (first.reply) return {hop::Reason::smtp_reply, first.reply->one_line()};
+hop::Refusal refusal_of(const smtp::Reply& reply) {
+  // one of another class than the reply's is text to smtp::Reply, but its subject and detail say as much ("554 4.7.1 no")
+  auto status = reply.status;
+  if (!status) {
+    const std::string line = to_one_line(reply.text, 100);
+    status = smtp::EnhancedStatus::parse(std::string_view(line).substr(0, line.find(' ')));
+  }
+  hop::Refusal refusal{hop::Reason::smtp_reply, reply.one_line()};
+  if (status) refusal.status = std::to_string(status->subject) + "." + std::to_string(status->detail);
+  refusal.words = hop::Words::peer;
+  return refusal;
+}
+
+hop::Refusal refusal_for(const Lacking& lacking) {
+  return refusal_of({554, smtp::EnhancedStatus::parse(lacking.status), lacking.text});
+}
+
+hop::Refusal refusal_for(const RecipientStatus& first) {
+  if (first.reply) return refusal_of(*first.reply);
   return {hop::Reason::connection_lost, "the connection was lost during the transaction"};
 }
 

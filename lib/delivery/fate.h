@@ -11,12 +11,16 @@
 namespace hoplock::delivery {
 
 // `hop`: the index of the attempt's hop that said so.
-void take_fate(RecipientOutcome& outcome, const smtp::RecipientFate& fate, std::size_t hop);
+void take_fate(RecipientStatus& status, const smtp::RecipientFate& fate, std::size_t hop);
 // Nobody else may hear of a recipient whose transaction got no answer.
-void halt(RecipientOutcome& outcome, const Sent& sent);
-void note_lack(RecipientOutcome& outcome, const Lack& lack, std::size_t hop);
-bool is_lacking(const RecipientOutcome& outcome, std::size_t hop);
+void halt(RecipientStatus& status, const Sent& sent);
+void note_lack(RecipientStatus& status, const Lack& lack, std::size_t hop);
+bool is_lacking(const RecipientStatus& status, std::size_t hop);
+// The server's own words as a refusal: its codes stand, in the class of a message that is kept.
+hop::Refusal refusal_of(const smtp::Reply& reply);
 // Why this host leaves recipients waiting: what the hop's own log line says when another host is tried.
-hop::Refusal refusal_for(const RecipientOutcome& first);
+hop::Refusal refusal_for(const RecipientStatus& first);
+// It has not what this mail needs: told as the reply that it would have come to.
+hop::Refusal refusal_for(const Lacking& lacking);
 
 }  // namespace hoplock::delivery

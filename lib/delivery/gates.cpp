@@ -200,6 +200,8 @@ void Gates::tell(const Word& word, std::size_t sessions, std::size_t was) {
   event.add("sessions", static_cast<std::int64_t>(sessions)).add("was", static_cast<std::int64_t>(was));
   event.add("reply", word.reply);
   log_.write(event);
+  using Way = counted::SessionLimit::Way;
+  log_.count(counted::SessionLimit{sessions < was ? Way::cut : Way::grown});
 }
 
 void Gates::cut(const Word& word, std::size_t working) {

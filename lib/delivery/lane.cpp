@@ -219,6 +219,7 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
 
 void Scheduler::Impl::tell_hops(const Attempt& attempt) {
   for (const Event& event : hop_events(attempt)) log_.write(event);
+  for (const counted::Value& value : hop_counts(attempt)) log_.count(value);
   if (!attempt.broken.empty()) tell_broken(attempt.id, attempt.broken);
 }
 

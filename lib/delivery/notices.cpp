@@ -43,23 +43,16 @@ std::optional<dsn::Action> action_for(const Subject& subject, const Told& told, 
   return std::nullopt;
 }
 
-// A server's own words begin with its code; what else has the reason smtp-reply is ours.
-bool is_reply(const queue::RecipientResult& result) {
-  const bool said = result.verdict == queue::Verdict::delivered || result.reason == "smtp-reply";
-  const std::string& text = result.reply;
-  return said && text.size() >= 3 && is_digit(text[0]) && is_digit(text[1]) && is_digit(text[2]);
-}
-
 dsn::Recipient to_dsn(const Subject& subject, const Told& told) {
   dsn::Recipient recipient;
   recipient.address = told.due.address;
   recipient.orcpt = told.due.orcpt;
   recipient.status = told.result.status.empty() ? "4.4.7" : told.result.status;
   recipient.reply = told.result.reply;
-  recipient.reason = told.result.reason;
+  recipient.reason = hop::parse_reason(told.result.reason);
   recipient.policy = told.policy;
   recipient.host = told.result.host;
-  recipient.by = is_reply(told.result) ? dsn::Recipient::By::peer : dsn::Recipient::By::us;
+  recipient.by = told.words == hop::Words::peer ? dsn::Recipient::By::peer : dsn::Recipient::By::us;
   recipient.last_attempt = subject.now;
   return recipient;
 }

@@ -23,7 +23,7 @@ struct Telling {
   std::uint64_t token = 0;                 // random, another one each time
 };
 
-// The message, and one of its recipients with what became of him.
+// The message, and one of its recipients with what became of it.
 struct Subject {
   queue::Id id;
   queue::Envelope envelope;
@@ -34,8 +34,9 @@ struct Subject {
 struct Told {
   queue::Due due;
   queue::RecipientResult result;
-  std::string policy;       // of the hop, a word of the contract
-  bool peer_tells = false;  // it was delivered to a server with DSN, which tells of success itself
+  hop::Words words = hop::Words::ours;  // whose the result's reply is
+  std::optional<hop::Policy> policy{};  // of the hop that decided
+  bool peer_tells = false;              // it was delivered to a server with DSN, which tells of success itself
 };
 
 std::vector<queue::Notice> notices(const Subject& subject, const std::vector<Told>& told, const Telling& telling);

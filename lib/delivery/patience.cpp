@@ -105,13 +105,18 @@ bool speaks_of_reputation(std::string_view reply) {
   return has_any(reply, codes) && has_any(reply, words);
 }
 
-FailureClass class_of(std::string_view reason, std::string_view reply) {
-  if (reason == "smtp-reply" || reason.empty())
-    return speaks_of_greylisting(reply) ? FailureClass::greylisting : FailureClass::reply;
-  constexpr std::array<std::string_view, 4> transport{"connect-timeout", "connect-refused", "connection-lost",
-                                                      "dns-failure"};
-  return std::find(transport.begin(), transport.end(), reason) == transport.end() ? FailureClass::policy
-                                                                                  : FailureClass::connection;
+FailureClass class_of(std::optional<hop::Reason> reason, std::string_view reply) {
+  switch (reason ? hop::kind(*reason) : hop::Kind::reply) {
+    case hop::Kind::policy:
+    case hop::Kind::waived:
+      return FailureClass::policy;
+    case hop::Kind::lookup:
+    case hop::Kind::transport:
+      return FailureClass::connection;
+    case hop::Kind::reply:
+      break;
+  }
+  return speaks_of_greylisting(reply) ? FailureClass::greylisting : FailureClass::reply;
 }
 
 queue::Retry retry_for(FailureClass failure, const queue::Retry& configured) {

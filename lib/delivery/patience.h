@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/ip.h"
+#include "hop/words.h"
 #include "queue/message.h"
 #include "queue/schedule.h"
 
@@ -23,8 +24,8 @@ enum class FailureClass : std::uint8_t {
 // nothing of why. The first 1000 octets.
 std::string words_of(std::string_view reply);
 
-// `reason`: a word of the contract, or ""; `reply`: as logged.
-FailureClass class_of(std::string_view reason, std::string_view reply);
+// `reply`: as logged.
+FailureClass class_of(std::optional<hop::Reason> reason, std::string_view reply);
 
 // A 4yz that means how much comes from us, whoever it is for: "451 4.7.500 Server busy", "421 4.7.28 unusual rate". Not where its code
 // speaks of an address or a mailbox: "450 4.2.1 mailbox busy".

@@ -110,7 +110,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   asio::awaitable<bool> hold_source(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
   void come_again(Destination& destination, const queue::Job& job, Attempt attempt);
   void hold_site(Site& site, const Attempt& attempt, const Down& why);
-  void slow_sender(const Attempt& attempt, const RecipientOutcome& whom);
+  void slow_sender(const Attempt& attempt, const RecipientStatus& whom);
   asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
   struct Slowness {
     Down why;

@@ -119,8 +119,12 @@ asio::awaitable<void> Settler::run() {
     }
     for (const Ending& one : batch) {
       for (const Event& event : one.events) log_.write(event);
+      for (const counted::Value& value : one.metrics) log_.count(value);
     }
-    for (const Returned::One& one : returned->all) log_.write(event_of(one));
+    for (const Returned::One& one : returned->all) {
+      log_.write(event_of(one));
+      log_.count(counted::Report{"failed"});
+    }
     if (!good) co_return;
     stored_last_ += batch.size();
     unstored_since_.erase(unstored_since_.begin(), unstored_since_.begin() + static_cast<std::ptrdiff_t>(batch.size()));
@@ -156,11 +160,13 @@ asio::awaitable<Result<>> Settler::store_apart(queue::Results results) {
   counts.along = std::exchange(results.along, {});
   auto applied = co_await apply(std::move(results));
   if (!applied) co_return applied;
-  const auto counted = co_await apply(std::move(counts));
-  if (!counted)
+  const auto noted = co_await apply(std::move(counts));
+  if (!noted) {
     log_.write(Event(Level::error, "tlsrpt")
                    .add("action", "failed")
-                   .add("error", "sessions are not counted: " + counted.error().detail));
+                   .add("error", "sessions are not counted: " + noted.error().detail));
+    log_.count(counted::Report{"failed"});
+  }
   co_return applied;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "delivery/fate.h"
 #include "delivery/lane.h"
 #include "delivery/patience.h"
 #include "net/clock.h"
@@ -41,7 +42,7 @@ Gates::Word word_of(const SitePtr& site, const Attempt& attempt, const std::stri
   return word;
 }
 
-bool is_refused_for_reputation(const RecipientOutcome& one) {
+bool is_refused_for_reputation(const RecipientStatus& one) {
   return one.fate == Fate::bounced && one.hop && one.reply && speaks_of_reputation(one.reply->one_line());
 }
 
@@ -79,17 +80,17 @@ bool has_answer(const Attempt& attempt) {
 // A route's hosts take the mail of several domains: what one of them is told holds up no other.
 bool is_shared(const Attempt& attempt) { return attempt.destination != attempt.domain.text(); }
 
-std::uint64_t mark_of(const RecipientOutcome& one) { return std::hash<std::string>{}(one.due.address); }
+std::uint64_t mark_of(const RecipientStatus& one) { return std::hash<std::string>{}(one.due.address); }
 
 // The first that waits; null: nobody does.
-const RecipientOutcome* first_deferred(const Attempt& attempt) {
-  const auto waits = [](const RecipientOutcome& one) { return one.fate == Fate::deferred; };
+const RecipientStatus* first_deferred(const Attempt& attempt) {
+  const auto waits = [](const RecipientStatus& one) { return one.fate == Fate::deferred; };
   const auto whom = std::find_if(attempt.recipients.begin(), attempt.recipients.end(), waits);
   return whom == attempt.recipients.end() ? nullptr : &*whom;
 }
 
 // By recipients, each once: whoever writes to one that is not taken, or writes to him often, speaks for nobody else.
-void note_put_off(Site& site, const RecipientOutcome& whom, const std::string& sender) {
+void note_put_off(Site& site, const RecipientStatus& whom, const std::string& sender) {
   if (site.put_off.size() >= most_noted) site.put_off.clear();
   site.put_off.insert(mark_of(whom));
   site.put_off_by.add(whom.due.domain.text());
@@ -101,7 +102,7 @@ void note_put_off(Site& site, const RecipientOutcome& whom, const std::string& s
 unsigned note_refused(Site& site, const Attempt& attempt) {
   unsigned further = 0;
   if (site.refused_whom.size() >= most_noted) site.refused_whom.clear();
-  for (const RecipientOutcome& one : attempt.recipients) {
+  for (const RecipientStatus& one : attempt.recipients) {
     if (!is_refused_for_reputation(one)) continue;
     further += site.refused_whom.insert(mark_of(one)).second ? 1 : 0;
     site.refused_by.add(one.due.domain.text());
@@ -113,7 +114,7 @@ unsigned note_refused(Site& site, const Attempt& attempt) {
 bool is_refused_by_own_list(const Attempt& attempt) {
   if (attempt.at_mail) return false;
   const auto& all = attempt.recipients;
-  return std::none_of(all.begin(), all.end(), [ours = our_address(attempt)](const RecipientOutcome& one) {
+  return std::none_of(all.begin(), all.end(), [ours = our_address(attempt)](const RecipientStatus& one) {
     if (!is_refused_for_reputation(one)) return false;
     const std::string reply = one.reply->one_line();
     return names_public_list(reply) || names_address(reply, ours);
@@ -122,21 +123,23 @@ bool is_refused_by_own_list(const Attempt& attempt) {
 
 // Before any mail a 5yz is said of us: of the address that we come from, the name that we give, the login of the route.
 bool is_about_us(const Down& why) {
-  return why.reason == "smtp-reply" && why.reply.starts_with('5') && !speaks_of_load(why.reply);
+  return why.reason == hop::Reason::smtp_reply && why.reply.starts_with('5') && !speaks_of_load(why.reply);
 }
 
 // Rules and DNS: whatever the mail leaves from, and whichever host it is.
 bool is_of_domain(const Attempt& attempt, const Down& why) {
-  return attempt.no_hosts || why.reason == "dns-failure" || class_of(why.reason, why.reply) == FailureClass::policy;
+  return attempt.no_hosts || why.reason == hop::Reason::dns_failure ||
+         class_of(why.reason, why.reply) == FailureClass::policy;
 }
 
 // It stays in the queue with what the server said.
-void keep_refused(Attempt& attempt) {
-  for (RecipientOutcome& one : attempt.recipients) {
+Attempt with_refused_kept(Attempt attempt) {
+  for (RecipientStatus& one : attempt.recipients) {
     if (!is_refused_for_reputation(one)) continue;
     one.fate = Fate::deferred;
-    attempt.hops[*one.hop].refusal = hop::Refusal{hop::Reason::smtp_reply, one.reply->one_line()};
+    attempt.hops[*one.hop].refusal = refusal_of(*one.reply);
   }
+  return concluded(std::move(attempt));
 }
 
 }  // namespace
@@ -271,7 +274,7 @@ void Scheduler::Impl::hold_site(Site& site, const Attempt& attempt, const Down& 
 }
 
 // Others' mail there goes on.
-void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientOutcome& whom) {
+void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientStatus& whom) {
   const std::string key = sender_at(attempt);
   if (slow_senders_.put_off(key, mark_of(whom)) < put_off_to_slow) return;
   const Down why = failure_of(attempt);
@@ -363,7 +366,7 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
     lane.on_trial.clear();
     return std::nullopt;
   }
-  const RecipientOutcome* whom = first_deferred(attempt);
+  const RecipientStatus* whom = first_deferred(attempt);
   if (whom == nullptr) return std::nullopt;
   note_put_off(*site, *whom, attempt.sender);
   if (!is_said_to_all(attempt, load) && !site->is_put_off_for_all()) {
@@ -387,7 +390,7 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site&
   const auto& all = attempt.recipients;
   const bool refused = std::any_of(all.begin(), all.end(), is_refused_for_reputation);
   const auto taken = static_cast<unsigned>(
-      std::count_if(all.begin(), all.end(), [](const RecipientOutcome& one) { return one.fate == Fate::delivered; }));
+      std::count_if(all.begin(), all.end(), [](const RecipientStatus& one) { return one.fate == Fate::delivered; }));
   site.refused += note_refused(site, attempt);
   site.taken += taken;
   const bool most = site.refused >= refusals_to_hold && site.refused > site.taken;
@@ -402,7 +405,7 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site&
   if (!refused || !most || (site.taken > 0 && is_refused_by_own_list(attempt))) return std::nullopt;
   const bool whole_site = site.is_meant(site.refused_by);
   if (is_shared(attempt) && !whole_site) return std::nullopt;
-  keep_refused(attempt);
+  attempt = with_refused_kept(std::move(attempt));
   const Slowness why{failure_of(attempt), whole_site, site.refused_by.are_several()};
   if (Steady::now() < site.alert_next) return why;
   site.alert_next = Steady::now() + alert_again;
@@ -411,6 +414,7 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site&
   alert.add("refused", static_cast<std::int64_t>(site.refused)).add("taken", static_cast<std::int64_t>(site.taken));
   alert.add("reply", why.why.reply);
   log_.write(alert);
+  log_.count(counted::Once::reputation_held);
   return why;
 }
 

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// An attempt as the history keeps it: what its log lines say, one JSON object a line, with recipients who fared alike on one line.
+// An attempt as the history keeps it: one JSON object a line, with recipients who fared alike on one line. Made from the values that the
+// log's lines are made from, under keys of its own: they are on disk, and `hoplock trace` reads them.
 #pragma once
 #include <string>
 #include <vector>
 
-#include "base/log.h"
 #include "delivery/attempt.h"
+#include "delivery/lines.h"
 
 namespace hoplock::delivery {
 
-// `conversation`: what was said at each host that took no mail, or not for all.
-std::vector<Event> conversations(const Attempt& attempt);
-// At most most_hops of an attempt's `hop` lines, in order: those of hosts that were contacted before the others, the last one in any case,
-// and behind them a line with `count`, how many more there are, and their reasons (BND-02).
-inline constexpr std::size_t most_hops = 12;
-std::vector<Event> within_bounds(std::vector<Event> hops);
-std::string story(const std::vector<Event>& hops, const std::vector<Event>& recipients);
+// Without what the history knows of the message anyway: id, sender and, but for `to` of a group, the recipients.
+std::string to_history(const HopLine& line);
+// What was said at each host that took no mail, or not for all.
+std::vector<std::string> conversations(const Attempt& attempt);
+
+// Its hops and what was said there, then its recipients.
+std::string story(const Attempt& attempt, const std::vector<RecipientLine>& recipients);
+// Of recipients that ended without an attempt.
+std::string story(const std::vector<RecipientLine>& recipients);
 
 }  // namespace hoplock::delivery

@@ -3,7 +3,6 @@
 #include "net/clock.h"
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/this_coro.hpp>
 #include <utility>
 #include <vector>
@@ -33,12 +32,21 @@ std::string tlsa_text(const hop::TlsaFact& fact) {
   return all;
 }
 
+// In the words that the queue keeps.
+std::vector<std::string> reasons_about_records() {
+  std::vector<std::string> words;
+  for (const hop::Reason reason : hop::all_reasons()) {
+    if (is_about_records(reason)) words.emplace_back(to_text(reason));
+  }
+  return words;
+}
+
 }  // namespace
 
-bool is_about_records(std::string_view reason) {
-  constexpr std::array<std::string_view, 5> others{"", "smtp-reply", "connect-timeout", "connect-refused",
-                                                   "connection-lost"};
-  return std::find(others.begin(), others.end(), reason) == others.end();
+bool is_about_records(std::optional<hop::Reason> reason) {
+  if (!reason) return false;
+  const hop::Kind kind = hop::kind(*reason);
+  return kind != hop::Kind::transport && kind != hop::Kind::reply;
 }
 
 asio::awaitable<std::string> records_of(route::Router& router, dns::Name domain) {
@@ -146,7 +154,10 @@ asio::awaitable<void> Watch::look(std::string destination) {
   watched_.erase(watched);
   Event event(Level::info, "records-changed");
   event.add("domain", domain.text());
-  const auto woken = co_await queue_.wake(std::move(destination), net::now());
+  queue::Wake wake;
+  wake.reasons = reasons_about_records();
+  wake.now = net::now();
+  const auto woken = co_await queue_.wake(std::move(destination), std::move(wake));
   if (!woken) event.add("error", woken.error().detail);
   log_.write(event);
   changed_();

@@ -19,8 +19,8 @@
 
 namespace hoplock::delivery {
 
-// Whether a hold with this reason, a word of the contract, may be over before its time because records changed.
-bool is_about_records(std::string_view reason);
+// Whether a hold with this reason may be over before its time because records changed.
+bool is_about_records(std::optional<hop::Reason> reason);
 // What a delivery there would go by, as one text: two texts differ when a set, a record or the policy's id does, and not when only their
 // order or their time to live does.
 boost::asio::awaitable<std::string> records_of(route::Router& router, dns::Name domain);

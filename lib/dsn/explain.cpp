@@ -8,67 +8,76 @@ namespace hoplock::dsn {
 
 namespace {
 
+using hop::Reason;
+
 struct Meaning {
-  std::string_view reason;
+  Reason reason;
   std::string_view what;  // happened
   std::string_view mend;  // what the recipient's side would have to do; "" where it is not for them
 };
 
 // The reasons of RFC 8460 and the plain ones, as the contract lists them.
 constexpr std::array<Meaning, 17> meanings{{
-    {"starttls-not-supported", "The server offers no encryption (STARTTLS), which its rule for mail demands.",
+    {Reason::starttls_not_supported, "The server offers no encryption (STARTTLS), which its rule for mail demands.",
      "The recipient's mail server must offer STARTTLS again on the host named above."},
-    {"certificate-host-mismatch", "The server's certificate is made out to another name.",
+    {Reason::certificate_host_mismatch, "The server's certificate is made out to another name.",
      "The recipient's mail server needs a certificate that names the host above."},
-    {"certificate-expired", "The server's certificate has expired or is not yet valid.",
+    {Reason::certificate_expired, "The server's certificate has expired or is not yet valid.",
      "The recipient's mail server needs a new certificate."},
-    {"certificate-not-trusted", "The server's certificate comes from no authority that is trusted.",
+    {Reason::certificate_not_trusted, "The server's certificate comes from no authority that is trusted.",
      "The recipient's mail server needs a certificate, with its whole chain, from a public authority."},
-    {"validation-failure", "No secured connection to the server could be set up.",
+    {Reason::validation_failure, "No secured connection to the server could be set up.",
      "The recipient's mail server must be made to complete a TLS handshake."},
-    {"tlsa-invalid",
+    {Reason::tlsa_invalid,
      "The server's certificate does not match the fingerprint (TLSA record, DANE) that its domain publishes.",
      "Most likely the certificate was renewed without its TLSA record. The recipient's administrators must publish a "
      "TLSA record for "
      "the certificate that the host above uses now, or put the old certificate back."},
-    {"dnssec-invalid",
+    {Reason::dnssec_invalid,
      "The recipient's domain has signed entries in the DNS whose signatures do not verify, or cannot be looked up.",
      "The recipient's administrators must repair DNSSEC for their domain or their mail server's."},
-    {"dane-required",
+    {Reason::dane_required,
      "The mail may only go to a server that publishes its certificate's fingerprint (TLSA record, DANE).",
      "The recipient's administrators must publish TLSA records, signed with DNSSEC."},
-    {"sts-policy-fetch-error", "The security policy of the recipient's domain (MTA-STS) could not be fetched.",
+    {Reason::sts_policy_fetch_error, "The security policy of the recipient's domain (MTA-STS) could not be fetched.",
      "The recipient's administrators must make the policy readable at https://mta-sts.DOMAIN/.well-known/mta-sts.txt."},
-    {"sts-policy-invalid", "The security policy of the recipient's domain (MTA-STS) is malformed.",
+    {Reason::sts_policy_invalid, "The security policy of the recipient's domain (MTA-STS) is malformed.",
      "The recipient's administrators must correct the policy."},
-    {"sts-webpki-invalid", "The security policy of the recipient's domain (MTA-STS) is served under a bad certificate.",
+    {Reason::sts_webpki_invalid,
+     "The security policy of the recipient's domain (MTA-STS) is served under a bad certificate.",
      "The recipient's administrators must renew the certificate of the policy's web server."},
-    {"mx-not-in-policy", "The mail server is not among those that the recipient's domain allows (MTA-STS policy).",
+    {Reason::mx_not_in_policy,
+     "The mail server is not among those that the recipient's domain allows (MTA-STS policy).",
      "The recipient's administrators must name the server in their MTA-STS policy, or take it out of their MX "
      "records."},
-    {"requiretls-not-supported", "You asked for encryption all the way (REQUIRETLS), and the server cannot give it.",
+    {Reason::requiretls_not_supported,
+     "You asked for encryption all the way (REQUIRETLS), and the server cannot give it.",
      "Send the message without that demand, or ask the recipient's side to support REQUIRETLS."},
-    {"connect-timeout", "The server did not answer.", "The recipient's mail server must be reachable on port 25."},
-    {"connect-refused", "The server takes no connections.",
+    {Reason::connect_timeout, "The server did not answer.",
+     "The recipient's mail server must be reachable on port 25."},
+    {Reason::connect_refused, "The server takes no connections.",
      "The recipient's mail server must accept connections on port 25."},
-    {"connection-lost", "The server broke the connection off.",
+    {Reason::connection_lost, "The server broke the connection off.",
      "The recipient's administrators may find the cause in their server's log."},
-    {"dns-failure", "The recipient's domain or its mail server could not be looked up in the DNS.",
+    {Reason::dns_failure, "The recipient's domain or its mail server could not be looked up in the DNS.",
      "The recipient's administrators must repair the name servers of their domain."},
 }};
 
-std::string rule(std::string_view policy) {
-  if (policy == "dane") return "DANE";
-  if (policy == "sts") return "MTA-STS";
-  if (policy == "requiretls") return "REQUIRETLS";
-  if (policy == "route") return "a rule that our administrators set for this domain";
+std::string rule(hop::Policy policy) {
+  switch (policy) {
+    case hop::Policy::dane:
+      return "DANE";
+    case hop::Policy::sts:
+      return "MTA-STS";
+    case hop::Policy::requiretls:
+      return "REQUIRETLS";
+    case hop::Policy::route:
+      return "a rule that our administrators set for this domain";
+    case hop::Policy::opportunistic:
+    case hop::Policy::sts_testing:
+      break;
+  }
   return "";
-}
-
-// A rule that is broken is told of as one; a server that is just not there is not.
-bool is_about_rule(std::string_view reason) {
-  return reason != "connect-timeout" && reason != "connect-refused" && reason != "connection-lost" &&
-         reason != "dns-failure";
 }
 
 std::vector<std::string> without_reason(const Recipient& recipient) {
@@ -95,8 +104,9 @@ std::vector<std::string> explain(const Recipient& recipient) {
                                   [&](const Meaning& meaning) { return meaning.reason == recipient.reason; });
   if (known == meanings.end()) return without_reason(recipient);
   std::string first(known->what);
-  const std::string under = rule(recipient.policy);
-  if (!under.empty() && is_about_rule(recipient.reason))
+  const std::string under = recipient.policy ? rule(*recipient.policy) : "";
+  // A rule that is broken is told of as one; a server that is just not there is not.
+  if (!under.empty() && hop::is_policy(known->reason))
     first += " The rule that governs this delivery is " + under + ".";
   return {first, std::string(known->mend)};
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "hop/words.h"
 #include "smtp/dsn.h"
 
 namespace hoplock::dsn {
@@ -26,9 +27,9 @@ struct Recipient {
   std::string orcpt;   // as received (RFC 3461), or ""
   std::string status;  // "5.1.1"
   std::string reply;   // the peer's words when `by` is peer, else ours: "450 4.7.323 tlsa-invalid: mx…"
-  std::string reason;  // a word of the contract, or ""
-  std::string policy;  // that governed the hop, or ""
-  std::string host;    // "mx1.example.org[192.0.2.1]", or ""
+  std::optional<hop::Reason> reason;
+  std::optional<hop::Policy> policy;                      // that governed the hop
+  std::string host;                                       // "mx1.example.org[192.0.2.1]", or ""
   enum class By : std::uint8_t { peer, us } by = By::us;  // who decided
   std::optional<Time> last_attempt;
 };

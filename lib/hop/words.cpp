@@ -10,32 +10,34 @@ struct ReasonWord {
   Reason reason;
   std::string_view text;
   std::string_view code;
-  enum class Kind : std::uint8_t { policy, transport, waived } kind;
+  Kind kind;
 };
 
-using enum ReasonWord::Kind;
 // CONTRACT: "Enhanced status codes for a refused hop"; in the order of Reason.
-constexpr std::array<ReasonWord, 19> reason_words{{
-    {Reason::starttls_not_supported, "starttls-not-supported", "7.321", policy},
-    {Reason::certificate_host_mismatch, "certificate-host-mismatch", "7.325", policy},
-    {Reason::certificate_expired, "certificate-expired", "7.322", policy},
-    {Reason::certificate_not_trusted, "certificate-not-trusted", "7.5", policy},
-    {Reason::validation_failure, "validation-failure", "7.5", policy},
-    {Reason::tlsa_invalid, "tlsa-invalid", "7.323", policy},
-    {Reason::dnssec_invalid, "dnssec-invalid", "7.324", policy},
-    {Reason::dane_required, "dane-required", "7.5", policy},
-    {Reason::sts_policy_fetch_error, "sts-policy-fetch-error", "7.5", policy},
-    {Reason::sts_policy_invalid, "sts-policy-invalid", "7.5", policy},
-    {Reason::sts_webpki_invalid, "sts-webpki-invalid", "7.5", policy},
-    {Reason::mx_not_in_policy, "mx-not-in-policy", "4.8", policy},
-    {Reason::requiretls_not_supported, "requiretls-not-supported", "7.30", policy},
-    {Reason::tls_required_no, "tls-required-no", "", waived},
-    {Reason::connect_timeout, "connect-timeout", "4.1", transport},
-    {Reason::connect_refused, "connect-refused", "4.1", transport},
-    {Reason::connection_lost, "connection-lost", "4.2", transport},
-    {Reason::dns_failure, "dns-failure", "4.3", transport},
-    {Reason::smtp_reply, "smtp-reply", "", transport},
-}};
+constexpr auto reason_words = [] {
+  using enum Kind;
+  return std::array<ReasonWord, 19>{{
+      {Reason::starttls_not_supported, "starttls-not-supported", "7.321", policy},
+      {Reason::certificate_host_mismatch, "certificate-host-mismatch", "7.325", policy},
+      {Reason::certificate_expired, "certificate-expired", "7.322", policy},
+      {Reason::certificate_not_trusted, "certificate-not-trusted", "7.5", policy},
+      {Reason::validation_failure, "validation-failure", "7.5", policy},
+      {Reason::tlsa_invalid, "tlsa-invalid", "7.323", policy},
+      {Reason::dnssec_invalid, "dnssec-invalid", "7.324", policy},
+      {Reason::dane_required, "dane-required", "7.5", policy},
+      {Reason::sts_policy_fetch_error, "sts-policy-fetch-error", "7.5", policy},
+      {Reason::sts_policy_invalid, "sts-policy-invalid", "7.5", policy},
+      {Reason::sts_webpki_invalid, "sts-webpki-invalid", "7.5", policy},
+      {Reason::mx_not_in_policy, "mx-not-in-policy", "4.8", policy},
+      {Reason::requiretls_not_supported, "requiretls-not-supported", "7.30", policy},
+      {Reason::tls_required_no, "tls-required-no", "", waived},
+      {Reason::connect_timeout, "connect-timeout", "4.1", transport},
+      {Reason::connect_refused, "connect-refused", "4.1", transport},
+      {Reason::connection_lost, "connection-lost", "4.2", transport},
+      {Reason::dns_failure, "dns-failure", "4.3", lookup},
+      {Reason::smtp_reply, "smtp-reply", "", reply},
+  }};
+}();
 
 constexpr bool in_order() {
   for (std::size_t i = 0; i < reason_words.size(); ++i) {
@@ -95,6 +97,12 @@ std::string code(const Refusal& refusal) {
   return refusal.status.empty() ? std::string(code(refusal.reason)) : refusal.status;
 }
 
-bool is_policy(Reason reason) { return word(reason).kind == policy; }
+Kind kind(Reason reason) { return word(reason).kind; }
+
+std::vector<Reason> all_reasons() {
+  std::vector<Reason> all;
+  for (const auto& one : reason_words) all.push_back(one.reason);
+  return all;
+}
 
 }  // namespace hoplock::hop

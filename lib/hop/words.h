@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hoplock::hop {
 
@@ -38,6 +39,18 @@ enum class Reason : std::uint8_t {
   smtp_reply,
 };
 
+// What sort of failure a reason is: the one place that sorts them. Who asks whether a rule, a record or a server is to blame asks kind().
+enum class Kind : std::uint8_t {
+  policy,     // a rule refused the hop, or a proof that a rule asks for (TLS, DNSSEC, MTA-STS, REQUIRETLS)
+  waived,     // nothing was refused: the sender does without the rule
+  lookup,     // the DNS gave no answer
+  transport,  // nobody there, or a connection that was lost
+  reply,      // the server's answer
+};
+
+// Whose words a text is.
+enum class Words : std::uint8_t { ours, peer };
+
 // Why a host gets no mail, or what was wrong where it gets some. `text` is one sentence without host name or code, e.g. "no TLSA
 // record matches the certificate". `code`: a short ASCII word for TLS reports where the reason alone says little (RPT-19), like
 // "X509_V_ERR_CERT_NOT_YET_VALID"; decides nothing, may be empty.
@@ -45,7 +58,9 @@ struct Refusal {
   Reason reason = Reason::validation_failure;
   std::string text;
   std::string code{};
-  std::string status{};  // "7.10": subject and detail of the enhanced code, where they are not the reason's own
+  // "7.10": subject and detail of the enhanced code, where they are not the reason's own; of smtp_reply those of the reply, "": it has none
+  std::string status{};
+  Words words = Words::ours;  // peer: `text` is the server's reply, with its code
   bool operator==(const Refusal&) const = default;
 };
 
@@ -58,7 +73,10 @@ std::optional<Reason> parse_reason(std::string_view text);
 // smtp_reply (the server's own code stands) and tls_required_no (nothing was refused).
 std::string_view code(Reason reason);
 std::string code(const Refusal& refusal);
+Kind kind(Reason reason);
 // Whether a policy refused the hop (TLS, DNSSEC, STS), rather than the transport or the server's answer.
-bool is_policy(Reason reason);
+inline bool is_policy(Reason reason) { return kind(reason) == Kind::policy; }
+// Every reason, in order.
+std::vector<Reason> all_reasons();
 
 }  // namespace hoplock::hop

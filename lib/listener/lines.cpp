@@ -74,6 +74,7 @@ void Conversation::log_rejected(Event event, const smtp::Reply& reply, Because b
   event.add("code", std::int64_t{reply.code}).add("reply", reply.one_line());
   if (because == Because::no_reason) add_relay_reasons(event);
   log_.write(event);
+  log_.count(counted::Rejected{reply.code});
 }
 
 // The one line that somebody should read, in each period.
@@ -117,14 +118,20 @@ boost::asio::awaitable<void> Conversation::take_bounce() {
   event.add("client", stream_.peer().ip.text()).add("from", std::string(session_.envelope().sender.display()));
   event.add("to", profile_->report_sender.text()).add("size", static_cast<std::int64_t>(incoming_->size()));
   log_.write(event);
+  log_.count(counted::Once::report_bounced);
   std::string content = incoming_->take_beginning();
   if (services_.bounces) co_await services_.bounces(std::move(content));
 }
 
 void Conversation::log_accepted(const std::string& id) const {
   ++counts_.accepted;
-  if (!log_.enabled(Level::info)) return;
   const auto tls = stream_.tls();
+  counted::Accepted count;
+  count.tls = tls ? tls->version : "none";
+  count.recipients = session_.envelope().recipients.size();
+  count.octets = incoming_->size();
+  log_.count(count);
+  if (!log_.enabled(Level::info)) return;
   const bool proven = certificate_ && certificate_->error.empty();
   Event event(Level::info, "accepted");
   event.add("id", id).add("from", std::string(session_.envelope().sender.display()));

@@ -22,6 +22,7 @@ void Refusals::tell(const Ip& client, const smtp::Reply& reply) {
                  .add("client", client.text())
                  .add("code", std::int64_t{reply.code})
                  .add("reply", reply.one_line()));
+  log_.count(counted::Rejected{reply.code});
 }
 
 asio::awaitable<void> Refusals::close(std::shared_ptr<Minute> minute, Log& log) {

@@ -58,7 +58,7 @@ struct Queue::Core {
   asio::awaitable<Result<>> hasten_rest(Deadline until);
   asio::awaitable<Result<>> begin_rebase(Time now);
   asio::awaitable<Result<>> rebase(Deadline until);
-  asio::awaitable<Result<>> wake_waiting(std::string destination, Time now);
+  asio::awaitable<Result<>> wake_waiting(std::string destination, Wake wake);
   asio::awaitable<Result<>> void_removed(Deadline until);
   asio::awaitable<Result<>> inspect_some();
   asio::awaitable<Result<>> drop_orphans();

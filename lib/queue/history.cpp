@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "base/ascii.h"
-#include "base/event_json.h"
 #include "base/fnv1a.h"
+#include "base/json_line.h"
 #include "queue/act.h"
 #include "queue/rows.h"
 #include "queue/slice.h"
@@ -49,13 +49,13 @@ std::int64_t party_key(std::string_view address) {
 }
 
 void record_accepted(disk::Tx& tx, const Draft& draft) {
-  Event event(Level::info, "accepted");
-  event.add("from", draft.envelope.sender.empty() ? "<>" : draft.envelope.sender);
-  event.add_bare("to", address_list(draft.recipients));
-  event.add("size", static_cast<std::int64_t>(draft.size)).add("client", draft.envelope.client);
-  event.add("msgid", draft.envelope.msgid).add("envid", draft.envelope.envid);
+  JsonLine line("accepted");
+  line.add("from", draft.envelope.sender.empty() ? "<>" : draft.envelope.sender);
+  line.add_bare("to", address_list(draft.recipients));
+  line.add("size", static_cast<std::int64_t>(draft.size)).add("client", draft.envelope.client);
+  line.add("msgid", draft.envelope.msgid).add("envid", draft.envelope.envid);
   tx.prepare("INSERT INTO history (id, at, data) VALUES (?1, ?2, ?3)")
-      .bind(first_key(draft.id), to_millis(draft.received), to_json(event))
+      .bind(first_key(draft.id), to_millis(draft.received), line.text())
       .run();
   std::vector<std::int64_t> keys{party_key(draft.envelope.sender)};
   for (const auto& one : draft.recipients) keys.push_back(party_key(one.address));
@@ -78,17 +78,17 @@ void record(disk::Tx& tx, Id id, Time at, std::string_view text) {
 
 void record_notice(disk::Tx& tx, const PlacedNotice& placed, const Draft& draft) {
   record_accepted(tx, draft);
-  Event event(Level::info, "notice");
-  event.add("action", placed.notice.what).add("as", draft.id.text());
-  event.add("to", placed.notice.recipient.address);
-  record(tx, placed.notice.about, draft.received, to_json(event));
+  JsonLine line("notice");
+  line.add("action", placed.notice.what).add("as", draft.id.text());
+  line.add("to", placed.notice.recipient.address);
+  record(tx, placed.notice.about, draft.received, line.text());
 }
 
 void record_act(disk::Tx& tx, const Act& act, const Acted& acted) {
-  Event event(Level::info, to_text(act.action));
-  event.add("by", act.selection.by_whom);
-  if (act.selection.by == Selection::By::domain) event.add("domain", act.selection.domain.text());
-  const std::string text = to_json(event);
+  JsonLine line(to_text(act.action));
+  line.add("by", act.selection.by_whom);
+  if (act.selection.by == Selection::By::domain) line.add("domain", act.selection.domain.text());
+  const std::string text = line.text();
   for (const Id id : acted.touched.ids) record(tx, id, act.now, text);
 }
 

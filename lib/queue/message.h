@@ -111,6 +111,13 @@ struct DestinationChange {
   std::optional<Backoff> backoff;  // nothing: it works again
 };
 
+// What comes due before its time, now that something of the destination changed: recipients that were deferred for one of these reasons,
+// words of CONTRACT.
+struct Wake {
+  std::vector<std::string> reasons;
+  Time now;
+};
+
 // Recipients that wait behind a destination's hold and were not tried yet themselves, by the time since which they are due.
 struct Waiting {
   enum class Kind : std::uint8_t {

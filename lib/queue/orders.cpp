@@ -97,8 +97,8 @@ asio::awaitable<Result<Touched>> Queue::act(Action action, Selection selection, 
   co_return std::move(order->sum);
 }
 
-asio::awaitable<Result<>> Queue::Core::wake_waiting(std::string destination, Time now) {
-  for (std::optional<Waking> from = Waking::from(std::move(destination), to_millis(now)); from;) {
+asio::awaitable<Result<>> Queue::Core::wake_waiting(std::string destination, Wake wake) {
+  for (std::optional<Waking> from = Waking::from(std::move(destination), std::move(wake)); from;) {
     auto job = [shared = store, begin = *from](disk::Tx& tx) -> Result<std::optional<Waking>> {
       return wake_some(tx, shared->places(), begin);
     };
@@ -109,11 +109,12 @@ asio::awaitable<Result<>> Queue::Core::wake_waiting(std::string destination, Tim
   co_return Result<>();
 }
 
-asio::awaitable<Result<>> Queue::wake(std::string destination, Time now) {
+asio::awaitable<Result<>> Queue::wake(std::string destination, Wake wake) {
   Core& core = *core_;
   auto loop = co_await asio::this_coro::executor;
+  const Time now = wake.now;
   std::string woken = destination;
-  auto due_now = co_await core.wake_waiting(std::move(woken), now);
+  auto due_now = co_await core.wake_waiting(std::move(woken), std::move(wake));
   if (!due_now) co_return due_now;
   auto job = [store = core.store, destination, now](disk::Tx& tx) -> Result<bool> {
     return store->end_hold(tx, destination, now);

@@ -96,8 +96,8 @@ class Queue {
   asio::awaitable<Result<std::optional<Backoff>>> backoff(std::string destination);
 
   // What waits at the destination comes due now, though neither its hold nor its own time is over: the wait of recipients that were
-  // deferred for a rule ends, in slices, then the hold, with one message to try first as ever.
-  asio::awaitable<Result<>> wake(std::string destination, Time now);
+  // deferred for one of these reasons ends, in slices, then the hold, with one message to try first as ever.
+  asio::awaitable<Result<>> wake(std::string destination, Wake wake);
 
   // --- operation
 

@@ -2,20 +2,10 @@
 #include "queue/waking.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
-
-#include "queue/message.h"
 
 namespace hoplock::queue {
 namespace {
-
-// Why it may wait that has nothing to do with a rule; '' before any attempt.
-constexpr std::array<std::string_view, 5> no_rule{"", "smtp-reply", "connect-timeout", "connect-refused",
-                                                  "connection-lost"};
-bool waits_for_rule(const Waits& waits) {
-  return std::find(no_rule.begin(), no_rule.end(), waits.reason) == no_rule.end();
-}
 
 // The next domain, in the order of ids, which what comes due meanwhile does not move.
 struct NextDomain {
@@ -34,14 +24,17 @@ NextDomain next_domain(disk::Tx& tx, std::int64_t after, std::int64_t destinatio
 
 }  // namespace
 
-Waking Waking::from(std::string destination, std::int64_t now) {
-  return {std::move(destination), WaitingAt::before_all(now)};
+Waking Waking::from(std::string destination, Wake wake) {
+  return {std::move(destination), std::move(wake.reasons), WaitingAt::before_all(to_millis(wake.now))};
 }
 
 std::optional<Waking> wake_some(disk::Tx& tx, Places& places, Waking from) {
   const Slice slice;
   const auto destination = places.find_destination(tx, from.destination);
   if (!destination) return {};
+  const auto chosen = [&reasons = from.reasons](const Waits& waits) {
+    return std::find(reasons.begin(), reasons.end(), waits.reason) != reasons.end();
+  };
   do {
     if (from.at.is_through()) {
       const NextDomain next = next_domain(tx, from.at.domain, *destination, slice);
@@ -50,7 +43,7 @@ std::optional<Waking> wake_some(disk::Tx& tx, Places& places, Waking from) {
       if (!next.is_there) return from;
       from.at.begin(static_cast<std::int64_t>(State::deferred));
     }
-    if (from.at.bring_forward(tx, places, slice, waits_for_rule)) from.at.end();
+    if (from.at.bring_forward(tx, places, slice, chosen)) from.at.end();
   } while (!slice.over());
   return from;
 }

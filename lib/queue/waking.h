@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was deferred for a rule at a destination comes due at once, for the rule has changed. In slices, on the disk thread, inside jobs.
+// What was deferred for some reasons at a destination comes due at once, for something has changed. In slices, on the disk thread, inside jobs.
 #pragma once
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "disk/job.h"
 #include "queue/forward.h"
+#include "queue/message.h"
 #include "queue/places.h"
 
 namespace hoplock::queue {
@@ -14,9 +16,10 @@ namespace hoplock::queue {
 // Where the next slice goes on.
 struct Waking {
   std::string destination;
+  std::vector<std::string> reasons;
   WaitingAt at;
 
-  static Waking from(std::string destination, std::int64_t now);
+  static Waking from(std::string destination, Wake wake);
 };
 // Nothing: that was the last.
 std::optional<Waking> wake_some(disk::Tx& tx, Places& places, Waking from);

@@ -188,6 +188,7 @@ awaitable<void> Errand::mail(Attempt& attempt) {
   Event line = event(Level::info, "queued");
   line.add("rua", attempt.destination.rua).add("id", queued->text());
   sender_->parts.log.write(line);
+  sender_->parts.log.count(counted::Report{"queued"});
 }
 
 // The mail and the mark that says so are stored together (RPT-30).
@@ -403,6 +404,7 @@ void Errand::tell(Level level, std::string_view action, const std::string& rua, 
   Event made = event(level, action);
   made.add("rua", rua).add("error", std::move(error));
   sender_->parts.log.write(made);
+  sender_->parts.log.count(counted::Report{std::string(action)});
 }
 
 }  // namespace hoplock::reports

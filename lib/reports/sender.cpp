@@ -34,6 +34,7 @@ bool Sender::Impl::can_sign() const {
 
 void Sender::Impl::disk_failed(const Error& error) {
   parts.log.write(Event(Level::error, "tlsrpt").add("action", "failed").add("error", "the ledger: " + error.detail));
+  parts.log.count(counted::Report{"failed"});
 }
 
 Sender::Sender(Parts parts, std::mt19937_64 random) : impl_(std::make_shared<Impl>(std::move(parts), random)) {}
@@ -191,6 +192,7 @@ awaitable<void> Sender::Impl::take_bounce(Self self, std::string content) {
   if (!*returned) co_return;
   const auto mail = mail_of(bounce->message_id);
   self->parts.log.write(event_of(**returned, bounce->why, mail ? mail->text() : std::string()));
+  self->parts.log.count(counted::Report{"failed"});
 }
 
 }  // namespace hoplock::reports

@@ -129,6 +129,7 @@ void PolicyCache::Impl::reload(PolicyOptions options) {
 
 void PolicyCache::Impl::tell(const PolicyNews& news) {
   if (parts_.log.enabled(news.level)) parts_.log.write(event_of(news));
+  if (news.level >= Level::info) parts_.log.count(counted::StsPolicy{std::string(to_text(news.action))});
 }
 
 // A bogus answer is no silence, and ends none.
@@ -172,6 +173,7 @@ PolicyCache::Impl::EntryPtr PolicyCache::Impl::entry_of(dns::Name domain, KeptPo
   news.mode.reset();
   news.error = "the stored policy cannot be read: " + policy.error().detail;
   parts_.log.write(event_of(news));
+  parts_.log.count(counted::StsPolicy{std::string(to_text(news.action))});
   entry->row.freshness.held.reset();
   return entry;
 }

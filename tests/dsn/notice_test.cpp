@@ -96,13 +96,14 @@ TEST_CASE("every reason that refuses a hop is explained to people, with what wou
         "sts-policy-invalid", "sts-webpki-invalid", "mx-not-in-policy", "requiretls-not-supported", "connect-timeout",
         "connect-refused", "connection-lost", "dns-failure"}) {
     Recipient recipient = tlsa_mismatch();
-    recipient.reason = reason;
+    recipient.reason = hop::parse_reason(reason);
+    REQUIRE(recipient.reason);
     CAPTURE(reason);
     REQUIRE(explain(recipient).size() == 2);
     CHECK(explain(recipient)[1].size() > 20);
   }
   Recipient recipient = tlsa_mismatch();
-  recipient.reason.clear();
+  recipient.reason.reset();
   for (const char* status : {"5.1.10", "5.1.2", "5.4.4"}) {
     recipient.status = status;
     CHECK(explain(recipient).size() == 2);

@@ -22,8 +22,8 @@ inline Recipient refused() {
   recipient.address = "bob@partner.example";
   recipient.status = "5.1.1";
   recipient.reply = "550 5.1.1 <bob@partner.example> no such user";
-  recipient.reason = "smtp-reply";
-  recipient.policy = "dane";
+  recipient.reason = hop::Reason::smtp_reply;
+  recipient.policy = hop::Policy::dane;
   recipient.host = "mx1.partner.example[192.0.2.1]";
   recipient.by = Recipient::By::peer;
   recipient.last_attempt = at("2026-11-21T10:00:02Z");
@@ -34,7 +34,7 @@ inline Recipient tlsa_mismatch() {
   Recipient recipient = refused();
   recipient.status = "4.7.323";
   recipient.reply = "450 4.7.323 tlsa-invalid: mx1.partner.example[192.0.2.1]: no TLSA record matches the certificate";
-  recipient.reason = "tlsa-invalid";
+  recipient.reason = hop::Reason::tlsa_invalid;
   recipient.by = Recipient::By::us;
   return recipient;
 }

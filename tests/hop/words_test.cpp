@@ -16,6 +16,7 @@ TEST_CASE("every reason has its word, its code and its kind, and is parsed back 
     const char* text;
     const char* code;
     bool policy;
+    Kind kind = Kind::policy;
   };
   const std::vector<Row> rows{
       {Reason::starttls_not_supported, "starttls-not-supported", "7.321", true},
@@ -31,12 +32,12 @@ TEST_CASE("every reason has its word, its code and its kind, and is parsed back 
       {Reason::sts_policy_invalid, "sts-policy-invalid", "7.5", true},
       {Reason::sts_webpki_invalid, "sts-webpki-invalid", "7.5", true},
       {Reason::requiretls_not_supported, "requiretls-not-supported", "7.30", true},
-      {Reason::tls_required_no, "tls-required-no", "", false},
-      {Reason::connect_timeout, "connect-timeout", "4.1", false},
-      {Reason::connect_refused, "connect-refused", "4.1", false},
-      {Reason::connection_lost, "connection-lost", "4.2", false},
-      {Reason::dns_failure, "dns-failure", "4.3", false},
-      {Reason::smtp_reply, "smtp-reply", "", false},
+      {Reason::tls_required_no, "tls-required-no", "", false, Kind::waived},
+      {Reason::connect_timeout, "connect-timeout", "4.1", false, Kind::transport},
+      {Reason::connect_refused, "connect-refused", "4.1", false, Kind::transport},
+      {Reason::connection_lost, "connection-lost", "4.2", false, Kind::transport},
+      {Reason::dns_failure, "dns-failure", "4.3", false, Kind::lookup},
+      {Reason::smtp_reply, "smtp-reply", "", false, Kind::reply},
   };
   std::set<std::string_view> words;
   for (const auto& row : rows) {
@@ -44,10 +45,12 @@ TEST_CASE("every reason has its word, its code and its kind, and is parsed back 
     CHECK(to_text(row.reason) == row.text);
     CHECK(code(row.reason) == row.code);
     CHECK(is_policy(row.reason) == row.policy);
+    CHECK(kind(row.reason) == row.kind);
     CHECK(parse_reason(row.text) == row.reason);
     words.insert(row.text);
   }
   CHECK(words.size() == static_cast<std::size_t>(Reason::smtp_reply) + 1);  // none is left out
+  CHECK(all_reasons().size() == words.size());
   CHECK_FALSE(parse_reason(""));
   CHECK_FALSE(parse_reason("TLSA-INVALID"));
   CHECK_FALSE(parse_reason("tlsa-invalid "));

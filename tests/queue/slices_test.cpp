@@ -172,7 +172,10 @@ TEST_CASE(
   };
   const auto wake = [](Queue& queue, Seen& all) -> disk::asio::awaitable<void> {
     std::string destination = "one.test";
-    const auto woken = co_await queue.wake(std::move(destination), at(20));
+    Wake wanted;
+    wanted.reasons = {"dane-no-match"};
+    wanted.now = at(20);
+    const auto woken = co_await queue.wake(std::move(destination), std::move(wanted));
     all.over = true;
     CHECK(woken.has_value());
   };
