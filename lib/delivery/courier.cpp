@@ -42,14 +42,6 @@ bool same_policy(const hop::StsFact& a, const hop::StsFact& b) {
 
 }  // namespace
 
-std::string Hop::where() const { return ip && mx != ip->literal() ? mx + "[" + ip->text() + "]" : mx; }
-
-bool speaks_for(const Hop& said, const Hop& silent) {
-  if (said.mx != silent.mx || &said == &silent || !silent.ip || !silent.refusal) return false;
-  const hop::Reason why = silent.refusal->reason;
-  return why == hop::Reason::connect_timeout || why == hop::Reason::connect_refused;
-}
-
 // The state of one attempt.
 class Run {
  public:

@@ -228,6 +228,14 @@ std::vector<RefusedHop> all_refused(const Attempt& attempt) {
 
 }  // namespace
 
+std::string Hop::where() const { return ip && mx != ip->literal() ? mx + "[" + ip->text() + "]" : mx; }
+
+bool speaks_for(const Hop& said, const Hop& silent) {
+  if (said.mx != silent.mx || &said == &silent || !silent.ip || !silent.refusal) return false;
+  const Reason why = silent.refusal->reason;
+  return why == Reason::connect_timeout || why == Reason::connect_refused;
+}
+
 std::vector<RecipientOutcome> outcomes_of(const Attempt& attempt) {
   std::vector<RecipientOutcome> outcomes;
   outcomes.reserve(attempt.recipients.size());

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "delivery/ending.h"
+#include "delivery/fate.h"
 
 namespace delivery_describe_test {
 
@@ -58,25 +59,30 @@ smtp::Reply reply(int code, std::optional<smtp::EnhancedStatus> status, const ch
   return {code, status, text};
 }
 
-RecipientOutcome recipient(const char* address = "bob@example.org", std::uint32_t seq = 0) {
-  RecipientOutcome outcome;
-  outcome.due.seq = seq;
-  outcome.due.address = address;
-  outcome.due.domain = name("example.org");
-  outcome.due.attempts = 2;
-  outcome.due.interval = 10min;
-  return outcome;
+Hop said(Hop hop, smtp::Reply words) {
+  hop.refusal = refusal_of(words);
+  return hop;
 }
 
-RecipientOutcome answered(Fate fate, smtp::Reply said, std::size_t hop = 0) {
-  RecipientOutcome outcome = recipient();
-  outcome.fate = fate;
-  outcome.hop = hop;
-  outcome.reply = std::move(said);
-  return outcome;
+RecipientStatus recipient(const char* address = "bob@example.org", std::uint32_t seq = 0) {
+  RecipientStatus status;
+  status.due.seq = seq;
+  status.due.address = address;
+  status.due.domain = name("example.org");
+  status.due.attempts = 2;
+  status.due.interval = 10min;
+  return status;
 }
 
-Attempt attempt(std::vector<Hop> hops, RecipientOutcome outcome = recipient()) {
+RecipientStatus answered(Fate fate, smtp::Reply said, std::size_t hop = 0) {
+  RecipientStatus status = recipient();
+  status.fate = fate;
+  status.hop = hop;
+  status.reply = std::move(said);
+  return status;
+}
+
+Attempt attempt(std::vector<Hop> hops, RecipientStatus status = recipient()) {
   Attempt made;
   made.id = queue::Id::at(accepted);
   made.destination = "example.org";
@@ -85,8 +91,8 @@ Attempt attempt(std::vector<Hop> hops, RecipientOutcome outcome = recipient()) {
   made.received = accepted;
   made.ended = ended;
   made.hops = std::move(hops);
-  made.recipients.push_back(std::move(outcome));
-  return made;
+  made.recipients.push_back(std::move(status));
+  return concluded(std::move(made));
 }
 
 queue::RecipientResult result(const Attempt& made) { return results(made, Schedule{}).at(0); }
@@ -255,7 +261,7 @@ TEST_CASE("several hosts: the last one refused by policy decides, else the last 
   const Hop mismatch = refused(dane_host("mx1.example.org"), Reason::tlsa_invalid, "no match", Hop::Action::next_host);
   const Hop bogus = refused(host("mx2.example.org", ""), Reason::dnssec_invalid, "bogus", Hop::Action::next_host);
   const Hop dead = refused(host("mx3.example.org", "192.0.2.3"), Reason::connect_timeout, "no connection in time");
-  const Hop greylisted = refused(host("mx4.example.org", "192.0.2.4"), Reason::smtp_reply, "450 4.7.1 later");
+  const Hop greylisted = said(host("mx4.example.org", "192.0.2.4"), reply(450, {{4, 7, 1}}, "later"));
   CHECK(result(attempt({mismatch, dead})).reason == "tlsa-invalid");
   CHECK(result(attempt({mismatch, bogus, dead})).reply == "450 4.7.324 dnssec-invalid: mx2.example.org: bogus");
   CHECK(result(attempt({dead, greylisted})).reply == "450 4.7.1 later");
@@ -287,6 +293,7 @@ TEST_CASE("MX-04: a null MX fails the recipient at once with 556 5.1.10 and no r
   auto made = attempt({});
   made.no_hosts =
       route::NoHosts{route::NoHosts::Kind::permanent, 556, "5.1.10", std::nullopt, "the domain takes no mail", nullptr};
+  made = concluded(made);
   const auto got = result(made);
   CHECK(got.verdict == queue::Verdict::bounced);
   CHECK(got.status == "5.1.10");
@@ -302,20 +309,21 @@ TEST_CASE("MX-02: a failed MX look-up defers, with its reason, and holds the des
   auto made = attempt({});
   made.no_hosts =
       route::NoHosts{route::NoHosts::Kind::temporary, 451, "4.4.3", Reason::dns_failure, "SERVFAIL", nullptr};
+  made = concluded(made);
   CHECK(result(made).reply == "451 4.4.3 dns-failure: example.org: SERVFAIL");
   REQUIRE(down(made));
   CHECK(down(made)->status == "4.4.3");
-  CHECK(down(made)->reason == "dns-failure");
+  CHECK(down(made)->reason == Reason::dns_failure);
 }
 
 TEST_CASE("smtp-reply carries the server's own code, in class 4 while the message is kept") {
-  const auto greylisted = result(attempt({refused(host("mx1.example.org"), Reason::smtp_reply, "450 4.7.1 later")},
+  const auto greylisted = result(attempt({said(host("mx1.example.org"), reply(450, {{4, 7, 1}}, "later"))},
                                          answered(Fate::deferred, reply(450, {{4, 7, 1}}, "later"))));
   CHECK(greylisted.status == "4.7.1");
   CHECK(greylisted.reason == "smtp-reply");
   CHECK(greylisted.reply == "450 4.7.1 later");
   // a host that takes no mail at all is not the mail's fault: deferred, though it said 5yz
-  const auto banner = result(attempt({refused(host("mx1.example.org"), Reason::smtp_reply, "554 5.7.1 go away")}));
+  const auto banner = result(attempt({said(host("mx1.example.org"), reply(554, {{5, 7, 1}}, "go away"))}));
   CHECK(banner.verdict == queue::Verdict::deferred);
   CHECK(banner.status == "4.7.1");
   const auto bare = result(attempt({}, recipient()));

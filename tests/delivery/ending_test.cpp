@@ -43,10 +43,10 @@ Attempt failed(Time at, Reason reason = Reason::tlsa_invalid) {
   hop.ip = Ip::parse("192.0.2.1").value();
   hop.refusal = hop::Refusal{reason, "why"};
   made.hops.push_back(std::move(hop));
-  RecipientOutcome outcome;
-  outcome.due = job_to({"bob@example.org"}).recipients.front();
-  made.recipients.push_back(std::move(outcome));
-  return made;
+  RecipientStatus status;
+  status.due = job_to({"bob@example.org"}).recipients.front();
+  made.recipients.push_back(std::move(status));
+  return concluded(std::move(made));
 }
 
 }  // namespace
@@ -93,10 +93,10 @@ TEST_CASE("MX-12: no answer to the end of the message is temporary, and told of 
   took.mx = "mx0.example.org";
   took.ip = Ip::parse("192.0.2.9").value();
   made.hops.insert(made.hops.begin(), took);
-  RecipientOutcome& unanswered = made.recipients.front();
+  RecipientStatus& unanswered = made.recipients.front();
   unanswered.hop = 0;
   unanswered.halt = Halt{Reason::connection_lost, "no answer to the end of the message"};
-  const auto result = ending_of(made, Schedule{}).settled.recipients.at(0);
+  const auto result = ending_of(concluded(made), Schedule{}).settled.recipients.at(0);
   CHECK(result.verdict == queue::Verdict::deferred);
   CHECK(result.reply == "450 4.4.2 connection-lost: mx0.example.org[192.0.2.9]: no answer to the end of the message");
   CHECK(result.host == "mx0.example.org[192.0.2.9]");
@@ -107,7 +107,7 @@ TEST_CASE("a message whose stored content is damaged is deferred by a trouble of
   made.hops.front().refusal.reset();
   made.recipients.front().hop = 0;
   made.recipients.front().halt = Halt{std::nullopt, "the stored message cannot be read: checksum"};
-  const auto result = ending_of(made, Schedule{}).settled.recipients.at(0);
+  const auto result = ending_of(concluded(made), Schedule{}).settled.recipients.at(0);
   CHECK(result.status == "4.3.0");
   CHECK(result.reason.empty());
   CHECK(result.reply == "450 4.3.0 the stored message cannot be read: checksum");
@@ -136,19 +136,19 @@ TEST_CASE("what waited behind a hold until its time was over ends with the desti
 TEST_CASE("a destination is down when no host answered for mail; not when one did, nor when the refusal is for good") {
   Attempt made = failed(accepted, Reason::connect_timeout);
   REQUIRE(down(made));
-  CHECK(down(made)->reason == "connect-timeout");
+  CHECK(down(made)->reason == Reason::connect_timeout);
   CHECK(down(made)->host == "mx1.example.org[192.0.2.1]");
   made.reached = true;
   CHECK_FALSE(down(made));
   made.reached = false;
   made.hops.front().definite = true;
-  CHECK_FALSE(down(made));
+  CHECK_FALSE(down(concluded(made)));
 }
 
 TEST_CASE("a destination's hold grows with each failure in a row") {
   Holding holding;
   holding.random = 0.5;
-  const Down why{"4.4.1", "450 4.4.1 no", "connect-timeout", "mx[192.0.2.1]"};
+  const Down why{"4.4.1", "450 4.4.1 no", Reason::connect_timeout, "mx[192.0.2.1]"};
   const auto first = hold_for(why, accepted, holding);
   CHECK(first.failures == 1);
   CHECK(first.until == accepted + 5min);

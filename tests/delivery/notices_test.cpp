@@ -43,6 +43,7 @@ Told told(Verdict verdict, std::uint8_t notify = 0, const std::string& address =
   one.result.reply = verdict == Verdict::delivered ? "250 2.0.0 ok" : "550 5.1.1 nobody";
   one.result.reason = verdict == Verdict::delivered ? "" : "smtp-reply";
   one.result.host = "mx1.example.org[192.0.2.1]";
+  one.words = hop::Words::peer;
   return one;
 }
 
@@ -189,12 +190,14 @@ TEST_CASE("RTLS-10: every notice about mail with REQUIRETLS asks for it too, and
 
 TEST_CASE("DSN-07: a server's reply is its own; what we say of it is not") {
   Told ours = told(Verdict::expired);
+  ours.words = hop::Words::ours;
   ours.result.reason = "tlsa-invalid";
   ours.result.status = "4.7.323";
   ours.result.reply = "450 4.7.323 tlsa-invalid: mx1.example.org[192.0.2.1]: no TLSA record matches the certificate";
   CHECK_FALSE(has(text(notices(subject(), {ours}, telling()).at(0)), "Diagnostic-Code"));
   Told refused = told(Verdict::bounced);
   CHECK(has(text(notices(subject(), {refused}, telling()).at(0)), "Diagnostic-Code: smtp; 550 5.1.1 nobody"));
+  refused.words = hop::Words::ours;
   refused.result.reply = "the server offers neither AUTH PLAIN nor LOGIN";
   CHECK_FALSE(has(text(notices(subject(), {refused}, telling()).at(0)), "Diagnostic-Code"));
 }

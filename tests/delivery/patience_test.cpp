@@ -26,7 +26,7 @@ TEST_CASE("class_of: by the reason word, and greylisting by what the server says
            Row{"smtp-reply", "451 4.3.0 not now", FailureClass::reply},
            Row{"", "a trouble of our own", FailureClass::reply},
        })
-    CHECK_MESSAGE(class_of(row.reason, row.reply) == row.expected, row.reason << " " << row.reply);
+    CHECK_MESSAGE(class_of(hop::parse_reason(row.reason), row.reply) == row.expected, row.reason << " " << row.reply);
 }
 
 TEST_CASE("retry_for: a rule's failure is never left alone for more than an hour, greylisting is knocked at steadily") {

@@ -33,9 +33,9 @@ struct Broken : Relay {
 
 TEST_CASE("is_about_records: rules and failed look-ups, not servers that are away or say no") {
   for (const char* reason : {"tlsa-invalid", "mx-not-in-policy", "sts-webpki-invalid", "dnssec-invalid", "dns-failure"})
-    CHECK_MESSAGE(is_about_records(reason), reason);
+    CHECK_MESSAGE(is_about_records(hop::parse_reason(reason)), reason);
   for (const char* reason : {"", "smtp-reply", "connect-timeout", "connect-refused", "connection-lost"})
-    CHECK_FALSE_MESSAGE(is_about_records(reason), reason);
+    CHECK_FALSE_MESSAGE(is_about_records(hop::parse_reason(reason)), reason);
 }
 
 TEST_CASE("records_of: other records, another order or none; the order alone is no change") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Log that keeps its events for the test to look at. Every level is enabled.
+// A Log that keeps its events, and what was counted, for the test to look at. Every level is enabled.
 #pragma once
 #include <algorithm>
 #include <mutex>
@@ -17,6 +17,18 @@ class MemoryLog : public Log {
     const std::lock_guard lock(mutex_);
     events_.push_back(event);
   }
+  void count(const counted::Value& value) override {
+    const std::lock_guard lock(mutex_);
+    counted_.push_back(value);
+  }
+  template <class Kind>
+  std::vector<Kind> counts() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<Kind> found;
+    for (const counted::Value& one : counted_)
+      if (const auto* value = std::get_if<Kind>(&one)) found.push_back(*value);
+    return found;
+  }
   std::vector<Event> events() const {
     const std::lock_guard lock(mutex_);
     return events_;
@@ -30,6 +42,7 @@ class MemoryLog : public Log {
  private:
   mutable std::mutex mutex_;
   std::vector<Event> events_;
+  std::vector<counted::Value> counted_;
 };
 
 }  // namespace hoplock::support
