@@ -126,7 +126,9 @@ queue::Retry retry_for(FailureClass failure, const queue::Retry& configured) {
   return retry;
 }
 
-bool is_by_policy(const queue::Backoff& hold) { return class_of(hop::parse_reason(hold.reason), hold.reply) == FailureClass::policy; }
+bool is_by_policy(const queue::Backoff& hold) {
+  return class_of(hop::parse_reason(hold.reason), hold.reply) == FailureClass::policy;
+}
 
 queue::Backoff held_with_site(const std::optional<queue::Backoff>& own, const queue::Backoff& site) {
   if (!own || !is_by_policy(*own)) return site;

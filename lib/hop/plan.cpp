@@ -166,41 +166,6 @@ Plan by_local_rule(const Facts& facts, const LocalRule& rule) {
   return Refuse{Policy::route, Reason::dane_required, "DANE is required, but no TLSA record is secured by DNSSEC"};
 }
 
-std::string list(const std::vector<dns::Name>& names) {
-  std::string text;
-  for (const auto& name : names) text += "," + name.text();
-  return text;
-}
-
-std::string list(const std::vector<dns::Tlsa>& records) {
-  std::string text;
-  for (const auto& record : records) text += "," + record.text();
-  return text;
-}
-
-std::string text_of(const DaneCheck& check) {
-  return check.base.text() + ";" + list(check.records) + ";" + list(check.names);
-}
-
-// The length first, so that nothing in a free text passes for another member.
-std::string text_of(const Refusal& refusal) {
-  return std::string(to_text(refusal.reason)) + refusal.status + ":" + std::to_string(refusal.text.size()) + ":" +
-         refusal.text;
-}
-
-std::string text_of(const Observed& observed) {
-  std::string text = " observed=" + std::string(to_text(observed.policy));
-  if (observed.known) text += " known=" + text_of(*observed.known);
-  if (observed.dane) text += " watch-dane=" + text_of(*observed.dane);
-  if (observed.pkix) text += " watch-pkix=" + list(observed.pkix->names);
-  return text;
-}
-
-template <class Enum>
-std::string number(Enum value) {
-  return std::to_string(static_cast<unsigned>(value));
-}
-
 // DANE, or where it is not in use the operator's own rule.
 Plan without_sts(const Facts& facts, const LocalRule& rule) {
   if (needs_tlsa(facts.host.origin, rule)) {
@@ -254,22 +219,6 @@ Plan decide(const Facts& facts, const LocalRule& rule) {
   if (auto refused = without_address(facts, rule)) return *refused;
   Plan plan = without_sts(facts, rule);
   return needs_sts(facts.host.origin, rule) ? with_sts(std::move(plan), facts, rule.mta_sts) : plan;
-}
-
-// Names hold no blank, comma or equals sign and records none but the blanks of their fixed fields; free texts tell their length.
-std::string digest(const Connect& plan) {
-  std::string text =
-      "policy=" + std::string(to_text(plan.policy)) + " tls=" + number(plan.tls) + " fail=" + number(plan.on_failure);
-  text += " mx=" + std::string(dns::to_text(plan.mx_security)) + " sni=" + plan.sni.text();
-  if (plan.tlsa_unusable) text += " unusable";
-  if (plan.dane) text += " dane=" + text_of(*plan.dane);
-  if (plan.pkix) text += " pkix=" + list(plan.pkix->names);
-  if (plan.waived) text += " waived=" + text_of(*plan.waived);
-  if (plan.observed) text += text_of(*plan.observed);
-  if (plan.required) {
-    text += " required=" + std::string(to_text(plan.required->beneath)) + ";" + list(plan.required->names);
-  }
-  return text;
 }
 
 }  // namespace hoplock::hop

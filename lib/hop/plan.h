@@ -112,8 +112,4 @@ StsFact after_waiting(StsFact fact, Seconds waited);
 // A configured host (route_name, literal) whose route leaves `tls` out is opportunistic, whatever `security` says.
 Plan decide(const Facts& facts, const LocalRule& rule);
 
-// The policy a session satisfied, as one text: two plans with the same digest may share a session (TLS-08). Covers every
-// member of Connect.
-std::string digest(const Connect& plan);
-
 }  // namespace hoplock::hop

@@ -8,6 +8,7 @@
 
 #include "hop/outcome.h"
 #include "hop/plan.h"
+#include "tests/hop/digest.h"
 
 namespace hoplock::hop::testing {
 
