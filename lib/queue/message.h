@@ -120,10 +120,10 @@ struct Wake {
 
 // Recipients that wait behind a destination's hold and were not tried yet themselves, by the time since which they are due.
 struct Waiting {
-  enum class Kind : std::uint8_t {
-    notices,  // of mail with the empty sender
-    untold,   // that no notice of delay tells of
-    relaxed,  // whose sender waives the policy that holds others back (TLS-Required: No)
+  enum class Kind : std::uint8_t {  // the numbers stand in SQL (store.cpp)
+    notices = 0,                    // of mail with the empty sender
+    untold = 1,                     // that no notice of delay tells of
+    relaxed = 2,                    // whose sender waives the policy that holds others back (TLS-Required: No)
   };
   Kind kind = Kind::untold;
   Time after;

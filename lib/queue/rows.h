@@ -96,6 +96,8 @@ static_assert(smtp::notify_never == 1 && smtp::notify_success == 2 && smtp::noti
 
 inline constexpr std::int64_t tls_not_required = 16;  // of message.flags
 inline constexpr std::uint8_t told_of_delay = 16;     // of recipient.notify: beside the bits of RFC 3461
+static_assert(told_of_delay == 16 && static_cast<int>(Waiting::Kind::notices) == 0 &&
+              static_cast<int>(Waiting::Kind::untold) == 1);
 
 // A notice with its place in the queue, which is found on the loop.
 struct PlacedNotice {
