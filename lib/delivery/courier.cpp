@@ -63,9 +63,9 @@ class Run {
     attempt_.size = job_.size;
     attempt_.received = job_.received;
     for (std::size_t i = 0; i < job_.recipients.size(); ++i) {
-      RecipientStatus outcome;
-      outcome.due = job_.recipients[i];
-      attempt_.recipients.push_back(std::move(outcome));
+      RecipientStatus status;
+      status.due = job_.recipients[i];
+      attempt_.recipients.push_back(std::move(status));
       open_.push_back(i);
     }
   }
@@ -728,7 +728,7 @@ class Run {
           continue;
         }
         const Lack seen = seen_at(session_->client->peer(), *lack);
-        for (const std::size_t i : batch) note_lack(attempt_.recipients[i], seen, hop);
+        note_lack(batch, seen, hop);
         heard = Heard::something;
         break;
       }
@@ -787,7 +787,7 @@ class Run {
     bool moved = false;
     bool settled = false;  // somebody is, and over this connection: it had its say
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      RecipientStatus& outcome = attempt_.recipients[batch[i]];
+      RecipientStatus& status = attempt_.recipients[batch[i]];
       smtp::RecipientFate fate = sent.settled.recipients[i];
       const bool about_us = over_v6 && fate.fate == smtp::Fate::refused && is_about_our_address(fate.reply.one_line());
       // The host's IPv4 address may take it, also where it was tried in vain, or is not this attempt's affair: its turn comes, and only
@@ -795,7 +795,7 @@ class Run {
       if (about_us && (has_v4_ || hosts_.hosts.size() > 1)) {
         if (!has_v4_) refused_[batch[i]].push_back({hop, fate});
         fate.fate = smtp::Fate::deferred;
-        take_fate(outcome, fate, hop);
+        status = with_fate(std::move(status), fate, hop);
         moved = true;
         continue;
       }
@@ -806,9 +806,9 @@ class Run {
       if (fate.reply.code != 0 && fate.reply.code != 421) heeded.something = true;
       heeded.progress = heeded.progress || fate.fate == smtp::Fate::accepted;
       if (fate.fate == smtp::Fate::later) heeded.later.push_back(batch[i]);
-      take_fate(outcome, fate, hop);
-      if (fate.fate == smtp::Fate::unanswered) halt(outcome, sent);
-      settled = settled || outcome.fate != Fate::deferred || outcome.halt;
+      status = with_fate(std::move(status), fate, hop);
+      if (fate.fate == smtp::Fate::unanswered) status = with_halt(std::move(status), sent);
+      settled = settled || status.fate != Fate::deferred || status.halt;
     }
     if (moved) courier_.families_.failed(session_->host, *from, Steady::now());
     if (moved && !heeded.progress && !settled) heeded.something = false;
@@ -821,7 +821,8 @@ class Run {
     std::erase_if(open_, [this](std::size_t i) {
       const auto found = refused_.find(i);
       if (found == refused_.end() || !is_refused_everywhere(found->second)) return false;
-      take_fate(attempt_.recipients[i], found->second.back().fate, found->second.back().hop);
+      RecipientStatus& status = attempt_.recipients[i];
+      status = with_fate(std::move(status), found->second.back().fate, found->second.back().hop);
       return true;
     });
   }
@@ -880,6 +881,13 @@ class Run {
     if (!reply && cut_off && broken_at(sent, recipients, pace_).at == Broken::At::message) attempt_.put_off = "";
   }
 
+  void note_lack(const std::vector<std::size_t>& whom, const Lack& lack, std::size_t hop) {
+    for (const std::size_t i : whom) {
+      RecipientStatus& status = attempt_.recipients[i];
+      status = with_lack(std::move(status), lack, hop);
+    }
+  }
+
   // Whom the peer can be told of: without SMTPUTF8 nobody who needs it (MX-19).
   std::vector<std::size_t> fitting(std::size_t hop) {
     if (session_->client->peer().smtputf8) return open_;
@@ -888,7 +896,7 @@ class Run {
       if (!needs_smtputf8(job_.envelope, job_.recipients[i].address)) {
         batch.push_back(i);
       } else {
-        note_lack(attempt_.recipients[i], lacks_smtputf8(), hop);
+        note_lack({i}, lacks_smtputf8(), hop);
       }
     }
     return batch;

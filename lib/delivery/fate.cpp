@@ -5,15 +5,16 @@
 
 namespace hoplock::delivery {
 
-void take_fate(RecipientStatus& status, const smtp::RecipientFate& fate, std::size_t hop) {
+RecipientStatus with_fate(RecipientStatus status, const smtp::RecipientFate& fate, std::size_t hop) {
   status.hop = hop;
   status.reply.reset();
   if (fate.reply.code != 0) status.reply = fate.reply;
   if (fate.fate == smtp::Fate::accepted) status.fate = Fate::delivered;
   if (fate.fate == smtp::Fate::refused) status.fate = Fate::bounced;
+  return status;
 }
 
-void halt(RecipientStatus& status, const Sent& sent) {
+RecipientStatus with_halt(RecipientStatus status, const Sent& sent) {
   if (sent.unreadable)
     status.halt = Halt{std::nullopt, "the stored message cannot be read: " + sent.unreadable->detail};
   if (sent.withheld)
@@ -25,12 +26,14 @@ void halt(RecipientStatus& status, const Sent& sent) {
   } else if (sent.handed_over) {
     status.halt = Halt{hop::Reason::connection_lost, "no answer to the end of the message"};
   }
+  return status;
 }
 
-void note_lack(RecipientStatus& status, const Lack& lack, std::size_t hop) {
+RecipientStatus with_lack(RecipientStatus status, const Lack& lack, std::size_t hop) {
   status.lacking.hops.push_back(hop);
   status.lacking.status = lack.status.text();
   status.lacking.text = lack.text;
+  return status;
 }
 
 bool is_lacking(const RecipientStatus& status, std::size_t hop) {

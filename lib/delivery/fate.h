@@ -11,10 +11,10 @@
 namespace hoplock::delivery {
 
 // `hop`: the index of the attempt's hop that said so.
-void take_fate(RecipientStatus& status, const smtp::RecipientFate& fate, std::size_t hop);
+RecipientStatus with_fate(RecipientStatus status, const smtp::RecipientFate& fate, std::size_t hop);
 // Nobody else may hear of a recipient whose transaction got no answer.
-void halt(RecipientStatus& status, const Sent& sent);
-void note_lack(RecipientStatus& status, const Lack& lack, std::size_t hop);
+RecipientStatus with_halt(RecipientStatus status, const Sent& sent);
+RecipientStatus with_lack(RecipientStatus status, const Lack& lack, std::size_t hop);
 bool is_lacking(const RecipientStatus& status, std::size_t hop);
 // The server's own words as a refusal: its codes stand, in the class of a message that is kept.
 hop::Refusal refusal_of(const smtp::Reply& reply);

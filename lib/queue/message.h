@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -111,8 +110,7 @@ struct DestinationChange {
   std::optional<Backoff> backoff;  // nothing: it works again
 };
 
-// What comes due before its time, now that something of the destination changed: recipients that were deferred for one of these reasons,
-// words of CONTRACT.
+// Recipients deferred for one of these reasons, words of CONTRACT, come due before their time: something of the destination changed.
 struct Wake {
   std::vector<std::string> reasons;
   Time now;
