@@ -85,8 +85,8 @@ TEST_CASE("age and size: short and exact enough") {
   CHECK(size(1023) == "1023B");
   CHECK(size(1536) == "1.5KiB");
   CHECK(size(50ULL << 20U) == "50MiB");
-  CHECK(counted(1, "message") == "1 message");
-  CHECK(counted(0, "message") == "0 messages");
+  CHECK(daemon::tool::counted(1, "message") == "1 message");
+  CHECK(daemon::tool::counted(0, "message") == "0 messages");
 }
 
 TEST_CASE("Table: aligned, whole when the output is no terminal, cut to fit when it is") {

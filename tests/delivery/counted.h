@@ -27,7 +27,7 @@ struct Counted {
 };
 
 // Each element as "domain: type successes/failures result*sessions(reason) …".
-inline std::vector<std::string> counted(const reports::Counts& counts) {
+inline std::vector<std::string> sessions_in(const reports::Counts& counts) {
   Counted ledger(counts);
   std::vector<std::string> lines;
   for (const auto& account : ledger.accounts()) {

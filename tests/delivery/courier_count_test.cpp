@@ -60,10 +60,10 @@ TEST_CASE("RPT-07: a session counts once however many messages it carries, and a
   World world;
   world.peer({world.two(world.tls()), world.good(world.tls())});
   world.publish(world.leaf);
-  CHECK(counted(world.send().counts) == Lines{"example.org: tlsa 1/0"});
+  CHECK(sessions_in(world.send().counts) == Lines{"example.org: tlsa 1/0"});
   CHECK(world.send().counts.empty());  // over the same session
   world.leave();
-  CHECK(counted(world.send().counts) == Lines{"example.org: tlsa 1/0"});
+  CHECK(sessions_in(world.send().counts) == Lines{"example.org: tlsa 1/0"});
   CHECK(world.dns.count(World::question) == 1);
 }
 
@@ -76,7 +76,7 @@ TEST_CASE("RPT-07: the second try in clear adds nothing to the session whose TLS
   const Attempt attempt = world.send();
   CHECK(delivered(attempt) == "delivered opportunistic none ");
   REQUIRE(attempt.hops.size() == 2);
-  const Lines lines = counted(attempt.counts);
+  const Lines lines = sessions_in(attempt.counts);
   REQUIRE(lines.size() == 1);
   CHECK(lines[0].starts_with("example.org: no-policy-found 0/1 validation-failure*1"));
 }
@@ -94,7 +94,7 @@ TEST_CASE(
       if (bound) world.publish(world.leaf);
       const Attempt attempt = world.send();
       CHECK(line(attempt, {"reason", "dsn"}) == "deferred validation-failure 4.7.5");
-      const Lines lines = counted(attempt.counts);
+      const Lines lines = sessions_in(attempt.counts);
       REQUIRE(lines.size() == 1);
       const std::string element = bound ? "tlsa" : "no-policy-found";
       CHECK(lines[0].starts_with("example.org: " + element + " 0/1 validation-failure*1("));
@@ -112,12 +112,12 @@ TEST_CASE(
   SUBCASE("refused by MTA-STS") {
     world.dns.secure = {};
     world.adopt("1", policy("enforce", "other.example.org"));
-    CHECK(counted(world.send().counts) == Lines{"example.org: sts 0/1 validation-failure*1(sts-mx-mismatch)"});
-    CHECK(counted(world.send().counts) == Lines{"example.org: sts 0/1 validation-failure*1(sts-mx-mismatch)"});
+    CHECK(sessions_in(world.send().counts) == Lines{"example.org: sts 0/1 validation-failure*1(sts-mx-mismatch)"});
+    CHECK(sessions_in(world.send().counts) == Lines{"example.org: sts 0/1 validation-failure*1(sts-mx-mismatch)"});
   }
   SUBCASE("refused by a failed TLSA look-up") {
     world.dns.fail["_25._tcp.mx1.example.org TLSA"] = "SERVFAIL";
-    const Lines lines = counted(world.send().counts);
+    const Lines lines = sessions_in(world.send().counts);
     REQUIRE(lines.size() == 1);
     CHECK(lines[0].starts_with("example.org: tlsa 0/1 dnssec-invalid*1"));
   }
@@ -130,7 +130,7 @@ TEST_CASE("a refusal by a policy that was replaced in the course of the attempt 
   world.adopt("1", policy("enforce", "other.example.org"));
   world.peer({world.good(world.tls())});
   world.policy_hosts.fetched = [&world] { world.adopt("2", policy("enforce", "mx1.example.org")); };
-  CHECK(counted(world.send().counts) == Lines{"example.org: sts 1/0"});
+  CHECK(sessions_in(world.send().counts) == Lines{"example.org: sts 1/0"});
 }
 
 TEST_CASE("RPT-06: sessions are counted only while a valid record is published") {
@@ -186,7 +186,7 @@ TEST_CASE(
   world.peer({world.two(world.tls())});
   SUBCASE("a little later than the mail") {
     world.dns.slow[World::question] = 300ms;
-    CHECK(counted(world.send().counts) == Lines{"example.org: no-policy-found 1/0"});
+    CHECK(sessions_in(world.send().counts) == Lines{"example.org: no-policy-found 1/0"});
   }
   SUBCASE("too late") {
     world.dns.slow[World::question] = 20s;
@@ -206,7 +206,7 @@ TEST_CASE("RPT-05, MX-17: on a route with hosts the record is the host's, and an
   SUBCASE("name") {
     world.dns.add("_smtp._tls.mx1.example.org TXT v=TLSRPTv1; rua=mailto:r@example.org");
     world.routing.routes[0].hosts = {{support::name("mx1.example.org"), peer.port()}};
-    CHECK(counted(world.send().counts) == Lines{"mx1.example.org: no-policy-found 1/0"});
+    CHECK(sessions_in(world.send().counts) == Lines{"mx1.example.org: no-policy-found 1/0"});
     CHECK(world.dns.count(World::question) == 0);
   }
   SUBCASE("address") {
@@ -322,7 +322,7 @@ TEST_CASE("an attempt that is cut off tells of its sessions all the same") {
     world.loop.io().restart();
     world.loop.io().run_for(100ms);
   }
-  CHECK(counted(world.courier().take_cut_off()) == Lines{"example.org: no-policy-found 1/0"});
+  CHECK(sessions_in(world.courier().take_cut_off()) == Lines{"example.org: no-policy-found 1/0"});
   CHECK(world.courier().take_cut_off().empty());
 }
 
