@@ -114,7 +114,7 @@ int App::run() {
     return cannot_create;
   }
   writer_ = std::move(*log);
-  log_ = std::make_unique<control::CountingLog>(*writer_, loop_.get_executor());
+  log_ = std::make_unique<monitor::CountingLog>(*writer_, loop_.get_executor());
   if (const auto failure = open()) {
     start_failed(*failure);
     return exit_;
@@ -240,23 +240,23 @@ std::optional<StartFailure> App::open_network() {
   calls.disk = disk_.get();
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
   certificates_ = std::make_unique<CertificateWatch>(*log_, [this] { return take_up_certificates(); });
-  Lookout::Parts seen{executor,   *log_,       *writer_,       *disk_,      *queue_,
-                      *resolver_, *dns_watch_, *certificates_, *scheduler_, *listener_};
-  lookout_ = std::make_unique<Lookout>(std::move(seen));
+  StatusServer::Parts seen{executor,   *log_,       *writer_,       *disk_,      *queue_,
+                           *resolver_, *dns_watch_, *certificates_, *scheduler_, *listener_};
+  status_server_ = std::make_unique<StatusServer>(std::move(seen));
   return std::nullopt;
 }
 
 asio::awaitable<control::Status> App::status() {
   control::Status status;
-  status.started = lookout_->started();
+  status.started = status_server_->started();
   status.config = loaded_.file;
   const auto counts = scheduler_->counts();
   status.counts = {{"connections", static_cast<std::int64_t>(listener_->counts().open)},
                    {"sessions", static_cast<std::int64_t>(counts.lanes)},
                    {"delivered", static_cast<std::int64_t>(counts.delivered)},
                    {"deferred", static_cast<std::int64_t>(counts.deferred)}};
-  const auto problems = co_await lookout_->health();
-  for (const control::Problem& one : problems) {
+  const auto problems = co_await status_server_->health();
+  for (const monitor::Problem& one : problems) {
     control::Status::Problem problem{std::string(one.name), one.text};
     status.problems.push_back(std::move(problem));
   }
@@ -294,7 +294,7 @@ asio::awaitable<void> App::start() {
   }
   if (const auto opened = control_->open(control_path(loaded_.config)); !opened)
     co_return fail_with(cannot_create, opened.error().detail);
-  if (const auto failure = lookout_->open(loaded_.config))
+  if (const auto failure = status_server_->open(loaded_.config))
     co_return fail_with(config_error, loaded_.where(failure->key) + ": " + failure->error.detail);
   Log& log = *log_;
   tasks_->spawn("dns", dns_watch_->listen());
@@ -377,7 +377,7 @@ asio::awaitable<void> App::stop() {
   co_await scheduler_->stop(deadline);
   co_await listening->join(deadline + last_words);
   co_await control_->stop(std::chrono::steady_clock::now() + last_words);
-  co_await lookout_->stop(std::chrono::steady_clock::now() + last_words);
+  co_await status_server_->stop(std::chrono::steady_clock::now() + last_words);
   tasks_->stop();
   loop_.stop();
 }
@@ -426,12 +426,12 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   if (const auto* error = std::get_if<listener::ListenError>(&listeners)) {
     return loaded.where(place_of(*error)) + ": " + error->error.detail + put_log_back();
   }
-  if (const auto failure = lookout_->open(config))
+  if (const auto failure = status_server_->open(config))
     return loaded.where(failure->key) + ": " + failure->error.detail + put_log_back();
   if (!resolver_->is_current(resolver_options(config))) {
     if (const auto reloaded = resolver_->reload(resolver_options(config)); !reloaded) {
       std::string complaint = loaded.where("dns") + ": " + reloaded.error().detail;
-      if (const auto failure = lookout_->open(loaded_.config))  // as it was
+      if (const auto failure = status_server_->open(loaded_.config))  // as it was
         complaint += "; " + failure->key + " could not be opened again: " + failure->error.detail;
       return complaint + put_log_back();
     }
@@ -463,7 +463,7 @@ Result<> App::take_up_certificates() {
   auto listeners = listener_->prepare(listening(loaded_.config));
   if (const auto* error = std::get_if<listener::ListenError>(&listeners))
     return fail(error->error.code, place_of(*error) + ": " + error->error.detail);
-  if (const auto failure = lookout_->open(loaded_.config))
+  if (const auto failure = status_server_->open(loaded_.config))
     return fail(failure->error.code, failure->key + ": " + failure->error.detail);
   listener_->serve(std::get<std::shared_ptr<listener::Server::Plan>>(std::move(listeners)));
   return {};

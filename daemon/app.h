@@ -10,19 +10,19 @@
 #include <string>
 
 #include "config/reader.h"
-#include "control/counting_log.h"
 #include "control/server.h"
 #include "daemon/certificates.h"
 #include "daemon/dns_watch.h"
 #include "daemon/log_writer.h"
-#include "daemon/lookout.h"
 #include "daemon/options.h"
+#include "daemon/status_server.h"
 #include "daemon/supervision.h"
 #include "daemon/system.h"
 #include "delivery/scheduler.h"
 #include "disk/disk.h"
 #include "dkim/signer.h"
 #include "listener/server.h"
+#include "monitor/counting_log.h"
 #include "net/task_group.h"
 #include "queue/queue.h"
 #include "reports/sender.h"
@@ -84,7 +84,7 @@ class App {
   config::Loaded loaded_;
   std::string path_;
   std::unique_ptr<LogWriter> writer_;
-  std::unique_ptr<control::CountingLog> log_;  // writes to it
+  std::unique_ptr<monitor::CountingLog> log_;  // writes to it
   Supervision supervision_;
   int exit_ = ok;
 
@@ -106,7 +106,7 @@ class App {
   std::unique_ptr<listener::Server> listener_;
   std::unique_ptr<control::Server> control_;
   std::unique_ptr<CertificateWatch> certificates_;
-  std::unique_ptr<Lookout> lookout_;
+  std::unique_ptr<StatusServer> status_server_;
   std::unique_ptr<net::TaskGroup> tasks_;
   std::unique_ptr<boost::asio::signal_set> signals_;
 };

@@ -12,12 +12,12 @@
 
 #include "base/log.h"
 #include "config/config.h"
-#include "control/facts.h"
+#include "monitor/daemon_status.h"
 #include "net/file_mark.h"
 
 namespace hoplock::daemon {
 
-using OwnCertificate = control::Facts::Certificate;
+using OwnCertificate = monitor::DaemonStatus::Certificate;
 
 // Which files the configuration names, and what for.
 struct CertificateFile {

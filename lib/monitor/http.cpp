@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/http.h"
+#include "monitor/http.h"
 
 #include <algorithm>
 #include <array>
@@ -17,7 +17,7 @@
 #include "net/listening.h"
 #include "net/task_group.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
@@ -355,4 +355,4 @@ std::optional<net::Endpoint> HttpServer::bound() const {
 
 std::string HttpServer::missing() const { return state_->socket ? state_->socket->error() : std::string(); }
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/health.h"
+#include "monitor/health.h"
 
 #include <algorithm>
 #include <boost/json.hpp>
@@ -7,7 +7,7 @@
 
 #include "base/utf8.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 namespace {
 
@@ -15,11 +15,11 @@ constexpr std::size_t longest_sentence = 500;
 constexpr std::uint64_t enough_fetches = 5;
 
 // Found since the start or by a survey, but no longer those that a later survey does not see held: somebody removed them.
-std::vector<queue::Id> damaged(const Facts& facts, const Survey* survey) {
+std::vector<queue::Id> damaged(const DaemonStatus& status, const Survey* survey) {
   std::vector<queue::Id> ids;
   const bool surveyed = survey != nullptr && survey->error.empty();
   if (surveyed) ids = survey->damaged;
-  for (const Facts::Damage& one : facts.damaged) {
+  for (const DaemonStatus::Damage& one : status.damaged) {
     if (!surveyed || one.found >= survey->taken) ids.push_back(one.id);
   }
   std::sort(ids.begin(), ids.end());
@@ -36,54 +36,54 @@ std::string damaged_text(const std::vector<queue::Id>& ids) {
   return text + "; look at the disk, then remove them";
 }
 
-std::string listeners_text(const Facts& facts) {
+std::string listeners_text(const DaemonStatus& status) {
   std::string text;
-  for (const std::string& one : facts.missing_listeners) text += (text.empty() ? "" : "; ") + one;
+  for (const std::string& one : status.missing_listeners) text += (text.empty() ? "" : "; ") + one;
   if (!text.empty()) return text + "; tried again until it works";
-  return facts.listeners == 0 ? "no address is listened on" : "";
+  return status.listeners == 0 ? "no address is listened on" : "";
 }
 
-std::string certificates_text(const Facts& facts) {
+std::string certificates_text(const DaemonStatus& status) {
   std::string text;
-  for (const auto& one : facts.certificates) {
-    if (one.expires > facts.now || one.replaced) continue;
+  for (const auto& one : status.certificates) {
+    if (one.expires > status.now || one.replaced) continue;
     text +=
         (text.empty() ? "" : "; ") + one.use + " " + one.subject + " ended " + to_rfc3339(one.expires).substr(0, 10);
   }
   return text.empty() ? text : text + "; renew it, a changed file is taken up by itself";
 }
 
-std::string places_text(const Facts& facts) {
-  return "clients were refused in the last minute: of " + std::to_string(facts.places.limit) + " connections, " +
-         std::to_string(facts.open_connections) + " are open, " + std::to_string(facts.places.strangers) +
+std::string places_text(const DaemonStatus& status) {
+  return "clients were refused in the last minute: of " + std::to_string(status.places.limit) + " connections, " +
+         std::to_string(status.open_connections) + " are open, " + std::to_string(status.places.strangers) +
          " of them by clients that may not relay";
 }
 
 }  // namespace
 
-std::vector<Problem> problems(const Facts& facts, const Survey* survey, Counters::Fetches fetches) {
+std::vector<Problem> problems(const DaemonStatus& status, const Survey* survey, Counters::Fetches fetches) {
   std::vector<Problem> found;
   const auto add = [&found](std::string_view name, std::string_view text) {
     found.push_back({name, to_one_line(text, longest_sentence)});
   };
-  if (facts.dns_silence)
-    add("dns", *facts.dns_silence + "; mail routed by MX waits");
-  else if (facts.validation_failure)
-    add("dnssec", *facts.validation_failure + "; mail routed by MX waits");
-  if (!facts.store) add("store", "the last transaction failed: " + facts.store.error().detail);
-  if (const auto ids = damaged(facts, survey); !ids.empty()) add("damaged", damaged_text(ids));
-  if (facts.store && !facts.accepting) add("disk-space", "no new mail is taken: " + facts.accepting.error().detail);
-  if (const auto text = listeners_text(facts); !text.empty()) add("listeners", text);
-  if (facts.places.full) add("connections", places_text(facts));
-  if (!facts.descriptors) add("descriptors", "no descriptor is left: " + facts.descriptors.error().detail);
+  if (status.dns_silence)
+    add("dns", *status.dns_silence + "; mail routed by MX waits");
+  else if (status.validation_failure)
+    add("dnssec", *status.validation_failure + "; mail routed by MX waits");
+  if (!status.store) add("store", "the last transaction failed: " + status.store.error().detail);
+  if (const auto ids = damaged(status, survey); !ids.empty()) add("damaged", damaged_text(ids));
+  if (status.store && !status.accepting) add("disk-space", "no new mail is taken: " + status.accepting.error().detail);
+  if (const auto text = listeners_text(status); !text.empty()) add("listeners", text);
+  if (status.places.full) add("connections", places_text(status));
+  if (!status.descriptors) add("descriptors", "no descriptor is left: " + status.descriptors.error().detail);
   if (fetches.good == 0 && fetches.failed >= enough_fetches) {
     add("policies", "all " + std::to_string(fetches.failed) +
                         " fetches of MTA-STS policies in the last hour failed: can this machine reach port 443?");
   }
   if (survey != nullptr && !survey->error.empty()) add("survey", "the database cannot be read: " + survey->error);
-  if (const auto text = certificates_text(facts); !text.empty()) add("certificates", text);
-  if (!facts.log_problem.empty()) add("log", facts.log_problem);
-  if (facts.stalled) add("recovery", "what became of deliveries cannot be stored; nothing new is sent until it is");
+  if (const auto text = certificates_text(status); !text.empty()) add("certificates", text);
+  if (!status.log_problem.empty()) add("log", status.log_problem);
+  if (status.stalled) add("recovery", "what became of deliveries cannot be stored; nothing new is sent until it is");
   return found;
 }
 
@@ -101,4 +101,4 @@ std::string to_json(const std::vector<Problem>& problems) {
   return boost::json::serialize(object) + "\n";
 }
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

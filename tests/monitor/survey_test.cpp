@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/survey.h"
+#include "monitor/survey.h"
 
 #include <doctest/doctest.h>
 
-#include "control/watch.h"
+#include "monitor/endpoints.h"
 #include "reports/ledger.h"
 #include "route/sts_store.h"
 #include "tests/queue/world.h"
 #include "tests/support/memory_log.h"
 
-namespace control_survey_test {
+namespace monitor_survey_test {
 
 using namespace hoplock;
-using control::Survey;
-using control::Surveyor;
+using monitor::Survey;
+using monitor::Surveyor;
 using queue::test::t0;
 
 namespace {
@@ -80,7 +80,7 @@ TEST_CASE("survey: names the messages that are held because their body is damage
   at.world.loop.run(at.world.queue->sweep(1 << 20)).value();
   CHECK(told == std::vector{bad});
   at.world.loop.io().poll();
-  const auto damaged = [&at] { return control::survey(at.dir / "queue.db", {}, t0).damaged; };
+  const auto damaged = [&at] { return monitor::survey(at.dir / "queue.db", {}, t0).damaged; };
   CHECK(damaged() == std::vector{bad});
   CHECK(at.world.list()[0].state() == "queued");
   CHECK(at.world.list()[1].state() == "held");
@@ -96,12 +96,12 @@ TEST_CASE("survey: a held message that proves damaged is named too") {
   at.spoil(bad);
   at.world.loop.run(at.world.queue->sweep(1 << 20)).value();
   at.world.put({"a@one.test"});  // behind the hold
-  CHECK(control::survey(at.dir / "queue.db", {}, t0).damaged == std::vector{bad});
+  CHECK(monitor::survey(at.dir / "queue.db", {}, t0).damaged == std::vector{bad});
 }
 
 TEST_CASE("survey: a database that cannot be read is an error in words") {
   const support::TempDirectory empty;
-  CHECK_FALSE(control::survey(empty / "queue.db", {}, t0).error.empty());
+  CHECK_FALSE(monitor::survey(empty / "queue.db", {}, t0).error.empty());
 }
 
 TEST_CASE("survey: adds up yesterday's reports and the policies") {
@@ -137,7 +137,7 @@ TEST_CASE("survey: adds up yesterday's reports and the policies") {
     return {};
   };
   loop.run(disk->run(disk::Durability::durable, std::move(fill))).value();
-  const Survey survey = control::survey(dir / "queue.db", {}, t0);
+  const Survey survey = monitor::survey(dir / "queue.db", {}, t0);
   CHECK(survey.error.empty());
   CHECK(survey.reports.sessions == 16);
   CHECK(survey.reports.failures == 2);
@@ -150,23 +150,23 @@ TEST_CASE("survey: adds up yesterday's reports and the policies") {
 
 TEST_CASE("watch: each path has its page, and health decides over the status of /healthz") {
   Surveyed at;
-  control::Counters counters;
-  control::Facts facts;
-  facts.listeners = 1;
-  facts.now = t0;
-  control::Watch watch(at.surveyor, counters, [&facts] { return facts; });
-  const auto get = [&](std::string path, control::HttpRequest::Accepts accepts = control::HttpRequest::Accepts::any) {
-    control::HttpRequest request;
+  monitor::Counters counters;
+  monitor::DaemonStatus status;
+  status.listeners = 1;
+  status.now = t0;
+  monitor::Endpoints watch(at.surveyor, counters, [&status] { return status; });
+  const auto get = [&](std::string path, monitor::HttpRequest::Accepts accepts = monitor::HttpRequest::Accepts::any) {
+    monitor::HttpRequest request;
     request.path = std::move(path);
     request.accepts = accepts;
     return at.world.loop.run(watch.answer(std::move(request)));
   };
   CHECK(get("/healthz").status == 200);
   CHECK(get("/healthz").body == "ok\n");
-  facts.validation_failure = "broken";
+  status.validation_failure = "broken";
   CHECK(get("/healthz").status == 503);
   CHECK(get("/healthz").body == "dnssec: broken; mail routed by MX waits\n");
-  CHECK(get("/healthz", control::HttpRequest::Accepts::json).type == "application/json");
+  CHECK(get("/healthz", monitor::HttpRequest::Accepts::json).type == "application/json");
   CHECK(get("/metrics").type == "text/plain; version=0.0.4; charset=utf-8");
   CHECK(get("/metrics").body.find("\nhoplock_problem{problem=\"dnssec\"} 1\n") != std::string::npos);
   CHECK(get("/").type == "text/html; charset=utf-8");
@@ -175,4 +175,4 @@ TEST_CASE("watch: each path has its page, and health decides over the status of 
   CHECK(get("").status == 404);
 }
 
-}  // namespace control_survey_test
+}  // namespace monitor_survey_test

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/exposition.h"
+#include "monitor/exposition.h"
 
 #include <doctest/doctest.h>
 
-#include "control/metrics.h"
+#include "monitor/metrics.h"
 
-namespace control_exposition_test {
+namespace monitor_exposition_test {
 
 using namespace hoplock;
-using control::Exposition;
+using monitor::Exposition;
 
 TEST_CASE("a family has help, type and samples; labels are escaped and stay on their line") {
   Exposition to;
@@ -47,14 +47,14 @@ TEST_CASE("a histogram's buckets add up to its count") {
 }
 
 TEST_CASE("metrics: every problem is a metric, red or not, and the queue has every state that matters") {
-  control::Facts facts;
-  facts.now = from_millis(1'790'000'100'000);
-  control::Survey survey;
+  monitor::DaemonStatus status;
+  status.now = from_millis(1'790'000'100'000);
+  monitor::Survey survey;
   queue::Stats::State held{"held", {7, from_millis(1'790'000'000'000)}};
   survey.queue.states = {held};
   survey.queue.messages = 5;
-  const control::Counters counters;
-  const std::string text = control::to_metrics(counters, facts, &survey, {{"dnssec", "no"}});
+  const monitor::Counters counters;
+  const std::string text = monitor::to_metrics(counters, status, &survey, {{"dnssec", "no"}});
   for (const char* line :
        {"hoplock_healthy 0", "hoplock_problem{problem=\"dnssec\"} 1", "hoplock_problem{problem=\"store\"} 0",
         "hoplock_queue_messages 5", "hoplock_queue_recipients{state=\"held\"} 7",
@@ -64,8 +64,8 @@ TEST_CASE("metrics: every problem is a metric, red or not, and the queue has eve
     CHECK(text.find("\n" + std::string(line) + "\n") != std::string::npos);
   }
   survey.error = "unreadable";  // no number is better than a wrong one
-  CHECK(control::to_metrics(counters, facts, &survey, {}).find("hoplock_queue_messages") == std::string::npos);
-  CHECK(control::to_metrics(counters, facts, nullptr, {}).find("\nhoplock_healthy 1\n") != std::string::npos);
+  CHECK(monitor::to_metrics(counters, status, &survey, {}).find("hoplock_queue_messages") == std::string::npos);
+  CHECK(monitor::to_metrics(counters, status, nullptr, {}).find("\nhoplock_healthy 1\n") != std::string::npos);
 }
 
-}  // namespace control_exposition_test
+}  // namespace monitor_exposition_test

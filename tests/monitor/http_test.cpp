@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/http.h"
+#include "monitor/http.h"
 
 #include <doctest/doctest.h>
 #include <netinet/in.h>
@@ -19,18 +19,18 @@
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
 
-namespace control_http_test {
+namespace monitor_http_test {
 
 using namespace hoplock;
-using control::HttpLimits;
-using control::HttpReply;
-using control::HttpRequest;
-using control::HttpServer;
+using monitor::HttpLimits;
+using monitor::HttpReply;
+using monitor::HttpRequest;
+using monitor::HttpServer;
 
 namespace {
 
-control::HttpListening listening(const char* address, std::uint16_t port = 0) {
-  control::HttpListening at;
+monitor::HttpListening listening(const char* address, std::uint16_t port = 0) {
+  monitor::HttpListening at;
   at.at = net::Endpoint{Ip::parse(address).value(), port};
   return at;
 }
@@ -352,8 +352,8 @@ TEST_CASE(
   Served served;
   auto guarded = listening("127.0.0.1");
   guarded.trusted_header = "X-Forwarded-User";
-  std::vector<control::HttpClient> asked;
-  guarded.admission = [&asked](control::HttpClient client) -> boost::asio::awaitable<bool> {
+  std::vector<monitor::HttpClient> asked;
+  guarded.admission = [&asked](monitor::HttpClient client) -> boost::asio::awaitable<bool> {
     asked.push_back(client);
     co_return client.has_trusted_header || (client.login && client.login->second == "right:one");
   };
@@ -378,4 +378,4 @@ TEST_CASE(
   CHECK(asked.size() == so_far);
 }
 
-}  // namespace control_http_test
+}  // namespace monitor_http_test

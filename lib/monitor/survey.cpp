@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/survey.h"
+#include "monitor/survey.h"
 #include "net/clock.h"
 
 #include <sys/resource.h>
@@ -9,7 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 namespace asio = boost::asio;
 using std::chrono::steady_clock;
@@ -116,4 +116,4 @@ asio::awaitable<std::shared_ptr<const Survey>> Surveyor::look(std::chrono::milli
 
 std::shared_ptr<const Survey> Surveyor::last() const { return state_->last; }
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the daemon's services say of themselves at the moment of a request. Values; App fills them in.
+// What the daemon's services say of themselves at the moment of a request. Values; the daemon fills them in.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -11,9 +11,9 @@
 #include "base/time.h"
 #include "queue/message.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
-struct Facts {
+struct DaemonStatus {
   std::string hostname;
   Time started{};
   Time now{};
@@ -62,4 +62,4 @@ struct Facts {
   std::uint64_t log_lines_dropped = 0;  // since the start
 };
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

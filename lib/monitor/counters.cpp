@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/counters.h"
+#include "monitor/counters.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "base/ascii.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 namespace {
 
@@ -216,4 +216,4 @@ Counters::Fetches Counters::fetches_last_hour(SteadyTime now) const {
   return found;
 }
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

@@ -9,7 +9,7 @@
 
 #include "base/histogram.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 struct Label {
   std::string_view name;
@@ -40,4 +40,4 @@ class Exposition {
   std::string name_;
 };
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

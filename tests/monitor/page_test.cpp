@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/page.h"
+#include "monitor/page.h"
 
 #include <doctest/doctest.h>
 
-namespace control_page_test {
+namespace monitor_page_test {
 
 using namespace hoplock;
-using control::Facts;
-using control::Problem;
-using control::Survey;
+using monitor::DaemonStatus;
+using monitor::Problem;
+using monitor::Survey;
 
 namespace {
 
 const Time t0 = from_millis(1'790'000'000'000);
 
 struct Shown {
-  Facts facts;
+  DaemonStatus status;
   Survey survey;
   std::vector<Problem> problems;
-  std::vector<control::Counters::Attempts> last_hour;
+  std::vector<monitor::Counters::Attempts> last_hour;
   Shown() {
-    facts.hostname = "relay.example.net";
-    facts.started = t0 - std::chrono::hours(50);
-    facts.now = t0;
+    status.hostname = "relay.example.net";
+    status.started = t0 - std::chrono::hours(50);
+    status.now = t0;
     survey.taken = t0 - Seconds(4);
   }
-  std::string html() const { return control::to_html({facts, &survey, problems, last_hour, {}}); }
+  std::string html() const { return monitor::to_html({status, &survey, problems, last_hour, {}}); }
 };
 
 bool has(const std::string& html, std::string_view text) { return html.find(text) != std::string::npos; }
@@ -33,20 +33,20 @@ bool has(const std::string& html, std::string_view text) { return html.find(text
 }  // namespace
 
 TEST_CASE("page: no octet of foreign text is markup") {
-  CHECK(control::escaped("<script>alert('x' & \"y\")</script>") ==
+  CHECK(monitor::escaped("<script>alert('x' & \"y\")</script>") ==
         "&lt;script&gt;alert(&#39;x&#39; &amp; &quot;y&quot;)&lt;/script&gt;");
-  CHECK(control::escaped("a\r\n\0\x1b\xff b") == control::escaped("a\r\n"));  // a literal ends at its NUL
-  CHECK(control::escaped("\x1b[31m\xff") == "?[31m?");
+  CHECK(monitor::escaped("a\r\n\0\x1b\xff b") == monitor::escaped("a\r\n"));  // a literal ends at its NUL
+  CHECK(monitor::escaped("\x1b[31m\xff") == "?[31m?");
   Shown shown;
   queue::Stats::Domain domain;
   domain.domain = "<b>bold.example";
   domain.reason = "550 <img src=x onerror=alert(1)> \xe2\x80\xae evil";
   shown.survey.queue.domains = {domain};
   shown.problems = {{"dnssec", "<i>red</i>"}};
-  control::Counters::Attempts attempts;
+  monitor::Counters::Attempts attempts;
   attempts.reason = "<u>";
   shown.last_hour = {attempts};
-  shown.facts.hostname = "\"><s>";
+  shown.status.hostname = "\"><s>";
   const std::string html = shown.html();
   for (const char* tag : {"<b>bold", "<img", "<i>", "<u>", "<s>", "<script", "javascript:"}) {
     CAPTURE(tag);
@@ -69,7 +69,7 @@ TEST_CASE("page: says first whether all is well, then what waits and why") {
   domain.reason = "tlsa-invalid";
   shown.survey.queue.domains = {domain};
   shown.survey.domains = 10000;
-  control::Counters::Attempts attempts{"delivered", "dane", "TLSv1.3", "dane-ee", "", 42};
+  monitor::Counters::Attempts attempts{"delivered", "dane", "TLSv1.3", "dane-ee", "", 42};
   shown.last_hour = {attempts};
   shown.survey.policies = {3, 2, 1};
   shown.survey.reports.sessions = 17;
@@ -95,10 +95,10 @@ TEST_CASE("page: says first whether all is well, then what waits and why") {
 }
 
 TEST_CASE("page: is there before the database was read") {
-  const Facts facts = Shown().facts;
-  const std::string html = control::to_html({facts, nullptr, {}, {}, {}});
+  const DaemonStatus status = Shown().status;
+  const std::string html = monitor::to_html({status, nullptr, {}, {}, {}});
   CHECK(has(html, "being read"));
   CHECK(has(html, "All is well"));
 }
 
-}  // namespace control_page_test
+}  // namespace monitor_page_test

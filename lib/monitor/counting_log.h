@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "base/log.h"
-#include "control/counters.h"
+#include "monitor/counters.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 class CountingLog : public Log {
  public:
@@ -43,4 +43,4 @@ class CountingLog : public Log {
   Counters counters_;
 };
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

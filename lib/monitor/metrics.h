@@ -4,15 +4,15 @@
 #include <string>
 #include <vector>
 
-#include "control/counters.h"
-#include "control/facts.h"
-#include "control/health.h"
-#include "control/survey.h"
+#include "monitor/counters.h"
+#include "monitor/daemon_status.h"
+#include "monitor/health.h"
+#include "monitor/survey.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 // `survey` may be null: what lies in the database is then left out.
-std::string to_metrics(const Counters& counters, const Facts& facts, const Survey* survey,
+std::string to_metrics(const Counters& counters, const DaemonStatus& status, const Survey* survey,
                        const std::vector<Problem>& problems);
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

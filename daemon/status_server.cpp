@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/lookout.h"
+#include "daemon/status_server.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -49,28 +49,28 @@ double processor_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-control::Surveyor::Options survey_options(const disk::Disk& disk) {
-  control::Surveyor::Options options;
+monitor::Surveyor::Options survey_options(const disk::Disk& disk) {
+  monitor::Surveyor::Options options;
   options.database = disk.path();
   return options;
 }
 
 }  // namespace
 
-Lookout::Lookout(Parts parts)
+StatusServer::StatusServer(Parts parts)
     : parts_(std::move(parts)),
       started_(now()),
       passwords_(parts_.executor, logins_),
       surveyor_(parts_.executor, survey_options(parts_.disk), [&queue = parts_.queue] { return queue.active(); }),
-      watch_(surveyor_, parts_.log.counters(), [this] { return facts(); }),
+      endpoints_(surveyor_, parts_.log.counters(), [this] { return status(); }),
       server_(parts_.executor, parts_.log,
-              [this](control::HttpRequest request) { return watch_.answer(std::move(request)); }) {
+              [this](monitor::HttpRequest request) { return endpoints_.answer(std::move(request)); }) {
   parts_.queue.on_damage([this](queue::Id id) { damaged(id); });
 }
 
-std::optional<Lookout::Failure> Lookout::open(const config::Config& config) {
+std::optional<StatusServer::Failure> StatusServer::open(const config::Config& config) {
   const config::Http& http = config.http;
-  control::HttpListening listening;
+  monitor::HttpListening listening;
   if (http.address) listening.at = net::Endpoint{http.address->ip, http.address->port};
   listening.hosts = http.hosts;
   listening.trusted_header = http.trusted_proxy_header;
@@ -93,11 +93,11 @@ std::optional<Lookout::Failure> Lookout::open(const config::Config& config) {
   return std::nullopt;
 }
 
-std::function<asio::awaitable<bool>(control::HttpClient)> Lookout::admission(
+std::function<asio::awaitable<bool>(monitor::HttpClient)> StatusServer::admission(
     const config::Http& http, std::shared_ptr<const listener::Users> users) {
   const bool by_proxy = !http.trusted_proxy_header.empty();
   if (!users && !by_proxy) return nullptr;
-  return [this, users, by_proxy](control::HttpClient client) -> asio::awaitable<bool> {
+  return [this, users, by_proxy](monitor::HttpClient client) -> asio::awaitable<bool> {
     // the header is the proxy's word only where nobody else can connect
     if (by_proxy && client.has_trusted_header && client.address.unmapped().is_loopback()) co_return true;
     if (!users || !client.login) co_return false;
@@ -111,7 +111,7 @@ std::function<asio::awaitable<bool>(control::HttpClient)> Lookout::admission(
 }
 
 // CONTRACT: an error log, /healthz red; the message is held already.
-void Lookout::damaged(queue::Id id) {
+void StatusServer::damaged(queue::Id id) {
   parts_.log.write(Event(Level::error, "body-damaged")
                        .add("id", id.text())
                        .add("error", "its checksum does not fit; the message is held"));
@@ -120,9 +120,9 @@ void Lookout::damaged(queue::Id id) {
   damaged_.push_back({id, now()});
 }
 
-control::Facts::Places Lookout::places() const {
+monitor::DaemonStatus::Places StatusServer::places() const {
   const listener::Places::Counts from = parts_.listener.places();
-  control::Facts::Places to;
+  monitor::DaemonStatus::Places to;
   to.limit = from.places;
   to.strangers = from.strangers;
   to.refused = from.refused;
@@ -131,43 +131,43 @@ control::Facts::Places Lookout::places() const {
   return to;
 }
 
-control::Facts Lookout::facts() const {
-  control::Facts facts;
-  facts.hostname = hostname_;
-  facts.started = started_;
-  facts.now = now();
+monitor::DaemonStatus StatusServer::status() const {
+  monitor::DaemonStatus status;
+  status.hostname = hostname_;
+  status.started = started_;
+  status.now = now();
   const listener::Counts& clients = parts_.listener.counts();
-  facts.connections = clients.connections;
-  facts.open_connections = clients.open;
-  facts.listeners = parts_.listener.bound().size();
-  facts.missing_listeners = parts_.listener.missing();
-  if (std::string missing = server_.missing(); !missing.empty()) facts.missing_listeners.push_back(std::move(missing));
-  facts.places = places();
+  status.connections = clients.connections;
+  status.open_connections = clients.open;
+  status.listeners = parts_.listener.bound().size();
+  status.missing_listeners = parts_.listener.missing();
+  if (std::string missing = server_.missing(); !missing.empty()) status.missing_listeners.push_back(std::move(missing));
+  status.places = places();
   const delivery::Counts deliveries = parts_.scheduler.counts();
-  facts.lanes = deliveries.lanes;
-  facts.destinations = deliveries.destinations;
-  facts.stalled = deliveries.stalled;
-  facts.free_octets = parts_.disk.free_bytes();
-  facts.min_free_octets = min_free_space_;
-  facts.accepting = parts_.queue.accepting();
-  facts.store = parts_.disk.health();
+  status.lanes = deliveries.lanes;
+  status.destinations = deliveries.destinations;
+  status.stalled = deliveries.stalled;
+  status.free_octets = parts_.disk.free_bytes();
+  status.min_free_octets = min_free_space_;
+  status.accepting = parts_.queue.accepting();
+  status.store = parts_.disk.health();
   const disk::Sizes sizes = parts_.disk.sizes();
-  facts.database_octets = sizes.database;
-  facts.log_octets = sizes.log;
-  facts.commits = parts_.disk.commits();
+  status.database_octets = sizes.database;
+  status.log_octets = sizes.log;
+  status.commits = parts_.disk.commits();
   if (uses_mx_) {
-    facts.dns_silence = parts_.dns.silence();
-    facts.validation_failure = parts_.resolver.validation_failure();
+    status.dns_silence = parts_.dns.silence();
+    status.validation_failure = parts_.resolver.validation_failure();
   }
-  facts.descriptors = one_more_descriptor();
-  facts.damaged = damaged_;
-  facts.certificates = parts_.certificates.all();
-  facts.resident_octets = resident_octets();
-  facts.processor_seconds = processor_seconds();
+  status.descriptors = one_more_descriptor();
+  status.damaged = damaged_;
+  status.certificates = parts_.certificates.all();
+  status.resident_octets = resident_octets();
+  status.processor_seconds = processor_seconds();
   LogState log = parts_.writer.state();
-  facts.log_problem = std::move(log.problem);
-  facts.log_lines_dropped = log.dropped;
-  return facts;
+  status.log_problem = std::move(log.problem);
+  status.log_lines_dropped = log.dropped;
+  return status;
 }
 
 }  // namespace hoplock::daemon

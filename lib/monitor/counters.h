@@ -15,9 +15,9 @@
 #include "base/counted.h"
 #include "base/histogram.h"
 #include "base/log.h"
-#include "control/exposition.h"
+#include "monitor/exposition.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
@@ -100,4 +100,4 @@ class Counters {
   LastHour attempts_hour_, policies_hour_;
 };
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/watch.h"
+#include "monitor/endpoints.h"
 
 #include <string>
 #include <utility>
 
-#include "control/health.h"
-#include "control/metrics.h"
-#include "control/page.h"
+#include "monitor/health.h"
+#include "monitor/metrics.h"
+#include "monitor/page.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 namespace asio = boost::asio;
 
@@ -20,23 +20,23 @@ constexpr std::chrono::milliseconds health_patience{500};
 
 }  // namespace
 
-asio::awaitable<HttpReply> Watch::metrics() {
+asio::awaitable<HttpReply> Endpoints::metrics() {
   const auto survey = co_await surveyor_.look(survey_patience);
-  const Facts facts = facts_();
+  const DaemonStatus status = status_();
   const auto fetches = counters_.fetches_last_hour(std::chrono::steady_clock::now());
   HttpReply reply;
   reply.type = Exposition::content_type;
-  reply.body = to_metrics(counters_, facts, survey.get(), problems(facts, survey.get(), fetches));
+  reply.body = to_metrics(counters_, status, survey.get(), problems(status, survey.get(), fetches));
   co_return reply;
 }
 
-asio::awaitable<std::vector<Problem>> Watch::health() {
+asio::awaitable<std::vector<Problem>> Endpoints::health() {
   const auto survey = co_await surveyor_.look(health_patience);
   const auto fetches = counters_.fetches_last_hour(std::chrono::steady_clock::now());
-  co_return problems(facts_(), survey.get(), fetches);
+  co_return problems(status_(), survey.get(), fetches);
 }
 
-asio::awaitable<HttpReply> Watch::healthz(HttpRequest::Accepts accepts) {
+asio::awaitable<HttpReply> Endpoints::healthz(HttpRequest::Accepts accepts) {
   const auto wrong = co_await health();
   HttpReply reply;
   reply.status = wrong.empty() ? 200 : 503;
@@ -49,20 +49,20 @@ asio::awaitable<HttpReply> Watch::healthz(HttpRequest::Accepts accepts) {
   co_return reply;
 }
 
-asio::awaitable<HttpReply> Watch::page() {
+asio::awaitable<HttpReply> Endpoints::page() {
   const auto survey = co_await surveyor_.look(survey_patience);
-  const Facts facts = facts_();
+  const DaemonStatus status = status_();
   const auto now = std::chrono::steady_clock::now();
   const auto fetches = counters_.fetches_last_hour(now);
-  const auto wrong = problems(facts, survey.get(), fetches);
+  const auto wrong = problems(status, survey.get(), fetches);
   const auto last_hour = counters_.last_hour(now);
   HttpReply reply;
   reply.type = "text/html; charset=utf-8";
-  reply.body = to_html({facts, survey.get(), wrong, last_hour, fetches});
+  reply.body = to_html({status, survey.get(), wrong, last_hour, fetches});
   co_return reply;
 }
 
-asio::awaitable<HttpReply> Watch::answer(HttpRequest request) {
+asio::awaitable<HttpReply> Endpoints::answer(HttpRequest request) {
   if (request.path == "/metrics") co_return co_await metrics();
   if (request.path == "/healthz") co_return co_await healthz(request.accepts);
   if (request.path == "/") co_return co_await page();
@@ -72,4 +72,4 @@ asio::awaitable<HttpReply> Watch::answer(HttpRequest request) {
   co_return reply;
 }
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

@@ -19,7 +19,7 @@
 #include "reports/ledger_reader.h"
 #include "route/sts_reader.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 struct Survey {
   Time taken{};
@@ -65,4 +65,4 @@ class Surveyor {
   boost::asio::thread_pool worker_{1};
 };
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

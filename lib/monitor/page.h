@@ -6,15 +6,15 @@
 #include <string_view>
 #include <vector>
 
-#include "control/counters.h"
-#include "control/facts.h"
-#include "control/health.h"
-#include "control/survey.h"
+#include "monitor/counters.h"
+#include "monitor/daemon_status.h"
+#include "monitor/health.h"
+#include "monitor/survey.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 struct View {
-  const Facts& facts;
+  const DaemonStatus& status;
   const Survey* survey = nullptr;  // null: nothing is known of the database yet
   const std::vector<Problem>& problems;
   const std::vector<Counters::Attempts>& last_hour;
@@ -25,4 +25,4 @@ std::string to_html(const View& view);
 // As text between tags, or between the quotes of an attribute: one line, no octet of it is markup.
 std::string escaped(std::string_view text);
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

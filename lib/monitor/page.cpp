@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/page.h"
+#include "monitor/page.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 #include "base/version.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 namespace {
 
@@ -170,13 +170,13 @@ std::string reports(const Survey& survey) {
 }
 
 std::string machine(const View& view) {
-  const Facts& facts = view.facts;
+  const DaemonStatus& status = view.status;
   std::string html = "<h2>This process</h2>\n";
   Table table({"", "#"});
-  table.row({"clients connected", count(facts.open_connections)});
-  table.row({"outbound sessions", count(facts.lanes)});
-  table.row({"free for mail", octets(facts.free_octets)});
-  table.row({"memory", octets(facts.resident_octets)});
+  table.row({"clients connected", count(status.open_connections)});
+  table.row({"outbound sessions", count(status.lanes)});
+  table.row({"free for mail", octets(status.free_octets)});
+  table.row({"memory", octets(status.resident_octets)});
   return html + table.end();
 }
 
@@ -209,24 +209,24 @@ std::string escaped(std::string_view text) {
 }
 
 std::string to_html(const View& view) {
-  const Facts& facts = view.facts;
-  const std::string title = escaped(facts.hostname);
+  const DaemonStatus& status = view.status;
+  const std::string title = escaped(status.hostname);
   std::string html(head);
   html += "<title>" + std::string(view.problems.empty() ? "" : "\u2717 ") + title +
           " \u2013 hoplock</title>\n</head>\n<body>\n";
   html += "<h1>" + title + "</h1>\n";
-  html += dim("hoplock " + escaped(HOPLOCK_VERSION) + ", up for " + age(facts.now - facts.started) + ", at " +
-              to_rfc3339(facts.now));
+  html += dim("hoplock " + escaped(HOPLOCK_VERSION) + ", up for " + age(status.now - status.started) + ", at " +
+              to_rfc3339(status.now));
   html += health(view);
   if (view.survey != nullptr) {
-    html += queue(*view.survey, facts.now) + next_hops(*view.survey, facts.now) + domains(*view.survey, facts.now) +
+    html += queue(*view.survey, status.now) + next_hops(*view.survey, status.now) + domains(*view.survey, status.now) +
             last_hour(view);
     html += policies(view, *view.survey) + reports(*view.survey) + machine(view);
-    html += dim("The database was read " + age(facts.now - view.survey->taken) + " ago.");
+    html += dim("The database was read " + age(status.now - view.survey->taken) + " ago.");
   } else {
     html += dim("The database is being read; reload in a moment.") + last_hour(view) + machine(view);
   }
   return html + "</body>\n</html>\n";
 }
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
-#include "control/counters.h"
-#include "control/facts.h"
-#include "control/survey.h"
+#include "monitor/counters.h"
+#include "monitor/daemon_status.h"
+#include "monitor/survey.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 struct Problem {
   std::string_view name;  // one of problem_names
@@ -35,11 +35,11 @@ inline constexpr std::array<std::string_view, 13> problem_names = {
 };
 
 // `survey` may be null: nothing is known of the database yet.
-std::vector<Problem> problems(const Facts& facts, const Survey* survey, Counters::Fetches fetches);
+std::vector<Problem> problems(const DaemonStatus& status, const Survey* survey, Counters::Fetches fetches);
 
 // "ok" or one "name: text" a line.
 std::string to_text(const std::vector<Problem>& problems);
 // {"status": "ok" | "failed", "problems": [{"problem", "text"}]}
 std::string to_json(const std::vector<Problem>& problems);
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

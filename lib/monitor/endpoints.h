@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the HTTP listener serves: /metrics, /healthz and the status page, made from the services' Facts, the Counters and the last
+// What the HTTP listener serves: /metrics, /healthz and the status page, made from the DaemonStatus, the Counters and the last
 // Survey of the database. Changes nothing.
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 
-#include "control/counters.h"
-#include "control/facts.h"
-#include "control/health.h"
-#include "control/http.h"
-#include "control/survey.h"
+#include "monitor/counters.h"
+#include "monitor/daemon_status.h"
+#include "monitor/health.h"
+#include "monitor/http.h"
+#include "monitor/survey.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
-class Watch {
+class Endpoints {
  public:
-  using Ask = std::function<Facts()>;  // called on the loop, for each request
+  using Ask = std::function<DaemonStatus()>;  // called on the loop, for each request
   // REQUIRES: surveyor and counters outlive it and the loop's last run.
-  Watch(Surveyor& surveyor, const Counters& counters, Ask facts)
-      : surveyor_(surveyor), counters_(counters), facts_(std::move(facts)) {}
+  Endpoints(Surveyor& surveyor, const Counters& counters, Ask status)
+      : surveyor_(surveyor), counters_(counters), status_(std::move(status)) {}
 
   boost::asio::awaitable<HttpReply> answer(HttpRequest request);
   // What /healthz would say.
@@ -30,7 +30,7 @@ class Watch {
   boost::asio::awaitable<HttpReply> page();
   Surveyor& surveyor_;
   const Counters& counters_;
-  Ask facts_;
+  Ask status_;
 };
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

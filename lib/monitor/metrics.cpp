@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/metrics.h"
+#include "monitor/metrics.h"
 
 #include <algorithm>
 #include <map>
 
 #include "base/version.h"
-#include "control/exposition.h"
+#include "monitor/exposition.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 namespace {
 
@@ -28,46 +28,46 @@ void write_health(Exposition& to, const std::vector<Problem>& problems) {
   }
 }
 
-void write_process(Exposition& to, const Facts& facts) {
+void write_process(Exposition& to, const DaemonStatus& status) {
   to.family("hoplock_info", Type::gauge, "Always 1; the version that runs.");
   to.sample({{"version", HOPLOCK_VERSION}}, std::uint64_t{1});
-  to.gauge("hoplock_start_time_seconds", "When the daemon started, in seconds since 1970.", seconds(facts.started));
-  to.gauge("hoplock_resident_memory_bytes", "Memory of the process.", static_cast<double>(facts.resident_octets));
+  to.gauge("hoplock_start_time_seconds", "When the daemon started, in seconds since 1970.", seconds(status.started));
+  to.gauge("hoplock_resident_memory_bytes", "Memory of the process.", static_cast<double>(status.resident_octets));
   to.family("hoplock_cpu_seconds_total", Type::counter, "Processor time of the process.");
-  to.sample({}, facts.processor_seconds);
-  to.counter("hoplock_connections_total", "Connections of clients.", facts.connections);
-  to.gauge("hoplock_connections_open", "Clients that are connected.", static_cast<double>(facts.open_connections));
-  to.gauge("hoplock_connections_limit", "limits.connections.", static_cast<double>(facts.places.limit));
+  to.sample({}, status.processor_seconds);
+  to.counter("hoplock_connections_total", "Connections of clients.", status.connections);
+  to.gauge("hoplock_connections_open", "Clients that are connected.", static_cast<double>(status.open_connections));
+  to.gauge("hoplock_connections_limit", "limits.connections.", static_cast<double>(status.places.limit));
   to.gauge("hoplock_connections_strangers", "Clients that are connected and may not relay.",
-           static_cast<double>(facts.places.strangers));
-  to.counter("hoplock_connections_refused_total", "Clients refused for want of a place.", facts.places.refused);
+           static_cast<double>(status.places.strangers));
+  to.counter("hoplock_connections_refused_total", "Clients refused for want of a place.", status.places.refused);
   to.counter("hoplock_connections_gave_way_total", "Idle strangers whose place another client got.",
-             facts.places.gave_way);
-  to.gauge("hoplock_listeners", "Addresses that are listened on.", static_cast<double>(facts.listeners));
+             status.places.gave_way);
+  to.gauge("hoplock_listeners", "Addresses that are listened on.", static_cast<double>(status.listeners));
   to.gauge("hoplock_listeners_missing", "Addresses that are in use or not there, and are tried again.",
-           static_cast<double>(facts.missing_listeners.size()));
+           static_cast<double>(status.missing_listeners.size()));
   to.gauge("hoplock_sessions_open", "Outbound sessions that are open, being opened, or idle.",
-           static_cast<double>(facts.lanes));
+           static_cast<double>(status.lanes));
   to.gauge("hoplock_destinations", "Next hops that the scheduler knows work for.",
-           static_cast<double>(facts.destinations));
+           static_cast<double>(status.destinations));
   to.gauge("hoplock_free_bytes", "Space that the queue may take, pages that the database has free among it.",
-           static_cast<double>(facts.free_octets));
+           static_cast<double>(status.free_octets));
   to.gauge("hoplock_min_free_bytes", "limits.min_free_space: below it new mail gets 452.",
-           static_cast<double>(facts.min_free_octets));
+           static_cast<double>(status.min_free_octets));
   to.counter("hoplock_log_lines_dropped_total", "Log lines that the log's target did not take.",
-             facts.log_lines_dropped);
+             status.log_lines_dropped);
   to.family("hoplock_certificate_expiry_timestamp_seconds", Type::gauge,
             "When a certificate of ours ends, in seconds since 1970; use: listener, client, client-ca or http.");
-  for (const auto& one : facts.certificates) {
-    if (!one.replaced || one.expires > facts.now)
+  for (const auto& one : status.certificates) {
+    if (!one.replaced || one.expires > status.now)
       to.sample({{"use", one.use}, {"subject", one.subject}}, seconds(one.expires));
   }
   to.family("hoplock_store_bytes", Type::gauge, "Size of the store's files: the database, and its write-ahead log.");
-  to.sample({{"file", "database"}}, facts.database_octets);
-  to.sample({{"file", "log"}}, facts.log_octets);
+  to.sample({{"file", "database"}}, status.database_octets);
+  to.sample({{"file", "log"}}, status.log_octets);
   to.family("hoplock_commit_seconds", Type::histogram,
             "Transactions brought to stable storage: how long the commit took.");
-  to.sample(facts.commits);
+  to.sample(status.commits);
 }
 
 void write_queue(Exposition& to, const Survey& survey, Time now) {
@@ -104,14 +104,14 @@ void write_survey(Exposition& to, const Survey& survey, Time now) {
 
 }  // namespace
 
-std::string to_metrics(const Counters& counters, const Facts& facts, const Survey* survey,
+std::string to_metrics(const Counters& counters, const DaemonStatus& status, const Survey* survey,
                        const std::vector<Problem>& problems) {
   Exposition to;
   write_health(to, problems);
   counters.write(to);
-  write_process(to, facts);
-  if (survey != nullptr) write_survey(to, *survey, facts.now);
+  write_process(to, status);
+  if (survey != nullptr) write_survey(to, *survey, status.now);
   return to.take();
 }
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

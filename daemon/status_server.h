@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the operator's HTTP listener shows of this daemon: asks the services for their facts, keeps which bodies proved damaged, and
-// owns the listener, the survey of the database and what is made of them (control/watch.h).
+// What the operator's HTTP listener shows of this daemon: asks the services for their status, keeps which bodies proved damaged, and
+// owns the listener, the survey of the database and what is made of them (monitor/endpoints.h).
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <vector>
 
 #include "config/config.h"
-#include "control/counting_log.h"
-#include "control/watch.h"
 #include "daemon/certificates.h"
 #include "daemon/dns_watch.h"
 #include "daemon/log_writer.h"
@@ -17,16 +15,18 @@
 #include "listener/logins.h"
 #include "listener/passwords.h"
 #include "listener/server.h"
+#include "monitor/counting_log.h"
+#include "monitor/endpoints.h"
 #include "queue/queue.h"
 #include "resolver/unbound.h"
 
 namespace hoplock::daemon {
 
-class Lookout {
+class StatusServer {
  public:
   struct Parts {
     boost::asio::any_io_executor executor;
-    control::CountingLog& log;
+    monitor::CountingLog& log;
     const LogWriter& writer;  // behind it
     disk::Disk& disk;
     queue::Queue& queue;
@@ -37,9 +37,9 @@ class Lookout {
     listener::Server& listener;
   };
   // REQUIRES: the parts outlive it and the loop's last run.
-  explicit Lookout(Parts parts);
-  Lookout(const Lookout&) = delete;
-  Lookout& operator=(const Lookout&) = delete;
+  explicit StatusServer(Parts parts);
+  StatusServer(const StatusServer&) = delete;
+  StatusServer& operator=(const StatusServer&) = delete;
 
   // At the start and at a reload. `key` is the configuration's that the error is about; nothing is changed then.
   struct Failure {
@@ -47,16 +47,16 @@ class Lookout {
     Error error;
   };
   std::optional<Failure> open(const config::Config& config);
-  boost::asio::awaitable<std::vector<control::Problem>> health() { return watch_.health(); }
+  boost::asio::awaitable<std::vector<monitor::Problem>> health() { return endpoints_.health(); }
   Time started() const { return started_; }
   boost::asio::awaitable<void> stop(net::SteadyTime deadline) { return server_.stop(deadline); }
 
  private:
   // Who may look; null: everybody who can connect.
-  std::function<boost::asio::awaitable<bool>(control::HttpClient)> admission(
+  std::function<boost::asio::awaitable<bool>(monitor::HttpClient)> admission(
       const config::Http& http, std::shared_ptr<const listener::Users> users);
-  control::Facts facts() const;
-  control::Facts::Places places() const;
+  monitor::DaemonStatus status() const;
+  monitor::DaemonStatus::Places places() const;
   void damaged(queue::Id id);
 
   Parts parts_;
@@ -64,12 +64,12 @@ class Lookout {
   std::string hostname_;
   std::uint64_t min_free_space_ = 0;
   bool uses_mx_ = true;
-  std::vector<control::Facts::Damage> damaged_;
+  std::vector<monitor::DaemonStatus::Damage> damaged_;
   listener::Logins logins_;
   listener::Passwords passwords_;
-  control::Surveyor surveyor_;
-  control::Watch watch_;
-  control::HttpServer server_;
+  monitor::Surveyor surveyor_;
+  monitor::Endpoints endpoints_;
+  monitor::HttpServer server_;
 };
 
 }  // namespace hoplock::daemon

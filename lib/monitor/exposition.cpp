@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/exposition.h"
+#include "monitor/exposition.h"
 
 #include <array>
 #include <charconv>
@@ -7,7 +7,7 @@
 
 #include "base/utf8.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 namespace {
 
@@ -98,4 +98,4 @@ void Exposition::gauge(std::string_view name, std::string_view help, double valu
   sample({}, value);
 }
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

@@ -25,7 +25,7 @@
 #include "net/stream.h"
 #include "net/tls_server.h"
 
-namespace hoplock::control {
+namespace hoplock::monitor {
 
 struct HttpRequest {
   std::string path;  // "/healthz"; without the query
@@ -87,4 +87,4 @@ class HttpServer {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace hoplock::control
+}  // namespace hoplock::monitor

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/counters.h"
+#include "monitor/counters.h"
 
 #include <doctest/doctest.h>
 
@@ -7,18 +7,18 @@
 #include <chrono>
 #include <string>
 
-#include "control/counting_log.h"
+#include "monitor/counting_log.h"
 #include "tests/support/memory_log.h"
 
-namespace control_counters_test {
+namespace monitor_counters_test {
 
 using namespace hoplock;
-using control::Counters;
-using control::Exposition;
+using monitor::Counters;
+using monitor::Exposition;
 
 namespace {
 
-const control::SteadyTime t0{std::chrono::hours(1000)};
+const monitor::SteadyTime t0{std::chrono::hours(1000)};
 
 counted::Attempt delivered(std::int64_t delay) {
   return {"delivered", "dane", "TLSv1.3", "dane-ee", "", Seconds{delay}};
@@ -153,7 +153,7 @@ TEST_CASE("fetches of policies are judged by their last hour") {
 TEST_CASE("metrics come from what was counted: a line whose keys have other names changes none of them") {
   support::MemoryLog lines;
   boost::asio::io_context loop;
-  control::CountingLog log(lines, loop.get_executor());
+  monitor::CountingLog log(lines, loop.get_executor());
   log.write(Event(Level::warn, "deferred").add("policy", "sts").add("tls", "none").add("reason", "tlsa-invalid"));
   log.write(Event(Level::warn, "postponed").add("rule", "sts").add("encryption", "none").add("cause", "tlsa-invalid"));
   CHECK(lines.events().size() == 2);
@@ -166,4 +166,4 @@ TEST_CASE("metrics come from what was counted: a line whose keys have other name
   CHECK(lines.events().size() == 2);
 }
 
-}  // namespace control_counters_test
+}  // namespace monitor_counters_test

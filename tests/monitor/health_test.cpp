@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "monitor/health.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+namespace monitor_health_test {
+
+using namespace hoplock;
+using monitor::DaemonStatus;
+using monitor::Problem;
+using monitor::Survey;
+
+namespace {
+
+const Time t0 = from_millis(1'790'000'000'000);
+
+DaemonStatus good() {
+  DaemonStatus status;
+  status.hostname = "relay.example.net";
+  status.now = t0;
+  status.listeners = 1;
+  return status;
+}
+
+std::string names(const std::vector<Problem>& problems) {
+  std::string all;
+  for (const auto& one : problems) {
+    const auto& known = monitor::problem_names;
+    CHECK(std::find(known.begin(), known.end(), one.name) != known.end());  // else it would be in no metric
+    all += std::string(one.name) + ";";
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a daemon of which nothing bad is known is healthy") {
+  CHECK(monitor::problems(good(), nullptr, {}).empty());
+  const Survey survey;
+  CHECK(monitor::problems(good(), &survey, {}).empty());
+  CHECK(monitor::to_text({}) == "ok\n");
+  CHECK(monitor::to_json({}) == "{\"status\":\"ok\",\"problems\":[]}\n");
+}
+
+TEST_CASE("DNS-04: while our own validation does not work, health is red and says why") {
+  DaemonStatus status = good();
+  status.validation_failure = "our own DNSSEC validation does not work: . SOA is not secure (insecure answer)";
+  const auto problems = monitor::problems(status, nullptr, {});
+  CHECK(names(problems) == "dnssec;");
+  CHECK(problems[0].text.find(". SOA is not secure") != std::string::npos);
+}
+
+TEST_CASE("nobody answers on port 53: that is told, and not that validation fails") {
+  DaemonStatus status = good();
+  status.validation_failure = "our own DNSSEC validation does not work: . SOA is not secure (timed out after 20s)";
+  status.dns_silence = "nobody answered on port 53 (26 addresses of root servers were asked: no answer): open port 53";
+  const auto problems = monitor::problems(status, nullptr, {});
+  CHECK(names(problems) == "dns;");
+  CHECK(problems[0].text.find("nobody answered on port 53") == 0);
+}
+
+TEST_CASE("a certificate of ours that has ended turns health red, one that will end does not") {
+  DaemonStatus status = good();
+  status.certificates = {{"listener", "relay.example.net", t0 + std::chrono::hours(1)}};
+  CHECK(monitor::problems(status, nullptr, {}).empty());
+  status.certificates.push_back({"client", "relay.example.net", t0});
+  const auto problems = monitor::problems(status, nullptr, {});
+  CHECK(names(problems) == "certificates;");
+  CHECK(problems[0].text.find("client relay.example.net ended 2026-09-21; renew it") == 0);
+  status.certificates = {{"client-ca", "old ca", t0, true}, {"client-ca", "ca", t0 + std::chrono::hours(1)}};
+  CHECK(monitor::problems(status, nullptr, {}).empty());  // its successor takes the clients
+}
+
+TEST_CASE("BND-04: a log that takes no lines is a problem, told in its own words") {
+  DaemonStatus status = good();
+  status.log_problem = "the log cannot be written: No space left on device";
+  const auto problems = monitor::problems(status, nullptr, {});
+  CHECK(names(problems) == "log;");
+  CHECK(problems[0].text == status.log_problem);
+}
+
+TEST_CASE("each thing that is wrong has its name, all of them together too") {
+  const auto broken = [] { return fail(errc::io_error, "disk I/O error"); };
+  const auto with = [](auto change) {
+    DaemonStatus status = good();
+    change(status);
+    return names(monitor::problems(status, nullptr, {}));
+  };
+  CHECK(with([&](DaemonStatus& f) { f.store = broken(); }) == "store;");
+  CHECK(with([&](DaemonStatus& f) { f.accepting = fail(errc::no_space_on_device, "full"); }) == "disk-space;");
+  CHECK(with([&](DaemonStatus& f) { f.listeners = 0; }) == "listeners;");
+  CHECK(with([&](DaemonStatus& f) { f.missing_listeners = {"cannot listen on 192.0.2.1:25: in use"}; }) ==
+        "listeners;");
+  CHECK(with([&](DaemonStatus& f) { f.places.full = true; }) == "connections;");
+  CHECK(with([&](DaemonStatus& f) { f.descriptors = broken(); }) == "descriptors;");
+  CHECK(with([&](DaemonStatus& f) { f.stalled = true; }) == "recovery;");
+  CHECK(with([&](DaemonStatus& f) { f.damaged = {{queue::Id{7}, t0}}; }) == "damaged;");
+  Survey survey;
+  survey.error = "file is not a database";
+  CHECK(names(monitor::problems(good(), &survey, {})) == "survey;");
+  DaemonStatus all = good();
+  all.store = broken();
+  all.stalled = true;
+  all.validation_failure = "no";
+  CHECK(names(monitor::problems(all, &survey, {})) == "dnssec;store;survey;recovery;");
+}
+
+TEST_CASE("fetches of policies that all fail are ours to mend, some are other people's") {
+  CHECK(monitor::problems(good(), nullptr, {1, 100}).empty());
+  CHECK(monitor::problems(good(), nullptr, {0, 4}).empty());
+  CHECK(names(monitor::problems(good(), nullptr, {0, 5})) == "policies;");
+}
+
+TEST_CASE("a damaged message turns health red until it is removed, across restarts") {
+  DaemonStatus status = good();
+  Survey survey;
+  survey.taken = t0;
+  survey.damaged = {queue::Id{41}};
+  CHECK(names(monitor::problems(status, &survey, {})) == "damaged;");  // the one that an earlier daemon found
+  status.damaged = {{queue::Id{41}, t0 - Seconds(60)}, {queue::Id{42}, t0 + Seconds(1)}};
+  const auto both = monitor::problems(status, &survey, {});
+  REQUIRE(names(both) == "damaged;");
+  CHECK(both[0].text.starts_with("2 stored messages"));
+  CHECK(both[0].text.find(queue::Id{42}.text()) != std::string::npos);
+  survey.taken = t0 + Seconds(60);  // looked again: they are gone
+  survey.damaged.clear();
+  CHECK(monitor::problems(status, &survey, {}).empty());
+  survey.error = "cannot be opened";  // nobody knows
+  CHECK(names(monitor::problems(status, &survey, {})) == "damaged;survey;");
+}
+
+TEST_CASE("health as text has a line a problem, as JSON a list, whatever a text holds") {
+  DaemonStatus status = good();
+  status.validation_failure = "one\r\ntwo \"three\" \x1b[31m";
+  const auto problems = monitor::problems(status, nullptr, {});
+  const std::string text = monitor::to_text(problems);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 1);
+  CHECK(text.starts_with("dnssec: one two \"three\" ?[31m"));
+  const auto value = boost::json::parse(monitor::to_json(problems));
+  CHECK(value.at("status").as_string() == "failed");
+  CHECK(value.at("problems").at(0).at("problem").as_string() == "dnssec");
+}
+
+}  // namespace monitor_health_test
