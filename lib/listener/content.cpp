@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of Conversation that takes message content in, by DATA or by BDAT, and stores it.
+// The part of ServerSession that takes message content in, by DATA or by BDAT, and stores it.
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -57,7 +57,7 @@ smtp::EndOfData::Stored kept_from(const std::optional<Error>& error) {
 
 }  // namespace
 
-void Conversation::begin_message(smtp::Action framing) {
+void ServerSession::begin_message(smtp::Action framing) {
   const Time received = now();
   // room is kept only for those who may relay
   const bool trusted = session_.may_relay();
@@ -74,7 +74,7 @@ void Conversation::begin_message(smtp::Action framing) {
   if (!trusted) incoming_->limit(most_of_strangers);
 }
 
-asio::awaitable<Conversation::Go> Conversation::receive_message() {
+asio::awaitable<ServerSession::Go> ServerSession::receive_message() {
   begin_message(smtp::Action::receive_data);
   const auto read = co_await read_content();
   if (!read) co_return co_await content_lost(read.error());
@@ -89,7 +89,7 @@ asio::awaitable<Conversation::Go> Conversation::receive_message() {
 }
 
 // BDAT: its octets first, then the reply (RFC 3030 section 2).
-asio::awaitable<Conversation::Go> Conversation::take_chunk(smtp::Answer answer) {
+asio::awaitable<ServerSession::Go> ServerSession::receive_chunk(smtp::Answer answer) {
   const bool wanted = answer.action == smtp::Action::receive_chunk;
   if (wanted && !incoming_) begin_message(answer.action);
   const auto read = co_await read_chunk();
@@ -109,14 +109,14 @@ asio::awaitable<Conversation::Go> Conversation::take_chunk(smtp::Answer answer) 
   co_return Go::on;
 }
 
-asio::awaitable<Conversation::Go> Conversation::content_lost(Error error) {
+asio::awaitable<ServerSession::Go> ServerSession::content_lost(Error error) {
   if (error.code != errc::timed_out) co_return Go::end;
   const smtp::Answer late = giving_way_ ? session_.give_way() : session_.timed_out();
-  co_return co_await take(late);
+  co_return co_await send_reply(late);
 }
 
 // Single octets now and then keep no place that others need.
-void Conversation::note_progress(std::size_t octets) {
+void ServerSession::note_progress(std::size_t octets) {
   content_octets_ += octets;
   if (content_octets_ < progress_octets) return;
   content_octets_ = 0;
@@ -124,7 +124,7 @@ void Conversation::note_progress(std::size_t octets) {
 }
 
 // Content up to its end; what came behind it goes back to `lines_`.
-asio::awaitable<Result<>> Conversation::read_content() {
+asio::awaitable<Result<>> ServerSession::read_content() {
   lines_.consume(incoming_->feed(lines_.rest()));
   std::unique_ptr<char[]> buffer;
   while (!incoming_->ended()) {
@@ -144,7 +144,7 @@ asio::awaitable<Result<>> Conversation::read_content() {
 
 // Exactly the octets that BDAT announced, into the message on its way if there is one. Nothing behind them is read. The
 // client is told what it waits for only when more must come.
-asio::awaitable<Result<>> Conversation::read_chunk() {
+asio::awaitable<Result<>> ServerSession::read_chunk() {
   if (incoming_ && incoming_->has_chunk()) co_await store();
   std::uint64_t left = session_.chunk().octets;
   const std::string_view here = lines_.rest().substr(0, std::min<std::uint64_t>(left, lines_.rest().size()));
@@ -169,12 +169,12 @@ asio::awaitable<Result<>> Conversation::read_chunk() {
   co_return Result<>{};
 }
 
-asio::awaitable<void> Conversation::store() {
+asio::awaitable<void> ServerSession::store() {
   const auto stored = co_await incoming_->store();
   if (!stored) log_store_failed(stored.error());
 }
 
-asio::awaitable<smtp::EndOfData> Conversation::end_message() {
+asio::awaitable<smtp::EndOfData> ServerSession::end_message() {
   incoming_->finish();
   smtp::EndOfData end;
   end.content = session_.judge(incoming_->found(), incoming_->facts());
@@ -218,7 +218,7 @@ asio::awaitable<smtp::EndOfData> Conversation::end_message() {
   co_return end;
 }
 
-std::string Conversation::received_field(const queue::Writer& writer, Time time) const {
+std::string ServerSession::received_field(const queue::Writer& writer, Time time) const {
   const auto tls = stream_.tls();
   const std::string id = writer.id().text();
   message::Received received;

@@ -21,13 +21,13 @@ std::uint64_t most_octets(const Profile& profile) {
   return std::min(profile.limits.message_size, most_the_queue_takes);
 }
 
-Conversation::Incoming::Incoming(const Profile& profile, Framing framing, smtp::BareNewline mode, queue::Writer into)
+ServerSession::Incoming::Incoming(const Profile& profile, Framing framing, smtp::BareNewline mode, queue::Writer into)
     : decoder_(framing == Framing::dots ? Decoder(smtp::DataDecoder(mode, most_octets(profile)))
                                         : Decoder(smtp::ChunkDecoder(mode, most_octets(profile)))),
       scan_(profile.hostname.text()),
       writer_(std::move(into)) {}
 
-std::size_t Conversation::Incoming::feed(std::string_view octets) {
+std::size_t ServerSession::Incoming::feed(std::string_view octets) {
   const std::size_t before = content_.size();
   // Larger than one read: room for a whole chunk at once instead of by doubling.
   if (before > content_octets) content_.reserve(queue::chunk_bytes + content_octets);
@@ -43,12 +43,12 @@ std::size_t Conversation::Incoming::feed(std::string_view octets) {
   return used;
 }
 
-bool Conversation::Incoming::ended() const {
+bool ServerSession::Incoming::ended() const {
   const auto* dots = std::get_if<smtp::DataDecoder>(&decoder_);
   return dots != nullptr && dots->finished();
 }
 
-void Conversation::Incoming::finish() {
+void ServerSession::Incoming::finish() {
   if (auto* chunks = std::get_if<smtp::ChunkDecoder>(&decoder_)) {
     const std::size_t before = content_.size();
     chunks->finish(content_);
@@ -57,23 +57,23 @@ void Conversation::Incoming::finish() {
   scan_.finish();
 }
 
-void Conversation::Incoming::scan(std::string_view decoded) {
+void ServerSession::Incoming::scan(std::string_view decoded) {
   scan_.feed(decoded);
   if (beginning_.size() < most_of_beginning_) beginning_ += decoded.substr(0, most_of_beginning_ - beginning_.size());
 }
 
-smtp::Content Conversation::Incoming::found() const {
+smtp::Content ServerSession::Incoming::found() const {
   if (size() > most_) return smtp::Content::too_large;
   return std::visit([](const auto& decoder) { return decoder.content(); }, decoder_);
 }
-std::uint64_t Conversation::Incoming::size() const {
+std::uint64_t ServerSession::Incoming::size() const {
   return std::visit([](const auto& decoder) { return decoder.size(); }, decoder_);
 }
-std::uint64_t Conversation::Incoming::lone_newlines() const {
+std::uint64_t ServerSession::Incoming::lone_newlines() const {
   return std::visit([](const auto& decoder) { return decoder.lone_newlines(); }, decoder_);
 }
 
-asio::awaitable<Result<>> Conversation::Incoming::store() {
+asio::awaitable<Result<>> ServerSession::Incoming::store() {
   std::string octets = std::exchange(content_, {});
   auto written = co_await writer_->write(std::move(octets));
   if (!written) {
@@ -83,8 +83,8 @@ asio::awaitable<Result<>> Conversation::Incoming::store() {
   co_return written;
 }
 
-asio::awaitable<Result<queue::Id>> Conversation::Incoming::commit(queue::Envelope envelope,
-                                                                  std::vector<queue::NewRecipient> recipients) {
+asio::awaitable<Result<queue::Id>> ServerSession::Incoming::commit(queue::Envelope envelope,
+                                                                   std::vector<queue::NewRecipient> recipients) {
   if (!content_.empty()) {
     const auto stored = co_await store();
     if (!stored) co_return stored.error();

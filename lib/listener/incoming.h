@@ -9,7 +9,7 @@
 #include <utility>
 #include <variant>
 
-#include "listener/conversation.h"
+#include "listener/server_session.h"
 #include "message/header_scan.h"
 #include "queue/queue.h"
 #include "smtp/chunk_decoder.h"
@@ -22,7 +22,7 @@ constexpr std::size_t content_octets = 16384;  // of one read of message content
 // The largest message that this listener takes.
 std::uint64_t most_octets(const Profile& profile);
 
-class Conversation::Incoming {
+class ServerSession::Incoming {
  public:
   enum class Framing : std::uint8_t { dots, chunks };  // DATA, BDAT
   Incoming(const Profile& profile, Framing framing, smtp::BareNewline mode, queue::Writer into);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of Conversation that tells the log what happened to its client.
+// The part of ServerSession that tells the log what happened to its client.
 #include "listener/incoming.h"
 #include "smtp/command.h"
 
@@ -19,18 +19,18 @@ std::string joined(const std::vector<std::string>& names) {
 }  // namespace
 
 // As it stands in the configuration.
-std::string Conversation::listener() const {
+std::string ServerSession::listener() const {
   const net::Endpoint& at = profile_->address.at;
   return at.port == 0 ? stream_.local().text() : at.text();
 }
 
-void Conversation::log_store_failed(const Error& error) const {
+void ServerSession::log_store_failed(const Error& error) const {
   Event event(Level::error, "store-failed");
   event.add("client", stream_.peer().ip.text()).add("error", error.detail);
   log_.write(event);
 }
 
-void Conversation::log_refused_command(const smtp::Reply& reply, std::string_view line) {
+void ServerSession::log_refused_command(const smtp::Reply& reply, std::string_view line) {
   const smtp::Command command = smtp::parse_command(line);
   const std::string path(command.path);
   switch (command.verb) {
@@ -51,20 +51,20 @@ void Conversation::log_refused_command(const smtp::Reply& reply, std::string_vie
   }
 }
 
-void Conversation::log_failed_login(const smtp::Reply& reply, const std::string& user) {
+void ServerSession::log_failed_login(const smtp::Reply& reply, const std::string& user) {
   Event event(Level::info, "rejected");
   event.add("client", stream_.peer().ip.text()).add("user", user);
   log_rejected(std::move(event), reply);
 }
 
-void Conversation::log_rejected(const smtp::Reply& reply, std::string from, std::string to) {
+void ServerSession::log_rejected(const smtp::Reply& reply, std::string from, std::string to) {
   Event event(Level::info, "rejected");
   event.add("client", stream_.peer().ip.text()).add("from", std::move(from)).add("to", std::move(to));
   log_rejected(std::move(event), reply);
 }
 
 // One client's faults do not fill the log.
-void Conversation::log_rejected(Event event, const smtp::Reply& reply, Because because) {
+void ServerSession::log_rejected(Event event, const smtp::Reply& reply, Because because) {
   ++counts_.rejected;
   if (lines_told_ >= most_lines) {
     ++left_out_;
@@ -78,7 +78,7 @@ void Conversation::log_rejected(Event event, const smtp::Reply& reply, Because b
 }
 
 // The one line that somebody should read, in each period.
-void Conversation::log_sender_limit(Senders::Over over) const {
+void ServerSession::log_sender_limit(Senders::Over over) const {
   const SendersLimit& limit = services_.senders.limit();
   const auto& rate = over == Senders::Over::messages ? limit.messages : limit.recipients;
   Event event(Level::warn, "sender-limit");
@@ -89,13 +89,13 @@ void Conversation::log_sender_limit(Senders::Over over) const {
   log_.write(event);
 }
 
-void Conversation::log_left_out() {
+void ServerSession::log_left_out() {
   if (left_out_ == 0) return;
   log_.write(Event(Level::info, "rejections").add("client", stream_.peer().ip.text()).add("count", left_out_));
 }
 
 // Which of the three reasons to relay was missing, and how: what the listener does not offer, the client cannot have.
-void Conversation::add_relay_reasons(Event& event) const {
+void ServerSession::add_relay_reasons(Event& event) const {
   const Address& address = profile_->address;
   const std::string_view login = address.users_file.empty() ? "no login (off here)"
                                  : stream_.tls()            ? "no login"
@@ -113,7 +113,7 @@ void Conversation::add_relay_reasons(Event& event) const {
 }
 
 // A report's own bounce (RPT-40): told, and then thrown away.
-boost::asio::awaitable<void> Conversation::take_bounce() {
+boost::asio::awaitable<void> ServerSession::take_bounce() {
   Event event(Level::info, "tlsrpt-bounce");
   event.add("client", stream_.peer().ip.text()).add("from", std::string(session_.envelope().sender.display()));
   event.add("to", profile_->report_sender.text()).add("size", static_cast<std::int64_t>(incoming_->size()));
@@ -123,7 +123,7 @@ boost::asio::awaitable<void> Conversation::take_bounce() {
   if (services_.bounces) co_await services_.bounces(std::move(content));
 }
 
-void Conversation::log_accepted(const std::string& id) const {
+void ServerSession::log_accepted(const std::string& id) const {
   ++counts_.accepted;
   const auto tls = stream_.tls();
   counted::Accepted count;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who gets a place when there are more clients than places (SUB-34). Clients that may relay come first: they have places kept free for
 // them, and where all are taken the stranger that has done nothing for longest gives way. Owns the counts and the decisions; sockets
-// and replies are Server's and Conversation's. Wherever clients are told apart, a /64 of IPv6 is one.
+// and replies are Server's and ServerSession's. Wherever clients are told apart, a /64 of IPv6 is one.
 #pragma once
 #include <chrono>
 #include <cstdint>

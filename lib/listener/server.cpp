@@ -7,8 +7,8 @@
 #include <optional>
 #include <unordered_set>
 
-#include "listener/conversation.h"
 #include "listener/refusals.h"
+#include "listener/server_session.h"
 #include "net/listening.h"
 #include "net/task_group.h"
 
@@ -58,7 +58,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   Passwords passwords{executor, logins};
   BoundAddresses bound;
   Places places;
-  std::unordered_set<Conversation*> open;
+  std::unordered_set<ServerSession*> open;
   Counts counts;
   BounceSink bounces;
   Refusals lines{executor, log, counts};
@@ -82,30 +82,30 @@ namespace {
 template <class State>
 class Counted {
  public:
-  Counted(State& state, Conversation& conversation) : state_(state), conversation_(conversation) {
-    state_.open.insert(&conversation_);
+  Counted(State& state, ServerSession& session) : state_(state), session_(session) {
+    state_.open.insert(&session_);
     state_.counts.open = state_.open.size();
   }
   Counted(const Counted&) = delete;
   Counted& operator=(const Counted&) = delete;
   ~Counted() {
-    state_.open.erase(&conversation_);
+    state_.open.erase(&session_);
     state_.counts.open = state_.open.size();
   }
 
  private:
   State& state_;
-  Conversation& conversation_;
+  ServerSession& session_;
 };
 }  // namespace
 
 asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, net::Stream stream,
                                            std::shared_ptr<const Profile> profile,
                                            std::shared_ptr<Places::Place> place) {
-  Conversation conversation(std::move(stream), std::move(profile), self->services(), std::move(place));
-  const Counted counted(*self, conversation);
-  if (self->stopping) conversation.end();
-  co_await conversation.run();
+  ServerSession session(std::move(stream), std::move(profile), self->services(), std::move(place));
+  const Counted counted(*self, session);
+  if (self->stopping) session.end();
+  co_await session.run();
 }
 
 void Server::State::admit(net::Stream stream, std::shared_ptr<const Profile> profile) {
@@ -207,10 +207,10 @@ std::optional<ListenError> Server::open(Options options) {
 asio::awaitable<void> Server::stop(net::SteadyTime deadline) {
   state_->stopping = true;
   for (auto& [address, bound] : state_->bound) bound->socket->close();
-  for (Conversation* one : state_->open) one->end();
+  for (ServerSession* one : state_->open) one->end();
   const std::size_t left = co_await state_->sessions.join(deadline);
   if (left > 0) {
-    for (Conversation* one : state_->open) one->cut();
+    for (ServerSession* one : state_->open) one->cut();
     state_->sessions.stop();
   }
   state_->refusals.stop();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accepts connections and gives each a Conversation. Owns the sockets, who gets a place (places.h), and the way to an orderly end. What
+// Accepts connections and gives each a ServerSession. Owns the sockets, who gets a place (places.h), and the way to an orderly end. What
 // may be said in a session is smtp::Session's; where messages go is queue::Queue's.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "listener/conversation.h"
+#include "listener/server_session.h"
 
 #include <algorithm>
 #include <array>
@@ -47,8 +47,8 @@ bool names(const std::vector<dns::Name>& wanted, const std::string& proven) {
 
 }  // namespace
 
-Conversation::Conversation(net::Stream stream, std::shared_ptr<const Profile> profile, Services services,
-                           std::shared_ptr<Places::Place> place)
+ServerSession::ServerSession(net::Stream stream, std::shared_ptr<const Profile> profile, Services services,
+                             std::shared_ptr<Places::Place> place)
     : stream_(std::move(stream)),
       profile_(std::move(profile)),
       services_(services),
@@ -60,18 +60,18 @@ Conversation::Conversation(net::Stream stream, std::shared_ptr<const Profile> pr
   place_->on_give_way([this](Places::Manner manner) { give_way(manner); });
 }
 
-Conversation::~Conversation() = default;
+ServerSession::~ServerSession() = default;
 
 // GCC 12 skips the body of a coroutine that awaits in a condition (if, while, for, switch) and has no variable of its own: here
 // and in all coroutines below what an await gave is named first.
-asio::awaitable<void> Conversation::run() {
+asio::awaitable<void> ServerSession::run() {
   Go go = co_await open();
   while (go == Go::on) go = co_await read_commands();
   co_await say_goodbye();
   log_left_out();
 }
 
-void Conversation::give_way(Places::Manner manner) {
+void ServerSession::give_way(Places::Manner manner) {
   giving_way_ = true;
   if (manner == Places::Manner::cut) {
     services_.refusals.tell(stream_.peer().ip, session_.give_way().reply);
@@ -81,23 +81,23 @@ void Conversation::give_way(Places::Manner manner) {
   stream_.expires_at(std::chrono::steady_clock::now());
 }
 
-void Conversation::wait_at_most(std::chrono::milliseconds time) {
+void ServerSession::wait_at_most(std::chrono::milliseconds time) {
   stream_.expires_after(giving_way_ ? std::chrono::milliseconds(0) : time);
 }
 
 // What is said when it waited too long, or must not wait longer.
-smtp::Answer Conversation::overdue() const {
+smtp::Answer ServerSession::overdue() const {
   if (giving_way_) return session_.give_way();
   return ending_ ? session_.shutting_down() : session_.timed_out();
 }
 
-void Conversation::end() {
+void ServerSession::end() {
   ending_ = true;
   held_back_.notify_all();
   if (waiting_) stream_.expires_at(std::chrono::steady_clock::now());
 }
 
-asio::awaitable<Conversation::Go> Conversation::open() {
+asio::awaitable<ServerSession::Go> ServerSession::open() {
   if (profile_->address.tls == smtp::TlsMode::implicit) {
     const Go secured = co_await handshake();
     if (secured == Go::end) co_return Go::end;
@@ -105,10 +105,10 @@ asio::awaitable<Conversation::Go> Conversation::open() {
   }
   const auto client = stream_.has_unread_input() ? smtp::Session::Client::spoke : smtp::Session::Client::silent;
   const smtp::Answer answer = ending_ || giving_way_ ? overdue() : session_.greet(client);
-  co_return co_await take(answer);
+  co_return co_await send_reply(answer);
 }
 
-asio::awaitable<Conversation::Go> Conversation::handshake() {
+asio::awaitable<ServerSession::Go> ServerSession::handshake() {
   wait_at_most(std::min(handshake_time, profile_->limits.command_timeout));
   const auto started = co_await net::accept_tls(stream_, profile_->tls);
   if (started) {
@@ -122,13 +122,13 @@ asio::awaitable<Conversation::Go> Conversation::handshake() {
 }
 
 // Reads until at least one whole command was answered.
-asio::awaitable<Conversation::Go> Conversation::read_commands() {
+asio::awaitable<ServerSession::Go> ServerSession::read_commands() {
   std::array<char, command_octets> buffer;  // NOLINT: uninitialized on purpose, read_some fills it
   wait_at_most(profile_->limits.command_timeout);
   for (const std::uint64_t before = commands_; commands_ == before;) {
     if (ending_ || giving_way_) {
       const smtp::Answer answer = overdue();
-      co_return co_await take(answer);
+      co_return co_await send_reply(answer);
     }
     waiting_ = true;
     const auto got = co_await stream_.read_some(buffer);
@@ -136,34 +136,34 @@ asio::awaitable<Conversation::Go> Conversation::read_commands() {
     if (!got) {
       if (got.error().code != errc::timed_out) co_return Go::end;
       const smtp::Answer answer = overdue();
-      co_return co_await take(answer);
+      co_return co_await send_reply(answer);
     }
     lines_.append({buffer.data(), *got});
-    const Go obeyed = co_await obey_buffered();
-    if (obeyed == Go::end) co_return Go::end;
+    const Go handled = co_await handle_buffered();
+    if (handled == Go::end) co_return Go::end;
   }
   co_return co_await flush(profile_->limits.command_timeout);
 }
 
 // Every whole command that has arrived, its replies gathered (SUB-16).
-asio::awaitable<Conversation::Go> Conversation::obey_buffered() {
+asio::awaitable<ServerSession::Go> ServerSession::handle_buffered() {
   while (!ending_ && !giving_way_) {
     const auto event = lines_.next();
     if (event == smtp::LineBuffer::Event::none) break;
     ++commands_;
     const bool secret = session_.is_secret_next();
-    const smtp::Answer answer = answer_event(event);
+    const smtp::Answer answer = handle_command(event);
     if (answer.reply.code < 400) place_->got_on(std::chrono::steady_clock::now());
     if (answer.reply.code >= 400) log_refused_command(answer.reply, secret ? std::string_view{} : lines_.line());
     if (!session_.is_receiving()) incoming_.reset();
     if (session_.envelope().recipients.empty()) counted_.reset();  // RSET, EHLO, a new MAIL
-    const Go acted = co_await act(answer);
-    if (acted == Go::end) co_return Go::end;
+    const Go performed = co_await perform(answer);
+    if (performed == Go::end) co_return Go::end;
   }
   co_return Go::on;
 }
 
-smtp::Answer Conversation::answer_event(smtp::LineBuffer::Event event) {
+smtp::Answer ServerSession::handle_command(smtp::LineBuffer::Event event) {
   if (event == smtp::LineBuffer::Event::too_long) return session_.line_too_long();
   if (event == smtp::LineBuffer::Event::bare_newline) return session_.bare_newline();
   smtp::Facts facts;
@@ -178,7 +178,7 @@ smtp::Answer Conversation::answer_event(smtp::LineBuffer::Event event) {
 }
 
 // Only who may relay is counted: a stranger must not use up somebody's share in his name.
-smtp::Answer Conversation::within_sender_limit(smtp::Answer answer) {
+smtp::Answer ServerSession::within_sender_limit(smtp::Answer answer) {
   using Took = smtp::Answer::Took;
   const smtp::Envelope& envelope = session_.envelope();
   if (!session_.may_relay()) return within_strangers_limit(std::move(answer));
@@ -194,16 +194,16 @@ smtp::Answer Conversation::within_sender_limit(smtp::Answer answer) {
 }
 
 // What they can reach is our postmaster, or nobody.
-smtp::Answer Conversation::within_strangers_limit(smtp::Answer answer) {
+smtp::Answer ServerSession::within_strangers_limit(smtp::Answer answer) {
   if (answer.took != smtp::Answer::Took::recipient) return answer;
   if (session_.envelope().recipients.back().then == smtp::Recipient::Then::discard) return answer;
   const bool full = services_.strangers.is_full(place_->site(), std::chrono::steady_clock::now());
   return full ? session_.strangers_over_limit() : answer;
 }
 
-asio::awaitable<Conversation::Go> Conversation::act(smtp::Answer answer) {
+asio::awaitable<ServerSession::Go> ServerSession::perform(smtp::Answer answer) {
   const bool chunk = answer.action == smtp::Action::receive_chunk || answer.action == smtp::Action::discard_chunk;
-  if (chunk) co_return co_await take_chunk(answer);
+  if (chunk) co_return co_await receive_chunk(answer);
   if (answer.action == smtp::Action::check_login) co_return co_await check_login();
   out_ += answer.reply.to_wire();
   if (answer.action == smtp::Action::none) co_return Go::on;
@@ -214,7 +214,7 @@ asio::awaitable<Conversation::Go> Conversation::act(smtp::Answer answer) {
 }
 
 // A reply of ours that no buffered command asked for.
-asio::awaitable<Conversation::Go> Conversation::take(smtp::Answer answer) {
+asio::awaitable<ServerSession::Go> ServerSession::send_reply(smtp::Answer answer) {
   if (giving_way_) {
     services_.refusals.tell(stream_.peer().ip, answer.reply);
   } else if (answer.reply.code >= 400 && !ending_) {
@@ -227,7 +227,7 @@ asio::awaitable<Conversation::Go> Conversation::take(smtp::Answer answer) {
 }
 
 // A client that pipelines and does not read is waited for: nothing more is read from it until then.
-asio::awaitable<Conversation::Go> Conversation::flush(std::chrono::milliseconds patience) {
+asio::awaitable<ServerSession::Go> ServerSession::flush(std::chrono::milliseconds patience) {
   if (out_.empty()) co_return Go::on;
   stream_.expires_after(giving_way_ ? std::min(patience, goodbye_time) : patience);
   const auto written = co_await stream_.write(out_);
@@ -236,7 +236,7 @@ asio::awaitable<Conversation::Go> Conversation::flush(std::chrono::milliseconds 
   co_return written ? Go::on : Go::end;
 }
 
-asio::awaitable<Conversation::Go> Conversation::start_tls() {
+asio::awaitable<ServerSession::Go> ServerSession::start_tls() {
   const Go secured = co_await handshake();
   if (secured == Go::end) co_return Go::end;
   lines_.clear();
@@ -245,7 +245,7 @@ asio::awaitable<Conversation::Go> Conversation::start_tls() {
 }
 
 // One that an authority of client_ca signed, for a name of client_names, lets its client relay.
-smtp::Peer Conversation::look_at_certificate() {
+smtp::Peer ServerSession::look_at_certificate() {
   const auto& wanted = profile_->address.client_names;
   if (wanted.empty()) return smtp::Peer::unknown;
   auto found = net::client_certificate(stream_);
@@ -260,7 +260,7 @@ smtp::Peer Conversation::look_at_certificate() {
   return smtp::Peer::trusted;
 }
 
-asio::awaitable<Conversation::Go> Conversation::check_login() {
+asio::awaitable<ServerSession::Go> ServerSession::check_login() {
   const Go flushed = co_await flush(profile_->limits.command_timeout);
   if (flushed == Go::end) co_return Go::end;
   const std::string user = session_.login().user;
@@ -288,7 +288,7 @@ asio::awaitable<Conversation::Go> Conversation::check_login() {
   co_return answer.action == smtp::Action::close ? Go::end : Go::on;
 }
 
-asio::awaitable<void> Conversation::say_goodbye() {
+asio::awaitable<void> ServerSession::say_goodbye() {
   if (!stream_.is_open()) co_return;
   co_await flush(goodbye_time);
   stream_.expires_after(goodbye_time);

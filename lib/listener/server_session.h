@@ -36,14 +36,14 @@ struct Services {
   const BounceSink& bounces;
 };
 
-class Conversation {
+class ServerSession {
  public:
-  Conversation(net::Stream stream, std::shared_ptr<const Profile> profile, Services services,
-               std::shared_ptr<Places::Place> place);
-  Conversation(const Conversation&) = delete;
-  Conversation& operator=(const Conversation&) = delete;
+  ServerSession(net::Stream stream, std::shared_ptr<const Profile> profile, Services services,
+                std::shared_ptr<Places::Place> place);
+  ServerSession(const ServerSession&) = delete;
+  ServerSession& operator=(const ServerSession&) = delete;
 
-  ~Conversation();
+  ~ServerSession();
 
   boost::asio::awaitable<void> run();
   // The daemon ends: between commands this session is told so at once, else when its message is through.
@@ -57,8 +57,8 @@ class Conversation {
   enum class Go : bool { on, end };
   boost::asio::awaitable<Go> open();
   boost::asio::awaitable<Go> read_commands();
-  boost::asio::awaitable<Go> obey_buffered();
-  boost::asio::awaitable<Go> act(smtp::Answer answer);
+  boost::asio::awaitable<Go> handle_buffered();
+  boost::asio::awaitable<Go> perform(smtp::Answer answer);
   boost::asio::awaitable<Go> handshake();
   boost::asio::awaitable<Go> start_tls();
   smtp::Peer look_at_certificate();
@@ -66,8 +66,8 @@ class Conversation {
   smtp::Answer overdue() const;
   boost::asio::awaitable<Go> check_login();
   boost::asio::awaitable<Go> receive_message();
-  boost::asio::awaitable<Go> take_chunk(smtp::Answer answer);
-  boost::asio::awaitable<Go> take(smtp::Answer answer);
+  boost::asio::awaitable<Go> receive_chunk(smtp::Answer answer);
+  boost::asio::awaitable<Go> send_reply(smtp::Answer answer);
   boost::asio::awaitable<Go> flush(std::chrono::milliseconds patience);
   boost::asio::awaitable<void> say_goodbye();
   class Incoming;
@@ -81,7 +81,7 @@ class Conversation {
   smtp::Answer within_sender_limit(smtp::Answer answer);
   smtp::Answer within_strangers_limit(smtp::Answer answer);
   void log_sender_limit(Senders::Over over) const;
-  smtp::Answer answer_event(smtp::LineBuffer::Event event);
+  smtp::Answer handle_command(smtp::LineBuffer::Event event);
   std::string received_field(const queue::Writer& writer, Time now) const;
   void log_accepted(const std::string& id) const;
   boost::asio::awaitable<void> take_bounce();
