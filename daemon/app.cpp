@@ -13,9 +13,9 @@
 
 #include "base/version.h"
 #include "config/check.h"
+#include "daemon/file_check.h"
 #include "daemon/journal.h"
 #include "daemon/memory.h"
-#include "daemon/parts_check.h"
 #include "daemon/reverse_check.h"
 #include "daemon/signing_keys.h"
 #include "net/clock.h"
@@ -391,7 +391,7 @@ std::string App::put_log_back() {
 std::optional<std::string> App::reload() {
   supervision_.reloading();
   auto loaded = path_.empty() ? config::defaults() : config::load(path_);
-  if (loaded.errors.empty()) check_parts(loaded);
+  if (loaded.errors.empty()) check_file_contents(loaded);
   std::optional<std::string> error;
   if (!loaded.errors.empty()) {
     for (const auto& one : loaded.errors) log_->write(Event(Level::error, "config-error").add("error", one));

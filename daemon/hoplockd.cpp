@@ -9,9 +9,9 @@
 #include "base/version.h"
 #include "config/check.h"
 #include "daemon/app.h"
+#include "daemon/file_check.h"
 #include "daemon/hosts_check.h"
 #include "daemon/journal.h"
-#include "daemon/parts_check.h"
 #include "daemon/service_user.h"
 
 namespace {
@@ -68,7 +68,7 @@ int serve(const std::vector<std::string>& words) {
   config::Loaded loaded = path ? config::load(*path) : config::defaults();
   if (!path) config::check(loaded);  // the defaults name files too
   if (arguments->check && loaded.errors.empty()) daemon::check_for_service(loaded);
-  if (loaded.errors.empty()) daemon::check_parts(loaded);
+  if (loaded.errors.empty()) daemon::check_file_contents(loaded);
   for (const auto& error : loaded.errors) std::cerr << daemon::stderr_priority(Level::error) << error << "\n";
   if (!loaded.errors.empty()) return daemon::config_error;
   if (arguments->check) {

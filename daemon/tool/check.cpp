@@ -64,7 +64,7 @@ int check_domain(const Call& call) {
                     "'" + call.arguments.words.front() + "' is no domain; allowed: a name such as example.org");
   }
   const auto connecting = call.arguments.has("--no-connect") ? probe::Connecting::no : probe::Connecting::yes;
-  const auto network = Network::open(call.loaded.config, console, Whose::ours);
+  const auto network = Network::open(call.loaded.config, console, OwnHosts::refused);
   if (!network) return complain(console, config_error, network.error().detail);
   probe::Question question;
   question.connecting = connecting;
@@ -112,21 +112,21 @@ int check_route(const Call& call) {
   if (mailbox != nullptr && mailbox->is_bare_postmaster()) mailbox = &own;
   if (mailbox == nullptr || mailbox->is_null() || mailbox->is_literal())
     return complain(console, usage, "'" + word + "' is no address that mail is taken for; allowed: user@example.org");
-  const auto network = Network::open(call.loaded.config, console, Whose::ours);
+  const auto network = Network::open(call.loaded.config, console, OwnHosts::refused);
   if (!network) return complain(console, config_error, network.error().detail);
   const route::Table& table = (*network)->tools().router.table();
-  Way way;
-  way.address = mailbox->text();
-  way.route = table.match(mailbox->domain(), console.now);
-  way.position = table.position(mailbox->domain(), console.now);
-  way.routes = call.loaded.config.routes.size();
-  way.skipped = skipped(table, mailbox->domain(), console.now);
-  way.rule = table.rule(mailbox->domain(), console.now);
-  way.destination = table.destination(mailbox->domain(), console.now);
-  if (way.route) {
-    way.unseen = barred_files(*way.route);
-    const auto credentials = delivery::load_credentials(*way.route);
-    if (!credentials && way.unseen.empty()) way.obstacle = credentials.error().detail;
+  RouteExplanation explained;
+  explained.address = mailbox->text();
+  explained.route = table.match(mailbox->domain(), console.now);
+  explained.position = table.position(mailbox->domain(), console.now);
+  explained.routes = call.loaded.config.routes.size();
+  explained.skipped = skipped(table, mailbox->domain(), console.now);
+  explained.rule = table.rule(mailbox->domain(), console.now);
+  explained.destination = table.destination(mailbox->domain(), console.now);
+  if (explained.route) {
+    explained.unseen = barred_files(*explained.route);
+    const auto credentials = delivery::load_credentials(*explained.route);
+    if (!credentials && explained.unseen.empty()) explained.obstacle = credentials.error().detail;
   }
   probe::Question question;
   question.domain = mailbox->domain();
@@ -136,13 +136,13 @@ int check_route(const Call& call) {
   question.judging = probe::Judging::configured;
   auto finding = ask_or_tell_silence(**network, std::move(question));
   if (!finding) return complain(console, software, broke_off);
-  way.finding = std::move(*finding);
+  explained.finding = std::move(*finding);
   if (call.arguments.json) {
-    console.out << to_line(to_json(way)) << '\n';
+    console.out << to_line(to_json(explained)) << '\n';
   } else {
-    print(console, way);
+    print(console, explained);
   }
-  return leads_anywhere(way) ? ok : no;
+  return leads_anywhere(explained) ? ok : no;
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 #include <unistd.h>
 
 #include "config/show.h"
+#include "daemon/file_check.h"
 #include "daemon/options.h"
-#include "daemon/parts_check.h"
 #include "daemon/service_user.h"
 #include "daemon/system.h"
 #include "daemon/tool/commands.h"
@@ -31,7 +31,7 @@ std::optional<int> judge(const Call& call, config::Loaded& loaded) {
     check_as(loaded, **user);
   else
     check_for_service(loaded);
-  check_parts(loaded);
+  check_file_contents(loaded);
   return std::nullopt;
 }
 }  // namespace

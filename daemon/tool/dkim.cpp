@@ -296,7 +296,7 @@ int dkim_check(const Call& call) {
   const auto gone = keys->gone();
   if (all.empty() && gone.empty() && keys->barred.empty())
     return complain(console, no, "no keys are configured; 'hoplock dkim new DOMAIN' makes one");
-  const auto network = Network::open(call.loaded.config, console, Whose::ours);
+  const auto network = Network::open(call.loaded.config, console, OwnHosts::refused);
   if (!network) return complain(console, config_error, network.error().detail);
   auto task = look_at_records(keys->ring, report_domain(call.loaded.config), (*network)->tools().resolver);
   auto states = (*network)->run(std::move(task));

@@ -13,8 +13,8 @@
 #include "config/files.h"
 #include "control/client.h"
 #include "daemon/certificates.h"
+#include "daemon/file_check.h"
 #include "daemon/options.h"
-#include "daemon/parts_check.h"
 #include "daemon/service_user.h"
 #include "daemon/system.h"
 #include "daemon/tool/json.h"
@@ -33,7 +33,7 @@ void examine_configuration(const Call& call, std::vector<Remark>& to) {
   constexpr auto files = config::Files::readable_ones;
   config::check_files(loaded, files);
   if (loaded.errors.empty()) check_for_service(loaded);
-  if (loaded.errors.empty()) check_parts(loaded, files);
+  if (loaded.errors.empty()) check_file_contents(loaded, files);
   for (const auto& error : loaded.errors) to.push_back({"configuration", State::bad, error, "hoplock config check"});
   for (const auto& warning : loaded.warnings) to.push_back({"configuration", State::note, warning});
   std::string barred;

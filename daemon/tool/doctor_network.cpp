@@ -361,7 +361,7 @@ class Examinations {
 std::vector<Remark> examine_network(const Call& call) {
   config::Config config = call.loaded.config;
   config.dns.timeout.value = std::min<Milliseconds>(config.dns.timeout.value, to_connect);
-  const auto network = Network::open(config, call.console, Whose::anyones);
+  const auto network = Network::open(config, call.console, OwnHosts::allowed);
   if (!network) return {{"dns", State::bad, network.error().detail, "hoplock config check"}};
   Examinations examinations(call, (*network)->tools());
   auto task = examinations.go();

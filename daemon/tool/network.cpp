@@ -19,8 +19,9 @@ namespace {
 constexpr std::chrono::seconds most_to_connect{15};
 constexpr std::chrono::seconds most_for_a_command{60};
 
-route::Options routing(const config::Config& config, Whose whose) {
-  if (whose == Whose::ours) return route_options(config, own_addresses(endpoints(config), interface_addresses()));
+route::Options routing(const config::Config& config, OwnHosts own_hosts) {
+  if (own_hosts == OwnHosts::refused)
+    return route_options(config, own_addresses(endpoints(config), interface_addresses()));
   auto options = route_options(config, {});
   options.hostname = dns::Name();
   return options;
@@ -63,7 +64,7 @@ struct Network::Parts {
 Network::Network(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Network::~Network() = default;
 
-Result<std::unique_ptr<Network>> Network::open(const config::Config& config, Console console, Whose whose) {
+Result<std::unique_ptr<Network>> Network::open(const config::Config& config, Console console, OwnHosts own_hosts) {
   auto parts = std::make_unique<Parts>(console, conversation(config));
   auto tls = net::ClientTls::load(tls_options(config));
   if (!tls) return tls.error();
@@ -74,7 +75,7 @@ Result<std::unique_ptr<Network>> Network::open(const config::Config& config, Con
   parts->resolver_options = resolver_options(config);
   parts->fetch.emplace(*parts->resolver);
   parts->fetch->set(fetch_options(config), parts->tls);
-  parts->router.emplace(*parts->resolver, routing(config, whose), std::mt19937_64(std::random_device{}()));
+  parts->router.emplace(*parts->resolver, routing(config, own_hosts), std::mt19937_64(std::random_device{}()));
   return std::unique_ptr<Network>(new Network(std::move(parts)));
 }
 

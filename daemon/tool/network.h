@@ -18,15 +18,15 @@
 
 namespace hoplock::daemon::tool {
 
-// ours: refuse what would lead back to this relay, as delivery does; anyones: look at any host.
-enum class Whose : std::uint8_t { ours, anyones };
+// refused: what would lead back to this relay is left alone, as delivery does.
+enum class OwnHosts : std::uint8_t { refused, allowed };
 
 inline constexpr std::string_view broke_off = "the look-up broke off";
 
 class Network {
  public:
   // The error says what in the configuration is of no use.
-  static Result<std::unique_ptr<Network>> open(const config::Config& config, Console console, Whose whose);
+  static Result<std::unique_ptr<Network>> open(const config::Config& config, Console console, OwnHosts own_hosts);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;

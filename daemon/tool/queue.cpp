@@ -152,16 +152,16 @@ void print_message(const Console& console, const queue::MessageView& message) {
 }
 
 Result<> print_body(const Console& console, queue::Reader& reader, queue::Id id) {
-  Harmless harmless;
+  TerminalSanitizer sanitizer;
   auto read = reader.body(id, [&](std::string_view octets) {
     if (console.width) {
-      console.out << harmless.feed(octets);
+      console.out << sanitizer.feed(octets);
     } else {
       console.out.write(octets.data(), static_cast<std::streamsize>(octets.size()));
     }
     return console.out.good() ? queue::Go::on : queue::Go::stop;
   });
-  if (console.width) console.out << harmless.finish();
+  if (console.width) console.out << sanitizer.finish();
   return read;
 }
 

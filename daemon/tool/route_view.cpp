@@ -149,20 +149,20 @@ std::string rule_text(const hop::LocalRule& rule) {
   return "tls " + text_of(*rule.route_tls) + (names.empty() ? "" : ", verify_names " + names);
 }
 
-void print_route(std::ostream& out, const Way& way) {
+void print_route(std::ostream& out, const RouteExplanation& explained) {
   const auto line = [&out](std::string_view key, const std::string& value) {
     if (!value.empty()) out << "  " << key << ": " << printable(value) << '\n';
   };
-  for (const auto& one : way.skipped) {
+  for (const auto& one : explained.skipped) {
     out << "Skipped, for its `until` has passed (" << config::Date{*one->until}.text()
         << "): " << printable(joined_list(texts(one->match))) << '\n';
   }
-  if (!way.route) {
-    out << "Route: none of " << way.routes << " matches, MX records rule\n";
+  if (!explained.route) {
+    out << "Route: none of " << explained.routes << " matches, MX records rule\n";
     return;
   }
-  const auto& route = *way.route;
-  out << "Route: number " << *way.position + 1 << " of " << way.routes << ", the first that matches\n";
+  const auto& route = *explained.route;
+  out << "Route: number " << *explained.position + 1 << " of " << explained.routes << ", the first that matches\n";
   line("match", joined_list(texts(route.match)));
   line("hosts", route.hosts.empty() ? "none, MX records rule" : joined_list(texts(route.hosts)));
   line("client certificate", route.client_certificate);
@@ -173,52 +173,54 @@ void print_route(std::ostream& out, const Way& way) {
 
 }  // namespace
 
-bool leads_anywhere(const Way& way) {
-  const auto& hosts = way.finding.hosts;
-  return way.obstacle.empty() && std::any_of(hosts.begin(), hosts.end(), [](const Host& host) {
+bool leads_anywhere(const RouteExplanation& explained) {
+  const auto& hosts = explained.finding.hosts;
+  return explained.obstacle.empty() && std::any_of(hosts.begin(), hosts.end(), [](const Host& host) {
            return std::holds_alternative<hop::Connect>(host.plan);
          });
 }
 
-json::object to_json(const Way& way) {
+json::object to_json(const RouteExplanation& explained) {
   json::object to;
-  to["address"] = clean(way.address);
-  to["domain"] = clean(way.finding.domain.text());
-  to["destination"] = clean(way.destination);
-  to["route"] = way.route ? json::value(route_to_json(*way.route)) : json::value();
-  if (way.route) to["route"].as_object()["position"] = *way.position + 1;
+  to["address"] = clean(explained.address);
+  to["domain"] = clean(explained.finding.domain.text());
+  to["destination"] = clean(explained.destination);
+  to["route"] = explained.route ? json::value(route_to_json(*explained.route)) : json::value();
+  if (explained.route) to["route"].as_object()["position"] = *explained.position + 1;
   json::array skipped;
-  for (const auto& one : way.skipped) skipped.push_back(route_to_json(*one));
+  for (const auto& one : explained.skipped) skipped.push_back(route_to_json(*one));
   to["skipped"] = std::move(skipped);
-  to["rule"] = rule_to_json(way.rule);
-  to["obstacle"] = text_or_null(way.obstacle);
-  to["unseen"] = text_or_null(way.unseen);
-  to["dnssec"] = to_text(way.finding.dnssec);
-  to["reason"] = way.finding.reason ? json::value(to_text(*way.finding.reason)) : json::value();
-  to["detail"] = text_or_null(way.finding.detail);
-  to["mta_sts"] = way.finding.sts ? json::value(policy_to_json(*way.finding.sts)) : json::value();
+  to["rule"] = rule_to_json(explained.rule);
+  to["obstacle"] = text_or_null(explained.obstacle);
+  to["unseen"] = text_or_null(explained.unseen);
+  to["dnssec"] = to_text(explained.finding.dnssec);
+  to["reason"] = explained.finding.reason ? json::value(to_text(*explained.finding.reason)) : json::value();
+  to["detail"] = text_or_null(explained.finding.detail);
+  to["mta_sts"] = explained.finding.sts ? json::value(policy_to_json(*explained.finding.sts)) : json::value();
   json::array hosts;
-  for (const auto& one : way.finding.hosts) hosts.push_back(host_to_json(one));
+  for (const auto& one : explained.finding.hosts) hosts.push_back(host_to_json(one));
   to["hosts"] = std::move(hosts);
   return to;
 }
 
-void print(const Console& console, const Way& way) {
+void print(const Console& console, const RouteExplanation& explained) {
   auto& out = console.out;
-  out << printable(way.address) << '\n';
-  print_route(out, way);
-  out << "Rule: " << printable(rule_text(way.rule)) << '\n';
-  out << "Shares sessions with what goes to: " << printable(way.destination) << '\n';
-  if (!way.unseen.empty()) out << "Not looked at, for you may not read it: " << printable(way.unseen) << '\n';
-  if (!way.obstacle.empty()) out << "In the way: " << printable(way.obstacle) << '\n';
-  if (!way.finding.detail.empty()) {
-    out << (way.finding.reason ? std::string(to_text(*way.finding.reason)) + ": " : std::string("No mail goes there: "))
-        << printable(way.finding.detail) << '\n';
+  out << printable(explained.address) << '\n';
+  print_route(out, explained);
+  out << "Rule: " << printable(rule_text(explained.rule)) << '\n';
+  out << "Shares sessions with what goes to: " << printable(explained.destination) << '\n';
+  if (!explained.unseen.empty())
+    out << "Not looked at, for you may not read it: " << printable(explained.unseen) << '\n';
+  if (!explained.obstacle.empty()) out << "In the way: " << printable(explained.obstacle) << '\n';
+  if (!explained.finding.detail.empty()) {
+    out << (explained.finding.reason ? std::string(to_text(*explained.finding.reason)) + ": "
+                                     : std::string("No mail goes there: "))
+        << printable(explained.finding.detail) << '\n';
   }
-  print_policy(console, way.finding);
-  if (way.finding.hosts.empty()) return;
+  print_policy(console, explained.finding);
+  if (explained.finding.hosts.empty()) return;
   Table table(out, console.width, {{"HOST"}, {"ADDRESSES"}, {"POLICY"}, {"TLS"}, {"CERTIFICATE"}, {"IF THAT FAILS"}});
-  for (const Host& host : way.finding.hosts) {
+  for (const Host& host : explained.finding.hosts) {
     const auto* plan = std::get_if<hop::Connect>(&host.plan);
     const auto [reason, detail] = objection_to(host);
     const std::string objection = reason.empty() ? "" : reason + (detail.empty() ? "" : ": " + detail);

@@ -13,7 +13,7 @@
 
 namespace hoplock::daemon::tool {
 
-struct Way {
+struct RouteExplanation {
   std::string address;
   route::RoutePtr route;                 // null: none matches
   std::optional<std::size_t> position;   // of that route, from 0
@@ -28,10 +28,10 @@ struct Way {
 
 // `{address, domain, destination, route:{position, match, hosts, tls, …}|null, skipped, rule:{…}, obstacle, unseen, dnssec, reason, detail,
 // mta_sts, hosts:[{host, port, preference, addresses, policy, plan:{…}|null, reason, detail}]}`
-json::object to_json(const Way& way);
-void print(const Console& console, const Way& way);
+json::object to_json(const RouteExplanation& explained);
+void print(const Console& console, const RouteExplanation& explained);
 
 // Whether any host would be tried.
-bool leads_anywhere(const Way& way);
+bool leads_anywhere(const RouteExplanation& explained);
 
 }  // namespace hoplock::daemon::tool

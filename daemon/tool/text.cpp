@@ -147,7 +147,7 @@ std::string counted(std::uint64_t number, std::string_view noun) {
   return std::to_string(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
 }
 
-std::string Harmless::feed(std::string_view octets) {
+std::string TerminalSanitizer::feed(std::string_view octets) {
   std::string all = rest_ + std::string(octets);
   rest_.clear();
   // A character may go on in the next piece.
@@ -163,13 +163,13 @@ std::string Harmless::feed(std::string_view octets) {
   return take(all);
 }
 
-std::string Harmless::finish() {
+std::string TerminalSanitizer::finish() {
   std::string all;
   all.swap(rest_);
   return take(all);
 }
 
-std::string Harmless::take(std::string_view octets) {
+std::string TerminalSanitizer::take(std::string_view octets) {
   std::string out;
   while (!octets.empty()) {
     const auto end = octets.find_first_of("\r\n\t");

@@ -32,7 +32,7 @@ std::string moment(Time time);
 std::string counted(std::uint64_t number, std::string_view noun);
 
 // A message's octets for a terminal: lines and tabs stay, all else as in printable(). Feed it in any pieces.
-class Harmless {
+class TerminalSanitizer {
  public:
   std::string feed(std::string_view octets);
   std::string finish();

@@ -172,7 +172,7 @@ int tell(const Call& call, const Wanted& wanted, const probe::LiveTarget& target
 
 int of_host(const Call& call, const Wanted& wanted, probe::LiveTarget target) {
   target.name = wanted.name;
-  const auto network = Network::open(call.loaded.config, call.console, Whose::anyones);
+  const auto network = Network::open(call.loaded.config, call.console, OwnHosts::allowed);
   if (!network) return complain(call.console, config_error, network.error().detail);
   if (const auto* name = std::get_if<dns::Name>(&target.host)) {
     if (const auto silence = (*network)->silence({*name}))

@@ -244,7 +244,7 @@ int tlsa_next(const Call& call, probe::Parameters parameters, const probe::LiveT
   question.name = target.name ? *target.name : host != nullptr ? *host : dns::Name();
   if (question.name.is_root())
     return complain(call.console, usage, "an address has no TLSA records; --name MXNAME says whose they are");
-  const auto network = Network::open(call.loaded.config, call.console, Whose::anyones);
+  const auto network = Network::open(call.loaded.config, call.console, OwnHosts::allowed);
   if (!network) return complain(call.console, config_error, network.error().detail);
   if (const auto silence = (*network)->silence({question.name}))
     return complain(call.console, no, silence->text + "; " + silence->advice);

@@ -53,13 +53,13 @@ TEST_CASE("to_line: JSON without raw control characters that still says the same
   CHECK(to_line(json::value(clean("\xe2\x82\xac \xc2\xa0"))) == "\"\xe2\x82\xac \xc2\xa0\"");
 }
 
-TEST_CASE("Harmless: a body for a terminal, its characters whole however it was cut") {
+TEST_CASE("TerminalSanitizer: a body for a terminal, its characters whole however it was cut") {
   const std::string body = "Subject: caf\xc3\xa9\r\n\r\n\x1b[31m\ttab \xf0\x9f\x98\x80\r\nend\xc3";
   for (std::size_t cut = 0; cut <= body.size(); ++cut) {
-    Harmless harmless;
-    std::string out = harmless.feed(std::string_view(body).substr(0, cut));
-    out += harmless.feed(std::string_view(body).substr(cut));
-    out += harmless.finish();
+    TerminalSanitizer sanitizer;
+    std::string out = sanitizer.feed(std::string_view(body).substr(0, cut));
+    out += sanitizer.feed(std::string_view(body).substr(cut));
+    out += sanitizer.finish();
     CHECK(out == "Subject: caf\xc3\xa9\n\n?[31m\ttab \xf0\x9f\x98\x80\nend?");
   }
 }

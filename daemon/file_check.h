@@ -6,6 +6,6 @@
 
 namespace hoplock::daemon {
 
-void check_parts(config::Loaded& loaded, config::Files files = config::Files::looked_at);
+void check_file_contents(config::Loaded& loaded, config::Files files = config::Files::looked_at);
 
 }  // namespace hoplock::daemon

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/parts_check.h"
+#include "daemon/file_check.h"
 
 #include <algorithm>
 
@@ -129,7 +129,7 @@ void check_listener(config::Loaded& loaded, std::size_t i, config::Files files) 
 
 }  // namespace
 
-void check_parts(config::Loaded& loaded, config::Files files) {
+void check_file_contents(config::Loaded& loaded, config::Files files) {
   const auto& config = loaded.config;
   for (std::size_t i = 0; i < config.listeners.size(); ++i) check_listener(loaded, i, files);
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
