@@ -3,23 +3,26 @@
 
 #include <algorithm>
 
+#include "daemon/tool/commands.h"
+
 namespace hoplock::daemon::tool {
 
 namespace {
 
 constexpr std::string_view selection = "ID… | --domain D | --sender S | --all";
 
-Syntax ledger(std::string_view name, std::string_view parameters, std::string_view summary) {
-  return {name, parameters, summary, 0, 0, {"--day", "--domain"}, {}};
+Syntax ledger(std::string_view name, Run run, std::string_view parameters, std::string_view summary) {
+  return {name, run, parameters, summary, 0, 0, {"--day", "--domain"}};
 }
 
 Syntax action(std::string_view name, std::string_view summary) {
-  return {name, selection, summary, 0, SIZE_MAX, {"--domain", "--sender"}, {"--all"}};
+  return {name, queue_act, selection, summary, 0, SIZE_MAX, {"--domain", "--sender"}, {"--all"}};
 }
 
 // What cannot be undone: of several messages it is asked about first, or told --yes.
 Syntax ending(std::string_view name, std::string_view summary) {
   return {name,
+          queue_act,
           "ID… | --domain D | --sender S | --all [--yes]",
           summary,
           0,
@@ -127,36 +130,29 @@ std::optional<std::string> take_options(const std::vector<std::string>& from, Ar
 
 const std::vector<Syntax>& commands() {
   static const std::vector<Syntax> table{
-      {"status", "", "the daemon's state in a few lines: version, queue, connections, health", 0, 0, {}, {}},
-      {"reload",
-       "",
-       "let the daemon read its configuration again; exit 78 with the complaint when it refuses",
-       0,
-       0,
-       {},
-       {}},
+      {"status", status, "", "the daemon's state in a few lines: version, queue, connections, health"},
+      {"reload", reload, "", "let the daemon read its configuration again; exit 78 with the complaint when it refuses"},
       {"config check",
+       config_check,
        "[--user NAME]",
        "say what is wrong with the configuration; for root also whether the user whom hoplockd runs as, or NAME, can "
-       "read "
-       "the files that it names and write its data and its log",
+       "read the files that it names and write its data and its log",
        0,
        0,
-       {"--user"},
-       {}},
-      {"config show", "", "print the effective configuration, defaults included", 0, 0, {}, {}},
+       {"--user"}},
+      {"config show", config_show, "", "print the effective configuration, defaults included"},
       {"queue list",
+       queue_list,
        "[--domain D] [--sender S] [--state STATE]",
        "the queue, oldest first",
        0,
        0,
-       {"--domain", "--sender", "--state"},
-       {}},
+       {"--domain", "--sender", "--state"}},
       {"queue show",
+       queue_show,
        "ID [--body]",
        "one message: envelope, recipients, attempts; after a blank line its headers and body with --body (the octets "
-       "as they "
-       "are when the output is no terminal)",
+       "as they are when the output is no terminal)",
        1,
        1,
        {},
@@ -167,16 +163,17 @@ const std::vector<Syntax>& commands() {
       ending("queue remove", "delete, without any notice"),
       ending("queue bounce",
              "end now, with a notice to the senders; what is under delivery at this moment is left alone"),
-      {"queue stats", "", "counts and oldest age by state, by reason and by domain", 0, 0, {}, {}},
+      {"queue stats", queue_stats, "", "counts and oldest age by state, by reason and by domain"},
       {"trace",
+       trace,
        "ID|ADDRESS|DOMAIN [--since 2d]",
        "the whole life of the messages from or to it, in the queue or gone: every attempt, what operators did, who was "
        "told",
        1,
        1,
-       {"--since"},
-       {}},
+       {"--since"}},
       {"check",
+       check,
        "DOMAIN [--no-connect] | --route ADDRESS",
        "what a delivery there would meet; exit 0 when mail would be delivered under the policies that it publishes; "
        "--route: which route the address takes, and on what terms each host would get its mail; connects to nobody",
@@ -185,6 +182,7 @@ const std::vector<Syntax>& commands() {
        {},
        {"--no-connect", "--route"}},
       {"tlsa",
+       tlsa,
        "CERT.pem|HOST[:PORT] [--name MXNAME] [--usage 3] [--selector 1] [--matching 1] | [HOST[:PORT]] --next NEW.pem "
        "[--published TIME] [--ttl 1h]",
        "the TLSA record for a certificate (usage 2: for the CA behind it), or for what a live host presents, and then "
@@ -192,78 +190,53 @@ const std::vector<Syntax>& commands() {
        "publish, when to put it in place, what to remove; exit 0 only when DNS and TTLs say that it is done",
        0,
        1,
-       {"--name", "--usage", "--selector", "--matching", "--next", "--published", "--ttl"},
-       {}},
-      {"sts list", "", "the MTA-STS policies that are kept, by domain", 0, 0, {}, {}},
-      {"sts show", "DOMAIN", "one of them, word for word, and what became of its last fetch", 1, 1, {}, {}},
-      {"sts refresh",
-       "DOMAIN",
-       "let the daemon fetch it now, whatever it keeps; exit 1 when none came, and a policy that is in force stays",
-       1,
-       1,
-       {},
-       {}},
-      {"backup",
-       "FILE",
+       {"--name", "--usage", "--selector", "--matching", "--next", "--published", "--ttl"}},
+      {"sts list", sts_list, "", "the MTA-STS policies that are kept, by domain"},
+      {"sts show", sts_show, "DOMAIN", "one of them, word for word, and what became of its last fetch", 1, 1},
+      {"sts refresh", sts_refresh, "DOMAIN",
+       "let the daemon fetch it now, whatever it keeps; exit 1 when none came, and a policy that is in force stays", 1,
+       1},
+      {"backup", backup, "FILE",
        "a copy of the whole store as it is at this moment, verified, while the daemon runs or not; never over a file "
-       "that is "
-       "there",
-       1,
-       1,
-       {},
-       {}},
-      {"restore", "FILE", "a backup back into a data_dir that holds no store, the daemon stopped", 1, 1, {}, {}},
-      {"compact", "", "let the running daemon give back the space that its database has free", 0, 0, {}, {}},
+       "that is there",
+       1, 1},
+      {"restore", restore, "FILE", "a backup back into a data_dir that holds no store, the daemon stopped", 1, 1},
+      {"compact", compact, "", "let the running daemon give back the space that its database has free"},
       {"dkim new",
+       dkim_new,
        "DOMAIN [SELECTOR] [--rsa|--ed25519]",
        "make a signing key (RSA of 2048 bits unless --ed25519) beside the configuration, and say what to publish",
        1,
        2,
        {},
        {"--rsa", "--ed25519", "--windows"}},
-      {"dkim list",
-       "",
-       "the keys: which sign, which wait for their record, and until when the record of one that retires must stay",
-       0,
-       0,
-       {},
-       {}},
+      {"dkim list", dkim_list, "",
+       "the keys: which sign, which wait for their record, and until when the record of one that retires must stay"},
       {"dkim record",
+       dkim_record,
        "DOMAIN SELECTOR [--windows]",
        "the record to publish for a key, as a line of a zone file, or for the DNS server of Windows",
        2,
        2,
        {},
        {"--windows"}},
-      {"dkim check",
-       "",
-       "whether what the DNS holds verifies what the keys sign; exit 1 where it does not",
-       0,
-       0,
-       {},
-       {}},
-      {"doctor",
-       "",
+      {"dkim check", dkim_check, "",
+       "whether what the DNS holds verifies what the keys sign; exit 1 where it does not"},
+      {"doctor", doctor, "",
        "everything around the relay: configuration, daemon, clock, DNS, names, ports, files, space, certificates, "
-       "records, next hops, what waits; exit 1 when something needs a hand",
-       0,
-       0,
-       {},
-       {}},
-      ledger("tlsrpt list", "[--day D] [--domain D]", "sessions by day and domain, and what became of their report"),
-      ledger("tlsrpt show", "--day YYYY-MM-DD [--domain D]", "the report as it was sent, or as it would be now"),
-      ledger("tlsrpt send", "--day YYYY-MM-DD [--domain D]",
+       "records, next hops, what waits; exit 1 when something needs a hand"},
+      ledger("tlsrpt list", tlsrpt_list, "[--day D] [--domain D]",
+             "sessions by day and domain, and what became of their report"),
+      ledger("tlsrpt show", tlsrpt_show, "--day YYYY-MM-DD [--domain D]",
+             "the report as it was sent, or as it would be now"),
+      ledger("tlsrpt send", tlsrpt_send, "--day YYYY-MM-DD [--domain D]",
              "let the daemon send that day's reports now, today's too; exit 1 when all of them are sent, or there is "
              "none"),
-      {"tlsrpt read",
-       "FILE...",
+      {"tlsrpt read", tlsrpt_read, "FILE...",
        "what others report about us (JSON, gzip of it, or the mail that brought it): who could not reach us, and why",
-       1,
-       1000,
-       {},
-       {}},
-      {"version", "", "print the version", 0, 0, {}, {}},
-      {"help", "[COMMAND]", "what the commands do, or one of them", 0, 2, {}, {"--roff"}},
+       1, 1000},
+      {"version", nullptr, "", "print the version"},
+      {"help", nullptr, "[COMMAND]", "what the commands do, or one of them", 0, 2, {}, {"--roff"}},
   };
   return table;
 }
@@ -284,6 +257,7 @@ Parsed parse(const std::vector<std::string>& words) {
     const Syntax* syntax = find_command(arguments.words);
     if (syntax == nullptr) return unknown_command(arguments.words);
     arguments.command = syntax->name;
+    arguments.run = syntax->run;
     arguments.words.erase(arguments.words.begin(),
                           arguments.words.begin() + (syntax->name.find(' ') == std::string_view::npos ? 1 : 2));
     if (auto why = objection(*syntax, arguments)) return wrong(std::move(*why));

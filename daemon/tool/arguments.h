@@ -9,14 +9,18 @@
 
 namespace hoplock::daemon::tool {
 
+struct Call;
+using Run = int (*)(const Call&);  // returns the exit code
+
 // One command and what it takes; the table is in arguments.cpp.
 struct Syntax {
   std::string_view name;        // "queue list"
+  Run run = nullptr;            // null: it needs no configuration
   std::string_view parameters;  // for people: "ID… | --domain D"
   std::string_view summary;
-  std::size_t least = 0, most = 0;        // words beside the options
-  std::vector<std::string_view> options;  // that take a value: "--domain"
-  std::vector<std::string_view> flags;    // that take none: "--all"
+  std::size_t least = 0, most = 0;          // words beside the options
+  std::vector<std::string_view> options{};  // that take a value: "--domain"
+  std::vector<std::string_view> flags{};    // that take none: "--all"
 };
 const std::vector<Syntax>& commands();
 
@@ -25,6 +29,7 @@ struct Arguments {
   std::optional<std::string> config;
   bool json = false;
   std::string command;  // "queue list"
+  Run run = nullptr;    // what it does; null where it needs no configuration
   std::vector<std::string> words;
   std::map<std::string, std::string, std::less<>> options;  // flags with ""
 

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <functional>
-#include <map>
 
 #include "base/version.h"
 #include "config/check.h"
@@ -32,40 +30,6 @@ config::Loaded load(const Arguments& arguments) {
   auto loaded = config::defaults();
   config::check(loaded, files);  // the defaults name files too
   return loaded;
-}
-
-const std::map<std::string_view, std::function<int(const Call&)>>& table() {
-  static const std::map<std::string_view, std::function<int(const Call&)>> all{{"status", status},
-                                                                               {"reload", reload},
-                                                                               {"config check", config_check},
-                                                                               {"config show", config_show},
-                                                                               {"queue list", queue_list},
-                                                                               {"queue show", queue_show},
-                                                                               {"queue retry", queue_act},
-                                                                               {"queue hold", queue_act},
-                                                                               {"queue release", queue_act},
-                                                                               {"queue remove", queue_act},
-                                                                               {"queue bounce", queue_act},
-                                                                               {"queue stats", queue_stats},
-                                                                               {"trace", trace},
-                                                                               {"check", check},
-                                                                               {"tlsa", tlsa},
-                                                                               {"sts list", sts_list},
-                                                                               {"sts show", sts_show},
-                                                                               {"sts refresh", sts_refresh},
-                                                                               {"backup", backup},
-                                                                               {"restore", restore},
-                                                                               {"compact", compact},
-                                                                               {"dkim new", dkim_new},
-                                                                               {"dkim list", dkim_list},
-                                                                               {"dkim record", dkim_record},
-                                                                               {"dkim check", dkim_check},
-                                                                               {"doctor", doctor},
-                                                                               {"tlsrpt send", tlsrpt_send},
-                                                                               {"tlsrpt list", tlsrpt_list},
-                                                                               {"tlsrpt show", tlsrpt_show},
-                                                                               {"tlsrpt read", tlsrpt_read}};
-  return all;
 }
 
 }  // namespace
@@ -124,7 +88,7 @@ int run(std::vector<std::string> words, Console console) {
     for (const std::string& error : call.loaded.errors) console.err << printable(error) << '\n';
     return config_error;
   }
-  const int code = table().at(call.arguments.command)(call);
+  const int code = call.arguments.run(call);
   console.out.flush();
   return console.out.good() ? code : static_cast<int>(io_error);
 }
