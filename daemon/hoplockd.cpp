@@ -49,7 +49,9 @@ std::optional<Arguments> parse(const std::vector<std::string>& words) {
       std::cerr << "hoplockd: '--config' needs a value\n" << usage_text;
       return std::nullopt;
     } else {
-      std::cerr << "hoplockd: what is '" << words[i] << "'?\n" << usage_text;
+      const bool option = words[i].starts_with('-');
+      std::cerr << "hoplockd: " << (option ? "unknown option" : "unexpected argument") << " '" << words[i] << "'\n"
+                << usage_text;
       return std::nullopt;
     }
   }
