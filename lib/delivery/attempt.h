@@ -39,7 +39,7 @@ struct Hop {
   bool no_mail = false;                      // it takes none at all, it says: 521 (RFC 7504)
   // Refused under a policy that was replaced while the attempt went on (STS-25), or a demand that was given up (RTLS-10): decides no more.
   bool outdated = false;
-  std::optional<hop::Policy> beneath;  // under REQUIRETLS: the rule that governs other mail there
+  std::optional<hop::Policy> underlying;  // under REQUIRETLS: the rule that governs other mail there
   Action action = Action::none;
   bool dsn = false;           // it tells of deliveries itself (RFC 3461)
   Conversation conversation;  // with it, of the last transaction

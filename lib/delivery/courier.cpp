@@ -335,7 +335,7 @@ class Run {
   // more. A policy that came of it is tried at once; what the old one refused decides nothing any more.
   asio::awaitable<bool> has_new_policy() {
     const auto refused = [](const Hop& hop) {
-      return hop.beneath.value_or(hop.policy) == hop::Policy::sts && hop.refusal && is_policy(hop.refusal->reason);
+      return hop.underlying.value_or(hop.policy) == hop::Policy::sts && hop.refusal && is_policy(hop.refusal->reason);
     };
     if (open_.empty() || std::none_of(attempt_.hops.begin(), attempt_.hops.end(), refused)) co_return false;
     auto found = co_await find();
@@ -569,7 +569,7 @@ class Run {
     for (;;) {
       Hop hop = hop_of(host, plan.policy, plan.mx_security);
       hop.ip = ip;
-      if (plan.required) hop.beneath = plan.required->beneath;
+      if (plan.required) hop.underlying = plan.required->underlying;
       const Time began = now();
       Opened opened = co_await connect(host, ip, plan);
       const bool banner = opened.outcome.stage > hop::Stage::greeting || opened.outcome.reply;

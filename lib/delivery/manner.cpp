@@ -15,17 +15,17 @@ hop::LocalRule rule_for(Manner manner, const hop::LocalRule& rule, hop::HostFact
   return manner == Manner::report ? hop::for_report(rule, origin) : rule;
 }
 
-hop::Asked asked(Manner manner) {
+hop::TlsRequest asked(Manner manner) {
   switch (manner) {
     case Manner::required:
-      return hop::Asked::require_tls;
+      return hop::TlsRequest::require_tls;
     case Manner::relaxed:
-      return hop::Asked::tls_not_required;
+      return hop::TlsRequest::tls_not_required;
     case Manner::ordinary:
     case Manner::report:
       break;
   }
-  return hop::Asked::nothing;
+  return hop::TlsRequest::nothing;
 }
 
 }  // namespace hoplock::delivery

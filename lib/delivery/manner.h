@@ -25,6 +25,6 @@ Manner manner_of(const queue::Envelope& envelope, TlsRequiredNo honored);
 bool is_counted(Manner manner);
 
 hop::LocalRule rule_for(Manner manner, const hop::LocalRule& rule, hop::HostFacts::Origin origin);
-hop::Asked asked(Manner manner);
+hop::TlsRequest asked(Manner manner);
 
 }  // namespace hoplock::delivery

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/ip.h"
-#include "hop/words.h"
+#include "hop/names.h"
 #include "queue/message.h"
 #include "queue/schedule.h"
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/time.h"
-#include "hop/words.h"
+#include "hop/names.h"
 #include "smtp/dsn.h"
 
 namespace hoplock::dsn {

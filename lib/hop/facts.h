@@ -9,7 +9,7 @@
 
 #include "base/ip.h"
 #include "dns/answer.h"
-#include "hop/words.h"
+#include "hop/names.h"
 #include "mtasts/policy.h"
 
 namespace hoplock::hop {

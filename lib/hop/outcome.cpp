@@ -62,7 +62,7 @@ std::optional<Refusal> failed_check(const Rule& rule, const Verdict& verdict) {
 // How the peer proved itself to a plan whose checks all passed. Where DANE and STS both had to, the MX records are not signed: TLSA
 // proves the host, and only STS that it is a host of the domain.
 Auth proof(const Connect& plan, const Outcome& outcome) {
-  const Policy governing = plan.required ? plan.required->beneath : plan.policy;
+  const Policy governing = plan.required ? plan.required->underlying : plan.policy;
   if (plan.dane && governing != Policy::sts) return outcome.dane->matched->usage == 3 ? Auth::dane_ee : Auth::dane_ta;
   return plan.pkix ? Auth::pkix : Auth::none;
 }
@@ -125,10 +125,10 @@ Next judge(const Connect& plan, const Outcome& outcome, Fallback fallback) {
 // Whether only REQUIRETLS refuses this host, and for good (RTLS-08). What the domain's own policy refuses, DANE or MTA-STS, keeps other
 // mail waiting too; and a server that lacks TLS for the moment, or was lost on the way, is tried again.
 bool is_final(const Connect& plan, const Outcome& outcome) {
-  const Policy beneath = plan.required->beneath;
-  const bool published = beneath == Policy::dane || beneath == Policy::sts;
+  const Policy underlying = plan.required->underlying;
+  const bool published = underlying == Policy::dane || underlying == Policy::sts;
   if (outcome.stage == Stage::ready && outcome.tls) {
-    return !published || (beneath == Policy::dane && plan.tlsa_unusable);
+    return !published || (underlying == Policy::dane && plan.tlsa_unusable);
   }
   if (published || outcome.stage == Stage::ready) return !published;
   const bool for_now = (outcome.reply && outcome.reply->code < 500) ||

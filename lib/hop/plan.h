@@ -58,8 +58,8 @@ struct Observed {
 // RFC 8689: the message asks for REQUIRETLS. Beside the plan's checks, which it completed where no rule made any, the peer's own
 // certificate must carry one of `names`, whoever vouches for it (RTLS-06), and the server must offer REQUIRETLS inside TLS (RTLS-07).
 struct Required {
-  Policy beneath = Policy::opportunistic;  // the rule that governs the host's other mail
-  std::vector<dns::Name> names;            // never empty
+  Policy underlying = Policy::opportunistic;  // the rule that governs the host's other mail
+  std::vector<dns::Name> names;               // never empty
   bool operator==(const Required&) const = default;
 };
 

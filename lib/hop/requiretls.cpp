@@ -42,7 +42,7 @@ std::vector<dns::Name> names_of(const Facts& facts, const LocalRule& rule) {
 }
 
 // What the operator only watches binds this message.
-LocalRule in_earnest(LocalRule rule) {
+LocalRule with_audit_enforced(LocalRule rule) {
   if (rule.dane == Mode::audit) rule.dane = Mode::enforce;
   if (rule.mta_sts == Mode::audit) rule.mta_sts = Mode::enforce;
   return rule;
@@ -91,13 +91,13 @@ Plan relaxed(const Facts& facts, const LocalRule& rule) {
 }
 }  // namespace
 
-Plan decide(const Facts& facts, const LocalRule& rule, Asked asked) {
-  switch (asked) {
-    case Asked::require_tls:
-      return required(facts, in_earnest(rule));
-    case Asked::tls_not_required:
+Plan decide(const Facts& facts, const LocalRule& rule, TlsRequest request) {
+  switch (request) {
+    case TlsRequest::require_tls:
+      return required(facts, with_audit_enforced(rule));
+    case TlsRequest::tls_not_required:
       return relaxed(facts, rule);
-    case Asked::nothing:
+    case TlsRequest::nothing:
       break;
   }
   return decide(facts, rule);

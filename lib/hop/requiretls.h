@@ -6,7 +6,7 @@
 
 namespace hoplock::hop {
 
-enum class Asked : std::uint8_t { nothing, require_tls, tls_not_required };
+enum class TlsRequest : std::uint8_t { nothing, require_tls, tls_not_required };
 
 // As `decide`, for a message that asks.
 //
@@ -16,6 +16,6 @@ enum class Asked : std::uint8_t { nothing, require_tls, tls_not_required };
 //
 // tls_not_required: neither DANE nor MTA-STS is enforced; where one of them would have bound, the plan is opportunistic and
 // `waived` says tls_required_no. Data of a bogus answer is not used for such mail either.
-Plan decide(const Facts& facts, const LocalRule& rule, Asked asked);
+Plan decide(const Facts& facts, const LocalRule& rule, TlsRequest request);
 
 }  // namespace hoplock::hop

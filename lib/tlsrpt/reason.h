@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "hop/words.h"
+#include "hop/names.h"
 
 namespace hoplock::tlsrpt {
 

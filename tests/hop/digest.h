@@ -59,7 +59,7 @@ inline std::string digest(const Connect& plan) {
   if (plan.waived) text += " waived=" + text_of(*plan.waived);
   if (plan.observed) text += text_of(*plan.observed);
   if (plan.required) {
-    text += " required=" + std::string(to_text(plan.required->beneath)) + ";" + list(plan.required->names);
+    text += " required=" + std::string(to_text(plan.required->underlying)) + ";" + list(plan.required->names);
   }
   return text;
 }

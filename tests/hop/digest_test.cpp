@@ -68,7 +68,7 @@ TEST_CASE("TLS-08: the digest differs whenever any member of the plan differs") 
       [](Connect& p) { p.observed->pkix.reset(); },
       [](Connect& p) { p.observed->pkix->names = {name("mx2.ex")}; },
       [](Connect& p) { p.required.reset(); },
-      [](Connect& p) { p.required->beneath = Policy::sts; },
+      [](Connect& p) { p.required->underlying = Policy::sts; },
       [](Connect& p) { p.required->names.pop_back(); },
       [](Connect& p) { p.required->names.back() = name("evil.ex"); },
       [](Connect& p) { p.waived->status = "7.10"; },

@@ -14,16 +14,16 @@ using namespace hoplock::hop::testing;
 
 namespace {
 
-Plan asking(Asked asked, TlsaIs tlsa, HostIs host, StsIs sts = StsIs::none, const LocalRule& rule = {}) {
+Plan asking(TlsRequest asked, TlsaIs tlsa, HostIs host, StsIs sts = StsIs::none, const LocalRule& rule = {}) {
   Facts facts = make_facts(tlsa, host);
   facts.domain.sts = make_sts(sts);
   return decide(facts, rule, asked);
 }
 Plan requiring(TlsaIs tlsa, HostIs host, StsIs sts = StsIs::none, const LocalRule& rule = {}) {
-  return asking(Asked::require_tls, tlsa, host, sts, rule);
+  return asking(TlsRequest::require_tls, tlsa, host, sts, rule);
 }
 Plan waiving(TlsaIs tlsa, HostIs host, StsIs sts = StsIs::none, const LocalRule& rule = {}) {
-  return asking(Asked::tls_not_required, tlsa, host, sts, rule);
+  return asking(TlsRequest::tls_not_required, tlsa, host, sts, rule);
 }
 LocalRule with_modes(Mode dane, Mode sts) {
   LocalRule rule;
@@ -162,7 +162,7 @@ TEST_CASE(
     "name") {
   every_sts_corner([](const StsCorner& at) {
     CAPTURE(text_of(at));
-    const Plan plan = decide(at.facts, at.rule, Asked::require_tls);
+    const Plan plan = decide(at.facts, at.rule, TlsRequest::require_tls);
     const auto* connect = std::get_if<Connect>(&plan);
     if (connect == nullptr) return;
     CHECK(connect->policy == Policy::requiretls);
@@ -256,11 +256,11 @@ TEST_CASE("RTLS-06, TLS-12: what proved the peer is told as for other mail") {
 
 TEST_CASE("TLS-08, RTLS-09: no plan for mail with REQUIRETLS equals one for other mail") {
   every_sts_corner([](const StsCorner& at) {
-    const Plan strict = decide(at.facts, at.rule, Asked::require_tls);
+    const Plan strict = decide(at.facts, at.rule, TlsRequest::require_tls);
     const auto* connect = std::get_if<Connect>(&strict);
     if (connect == nullptr) return;
     CAPTURE(text_of(at));
-    for (const auto asked : {Asked::nothing, Asked::tls_not_required}) {
+    for (const auto asked : {TlsRequest::nothing, TlsRequest::tls_not_required}) {
       const Plan other = decide(at.facts, at.rule, asked);
       CHECK_FALSE(strict == other);
       if (const auto* lax = std::get_if<Connect>(&other)) CHECK(digest(*connect) != digest(*lax));
@@ -344,7 +344,7 @@ TEST_CASE("RTLS-13: what `TLS-Required: No` waives, and what not") {
         "opportunistic must sni=host next-host waived=tls-required-no");
   Facts bogus = make_facts(TlsaIs::usable, HostIs::secure_mx);
   bogus.domain.mx_security = dns::Security::bogus;
-  CHECK(describe(decide(bogus, {}, Asked::tls_not_required)) == "refuse opportunistic dnssec-invalid");
+  CHECK(describe(decide(bogus, {}, TlsRequest::tls_not_required)) == "refuse opportunistic dnssec-invalid");
 }
 
 TEST_CASE("RTLS-13: a waived rule follows the mail into clear text") {
@@ -362,7 +362,7 @@ TEST_CASE("RTLS-13: a waived rule follows the mail into clear text") {
 
 TEST_CASE("what asks for nothing is decided as ever") {
   every_sts_corner(
-      [](const StsCorner& at) { CHECK(decide(at.facts, at.rule, Asked::nothing) == decide(at.facts, at.rule)); });
+      [](const StsCorner& at) { CHECK(decide(at.facts, at.rule, TlsRequest::nothing) == decide(at.facts, at.rule)); });
 }
 
 }  // namespace hop_requiretls_test

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hop/words.h"
+#include "hop/names.h"
 
 #include <array>
 

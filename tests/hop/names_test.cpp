@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hop/words.h"
+#include "hop/names.h"
 
 #include <doctest/doctest.h>
 
 #include <set>
 #include <vector>
 
-namespace hop_words_test {
+namespace hop_names_test {
 
 using namespace hoplock::hop;
 
@@ -69,4 +69,4 @@ TEST_CASE("policies and proofs are told in CONTRACT's words") {
   CHECK(to_text(Auth::pkix) == "pkix");
 }
 
-}  // namespace hop_words_test
+}  // namespace hop_names_test
