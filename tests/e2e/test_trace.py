@@ -101,7 +101,9 @@ class Trace(Case):
     def test_the_beginning_of_an_id_is_enough_where_no_other_begins_so(self):
         queue_id = self.mail("user@down.test")
         self.relay.wait_log(10, event="deferred", id=queue_id)
-        self.assertEqual(self.relay.tool("trace", queue_id[:-1])[1], self.relay.tool("trace", queue_id)[1])
+        before = self.relay.tool("trace", queue_id)[1]
+        beginning = self.relay.tool("trace", queue_id[:-1])[1]
+        self.assertIn(beginning, (before, self.relay.tool("trace", queue_id)[1]))  # it may be tried meanwhile
 
     def test_what_operators_did_is_part_of_it(self):
         queue_id = self.mail("user@down.test")
