@@ -483,7 +483,7 @@ asio::awaitable<void> App::watch_routes() {
   for (;;) {
     for (const auto& route : router_->table().expired(now())) {
       Event event(Level::warn, "route-expired");
-      event.add("match", route->match.empty() ? "" : route::to_text(route->match.front())).add("note", route->note);
+      event.add("match", route->match.empty() ? "" : dns::to_text(route->match.front())).add("note", route->note);
       log_->write(event);
     }
     boost::asio::steady_timer day(loop_, std::chrono::hours(24));

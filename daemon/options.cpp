@@ -18,16 +18,11 @@ std::string in_data_dir(const config::Config& config, const std::string& file) {
   return (std::filesystem::path(config.data_dir.path) / file).string();
 }
 
-route::Pattern pattern(const config::Pattern& from) {
-  auto parsed = route::parse_pattern(from.value);
-  return parsed ? std::move(*parsed) : route::Pattern{};
-}
-
 // "*.contoso.com" stays a name whose first label is "*".
 std::vector<dns::Name> names(const std::vector<config::Pattern>& from) {
   std::vector<dns::Name> found;
   for (const auto& one : from) {
-    if (auto name = dns::Name::parse(one.value)) found.push_back(std::move(*name));
+    if (auto name = dns::Name::parse(one.text())) found.push_back(std::move(*name));
   }
   return found;
 }
@@ -35,14 +30,14 @@ std::vector<dns::Name> names(const std::vector<config::Pattern>& from) {
 // "*" among them means any, as the empty list does.
 std::vector<dns::Name> sender_domains(const std::vector<config::Pattern>& from) {
   for (const auto& one : from) {
-    if (one.value == "*") return {};
+    if (one.kind == dns::Pattern::Kind::any) return {};
   }
   return names(from);
 }
 
 route::Route route_from(const config::Route& from) {
   route::Route to;
-  for (const auto& one : from.match) to.match.push_back(pattern(one));
+  to.match.assign(from.match.begin(), from.match.end());
   for (const auto& one : from.hosts) to.hosts.push_back({one.target, one.port});
   to.tls = from.tls;
   to.verify_names = names(from.verify_names);
@@ -62,8 +57,8 @@ route::Route route_from(const config::Route& from) {
 
 delivery::SourceRule source_from(const config::Source& from) {
   delivery::SourceRule to;
-  for (const auto& one : from.senders) to.senders.push_back(pattern(one));
-  for (const auto& one : from.match) to.match.push_back(pattern(one));
+  to.senders.assign(from.senders.begin(), from.senders.end());
+  to.match.assign(from.match.begin(), from.match.end());
   to.ipv4 = from.ipv4;
   to.ipv6 = from.ipv6;
   to.hostname = from.hostname;
@@ -251,7 +246,7 @@ disk::Options disk_options(const config::Config& config) {
 bool uses_mx(const config::Config& config) {
   for (const auto& route : config.routes) {
     if (route.hosts.empty()) return true;
-    const auto is_any = [](const config::Pattern& pattern) { return pattern.value == "*"; };
+    const auto is_any = [](const config::Pattern& pattern) { return pattern.kind == dns::Pattern::Kind::any; };
     if (!route.until && std::any_of(route.match.begin(), route.match.end(), is_any)) return false;
   }
   return true;
@@ -298,7 +293,7 @@ delivery::Options delivery_options(const config::Config& config) {
   to.postmaster = postmaster(config).text();
   to.counting = {config.tls_rpt.enabled, config.tls_rpt.public_ipv4, config.tls_rpt.public_ipv6, {}};
   if (config.security.tls_required_no == config::Honor::ignore) to.tls_required_no = delivery::TlsRequiredNo::ignore;
-  for (const auto& one : config.tls_rpt.except) to.counting.except.push_back(pattern(one));
+  to.counting.except.assign(config.tls_rpt.except.begin(), config.tls_rpt.except.end());
   return to;
 }
 

@@ -29,9 +29,9 @@ std::string text_of(const T& value) {
   return std::string(config::word(value));
 }
 
-std::vector<std::string> texts(const std::vector<route::Pattern>& from) {
+std::vector<std::string> texts(const std::vector<dns::Pattern>& from) {
   std::vector<std::string> to;
-  for (const auto& one : from) to.push_back(route::to_text(one));
+  for (const auto& one : from) to.push_back(dns::to_text(one));
   return to;
 }
 std::vector<std::string> texts(const std::vector<route::NextHop>& from) {

@@ -62,7 +62,7 @@ void check_client_certificates(Loaded& loaded, std::size_t i) {
   if (one.client_names.empty() && !one.client_ca.path.empty())
     loaded.warn(item("listeners", i, "client_ca"), "lets nobody relay as long as 'client_names' is empty");
   for (const auto& name : one.client_names) {
-    if (name.value == "*")
+    if (name.kind == dns::Pattern::Kind::any)
       loaded.complain(item("listeners", i, "client_names"),
                       "'*' would let every certificate of client_ca relay; allowed: names, \"*.contoso.com\"");
   }

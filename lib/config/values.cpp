@@ -159,14 +159,10 @@ std::string Host::text() const {
 }
 
 Result<Pattern> Pattern::parse(std::string_view text) {
-  const bool subdomains = text.starts_with("*.");
-  const auto name = dns::Name::parse(subdomains ? text.substr(2) : text);
-  if (text == "*") return Pattern{"*"};
-  if (!name || name->is_root() || name->text().find('*') != std::string::npos) {
-    return bad_input(quoted(text) +
-                     " is not a domain pattern; allowed: \"contoso.com\", \"*.contoso.com\" (its subdomains) or \"*\"");
-  }
-  return Pattern{(subdomains ? "*." : "") + name->text()};
+  auto pattern = dns::parse_pattern(text);
+  if (pattern) return Pattern{std::move(*pattern)};
+  return bad_input(quoted(text) +
+                   " is not a domain pattern; allowed: \"contoso.com\", \"*.contoso.com\" (its subdomains) or \"*\"");
 }
 
 Result<Date> Date::parse(std::string_view text) {

@@ -12,7 +12,7 @@
 #include "base/ip.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "dns/name.h"
+#include "dns/pattern.h"
 
 namespace hoplock::config {
 
@@ -67,11 +67,9 @@ struct Host {
 };
 
 // "contoso.com", "*.contoso.com" or "*".
-struct Pattern {
-  std::string value;
+struct Pattern : dns::Pattern {
   static Result<Pattern> parse(std::string_view text);
-  std::string text() const { return value; }
-  auto operator<=>(const Pattern&) const = default;
+  std::string text() const { return to_text(*this); }
 };
 
 // "2027-01-31".

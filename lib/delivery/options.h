@@ -21,7 +21,7 @@ struct Counting {
   std::optional<Ip>
       public_ipv4;  // what the world sees of us behind NAT; nothing: the session's own address, when that is public
   std::optional<Ip> public_ipv6;
-  std::vector<route::Pattern> except;  // domains that are told nothing, whatever they publish
+  std::vector<dns::Pattern> except;  // domains that are told nothing, whatever they publish
 };
 
 // The header field `TLS-Required: No` (RFC 8689 section 3).

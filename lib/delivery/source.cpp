@@ -7,10 +7,10 @@ namespace hoplock::delivery {
 
 namespace {
 
-bool takes(const std::vector<route::Pattern>& patterns, const std::optional<dns::Name>& domain) {
+bool takes(const std::vector<dns::Pattern>& patterns, const std::optional<dns::Name>& domain) {
   if (patterns.empty()) return true;
   return domain && std::any_of(patterns.begin(), patterns.end(),
-                               [&](const route::Pattern& pattern) { return pattern.matches(*domain); });
+                               [&](const dns::Pattern& pattern) { return pattern.matches(*domain); });
 }
 
 std::optional<dns::Name> domain_of(std::string_view sender) {

@@ -25,8 +25,8 @@ struct Source {
 // One of `sources:`. A name that it leaves out is as without it, and so are addresses that it leaves out both; where it has an address of
 // one family, mail leaves from that one and over no other family.
 struct SourceRule {
-  std::vector<route::Pattern> senders;  // of the envelope sender's domain; empty: any, the empty sender too
-  std::vector<route::Pattern> match;    // of the recipient's domain; empty: any
+  std::vector<dns::Pattern> senders;  // of the envelope sender's domain; empty: any, the empty sender too
+  std::vector<dns::Pattern> match;    // of the recipient's domain; empty: any
   std::optional<Ip> ipv4;
   std::optional<Ip> ipv6;
   dns::Name hostname;  // root: left out

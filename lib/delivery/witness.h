@@ -44,7 +44,7 @@ class Wishes {
 class Witness {
  public:
   // Null: nothing is counted. `except`: nor is what those domains would be told (RPT-45).
-  Witness(Wishes* wishes, std::vector<route::Pattern> except) : wishes_(wishes), except_(std::move(except)) {}
+  Witness(Wishes* wishes, std::vector<dns::Pattern> except) : wishes_(wishes), except_(std::move(except)) {}
 
   // A connection is coming: whoever is to be told of it is asked meanwhile.
   void expect(const hop::Facts& facts);
@@ -78,7 +78,7 @@ class Witness {
   void add(const hop::Facts& facts, Seen seen);
   bool is_told(const hop::Facts& facts) const;
   Wishes* wishes_;
-  std::vector<route::Pattern> except_;
+  std::vector<dns::Pattern> except_;
   std::map<dns::Name, WishPtr> asked_;
   std::vector<Seen> seen_;
 };

@@ -11,21 +11,10 @@
 #include <vector>
 
 #include "base/ip.h"
-#include "dns/name.h"
+#include "dns/pattern.h"
 #include "hop/facts.h"
 
 namespace hoplock::route {
-
-// "*" (every domain), "*.contoso.com" (its subdomains, not itself), "contoso.com".
-struct Pattern {
-  enum class Kind : std::uint8_t { any, subdomains, exact };
-  Kind kind = Kind::any;
-  dns::Name name;  // root for `any`
-  bool matches(const dns::Name& domain) const;
-  auto operator<=>(const Pattern&) const = default;
-};
-Result<Pattern> parse_pattern(std::string_view text);
-std::string to_text(const Pattern& pattern);
 
 // One next hop of a route: a name (never MX-resolved, MX-16) or an address literal.
 struct NextHop {
@@ -51,7 +40,7 @@ struct Limits {
 };
 
 struct Route {
-  std::vector<Pattern> match;
+  std::vector<dns::Pattern> match;
   std::vector<NextHop> hosts;  // in the order to try; empty: MX routing stays, only the manner changes
   std::optional<hop::RouteTls> tls;
   std::vector<dns::Name> verify_names;

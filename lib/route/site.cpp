@@ -51,7 +51,7 @@ bool is_enforced(const Hosts& hosts) {
 std::string site_of(const Hosts& hosts) {
   std::vector<std::string> names;
   if (stands_apart(hosts.route)) {
-    for (const Pattern& one : hosts.route->match) names.push_back(to_text(one));
+    for (const dns::Pattern& one : hosts.route->match) names.push_back(to_text(one));
     return "route:" + joined(std::move(names));
   }
   const bool enforced = is_enforced(hosts);

@@ -52,7 +52,7 @@ Table::Table(std::vector<Route> routes, hop::LocalRule security) : security_(std
 const Table::Entry* Table::find(const dns::Name& domain, Time now) const {
   for (const Entry& entry : entries_) {
     const auto& patterns = entry.route->match;
-    const auto matches = [&domain](const Pattern& pattern) { return pattern.matches(domain); };
+    const auto matches = [&domain](const dns::Pattern& pattern) { return pattern.matches(domain); };
     if (!is_expired(*entry.route, now) && std::any_of(patterns.begin(), patterns.end(), matches)) return &entry;
   }
   return nullptr;

@@ -73,7 +73,7 @@ TEST_CASE("options: routes, resolvers and listeners keep what was said of them")
       "    verify_names: [\"*.gw.example\"]\n    until: \"2027-01-31\"\n    note: why\n");
   const auto route = daemon::route_options(config, {});
   REQUIRE(route.routes.size() == 1);
-  CHECK(route.routes[0].match[0].kind == route::Pattern::Kind::any);
+  CHECK(route.routes[0].match[0].kind == dns::Pattern::Kind::any);
   REQUIRE(route.routes[0].hosts.size() == 2);
   CHECK(std::get<dns::Name>(route.routes[0].hosts[0].host).text() == "gw.example");
   CHECK(route.routes[0].hosts[0].port == 587);

@@ -202,7 +202,7 @@ TEST_CASE("RPT-05, MX-17: on a route with hosts the record is the host's, and an
   World world;
   ScriptedPeer& peer = world.peer({world.good(world.tls())});
   world.routing.routes.resize(1);
-  world.routing.routes[0].match = {route::parse_pattern("example.org").value()};
+  world.routing.routes[0].match = {dns::parse_pattern("example.org").value()};
   SUBCASE("name") {
     world.dns.add("_smtp._tls.mx1.example.org TXT v=TLSRPTv1; rua=mailto:r@example.org");
     world.routing.routes[0].hosts = {{support::name("mx1.example.org"), peer.port()}};
@@ -248,7 +248,7 @@ TEST_CASE("nothing is counted, and nobody asked, where reports are off") {
 TEST_CASE("RPT-45: the operator may except domains; nobody asks what they publish") {
   for (const bool excepted : {true, false}) {
     World world;
-    world.counting.except = {route::parse_pattern(excepted ? "example.org" : "*.example.org").value()};
+    world.counting.except = {dns::parse_pattern(excepted ? "example.org" : "*.example.org").value()};
     world.peer({world.good(world.tls())});
     CHECK(world.send().counts.empty() == excepted);
     CHECK(world.dns.count(World::question) == (excepted ? 0 : 1));

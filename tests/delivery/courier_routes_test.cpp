@@ -16,7 +16,7 @@ namespace {
 // A route for example.org over these hosts, on the port of the world's peers.
 route::Route route_to(const Courses& world, std::initializer_list<const char*> hosts) {
   route::Route route;
-  route.match = {route::parse_pattern("example.org").value()};
+  route.match = {dns::parse_pattern("example.org").value()};
   for (const char* host : hosts) {
     route::NextHop next;
     if (const auto ip = Ip::parse(host)) {

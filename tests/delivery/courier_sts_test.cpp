@@ -156,7 +156,7 @@ TEST_CASE("STS-02: nobody asks for a policy that no rule could use") {
   };
   const auto routed = [](Policies& world) -> route::Route& {
     world.routing.routes.resize(1);
-    world.routing.routes[0].match = {route::parse_pattern("example.org").value()};
+    world.routing.routes[0].match = {dns::parse_pattern("example.org").value()};
     return world.routing.routes[0];
   };
   const Row rows[] = {

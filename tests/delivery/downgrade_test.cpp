@@ -89,7 +89,7 @@ TEST_CASE("TLS-14: with a login mail never goes in clear, however long it has wa
     Courses world;
     ScriptedPeer& peer = world.peer({waits(way.without_tls)});
     route::Route route;
-    route.match = {route::parse_pattern("example.org").value()};
+    route.match = {dns::parse_pattern("example.org").value()};
     route.hosts.push_back({Ip::parse("127.0.0.2").value(), world.routing.port});
     route.username = "relay";
     route.password_file = world.dir.write("password", "secret\n");

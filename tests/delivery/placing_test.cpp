@@ -17,7 +17,7 @@ namespace {
 // A route for these domains over hosts given by address, all on the port of the sinks.
 route::Route over(const Relay& relay, const std::vector<std::string>& domains, const std::vector<std::string>& hosts) {
   route::Route route;
-  for (const auto& domain : domains) route.match.push_back(route::parse_pattern(domain).value());
+  for (const auto& domain : domains) route.match.push_back(dns::parse_pattern(domain).value());
   for (const auto& host : hosts) route.hosts.push_back({Ip::parse(host).value(), relay.port});
   return route;
 }

@@ -46,7 +46,7 @@ std::function<std::string(const std::string&)> says_521_at(const char* stage) {
 // By a rule of `sources`, what app.example sends.
 void app_leaves_from(Relay& relay, const char* ipv4) {
   SourceRule rule;
-  rule.senders.push_back(route::parse_pattern("app.example").value());
+  rule.senders.push_back(dns::parse_pattern("app.example").value());
   rule.ipv4 = Ip::parse(ipv4).value();
   relay.options.sources = {rule};
 }
@@ -251,7 +251,7 @@ TEST_CASE("MX-21: what is said of one recipient, however often and in which word
       domains_of(relay, 2);
       if (by_route) {
         route::Route route;
-        for (int i = 0; i < 2; ++i) route.match.push_back(route::parse_pattern(numbered(i)).value());
+        for (int i = 0; i < 2; ++i) route.match.push_back(dns::parse_pattern(numbered(i)).value());
         route.hosts.push_back({Ip::parse("127.0.0.2").value(), relay.port});
         relay.routes = {route};
       }
@@ -340,7 +340,7 @@ TEST_CASE("MX-27: what a server refuses one source of ours holds up and slows do
     domains_of(relay, 3);
     relay.options.retry.first = 60s;
     SourceRule rule;
-    rule.senders.push_back(route::parse_pattern("app.example").value());
+    rule.senders.push_back(dns::parse_pattern("app.example").value());
     rule.hostname = name("badname.example");
     relay.options.sources = {rule};
     warm_up(relay, sink, "d0.example");
@@ -847,7 +847,7 @@ TEST_CASE("routes[].rate and messages_per_session hold for all domains of the ro
   Sink& sink = relay.sink();
   domains_of(relay, 4);
   route::Route route;
-  route.match = {route::parse_pattern("*.example").value()};
+  route.match = {dns::parse_pattern("*.example").value()};
   route.limits.rate = route::Rate{10, 1s};
   route.limits.messages_per_session = 1;
   relay.routes = {route};
@@ -872,7 +872,7 @@ TEST_CASE("routes[]: a rate or sessions that a SIGHUP raises or removes count at
       sink.hangs = [](const std::string& command) { return command.find("<hang@") != std::string::npos; };
       domains_of(relay, 3);
       route::Route route;
-      route.match = {route::parse_pattern("*.example").value()};
+      route.match = {dns::parse_pattern("*.example").value()};
       if (by_rate) {
         route.limits.rate = route::Rate{1, 3600s};
       } else {
@@ -903,7 +903,7 @@ TEST_CASE("routes[].sessions: no more at once, over all domains of the route") {
   sink.delay = 2ms;
   domains_of(relay, 30);
   route::Route route;
-  route.match = {route::parse_pattern("*.example").value()};
+  route.match = {dns::parse_pattern("*.example").value()};
   route.limits.sessions = 2;
   relay.routes = {route};
   for (int i = 0; i < 90; ++i) relay.put({"a" + std::to_string(i) + "@" + numbered(i % 30)});

@@ -13,7 +13,7 @@ using namespace hoplock::delivery::testing;
 namespace {
 
 Ip ip(const char* text) { return Ip::parse(text).value(); }
-route::Pattern pattern(const char* text) { return route::parse_pattern(text).value(); }
+dns::Pattern pattern(const char* text) { return dns::parse_pattern(text).value(); }
 
 }  // namespace
 

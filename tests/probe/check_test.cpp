@@ -132,7 +132,7 @@ TEST_CASE("check: judged by the configured rules, nothing is looked up which the
   world.publish(25, world.stranger.tlsa(3, 1, 1));
   world.publish_policy("enforce");
   route::Route partner;
-  partner.match = {route::parse_pattern("example.org").value()};
+  partner.match = {dns::parse_pattern("example.org").value()};
   partner.tls = hop::RouteTls::none;
   world.routes = {partner};
   probe::Question question;

@@ -20,7 +20,7 @@ TEST_CASE("check: the record at _smtp._tls of the domain, or of the host that a 
   CHECK(reporting.error.empty());
 
   route::Route route;
-  route.match = {route::parse_pattern("example.org").value()};
+  route.match = {dns::parse_pattern("example.org").value()};
   route.hosts = {{support::name("mx.example.org"), 9}};
   world.routes = {route};
   reporting = world.check(9, Connecting::no).reporting.value();

@@ -162,7 +162,7 @@ TEST_CASE("STS-02: check: a configured host has no policy, and nobody asks for o
   World world;
   world.publish_policy("enforce");
   route::Route route;
-  route.match = {route::Pattern{}};
+  route.match = {dns::Pattern{}};
   route.hosts = {{support::name("mx.example.org"), nowhere}};
   world.routes = {route};
   const auto finding = world.check(nowhere, Connecting::no);

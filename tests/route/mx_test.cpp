@@ -210,7 +210,7 @@ TEST_CASE("MX-17: our own address is never used, whatever local targets are allo
   options.local_targets = LocalTargets::allow;
   options.own_addresses = {OwnAddress{Ip::parse("127.0.0.1").value(), 25}};
   options.routes = {Route{}};
-  options.routes[0].match = {Pattern{Pattern::Kind::exact, name("routed.example")}};
+  options.routes[0].match = {dns::Pattern{dns::Pattern::Kind::exact, name("routed.example")}};
   options.routes[0].hosts = {NextHop{Ip::parse("127.0.0.1").value(), 25}, NextHop{Ip::parse("127.0.0.1").value(), 26}};
   World world("example.org MX 10 mx.example\nmx.example A 127.0.0.1\nmx.example A 127.0.0.2", options);
   const auto facts = world.none("example.org");  // by MX-09 the whole host is ours

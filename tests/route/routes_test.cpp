@@ -15,7 +15,7 @@ Time day(int year, unsigned month, unsigned of_month, std::chrono::hours hours =
 
 Route to(std::vector<std::string> patterns, std::vector<NextHop> hosts = {}) {
   Route route;
-  for (const auto& pattern : patterns) route.match.push_back(parse_pattern(pattern).value());
+  for (const auto& pattern : patterns) route.match.push_back(dns::parse_pattern(pattern).value());
   route.hosts = std::move(hosts);
   return route;
 }
@@ -36,10 +36,11 @@ TEST_CASE("a pattern is a domain, its subdomains without it, or everything") {
                          Row{"*.contoso.com", "notcontoso.com", false}, Row{"Contoso.COM.", "contoso.com", true},
                          Row{"δοκιμή.example", "xn--jxalpdlp.example", true}}) {
     CAPTURE(std::string(row.pattern));
-    CHECK(parse_pattern(row.pattern).value().matches(name(row.domain)) == row.matches);
+    CHECK(dns::parse_pattern(row.pattern).value().matches(name(row.domain)) == row.matches);
   }
-  for (const char* bad : {"", ".", "*.", "a.*.b", "*a.example", "a b"}) CHECK_FALSE(parse_pattern(bad).has_value());
-  CHECK(to_text(parse_pattern("*.contoso.com").value()) == "*.contoso.com");
+  for (const char* bad : {"", ".", "*.", "a.*.b", "*a.example", "a b"})
+    CHECK_FALSE(dns::parse_pattern(bad).has_value());
+  CHECK(to_text(dns::parse_pattern("*.contoso.com").value()) == "*.contoso.com");
 }
 
 TEST_CASE("the first match wins, and a route is skipped from the day after its `until`") {

@@ -54,7 +54,7 @@ TEST_CASE("a route with limits is a site of its own") {
   Hosts hosts;
   hosts.hosts = {host("mx1.provider.example")};
   Route route;
-  route.match = {parse_pattern("gmail.com").value(), parse_pattern("googlemail.com").value()};
+  route.match = {dns::parse_pattern("gmail.com").value(), dns::parse_pattern("googlemail.com").value()};
   hosts.route = std::make_shared<const Route>(route);
   CHECK(site_of(hosts) == "mx1.provider.example");
   route.limits.sessions = 20;
