@@ -19,6 +19,8 @@ namespace {
 constexpr int most_rsa_bits = 8192;
 constexpr int most_exponent_bits = 64;  // 65537 has 17; one as long as the key costs as much as a signature
 constexpr std::size_t most_comparisons = 65536;
+constexpr std::size_t cost_of_other_name =
+    64;  // RFC 9598 section 6: constraints are decoded anew for each e-mail address of this kind
 
 std::string_view parameter(const EVP_PKEY* key, const char* name, std::array<char, 64>& room) {
   std::size_t size = 0;
@@ -73,9 +75,11 @@ std::size_t constraints_of(X509* certificate) {
 
 std::size_t count_names(X509* certificate) {
   auto* found = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
-  const int count = std::max(0, sk_GENERAL_NAME_num(found)) + X509_NAME_entry_count(X509_get_subject_name(certificate));
+  std::size_t count = static_cast<std::size_t>(std::max(0, X509_NAME_entry_count(X509_get_subject_name(certificate))));
+  for (int i = 0; i < sk_GENERAL_NAME_num(found); ++i)
+    count += sk_GENERAL_NAME_value(found, i)->type == GEN_OTHERNAME ? cost_of_other_name : 1;
   GENERAL_NAMES_free(found);
-  return static_cast<std::size_t>(count);
+  return count;
 }
 }  // namespace
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a peer's certificates may cost before anybody looks at what they say: the length of keys, the kind of curves, the number of
-// names that are held against name constraints. Every bound is far beyond what authorities issue, and keeps one verification within a
+// names that are held against name constraints, the length of a path. Every bound is far beyond what authorities issue, and keeps one verification within a
 // few milliseconds (TLS-13, BND-01). For this module's own sources.
 #pragma once
 #include <openssl/ssl.h>
 
 namespace hoplock::net {
+
+// Certificates between the peer's own and a root that are looked at: authorities issue one or two.
+constexpr int most_intermediates = 6;
 
 // Why these certificates are not looked at any further, in words (a literal); null: they may be.
 const char* excess_of(const STACK_OF(X509) * chain);

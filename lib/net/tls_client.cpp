@@ -28,7 +28,6 @@ using hop::Refusal;
 
 namespace {
 constexpr long most_certificate_octets = 100 * 1024;
-constexpr int longest_path = 10;
 
 // TLS-02: 2 for PKIX and DANE-TA; 1 with an EE record, which must be compared before its key is found too small; 0 where the
 // alternative is clear text, a rule that is only watched included: its check tells what is too weak (TLS-05).
@@ -208,7 +207,7 @@ Result<SslHandle> ClientTls::session(const hop::Connect& plan, const ClientCerti
     SSL_set_connect_state(ssl.get());
     // checks are made, but never end the handshake: hop::after judges
     SSL_set_verify(ssl.get(), SSL_VERIFY_NONE, keep_complaint);
-    SSL_set_verify_depth(ssl.get(), longest_path);
+    SSL_set_verify_depth(ssl.get(), most_intermediates);
     SSL_set_security_level(ssl.get(), security_level(plan));
   }
   if (good && !plan.sni.is_root()) good = SSL_set_tlsext_host_name(ssl.get(), plan.sni.text().c_str()) == 1;

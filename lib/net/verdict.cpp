@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "net/chain_limits.h"
+
 namespace hoplock::net {
 
 using hop::Reason;
@@ -16,7 +18,6 @@ using hop::Refusal;
 
 namespace {
 constexpr std::size_t most_complaints = 32;
-constexpr int deepest_chain = 10;
 constexpr int pkix_security_level = 2;  // TLS-05: no SHA-1 signatures, no RSA below 2048
 
 Reason reason_of(int error) {
@@ -169,7 +170,7 @@ bool verify(Verification& verification, X509_STORE* roots, X509* leaf, STACK_OF(
   if (X509_STORE_CTX_set_default(ctx, "ssl_server") != 1) return false;
   X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(ctx);
   X509_VERIFY_PARAM_set_auth_level(param, pkix_security_level);
-  X509_VERIFY_PARAM_set_depth(param, deepest_chain);
+  X509_VERIFY_PARAM_set_depth(param, most_intermediates);
   // RFC 9525 section 6.3, TLS-04: DNS-IDs only
   X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   if (!set_names(param, names)) return false;

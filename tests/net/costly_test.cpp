@@ -95,6 +95,15 @@ Seen visit(const Authority& authority, const PeerTls& server, const hop::Connect
   seen.longest = steps.longest().count();
   return seen;
 }
+
+// Our listener's handshake with the next client: whether it came about.
+asio::awaitable<bool> serve(net::Acceptor& from, std::shared_ptr<const net::ServerTls> with) {
+  auto stream = co_await from.accept();
+  stream->expires_after(5s);
+  const auto done = co_await net::accept_tls(*stream, std::move(with));
+  stream->close();
+  co_return done.has_value();
+}
 }  // namespace
 
 TEST_CASE("BND-01: a server's DHE group of more than 3072 bits is refused before it costs anything") {
@@ -146,16 +155,48 @@ TEST_CASE("BND-01: a client that has only DHE or a finite field gets a small gro
     Loop loop;
     auto acceptor = net::Acceptor::listen(loop.executor(), {Ip::parse("127.0.0.1").value(), 0}).value();
     ScriptedClient peer(acceptor.local().port, Script().connect_tls(row.client).stall());
-    const auto serve = [](net::Acceptor& from, std::shared_ptr<const net::ServerTls> with) -> asio::awaitable<bool> {
-      auto stream = co_await from.accept();
-      stream->expires_after(5s);
-      const auto done = co_await net::accept_tls(*stream, std::move(with));
-      stream->close();
-      co_return done.has_value();
-    };
     LongestStep steps;
     CHECK(loop.run(steps.beside(serve(acceptor, tls))) == row.taken);
     CHECK(steps.longest().count() < 20);
+  }
+}
+
+// A leaf below so many certificates, each signed by the next.
+struct LongPath {
+  std::vector<std::unique_ptr<Certificate>> above;  // the root first
+  std::unique_ptr<Certificate> leaf;
+  explicit LongPath(int length) {
+    const auto recipe = [](int i) {
+      return Recipe{.cn = "link " + std::to_string(i), .key = Key::brainpool512, .ca = true};
+    };
+    above.push_back(std::make_unique<Certificate>(recipe(0)));
+    for (int i = 1; i < length; ++i) above.push_back(std::make_unique<Certificate>(recipe(i), *above.back()));
+    leaf = std::make_unique<Certificate>(Recipe{.cn = "mx.example", .dns = {"mx.example"}}, *above.back());
+  }
+  net::CertificateFiles files(const TempDir& dir) const {
+    std::vector<const Certificate*> chain;
+    for (auto one = above.rbegin(); one != above.rend(); ++one) chain.push_back(one->get());
+    return write_chain(dir, "long", *leaf, chain);
+  }
+};
+
+TEST_CASE("BND-01: a path of a hundred certificates costs no more than a short one, from a server or from a client") {
+  const Authority authority;
+  const LongPath path(100);
+  const auto files = path.files(authority.dir);
+  for (const hop::Connect& plan : {opportunistic(), pkix_plan(), dane_plan({path.above.front()->tlsa(2, 1, 1)})})
+    CHECK(visit(authority, {.files = files}, plan).longest < longest_allowed.count());
+
+  const Certificate own({.cn = "relay.example"}, authority.intermediate);
+  const auto tls = net::ServerTls::load(write_chain(authority.dir, "relay", own), authority.ca_file).value();
+  for (const auto& [shown, longest] :
+       {std::pair{write_chain(authority.dir, "short", authority.leaf), 50}, {files, 50}}) {
+    Loop loop;
+    auto acceptor = net::Acceptor::listen(loop.executor(), {Ip::parse("127.0.0.1").value(), 0}).value();
+    ScriptedClient peer(acceptor.local().port, Script().connect_tls({.files = shown}).stall());
+    LongestStep steps;
+    CHECK(loop.run(steps.beside(serve(acceptor, tls))));
+    CHECK(steps.longest().count() < longest);
   }
 }
 
@@ -166,7 +207,8 @@ TEST_CASE(
   struct Row {
     const char* what;
     Recipe recipe;
-    std::string says;  // "": nothing is wrong with it
+    std::string says;      // "": nothing is wrong with it
+    std::string san = "";  // of the leaf below it, beside many host names
   };
   const std::vector<Row> rows{
       {"RSA 8192", {.cn = "extra", .ca = true, .public_key = rsa(8192, 17)}, ""},
@@ -182,10 +224,16 @@ TEST_CASE(
       {"700 constraints",
        {.cn = "extra", .ca = true, .name_constraints = many("permitted;DNS:", 700)},
        "too many names"},
+      {"255 constraints of international addresses",
+       {.cn = "extra", .ca = true, .name_constraints = many("excluded;email:xn--tda.", 255)},
+       "too many names",
+       many("otherName:1.3.6.1.5.5.7.8.9;UTF8:me@", 150)},
   };
-  const Certificate leaf({.cn = "mx.example", .dns = {"mx.example"}, .san = many("DNS:", 100)}, authority.intermediate);
   for (const Row& row : rows) {
     CAPTURE(std::string(row.what));
+    const Certificate leaf(
+        {.cn = "mx.example", .dns = {"mx.example"}, .san = row.san.empty() ? many("DNS:", 100) : row.san},
+        authority.intermediate);
     const Certificate extra(row.recipe, authority.root);
     const PeerTls server{.files = write_chain(authority.dir, "costly", leaf, {&authority.intermediate, &extra})};
     for (const hop::Connect& plan : {opportunistic(), pkix_plan(), dane_plan({leaf.tlsa(3, 1, 1)})}) {

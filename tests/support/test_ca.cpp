@@ -25,6 +25,8 @@ KeyPtr make_key(Key kind) {
   switch (kind) {
     case Key::p256:
       return KeyPtr(EVP_EC_gen("P-256"));
+    case Key::brainpool512:
+      return KeyPtr(EVP_EC_gen("brainpoolP512r1"));
     case Key::rsa512:
       return KeyPtr(EVP_RSA_gen(512));
     case Key::rsa1024:

@@ -24,7 +24,7 @@ struct OpensslFree {
 using X509Ptr = std::unique_ptr<X509, OpensslFree>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, OpensslFree>;
 
-enum class Key { p256, rsa1024, rsa2048, rsa512 };
+enum class Key { p256, brainpool512, rsa1024, rsa2048, rsa512 };
 
 // How a certificate is made; the defaults are a good leaf.
 struct Recipe {
