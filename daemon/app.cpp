@@ -26,6 +26,7 @@ namespace hoplock::daemon {
 namespace {
 
 constexpr std::chrono::seconds last_words{2};                // beyond shutdown_timeout, for what must be stored
+constexpr std::chrono::milliseconds shortest_pause{50};      // between two reloads
 constexpr std::chrono::seconds to_close{20};                 // beyond it, for last words and the database
 constexpr std::chrono::milliseconds broken_patience{1'000};  // for sessions, when nothing can be stored any more
 constexpr std::chrono::seconds sweep_pause{60},
@@ -106,6 +107,8 @@ int App::run() {
   return_large_blocks();
   keep_to_small_pages();
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ,
+           SIG_IGN);  // a file that may not grow (LimitFSIZE) is an error of that write, and the store tells it
   raise_descriptor_limit();
   take_signals(SIG_BLOCK);
   auto log = LogWriter::open(log_options(loaded_.config));
@@ -120,7 +123,8 @@ int App::run() {
     return exit_;
   }
   tasks_->spawn("start", start());
-  tasks_->spawn("signals", serve_signals());
+  tasks_->spawn("hangups", serve_hangups());
+  tasks_->spawn("end", serve_end());
   take_signals(SIG_UNBLOCK);
   loop_.run();
   take_signals(SIG_BLOCK);
@@ -159,7 +163,8 @@ void App::start_failed(const StartFailure& failure) {
 std::optional<StartFailure> App::open() {
   const auto executor = loop_.get_executor();
   tasks_ = std::make_unique<net::TaskGroup>(executor, *log_);
-  signals_ = std::make_unique<boost::asio::signal_set>(loop_, SIGTERM, SIGINT, SIGHUP);
+  ends_ = std::make_unique<boost::asio::signal_set>(loop_, SIGTERM, SIGINT);
+  hangups_ = std::make_unique<boost::asio::signal_set>(loop_, SIGHUP);
   if (auto failure = open_store()) return failure;
   if (auto failure = open_keys()) return failure;
   return open_network();
@@ -351,16 +356,29 @@ void App::warn_all() const {
                                     std::to_string(fit) + " connections; raise LimitNOFILE in the unit (ulimit -n)"));
 }
 
-asio::awaitable<void> App::serve_signals() {
+asio::awaitable<void> App::serve_end() {
+  co_await ends_->async_wait(boost::asio::use_awaitable);
+  stops_ = true;
+  co_await stop();
+}
+
+// However fast they come, reloads take at most half of the loop's time, and the last one comes after the last signal.
+asio::awaitable<void> App::serve_hangups() {
   for (;;) {
-    const int signal = co_await signals_->async_wait(boost::asio::use_awaitable);
-    if (signal == SIGHUP) {
-      reload();
-      continue;
-    }
-    co_await stop();
-    co_return;
+    co_await hangups_->async_wait(boost::asio::use_awaitable);
+    if (!std::exchange(reload_waits_, true)) tasks_->spawn("reload", reload_soon());
   }
+}
+
+asio::awaitable<void> App::reload_soon() {
+  asio::steady_timer turn(loop_, reload_next_);
+  co_await turn.async_wait(boost::asio::use_awaitable);
+  reload_waits_ = false;
+  if (stops_) co_return;
+  const auto began = std::chrono::steady_clock::now();
+  reload();
+  const auto now = std::chrono::steady_clock::now();
+  reload_next_ = now + std::max(now - began, std::chrono::steady_clock::duration(shortest_pause));
 }
 
 asio::awaitable<void> App::stop() {

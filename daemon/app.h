@@ -57,7 +57,9 @@ class App {
   std::optional<StartFailure> open_keys();
   std::optional<StartFailure> open_network();
   asio::awaitable<void> start();
-  asio::awaitable<void> serve_signals();
+  asio::awaitable<void> serve_end();
+  asio::awaitable<void> serve_hangups();
+  asio::awaitable<void> reload_soon();
   asio::awaitable<void> stop();
   asio::awaitable<void> watch_routes();
   asio::awaitable<void> sweep();
@@ -108,7 +110,11 @@ class App {
   std::unique_ptr<CertificateWatch> certificates_;
   std::unique_ptr<StatusServer> status_server_;
   std::unique_ptr<net::TaskGroup> tasks_;
-  std::unique_ptr<boost::asio::signal_set> signals_;
+  std::unique_ptr<boost::asio::signal_set> ends_;
+  std::unique_ptr<boost::asio::signal_set> hangups_;
+  bool stops_ = false;
+  bool reload_waits_ = false;
+  std::chrono::steady_clock::time_point reload_next_{};
 };
 
 }  // namespace hoplock::daemon

@@ -146,6 +146,22 @@ class Reloading(Case):
             json.dump(settings, file)
         return relay.reload()
 
+    def test_BND_04_a_flood_of_hangups_keeps_neither_mail_nor_the_end_waiting(self):
+        with Second("flood", 2545, {"routes": NOBODY}) as second:
+            for _ in range(2):
+                for _ in range(400):
+                    second.hang_up()
+                    time.sleep(0.001)  # else the system itself makes one of several
+                with Client(2545) as client:
+                    client.ask("EHLO client.test")
+                    self.assertTrue(client.deliver().startswith("250 "))
+            before = len(second.log(event="reloaded"))
+            began = time.monotonic()
+            self.assertEqual(second.stop(), 0)
+            self.assertLess(time.monotonic() - began, 5)
+            self.assertGreater(before, 1)
+            self.assertLess(len(second.log(event="reloaded")) - before, 10)
+
     def test_a_refused_reload_leaves_the_log_as_it_was(self):
         with Second("refused", 2532) as second:
             other = os.path.join(second.directory, "other.log")

@@ -128,9 +128,12 @@ class Relay:
         self._reader.join(5)
         return self._process.returncode
 
+    def hang_up(self):
+        self._process.send_signal(signal.SIGHUP)
+
     def reload(self):
         mark = len(self.lines)
-        self._process.send_signal(signal.SIGHUP)
+        self.hang_up()
         return self.wait_log(10, mark, event="reloaded")
 
     def tail(self, count=40):
