@@ -20,7 +20,8 @@ namespace hoplock::disk {
 namespace {
 
 constexpr std::size_t walked_octets = 1 << 20;
-constexpr int copied_octets = 64 << 10;  // SQLite's VFS writes less than 128 KiB at once
+constexpr std::uint32_t most_logs_behind = 4096;  // another number is likelier to be chance
+constexpr int copied_octets = 64 << 10;           // SQLite's VFS writes less than 128 KiB at once
 
 struct Sum {
   std::uint32_t first = 0;
@@ -60,7 +61,8 @@ std::optional<Header> parse_header(const std::array<char, log_header_octets>& he
 struct Walk {
   std::uint64_t first_bad = 0;  // one behind the last, where all fit
   std::uint64_t whole_behind = 0;
-  bool later_transaction = false;  // a whole commit lies behind it, and something whole behind that
+  bool later_transaction = false;      // a whole commit lies behind it, and something whole behind that
+  std::vector<std::uint32_t> sectors;  // of the frames before it that hold page 1, the first of each
 };
 Result<Walk> walk(int fd, const Header& header) {
   Walk found;
@@ -84,6 +86,7 @@ Result<Walk> walk(int fd, const Header& header) {
     if (all_there) sum = add(add(sum, frame, 8, header.order), frame + frame_header_octets, header.page, header.order);
     const bool whole = ours && sum == sum_at(frame + 16);
     if (!whole && found.first_bad == 0) found.first_bad = n;
+    if (found.first_bad == 0 && big(frame) == 1) found.sectors.push_back(sum_of_sector(frame + frame_header_octets));
     if (!all_there) return found;
     if (whole && found.first_bad != 0) {
       ++found.whole_behind;
@@ -118,6 +121,32 @@ Error damaged_frames(const std::filesystem::path& database, const Walk& found, c
           "-synced, then truncate -s " +
           std::to_string(log_header_octets + (found.first_bad - 1) * (frame_header_octets + header.page)) + " " + log;
   return damaged(database, text);
+}
+
+// Whether the database is the file that this log was begun on: as it was then, or with a page 1 out of the log.
+Result<bool> belongs_to(const std::filesystem::path& database, const Walk& log) {
+  const auto then = SyncedMark::read_sector(database);
+  if (!then) return true;
+  const auto octets = first_octets(database, sector_octets);
+  if (!octets) return octets.error();
+  const auto now = sum_of_sector(octets->data());
+  return now == *then || std::find(log.sectors.begin(), log.sectors.end(), now) != log.sectors.end();
+}
+
+// SQLite counts this part of the salts up when a log begins anew.
+bool is_older(const Synced& log, const Synced& marked) {
+  const std::uint32_t behind = marked.salt_1 - log.salt_1;
+  return marked.frames > 0 && behind > 0 && behind <= most_logs_behind;
+}
+
+Error foreign_pair(const std::filesystem::path& database, const std::string& what) {
+  const std::string name = database.string();
+  return damaged(database,
+                 what +
+                     ", so mail that was acknowledged may be missing. Put back the files that belong "
+                     "together, or a copy of the store (hoplock restore); to go on with queue.db as it is: rm "
+                     "-f " +
+                     name + "-wal " + name + "-shm " + name + "-synced");
 }
 
 // There is no log, or none with a header. Good: nothing was in it that is not in the database.
@@ -160,6 +189,12 @@ Result<> check_log(const std::filesystem::path& database) {
   const bool unsure = !synced || (synced->frames > 0 && !SyncedMark::read_witness(database));
   const bool bad = known ? found->first_bad <= synced->frames : unsure && found->later_transaction;
   if (bad) return damaged_frames(database, *found, *header, known ? synced : std::nullopt);
+  if (synced && !known && is_older(header->log, *synced))
+    return foreign_pair(database, "its log queue.db-wal is older than the one that was last in use");
+  if (!known) return {};
+  const auto belongs = belongs_to(database, *found);
+  if (!belongs) return belongs.error();
+  if (!*belongs) return foreign_pair(database, "it is not the file that its log queue.db-wal was begun on");
   return {};
 }
 

@@ -42,7 +42,7 @@ std::optional<Witness> witness_in_use(const std::string& database, Database& db)
 }
 
 // FNV-1a.
-std::uint32_t sum_of_mark(std::string_view text) {
+std::uint32_t sum_of(std::string_view text) {
   std::uint32_t sum = 2166136261U;
   for (const char c : text) sum = (sum ^ static_cast<unsigned char>(c)) * 16777619U;
   return sum;
@@ -57,7 +57,37 @@ std::string text_of_mark(const std::filesystem::path& database) {
   return text;
 }
 
+struct Seen {
+  Witness witness;
+  std::optional<std::uint32_t> sector;
+};
+// Nothing in what an older version wrote.
+std::optional<Seen> seen_in(const std::string& text) {
+  if (text.size() < mark_octets || text[old_mark_octets - 1] == '\n') return std::nullopt;
+  Seen seen;
+  unsigned long long inode = 0;
+  long long changed = 0;
+  std::uint32_t sum = 0, sector = 0;
+  int length = 0;
+  const int found = std::sscanf(text.c_str(), "synced %*8x %*8x %*u db %llu %lld %8x%n %8x %8x", &inode, &changed,
+                                &seen.witness.counter, &length, &sum, &sector);
+  if (found < 4 || sum != sum_of({text.data(), static_cast<std::size_t>(length)})) return std::nullopt;
+  seen.witness.inode = inode;
+  seen.witness.changed_ns = changed;
+  if (found == 5) seen.sector = sector;
+  return seen;
+}
+
+std::optional<std::uint32_t> sector_in_use(Database& db) {
+  sqlite3_file* const file = db.file();
+  std::array<char, sector_octets> octets{};
+  if (!file || file->pMethods->xRead(file, octets.data(), octets.size(), 0) != SQLITE_OK) return std::nullopt;
+  return sum_of_sector(octets.data());
+}
+
 }  // namespace
+
+std::uint32_t sum_of_sector(const char* octets) { return sum_of({octets, sector_octets}); }
 
 Result<Witness> witness_of(const std::filesystem::path& database) {
   const auto octets = first_octets(database, counter_at + 4);
@@ -70,7 +100,11 @@ Result<Witness> witness_of(const std::filesystem::path& database) {
 
 SyncedMark::SyncedMark(const std::filesystem::path& database)
     : database_(database.string()), fd_(::open((database_ + "-synced").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640)) {
-  if (fd_ < 0 || read(database)) return;
+  if (fd_ < 0) return;
+  if (const auto said = read(database)) {
+    began_ = {*said, read_sector(database)};
+    return;
+  }
   static_cast<void>(clear());  // that a mark was kept must be known after a power cut, whatever it says
   static_cast<void>(sync_directory(database.parent_path()));
 }
@@ -88,8 +122,11 @@ Result<> SyncedMark::write(const Synced& synced, const std::optional<Witness>& s
       std::snprintf(text.data(), text.size(), "synced %08x %08x %llu db %llu %lld %08x", synced.salt_1, synced.salt_2,
                     static_cast<unsigned long long>(synced.frames), static_cast<unsigned long long>(witness.inode),
                     static_cast<long long>(witness.changed_ns), witness.counter);
-  const std::uint32_t sum = sum_of_mark({text.data(), static_cast<std::size_t>(length)});
-  const int end = std::snprintf(text.data() + length, text.size() - static_cast<std::size_t>(length), " %08x", sum);
+  const std::uint32_t sum = sum_of({text.data(), static_cast<std::size_t>(length)});
+  int end = std::snprintf(text.data() + length, text.size() - static_cast<std::size_t>(length), " %08x", sum);
+  if (began_ && began_->sector && began_->log.shares_log_with(synced))
+    end += std::snprintf(text.data() + length + end, text.size() - static_cast<std::size_t>(length + end), " %08x",
+                         *began_->sector);
   text[static_cast<std::size_t>(length + end)] = ' ';
   text.back() = '\n';
   if (::pwrite(fd_, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size())) return {};
@@ -123,6 +160,7 @@ void SyncedMark::make_again() {
 void SyncedMark::set(const Synced& synced, Database& db) {
   if (fd_ < 0) return;
   make_again();
+  if (!began_ || !began_->log.shares_log_with(synced)) began_ = {synced, sector_in_use(db)};
   said_ = synced;
   if (!write(synced, witness_in_use(database_, db))) return;
   if (!kept_ || !kept_->shares_log_with(synced) || std::chrono::steady_clock::now() - kept_at_ >= keep_every)
@@ -170,20 +208,13 @@ std::optional<Synced> SyncedMark::read(const std::filesystem::path& database) {
 }
 
 std::optional<Witness> SyncedMark::read_witness(const std::filesystem::path& database) {
-  const std::string text = text_of_mark(database);
-  if (text.size() < mark_octets || text[old_mark_octets - 1] == '\n') return std::nullopt;
-  Witness witness;
-  unsigned long long inode = 0;
-  long long changed = 0;
-  std::uint32_t sum = 0;
-  int length = 0;
-  if (std::sscanf(text.c_str(), "synced %*8x %*8x %*u db %llu %lld %8x%n %8x", &inode, &changed, &witness.counter,
-                  &length, &sum) != 4)
-    return std::nullopt;
-  if (sum != sum_of_mark({text.data(), static_cast<std::size_t>(length)})) return std::nullopt;
-  witness.inode = inode;
-  witness.changed_ns = changed;
-  return witness;
+  const auto seen = seen_in(text_of_mark(database));
+  return seen ? std::optional(seen->witness) : std::nullopt;
+}
+
+std::optional<std::uint32_t> SyncedMark::read_sector(const std::filesystem::path& database) {
+  const auto seen = seen_in(text_of_mark(database));
+  return seen ? seen->sector : std::nullopt;
 }
 
 }  // namespace hoplock::disk

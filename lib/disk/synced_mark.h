@@ -30,6 +30,11 @@ struct Witness {
   std::uint32_t counter = 0;    // of its header
 };
 
+// Which file a log belongs to: the database's first sector, which a disk never tears, when that log began. Every page 1 that was copied
+// there since then is in the log.
+inline constexpr std::size_t sector_octets = 512;
+std::uint32_t sum_of_sector(const char* octets);
+
 // Of the database's file as it is now. REQUIRES: no connection of this process has it open.
 Result<Witness> witness_of(const std::filesystem::path& database);
 
@@ -56,6 +61,8 @@ class SyncedMark {
   static bool says_overwritten(const std::filesystem::path& database);
   // Nothing where an older version wrote it, whose marks were never synced.
   static std::optional<Witness> read_witness(const std::filesystem::path& database);
+  // Nothing where an older version wrote it, or it could not be read when the log began.
+  static std::optional<std::uint32_t> read_sector(const std::filesystem::path& database);
 
  private:
   Result<> write(const Synced& synced, const std::optional<Witness>& seen);
@@ -65,6 +72,11 @@ class SyncedMark {
   int fd_;
   std::optional<Synced> said_;  // last
   std::optional<Synced> kept_;  // on stable storage
+  struct Began {
+    Synced log;
+    std::optional<std::uint32_t> sector;
+  };
+  std::optional<Began> began_;  // the log that was marked last
   std::chrono::steady_clock::time_point kept_at_{};
 };
 

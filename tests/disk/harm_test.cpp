@@ -125,6 +125,54 @@ TEST_CASE("DUR-03: no start takes what was copied over the database for the stor
   CHECK(next.insert(50));
 }
 
+TEST_CASE("DUR-05: a database and a log that do not belong together are no store, whichever of them is older") {
+  support::TempDirectory dir;
+  const auto database = dir / "queue.db", log = dir / "queue.db-wal", kept = dir / "kept";
+  const auto replaced = [&](const std::filesystem::path& file, const std::string& octets, const char* says) {
+    std::filesystem::rename(file, kept);
+    std::ofstream(file, std::ios::binary) << octets;
+    for (int i = 0; i < 2; ++i) {
+      support::Loop loop;
+      const auto opened = Disk::open(loop.executor(), options_for(dir.path()));
+      REQUIRE(!opened);
+      CHECK(opened.error().code == errc::bad_message);
+      for (const char* part : {says, "hoplock restore", "rm -f "})
+        CHECK_MESSAGE(opened.error().detail.find(part) != std::string::npos, opened.error().detail);
+    }
+    std::filesystem::rename(kept, file);  // the right one is back
+  };
+  {
+    World world(dir.path());
+    for (int i = 0; i < 20; ++i) REQUIRE(world.insert(i, 3000));
+  }
+  const std::string older_database = octets_of(database);
+  {
+    World world(dir.path());
+    for (int i = 20; i < 40; ++i) REQUIRE(world.insert(i, 3000));
+  }
+  die_after([&] {
+    World world(dir.path());
+    for (int i = 40; i < 60; ++i) static_cast<void>(world.insert(i, 3000));
+    ::_exit(0);
+  });
+  replaced(database, older_database, "not the file that its log queue.db-wal was begun on");
+  const std::string older_log = octets_of(log);
+  const auto salts = [&] { return octets_of(log).substr(16, 8); };
+  int inserted = 60;
+  die_after([&] {
+    World world(dir.path());
+    for (const auto before = older_log.substr(16, 8); inserted < 4000 && salts() == before;)
+      static_cast<void>(world.insert(inserted++, 5000));
+    for (int i = 0; i < 20; ++i) static_cast<void>(world.insert(inserted++, 3000));
+    std::ofstream(dir / "inserted") << inserted;
+    ::_exit(0);
+  });
+  REQUIRE(salts() != older_log.substr(16, 8));
+  replaced(log, older_log, "is older than the one that was last in use");
+  World next(dir.path());
+  CHECK(std::to_string(next.count()) == octets_of(dir / "inserted"));
+}
+
 TEST_CASE("DUR-03: a file that is copied over the database is noticed though the log is copied into it after that") {
   support::TempDirectory dir;
   {
