@@ -56,7 +56,7 @@ struct SessionLimit {
   bool operator==(const SessionLimit&) const = default;
 };
 // What has no words.
-enum class Once : std::uint8_t { report_bounced, reputation_held, notice_dropped, body_damaged };
+enum class Once : std::uint8_t { report_bounced, reputation_held, notice_dropped, body_damaged, gave_way };
 
 using Value = std::variant<Attempt, RefusedHop, Accepted, Rejected, StsPolicy, Report, SessionLimit, Once>;
 

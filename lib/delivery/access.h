@@ -7,6 +7,7 @@
 
 #include "base/ip.h"
 #include "delivery/source.h"
+#include "net/cut.h"
 #include "route/router.h"
 
 namespace hoplock::delivery {
@@ -27,8 +28,8 @@ class Access {
   const std::shared_ptr<Client*> speaks = std::make_shared<Client*>(nullptr);
   // What its sessions leave from at the moment.
   Source source;
-  // The attempt ends with what it has, as when its time is over.
-  bool gives_way = false;
+  // Made: the attempt ends with what it has, as when its time is over, also where it waits for a look-up or a connection.
+  net::Cut gives_way;
   // A session is ready for mail.
   virtual void ready() = 0;
   // It opened none: `reply` is what it said, or what happened after it had answered the connection.

@@ -43,6 +43,19 @@ Refusal lost_refusal(const Error& error) {
   return {Reason::connection_lost, error.detail.empty() ? error.code.message() : error.detail, alert};
 }
 
+using Dialled = std::optional<Result<net::Stream>>;
+asio::awaitable<Dialled> dial_only(net::Endpoint at, net::SteadyTime deadline, std::optional<Ip> source) {
+  co_return Dialled(co_await net::connect(at, deadline, source));
+}
+// `cut`: null: none.
+asio::awaitable<Result<net::Stream>> dial(net::Endpoint at, net::SteadyTime deadline, std::optional<Ip> source,
+                                          net::Cut* cut) {
+  if (cut == nullptr) co_return co_await net::connect(at, deadline, source);
+  auto dialled = co_await net::unless_cut(dial_only(at, deadline, source), *cut);
+  if (!dialled) co_return fail(errc::timed_out, "other mail waited");
+  co_return std::move(**dialled);
+}
+
 // In a reply of a server that repeats it.
 void hide(std::string& text, const std::string& secret) {
   if (secret.empty()) return;
@@ -94,7 +107,7 @@ asio::awaitable<Opened> Client::open_once(Target target, const net::ClientTls& t
   Opened opened;
   const auto deadline = std::min(std::chrono::steady_clock::now() + options.connect_timeout, target.deadline);
   const auto source = target.at.ip.is_v4() ? options.source_ipv4 : options.source_ipv6;
-  auto stream = co_await net::connect(target.at, deadline, source);
+  auto stream = co_await dial(target.at, deadline, source, target.cut);
   if (!stream) {
     opened.outcome.failure = connect_refusal(stream.error());
     opened.ours = trouble_of(stream.error());

@@ -12,6 +12,7 @@
 #include "delivery/conversation.h"
 #include "delivery/options.h"
 #include "hop/outcome.h"
+#include "net/cut.h"
 #include "net/stream.h"
 #include "net/tls_client.h"
 #include "smtp/capabilities.h"
@@ -21,7 +22,6 @@
 namespace hoplock::delivery {
 
 namespace asio = boost::asio;
-
 // A login at the next hop (RFC 4954), only ever said inside TLS.
 struct Login {
   std::string username;
@@ -30,9 +30,7 @@ struct Login {
 
 // HELO alone: for a server that did not stand EHLO (MX-25).
 enum class Hello : std::uint8_t { ehlo, helo };
-
 class Client;
-
 struct Target {
   net::Endpoint at;
   hop::Connect plan;
@@ -42,6 +40,7 @@ struct Target {
   hop::Fallback fallback = hop::Fallback::now;  // to HELO, and so clear text, where TLS is wanted
   net::SteadyTime deadline = net::SteadyTime::max();
   std::shared_ptr<Client*> found_at = nullptr;  // Client::be_found
+  net::Cut* cut = nullptr;                      // of what it waits for before that; null: none
 };
 
 // One transaction.

@@ -32,6 +32,7 @@ std::string host_key(const route::Host& host) { return host_text(host) + ":" + s
 // RPT-18, RPT-45: no address of an inner network is told.
 std::optional<Ip> if_public(std::optional<Ip> ip) { return ip && !ip->is_internal() ? ip : std::nullopt; }
 
+constexpr const char* took_too_long = "its look-up took too long while other mail waited";
 constexpr unsigned most_rounds = 8;       // of one message that breaks at one recipient after the other
 constexpr std::size_t most_apart = 4096;  // such messages
 constexpr std::size_t most_closed = 20;   // connections of an attempt to hosts that never take its mail
@@ -139,17 +140,25 @@ class Run {
     if (attempt_.displaced) return false;
     const route::TablePtr rules = courier_.router_.rules();
     const Time at = now();
-    if (rules == placed_by_ && at >= placed_at_ && (!placed_until_ || at < *placed_until_)) return true;
+    const bool same_options = std::exchange(generation_, courier_.generation_) == courier_.generation_;
+    if (same_options && rules == placed_by_ && at >= placed_at_ && (!placed_until_ || at < *placed_until_)) return true;
     for (const queue::Due& due : job_.recipients)
       attempt_.displaced = attempt_.displaced || rules->destination(due.domain, at) != job_.destination;
     const dns::Name& domain = job_.recipients.front().domain;
     const bool same_way = !has_hosts_ || (route::is_same_way(rules->match(domain, at), hosts_.route) &&
                                           rules->rule(domain, at) == hosts_.rule);
-    attempt_.displaced = attempt_.displaced || !same_way;
+    attempt_.displaced = attempt_.displaced || !same_way || !leaves_from_there();
     placed_by_ = rules;
     placed_at_ = at;
     placed_until_ = rules->next_end(at);
     return !attempt_.displaced;
+  }
+
+  // `sources` may say otherwise by now: for those whom it is the turn of.
+  bool leaves_from_there() const {
+    return heard_at_.empty() || std::all_of(open_.begin(), open_.end(), [this](std::size_t i) {
+             return source_of(job_.recipients[i].domain) == source_;
+           });
   }
 
   // What was said of somebody stands; the others go back as they were.
@@ -177,9 +186,33 @@ class Run {
     }
   }
 
+  asio::awaitable<route::Found> look_up() {
+    const dns::Name& domain = job_.recipients.front().domain;
+    if (access_ == nullptr) co_return co_await courier_.router_.find(domain);
+    auto found = co_await net::unless_cut(courier_.router_.find(domain), access_->gives_way);
+    if (found) co_return std::move(*found);
+    route::NoHosts none;
+    none.reason = hop::Reason::dns_failure;
+    none.text = took_too_long;
+    co_return none;
+  }
+  asio::awaitable<hop::HostFacts> look_up(route::Host host) {
+    const dns::Name domain = hosts_.domain.domain;
+    if (access_ == nullptr) co_return co_await courier_.router_.look(host, domain);
+    auto found = co_await net::unless_cut(courier_.router_.look(host, domain), access_->gives_way);
+    if (found) co_return std::move(*found);
+    hop::HostFacts none;
+    none.origin = host.origin;
+    none.name = none.expanded = host.name;
+    none.port = host.port;
+    none.address_failure = hop::Reason::dns_failure;
+    none.why_no_address = took_too_long;
+    co_return none;
+  }
+
   // A TXT record that cannot be looked up counts for as long as the message is young (STS-06).
   asio::awaitable<route::Found> find() {
-    auto found = co_await courier_.router_.find(job_.recipients.front().domain);
+    auto found = co_await look_up();
     if (auto* hosts = std::get_if<route::Hosts>(&found)) {
       const auto waited = std::chrono::floor<Seconds>(now() - job_.received);
       auto counts = hop::after_waiting(hosts->domain.sts, waited);
@@ -272,7 +305,7 @@ class Run {
   }
 
   net::SteadyTime deadline() {
-    if (access_ != nullptr && access_->gives_way) deadline_ = std::min(deadline_, Steady::now());
+    if (access_ != nullptr && access_->gives_way.is_made()) deadline_ = std::min(deadline_, Steady::now());
     return deadline_;
   }
 
@@ -414,7 +447,7 @@ class Run {
       found.name = found.expanded = host.name;
       found.port = host.port;
     } else {
-      found = co_await courier_.router_.look(host, hosts_.domain.domain);
+      found = co_await look_up(host);
       keep_reachable(found);
     }
     const hop::Facts facts{hosts_.domain, std::move(found)};
@@ -681,6 +714,7 @@ class Run {
     target.fallback = fallback();
     target.deadline = deadline();
     if (access_ != nullptr) target.found_at = access_->speaks;
+    if (access_ != nullptr) target.cut = &access_->gives_way;
     if (hosts_.route) {
       auto credentials = courier_.credentials_.load(*hosts_.route);
       if (!credentials) {
@@ -877,8 +911,10 @@ class Run {
     attempt_.at_mail = !sent.replies.empty() && sent.replies.front().code >= 400;
     const auto reply = put_off_by(sent, recipients);
     if (reply) attempt_.put_off = reply->one_line();
+    const Broken broken = broken_at(sent, recipients, pace_);
     const bool cut_off = sent.cut_off != Sent::CutOff::no && !sent.end;
-    if (!reply && cut_off && broken_at(sent, recipients, pace_).at == Broken::At::message) attempt_.put_off = "";
+    if (!reply && cut_off && broken.at == Broken::At::message) attempt_.put_off = "";
+    attempt_.cut_at_rcpt = !reply && (broken.at == Broken::At::recipient || broken.at == Broken::At::somewhere);
   }
 
   void note_lack(const std::vector<std::size_t>& whom, const Lack& lack, std::size_t hop) {
@@ -953,6 +989,7 @@ class Run {
   Source source_;
   route::Hosts hosts_;
   bool has_hosts_ = false;
+  std::uint64_t generation_ = 0;
   route::TablePtr placed_by_;  // the rules that last confirmed the next hop, and for which time
   Time placed_at_;
   std::optional<Time> placed_until_;

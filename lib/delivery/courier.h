@@ -49,6 +49,7 @@ class Courier {
   void reload(Options options, std::shared_ptr<const net::ClientTls> tls) {
     options_ = std::move(options);
     tls_ = std::move(tls);
+    ++generation_;
   }
 
   // What signs mail from now on; null: nothing does.
@@ -71,6 +72,7 @@ class Courier {
   route::Router& router_;
   queue::Queue& queue_;
   Options options_;
+  std::uint64_t generation_ = 0;  // of the options
   std::shared_ptr<const net::ClientTls> tls_;
   std::shared_ptr<const dkim::Keyring> keyring_;
   std::function<asio::awaitable<bool>()> leave_;

@@ -106,6 +106,39 @@ std::vector<Waiting> Gates::take_ready() {
   return ready;
 }
 
+std::string Gates::reason_of(const GatePtr& gate) const {
+  const auto all_in_use = [count = gate->allowance.sessions()](const std::string& of) {
+    return count == 1 ? "the one session " + of + " is in use"
+                      : "all " + std::to_string(count) + " sessions " + of + " are in use";
+  };
+  if (gate == unproven_) return all_in_use("for next hops that have not worked lately");
+  for (const auto& [name, site] : sites_) {
+    if (site != gate) continue;
+    if (Clock::now() < gate->closed_until) return "the route's rate is used up";
+    return all_in_use("of the site " + name);
+  }
+  for (const auto& [key, host] : hosts_)
+    if (host == gate) return all_in_use("to " + key.first.text());
+  for (const auto& [owner, share] : shares_)
+    if (share == gate) return all_in_use("for names under " + owner + " that have not worked lately");
+  return "no session is free";
+}
+
+std::vector<queue::InLine> Gates::in_line(Time now) const {
+  std::vector<queue::InLine> all;
+  const auto at = Clock::now();
+  for (const GatePtr& gate : crowded_) {
+    queue::InLine one;
+    one.why = reason_of(gate);
+    if (at < gate->closed_until) one.until = now + std::chrono::ceil<Milliseconds>(gate->closed_until - at);
+    for (const Waiting& waiting : gate->waiting) {
+      one.destination = waiting.destination;
+      all.push_back(one);
+    }
+  }
+  return all;
+}
+
 void Gates::reopen() {
   site_of_.clear();
   for (auto& [name, site] : sites_) site->closed_until = {};

@@ -19,6 +19,8 @@
 #include "base/ip.h"
 #include "base/log.h"
 #include "delivery/allowance.h"
+#include "delivery/origin.h"
+#include "queue/in_line.h"
 #include "queue/message.h"
 #include "route/options.h"
 
@@ -73,33 +75,22 @@ class Voices {
   std::set<std::string> names_;
 };
 
-// The same of senders, of whom a site has thousands: by hash, and no more than needed.
-class Senders {
- public:
-  void add(const std::string& sender) {
-    const std::size_t mark = std::hash<std::string>{}(sender) | 1U;
-    if (first_ == 0) first_ = mark;
-    several_ = several_ || mark != first_;
-  }
-  bool are_several() const { return several_; }
-  void clear() { *this = Senders(); }
-
- private:
-  std::size_t first_ = 0;  // 0: nobody
-  bool several_ = false;
-};
-
 // Domains whose mail the same hosts take.
 struct Site : Gate {
   using Gate::Gate;
   std::string name;
-  Voices known;                        // domains of recipients
-  std::size_t connected = 0;           // lanes whose last session was ready for mail
-  std::optional<route::Rate> rate;     // the operator's, of messages
-  std::set<std::uint64_t> put_off;     // recipients told to come later since a message was taken, hashed
-  Voices put_off_by;                   // their domains
-  bool put_off_anew = false;           // one of them for the first time
-  Senders put_off_from, senders;       // of these messages, and of all
+  Voices known;                      // domains of recipients
+  std::size_t connected = 0;         // lanes whose last session was ready for mail
+  std::optional<route::Rate> rate;   // the operator's, of messages
+  std::set<std::uint64_t> put_off;   // recipients told to come later since a message was taken, hashed
+  Voices put_off_by;                 // their domains
+  bool put_off_anew = false;         // one of them for the first time
+  Origins put_off_from, known_from;  // of these messages, and of all
+  struct CutOff {                    // recipients at whom a session was ended, for the first time, hashed; of whom
+    std::set<std::uint64_t> whom, senders;
+    Voices by;
+    Origins from;
+  } cut_off;
   std::optional<queue::Backoff> hold;  // down or slowed down as a whole
   std::string hold_by;                 // on the word of this destination alone; "": of several, or of the hosts
   bool is_held(const std::string& destination, Time at) const {
@@ -108,16 +99,18 @@ struct Site : Gate {
   unsigned refused = 0, taken = 0;       // recipients, lately: refused for our reputation, and not
   std::set<std::uint64_t> refused_whom;  // hashed
   Voices refused_by;                     // their domains
+  Origins refused_from;
   Allowance::Clock::time_point alert_next{};
   // One customer's rules are not the provider's: the whole site is meant when several of its destinations say so, or it has one only.
   bool is_meant(const Voices& by) const { return by.are_several() || !known.are_several(); }
   // Nor is what one application's mail is told meant for everybody's.
-  bool is_put_off_for_all() const { return put_off_from.are_several() || !senders.are_several(); }
+  bool is_put_off_for_all() const { return !put_off_from.are_confined(known_from); }
   // None of that counts any more: a message was taken, or others shall have their say.
   void forget_put_off() {
     put_off.clear();
     put_off_by.clear();
     put_off_from.clear();
+    cut_off = {};
     put_off_anew = false;
   }
   std::optional<Allowance::Clock::time_point> last_turn;
@@ -142,6 +135,8 @@ class Gates {
   bool is_parked(const std::string& destination) const { return parked_.contains(destination); }
   std::vector<std::string> parked() const { return {parked_.begin(), parked_.end()}; }
   std::size_t parked_count() const { return parked_.size(); }
+  // The same for people, each with its gate's reason.
+  std::vector<queue::InLine> in_line(Time now) const;
   // Those for whom there is no place among such as have not worked yet.
   std::size_t waiting_unproven() const { return unproven_->is_full() ? unproven_->waiting.size() : 0; }
   // Those for whom there may be room now.
@@ -205,6 +200,7 @@ class Gates {
   std::uint64_t cuts() const { return cuts_; }
 
  private:
+  std::string reason_of(const GatePtr& gate) const;
   void score(const std::string& destination, int by);
   std::size_t share() const;
   void cut(const Word& word, std::size_t working);

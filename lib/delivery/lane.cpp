@@ -43,7 +43,8 @@ asio::awaitable<void> Scheduler::Impl::run_lane(Self self, DestinationPtr destin
 asio::awaitable<bool> Scheduler::Impl::step(Lane& lane) {
   if (stopping_ || lane.destination->held) co_return false;
   const bool turn_over = Steady::now() >= lane.began + turn;
-  if (pool_.must_yield(*lane.destination, turn_over ? Pool::Turn::over : Pool::Turn::young)) {
+  const GatePtr host = lane.session && lane.session->place ? host_of(*lane.session) : nullptr;
+  if (pool_.must_yield(*lane.destination, turn_over ? Pool::Turn::over : Pool::Turn::young, host.get())) {
     lane.destination->more = true;
     co_return false;
   }
@@ -52,7 +53,7 @@ asio::awaitable<bool> Scheduler::Impl::step(Lane& lane) {
   auto job = co_await next_job(lane.destination);
   if (!job && is_wanted(lane)) co_return false;
   if (!job) co_return co_await wait_idle(lane, lane.last_job + options_.idle_session);
-  if (const auto slow = slow_senders_.held(sender_at(*job), now())) {
+  if (const auto slow = slow_senders_.held(*job, now())) {
     put(deferred_behind(*slow, *job, now(), schedule()));
     co_return true;
   }
@@ -194,7 +195,7 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   tell_hops(attempt);
   if (attempt.displaced) co_return co_await place_anew(lane, attempt);
   lane.set_connected(attempt.reached);
-  if (lane.gives_way) co_return co_await give_way(lane, *kept, attempt);
+  if (lane.gives_way.is_made()) co_return co_await give_way(lane, *kept, attempt);
   auto why = down(attempt);
   // what fails for its sender's source address does not hold up the mail of others
   const bool of_source = why && is_of_source(attempt, *why);

@@ -57,9 +57,23 @@ std::string words_of(std::string_view reply) {
 }
 
 bool speaks_of_load(std::string_view reply) {
-  constexpr std::array<std::string_view, 12> words{"4.7.500",    "4.7.28",       "too many", "too fast",
-                                                   "rate limit", "unusual rate", "busy",     "throttled",
-                                                   "throttling", "slow down",    "[tss0",    "unexpected volume"};
+  constexpr std::array<std::string_view, 17> words{"4.7.500",
+                                                   "4.7.28",
+                                                   "too many",
+                                                   "too fast",
+                                                   "rate limit",
+                                                   "unusual rate",
+                                                   "busy",
+                                                   "throttled",
+                                                   "throttling",
+                                                   "slow down",
+                                                   "[tss0",
+                                                   "unexpected volume",
+                                                   "concurrent",
+                                                   "connection limit",
+                                                   "maximum connections",
+                                                   "maximum number of connections",
+                                                   "connections exceeded"};
   const char subject = digit_of_subject(reply);
   return subject != '1' && subject != '2' && has_any(reply, words);
 }
@@ -86,6 +100,29 @@ bool names_address(std::string_view reply, const std::optional<Ip>& ours) {
   const bool whole = at == 0 || (!goes_on(text[at - 1]) && text[at - 1] != '.');
   const std::string_view rest = std::string_view(text).substr(end);
   return whole && (rest.empty() || !goes_on(rest[0]) || (rest[0] == ':' && (rest.size() == 1 || !goes_on(rest[1]))));
+}
+
+bool names_our_network(std::string_view reply) {
+  constexpr std::array<std::string_view, 10> words{"your ip",      "sending ip", "sending mta", "ip address",
+                                                   "client host",  "s3140",      "s3150",       "their network",
+                                                   "your network", "[bl"};
+  return has_banned_code(reply) || has_any(reply, words);
+}
+
+bool names_sender(std::string_view reply, std::string_view sender) {
+  constexpr std::array<std::string_view, 6> words{"sending domain", "sender domain",     "sender's domain",
+                                                  "from domain",    "domain reputation", "reputation of your domain"};
+  if (has_any(reply, words)) return true;
+  const auto at = sender.rfind('@');
+  if (at == std::string_view::npos) return false;
+  const std::string text = words_of(reply), domain = to_lower(sender.substr(at + 1));
+  const auto goes_on = [](char c) { return is_alpha(c) || is_digit(c) || c == '-' || c == '.'; };
+  for (auto found = text.find(domain); found != std::string::npos; found = text.find(domain, found + 1)) {
+    const std::string_view rest = std::string_view(text).substr(found + domain.size());
+    const bool ends = rest.empty() || !goes_on(rest[0]) || (rest[0] == '.' && (rest.size() == 1 || !goes_on(rest[1])));
+    if (ends && (found == 0 || !goes_on(text[found - 1]))) return true;
+  }
+  return false;
 }
 
 bool names_public_list(std::string_view reply) {

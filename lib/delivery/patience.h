@@ -38,6 +38,10 @@ bool names_system(std::string_view reply);
 bool names_address(std::string_view reply, const std::optional<Ip>& ours);
 // A 5yz that means whom it comes from: block lists and bad reputation (5.7.1 with such words, 5.7.606 to 5.7.649).
 bool speaks_of_reputation(std::string_view reply);
+// It judges the sender: his domain by name, or what it is called in such replies.
+bool names_sender(std::string_view reply, std::string_view sender);
+// It judges where the connection came from, also where it says no address.
+bool names_our_network(std::string_view reply);
 // Of these, such as name a list or a judgement that is not the recipient's own, and so means all his neighbours as well.
 bool names_public_list(std::string_view reply);
 

@@ -85,7 +85,7 @@ std::vector<const BusyLane*> Pool::stuck_too_many(net::SteadyTime now) const {
   std::map<std::string, std::size_t> of_owner;
   for (const auto& [name, destination] : active_) {
     for (const BusyLane* lane : destination->busy) {
-      if (lane->access != nullptr && lane->access->gives_way) {
+      if (lane->access != nullptr && lane->access->gives_way.is_made()) {
         wanted -= std::min<std::size_t>(wanted, 1);
       } else if (now >= lane->began + destination->stuck_after()) {
         stuck.push_back(lane);
@@ -122,11 +122,22 @@ bool Pool::may_grow(const Destination& destination, Why why) const {
          destination.lanes < std::min(per_destination_, destination.most);
 }
 
-bool Pool::must_yield(const Destination& destination, Turn turn) const {
+// Of each that has lanes there, and of each that waits. A host's are counted by the site that they share.
+std::size_t Pool::share_at(const Gate& gate, const SitePtr& site) const {
+  const auto here =
+      std::count_if(active_.begin(), active_.end(), [&](const auto& one) { return one.second->site == site; });
+  const std::size_t all = static_cast<std::size_t>(here) + gate.waiting.size();
+  return std::max<std::size_t>(1, gate.allowance.sessions() / std::max<std::size_t>(1, all));
+}
+
+bool Pool::must_yield(const Destination& destination, Turn turn, const Gate* host) const {
   if (lanes_ > sessions_ || destination.lanes > per_destination_) return true;  // the limits were lowered
   const SitePtr& site = destination.site;
   if (site && site->used > site->allowance.sessions() && destination.lanes > 1) return true;
-  if (site && !site->waiting.empty() && site->is_full() && turn == Turn::over) return true;
+  for (const Gate* gate : {static_cast<const Gate*>(site.get()), host}) {
+    if (gate == nullptr || gate->waiting.empty() || !gate->is_full()) continue;
+    if (turn == Turn::over || destination.lanes > share_at(*gate, site)) return true;
+  }
   if (waiting_.empty() || !is_full()) return false;
   const std::size_t share = std::max<std::size_t>(1, sessions_ / (active_.size() + waiting_.size()));
   return turn == Turn::over || destination.lanes > share;
@@ -198,6 +209,14 @@ std::vector<std::string> Pool::busy() const {
   }
   std::sort(names.begin(), names.end());
   return names;
+}
+
+std::vector<queue::InLine> Pool::in_line(Time now) const {
+  std::vector<queue::InLine> all;
+  if (gates_ != nullptr) all = gates_->in_line(now);
+  const std::string why = "all " + std::to_string(sessions_) + " sessions are in use";
+  for (const Waiting& one : waiting_) all.push_back({one.destination, why, std::nullopt});
+  return all;
 }
 
 void Pool::remind_busy() {

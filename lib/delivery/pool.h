@@ -58,9 +58,10 @@ class Pool {
   std::vector<const BusyLane*> stuck_too_many(net::SteadyTime now) const;
   // All that have lanes.
   std::vector<DestinationPtr> all() const;
-  // Others wait and this destination has more than its share of all lanes, or this lane had its turn.
+  // Others wait and this destination has more than its share of all lanes, or of its site's or the host's sessions, or this lane had its
+  // turn. `host`: at which the lane has a session; null: none.
   enum class Turn : std::uint8_t { young, over };
-  bool must_yield(const Destination& destination, Turn turn) const;
+  bool must_yield(const Destination& destination, Turn turn, const Gate* host = nullptr) const;
 
   void idle_begins(IdleLane& lane);
   void idle_ends(IdleLane& lane);
@@ -81,11 +82,14 @@ class Pool {
 
   // Destinations whose lanes all work, sorted: whatever comes due there, they find it.
   std::vector<std::string> busy() const;
+  // Those without a lane, for people.
+  std::vector<queue::InLine> in_line(Time now) const;
   // They look into the queue before they rest.
   void remind_busy();
 
  private:
   void forget_idle(IdleLane& lane);
+  std::size_t share_at(const Gate& gate, const SitePtr& site) const;
   Gates* gates_ = nullptr;  // null: there are none
   std::size_t sessions_ = 1;
   std::size_t per_destination_ = 1;

@@ -40,12 +40,27 @@ Scheduler::Impl::Impl(asio::any_io_executor executor, queue::Queue& queue, route
 }
 
 void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls> tls) {
+  const bool lets_go = options_.reputation_hold && !options.reputation_hold;
   options_ = options;
   watch_.every(options_.retry.first);
   pool_.limit(options_.sessions, options_.sessions_per_domain);
   gates_.limit(options_.sessions, options_.sessions_per_host);
   courier_.reload(std::move(options), std::move(tls));
   reopen();
+  if (lets_go && !held_for_reputation_.empty()) tasks_.spawn("let-go", let_go(shared_from_this()));
+}
+
+// delivery.reputation_hold was turned off: what it holds is tried now.
+asio::awaitable<void> Scheduler::Impl::let_go(Self self) {
+  self->gates_.forget_holds();
+  for (const std::string& name : std::exchange(self->held_for_reputation_, {})) {
+    std::string destination = name;
+    queue::Wake wake;
+    wake.now = now();
+    const auto woken = co_await self->queue_.wake(std::move(destination), std::move(wake));
+    if (!woken) co_return self->queue_failed(woken.error().detail);
+  }
+  self->kick();
 }
 
 void Scheduler::Impl::start() {
@@ -113,6 +128,8 @@ Counts Scheduler::Impl::counts() const {
   counts.stalled = settler_.stalled();
   return counts;
 }
+
+std::vector<queue::InLine> Scheduler::Impl::in_line() const { return pool_.in_line(now()); }
 
 asio::awaitable<void> Scheduler::Impl::settle(Self self) { co_await self->settler_.run(); }
 asio::awaitable<void> Scheduler::Impl::watch(Self self) { co_await self->watch_.run(); }
@@ -284,7 +301,8 @@ void Scheduler::Impl::make_stuck_give_way() {
     event.add("seconds", std::chrono::duration_cast<std::chrono::seconds>(at - lane->began).count());
     event.add("waiting", static_cast<std::int64_t>(pool_.crowd()));
     log_.write(event);
-    lane->access->gives_way = true;
+    log_.count(counted::Once::gave_way);
+    lane->access->gives_way.now();
     if (*lane->access->speaks != nullptr) (*lane->access->speaks)->give_up();
   }
   if (pool_.crowd() > 0) hung_at_ = std::min(hung_at_.value_or(at + hang_again), at + hang_again);
@@ -351,5 +369,6 @@ asio::awaitable<Result<queue::Touched>> Scheduler::bounce(queue::Selection selec
   return Impl::bounce(impl_, std::move(selection), std::move(progress));
 }
 Counts Scheduler::counts() const { return impl_->counts(); }
+std::vector<queue::InLine> Scheduler::in_line() const { return impl_->in_line(); }
 
 }  // namespace hoplock::delivery

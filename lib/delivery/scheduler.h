@@ -14,6 +14,7 @@
 #include "dkim/signer.h"
 #include "net/signal.h"
 #include "net/tls_client.h"
+#include "queue/in_line.h"
 #include "queue/queue.h"
 #include "route/router.h"
 
@@ -51,6 +52,8 @@ class Scheduler {
   // way is left alone and counted as active.
   boost::asio::awaitable<Result<queue::Touched>> bounce(queue::Selection selection, queue::Queue::Progress progress);
   Counts counts() const;
+  // Next hops whose mail is due and waits for a session.
+  std::vector<queue::InLine> in_line() const;
 
  private:
   class Impl;

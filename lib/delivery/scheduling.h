@@ -35,7 +35,9 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void kick();
   void kick_by_order();
   void reopen();
+  static asio::awaitable<void> let_go(std::shared_ptr<Impl> self);
   Counts counts() const;
+  std::vector<queue::InLine> in_line() const;
   static asio::awaitable<Result<queue::Touched>> bounce(std::shared_ptr<Impl> self, queue::Selection selection,
                                                         queue::Queue::Progress progress);
 
@@ -105,12 +107,13 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   // --- standing.cpp: what an attempt's end means for the mail that comes after it
   asio::awaitable<bool> turn_away(Lane& lane, const queue::Job& job, Attempt attempt);
   void note_source(const Attempt& attempt);
+  void note_held_for_reputation(const std::string& destination);
   bool leaves_from_several(const std::string& destination) const { return by_rule_.contains(destination); }
   bool is_of_source(const Attempt& attempt, const Down& why) const;
   asio::awaitable<bool> hold_source(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
   void come_again(Destination& destination, const queue::Job& job, Attempt attempt);
   void hold_site(Site& site, const Attempt& attempt, const Down& why);
-  void slow_sender(const Attempt& attempt, const RecipientStatus& whom);
+  void slow_sender(const Attempt& attempt, const RecipientStatus& whom, const Origins& known);
   asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
   struct Slowness {
     Down why;
@@ -121,6 +124,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Holding holding_for(const Down& why, const std::optional<queue::Backoff>& before);
   void hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why);
   std::optional<Slowness> learn(Lane& lane, Attempt& attempt);
+  static std::optional<Slowness> slowness(Site& site, const Attempt& attempt, const Voices& by);
   std::optional<Slowness> weigh_reputation(Site& site, Attempt& attempt);
 
   asio::awaitable<void> give_back_rest(DestinationPtr destination);
@@ -150,7 +154,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   std::mt19937_64 random_;
   Gates gates_;
   SlowSenders slow_senders_;
-  std::set<std::string> by_rule_;  // destinations that mail goes to from what a rule of `sources` names
+  std::set<std::string> by_rule_;              // destinations that mail goes to from what a rule of `sources` names
+  std::set<std::string> held_for_reputation_;  // destinations, by delivery.reputation_hold
   Pool pool_{gates_};
   Backs backs_;
   std::deque<Spare> spares_;    // oldest first

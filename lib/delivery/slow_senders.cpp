@@ -7,16 +7,20 @@ namespace hoplock::delivery {
 
 namespace {
 constexpr std::size_t most_slow_senders = 4096;
+constexpr std::size_t most_of_one = 64;
 
-std::string slow_key(const std::string& destination, const dns::Name& domain, const std::string& sender) {
-  return destination + '\n' + domain.text() + '\n' + sender;
+std::string slow_key(const std::string& destination, const dns::Name& domain, const queue::Envelope& from, By by) {
+  return destination + '\n' + domain.text() + '\n' + std::to_string(static_cast<int>(by)) + origin_of(from, by);
 }
 }  // namespace
 
-std::optional<queue::Backoff> SlowSenders::held(const std::string& key, Time now) const {
-  auto hold = last(key);
-  if (hold && hold->until <= now) hold.reset();
-  return hold;
+std::optional<queue::Backoff> SlowSenders::held(const queue::Job& job, Time now) const {
+  if (entries_.empty()) return std::nullopt;
+  for (const By by : all_origins) {
+    auto hold = last(slow_key(job.destination, job.recipients.front().domain, job.envelope, by));
+    if (hold && hold->until > now) return hold;
+  }
+  return std::nullopt;
 }
 
 std::optional<queue::Backoff> SlowSenders::last(const std::string& key) const {
@@ -24,22 +28,29 @@ std::optional<queue::Backoff> SlowSenders::last(const std::string& key) const {
   return found == entries_.end() ? std::nullopt : found->second.hold;
 }
 
-std::size_t SlowSenders::put_off(const std::string& key, std::uint64_t whom) {
+std::size_t SlowSenders::put_off(const Attempt& attempt, By by, std::uint64_t whom) {
+  const std::string key = origin_at(attempt, by);
   if (entries_.size() >= most_slow_senders && !entries_.contains(key)) entries_.clear();
   Entry& entry = entries_[key];
-  entry.whom.insert(whom);
-  return entry.whom.size();
+  if (entry.whom.size() < most_of_one) entry.whom.insert(whom);
+  entry.from.add(attempt.envelope);
+  return by == By::sender || entry.from.are_several(By::sender) ? entry.whom.size() : 0;
 }
 
 void SlowSenders::hold(const std::string& key, queue::Backoff hold) {
   Entry& entry = entries_[key];
   entry.whom.clear();
+  entry.from.clear();
   entry.hold = std::move(hold);
 }
 
-std::string sender_at(const queue::Job& job) {
-  return slow_key(job.destination, job.recipients.front().domain, job.envelope.sender);
+void SlowSenders::took(const Attempt& attempt) {
+  if (entries_.empty()) return;
+  for (const By by : all_origins) entries_.erase(origin_at(attempt, by));
 }
-std::string sender_at(const Attempt& attempt) { return slow_key(attempt.destination, attempt.domain, attempt.sender); }
+
+std::string origin_at(const Attempt& attempt, By by) {
+  return slow_key(attempt.destination, attempt.domain, attempt.envelope, by);
+}
 
 }  // namespace hoplock::delivery

@@ -22,7 +22,7 @@ constexpr std::size_t most_noted = 256;
 constexpr std::chrono::minutes alert_again{10};
 constexpr std::chrono::minutes works_for{1};    // a host that took a message
 constexpr unsigned recipients_remembered = 40;  // then both counts are halved
-constexpr std::size_t most_by_rule = 20'000;
+constexpr std::size_t most_noted_destinations = 20'000;
 
 using net::now;
 
@@ -90,12 +90,31 @@ const RecipientStatus* first_deferred(const Attempt& attempt) {
 }
 
 // By recipients, each once: whoever writes to one that is not taken, or writes to him often, speaks for nobody else.
-void note_put_off(Site& site, const RecipientStatus& whom, const std::string& sender) {
+void note_put_off(Site& site, const RecipientStatus& whom, const queue::Envelope& from) {
   if (site.put_off.size() >= most_noted) site.put_off.clear();
   site.put_off.insert(mark_of(whom));
   site.put_off_by.add(whom.due.domain.text());
-  site.put_off_from.add(sender);
+  site.put_off_from.add(from);
   site.put_off_anew = site.put_off_anew || whom.due.attempts == 0;
+}
+
+// The session's end at RCPT is its recipient's affair (MX-21), until it was everybody's: one after the other, of senders as many, each for
+// the first time.
+bool is_cut_off_for_all(Site& site, const Attempt& attempt) {
+  const RecipientStatus* whom = attempt.cut_at_rcpt ? first_deferred(attempt) : nullptr;
+  if (whom == nullptr || whom->due.attempts > 0) return false;
+  Site::CutOff& cut = site.cut_off;
+  if (cut.whom.size() >= most_noted) cut = {};
+  cut.whom.insert(mark_of(*whom));
+  cut.senders.insert(std::hash<std::string>{}(origin_of(attempt.envelope, By::sender)));
+  cut.by.add(whom->due.domain.text());
+  cut.from.add(attempt.envelope);
+  return std::min(cut.whom.size(), cut.senders.size()) >= put_off_to_slow && !cut.from.are_confined(site.known_from);
+}
+
+// What the sender's domain is refused for says nothing of the site, as long as there are others.
+bool is_senders_own(const Site& site, const Attempt& attempt, const RecipientStatus& one) {
+  return site.known_from.are_several(By::domain) && names_sender(one.reply->one_line(), attempt.sender);
 }
 
 // Whoever is refused again is no further one.
@@ -103,11 +122,22 @@ unsigned note_refused(Site& site, const Attempt& attempt) {
   unsigned further = 0;
   if (site.refused_whom.size() >= most_noted) site.refused_whom.clear();
   for (const RecipientStatus& one : attempt.recipients) {
-    if (!is_refused_for_reputation(one)) continue;
+    if (!is_refused_for_reputation(one) || is_senders_own(site, attempt, one)) continue;
     further += site.refused_whom.insert(mark_of(one)).second ? 1 : 0;
     site.refused_by.add(one.due.domain.text());
+    site.refused_from.add(attempt.envelope);
   }
   return further;
+}
+
+// Whoever the sender is: it names our address, or where we are.
+bool is_refused_for_our_address(const Attempt& attempt) {
+  const auto& all = attempt.recipients;
+  return std::any_of(all.begin(), all.end(), [ours = our_address(attempt)](const RecipientStatus& one) {
+    if (!is_refused_for_reputation(one)) return false;
+    const std::string reply = one.reply->one_line();
+    return names_our_network(reply) || names_address(reply, ours);
+  });
 }
 
 // Some lists are the recipient's own: his word counts for the site only while nobody there takes anything. At MAIL nobody has a list yet.
@@ -203,6 +233,7 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
     destination->held = true;
     destination->backoff = held_with_site(destination->backoff, *site->hold);
     note_due(destination->backoff->until);
+    if (speaks_of_reputation(site->hold->reply)) note_held_for_reputation(destination->name);
     Ending back = give_back(job);
     back.change = queue::DestinationChange{destination->name, destination->backoff};
     const Settler::Ticket ticket = put(std::move(back));
@@ -222,9 +253,14 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
   co_return false;
 }
 
+void Scheduler::Impl::note_held_for_reputation(const std::string& destination) {
+  if (held_for_reputation_.size() >= most_noted_destinations) held_for_reputation_.clear();
+  held_for_reputation_.insert(destination);
+}
+
 void Scheduler::Impl::note_source(const Attempt& attempt) {
   if (!attempt.by_rule) return;
-  if (by_rule_.size() >= most_by_rule) by_rule_.clear();
+  if (by_rule_.size() >= most_noted_destinations) by_rule_.clear();
   by_rule_.insert(attempt.destination);
 }
 
@@ -274,11 +310,13 @@ void Scheduler::Impl::hold_site(Site& site, const Attempt& attempt, const Down& 
 }
 
 // Others' mail there goes on.
-void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientStatus& whom) {
-  const std::string key = sender_at(attempt);
-  if (slow_senders_.put_off(key, mark_of(whom)) < put_off_to_slow) return;
-  const Down why = failure_of(attempt);
-  slow_senders_.hold(key, hold_for(why, attempt.ended, holding_for(why, slow_senders_.last(key))));
+void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientStatus& whom, const Origins& known) {
+  for (const By by : all_origins) {
+    if (!known.are_several(by) || slow_senders_.put_off(attempt, by, mark_of(whom)) < put_off_to_slow) continue;
+    const std::string key = origin_at(attempt, by);
+    const Down why = failure_of(attempt);
+    slow_senders_.hold(key, hold_for(why, attempt.ended, holding_for(why, slow_senders_.last(key))));
+  }
 }
 
 // No host was ready for mail. Where other sessions get through, it is this one that was too many, and its message goes first in another;
@@ -350,17 +388,18 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
 std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Attempt& attempt) {
   const SitePtr site = lane.destination->site;
   if (!attempt.reached || !site) return std::nullopt;
+  if (attempt.envelope.kind == queue::Kind::ordinary) site->known_from.add(attempt.envelope);
   if (const auto refused = weigh_reputation(*site, attempt)) return refused;
-  site->senders.add(attempt.sender);
   const auto load = told_of_load(attempt);
   const bool by_load = load.has_value();
   const Gates::Word word = word_of(site, attempt, load ? *load : attempt.put_off.value_or(""));
   const bool took = took_any(attempt);
   if (took) {
     gates_.took(word);
-    slow_senders_.took(sender_at(attempt));
+    slow_senders_.took(attempt);
   }
   if (took || (!attempt.put_off && !by_load)) {
+    if (!took && is_cut_off_for_all(*site, attempt)) return slowness(*site, attempt, site->cut_off.by);
     if (!took && !has_answer(attempt)) return std::nullopt;
     gates_.proven(lane.destination->name);
     lane.on_trial.clear();
@@ -368,9 +407,9 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
   }
   const RecipientStatus* whom = first_deferred(attempt);
   if (whom == nullptr) return std::nullopt;
-  note_put_off(*site, *whom, attempt.sender);
+  note_put_off(*site, *whom, attempt.envelope);
   if (!is_said_to_all(attempt, load) && !site->is_put_off_for_all()) {
-    slow_sender(attempt, *whom);
+    slow_sender(attempt, *whom, site->known_from);
     return std::nullopt;
   }
   const bool ends_sessions = word.reply.starts_with("421");
@@ -378,9 +417,16 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
     ends_sessions ? gates_.refused(word) : gates_.too_fast(word);
   if (site->put_off.size() < (by_load ? put_off_by_load : put_off_to_slow)) return std::nullopt;
   if (!by_load && !site->put_off_anew) return std::nullopt;  // what failed before fails again
-  Slowness slow{failure_of(attempt), site->is_meant(site->put_off_by), site->put_off_by.are_several()};
+  return slowness(*site, attempt, site->put_off_by);
+}
+
+std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::slowness(Site& site, const Attempt& attempt,
+                                                                   const Voices& by) {
+  // MAIL names no recipient: whose domain it is does not matter
+  const bool at_mail = attempt.at_mail && attempt.put_off && site.is_put_off_for_all();
+  Slowness slow{failure_of(attempt), at_mail || site.is_meant(by), at_mail || by.are_several()};
   if (is_shared(attempt) && !slow.whole_site) return std::nullopt;
-  site->forget_put_off();  // behind the hold others have their say first
+  site.forget_put_off();  // behind the hold others have their say first
   return slow;
 }
 
@@ -388,7 +434,9 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
 std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site& site, Attempt& attempt) {
   if (!options_.reputation_hold) return std::nullopt;
   const auto& all = attempt.recipients;
-  const bool refused = std::any_of(all.begin(), all.end(), is_refused_for_reputation);
+  const bool refused = std::any_of(all.begin(), all.end(), [&](const RecipientStatus& one) {
+    return is_refused_for_reputation(one) && !is_senders_own(site, attempt, one);
+  });
   const auto taken = static_cast<unsigned>(
       std::count_if(all.begin(), all.end(), [](const RecipientStatus& one) { return one.fate == Fate::delivered; }));
   site.refused += note_refused(site, attempt);
@@ -400,12 +448,16 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site&
   }
   if (site.taken > site.refused) {
     site.refused_by.clear();
+    site.refused_from.clear();
     site.refused_whom.clear();
   }
   if (!refused || !most || (site.taken > 0 && is_refused_by_own_list(attempt))) return std::nullopt;
+  const bool of_one = site.refused_from.are_confined(site.known_from) && !is_refused_for_our_address(attempt);
+  if (of_one) return std::nullopt;  // nobody else's mail is refused
   const bool whole_site = site.is_meant(site.refused_by);
   if (is_shared(attempt) && !whole_site) return std::nullopt;
   attempt = with_refused_kept(std::move(attempt));
+  note_held_for_reputation(attempt.destination);
   const Slowness why{failure_of(attempt), whole_site, site.refused_by.are_several()};
   if (Steady::now() < site.alert_next) return why;
   site.alert_next = Steady::now() + alert_again;

@@ -153,6 +153,9 @@ void Counters::take(counted::Once what, SteadyTime) {
     case counted::Once::report_bounced:
       ++report_bounces_;
       break;
+    case counted::Once::gave_way:
+      ++gave_way_;
+      break;
     case counted::Once::reputation_held:
       ++reputation_holds_;
       break;
@@ -182,6 +185,8 @@ void Counters::write(Exposition& to) const {
   to.counter("hoplock_session_limits_cut_total", "Times that a receiver's limit of sessions was cut on its refusal.",
              limits_cut_);
   to.counter("hoplock_session_limits_grown_total", "Times that such a limit grew again by a session.", limits_grown_);
+  to.counter("hoplock_attempts_gave_way_total",
+             "Attempts that got no answer for a while and were ended in favour of domains that waited.", gave_way_);
   to.counter("hoplock_reputation_holds_total",
              "Times that a site's mail was held, since it refused most of it for reputation.", reputation_holds_);
   to.counter("hoplock_notices_dropped_total", "Notices that could not be delivered and were given up.",

@@ -95,6 +95,7 @@ class Counters {
   std::uint64_t limits_cut_ = 0;
   std::uint64_t limits_grown_ = 0;
   std::uint64_t reputation_holds_ = 0;
+  std::uint64_t gave_way_ = 0;
   std::uint64_t damaged_ = 0;
   Histogram delay_;
   LastHour attempts_hour_, policies_hour_;

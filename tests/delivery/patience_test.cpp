@@ -48,6 +48,29 @@ TEST_CASE("retry_for: a rule's failure is never left alone for more than an hour
   CHECK(retry_for(FailureClass::policy, retry).max == 2h);  // the operator's word counts
 }
 
+TEST_CASE("names_sender, names_our_network: whom a refusal for reputation means") {
+  const struct {
+    const char* reply;
+    bool sender, network;
+  } rows[] = {{"550 5.7.1 very low reputation of the sending domain", true, false},
+              {"550 5.7.1 spam.example is on a blacklist", true, false},
+              {"550 5.7.1 blocked: spam.example.", true, false},
+              {"550 5.7.1 mail.spam.example is on a blacklist", false, false},  // perhaps our own name
+              {"550 5.7.1 notspam.example is on a blacklist", false, false},
+              {"550 5.7.1 spam.example.org is on a blacklist", false, false},
+              {"550 5.7.1 <news@spam.example> is banned", false, false},  // an address that is only repeated
+              {"550 5.7.1 poor reputation of the sending IP", false, true},
+              {"550 5.7.1 part of their network is on our block list (S3150)", false, true},
+              {"550 5.7.606 Access denied, banned sending IP", false, true},
+              {"550 5.7.1 bad reputation", false, false}};
+  for (const auto& row : rows) {
+    CAPTURE(row.reply);
+    CHECK(names_sender(row.reply, "news@spam.example") == row.sender);
+    CHECK(names_our_network(row.reply) == row.network);
+    CHECK_FALSE(names_sender("550 5.7.1 bad reputation", ""));
+  }
+}
+
 // A partner whose certificate had expired was told "connection refused" and tried every minute, for the others' host was down as well.
 TEST_CASE("a site's hold neither hides why a policy holds mail back nor lets it go sooner") {
   queue::Backoff site;

@@ -192,6 +192,30 @@ TEST_CASE("while others wait a destination gives up lanes above its share, and e
   CHECK(pool.must_yield(*a, Pool::Turn::over));
 }
 
+// Whoever had all sessions to a provider kept them for two seconds, whatever else waited for it.
+TEST_CASE("while others wait for a site or host a destination gives up what it has above its share there") {
+  for (const bool at_host : {false, true}) {
+    CAPTURE(at_host);
+    Pool pool;
+    pool.limit(100, 20);
+    pool.add(ready("a"));
+    const DestinationPtr a = pool.next();
+    for (int i = 0; i < 4; ++i) pool.lane_came(*a);
+    a->site = std::make_shared<Site>(20);
+    const auto gate = at_host ? std::make_shared<Gate>(4) : GatePtr(a->site);
+    gate->allowance.most(4);
+    gate->used = 4;
+    CHECK_FALSE(pool.must_yield(*a, Pool::Turn::over, gate.get()));
+    gate->waiting.push_back(ready("b"));
+    CHECK(pool.must_yield(*a, Pool::Turn::young, gate.get()));  // 4 of 4, its share is 2
+    a->lanes = 2;
+    CHECK_FALSE(pool.must_yield(*a, Pool::Turn::young, gate.get()));
+    CHECK(pool.must_yield(*a, Pool::Turn::over, gate.get()));
+    gate->used = 3;
+    CHECK_FALSE(pool.must_yield(*a, Pool::Turn::over, gate.get()));  // there is room
+  }
+}
+
 TEST_CASE("limits that were lowered are obeyed by lanes that exist") {
   Pool pool;
   pool.limit(4, 20);

@@ -65,10 +65,12 @@ TEST_CASE("MX-27: cuts and growth of session limits are counted apart, and holds
   using Way = counted::SessionLimit::Way;
   for (const Way way : {Way::cut, Way::grown, Way::grown}) counters.add(counted::SessionLimit{way}, t0);
   counters.add(counted::Once::reputation_held, t0);
+  counters.add(counted::Once::gave_way, t0);
   const std::string said = text(counters);
   CHECK(has(said, "hoplock_session_limits_cut_total 1"));
   CHECK(has(said, "hoplock_session_limits_grown_total 2"));
   CHECK(has(said, "hoplock_reputation_holds_total 1"));
+  CHECK(has(said, "hoplock_attempts_gave_way_total 1"));
 }
 
 TEST_CASE("what came in is counted by messages, recipients, octets, and refusals by code") {
