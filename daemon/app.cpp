@@ -232,6 +232,7 @@ std::optional<StartFailure> App::open_network() {
       [from = report_sender_.get()](std::string content) { return from->take_bounce(std::move(content)); });
   control::Calls calls;
   delivery::Scheduler& scheduler = *scheduler_;
+  calls.waiting = [&scheduler] { return scheduler.in_line(); };
   calls.kick = [&scheduler] { scheduler.kick(); };
   calls.bounce = [&scheduler](queue::Selection selection, queue::Queue::Progress progress) {
     return scheduler.bounce(std::move(selection), std::move(progress));

@@ -33,19 +33,23 @@ struct Looked {
   std::string why = "the look-up took more than 10 seconds";  // "": it has an address
 };
 
-std::vector<Looked> named_hosts(const config::Config& config) {
+std::string text_of(const route::Host& host) {
+  return host.origin == route::Host::Origin::literal ? host.literal.literal() : host.name.text();
+}
+
+std::vector<Looked> hosts_of(const config::Config& config) {
   std::vector<Looked> all;
   const route::Options options = route_options(config, {});
   const Time at = std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now());
   for (std::size_t i = 0; i < options.routes.size(); ++i) {
     if (route::is_expired(options.routes[i], at)) continue;
     for (const route::NextHop& next : options.routes[i].hosts) {
-      const auto* name = std::get_if<dns::Name>(&next.host);
-      if (name == nullptr) continue;
       Looked one;
       one.key = "routes[" + std::to_string(i) + "].hosts";
-      one.host.origin = route::Host::Origin::route_name;
-      one.host.name = *name;
+      const auto* name = std::get_if<dns::Name>(&next.host);
+      one.host.origin = name != nullptr ? route::Host::Origin::route_name : route::Host::Origin::literal;
+      if (name != nullptr) one.host.name = *name;
+      if (const auto* ip = std::get_if<Ip>(&next.host)) one.host.literal = *ip;
       one.host.port = next.port;
       one.host.tlsa = route::Host::Tlsa::skip;
       all.push_back(std::move(one));
@@ -63,7 +67,7 @@ asio::awaitable<void> look(route::Router& router, Looked& one, std::size_t& left
 }  // namespace
 
 void check_hosts(config::Loaded& loaded) {
-  std::vector<Looked> hosts = named_hosts(loaded.config);
+  std::vector<Looked> hosts = hosts_of(loaded.config);
   if (hosts.empty()) return;
   asio::io_context loop(1);
   NoLog log;
@@ -81,8 +85,7 @@ void check_hosts(config::Loaded& loaded) {
   loop.poll();
   for (const Looked& one : hosts) {
     if (!one.why.empty())
-      loaded.warn(one.key,
-                  "'" + one.host.name.text() + "' cannot be reached as it is: " + one.why + "; its mail waits");
+      loaded.warn(one.key, "'" + text_of(one.host) + "' cannot be reached as it is: " + one.why + "; its mail waits");
   }
 }
 

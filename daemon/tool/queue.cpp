@@ -11,6 +11,7 @@
 #include "daemon/tool/commands.h"
 #include "daemon/tool/json.h"
 #include "daemon/tool/message_id.h"
+#include "daemon/tool/present.h"
 #include "daemon/tool/queue_view.h"
 #include "daemon/tool/text.h"
 #include "queue/reader.h"
@@ -22,18 +23,6 @@ namespace {
 
 constexpr std::array<std::string_view, 7> states{"queued",  "active",  "deferred", "held",
                                                  "bounced", "expired", "delivered"};
-
-// What is under way, from the daemon; nothing when there is none to ask.
-std::vector<queue::Lease> active_in(const Call& call) {
-  auto client = control::Client::connect(control_path(call.loaded.config));
-  if (!client) return {};
-  auto active = client->active();
-  if (!active) {
-    complain(call.console, ok, "what is active is not known: " + active.error().detail);
-    return {};
-  }
-  return std::move(*active);
-}
 
 // As a person writes it: "<>" and "" are the empty sender, brackets and case of the domain do not matter.
 std::string sender_of(std::string_view text) {
@@ -319,10 +308,12 @@ int queue_list(const Call& call) {
   if (!which.wrong.empty()) return complain(console, usage, which.wrong);
   auto reader = queue::Reader::open(database_path(call.loaded.config));
   if (!reader) return cannot_read(call, "the queue", reader.error());
-  which.filter.active = active_in(call);
+  Present now = present(call);
+  which.filter.active = std::move(now.active);
   Table table = message_table(console);
   std::size_t count = 0;
-  const auto listed = reader->list(which.filter, [&](const queue::MessageView& message) {
+  const auto listed = reader->list(which.filter, [&](const queue::MessageView& stored) {
+    const queue::MessageView message = in_line(stored, now.waiting, console.now);
     if (call.arguments.json) {
       console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(message));
     } else {
@@ -347,9 +338,11 @@ int queue_show(const Call& call) {
   if (!named) return cannot_read(call, "the queue", named.error());
   if (!named->id) return complain(console, no, named->why);
   const auto id = named->id;
-  const auto message = reader->show(*id, active_in(call));
+  const Present now = present(call);
+  auto message = reader->show(*id, now.active);
   if (!message) return cannot_read(call, "the queue", message.error());
   if (!*message) return complain(console, no, "there is no message '" + word + "' in the queue");
+  *message = in_line(std::move(**message), now.waiting, console.now);
   const bool body = call.arguments.has("--body");
   if (!call.arguments.json) {
     print_message(console, **message);
@@ -375,7 +368,7 @@ int queue_show(const Call& call) {
 int queue_stats(const Call& call) {
   auto reader = queue::Reader::open(database_path(call.loaded.config));
   if (!reader) return cannot_read(call, "the queue", reader.error());
-  const auto stats = reader->stats(active_in(call));
+  const auto stats = reader->stats(active(call));
   if (!stats) return cannot_read(call, "the queue", stats.error());
   if (call.arguments.json) {
     call.console.out << to_line(to_json(*stats)) << '\n';

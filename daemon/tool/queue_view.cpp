@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/tool/queue_view.h"
 
+#include <algorithm>
+
 namespace hoplock::daemon::tool {
 
 namespace {
@@ -60,6 +62,21 @@ std::string why(const queue::RecipientView& recipient) {
   const std::string hop = together(recipient.hop.reason, recipient.hop.reply);
   if (hop.empty() || recipient.active) return own;
   return own == hop ? own : hop + " (all mail for " + recipient.destination + " waits)";
+}
+
+queue::MessageView in_line(queue::MessageView message, const std::vector<queue::InLine>& waiting, Time now) {
+  for (queue::RecipientView& one : message.recipients) {
+    const bool due = !one.active && one.next && *one.next <= now;
+    if (!due) continue;
+    const auto found =
+        std::lower_bound(waiting.begin(), waiting.end(), one.destination,
+                         [](const queue::InLine& at, const std::string& name) { return at.destination < name; });
+    if (found == waiting.end() || found->destination != one.destination) continue;
+    one.hop = {};
+    one.hop.reply = found->why;
+    if (found->until) one.next = found->until;
+  }
+  return message;
 }
 
 json::object to_json(const queue::MessageView& message) {

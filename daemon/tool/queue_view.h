@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A queued message as the tool shows it, to programs and to people. Pure.
 #pragma once
+#include <vector>
+
 #include "daemon/tool/json.h"
+#include "queue/in_line.h"
 #include "queue/reader.h"
 
 namespace hoplock::daemon::tool {
@@ -14,6 +17,9 @@ json::array history(const queue::MessageView& message);
 json::array waiting_of(const queue::MessageView& message);
 // `{total, oldest, states:{S:{count, oldest}}, domains:[{domain, count, oldest, reason}]}`, and `nexthops` and `reasons`
 json::object to_json(const queue::Stats& stats);
+
+// Whose mail is due and waits for a session has that for its reason. REQUIRES: `waiting` is in the order of destinations.
+queue::MessageView in_line(queue::MessageView message, const std::vector<queue::InLine>& waiting, Time now);
 
 // The recipient's state in CONTRACT's words.
 std::string_view state_of(const queue::RecipientView& recipient);

@@ -7,6 +7,7 @@
 #include "daemon/system.h"
 #include "daemon/tool/commands.h"
 #include "daemon/tool/message_id.h"
+#include "daemon/tool/present.h"
 #include "daemon/tool/queue_view.h"
 #include "daemon/tool/text.h"
 #include "daemon/tool/trace_view.h"
@@ -14,13 +15,6 @@
 namespace hoplock::daemon::tool {
 
 namespace {
-
-std::vector<queue::Lease> leases_of(const Call& call) {
-  auto client = control::Client::connect(control_path(call.loaded.config));
-  if (!client) return {};
-  auto active = client->active();
-  return active ? std::move(*active) : std::vector<queue::Lease>{};
-}
 
 struct Asked {
   queue::TraceQuery query;
@@ -61,14 +55,14 @@ Asked asked(const Call& call) {
 class Teller {
  public:
   Teller(const Call& call, queue::Reader& reader, TraceSubject subject)
-      : call_(call), states_(reader), subject_(std::move(subject)), active_(leases_of(call)) {}
+      : call_(call), states_(reader), subject_(std::move(subject)), present_(present(call)) {}
 
   queue::Go tell(const queue::Traced& traced) {
     std::string state;
     json::array waiting;
-    if (const auto message = states_.show(traced.id, active_); message && *message) {
+    if (auto message = states_.show(traced.id, present_.active); message && *message) {
       state = (*message)->state();
-      waiting = waiting_of(**message);
+      waiting = waiting_of(in_line(std::move(**message), present_.waiting, call_.console.now));
     }
     json::object story = to_json(traced, state);
     if (!waiting.empty()) story["waiting"] = std::move(waiting);
@@ -92,7 +86,7 @@ class Teller {
   const Call& call_;
   queue::Reader& states_;
   TraceSubject subject_;
-  std::vector<queue::Lease> active_;
+  Present present_;
   std::size_t count_ = 0;
 };
 

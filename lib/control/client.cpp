@@ -148,6 +148,12 @@ Result<std::vector<queue::Lease>> Client::active() {
   return parse_active(*reply);
 }
 
+Result<std::vector<queue::InLine>> Client::waiting() {
+  const auto reply = ask(Request(AskWaiting{}), for_questions);
+  if (!reply) return reply.error();
+  return parse_waiting(*reply);
+}
+
 Result<Status> Client::status() {
   const auto reply = ask(Request(AskStatus{}), for_questions);
   if (!reply) return reply.error();

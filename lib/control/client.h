@@ -26,6 +26,7 @@ class Client {
   // Many ids go in several requests; what was touched is added up. No answer comes within the deadline: an Error.
   Result<queue::Touched> act(queue::Action action, const queue::Selection& selection, const Progress& progress = {});
   Result<std::vector<queue::Lease>> active();  // sorted
+  Result<std::vector<queue::InLine>> waiting();
   Result<Status> status();
   // The complaint, where the new configuration was refused and the old one stays.
   Result<std::optional<std::string>> reload();

@@ -105,6 +105,7 @@ Result<json::object> parse_reply(std::string_view line) {
 
 std::string to_json(const Request& request) {
   if (std::holds_alternative<AskActive>(request)) return R"({"do":"active"})";
+  if (std::holds_alternative<AskWaiting>(request)) return R"({"do":"waiting"})";
   if (std::holds_alternative<AskStatus>(request)) return R"({"do":"status"})";
   if (std::holds_alternative<Reload>(request)) return R"({"do":"reload"})";
   if (std::holds_alternative<Compact>(request)) return R"({"do":"compact"})";
@@ -168,6 +169,21 @@ std::string to_json(const std::vector<queue::Lease>& active) {
   json::object object;
   object["ok"] = true;
   object["active"] = std::move(leases);
+  return json::serialize(object);
+}
+
+std::string to_json(const std::vector<queue::InLine>& waiting) {
+  json::array all;
+  for (const queue::InLine& one : waiting) {
+    json::object to;
+    to["nexthop"] = one.destination;
+    to["why"] = one.why;
+    if (one.until) to["until"] = to_millis(*one.until);
+    all.push_back(std::move(to));
+  }
+  json::object object;
+  object["ok"] = true;
+  object["waiting"] = std::move(all);
   return json::serialize(object);
 }
 
@@ -236,6 +252,7 @@ Result<Request> parse_request(std::string_view line) {
   const json::string* what = text_of(*object, "do");
   if (what == nullptr) return bad_input("'do' is missing");
   if (*what == "active") return Request(AskActive{});
+  if (*what == "waiting") return Request(AskWaiting{});
   if (*what == "status") return Request(AskStatus{});
   if (*what == "reload") return Request(Reload{});
   if (*what == "compact") return Request(Compact{});
@@ -254,7 +271,8 @@ Result<Request> parse_request(std::string_view line) {
     return Request(Act{action, std::move(*selection)});
   }
   return bad_input(
-      "this daemon does not know that request; it knows active, status, reload, retry, hold, release, remove, bounce, "
+      "this daemon does not know that request; it knows active, waiting, status, reload, retry, hold, release, remove, "
+      "bounce, "
       "sts-refresh, tlsrpt-send, compact");
 }
 
@@ -292,6 +310,27 @@ Result<std::vector<queue::Lease>> parse_active(std::string_view line) {
   }
   std::sort(active.begin(), active.end());
   return active;
+}
+
+Result<std::vector<queue::InLine>> parse_waiting(std::string_view line) {
+  const auto object = parse_reply(line);
+  if (!object) return object.error();
+  std::vector<queue::InLine> waiting;
+  const json::value* value = object->if_contains("waiting");
+  const json::array* list = value == nullptr ? nullptr : value->if_array();
+  if (list == nullptr) return fail(errc::protocol_error, "the daemon's answer has no list of what waits");
+  for (const json::value& one : *list) {
+    const json::object* from = one.if_object();
+    const json::string* nexthop = from == nullptr ? nullptr : text_of(*from, "nexthop");
+    const json::string* why = from == nullptr ? nullptr : text_of(*from, "why");
+    if (nexthop == nullptr || why == nullptr)
+      return fail(errc::protocol_error, "the daemon's list of what waits cannot be read");
+    queue::InLine in_line{{nexthop->data(), nexthop->size()}, {why->data(), why->size()}, std::nullopt};
+    if (const json::value* until = from->if_contains("until"); until != nullptr && until->is_int64())
+      in_line.until = from_millis(until->get_int64());
+    waiting.push_back(std::move(in_line));
+  }
+  return waiting;
 }
 
 Result<Status> parse_status(std::string_view line) {

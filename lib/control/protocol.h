@@ -6,6 +6,7 @@
 //   {"ok":true,"messages":1,"recipients":2,"active":0}
 //   {"progress":4096}                    before that, once a second when it takes longer: messages so far
 //   {"do":"active"}                      {"ok":true,"active":[["0D5K2M7QZ3",0]]}
+//   {"do":"waiting"}                     {"ok":true,"waiting":[{"nexthop":"example.org","why":"all 20 sessions to 192.0.2.1 are in use"}]}   "until": in ms, where a clock decides
 //   {"do":"sts-refresh","domain":"example.org"}
 //   {"ok":true,"domain":"example.org","action":"refreshed","id":"7","mode":"enforce","max_age":86400,"expires":"…","error":""}
 //   {"do":"tlsrpt-send","day":"2025-03-01","domain":"example.org"}   without `domain`: all of that day
@@ -26,6 +27,7 @@
 
 #include "base/result.h"
 #include "queue/actions.h"
+#include "queue/in_line.h"
 #include "reports/sender.h"
 #include "route/sts.h"
 
@@ -40,6 +42,7 @@ struct Act {
   queue::Selection selection;
 };
 struct AskActive {};
+struct AskWaiting {};
 struct AskStatus {};
 struct Reload {};
 struct Compact {};
@@ -50,7 +53,7 @@ struct SendReports {
   tlsrpt::Day day{};
   std::optional<dns::Name> domain;
 };
-using Request = std::variant<Act, AskActive, AskStatus, Reload, RefreshPolicy, SendReports, Compact>;
+using Request = std::variant<Act, AskActive, AskWaiting, AskStatus, Reload, RefreshPolicy, SendReports, Compact>;
 
 // What the database has given back.
 struct Compacted {
@@ -75,6 +78,7 @@ std::string to_json(const Request& request);
 std::string to_json(const queue::Touched& touched);
 std::string progress_to_json(std::uint64_t messages);
 std::string to_json(const std::vector<queue::Lease>& active);
+std::string to_json(const std::vector<queue::InLine>& waiting);
 std::string to_json(const Status& status);
 std::string to_json(const route::PolicyNews& news);
 std::string to_json(const reports::Sender::Hurried& hurried);
@@ -88,6 +92,7 @@ std::optional<std::uint64_t> parse_progress(std::string_view line);
 // A refusal is an Error: errc::operation_not_permitted with the daemon's words.
 Result<queue::Touched> parse_touched(std::string_view line);
 Result<std::vector<queue::Lease>> parse_active(std::string_view line);
+Result<std::vector<queue::InLine>> parse_waiting(std::string_view line);
 Result<Status> parse_status(std::string_view line);
 // The complaint, where the new configuration was refused.
 Result<std::optional<std::string>> parse_reloaded(std::string_view line);

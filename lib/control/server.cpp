@@ -251,6 +251,10 @@ asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, std::sha
 asio::awaitable<std::string> Server::State::answer(Request request, std::string by,
                                                    std::shared_ptr<Connection> connection) {
   if (std::holds_alternative<AskActive>(request)) co_return to_json(queue.active());
+  if (std::holds_alternative<AskWaiting>(request)) {
+    if (!calls.waiting) co_return refusal_to_json("this daemon delivers nothing");
+    co_return to_json(calls.waiting());
+  }
   if (auto* order = std::get_if<Act>(&request)) {
     co_return co_await act(std::move(*order), std::move(by), std::move(connection));
   }

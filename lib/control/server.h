@@ -22,7 +22,8 @@
 namespace hoplock::control {
 
 struct Calls {
-  std::function<void()> kick;  // after retry and release: there may be due work
+  std::function<std::vector<queue::InLine>()> waiting;  // next hops that wait for a session
+  std::function<void()> kick;                           // after retry and release: there may be due work
   std::function<boost::asio::awaitable<Status>()>
       status;  // all of it but version, pid and the number of active recipients
   // Reads the configuration again: the complaint when it is refused.

@@ -106,30 +106,38 @@ std::vector<Waiting> Gates::take_ready() {
   return ready;
 }
 
-std::string Gates::reason_of(const GatePtr& gate) const {
+std::string Gates::reason_of(const GatePtr& gate, const std::unordered_map<const Gate*, std::string>& names) const {
   const auto all_in_use = [count = gate->allowance.sessions()](const std::string& of) {
     return count == 1 ? "the one session " + of + " is in use"
                       : "all " + std::to_string(count) + " sessions " + of + " are in use";
   };
   if (gate == unproven_) return all_in_use("for next hops that have not worked lately");
-  for (const auto& [name, site] : sites_) {
-    if (site != gate) continue;
-    if (Clock::now() < gate->closed_until) return "the route's rate is used up";
-    return all_in_use("of the site " + name);
-  }
-  for (const auto& [key, host] : hosts_)
-    if (host == gate) return all_in_use("to " + key.first.text());
-  for (const auto& [owner, share] : shares_)
-    if (share == gate) return all_in_use("for names under " + owner + " that have not worked lately");
-  return "no session is free";
+  const auto found = names.find(gate.get());
+  if (found == names.end()) return "no session is free";
+  if (Clock::now() < gate->closed_until) return "the route's rate is used up";  // only a site closes
+  return all_in_use(found->second);
+}
+
+// Of those at which somebody waits: each is looked for once, not all of them for each.
+std::unordered_map<const Gate*, std::string> Gates::names_of_crowded() const {
+  std::unordered_map<const Gate*, std::string> names;
+  if (crowded_.empty()) return names;
+  const auto note = [&](const GatePtr& gate, std::string name) {
+    if (!gate->waiting.empty()) names.emplace(gate.get(), std::move(name));
+  };
+  for (const auto& [name, site] : sites_) note(site, "of the site " + name);
+  for (const auto& [key, host] : hosts_) note(host, "to " + key.first.text());
+  for (const auto& [owner, share] : shares_) note(share, "for names under " + owner + " that have not worked lately");
+  return names;
 }
 
 std::vector<queue::InLine> Gates::in_line(Time now) const {
   std::vector<queue::InLine> all;
   const auto at = Clock::now();
+  const auto names = names_of_crowded();
   for (const GatePtr& gate : crowded_) {
     queue::InLine one;
-    one.why = reason_of(gate);
+    one.why = reason_of(gate, names);
     if (at < gate->closed_until) one.until = now + std::chrono::ceil<Milliseconds>(gate->closed_until - at);
     for (const Waiting& waiting : gate->waiting) {
       one.destination = waiting.destination;

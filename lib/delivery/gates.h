@@ -200,7 +200,8 @@ class Gates {
   std::uint64_t cuts() const { return cuts_; }
 
  private:
-  std::string reason_of(const GatePtr& gate) const;
+  std::string reason_of(const GatePtr& gate, const std::unordered_map<const Gate*, std::string>& names) const;
+  std::unordered_map<const Gate*, std::string> names_of_crowded() const;
   void score(const std::string& destination, int by);
   std::size_t share() const;
   void cut(const Word& word, std::size_t working);

@@ -25,6 +25,10 @@ struct Controlled {
   control::Calls calls() {
     control::Calls to;
     to.kick = [this] { ++kicks; };
+    to.waiting = [this] {
+      ++waiting_asked;
+      return waiting;
+    };
     to.status = []() -> boost::asio::awaitable<control::Status> {
       control::Status status;
       status.counts = {{"connections", 3}};
@@ -77,6 +81,8 @@ struct Controlled {
     return text;
   }
 
+  std::vector<queue::InLine> waiting;
+  int waiting_asked = 0;
   support::TempDirectory dir;
   std::string path = dir.file("control.sock");
   queue::test::World world;

@@ -121,6 +121,22 @@ TEST_CASE("parse_touched, parse_active, parse_status: what the server writes the
   CHECK(std::holds_alternative<Reload>(parse_request(to_json(Request(Reload{}))).value()));
 }
 
+TEST_CASE("waiting: request and answer come back as they were") {
+  CHECK(std::holds_alternative<AskWaiting>(parse_request(to_json(Request(AskWaiting{}))).value()));
+  const std::vector<queue::InLine> said{{"one.test", "the one session to 192.0.2.1 is in use", std::nullopt},
+                                        {"two.test", "the route's rate is used up", from_millis(1'700'000'000'123)}};
+  const auto waiting = parse_waiting(to_json(said));
+  REQUIRE(waiting.has_value());
+  REQUIRE(waiting->size() == 2);
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK((*waiting)[i].destination == said[i].destination);
+    CHECK((*waiting)[i].why == said[i].why);
+    CHECK((*waiting)[i].until == said[i].until);
+  }
+  CHECK_FALSE(parse_waiting(R"({"ok":true})").has_value());
+  CHECK_FALSE(parse_waiting(R"({"ok":true,"waiting":[{"nexthop":"one.test"}]})").has_value());
+}
+
 TEST_CASE("compact: request and answer come back as they were") {
   CHECK(std::holds_alternative<Compact>(parse_request(to_json(Request(Compact{}))).value()));
   const auto compacted = parse_compacted(to_json(Compacted{1 << 20, 4096}));

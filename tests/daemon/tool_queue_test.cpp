@@ -159,6 +159,23 @@ TEST_CASE("queue list, show, trace: mail that was never tried says which next ho
   CHECK(text(one.at("why")).ends_with("(all mail for three.test waits)"));
 }
 
+TEST_CASE("queue list, show: mail that is due and waits for a session says for which, and until when") {
+  Stage stage;
+  stage.waiting = {{"three.test", "the route's rate is used up", at(660)},
+                   {"one.test", "all 20 sessions to 192.0.2.1 are in use", std::nullopt}};
+  const std::string why = "the route's rate is used up (all mail for three.test waits)";
+  const auto data = stage.ask_json({"queue", "show", stage.queued.text()}).data().as_object();
+  const auto& one = data.at("recipients").as_array()[0].as_object();
+  CHECK(text(one.at("why")) == why);
+  CHECK(text(one.at("next")) == to_rfc3339(at(660)));
+  CHECK(stage.ask({"queue", "list"}).says(why));
+  CHECK(stage.ask({"queue", "list"}).says("in 1m"));
+  CHECK_FALSE(stage.ask({"queue", "list"}).says("192.0.2.1"));  // what is not due waits for its time
+  stage.waiting_asked = 0;
+  stage.ask({"queue", "stats"});  // it shows nothing of it
+  CHECK(stage.waiting_asked == 0);
+}
+
 TEST_CASE("queue show: envelope, recipients, attempts; the body raw only where no terminal is") {
   Stage stage;
   const auto data = stage.ask_json({"queue", "show", stage.deferred.text()}).data().as_object();

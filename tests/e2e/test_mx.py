@@ -217,6 +217,17 @@ class Mx(Case):
         self.assertEqual(done.returncode, 78, done.stderr)
         self.assertRegex(done.stderr + done.stdout, r"brackets\.yaml:\d+:\d+: ")
 
+    def test_MX_28_the_check_names_a_route_that_leads_back_to_the_relay_itself(self):
+        ours = f"[127.0.0.1]:{self.relay.port}"
+        settings = self.relay.settings | {"routes": [{"match": ["x.example"], "hosts": [ours]}, {"match": ["y.example"], "hosts": ["[127.0.0.1]:1"]}]}
+        config = self.world.write("loop.yaml", json.dumps(settings, indent=1))
+        done = subprocess.run([os.path.join(Stage.build, "hoplockd"), "--config", config, "--check"], capture_output=True, text=True,
+                              timeout=20, check=False)
+        warnings = [line for line in done.stderr.splitlines() if "is this relay itself" in line]
+        self.assertEqual(len(warnings), 1, done.stderr)
+        self.assertRegex(warnings[0], r"loop\.yaml:\d+: ")
+        self.assertNotIn("127.0.0.1:1'", done.stderr)
+
     def test_MX_17_hosts_at_local_addresses_are_skipped_unless_allowed(self):
         with Relay(self.world, Stage.build, {"dns": {"local_targets": "refuse"}}, "refusing", 2600) as refusing:
             refusing.send("local@m01b.test")
