@@ -99,7 +99,8 @@ struct Attempt {
   queue::Envelope envelope;
   std::uint64_t size = 0;
   std::string sender;
-  dns::Name domain;  // of its first recipient
+  dns::Name domain;    // of its first recipient
+  dns::Name hostname;  // said in EHLO, last
   Time received;
   Time ended;
   std::vector<Hop> hops;

@@ -262,6 +262,7 @@ class Run {
   // As an attempt of its own: what others used up does not count, and where there is only no place now, its mail goes back.
   asio::awaitable<void> try_source() {
     if (access_ != nullptr) access_->source = source_;
+    attempt_.hostname = source_.hostname;
     heard_at_ = heard_key(source_);
     heard_.try_emplace(heard_at_);
     connections_ = sessions_ = 0;

@@ -11,6 +11,7 @@ constexpr std::size_t most_parked = 20'000;
 constexpr std::size_t most_remembered = 20'000;  // of each kind
 constexpr std::size_t share_of_owner = 10;       // of all sessions, one in so many
 constexpr std::size_t most_put_off = 64;
+constexpr std::size_t most_cut_off = 256;
 constexpr std::chrono::seconds moment{3};  // in which all are told to slow down
 constexpr int reward = 4, penalty = 8;     // sessions more or less for an owner's other names
 
@@ -32,6 +33,15 @@ std::string owner_of(const std::string& domain) {
   const bool under_country = last == 2 && second <= 3;
   if (!under_country) return domain.substr(dots[1] + 1);
   return dots.size() < 3 ? domain : domain.substr(dots[2] + 1);
+}
+
+// Bounded, also where a sender of its own for each message is cut off at one recipient.
+void Site::CutOff::add(std::uint64_t recipient, const std::string& domain, const queue::Envelope& envelope) {
+  if (std::max(whom.size(), senders.size()) >= most_cut_off) *this = {};
+  whom.insert(recipient);
+  senders.insert(std::hash<std::string>{}(origin_of(envelope, By::sender)));
+  by.add(domain);
+  from.add(envelope);
 }
 
 Allowance::Clock::time_point Site::next_turn() const {

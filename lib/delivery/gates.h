@@ -79,17 +79,19 @@ class Voices {
 struct Site : Gate {
   using Gate::Gate;
   std::string name;
-  Voices known;                      // domains of recipients
-  std::size_t connected = 0;         // lanes whose last session was ready for mail
-  std::optional<route::Rate> rate;   // the operator's, of messages
-  std::set<std::uint64_t> put_off;   // recipients told to come later since a message was taken, hashed
-  Voices put_off_by;                 // their domains
-  bool put_off_anew = false;         // one of them for the first time
-  Origins put_off_from, known_from;  // of these messages, and of all
-  struct CutOff {                    // recipients at whom a session was ended, for the first time, hashed; of whom
+  Voices known;                     // domains of recipients
+  std::size_t connected = 0;        // lanes whose last session was ready for mail
+  std::optional<route::Rate> rate;  // the operator's, of messages
+  std::set<std::uint64_t> put_off;  // recipients told to come later since a message was taken, hashed
+  Voices put_off_by;                // their domains
+  bool put_off_anew = false;        // one of them for the first time
+  Origins put_off_from;             // of these messages
+  LateOrigins known_from;           // of messages that it took
+  struct CutOff {                   // recipients at whom a session was ended, for the first time, hashed; of whom
     std::set<std::uint64_t> whom, senders;
     Voices by;
     Origins from;
+    void add(std::uint64_t recipient, const std::string& domain, const queue::Envelope& envelope);
   } cut_off;
   std::optional<queue::Backoff> hold;  // down or slowed down as a whole
   std::string hold_by;                 // on the word of this destination alone; "": of several, or of the hosts
@@ -100,17 +102,31 @@ struct Site : Gate {
   std::set<std::uint64_t> refused_whom;  // hashed
   Voices refused_by;                     // their domains
   Origins refused_from;
+  Allowance::Clock::time_point refused_since{}, refused_last{};  // the first of these, and the last
+  Allowance::Clock::time_point held_last{};                      // the end of the last hold of one origin
+  LateOrigins taken_from;                                        // of messages that were begun after that, and taken
   Allowance::Clock::time_point alert_next{};
   // One customer's rules are not the provider's: the whole site is meant when several of its destinations say so, or it has one only.
   bool is_meant(const Voices& by) const { return by.are_several() || !known.are_several(); }
   // Nor is what one application's mail is told meant for everybody's.
-  bool is_put_off_for_all() const { return !put_off_from.are_confined(known_from); }
+  bool is_put_off_for_all(Allowance::Clock::time_point now) const {
+    return !put_off_from.are_confined(known_from.at(now));
+  }
   // None of that counts any more: a message was taken, or others shall have their say.
   void forget_put_off() {
     put_off.clear();
     put_off_by.clear();
     put_off_from.clear();
     cut_off = {};
+    put_off_anew = false;
+  }
+  // The origin of what was put off or cut off waits by itself now. Should that befall another one, too, it is no longer its own affair.
+  void begin_put_off_anew() {
+    put_off.clear();
+    put_off_by.clear();
+    cut_off.whom.clear();
+    cut_off.senders.clear();
+    cut_off.by.clear();
     put_off_anew = false;
   }
   std::optional<Allowance::Clock::time_point> last_turn;

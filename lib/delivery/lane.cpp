@@ -53,7 +53,7 @@ asio::awaitable<bool> Scheduler::Impl::step(Lane& lane) {
   auto job = co_await next_job(lane.destination);
   if (!job && is_wanted(lane)) co_return false;
   if (!job) co_return co_await wait_idle(lane, lane.last_job + options_.idle_session);
-  if (const auto slow = slow_senders_.held(*job, now())) {
+  if (const auto slow = slow_senders_.held(*job, site ? site->name : "", now())) {
     put(deferred_behind(*slow, *job, now(), schedule()));
     co_return true;
   }

@@ -4,8 +4,10 @@
 // of origin, while there are others, says nothing of those. Does no I/O.
 #pragma once
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "queue/message.h"
@@ -22,17 +24,39 @@ std::string origin_of(const queue::Envelope& envelope, By by);
 class Origins {
  public:
   void add(const queue::Envelope& envelope);
-  bool are_several(By by) const { return marks_[static_cast<std::size_t>(by)].several; }
+  bool are_several(By by) const { return at(by).several; }
+  bool is_nobody() const { return marks_.front().first == 0; }
   void clear() { *this = Origins(); }
-  // All of one mailbox, domain or client, though `known` has others.
-  bool are_confined(const Origins& known) const;
+  // All of one mailbox, domain or client, and `known` has others.
+  bool are_confined(const Origins& known) const { return confined_to(known).has_value(); }
+  // The narrowest of which that is so; nothing: of none.
+  std::optional<By> confined_to(const Origins& known) const;
+  bool has_others_than(const queue::Envelope& envelope, By by) const;
+  void join(const Origins& others);
 
  private:
   struct Mark {
     std::size_t first = 0;  // 0: nobody
     bool several = false;
+    bool has_others_than(std::size_t mark) const { return several || (first != 0 && first != mark); }
   };
+  static std::size_t mark_of(const queue::Envelope& envelope, By by);
+  const Mark& at(By by) const { return marks_[static_cast<std::size_t>(by)]; }
   std::array<Mark, all_origins.size()> marks_;
+};
+
+// Of the last ten to twenty minutes: who was there weeks ago is nobody else today.
+class LateOrigins {
+ public:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::minutes turn{10};
+  void add(const queue::Envelope& envelope, Clock::time_point now);
+  Origins at(Clock::time_point now) const;
+  void clear() { *this = LateOrigins(); }
+
+ private:
+  Origins late_, before_;
+  Clock::time_point since_{};  // when late_ began
 };
 
 }  // namespace hoplock::delivery

@@ -39,6 +39,14 @@ bool has_banned_code(std::string_view reply) {
   return code && *code >= 606 && *code <= 649;
 }
 
+// What a link carries is an echo.
+std::string without_links(const std::string& words) {
+  std::string text;
+  for (const std::string_view word : split(words, ' '))
+    if (word.find("://") == std::string_view::npos) text.append(text.empty() ? "" : " ").append(word);
+  return text;
+}
+
 }  // namespace
 
 std::string words_of(std::string_view reply) {
@@ -106,16 +114,36 @@ bool names_our_network(std::string_view reply) {
   constexpr std::array<std::string_view, 10> words{"your ip",      "sending ip", "sending mta", "ip address",
                                                    "client host",  "s3140",      "s3150",       "their network",
                                                    "your network", "[bl"};
-  return has_banned_code(reply) || has_any(reply, words);
+  constexpr std::array<std::string_view, 4> lists{"spamhaus", "spamcop", "barracuda", "dnsbl"};
+  constexpr std::array<std::string_view, 2> of_domains{"dbl.", " dbl"};  // "dnsbl" has neither
+  return has_banned_code(reply) || has_any(reply, words) || (has_any(reply, lists) && !has_any(reply, of_domains));
+}
+
+bool names_any_address(std::string_view reply) {
+  const std::string text = words_of(reply);
+  const auto is_of_address = [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || c == ':' || c == '.'; };
+  for (auto at = text.begin(); at != text.end();) {
+    at = std::find_if(at, text.end(), is_of_address);
+    const auto end = std::find_if_not(at, text.end(), is_of_address);
+    std::string_view word(text.data() + (at - text.begin()), static_cast<std::size_t>(end - at));
+    while (!word.empty() && (word.back() == '.' || word.back() == ':')) word.remove_suffix(1);
+    if (std::any_of(word.begin(), word.end(), is_digit) && Ip::parse(word)) return true;
+    at = end;
+  }
+  return false;
+}
+
+bool judges_sending_domain(std::string_view reply) {
+  constexpr std::array<std::string_view, 6> words{"sending domain", "sender domain",     "sender's domain",
+                                                  "from domain",    "domain reputation", "reputation of your domain"};
+  return has_any(reply, words);
 }
 
 bool names_sender(std::string_view reply, std::string_view sender) {
-  constexpr std::array<std::string_view, 6> words{"sending domain", "sender domain",     "sender's domain",
-                                                  "from domain",    "domain reputation", "reputation of your domain"};
-  if (has_any(reply, words)) return true;
+  if (judges_sending_domain(reply)) return true;
   const auto at = sender.rfind('@');
   if (at == std::string_view::npos) return false;
-  const std::string text = words_of(reply), domain = to_lower(sender.substr(at + 1));
+  const std::string text = without_links(words_of(reply)), domain = to_lower(sender.substr(at + 1));
   const auto goes_on = [](char c) { return is_alpha(c) || is_digit(c) || c == '-' || c == '.'; };
   for (auto found = text.find(domain); found != std::string::npos; found = text.find(domain, found + 1)) {
     const std::string_view rest = std::string_view(text).substr(found + domain.size());

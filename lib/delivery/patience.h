@@ -38,6 +38,10 @@ bool names_system(std::string_view reply);
 bool names_address(std::string_view reply, const std::optional<Ip>& ours);
 // A 5yz that means whom it comes from: block lists and bad reputation (5.7.1 with such words, 5.7.606 to 5.7.649).
 bool speaks_of_reputation(std::string_view reply);
+// It says some address: ours, it may be, also where the world sees another one than we do.
+bool names_any_address(std::string_view reply);
+// In so many words it is the sender's domain that is judged.
+bool judges_sending_domain(std::string_view reply);
 // It judges the sender: his domain by name, or what it is called in such replies.
 bool names_sender(std::string_view reply, std::string_view sender);
 // It judges where the connection came from, also where it says no address.

@@ -113,6 +113,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   asio::awaitable<bool> hold_source(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
   void come_again(Destination& destination, const queue::Job& job, Attempt attempt);
   void hold_site(Site& site, const Attempt& attempt, const Down& why);
+  void hold_origin(Site& site, const Attempt& attempt, const Voices& by, const Origins& told);
+  void slow_origin(Site& site, const Attempt& attempt, const RecipientStatus& whom);
   void slow_sender(const Attempt& attempt, const RecipientStatus& whom, const Origins& known);
   asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
   struct Slowness {
@@ -124,6 +126,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Holding holding_for(const Down& why, const std::optional<queue::Backoff>& before);
   void hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why);
   std::optional<Slowness> learn(Lane& lane, Attempt& attempt);
+  std::optional<Slowness> heed_cut_off(Site& site, const Attempt& attempt);
   static std::optional<Slowness> slowness(Site& site, const Attempt& attempt, const Voices& by);
   std::optional<Slowness> weigh_reputation(Site& site, Attempt& attempt);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/slow_senders.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace hoplock::delivery {
@@ -14,10 +15,12 @@ std::string slow_key(const std::string& destination, const dns::Name& domain, co
 }
 }  // namespace
 
-std::optional<queue::Backoff> SlowSenders::held(const queue::Job& job, Time now) const {
+std::optional<queue::Backoff> SlowSenders::held(const queue::Job& job, const std::string& site, Time now) const {
   if (entries_.empty()) return std::nullopt;
   for (const By by : all_origins) {
     auto hold = last(slow_key(job.destination, job.recipients.front().domain, job.envelope, by));
+    if (hold && hold->until > now) return hold;
+    hold = site.empty() ? std::nullopt : last(origin_at_site(site, job.envelope, by));
     if (hold && hold->until > now) return hold;
   }
   return std::nullopt;
@@ -26,6 +29,13 @@ std::optional<queue::Backoff> SlowSenders::held(const queue::Job& job, Time now)
 std::optional<queue::Backoff> SlowSenders::last(const std::string& key) const {
   const auto found = entries_.find(key);
   return found == entries_.end() ? std::nullopt : found->second.hold;
+}
+
+bool SlowSenders::was_held(const Attempt& attempt, const std::string& site) const {
+  if (entries_.empty()) return false;
+  return std::any_of(all_origins.begin(), all_origins.end(), [&](By by) {
+    return last(origin_at(attempt, by)) || last(origin_at_site(site, attempt.envelope, by));
+  });
 }
 
 std::size_t SlowSenders::put_off(const Attempt& attempt, By by, std::uint64_t whom) {
@@ -38,19 +48,28 @@ std::size_t SlowSenders::put_off(const Attempt& attempt, By by, std::uint64_t wh
 }
 
 void SlowSenders::hold(const std::string& key, queue::Backoff hold) {
+  if (entries_.size() >= most_slow_senders && !entries_.contains(key)) entries_.clear();
   Entry& entry = entries_[key];
   entry.whom.clear();
   entry.from.clear();
   entry.hold = std::move(hold);
 }
 
-void SlowSenders::took(const Attempt& attempt) {
+void SlowSenders::took(const Attempt& attempt, const std::string& site) {
   if (entries_.empty()) return;
-  for (const By by : all_origins) entries_.erase(origin_at(attempt, by));
+  for (const By by : all_origins) {
+    entries_.erase(origin_at(attempt, by));
+    entries_.erase(origin_at_site(site, attempt.envelope, by));
+  }
 }
 
 std::string origin_at(const Attempt& attempt, By by) {
   return slow_key(attempt.destination, attempt.domain, attempt.envelope, by);
+}
+
+// No destination's name has a line's end: none begins so.
+std::string origin_at_site(const std::string& site, const queue::Envelope& from, By by) {
+  return '\n' + site + '\n' + std::to_string(static_cast<int>(by)) + origin_of(from, by);
 }
 
 }  // namespace hoplock::delivery

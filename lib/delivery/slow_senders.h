@@ -16,15 +16,17 @@ namespace hoplock::delivery {
 
 class SlowSenders {
  public:
-  // How mail of that origin is held there; nothing: it is not.
-  std::optional<queue::Backoff> held(const queue::Job& job, Time now) const;
+  // How mail of that origin is held there, or at the whole site; nothing: it is not. `site`: "" where it is not known yet.
+  std::optional<queue::Backoff> held(const queue::Job& job, const std::string& site, Time now) const;
   // The hold that is there or was the last.
   std::optional<queue::Backoff> last(const std::string& key) const;
+  // Its origin was held there, or at the site, and nothing of it was taken since.
+  bool was_held(const Attempt& attempt, const std::string& site) const;
   // A message was put off. Recipients, each once, whom that befell since one was taken or the origin was held; 0: where its mail is one
   // mailbox's, which is told so itself.
   std::size_t put_off(const Attempt& attempt, By by, std::uint64_t whom);
   void hold(const std::string& key, queue::Backoff hold);
-  void took(const Attempt& attempt);
+  void took(const Attempt& attempt, const std::string& site);
   void forget() { entries_.clear(); }
 
  private:
@@ -38,5 +40,7 @@ class SlowSenders {
 
 // Which sender, domain or client, to which domain, over which next hop.
 std::string origin_at(const Attempt& attempt, By by);
+// The same for all that the site takes, whatever the domain.
+std::string origin_at_site(const std::string& site, const queue::Envelope& from, By by);
 
 }  // namespace hoplock::delivery

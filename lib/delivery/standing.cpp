@@ -25,6 +25,7 @@ constexpr unsigned recipients_remembered = 40;  // then both counts are halved
 constexpr std::size_t most_noted_destinations = 20'000;
 
 using net::now;
+using Steady = std::chrono::steady_clock;
 
 // The last one that has an address; null: none.
 const Hop* last_asked(const Attempt& attempt) {
@@ -99,22 +100,41 @@ void note_put_off(Site& site, const RecipientStatus& whom, const queue::Envelope
 }
 
 // The session's end at RCPT is its recipient's affair (MX-21), until it was everybody's: one after the other, of senders as many, each for
-// the first time.
-bool is_cut_off_for_all(Site& site, const Attempt& attempt) {
+// the first time. `was_held`: for the same; what waited then has no first time any more.
+bool is_cut_off_again_and_again(Site& site, const Attempt& attempt, bool was_held) {
   const RecipientStatus* whom = attempt.cut_at_rcpt ? first_deferred(attempt) : nullptr;
-  if (whom == nullptr || whom->due.attempts > 0) return false;
+  if (whom == nullptr || (whom->due.attempts > 0 && !was_held)) return false;
   Site::CutOff& cut = site.cut_off;
-  if (cut.whom.size() >= most_noted) cut = {};
-  cut.whom.insert(mark_of(*whom));
-  cut.senders.insert(std::hash<std::string>{}(origin_of(attempt.envelope, By::sender)));
-  cut.by.add(whom->due.domain.text());
-  cut.from.add(attempt.envelope);
-  return std::min(cut.whom.size(), cut.senders.size()) >= put_off_to_slow && !cut.from.are_confined(site.known_from);
+  cut.add(mark_of(*whom), whom->due.domain.text(), attempt.envelope);
+  return std::min(cut.whom.size(), cut.senders.size()) >= put_off_to_slow;
 }
 
-// What the sender's domain is refused for says nothing of the site, as long as there are others.
+// His domain is the recipient's, too, or ours: a reply that has it may mean them.
+bool names_him(const Attempt& attempt, const RecipientStatus& one) {
+  const std::string reply = one.reply->one_line();
+  const auto domain = dns::Name::parse(origin_of(attempt.envelope, By::domain));
+  const bool is_his = domain && *domain != one.due.domain && *domain != attempt.hostname;
+  return judges_sending_domain(reply) || (is_his && names_sender(reply, attempt.sender));
+}
+
+// What the sender's domain is refused for says nothing of the site, as long as there are others. Where an address is named as well, ours or
+// what the world sees of it, it may be that.
 bool is_senders_own(const Site& site, const Attempt& attempt, const RecipientStatus& one) {
-  return site.known_from.are_several(By::domain) && names_sender(one.reply->one_line(), attempt.sender);
+  const std::string reply = one.reply->one_line();
+  if (names_our_network(reply) || names_any_address(reply)) return false;
+  return site.known_from.at(Steady::now()).has_others_than(attempt.envelope, By::domain) && names_him(attempt, one);
+}
+
+// What was long ago says nothing of whose mail is refused today.
+void note_refused_from(Site& site, const queue::Envelope& from) {
+  const auto at = Steady::now();
+  if (at >= std::max(site.refused_last, site.held_last) + LateOrigins::turn) site.refused_from.clear();
+  if (site.refused_from.is_nobody()) {
+    site.refused_since = at;
+    site.taken_from.clear();
+  }
+  site.refused_last = at;
+  site.refused_from.add(from);
 }
 
 // Whoever is refused again is no further one.
@@ -125,18 +145,18 @@ unsigned note_refused(Site& site, const Attempt& attempt) {
     if (!is_refused_for_reputation(one) || is_senders_own(site, attempt, one)) continue;
     further += site.refused_whom.insert(mark_of(one)).second ? 1 : 0;
     site.refused_by.add(one.due.domain.text());
-    site.refused_from.add(attempt.envelope);
+    note_refused_from(site, attempt.envelope);
   }
   return further;
 }
 
-// Whoever the sender is: it names our address, or where we are.
+// Whoever the sender is: it names where we are, or our address and not him. Gmail says the address of all that it refuses.
 bool is_refused_for_our_address(const Attempt& attempt) {
   const auto& all = attempt.recipients;
-  return std::any_of(all.begin(), all.end(), [ours = our_address(attempt)](const RecipientStatus& one) {
+  return std::any_of(all.begin(), all.end(), [&](const RecipientStatus& one) {
     if (!is_refused_for_reputation(one)) return false;
     const std::string reply = one.reply->one_line();
-    return names_our_network(reply) || names_address(reply, ours);
+    return names_our_network(reply) || (names_address(reply, our_address(attempt)) && !names_him(attempt, one));
   });
 }
 
@@ -172,6 +192,13 @@ Attempt with_refused_kept(Attempt attempt) {
   return concluded(std::move(attempt));
 }
 
+// Mail of ours says nothing of clients.
+void note_taken(Site& site, const Attempt& attempt, Steady::time_point began) {
+  if (attempt.envelope.kind != queue::Kind::ordinary) return;
+  site.known_from.add(attempt.envelope, Steady::now());
+  if (began >= site.refused_since) site.taken_from.add(attempt.envelope, Steady::now());
+}
+
 }  // namespace
 
 bool Scheduler::Impl::Lane::admit(const route::Hosts& hosts) {
@@ -192,6 +219,7 @@ bool Scheduler::Impl::Lane::admit(const route::Hosts& hosts) {
   gates.belongs(destination->name, site);
   site->known.add(hosts.domain.domain.text());
   if (site->is_held(destination->name, now())) return false;
+  if (self.slow_senders_.held(*busy.job, site->name, now())) return false;
   if (!at_site) {
     if (site->is_full() && !had_place) return false;
     at_site = gates.use(site);
@@ -225,6 +253,12 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
   const SitePtr site = destination->site;
   courier_.keep(std::move(attempt.counts));
   destination->more = true;
+  // only now is it known whose site it is
+  const auto slow = site && !attempt.full ? slow_senders_.held(job, site->name, now()) : std::nullopt;
+  if (slow) {
+    put(deferred_behind(*slow, job, now(), schedule()));
+    co_return true;
+  }
   if (site && site->is_held(destination->name, now())) {
     if (leaves_from_several(destination->name)) {  // others of it leave from elsewhere
       put(deferred_behind(*site->hold, job, now(), schedule()));
@@ -309,10 +343,26 @@ void Scheduler::Impl::hold_site(Site& site, const Attempt& attempt, const Down& 
   note_due(site.hold->until);
 }
 
+// `told`: whose mail was. It waits at the whole site where several of its domains said so, and that of others is asked for itself.
+void Scheduler::Impl::hold_origin(Site& site, const Attempt& attempt, const Voices& by, const Origins& told) {
+  const auto which = told.confined_to(site.known_from.at(Steady::now()));
+  if (!which) return;
+  const std::string key =
+      site.is_meant(by) ? origin_at_site(site.name, attempt.envelope, *which) : origin_at(attempt, *which);
+  const auto before = slow_senders_.last(key);
+  if (before && before->until > now()) return;  // what was under way meanwhile tells the same once more
+  const Down why = failure_of(attempt);
+  queue::Backoff hold = hold_for(why, attempt.ended, holding_for(why, before));
+  site.held_last = Steady::now() + std::max<Milliseconds>(hold.until - now(), Milliseconds(0));
+  slow_senders_.hold(key, std::move(hold));
+}
+
 // Others' mail there goes on.
 void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientStatus& whom, const Origins& known) {
   for (const By by : all_origins) {
-    if (!known.are_several(by) || slow_senders_.put_off(attempt, by, mark_of(whom)) < put_off_to_slow) continue;
+    if (!known.has_others_than(attempt.envelope, by) ||
+        slow_senders_.put_off(attempt, by, mark_of(whom)) < put_off_to_slow)
+      continue;
     const std::string key = origin_at(attempt, by);
     const Down why = failure_of(attempt);
     slow_senders_.hold(key, hold_for(why, attempt.ended, holding_for(why, slow_senders_.last(key))));
@@ -388,18 +438,19 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
 std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Attempt& attempt) {
   const SitePtr site = lane.destination->site;
   if (!attempt.reached || !site) return std::nullopt;
-  if (attempt.envelope.kind == queue::Kind::ordinary) site->known_from.add(attempt.envelope);
+  const bool took = took_any(attempt);
+  if (took) note_taken(*site, attempt, lane.busy.began);
   if (const auto refused = weigh_reputation(*site, attempt)) return refused;
   const auto load = told_of_load(attempt);
   const bool by_load = load.has_value();
   const Gates::Word word = word_of(site, attempt, load ? *load : attempt.put_off.value_or(""));
-  const bool took = took_any(attempt);
   if (took) {
     gates_.took(word);
-    slow_senders_.took(attempt);
+    slow_senders_.took(attempt, site->name);
   }
   if (took || (!attempt.put_off && !by_load)) {
-    if (!took && is_cut_off_for_all(*site, attempt)) return slowness(*site, attempt, site->cut_off.by);
+    const bool was_held = attempt.cut_at_rcpt && slow_senders_.was_held(attempt, site->name);
+    if (!took && is_cut_off_again_and_again(*site, attempt, was_held)) return heed_cut_off(*site, attempt);
     if (!took && !has_answer(attempt)) return std::nullopt;
     gates_.proven(lane.destination->name);
     lane.on_trial.clear();
@@ -408,8 +459,8 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
   const RecipientStatus* whom = first_deferred(attempt);
   if (whom == nullptr) return std::nullopt;
   note_put_off(*site, *whom, attempt.envelope);
-  if (!is_said_to_all(attempt, load) && !site->is_put_off_for_all()) {
-    slow_sender(attempt, *whom, site->known_from);
+  if (!is_said_to_all(attempt, load) && !site->is_put_off_for_all(Steady::now())) {
+    slow_origin(*site, attempt, *whom);
     return std::nullopt;
   }
   const bool ends_sessions = word.reply.starts_with("421");
@@ -423,11 +474,32 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
 std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::slowness(Site& site, const Attempt& attempt,
                                                                    const Voices& by) {
   // MAIL names no recipient: whose domain it is does not matter
-  const bool at_mail = attempt.at_mail && attempt.put_off && site.is_put_off_for_all();
+  const bool at_mail = attempt.at_mail && attempt.put_off && site.is_put_off_for_all(Steady::now());
   Slowness slow{failure_of(attempt), at_mail || site.is_meant(by), at_mail || by.are_several()};
   if (is_shared(attempt) && !slow.whole_site) return std::nullopt;
   site.forget_put_off();  // behind the hold others have their say first
   return slow;
+}
+
+// The same of sessions that were ended at RCPT.
+std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::heed_cut_off(Site& site, const Attempt& attempt) {
+  if (!site.cut_off.from.are_confined(site.known_from.at(Steady::now())))
+    return slowness(site, attempt, site.cut_off.by);
+  hold_origin(site, attempt, site.cut_off.by, site.cut_off.from);
+  site.begin_put_off_anew();
+  return std::nullopt;
+}
+
+// One mailbox's, domain's or client's mail is put off, in a row: at one domain it is slowed there, at several at the whole site.
+void Scheduler::Impl::slow_origin(Site& site, const Attempt& attempt, const RecipientStatus& whom) {
+  slow_sender(attempt, whom, site.known_from.at(Steady::now()));
+  const Down why = failure_of(attempt);
+  // what greylists has to be asked for each
+  if (class_of(why.reason, why.reply) == FailureClass::greylisting || !site.put_off_by.are_several()) return;
+  const bool anew = site.put_off_anew || slow_senders_.was_held(attempt, site.name);
+  if (site.put_off.size() < put_off_to_slow || !anew) return;
+  hold_origin(site, attempt, site.put_off_by, site.put_off_from);
+  site.begin_put_off_anew();
 }
 
 // Most of the site's recipients refused for where the mail comes from: what this attempt would have bounced stays. Something: so it is.
@@ -452,8 +524,13 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site&
     site.refused_whom.clear();
   }
   if (!refused || !most || (site.taken > 0 && is_refused_by_own_list(attempt))) return std::nullopt;
-  const bool of_one = site.refused_from.are_confined(site.known_from) && !is_refused_for_our_address(attempt);
-  if (of_one) return std::nullopt;  // nobody else's mail is refused
+  if (site.refused_from.are_confined(site.known_from.at(Steady::now())) && !is_refused_for_our_address(attempt)) {
+    // That it is his alone shows when others' mail is taken after it; until then it waits, and nobody else's with it.
+    if (site.refused_from.are_confined(site.taken_from.at(Steady::now()))) return std::nullopt;
+    attempt = with_refused_kept(std::move(attempt));
+    hold_origin(site, attempt, site.refused_by, site.refused_from);
+    return std::nullopt;
+  }
   const bool whole_site = site.is_meant(site.refused_by);
   if (is_shared(attempt) && !whole_site) return std::nullopt;
   attempt = with_refused_kept(std::move(attempt));

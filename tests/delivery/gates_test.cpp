@@ -640,4 +640,17 @@ TEST_CASE("the words of big receivers") {
   CHECK_FALSE(is_about_our_address("550 5.1.1 no such user (client [IPv6:2001:db8::1], [IPv6:2001:db8::2])"));
 }
 
+// One recipient at whom every session was ended, and a sender of its own for each message: one entry more for each, for ever.
+TEST_CASE("MX-27: what is remembered of sessions that were cut off is bounded, whatever the senders are called") {
+  Site::CutOff cut;
+  std::size_t most = 0;
+  for (int i = 0; i < 5000; ++i) {
+    queue::Envelope from;
+    from.sender = "bounce-" + std::to_string(i) + "@app.example";
+    cut.add(1, "a.example", from);
+    most = std::max({most, cut.senders.size(), cut.whom.size()});
+  }
+  CHECK(most <= 256);
+}
+
 }  // namespace delivery_gates_test

@@ -29,7 +29,9 @@ queue::Envelope from(const char* sender, const char* client = "192.0.2.1") {
 
 // One host that takes mail of two senders first, and then answers as it is told: by whom the transaction is. One session at a time.
 struct Warm : Relay {
-  explicit Warm(std::string domain = "a.example") : at(std::move(domain)) {
+  // `domains`: that it takes mail for: a.example alone, or d0.example and more.
+  explicit Warm(int domains = 1, std::chrono::milliseconds first = 60s)
+      : at(domains == 1 ? "a.example" : "d0.example") {
     host.pipelining = false;
     host.answer = [this](const std::string& command) {
       if (command.starts_with("MAIL")) by = command.substr(11, command.find('>') - 11);
@@ -37,9 +39,12 @@ struct Warm : Relay {
       told += now ? 1 : 0;
       return now ? reply : std::string();
     };
-    this->domain(at);
+    dns.add("mx.provider.example A 127.0.0.2");
+    if (domains == 1) dns.add("a.example MX 10 mx.provider.example");
+    for (int i = 0; domains > 1 && i < domains; ++i) dns.add("d" + n(i) + ".example MX 10 mx.provider.example");
     options.sessions_per_host = 1;
-    options.retry.first = 60s;
+    options.retry.first = first;
+    if (first < 60s) options.retry.max = first;
     for (const char* one : {"alice@example.net", "carol@other.example"}) {
       sender = one;
       put({"warm@" + at});
@@ -47,6 +52,7 @@ struct Warm : Relay {
     start();
     REQUIRE(until([&] { return host.messages == 2; }));
   }
+  ~Warm() { stop(); }
   // From now on, to `when` ("." the end of the content), where the sender has that in it.
   void answers(std::string when, std::string what, std::string sender_has = "") {
     stage = std::move(when);
@@ -93,8 +99,50 @@ TEST_CASE("Origins: mail of one mailbox, one domain or one client, where there a
   CHECK_FALSE(origins({from("a@one.example"), from("c@two.example", "192.0.2.2")}).are_confined(known));
   const Origins alone = origins({from("a@one.example"), from("b@one.example")});
   CHECK_FALSE(origins({from("a@one.example"), from("b@one.example")}).are_confined(alone));  // there is nobody else
+  CHECK(origins({from("a@one.example")}).confined_to(known) == By::sender);
+  CHECK(origins({from("a@one.example"), from("b@one.example")}).confined_to(known) == By::domain);
+  CHECK_FALSE(origins({from("a@one.example")}).confined_to(Origins()));
   CHECK(origin_of(from(""), By::domain).empty());
   CHECK(origin_of(from("bounce+ann=a.example@App.example"), By::sender) == "bounce@App.example");
+}
+
+TEST_CASE("Origins: whoever is told alone is apart from others though he is none of them himself") {
+  const auto confined = [](std::initializer_list<queue::Envelope> told, std::initializer_list<queue::Envelope> known) {
+    Origins a, b;
+    for (const auto& one : told) a.add(one);
+    for (const auto& one : known) b.add(one);
+    return a.are_confined(b);
+  };
+  CHECK_FALSE(confined({from("a@one.example")}, {}));
+  CHECK_FALSE(confined({}, {from("a@one.example"), from("b@one.example")}));
+  CHECK_FALSE(confined({from("a@one.example")}, {from("a+1@one.example")}));
+  CHECK(confined({from("a@one.example")}, {from("b@one.example")}));
+  CHECK(confined({from("a@one.example")}, {from("a@one.example"), from("b@one.example")}));
+  CHECK_FALSE(confined({from("a@one.example"), from("b@one.example")}, {from("c@one.example")}));
+  CHECK(confined({from("a@one.example"), from("b@one.example")}, {from("c@two.example")}));
+}
+
+// A message of weeks ago made all mail of today that of one client among several.
+TEST_CASE("LateOrigins: who was there ten to twenty minutes ago counts no more") {
+  const auto t0 = Steady::time_point(100h);
+  LateOrigins late;
+  CHECK(late.at(t0).is_nobody());
+  late.add(from("a@one.example"), t0);
+  late.add(from("b@two.example"), t0 + 9min);
+  CHECK(late.at(t0 + 9min).are_several(By::domain));
+  CHECK(late.at(t0 + 19min).are_several(By::domain));  // nothing came since
+  CHECK(late.at(t0 + 20min).is_nobody());
+  late.add(from("c@three.example"), t0 + 11min);
+  CHECK(late.at(t0 + 20min).are_several(By::domain));
+  CHECK_FALSE(late.at(t0 + 21min).are_several(By::domain));  // c alone
+  late.add(from("c@three.example"), t0 + 22min);
+  late.add(from("c@three.example"), t0 + 33min);
+  CHECK_FALSE(late.at(t0 + 33min).are_several(By::domain));
+  CHECK_FALSE(late.at(t0 + 33min).is_nobody());
+  late.add(from("d@four.example"), t0 + 34min);
+  CHECK(late.at(t0 + 34min).are_several(By::domain));
+  late.add(from("d@four.example"), t0 + 80min);
+  CHECK_FALSE(late.at(t0 + 80min).are_several(By::domain));
 }
 
 // A sender of its own for each message looked like everybody: the domain was held for all, and longer each time.
@@ -120,11 +168,8 @@ TEST_CASE("reputation_hold: what one sender is refused for is his, and bounces")
     const char* stage;
     const char* reply;
   } rows[] = {{"MAIL", "550 5.7.1 sender domain spam.example is blacklisted: bad reputation\r\n"},
-              {"MAIL", "550 5.7.1 spam.example: domain reputation too low, 127.0.0.1\r\n"},
-              {".",
-               "550-5.7.1 [127.0.0.1] Our system has detected that this message is likely suspicious\r\n"
-               "550 5.7.1 due to the very low reputation of the sending domain, the message has been blocked.\r\n"},
-              {".", "550 5.7.1 message blocked, bad reputation\r\n"}};
+              {"MAIL", "550 5.7.1 spam.example is listed by dbl.spamhaus.org\r\n"},
+              {".", "550 5.7.1 very low reputation of the sending domain, the message has been blocked.\r\n"}};
   for (const auto& row : rows) {
     CAPTURE(row.reply);
     Warm relay;
@@ -136,6 +181,80 @@ TEST_CASE("reputation_hold: what one sender is refused for is his, and bounces")
     CHECK(relay.until([&] { return relay.count("bounced", "u") == 8; }));
     relay.check_that_others_go_on();
   }
+}
+
+// It may be the sender, and it may be us: a false word cost either his mail or everybody's time.
+TEST_CASE("reputation_hold: what may mean one sender keeps his mail alone, until that of others is taken after it") {
+  const struct {
+    const char* stage;
+    const char* reply;
+    const char* sender;
+  } rows[] = {
+      {".", "550 5.7.1 message blocked, bad reputation\r\n", "spam.example"},
+      {"MAIL", "550 5.7.1 spam.example: domain reputation too low, 127.0.0.1\r\n", "spam.example"},
+      {"MAIL", "550 5.7.1 spam.example [203.0.113.7]: blacklisted\r\n", "spam.example"},  // of ours, behind NAT?
+      {".",
+       "550-5.7.1 [127.0.0.1] Our system has detected that this message is likely suspicious\r\n"
+       "550 5.7.1 due to the very low reputation of the sending domain, the message has been blocked.\r\n",
+       "spam.example"},
+      {"MAIL", "550 5.7.1 see https://b.example/?from=spam.example: bad reputation\r\n", "spam.example"},
+      {"RCPT", "550 5.7.1 bad reputation, says a.example\r\n", "a.example"},              // the recipient's own name
+      {"RCPT", "550 5.7.1 relay.example.net: bad reputation\r\n", "relay.example.net"}};  // or ours
+  for (const auto& row : rows) {
+    CAPTURE(row.reply);
+    Warm relay(1, 2s);
+    relay.answers(row.stage, row.reply, row.sender);
+    for (int i = 0; i < 8; ++i) {
+      relay.sender = std::string(i % 2 == 0 ? "news@" : "more@") + row.sender;
+      relay.put({"u" + n(i) + "@a.example"});
+    }
+    REQUIRE(relay.until([&] { return relay.count("deferred", "u") >= 6; }));
+    CHECK(relay.count("bounced", "u") == 2);
+    relay.check_that_others_go_on();
+    CHECK(relay.until([&] { return relay.count("bounced", "u") == 8; }));
+    CHECK(relay.log.events("reputation-hold").empty());
+  }
+}
+
+// A list's name, or a client host, with the sender beside it: every such message bounced while there were other senders.
+TEST_CASE("reputation_hold: a refusal that names our network is never the sender's own, whomever else it names") {
+  for (const char* reply :
+       {"554 5.7.1 mail from spam.example: Client host [192.0.2.1] is blacklisted\r\n",
+        "550 5.7.1 spam.example refused, blocked using zen.spamhaus.org\r\n",
+        "550 5.7.1 spam.example refused, dnsbl.sorbs.net\r\n", "550 5.7.1 127.0.0.1 has a poor reputation\r\n"}) {
+    CAPTURE(reply);
+    Warm relay;
+    relay.answers("RCPT", reply, "spam.example");
+    relay.sender = "news@spam.example";
+    for (int i = 0; i < 8; ++i) relay.put({"u" + n(i) + "@a.example"});
+    REQUIRE(relay.until([&] { return !relay.log.events("reputation-hold").empty(); }));
+    relay.pass(200ms);
+    CHECK(relay.count("bounced", "u") == 2);
+    CHECK(relay.told == 3);
+    CHECK(relay.loop.run(relay.queue->backoff("a.example")).value());
+  }
+}
+
+TEST_CASE("reputation_hold: who was never taken is no other whose mail goes on") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  sink.pipelining = false;
+  std::string refusal = "550 5.1.1 no such user\r\n";
+  sink.answer = [&](const std::string& command) { return command.starts_with("RCPT") ? refusal : std::string(); };
+  relay.domain("a.example");
+  relay.options.sessions_per_host = 1;
+  relay.start();
+  relay.sender = "mallory@else.example";
+  relay.put({"nobody@a.example"});
+  REQUIRE(relay.until([&] { return relay.log.events("bounced").size() == 1; }));
+  refusal.clear();
+  relay.sender = "alice@example.net";
+  relay.put({"warm@a.example"});
+  REQUIRE(relay.until([&] { return sink.messages == 1; }));
+  refusal = "550 5.7.1 rejected: poor reputation\r\n";
+  for (int i = 0; i < 8; ++i) relay.put({"u" + n(i) + "@a.example"});
+  CHECK(relay.until([&] { return !relay.log.events("reputation-hold").empty(); }, 5s));
+  CHECK(relay.log.events("bounced").size() <= 3);
 }
 
 TEST_CASE("reputation_hold: of a relay that has no other sender the site means all, whatever it calls him") {
@@ -189,6 +308,7 @@ TEST_CASE("MX-27: a site that ends each session at RCPT, whoever sends to whom, 
       }
       if (one_application) {
         REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 40; }, 20s));
+        CHECK(relay.told <= 8);
         relay.check_that_others_go_on();
         continue;
       }
@@ -198,6 +318,63 @@ TEST_CASE("MX-27: a site that ends each session at RCPT, whoever sends to whom, 
       CHECK(relay.loop.run(relay.queue->backoff("a.example")).value());
     }
   }
+}
+
+// Counted for each domain by itself, it never became much at any: every message was tried, and again at each retry.
+TEST_CASE("MX-27: an application whose mail a provider puts off or cuts off at all its domains waits at the provider") {
+  for (const char* stage : {".", "RCPT"}) {
+    for (const bool one_sender : {true, false}) {
+      const bool cut_off = *stage == 'R';
+      if (cut_off && one_sender) continue;  // each recipient's own affair (MX-21)
+      CAPTURE(stage);
+      CAPTURE(one_sender);
+      Warm relay(20);
+      relay.answers(stage, cut_off ? "421 4.7.0 closing connection\r\n" : "451 4.7.1 content check failed\r\n",
+                    "app.example");
+      for (int i = 0; i < 60; ++i) {
+        relay.sender = one_sender ? "app@app.example" : "s" + n(i) + "@app.example";
+        relay.put({"u" + n(i) + "@d" + n(i % 20) + ".example"});
+      }
+      REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 60; }, 20s));
+      CHECK(relay.told <= 8);
+      relay.check_that_others_go_on();
+    }
+  }
+}
+
+TEST_CASE("MX-27: and at each retry it is asked for some, not for all that waits") {
+  Warm relay(20, 1s);
+  relay.answers(".", "451 4.7.1 content check failed\r\n", "app.example");
+  for (int i = 0; i < 200; ++i) {
+    relay.sender = "s" + n(i) + "@app.example";
+    relay.put({"u" + n(i) + "@d" + n(i % 20) + ".example"});
+  }
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() >= 500; }, 20s));  // twice, and more
+  CHECK(relay.told <= 60);
+}
+
+TEST_CASE("MX-27: what greylists each message of an application is asked for each") {
+  Warm relay(20);
+  relay.answers(".", "451 4.7.1 Greylisted, come again\r\n", "app.example");
+  relay.sender = "app@app.example";
+  for (int i = 0; i < 40; ++i) relay.put({"u" + n(i) + "@d" + n(i % 20) + ".example"});
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 40; }, 20s));
+  CHECK(relay.told == 40);
+  relay.check_that_others_go_on();
+}
+
+// The application waits by itself first; who else is told so shows that it is not its own affair.
+TEST_CASE("MX-27: where a second client's mail is put off, too, the site is held off") {
+  Warm relay(20);
+  relay.answers(".", "451 4.7.1 come later\r\n", "");
+  for (const char* sender : {"app@app.example", "batch@batch.example"}) {
+    relay.sender = sender;
+    for (int i = 0; i < 20; ++i) relay.put({"u" + n(i) + "@d" + n(i) + ".example"});
+    REQUIRE(relay.until([&] { return relay.told >= 5; }));
+    relay.pass(200ms);
+  }
+  CHECK_FALSE(relay.log.events("throttled").empty());
+  CHECK(relay.told <= 13);
 }
 
 // MAIL names no recipient, so it cannot be one domain's word.
