@@ -112,15 +112,16 @@ struct Attempt {
   // The routes no longer give this next hop to somebody of it: those whose fate was not decided before are left out of `recipients`, and
   // go back to be placed anew (MX-20).
   bool displaced = false;
-  std::string broken;        // a bug or a fault of ours ended it; what was decided before stands
-  bool reached = false;      // some host was ready for mail: what went wrong after that is the message's (MX-21)
-  bool hosts_left = false;   // some were not asked: that no other one is left is said of nobody
-  bool ours = false;         // no host was reached, for lack of something at this machine
-  bool by_rule = false;      // it leaves from what a rule of `sources` names
-  bool at_mail = false;      // the last transaction was put off or refused before any recipient was named
-  bool cut_at_rcpt = false;  // the last transaction's session was ended where a recipient was named
-  bool at_login = false;     // not reached, and the last host would have had it but for the route's login
-  bool rest_back = false;    // recipients of the job that are not here were not judged: they go back as they were
+  std::string broken;           // a bug or a fault of ours ended it; what was decided before stands
+  bool reached = false;         // some host was ready for mail: what went wrong after that is the message's (MX-21)
+  bool hosts_left = false;      // some were not asked: that no other one is left is said of nobody
+  bool ours = false;            // no host was reached, for lack of something at this machine
+  bool by_rule = false;         // it leaves from what a rule of `sources` names
+  bool at_mail = false;         // the last transaction was put off or refused before any recipient was named
+  bool cut_at_rcpt = false;     // the last transaction's session was ended where a recipient was named
+  bool cut_at_look_up = false;  // it gave way to other mail while it waited for DNS or a policy
+  bool at_login = false;        // not reached, and the last host would have had it but for the route's login
+  bool rest_back = false;       // recipients of the job that are not here were not judged: they go back as they were
   std::optional<std::string>
       put_off;  // reached, and the message as a whole was told to come later: in these words ("": none)
   TurnedAway turned_away = TurnedAway::no;

@@ -189,8 +189,9 @@ class Run {
   asio::awaitable<route::Found> look_up() {
     const dns::Name& domain = job_.recipients.front().domain;
     if (access_ == nullptr) co_return co_await courier_.router_.find(domain);
-    auto found = co_await net::unless_cut(courier_.router_.find(domain), access_->gives_way);
+    auto found = co_await courier_.look_ups_.unless_cut(courier_.router_.find(domain), access_->gives_way);
     if (found) co_return std::move(*found);
+    attempt_.cut_at_look_up = true;
     route::NoHosts none;
     none.reason = hop::Reason::dns_failure;
     none.text = took_too_long;
@@ -199,8 +200,9 @@ class Run {
   asio::awaitable<hop::HostFacts> look_up(route::Host host) {
     const dns::Name domain = hosts_.domain.domain;
     if (access_ == nullptr) co_return co_await courier_.router_.look(host, domain);
-    auto found = co_await net::unless_cut(courier_.router_.look(host, domain), access_->gives_way);
+    auto found = co_await courier_.look_ups_.unless_cut(courier_.router_.look(host, domain), access_->gives_way);
     if (found) co_return std::move(*found);
+    attempt_.cut_at_look_up = true;
     hop::HostFacts none;
     none.origin = host.origin;
     none.name = none.expanded = host.name;
@@ -536,6 +538,8 @@ class Run {
     attempt_.at_login = opened.login_failed;
     if (opened.ours == Trouble::machine) return;
     const hop::Outcome& outcome = opened.outcome;
+    const bool left = access_ != nullptr && access_->gives_way.is_made() && outcome.stage == hop::Stage::connect;
+    if (left) return;  // by us: nobody refused anything
     const bool by_rule = outcome.failure && is_policy(outcome.failure->reason);
     const bool refuses_address = outcome.reply && is_about_our_address(outcome.reply->text);
     if (outcome.stage == hop::Stage::connect || refuses_address)

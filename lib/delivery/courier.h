@@ -14,6 +14,7 @@
 #include "delivery/client.h"
 #include "delivery/credentials.h"
 #include "delivery/families.h"
+#include "delivery/look_ups.h"
 #include "delivery/manner.h"
 #include "delivery/rotation.h"
 #include "delivery/witness.h"
@@ -44,7 +45,7 @@ class Courier {
  public:
   // REQUIRES: all outlive it.
   Courier(route::Router& router, queue::Queue& queue, asio::any_io_executor executor, Log& log)
-      : router_(router), queue_(queue), wishes_(router, std::move(executor), log) {}
+      : router_(router), queue_(queue), look_ups_(executor, log), wishes_(router, std::move(executor), log) {}
   // For sessions opened from now on.
   void reload(Options options, std::shared_ptr<const net::ClientTls> tls) {
     options_ = std::move(options);
@@ -62,6 +63,8 @@ class Courier {
   // `access`: null, or outlives it.
   asio::awaitable<Attempt> attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session,
                                    Access* access = nullptr);
+  // Nobody waits any longer for what is looked up.
+  void stop() { look_ups_.stop(); }
   // What was counted in an attempt that is made anew: it comes with take_cut_off().
   void keep(reports::Counts counts) { cut_off_.add(counts); }
   // The sessions of attempts that were cut off before they could tell of them; once.
@@ -76,6 +79,7 @@ class Courier {
   std::shared_ptr<const net::ClientTls> tls_;
   std::shared_ptr<const dkim::Keyring> keyring_;
   std::function<asio::awaitable<bool>()> leave_;
+  LookUps look_ups_;
   Wishes wishes_;
   Rotation rotation_;
   Rotation heard_;  // by message, destination and source: who told it to come later

@@ -147,7 +147,9 @@ asio::awaitable<bool> Scheduler::Impl::give_way(Lane& lane, const queue::Job& jo
   const DestinationPtr destination = lane.destination;
   if (!took_any(attempt)) gates_.unproven(destination->name);
   const auto why = down(attempt);
-  if (why && destination->connected == 0 && !destination->held) hold(*destination, job, attempt, *why);
+  // our own haste is no failure of a look-up, and its answer comes; nor does it make the hold of a silent host grow
+  const bool holds = why && !attempt.cut_at_look_up && destination->connected == 0 && !destination->held;
+  if (holds) hold(*destination, job, attempt, *why, Grows::no);
   destination->more = true;
   destination->given_back = false;
   const Settler::Ticket ticket = finish(*destination, attempt);

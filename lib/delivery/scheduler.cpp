@@ -85,6 +85,7 @@ asio::awaitable<void> Scheduler::Impl::stop(net::SteadyTime deadline) {
     lanes_.stop();
     co_await lanes_.join(Steady::now() + std::chrono::seconds(1));
   }
+  courier_.stop();
   settler_.end();
   co_await tasks_.join(std::max(deadline, Steady::now() + std::chrono::seconds(1)));
   tasks_.stop();
@@ -96,6 +97,7 @@ void Scheduler::Impl::abandon() {
   watching_.stop();
   lanes_.stop();
   tasks_.stop();
+  courier_.stop();
 }
 
 // An operator wants it tried now, whatever was learnt of its site.

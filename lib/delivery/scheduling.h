@@ -124,7 +124,9 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   };
   asio::awaitable<bool> slow_down(Lane& lane, Attempt attempt, Slowness slow);
   Holding holding_for(const Down& why, const std::optional<queue::Backoff>& before);
-  void hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why);
+  enum class Grows : std::uint8_t { with_each, no };
+  void hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why,
+            Grows grows = Grows::with_each);
   std::optional<Slowness> learn(Lane& lane, Attempt& attempt);
   std::optional<Slowness> heed_cut_off(Site& site, const Attempt& attempt);
   static std::optional<Slowness> slowness(Site& site, const Attempt& attempt, const Voices& by);

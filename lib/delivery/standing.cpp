@@ -414,7 +414,8 @@ Holding Scheduler::Impl::holding_for(const Down& why, const std::optional<queue:
   return holding;
 }
 
-void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why) {
+void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why,
+                           Grows grows) {
   const SitePtr& site = destination.site;
   destination.held = true;
   // What was under way when the site was held off tells the same once more: twenty sessions are no twenty failures.
@@ -427,6 +428,7 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
   Holding holding = holding_for(why, destination.backoff);
   const bool ours = site && site->hold && (site->hold_by.empty() || site->hold_by == destination.name);
   if (ours && (!holding.before || holding.before->failures < site->hold->failures)) holding.before = site->hold;
+  if (grows == Grows::no) holding.before.reset();
   holding.end = job.received + (job.envelope.sender.empty() ? options_.expire_bounces : options_.expire);
   destination.backoff = hold_for(why, attempt.ended, holding);
   if (with_site) destination.backoff = held_with_site(destination.backoff, *site->hold);

@@ -23,9 +23,12 @@ class Cut {
   }
   bool is_made() const { return is_; }
   boost::asio::awaitable<bool> wait() {
-    if (!is_) co_await signal_.wait();
+    while (!is_) co_await signal_.wait();
     co_return true;
   }
+  // For whoever waits for something else as well: until it is made, or wake().
+  boost::asio::awaitable<void> wait_once() { return signal_.wait(); }
+  void wake() { signal_.notify_all(); }
 
  private:
   bool is_ = false;

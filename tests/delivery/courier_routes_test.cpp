@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <boost/asio/post.hpp>
+#include <functional>
+
 #include "base/ascii.h"
 #include "delivery/courier.h"
 #include "tests/delivery/courier_world.h"
@@ -57,6 +60,51 @@ TEST_CASE("what this machine lacks says nothing about a host") {
     CHECK(attempt.ours == !here);
     CHECK(door.told.size() == (here ? 1 : 0));
     CHECK(line(attempt, {"reason"}) == "deferred connect-refused");
+  }
+}
+
+// A host that we left ourselves was "bad" on the whole node for ten minutes, and had its sessions cut.
+TEST_CASE("MX-26: an attempt that gives way while it connects says nothing of the host") {
+  struct Hasty : Doorman {
+    std::shared_ptr<void> enter(const Ip& ip) override {
+      gives_way.now();
+      return Doorman::enter(ip);
+    }
+  };
+  Courses world;
+  world.peer({Courses::clear()});
+  Hasty door;
+  const Attempt attempt = world.send({"bob@example.org"}, &door);
+  CHECK_FALSE(attempt.reached);
+  CHECK_FALSE(attempt.cut_at_look_up);
+  CHECK(door.told.empty());
+  CHECK(line(attempt, {"reason"}) == "deferred connect-timeout");
+  world.peers.clear();
+}
+
+// Each attempt began it anew, and was cut again.
+TEST_CASE("MX-26: an attempt that gives way ends, and what it looked up goes on for the next one") {
+  for (const char* question : {"example.org MX", "mx1.example.org A"}) {
+    CAPTURE(question);
+    Courses world;
+    Script script = Courses::clear();
+    world.peer({Courses::takes(script)});
+    world.dns.slow[question] = std::chrono::milliseconds(200);
+    Doorman door;
+    std::function<void()> cut = [&] {
+      if (world.dns.count(question) > 0) return door.gives_way.now();
+      boost::asio::post(world.loop.executor(), cut);
+    };
+    boost::asio::post(world.loop.executor(), cut);
+    const auto began = std::chrono::steady_clock::now();
+    const Attempt attempt = world.send({"bob@example.org"}, &door);
+    CHECK(std::chrono::steady_clock::now() - began < std::chrono::milliseconds(150));
+    CHECK(attempt.cut_at_look_up);
+    CHECK(line(attempt, {"reason"}) == "deferred dns-failure");
+    Doorman next;
+    CHECK(line(world.send({"bob@example.org"}, &next), {}) == "delivered");
+    CHECK(world.dns.count(question) == 1);
+    CHECK(door.told.empty());
   }
 }
 

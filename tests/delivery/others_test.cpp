@@ -490,8 +490,13 @@ TEST_CASE("MX-26: look-ups and connections that hang give way to domains that wa
     relay.put({"x@good.example"});
     CHECK(relay.until([&] { return good.messages == 1; }, 25s));
     CHECK_FALSE(relay.log.events("gave-way").empty());
-    for (const Event& one : relay.log.events("deferred"))
+    for (const Event& one : relay.log.events("deferred")) {
       CHECK(one.get("reason") == (at_connect ? "connect-timeout" : "dns-failure"));
+      const std::string to(one.get("to"));
+      const auto hold = relay.loop.run(relay.queue->backoff(to.substr(to.find('@') + 1))).value();
+      CHECK(hold.has_value() == at_connect);  // our haste is no failure of DNS
+    }
+    CHECK(relay.log.events("throttled").empty());
     relay.stop(0ms);
   }
 }
