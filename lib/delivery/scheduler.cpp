@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "delivery/patience.h"
 #include "delivery/scheduling.h"
 #include "net/clock.h"
 
@@ -40,27 +41,47 @@ Scheduler::Impl::Impl(asio::any_io_executor executor, queue::Queue& queue, route
 }
 
 void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls> tls) {
-  const bool lets_go = options_.reputation_hold && !options.reputation_hold;
+  lets_go_ = !options.reputation_hold && (options_.reputation_hold || lets_go_);
   options_ = options;
   watch_.every(options_.retry.first);
   pool_.limit(options_.sessions, options_.sessions_per_domain);
   gates_.limit(options_.sessions, options_.sessions_per_host);
   courier_.reload(std::move(options), std::move(tls));
   reopen();
-  if (lets_go && !held_for_reputation_.empty()) tasks_.spawn("let-go", let_go(shared_from_this()));
 }
 
-// delivery.reputation_hold was turned off: what it holds is tried now.
+// delivery.reputation_hold was turned off, perhaps while nothing ran: what it holds is tried now.
+void Scheduler::Impl::mind_the_holds() {
+  if (!lets_go_ || is_paused()) return;
+  lets_go_ = false;
+  gates_.forget_holds();
+  slow_senders_.forget();
+  tasks_.spawn("let-go", let_go(shared_from_this()));
+}
+
+// Where the queue fails, all of it again.
 asio::awaitable<void> Scheduler::Impl::let_go(Self self) {
-  self->gates_.forget_holds();
-  for (const std::string& name : std::exchange(self->held_for_reputation_, {})) {
-    std::string destination = name;
-    queue::Wake wake;
-    wake.now = now();
-    const auto woken = co_await self->queue_.wake(std::move(destination), std::move(wake));
-    if (!woken) co_return self->queue_failed(woken.error().detail);
+  std::string after;
+  while (!self->stopping_) {
+    std::string from = after;
+    const auto holds = co_await self->queue_.holds(std::move(from), now());
+    if (!holds) co_return self->let_go_failed(holds.error().detail);
+    if (holds->empty()) break;
+    for (const queue::Held& one : *holds) {
+      after = one.destination;
+      if (!speaks_of_reputation(one.reply)) continue;
+      std::string destination = one.destination;
+      queue::Wake wake;
+      wake.now = now();
+      const auto woken = co_await self->queue_.wake(std::move(destination), std::move(wake));
+      if (!woken) co_return self->let_go_failed(woken.error().detail);
+    }
   }
   self->kick();
+}
+void Scheduler::Impl::let_go_failed(const std::string& what) {
+  lets_go_ = !options_.reputation_hold;
+  queue_failed(what);
 }
 
 void Scheduler::Impl::start() {
@@ -141,6 +162,7 @@ asio::awaitable<void> Scheduler::Impl::dispatch(Self self) {
   while (!self->stopping_) {
     co_await self->mind_the_clock();
     co_await self->mind_the_routes();
+    self->mind_the_holds();
     if (self->looks_now()) co_await self->look();
     self->start_lanes();
     self->relieve();

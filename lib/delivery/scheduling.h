@@ -35,7 +35,6 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void kick();
   void kick_by_order();
   void reopen();
-  static asio::awaitable<void> let_go(std::shared_ptr<Impl> self);
   Counts counts() const;
   std::vector<queue::InLine> in_line() const;
   static asio::awaitable<Result<queue::Touched>> bounce(std::shared_ptr<Impl> self, queue::Selection selection,
@@ -53,6 +52,9 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   bool clock_went_back() const;
   asio::awaitable<void> mind_the_clock();
   asio::awaitable<void> mind_the_routes();
+  void mind_the_holds();
+  static asio::awaitable<void> let_go(Self self);
+  void let_go_failed(const std::string& what);
   bool is_paused() const;
   bool looks_now() const;
   Steady::time_point next_wake() const;
@@ -107,7 +109,6 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   // --- standing.cpp: what an attempt's end means for the mail that comes after it
   asio::awaitable<bool> turn_away(Lane& lane, const queue::Job& job, Attempt attempt);
   void note_source(const Attempt& attempt);
-  void note_held_for_reputation(const std::string& destination);
   bool leaves_from_several(const std::string& destination) const { return by_rule_.contains(destination); }
   bool is_of_source(const Attempt& attempt, const Down& why) const;
   asio::awaitable<bool> hold_source(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
@@ -159,8 +160,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   std::mt19937_64 random_;
   Gates gates_;
   SlowSenders slow_senders_;
-  std::set<std::string> by_rule_;              // destinations that mail goes to from what a rule of `sources` names
-  std::set<std::string> held_for_reputation_;  // destinations, by delivery.reputation_hold
+  std::set<std::string> by_rule_;  // destinations that mail goes to from what a rule of `sources` names
+  bool lets_go_ = false;           // of what delivery.reputation_hold holds
   Pool pool_{gates_};
   Backs backs_;
   std::deque<Spare> spares_;    // oldest first

@@ -22,7 +22,7 @@ constexpr std::size_t most_noted = 256;
 constexpr std::chrono::minutes alert_again{10};
 constexpr std::chrono::minutes works_for{1};    // a host that took a message
 constexpr unsigned recipients_remembered = 40;  // then both counts are halved
-constexpr std::size_t most_noted_destinations = 20'000;
+constexpr std::size_t most_by_rule = 20'000;
 
 using net::now;
 using Steady = std::chrono::steady_clock;
@@ -267,7 +267,6 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
     destination->held = true;
     destination->backoff = held_with_site(destination->backoff, *site->hold);
     note_due(destination->backoff->until);
-    if (speaks_of_reputation(site->hold->reply)) note_held_for_reputation(destination->name);
     Ending back = give_back(job);
     back.change = queue::DestinationChange{destination->name, destination->backoff};
     const Settler::Ticket ticket = put(std::move(back));
@@ -287,14 +286,9 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
   co_return false;
 }
 
-void Scheduler::Impl::note_held_for_reputation(const std::string& destination) {
-  if (held_for_reputation_.size() >= most_noted_destinations) held_for_reputation_.clear();
-  held_for_reputation_.insert(destination);
-}
-
 void Scheduler::Impl::note_source(const Attempt& attempt) {
   if (!attempt.by_rule) return;
-  if (by_rule_.size() >= most_noted_destinations) by_rule_.clear();
+  if (by_rule_.size() >= most_by_rule) by_rule_.clear();
   by_rule_.insert(attempt.destination);
 }
 
@@ -536,7 +530,6 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site&
   const bool whole_site = site.is_meant(site.refused_by);
   if (is_shared(attempt) && !whole_site) return std::nullopt;
   attempt = with_refused_kept(std::move(attempt));
-  note_held_for_reputation(attempt.destination);
   const Slowness why{failure_of(attempt), whole_site, site.refused_by.are_several()};
   if (Steady::now() < site.alert_next) return why;
   site.alert_next = Steady::now() + alert_again;

@@ -210,6 +210,15 @@ std::optional<Backoff> Places::backoff(disk::Tx& tx, std::int64_t destination) {
   return backoff;
 }
 
+std::vector<Held> holds_after(disk::Tx& tx, const std::string& name, Time now) {
+  constexpr std::int64_t most = 500;
+  std::vector<Held> holds;
+  auto row = tx.prepare("SELECT name, reply FROM destination WHERE name > ?1 AND hold > ?2 ORDER BY name LIMIT ?3");
+  for (row.bind(name, to_millis(now), most); row.step();)
+    holds.push_back(Held{std::string(row.text(0)), std::string(row.text(1))});
+  return holds;
+}
+
 void Places::set_backoff(disk::Tx& tx, const DestinationChange& change) {
   const Backoff& b = change.backoff ? *change.backoff : Backoff{};
   if (!change.backoff) {

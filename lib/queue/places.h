@@ -6,8 +6,10 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "disk/job.h"
+#include "queue/held.h"
 #include "queue/message.h"
 
 namespace hoplock::queue {
@@ -65,5 +67,8 @@ class Places {
   std::unordered_map<std::string, Place> places_;                      // by domain
   std::unordered_map<std::int64_t, std::optional<Backoff>> backoffs_;  // by destination
 };
+
+// Destinations that are held off at `now`: some, by name, after that one.
+std::vector<Held> holds_after(disk::Tx& tx, const std::string& name, Time now);
 
 }  // namespace hoplock::queue

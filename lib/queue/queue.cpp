@@ -308,6 +308,13 @@ asio::awaitable<Result<std::optional<Backoff>>> Queue::backoff(std::string desti
   co_return co_await core_->disk.run(Durability::read, std::move(job));
 }
 
+asio::awaitable<Result<std::vector<Held>>> Queue::holds(std::string after, Time now) {
+  auto job = [after = std::move(after), now](disk::Tx& tx) -> Result<std::vector<Held>> {
+    return holds_after(tx, after, now);
+  };
+  co_return co_await core_->disk.run(Durability::read, std::move(job));
+}
+
 asio::awaitable<Result<std::optional<PruneFrom>>> Queue::prune(Time before, PruneFrom from) {
   auto job = [before, from](disk::Tx& tx) -> Result<std::optional<PruneFrom>> {
     return prune_history(tx, before, from);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "disk/disk.h"
 #include "queue/actions.h"
+#include "queue/held.h"
 #include "queue/history.h"
 #include "queue/message.h"
 #include "queue/results.h"
@@ -94,6 +95,8 @@ class Queue {
   asio::awaitable<Result<>> apply(Results results);
   // The destination's hold, if it is known to have one.
   asio::awaitable<Result<std::optional<Backoff>>> backoff(std::string destination);
+  // Destinations that are held off then, by name, a part of them: those after that name; none: there are no more.
+  asio::awaitable<Result<std::vector<Held>>> holds(std::string after, Time now);
 
   // What waits at the destination comes due now, though neither its hold nor its own time is over: the wait of recipients that were
   // deferred for one of these reasons ends, in slices, then the hold, with one message to try first as ever.

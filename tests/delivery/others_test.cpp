@@ -293,6 +293,36 @@ TEST_CASE("reputation_hold: a SIGHUP that turns it off lets go of what it holds"
   CHECK(relay.until([&] { return sink.messages >= 7; }, 5s));
 }
 
+TEST_CASE("reputation_hold: turned off after a restart, or over one, it lets go all the same") {
+  for (const bool over_restart : {false, true}) {
+    CAPTURE(over_restart);
+    Relay relay;
+    Sink& sink = relay.sink();
+    std::string refusal = "550 5.7.1 client host blocked using Spamhaus\r\n";
+    sink.answer = [&](const std::string& command) { return command.starts_with("RCPT") ? refusal : std::string(); };
+    relay.dns.add("mx.provider.example A 127.0.0.2");
+    for (int i = 0; i < 2; ++i) relay.dns.add("d" + n(i) + ".example MX 10 mx.provider.example");
+    relay.options.sessions_per_host = 1;
+    relay.options.retry.first = 60s;
+    for (int i = 0; i < 2; ++i) relay.put_many(10, "d" + n(i) + ".example");
+    relay.start();
+    REQUIRE(relay.until([&] {
+      return relay.loop.run(relay.queue->backoff("d0.example")).value() &&
+             relay.loop.run(relay.queue->backoff("d1.example")).value();
+    }));
+    refusal.clear();
+    relay.options.reputation_hold = !over_restart;
+    relay.restart();
+    if (!over_restart) {
+      relay.pass(300ms);
+      CHECK(sink.messages == 0);
+      relay.options.reputation_hold = false;
+      relay.set();
+    }
+    CHECK(relay.until([&] { return sink.messages >= 14; }, 5s));
+  }
+}
+
 // A hundred connections in a moment, and again at each retry: what ends the session at RCPT was taken for the recipient's affair.
 TEST_CASE("MX-27: a site that ends each session at RCPT, whoever sends to whom, is held off") {
   for (const char* reply : {"421 4.7.0 Try again later, closing connection", "\r\n"}) {
