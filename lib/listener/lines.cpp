@@ -66,7 +66,8 @@ void ServerSession::log_rejected(const smtp::Reply& reply, std::string from, std
 // One client's faults do not fill the log.
 void ServerSession::log_rejected(Event event, const smtp::Reply& reply, Because because) {
   ++counts_.rejected;
-  if (lines_told_ >= most_lines) {
+  log_.count(counted::Rejected{reply.code});
+  if (lines_told_ >= most_lines || !(session_.may_relay() || services_.refusals.may_tell(place_->site()))) {
     ++left_out_;
     return;
   }
@@ -74,7 +75,6 @@ void ServerSession::log_rejected(Event event, const smtp::Reply& reply, Because 
   event.add("code", std::int64_t{reply.code}).add("reply", reply.one_line());
   if (because == Because::no_reason) add_relay_reasons(event);
   log_.write(event);
-  log_.count(counted::Rejected{reply.code});
 }
 
 // The one line that somebody should read, in each period.
@@ -91,6 +91,7 @@ void ServerSession::log_sender_limit(Senders::Over over) const {
 
 void ServerSession::log_left_out() {
   if (left_out_ == 0) return;
+  if (lines_told_ == 0) return services_.refusals.leave_out(left_out_);
   log_.write(Event(Level::info, "rejections").add("client", stream_.peer().ip.text()).add("count", left_out_));
 }
 

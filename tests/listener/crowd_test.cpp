@@ -164,4 +164,29 @@ TEST_CASE(
   CHECK(intake.log().events("rejections").back().get("count") == "30");
 }
 
+TEST_CASE(
+    "BND-04: a stranger who comes again and again fills the log no more than one who stays; others are still named") {
+  auto options = Intake::usual();
+  options.addresses[0].allow = {};
+  Intake intake(options);
+  const auto knock = [&](const std::string& from) {
+    SmtpClient client(intake.port(), "127.0.0.1", from);
+    client.greet();
+    client.command("MAIL FROM:<a@client.test>");
+    for (int i = 0; i < 15; ++i) CHECK(client.command("RCPT TO:<b@far.test>").starts_with("550 "));
+    client.command("QUIT");
+  };
+  for (int i = 0; i < 20; ++i) knock(stranger(1));
+  intake.wait_idle();
+  CHECK(intake.log().events("rejected").size() == 120);
+  CHECK(intake.log().events("rejections").empty());  // when the minute is over
+  knock(stranger(2));
+  intake.wait_idle();
+  CHECK(intake.log().events("rejected").size() == 135);
+  CHECK(intake.counts().rejected == 315);
+  intake.stop(0ms);
+  REQUIRE(intake.log().events("rejections").size() == 1);
+  CHECK(intake.log().events("rejections")[0].get("count") == "180");
+}
+
 }  // namespace listener_crowd_test
