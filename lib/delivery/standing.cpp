@@ -358,8 +358,10 @@ void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientStatus&
         slow_senders_.put_off(attempt, by, mark_of(whom)) < put_off_to_slow)
       continue;
     const std::string key = origin_at(attempt, by);
+    const auto before = slow_senders_.last(key);
+    if (before && before->until > now()) continue;  // what was under way meanwhile tells the same once more
     const Down why = failure_of(attempt);
-    slow_senders_.hold(key, hold_for(why, attempt.ended, holding_for(why, slow_senders_.last(key))));
+    slow_senders_.hold(key, hold_for(why, attempt.ended, holding_for(why, before)));
   }
 }
 
@@ -422,7 +424,7 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
   Holding holding = holding_for(why, destination.backoff);
   const bool ours = site && site->hold && (site->hold_by.empty() || site->hold_by == destination.name);
   if (ours && (!holding.before || holding.before->failures < site->hold->failures)) holding.before = site->hold;
-  if (grows == Grows::no) holding.before.reset();
+  if (grows == Grows::no && holding.before && holding.before->failures > 0) --holding.before->failures;
   holding.end = job.received + (job.envelope.sender.empty() ? options_.expire_bounces : options_.expire);
   destination.backoff = hold_for(why, attempt.ended, holding);
   if (with_site) destination.backoff = held_with_site(destination.backoff, *site->hold);
