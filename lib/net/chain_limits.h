@@ -9,6 +9,8 @@ namespace hoplock::net {
 
 // Certificates between the peer's own and a root that are looked at: authorities issue one or two.
 constexpr int most_intermediates = 6;
+// Of all that a peer shows: each key in it is decoded, whether it is of use or not.
+constexpr long most_certificate_octets = 40L * 1024;
 
 // Why these certificates are not looked at any further, in words (a literal); null: they may be.
 const char* excess_of(const STACK_OF(X509) * chain);

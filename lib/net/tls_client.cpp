@@ -27,7 +27,6 @@ using hop::Reason;
 using hop::Refusal;
 
 namespace {
-constexpr long most_certificate_octets = 100 * 1024;
 
 // TLS-02: 2 for PKIX and DANE-TA; 1 with an EE record, which must be compared before its key is found too small; 0 where the
 // alternative is clear text, a rule that is only watched included: its check tells what is too weak (TLS-05).

@@ -61,6 +61,7 @@ Result<> ask_clients(SSL_CTX* ctx, const std::string& client_ca) {
   SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, note_refusal);
   SSL_CTX_set_cert_verify_callback(ctx, verify_within_limits, nullptr);
   SSL_CTX_set_verify_depth(ctx, most_intermediates);
+  SSL_CTX_set_max_cert_list(ctx, most_certificate_octets);
   // RFC 5280's purpose is judged with the names: public authorities no longer sign for clients.
   X509_VERIFY_PARAM_set_purpose(SSL_CTX_get0_param(ctx), X509_PURPOSE_ANY);
   // A resumed session would bring a verdict that was made under other authorities, at another time.

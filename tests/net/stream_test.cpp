@@ -172,11 +172,13 @@ TEST_CASE("Stream: more than the socket takes is written whole, in clear and in 
   SUBCASE("clear") {
     ScriptedPeer peer(Script().pause(50ms).expect(whole));
     auto stream = connected(loop, peer.port());
+    stream.expires_after(20s);
     CHECK(loop.run(stream.write("head", body, "\r\n.\r\n")));
     CHECK(peer.finish().empty());
   }
   SUBCASE("TLS") {
     TlsPair pair(loop, Script().connect_tls({}).pause(50ms).expect(whole));
+    pair.stream.expires_after(20s);
     CHECK(loop.run(pair.stream.write("head", body, "\r\n.\r\n")));
     CHECK(pair.client->finish().empty());
   }
