@@ -14,6 +14,7 @@
 #include "daemon/tool/doctor.h"
 #include "daemon/tool/network.h"
 #include "daemon/tool/text.h"
+#include "dns/spf.h"
 #include "net/connect.h"
 #include "net/task_group.h"
 #include "probe/name_servers.h"
@@ -100,13 +101,31 @@ class Examination {
     for (const Ip& one : addresses) list += (list.empty() ? "" : ", ") + one.text();
     tell("name", State::good, "we say EHLO " + text + " (" + list + ")");
     const auto texts = co_await tools_.resolver.find(name, dns::Type::txt);
-    const auto all = texts.all<std::string>();
-    const bool spf =
-        std::any_of(all.begin(), all.end(), [](const std::string& one) { return one.starts_with("v=spf1"); });
-    if (!spf)
-      tell("spf", State::note,
-           text + " has no SPF record of its own: notices and reports with an empty sender are judged by it",
-           "publish there: \"v=spf1 a -all\"");
+    tell_spf(name, dns::spf_record(texts.all<std::string>()), addresses);
+  }
+  // Notices and reports, which have an empty sender, are judged by the record of the name in EHLO.
+  void tell_spf(const dns::Name& said, const std::optional<std::string>& record, const std::vector<Ip>& own) {
+    const std::string name = said.text();
+    const std::string advice = "publish there: \"v=spf1 a -all\"";
+    if (!record)
+      return tell("spf", State::note,
+                  name + " has no SPF record of its own, or several: notices and reports are judged by it", advice);
+    std::vector<Ip> all = own;
+    for (const auto& [ip, names] : departures(call_.loaded.config))
+      if (!ip.is_internal() && names.contains(said)) all.push_back(ip);
+    std::string barred, unknown;
+    for (const Ip& ip : all) {
+      const auto found = dns::judge_spf(*record, ip, own);
+      std::string& list = found == dns::Spf::fails ? barred : unknown;
+      if (found != dns::Spf::passes && list.find(ip.text()) == std::string::npos)
+        list += (list.empty() ? "" : ", ") + ip.text();
+    }
+    if (!barred.empty())
+      tell("spf", State::bad, "the SPF record of " + name + " does not pass " + barred + ": " + *record, advice);
+    else if (!unknown.empty())
+      tell("spf", State::note, "the SPF record of " + name + " needs other names, not looked at: " + *record);
+    else
+      tell("spf", State::good, "the SPF record of " + name + " passes its addresses");
   }
 
   // What others see of us before they see any mail: each address that it leaves from.
@@ -153,10 +172,12 @@ class Examination {
   asio::awaitable<void> one_port(Outward what) {
     const std::string about = "port " + std::to_string(what.port);
     std::string last;
+    bool is_known = false;
     for (const std::string& host : what.hosts) {
       dns::Name name = dns::Name::parse(host).value();
       const auto v4 = co_await tools_.resolver.find(std::move(name), dns::Type::a);
       auto addresses = v4.all<Ip>();
+      is_known = is_known || !addresses.empty();
       addresses.resize(std::min<std::size_t>(addresses.size(), 1));  // the hosts are several
       const auto reached = co_await reach(std::move(addresses), what.port, to_connect_each);
       if (reached) {
@@ -165,6 +186,7 @@ class Examination {
       }
       last = host + ": " + reached.error().detail;
     }
+    if (!is_known) what.advice = "the DNS that is asked does not know the Internet: see dns.forward and dns.root_hints";
     if (uses_mx(call_.loaded.config)) {
       tell(about, State::bad, what.lost + " (" + last + ")", what.advice);
     } else {
@@ -210,12 +232,14 @@ class Examination {
       addresses = resolver::addresses_in(answers);
     }
     name += ":" + std::to_string(next.port);
+    const bool is_known = !addresses.empty();
     const auto reached = co_await reach(std::move(addresses), next.port, to_connect);
     if (reached)
       tell("next hop", State::good, name + " takes connections");
     else
       tell("next hop", State::bad, name + ": " + reached.error().detail,
-           "names of an inner DNS need dns.forward or a stub zone in dns.unbound_conf");
+           is_known ? "see that it runs, and that no firewall between it and this machine is in the way"
+                    : "names of an inner DNS need dns.forward or a stub zone in dns.unbound_conf");
   }
 
  private:

@@ -33,7 +33,8 @@ DOMAINS = [
     Domain("names.test", "the names that we say", (), send=False, records=(
         "good A 198.18.0.7", f"good AAAA {SIX_GOOD}", "bare A 198.18.0.8", "moved A 198.18.0.99", "small A 198.18.0.10",
         "own A 198.18.0.11", "other A 198.18.0.11", "spoilt A 198.18.0.12", f"six AAAA {SIX}", "dark A 198.19.0.1",
-        "last A 198.19.255.1")),
+        "last A 198.19.255.1",
+        'good TXT "v=spf1 ip4:198.18.0.7 -all"', 'small TXT "v=spf1 a -all"', 'own TXT "v=spf1 include:names.test -all"')),
 ]
 
 
@@ -115,6 +116,16 @@ class Reverse(Case):
             picked.write_config()
             _, rows = picked.tool("doctor", timeout=90)
             self.assertEqual([(row["about"], row["state"]) for row in rows if row["about"].startswith("ptr")], [("ptr ipv4", "ok")], rows)
+
+    def test_doctor_holds_the_spf_record_of_our_name_against_its_addresses(self):
+        for name, state, words in (("good", "bad", f"does not pass {SIX_GOOD}: v=spf1 ip4"), ("small", "ok", "passes its addresses"),
+                                   ("own", "note", "needs other names"), ("bare", "note", "no SPF record of its own")):
+            with self.subTest(name):
+                relay = Relay(self.world, Stage.build, {"hostname": f"{name}.names.test"}, f"spf-{name}", 2601)
+                _, rows = relay.tool("doctor", timeout=90)
+                (row,) = [row for row in rows if row["about"] == "spf"]
+                self.assertEqual(row["state"], state, row)
+                self.assertIn(words, row["text"])
 
     def test_what_was_mended_is_not_told_again_after_a_reload(self):
         self.looked(self.relay)
