@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/ascii.h"
+#include "hop/names.h"
 
 namespace hoplock::monitor {
 
@@ -26,10 +27,6 @@ std::vector<std::string_view> words_of(std::string_view key) {
   std::vector<std::string_view> words = split(key, '\n');
   words.pop_back();
   return words;
-}
-
-std::int64_t minute_of(SteadyTime time) {
-  return std::chrono::floor<std::chrono::minutes>(time.time_since_epoch()).count();
 }
 
 }  // namespace
@@ -67,22 +64,22 @@ void Family::write(Exposition& to) const {
   }
 }
 
-void LastHour::add(const std::string& key, SteadyTime now) {
-  const std::int64_t number = minute_of(now);
-  Minute& minute = minutes_[static_cast<std::size_t>(number) % minutes_.size()];
-  if (minute.number != number) {
-    minute.number = number;
-    minute.counts.clear();
+void Lately::add(const std::string& key, SteadyTime now) {
+  const std::int64_t number = number_of(now);
+  Slot& slot = slots_[static_cast<std::size_t>(number) % slots_.size()];
+  if (slot.number != number) {
+    slot.number = number;
+    slot.counts.clear();
   }
-  if (minute.counts.size() < most_combinations || minute.counts.contains(key)) ++minute.counts[key];
+  if (slot.counts.size() < most_combinations || slot.counts.contains(key)) ++slot.counts[key];
 }
 
-std::map<std::string, std::uint64_t> LastHour::sum(SteadyTime now) const {
+std::map<std::string, std::uint64_t> Lately::sum(SteadyTime now) const {
   std::map<std::string, std::uint64_t> total;
-  const std::int64_t last = minute_of(now);
-  for (const Minute& minute : minutes_) {
-    if (minute.number < 0 || last - minute.number >= static_cast<std::int64_t>(minutes_.size())) continue;
-    for (const auto& [key, count] : minute.counts) total[key] += count;
+  const std::int64_t last = number_of(now);
+  for (const Slot& slot : slots_) {
+    if (slot.number < 0 || last - slot.number >= static_cast<std::int64_t>(slots_.size())) continue;
+    for (const auto& [key, count] : slot.counts) total[key] += count;
   }
   return total;
 }
@@ -91,6 +88,9 @@ Counters::Counters()
     : attempts_({"hoplock_attempts_total",
                  "Recipients whose delivery was attempted, by how that ended and how the hop was secured.",
                  {"outcome", "policy", "tls", "auth", "reason"}}),
+      failures_({"hoplock_failures_total",
+                 "Of these attempts, those that delivered nothing; each series is there from the start.",
+                 {"outcome", "reason"}}),
       hops_({"hoplock_hops_refused_total",
              "Hosts that were refused before the next one was tried, or relaxed, by what was done.",
              {"policy", "reason", "action"}}),
@@ -102,6 +102,13 @@ Counters::Counters()
                 {"action"}}),
       logged_({"hoplock_log_events_total", "Warnings and errors, whether or not log.level shows them.", {"level"}}),
       delay_({1, 2, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600, 5 * 24 * 3600}) {
+  for (const std::string_view outcome : {"deferred", "bounced", "expired"}) {
+    failures_.expect_key(Family::key_of({outcome, ""}));
+    for (auto reason = 0; reason <= static_cast<int>(hop::Reason::smtp_reply); ++reason)
+      failures_.expect_key(Family::key_of({outcome, hop::to_text(static_cast<hop::Reason>(reason))}));
+  }
+  accepted_.expect({"none", "TLSv1.2", "TLSv1.3"});
+  rejected_.expect({"421", "450", "451", "452", "454", "500", "501", "503", "530", "535", "550", "552", "554"});
   policies_.expect({"fetched", "refreshed", "unchanged", "failed", "expired", "removed"});
   reports_.expect({"sent", "queued", "failed", "skipped"});
   logged_.expect({"warn", "error"});
@@ -119,7 +126,13 @@ void Counters::take(const counted::Attempt& attempt, SteadyTime now) {
   const std::string key = Family::key_of({attempt.outcome, attempt.policy, attempt.tls, attempt.auth, attempt.reason});
   attempts_.add(key);
   attempts_hour_.add(key, now);
-  if (attempt.outcome == "delivered") delay_.add(static_cast<double>(attempt.delay.count()));
+  if (attempt.outcome == "delivered") {
+    delay_.add(static_cast<double>(attempt.delay.count()));
+    return;
+  }
+  const std::string failure = Family::key_of({attempt.outcome, attempt.reason});
+  failures_.add(failure);
+  failures_day_.add(failure, now);
 }
 
 void Counters::take(const counted::RefusedHop& hop, SteadyTime) {
@@ -174,6 +187,7 @@ void Counters::write(Exposition& to) const {
   to.counter("hoplock_accepted_bytes_total", "Octets of these messages.", octets_);
   rejected_.write(to);
   attempts_.write(to);
+  failures_.write(to);
   to.family("hoplock_delivery_delay_seconds", Exposition::Type::histogram,
             "From the acceptance of a message to its delivery, for each recipient.");
   to.sample(delay_);
@@ -209,6 +223,19 @@ std::vector<Counters::Attempts> Counters::last_hour(SteadyTime now) const {
     all.push_back(std::move(one));
   }
   std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.count > b.count; });
+  return all;
+}
+
+std::vector<Counters::Failures> Counters::failures_last_day(SteadyTime now) const {
+  std::vector<Failures> all;
+  for (const auto& [key, count] : failures_day_.sum(now)) {
+    const auto words = words_of(key);
+    all.push_back({std::string(words[0]), std::string(words[1]), count});
+  }
+  std::stable_sort(all.begin(), all.end(), [](const Failures& a, const Failures& b) {
+    const bool waits = a.outcome == "deferred", other_waits = b.outcome == "deferred";
+    return waits != other_waits ? other_waits : a.count > b.count;
+  });
   return all;
 }
 

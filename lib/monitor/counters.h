@@ -3,7 +3,6 @@
 // same in the same words, and no key of the log matters here. Labels are words of closed lists (CONTRACT, "The words for a hop's
 // security"), never domains or addresses. Pure; one thread (the loop).
 #pragma once
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <initializer_list>
@@ -32,6 +31,7 @@ class Family {
   explicit Family(Options options) : options_(std::move(options)) {}
   // So that the first one of these is an increase from 0, not from nothing. REQUIRES: one label.
   void expect(std::initializer_list<std::string_view> values);
+  void expect_key(const std::string& key) { counts_[key] += 0; }
 
   // What these words, in the order of the labels, are counted under: each with a newline behind it.
   static std::string key_of(std::initializer_list<std::string_view> words);
@@ -43,18 +43,21 @@ class Family {
   std::map<std::string, std::uint64_t> counts_;
 };
 
-// Counts of the last hour, forgotten by the minute.
-class LastHour {
+// Counts of the last `slots` times `each`, forgotten slot by slot.
+class Lately {
  public:
+  Lately(std::size_t slots, std::chrono::minutes each) : slots_(slots), each_(each) {}
   void add(const std::string& key, SteadyTime now);
   std::map<std::string, std::uint64_t> sum(SteadyTime now) const;
 
  private:
-  struct Minute {
+  std::int64_t number_of(SteadyTime time) const { return time.time_since_epoch() / each_; }
+  struct Slot {
     std::int64_t number = -1;
     std::map<std::string, std::uint64_t> counts;
   };
-  std::array<Minute, 60> minutes_;
+  std::vector<Slot> slots_;
+  std::chrono::minutes each_;
 };
 
 class Counters {
@@ -77,6 +80,12 @@ class Counters {
     std::uint64_t failed = 0;
   };
   Fetches fetches_last_hour(SteadyTime now) const;
+  // Recipients' attempts that delivered nothing.
+  struct Failures {
+    std::string outcome, reason;
+    std::uint64_t count = 0;
+  };
+  std::vector<Failures> failures_last_day(SteadyTime now) const;  // what ended first, then most first
 
  private:
   void take(const counted::Attempt& attempt, SteadyTime now);
@@ -87,7 +96,7 @@ class Counters {
   void take(const counted::Report& report, SteadyTime now);
   void take(const counted::SessionLimit& limit, SteadyTime now);
   void take(counted::Once what, SteadyTime now);
-  Family attempts_, hops_, accepted_, rejected_, policies_, reports_, logged_;
+  Family attempts_, failures_, hops_, accepted_, rejected_, policies_, reports_, logged_;
   std::uint64_t recipients_ = 0;
   std::uint64_t octets_ = 0;
   std::uint64_t notices_dropped_ = 0;
@@ -98,7 +107,8 @@ class Counters {
   std::uint64_t gave_way_ = 0;
   std::uint64_t damaged_ = 0;
   Histogram delay_;
-  LastHour attempts_hour_, policies_hour_;
+  Lately attempts_hour_{60, std::chrono::minutes(1)}, policies_hour_{60, std::chrono::minutes(1)};
+  Lately failures_day_{24, std::chrono::hours(1)};
 };
 
 }  // namespace hoplock::monitor

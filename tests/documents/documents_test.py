@@ -55,6 +55,15 @@ class Documents(unittest.TestCase):
         self.assertGreater(functions, 30)
         self.assertEqual(missing, [])
 
+    def test_every_metric_and_its_type_is_in_the_page_of_the_metrics(self):
+        text = sources()
+        made = {name: kind for kind, name in re.findall(r'\bto\.(counter|gauge)\(\s*"(hoplock_[a-z_]+)"', text)}
+        made |= dict(re.findall(r'\bto\.family\(\s*"(hoplock_[a-z_]+)",\s*(?:Exposition::)?Type::([a-z]+)', text))
+        made |= {name: "counter" for name in re.findall(r'\{\s*"(hoplock_[a-z_]+)",', text)}
+        self.assertEqual(set(re.findall(r'"(hoplock_[a-z_]+)"', text)) - set(made), set(), "made in a way that this test does not know")
+        page = (ROOT / "daemon/man/hoplock-metrics.5").read_text("utf-8")
+        self.assertEqual(made, dict(re.findall(r"^\.TP\n\.B (hoplock_[a-z_]+)\n\((counter|gauge|histogram)\) ", page, re.MULTILINE)))
+
     @unittest.skipUnless(shutil.which("man"), "man is not installed")
     def test_pages_have_no_warnings(self):
         for page in sorted((ROOT / "daemon/man").iterdir()):

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import pathlib
 import re
 import smtplib
 import socket
@@ -120,6 +121,14 @@ class Http(Case):
         self.wait(lambda: len(set(counted())) == 1 or print("metrics and log:", *counted()), 10)
         self.assertGreater(found["hoplock_commit_seconds_count", ()], 0)
         self.assertEqual(found["hoplock_healthy", ()], 1)
+
+    def test_the_labels_are_those_of_the_manual(self):
+        page = pathlib.Path(__file__).parents[2].joinpath("daemon/man/hoplock-metrics.5").read_text("utf-8")
+        told = {name: set(labels.split()) for name, labels in re.findall(r"(?m)^\.B (\w+)\n\(.*\n\.br\n\.I (.*)$", page)}
+        for (name, labels), _ in metrics().items():
+            family = name if f".B {name}\n" in page else re.sub("_(bucket|sum|count)$", "", name)
+            self.assertIn(f".B {family}\n", page)
+            self.assertEqual({label for label, _ in labels} - {"le"}, told.get(family, set()), name)
 
     def test_labels_hold_no_domain_and_no_address(self):
         # but for the names in our own certificates, which are ours and few

@@ -60,6 +60,45 @@ TEST_CASE("attempts are counted in the words of their log lines, and name no dom
   CHECK(has(said, R"(hoplock_log_events_total{level="warn"} 1)"));
 }
 
+// increase() saw nothing of the first burst of a reason, however large: its series began with it.
+TEST_CASE("failures: every outcome and reason is a series from the start") {
+  Counters counters;
+  const std::string before = text(counters);
+  for (const char* outcome : {"deferred", "bounced", "expired"}) {
+    for (const char* reason :
+         {"", "tlsa-invalid", "mx-not-in-policy", "certificate-expired", "dns-failure", "smtp-reply"}) {
+      const std::string line =
+          std::string(R"(hoplock_failures_total{outcome=")") + outcome + R"(",reason=")" + reason + R"("} 0)";
+      CHECK_MESSAGE(has(before, line), line);
+    }
+  }
+  CHECK(has(before, R"(hoplock_messages_accepted_total{tls="TLSv1.3"} 0)"));
+  CHECK(has(before, R"(hoplock_rejected_total{code="452"} 0)"));
+  counters.add(deferred("tlsa-invalid"), t0);
+  CHECK(has(text(counters), R"(hoplock_failures_total{outcome="deferred",reason="tlsa-invalid"} 1)"));
+  counters.add(delivered(0), t0);
+  CHECK(text(counters).find(R"(outcome="delivered",reason)") == std::string::npos);
+}
+
+TEST_CASE("failures of the last day: by outcome and reason; what ended comes first") {
+  Counters counters;
+  const counted::Attempt bounced{"bounced", "opportunistic", "TLSv1.3", "none", "smtp-reply", {}};
+  counters.add(delivered(0), t0);
+  counters.add(deferred("tlsa-invalid"), t0 - std::chrono::hours(25));
+  for (int i = 0; i < 3; ++i) counters.add(deferred("tlsa-invalid"), t0);
+  counters.add(bounced, t0);
+  counters.add(bounced, t0 + std::chrono::hours(1));
+  const auto found = counters.failures_last_day(t0 + std::chrono::hours(22));
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].outcome == "bounced");
+  CHECK(found[0].reason == "smtp-reply");
+  CHECK(found[0].count == 2);
+  CHECK(found[1].outcome == "deferred");
+  CHECK(found[1].reason == "tlsa-invalid");
+  CHECK(found[1].count == 3);
+  CHECK(counters.failures_last_day(t0 + std::chrono::hours(30)).empty());
+}
+
 TEST_CASE("MX-27: cuts and growth of session limits are counted apart, and holds for reputation") {
   Counters counters;
   using Way = counted::SessionLimit::Way;
