@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "disk/files.h"
+#include "disk/log_file.h"
 #include "disk/vfs.h"
 
 namespace hoplock::disk {
@@ -78,11 +79,13 @@ std::optional<Seen> seen_in(const std::string& text) {
   return seen;
 }
 
+// Nothing where a part of the log was copied already: what is there is not on stable storage, and may be gone with the power.
 std::optional<std::uint32_t> sector_in_use(Database& db) {
   sqlite3_file* const file = db.file();
   std::array<char, sector_octets> octets{};
   if (!file || file->pMethods->xRead(file, octets.data(), octets.size(), 0) != SQLITE_OK) return std::nullopt;
-  return sum_of_sector(octets.data());
+  const auto copying = copying_of(db);
+  return copying && copying->begun == 0 ? std::optional(sum_of_sector(octets.data())) : std::nullopt;
 }
 
 }  // namespace
