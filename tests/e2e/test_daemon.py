@@ -48,8 +48,10 @@ class Client:
         refused = self.ask("MAIL FROM:<a@client.test>")
         if not refused.startswith("250 "):
             return refused
-        self.ask("RCPT TO:<u@nobody.test>")
-        self.ask("DATA")
+        for line, good in (("RCPT TO:<u@nobody.test>", "250 "), ("DATA", "354 ")):
+            if not (answer := self.ask(line)).startswith(good):
+                self.ask("RSET")
+                return answer
         self.socket.sendall(b"Subject: x\r\n\r\n" + (b"z" * 998 + b"\r\n") * (octets // 1000) + b"\r\n")
         return self.ask(".")
 
