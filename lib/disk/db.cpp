@@ -225,6 +225,7 @@ sqlite3_file* Database::file() const {
   return file && file->pMethods ? file : nullptr;
 }
 Error Database::last_error(int rc) const { return error_of(db_.get(), rc); }
+bool Database::has_failed() const { return files_ && disk::has_failed(*files_); }
 std::optional<Error> Database::frozen() const { return files_ ? disk::frozen(*files_) : std::nullopt; }
 
 Statement Database::prepare(std::string_view sql) {

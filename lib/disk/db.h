@@ -138,6 +138,7 @@ class Database {
   Error last_error(int rc) const;  // of a call that was made on native()
   // Why nothing can be written any more: a sync failed in this process (vfs.h).
   std::optional<Error> frozen() const;
+  bool has_failed() const;  // a write, likewise
   sqlite3* native() const { return db_.get(); }
   // SQLite's own descriptor of the file, which is to be used: closing another one would drop its locks. Nothing: it has none open.
   sqlite3_file* file() const;

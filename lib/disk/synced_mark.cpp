@@ -85,7 +85,8 @@ std::optional<std::uint32_t> sector_in_use(Database& db) {
   std::array<char, sector_octets> octets{};
   if (!file || file->pMethods->xRead(file, octets.data(), octets.size(), 0) != SQLITE_OK) return std::nullopt;
   const auto copying = copying_of(db);
-  return copying && copying->begun == 0 ? std::optional(sum_of_sector(octets.data())) : std::nullopt;
+  return copying && copying->begun == 0 && !db.has_failed() ? std::optional(sum_of_sector(octets.data()))
+                                                            : std::nullopt;
 }
 
 }  // namespace

@@ -351,7 +351,7 @@ Result<> Disk::Core::present() {
     lost = look();
   }
   if (!lost && !contents_.are_ours(db_)) {
-    mark_.tell_overwritten();
+    if (!db_.has_failed()) mark_.tell_overwritten();  // else it may be half of our own copy, and the log has it whole
     return fail(errc::bad_message, path().string() + " was overwritten while the daemon uses it");
   }
   if (!lost) return {};

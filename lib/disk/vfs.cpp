@@ -25,6 +25,8 @@ class StoreFiles {
     is_frozen_ = true;
   }
   bool is_frozen() const { return is_frozen_; }
+  void note_failure() { has_failed_ = true; }
+  bool has_failed() const { return has_failed_; }
   Error why() const {
     const std::lock_guard lock(mutex_);
     return why_;
@@ -34,6 +36,7 @@ class StoreFiles {
   mutable std::mutex mutex_;
   Error why_;
   std::atomic<bool> is_frozen_{false};
+  std::atomic<bool> has_failed_{false};
 };
 
 namespace {
@@ -107,7 +110,9 @@ int changing(sqlite3_file* file, std::string_view operation, Call call) {
     last_failed = std::move(refused);
     return SQLITE_IOERR_WRITE;
   }
-  return watched(file, operation, call);
+  const int rc = watched(file, operation, call);
+  if (store && rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) store->note_failure();
+  return rc;
 }
 
 int close(sqlite3_file* file) {
@@ -287,6 +292,8 @@ std::shared_ptr<StoreFiles> files_of(const std::string& database) {
   if (!store) known = store = std::make_shared<StoreFiles>();
   return store;
 }
+
+bool has_failed(const StoreFiles& files) { return files.has_failed(); }
 
 std::optional<Error> frozen(const StoreFiles& files) {
   if (!files.is_frozen()) return std::nullopt;

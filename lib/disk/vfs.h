@@ -46,6 +46,8 @@ class ReadingAhead {
 // What happened to one database and its log, as long as a file of it is open in this process.
 class StoreFiles;
 std::shared_ptr<StoreFiles> files_of(const std::string& database);
+// Whether a call of this process that changes them failed, even once: what lies there may then be half of what was meant.
+bool has_failed(const StoreFiles& files);
 // Why nothing is written there any more.
 std::optional<Error> frozen(const StoreFiles& files);
 
