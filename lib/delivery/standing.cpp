@@ -343,12 +343,19 @@ void Scheduler::Impl::hold_origin(Site& site, const Attempt& attempt, const Voic
   if (!which) return;
   const std::string key =
       site.is_meant(by) ? origin_at_site(site.name, attempt.envelope, *which) : origin_at(attempt, *which);
+  if (const auto until = hold_mail_of(key, attempt))
+    site.held_last = Steady::now() + std::max<Milliseconds>(*until - now(), Milliseconds(0));
+}
+
+// Until when; nothing: it waits already, and what was under way meanwhile tells the same once more.
+std::optional<Time> Scheduler::Impl::hold_mail_of(const std::string& key, const Attempt& attempt) {
   const auto before = slow_senders_.last(key);
-  if (before && before->until > now()) return;  // what was under way meanwhile tells the same once more
+  if (before && before->until > now()) return std::nullopt;
   const Down why = failure_of(attempt);
   queue::Backoff hold = hold_for(why, attempt.ended, holding_for(why, before));
-  site.held_last = Steady::now() + std::max<Milliseconds>(hold.until - now(), Milliseconds(0));
+  const Time until = hold.until;
   slow_senders_.hold(key, std::move(hold));
+  return until;
 }
 
 // Others' mail there goes on.
@@ -357,11 +364,7 @@ void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientStatus&
     if (!known.has_others_than(attempt.envelope, by) ||
         slow_senders_.put_off(attempt, by, mark_of(whom)) < put_off_to_slow)
       continue;
-    const std::string key = origin_at(attempt, by);
-    const auto before = slow_senders_.last(key);
-    if (before && before->until > now()) continue;  // what was under way meanwhile tells the same once more
-    const Down why = failure_of(attempt);
-    slow_senders_.hold(key, hold_for(why, attempt.ended, holding_for(why, before)));
+    hold_mail_of(origin_at(attempt, by), attempt);
   }
 }
 
