@@ -107,8 +107,8 @@ int App::run() {
   return_large_blocks();
   keep_to_small_pages();
   ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGXFSZ,
-           SIG_IGN);  // a file that may not grow (LimitFSIZE) is an error of that write, and the store tells it
+  // a file that may not grow (LimitFSIZE) is an error of that write, and the store tells it
+  ::signal(SIGXFSZ, SIG_IGN);
   raise_descriptor_limit();
   take_signals(SIG_BLOCK);
   auto log = LogWriter::open(log_options(loaded_.config));
