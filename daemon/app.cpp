@@ -266,6 +266,7 @@ asio::awaitable<control::Status> App::status() {
     control::Status::Problem problem{std::string(one.name), one.text};
     status.problems.push_back(std::move(problem));
   }
+  status.failures = status_server_->failures();
   co_return status;
 }
 

@@ -120,6 +120,16 @@ void StatusServer::damaged(queue::Id id) {
   damaged_.push_back({id, now()});
 }
 
+std::vector<control::Status::Failure> StatusServer::failures() const {
+  constexpr std::size_t most = 20;
+  std::vector<control::Status::Failure> all;
+  for (auto& one : parts_.log.counters().failures_last_day(std::chrono::steady_clock::now())) {
+    if (all.size() == most) break;
+    all.push_back({std::move(one.outcome), std::move(one.reason), static_cast<std::int64_t>(one.count)});
+  }
+  return all;
+}
+
 monitor::DaemonStatus::Places StatusServer::places() const {
   const listener::Places::Counts from = parts_.listener.places();
   monitor::DaemonStatus::Places to;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "control/protocol.h"
 #include "daemon/certificates.h"
 #include "daemon/dns_watch.h"
 #include "daemon/log_writer.h"
@@ -49,6 +50,7 @@ class StatusServer {
   std::optional<Failure> open(const config::Config& config);
   boost::asio::awaitable<std::vector<monitor::Problem>> health() { return endpoints_.health(); }
   Time started() const { return started_; }
+  std::vector<control::Status::Failure> failures() const;  // of the last day, most first
   boost::asio::awaitable<void> stop(net::SteadyTime deadline) { return server_.stop(deadline); }
 
  private:

@@ -69,17 +69,6 @@ const Syntax* find_command(const std::vector<std::string>& words) {
   return nullptr;
 }
 
-Parsed unknown_command(const std::vector<std::string>& words) {
-  const std::string two = words[0] + (words.size() > 1 ? " " + words[1] : "");
-  std::vector<std::string_view> near;
-  for (const Syntax& one : commands()) {
-    if (one.name.substr(0, one.name.find(' ')) == words[0]) near.push_back(one.name);
-  }
-  if (!near.empty()) return wrong("unknown command '" + two + "'; allowed: " + joined(near));
-  for (const Syntax& one : commands()) near.push_back(one.name);
-  return wrong("unknown command '" + words[0] + "'; allowed: " + joined(near));
-}
-
 std::optional<std::string> objection(const Syntax& syntax, const Arguments& arguments) {
   for (const auto& [option, value] : arguments.options) {
     if (holds(syntax.options, option) || holds(syntax.flags, option)) continue;
@@ -127,6 +116,17 @@ std::optional<std::string> take_options(const std::vector<std::string>& from, Ar
 }
 
 }  // namespace
+
+std::string unknown_command(std::string_view said) {
+  const std::string_view first = said.substr(0, said.find(' '));
+  std::vector<std::string_view> near;
+  for (const Syntax& one : commands()) {
+    if (one.name.substr(0, one.name.find(' ')) == first) near.push_back(one.name);
+  }
+  if (!near.empty()) return "unknown command '" + std::string(said) + "'; allowed: " + joined(near);
+  for (const Syntax& one : commands()) near.push_back(one.name);
+  return "unknown command '" + std::string(first) + "'; allowed: " + joined(near);
+}
 
 const std::vector<Syntax>& commands() {
   static const std::vector<Syntax> table{
@@ -224,7 +224,7 @@ const std::vector<Syntax>& commands() {
        "whether what the DNS holds verifies what the keys sign; exit 1 where it does not"},
       {"doctor", doctor, "",
        "everything around the relay: configuration, daemon, clock, DNS, names, ports, files, space, certificates, "
-       "records, next hops, what waits; exit 1 when something needs a hand"},
+       "records, next hops, what waits, what the last day failed with; exit 1 when something needs a hand"},
       ledger("tlsrpt list", tlsrpt_list, "[--day D] [--domain D]",
              "sessions by day and domain, and what became of their report"),
       ledger("tlsrpt show", tlsrpt_show, "--day YYYY-MM-DD [--domain D]",
@@ -252,10 +252,13 @@ Parsed parse(const std::vector<std::string>& words) {
   if (arguments.ask != Arguments::Ask::command) {
     for (const std::string& word : arguments.words) arguments.command += (arguments.command.empty() ? "" : " ") + word;
   } else if (arguments.words.empty()) {
-    return wrong("no command given; 'hoplock help' lists them");
+    const auto& options = arguments.options;
+    const std::string why = options.empty() ? "" : "'" + options.begin()->first + "' alone says nothing: ";
+    return wrong(why + "no command given; 'hoplock help' lists them");
   } else {
     const Syntax* syntax = find_command(arguments.words);
-    if (syntax == nullptr) return unknown_command(arguments.words);
+    const auto& said = arguments.words;
+    if (syntax == nullptr) return wrong(unknown_command(said[0] + (said.size() > 1 ? " " + said[1] : "")));
     arguments.command = syntax->name;
     arguments.run = syntax->run;
     arguments.words.erase(arguments.words.begin(),

@@ -47,6 +47,8 @@ struct Parsed {
   BadArguments bad;
 };
 Parsed parse(const std::vector<std::string>& words);
+// What is said of words that are no command, with those that are.
+std::string unknown_command(std::string_view said);
 
 // For people, at most `width` columns: all commands, or only those that begin with `about`; "" when there is none.
 std::string help(std::string_view about, std::size_t width);

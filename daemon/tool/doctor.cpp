@@ -48,6 +48,23 @@ void examine_configuration(const Call& call, std::vector<Remark>& to) {
   }
 }
 
+void tell_last_day(const Call& call, const control::Status& status, std::vector<Remark>& to) {
+  constexpr std::size_t most = 5;
+  constexpr std::chrono::hours day{24};
+  const auto up = status.started ? call.console.now - *status.started : Milliseconds(day);
+  const std::string since = up < day ? " since its start " + age(up) + " ago" : " in the last day";
+  if (status.failures.empty()) to.push_back({"last day", State::good, "every attempt at a delivery went well" + since});
+  for (std::size_t i = 0; i < std::min(status.failures.size(), most); ++i) {
+    const auto& one = status.failures[i];
+    const bool waits = one.outcome == "deferred";
+    to.push_back({"last day", State::note,
+                  counted(static_cast<std::uint64_t>(one.count), waits ? "attempt" : "recipient") + " " +
+                      (waits ? "failed for now" : one.outcome) + since + ": " +
+                      (one.reason.empty() ? "no reason that has a word" : one.reason)});
+  }
+  if (!status.failures.empty()) to.back().advice = "hoplock trace DOMAIN says what became of each";
+}
+
 void examine_daemon(const Call& call, std::vector<Remark>& to) {
   auto client = control::Client::connect(control_path(call.loaded.config));
   const auto status = client ? client->status() : Result<control::Status>(client.error());
@@ -62,6 +79,7 @@ void examine_daemon(const Call& call, std::vector<Remark>& to) {
     to.back().advice = "restart the daemon to run what is installed";
   }
   for (const auto& one : status->problems) to.push_back({"health", State::bad, one.name + ": " + one.text});
+  tell_last_day(call, *status, to);
 }
 
 void examine_clock(std::vector<Remark>& to) {
@@ -157,7 +175,7 @@ void examine_queue(const Call& call, std::vector<Remark>& to) {
   to.push_back({"queue", State::good, words});
   std::size_t shown = 0;
   for (const auto& one : stats->hops) {
-    if (one.reason.empty() || ++shown > most) continue;
+    if (one.reason.empty() || one.reason == "held" || ++shown > most) continue;
     const auto domain =
         dns::Name::parse(one.name);  // else several domains share it: a route, or the hosts of a provider
     to.push_back({"queue", State::note,

@@ -94,8 +94,10 @@ void add_rows(const Console& console, Table& table, const queue::MessageView& me
       cells.insert(cells.end(), {next_of(one, console.now), one.address});
       if (has_sender(console)) cells.insert(cells.end() - 1, from);
       // two lines a message, whatever the server had to say
-      table.add(std::move(cells), fit(printable(reason.empty() ? sender : reason),
-                                      std::max(*console.width, 2 * second_line_margin) - second_line_margin));
+      const bool has_both = one.attempts == 0 && !one.active && !sender.empty();
+      const std::string under = has_both ? sender + ": " + reason : reason.empty() ? sender : reason;
+      table.add(std::move(cells),
+                fit(printable(under), std::max(*console.width, 2 * second_line_margin) - second_line_margin));
     } else {
       cells.insert(cells.end(), {from, one.address, next_of(one, console.now), reason});
       table.add(std::move(cells));

@@ -60,8 +60,12 @@ std::string together(const std::string& reason, const std::string& reply) {
 std::string why(const queue::RecipientView& recipient) {
   std::string own = together(recipient.reason, recipient.reply);
   const std::string hop = together(recipient.hop.reason, recipient.hop.reply);
-  if (hop.empty() || recipient.active) return own;
-  return own == hop ? own : hop + " (all mail for " + recipient.destination + " waits)";
+  if (recipient.active || recipient.state > queue::State::held) return own;
+  if (!hop.empty()) return own == hop ? own : hop + " (all mail for " + recipient.destination + " waits)";
+  constexpr std::string_view held = "held until it is released";
+  if (recipient.state == queue::State::held)
+    return own.empty() ? std::string(held) : own + " (" + std::string(held) + ")";
+  return own.empty() ? "not tried yet; next hop " + recipient.destination : own;
 }
 
 queue::MessageView in_line(queue::MessageView message, const std::vector<queue::InLine>& waiting, Time now) {

@@ -17,16 +17,16 @@ std::int64_t count_of(const control::Status& status, const std::string& name) {
   return found == status.counts.end() ? 0 : found->second;
 }
 
-std::string queue_line(const Call& call) {
+std::string queue_lines(const Call& call) {
   auto reader = queue::Reader::open(database_path(call.loaded.config));
   const auto stats = reader ? reader->stats({}) : Result<queue::Stats>(reader.error());
-  if (!stats) return "cannot be read: " + stats.error().detail;
+  if (!stats) return printable("cannot be read: " + stats.error().detail);
   std::string line = counted(stats->messages, "message");
   if (stats->oldest) line += ", the oldest " + age(call.console.now - *stats->oldest) + " old";
   std::string parts;
   for (const auto& one : stats->states)
     parts += (parts.empty() ? "" : ", ") + std::to_string(one.count.count) + " " + one.state;
-  return parts.empty() ? line : line + " (recipients: " + parts + ")";
+  return parts.empty() ? line : line + "\nRecipients:    " + parts;
 }
 
 void print(const Call& call, const control::Status& status) {
@@ -36,17 +36,18 @@ void print(const Call& call, const control::Status& status) {
   if (status.started)
     console.out << ", up " << age(console.now - *status.started) << " (since " << moment(*status.started) << ")";
   console.out << "\nConfiguration: " << printable(status.config.empty() ? "embedded defaults" : status.config)
-              << "\nQueue:         " << printable(queue_line(call))
-              << "\nConnections:   " << count_of(status, "connections") << " from clients, "
-              << count_of(status, "sessions") << " to other servers"
+              << "\nQueue:         " << queue_lines(call) << "\nConnections:   " << count_of(status, "connections")
+              << " from clients, " << count_of(status, "sessions") << " to other servers"
               << "\nHealth:        "
               << tinted(good ? "ok" : counted(status.problems.size(), "problem"),
                         console.colour == Console::Colour::none ? Tint::none
                         : good                                  ? Tint::good
                                                                 : Tint::bad)
               << '\n';
-  for (const auto& one : status.problems)
-    console.out << "  " << printable(one.name) << ": " << printable(one.text) << '\n';
+  for (const auto& one : status.problems) {
+    const std::string text = printable(one.name) + ": " + printable(one.text);
+    console.out << (console.width ? wrapped(text, 2, *console.width) : "  " + text + '\n');
+  }
 }
 
 json::object status_json(const control::Status& status) {

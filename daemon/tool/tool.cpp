@@ -52,7 +52,7 @@ constexpr std::size_t usual_width = 80;
 
 int print_help(const Call& call, std::string_view about) {
   const std::string text = help(about, std::min(call.console.width.value_or(usual_width), usual_width));
-  if (text.empty()) return complain(call.console, usage, "unknown command '" + std::string(about) + "'");
+  if (text.empty()) return complain(call.console, usage, unknown_command(std::string(about)));
   call.console.out << text;
   return ok;
 }

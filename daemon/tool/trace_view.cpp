@@ -104,8 +104,23 @@ std::string security(const json::object& event) {
 void say(const Console& console, const json::object& event, const std::string& text) {
   console.out << "  " << text_of(event, "time") << "  " << printable(text) << '\n';
 }
+// Below what was said; at a terminal broken between words, of which none is cut: a key's digest is of no use otherwise.
 void add(const Console& console, const std::string& text) {
-  if (!text.empty()) console.out << "                            " << printable(text) << '\n';
+  constexpr std::size_t beside_time = 28, below_time = 6, roomy = 120;
+  if (text.empty()) return;
+  const std::string margin(console.width.value_or(roomy) < roomy ? below_time : beside_time, ' ');
+  const std::string tame = printable(text);
+  if (!console.width) {
+    console.out << margin << tame << '\n';
+    return;
+  }
+  std::size_t used = 0;
+  for (const std::string_view word : split(tame, ' ')) {
+    const bool fits = used > 0 && used + 1 + columns(word) <= *console.width;
+    console.out << (fits ? " " : used > 0 ? "\n" + margin : margin) << word;
+    used = (fits ? used + 1 : margin.size()) + columns(word);
+  }
+  console.out << '\n';
 }
 
 void tell_attempt(const Console& console, const json::object& event, const std::string& name) {

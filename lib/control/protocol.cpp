@@ -101,6 +101,26 @@ Result<json::object> parse_reply(std::string_view line) {
   return fail(errc::operation_not_permitted, why == nullptr ? "refused" : std::string(why->data(), why->size()));
 }
 
+// The objects of a list that have both texts.
+struct TwoTexts {
+  std::string first, second;
+  const json::object* object = nullptr;
+};
+std::vector<TwoTexts> texts_in(const json::object& from, std::string_view list, std::string_view first,
+                               std::string_view second) {
+  std::vector<TwoTexts> all;
+  const json::value* value = from.if_contains(list);
+  if (value == nullptr || !value->is_array()) return all;
+  for (const json::value& one : value->get_array()) {
+    const json::object* object = one.if_object();
+    const json::string* a = object == nullptr ? nullptr : text_of(*object, first);
+    const json::string* b = object == nullptr ? nullptr : text_of(*object, second);
+    if (a != nullptr && b != nullptr)
+      all.push_back({std::string(a->data(), a->size()), std::string(b->data(), b->size()), object});
+  }
+  return all;
+}
+
 }  // namespace
 
 std::string to_json(const Request& request) {
@@ -200,6 +220,10 @@ std::string to_json(const Status& status) {
   json::array problems;
   for (const Status::Problem& one : status.problems) problems.push_back({{"problem", one.name}, {"text", one.text}});
   object["problems"] = std::move(problems);
+  json::array failures;
+  for (const Status::Failure& one : status.failures)
+    failures.push_back({{"outcome", one.outcome}, {"reason", one.reason}, {"count", one.count}});
+  object["failures"] = std::move(failures);
   return json::serialize(object);
 }
 
@@ -343,16 +367,10 @@ Result<Status> parse_status(std::string_view line) {
   if (const json::string* started = text_of(*object, "started"))
     status.started = parse_rfc3339(std::string_view(started->data(), started->size()));
   if (const json::string* config = text_of(*object, "config")) status.config.assign(config->data(), config->size());
-  const json::value* problems = object->if_contains("problems");
-  if (problems != nullptr && problems->is_array()) {
-    for (const json::value& one : problems->get_array()) {
-      const json::object* problem = one.if_object();
-      const json::string* name = problem == nullptr ? nullptr : text_of(*problem, "problem");
-      const json::string* text = problem == nullptr ? nullptr : text_of(*problem, "text");
-      if (name != nullptr && text != nullptr)
-        status.problems.push_back({std::string(name->data(), name->size()), std::string(text->data(), text->size())});
-    }
-  }
+  for (const TwoTexts& one : texts_in(*object, "problems", "problem", "text"))
+    status.problems.push_back({one.first, one.second});
+  for (const TwoTexts& one : texts_in(*object, "failures", "outcome", "reason"))
+    status.failures.push_back({one.first, one.second, number_of(*one.object, "count")});
   const json::value* counts = object->if_contains("counts");
   if (counts != nullptr && counts->is_object()) {
     for (const auto& [name, value] : counts->get_object()) {

@@ -13,7 +13,8 @@
 //   {"ok":true,"found":3,"sending":2}
 //   {"do":"compact"}                     {"ok":true,"octets":1048576,"pages":4096}; progress: pages that are still free
 //   {"do":"status"}                      {"ok":true,"version":"0.2.0","pid":712,"started":"…","config":"…","counts":{"connections":3},
-//                                         "problems":[{"problem":"dnssec","text":"…"}]}
+//                                         "problems":[{"problem":"dnssec","text":"…"}],
+//                                         "failures":[{"outcome":"bounced","reason":"smtp-reply","count":2}]}
 //   {"do":"reload"}                      {"ok":true} when the new configuration serves, {"ok":true,"complaint":"…"} when the old one stays
 //   anything else                        {"ok":false,"error":"…"}
 #pragma once
@@ -71,6 +72,11 @@ struct Status {
     std::string name, text;
   };
   std::vector<Problem> problems;  // as /healthz has them; empty: healthy
+  struct Failure {
+    std::string outcome, reason;  // as in the log lines; the reason may be empty
+    std::int64_t count = 0;
+  };
+  std::vector<Failure> failures;  // recipients' attempts of the last day, since the start at most
 };
 
 // Without the line's end.

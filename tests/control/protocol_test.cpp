@@ -108,6 +108,7 @@ TEST_CASE("parse_touched, parse_active, parse_status: what the server writes the
   status.started = from_millis(1'700'000'000'123);
   status.config = "/etc/hoplock/hoplock.yaml";
   status.problems = {{"disk-space", "no new mail is taken: \"full\""}};
+  status.failures = {{"bounced", "smtp-reply", 12}};
   const auto told = parse_status(to_json(status));
   REQUIRE(told.has_value());
   CHECK(told->version == "1.2.3");
@@ -118,6 +119,10 @@ TEST_CASE("parse_touched, parse_active, parse_status: what the server writes the
   REQUIRE(told->problems.size() == 1);
   CHECK(told->problems[0].name == "disk-space");
   CHECK(told->problems[0].text == status.problems[0].text);
+  REQUIRE(told->failures.size() == 1);
+  CHECK(told->failures[0].outcome == "bounced");
+  CHECK(told->failures[0].reason == "smtp-reply");
+  CHECK(told->failures[0].count == 12);
   CHECK(std::holds_alternative<Reload>(parse_request(to_json(Request(Reload{}))).value()));
 }
 

@@ -39,6 +39,7 @@ TEST_CASE("parse: options may stand anywhere, with = or without") {
 
 TEST_CASE("parse: what is wrong is named, with what is allowed") {
   CHECK(says(wrong({}), "no command given"));
+  CHECK(says(wrong({"--colour"}), "'--colour' alone says nothing: no command given"));
   CHECK(says(wrong({"frobnicate"}),
              "unknown command 'frobnicate'; allowed: status, reload, config check, config show, queue list"));
   CHECK(says(wrong({"queue", "lst"}), "allowed: queue list, queue show"));

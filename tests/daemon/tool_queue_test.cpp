@@ -176,6 +176,23 @@ TEST_CASE("queue list, show: mail that is due and waits for a session says for w
   CHECK(stage.waiting_asked == 0);
 }
 
+// Neither had a WHY.
+TEST_CASE("queue list, show, stats: what is held, or was not tried yet, says so") {
+  Stage stage;
+  const auto why = [&](queue::Id id) {
+    const auto data = stage.ask_json({"queue", "show", id.text()}).data().as_object();
+    return text(data.at("recipients").as_array()[0].as_object().at("why"));
+  };
+  CHECK(why(stage.queued) == "not tried yet; next hop three.test");
+  CHECK(why(stage.held) == "held until it is released");
+  CHECK(stage.ask({"queue", "list"}, 80)
+            .says("d@three.test\n    from s@example.net: not tried yet; next hop three.test"));
+  stage.world.act(queue::Action::hold, queue::test::ids({stage.deferred}), at(5));
+  CHECK(why(stage.deferred).ends_with("(held until it is released)"));
+  const auto stats = stage.ask({"queue", "stats"}, 80);
+  CHECK_MESSAGE(stats.says("two.test    held"), stats.out);
+}
+
 TEST_CASE("queue show: envelope, recipients, attempts; the body raw only where no terminal is") {
   Stage stage;
   const auto data = stage.ask_json({"queue", "show", stage.deferred.text()}).data().as_object();

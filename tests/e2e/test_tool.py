@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operator's tool: the queue of a running and of a stopped daemon, `check` and `tlsa` against the world."""
 
+import datetime
 import fcntl
 import os
 import pty
@@ -8,6 +9,7 @@ import re
 import struct
 import subprocess
 import termios
+import time
 
 from case import Case, Domain, Host, Stage
 from world.relay import Relay
@@ -59,9 +61,10 @@ DOMAINS += [
     one("later2.test", "not now", Host(smtp=NOT_NOW)),
     one("dead.test", "refuses connections", Host(smtp=REFUSED)),
     one("esc.test", "an answer with control characters", Host(smtp={"rcpt": {"user": "450 4.2.1 \x1b[31mred\x07\x9b no"}})),
+    one("slow.test", "a route with a rate", Host()),
     one("smtps.test", "TLS from the first octet", Host("mx", ("3 1 1",), port=587)),
 ]
-SETTINGS = {"delivery": {"retry": {"first": "1h"}}}
+SETTINGS = {"delivery": {"retry": {"first": "1h"}}, "routes": [{"match": ["slow.test"], "rate": "1/h"}]}
 NOBODY = "0000000001"
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 
@@ -260,6 +263,28 @@ class Queue(Case):
         row, = [row for row in data["domains"] if row["domain"] == "later.test"]
         self.assertGreaterEqual(row["count"], 2)
         self.assertEqual(row["reason"], "smtp-reply")
+
+    def test_what_a_rate_keeps_back_says_so_and_until_when(self):
+        self.send("user@slow.test")
+        self.relay.wait_log(event="delivered", domain="slow.test")
+        self.send("user@slow.test")
+        end = time.monotonic() + 30
+        while not (kept := [one for one in self.listed("--domain", "slow.test") if "rate" in one["recipients"][0]["why"]]):
+            self.assertLess(time.monotonic(), end, self.listed())
+            time.sleep(0.1)
+        (message,) = kept
+        self.assertEqual(message["recipients"][0]["why"], "the route's rate is used up (all mail for slow.test waits)")
+        left = datetime.datetime.fromisoformat(message["recipients"][0]["next"]) - datetime.datetime.now(datetime.timezone.utc)
+        self.assertTrue(50 < left.total_seconds() / 60 <= 60, message)
+        self.assertRegex(on_terminal(self.relay, 80, "queue", "list", "--domain", "slow.test"), r"queued +0  in 59m  user@slow\.test\n    .*rate is used up")
+        (waits,) = self.relay.tool("trace", message["id"])[1][0]["waiting"]
+        self.assertEqual(waits["next"], message["recipients"][0]["next"])
+
+    def test_doctor_says_what_the_last_day_failed_with(self):
+        self.deferred_mail("later.test")
+        _, rows = self.relay.tool("doctor", timeout=90)
+        texts = [one["text"] for one in rows if one["about"] == "last day"]
+        self.assertTrue(any(re.fullmatch(r"\d+ attempts? failed for now since its start \S+ ago: smtp-reply", text) for text in texts), rows)
 
     def test_a_stopped_daemon_can_be_read_but_not_told(self):
         with Relay(self.world, Stage.build, SETTINGS, name="stopped", port=2727) as relay:
