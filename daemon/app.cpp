@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <iostream>
 #include <limits>
+#include <set>
 
 #include "base/version.h"
 #include "config/check.h"
@@ -34,6 +35,7 @@ constexpr std::chrono::seconds sweep_pause{60},
 constexpr std::chrono::milliseconds prune_breath{80};  // between two slices of forgetting old history
 constexpr std::chrono::milliseconds prune_least{1'000}, prune_most{std::chrono::hours{1}};
 constexpr std::size_t sweep_octets = 4U << 20U;
+constexpr std::size_t most_woken = 100;  // destinations, after one change of partners
 
 using net::now;
 
@@ -85,6 +87,15 @@ DnsWatch::Consequences dns_consequences(const config::Config& config) {
             "mail to next hops that are held to DANE waits until it works again"};
   return {"routes to addresses take all mail, which goes on; policies and reports wait until somebody does",
           "routes to addresses take all mail, which goes on"};
+}
+
+// The words that the queue keeps of mail which a rule made wait.
+std::vector<std::string> policy_words() {
+  std::vector<std::string> words;
+  for (const hop::Reason reason : hop::all_reasons()) {
+    if (hop::is_policy(reason)) words.emplace_back(to_text(reason));
+  }
+  return words;
 }
 
 ExitCode exit_code(const Error& error) {
@@ -190,6 +201,10 @@ std::optional<StartFailure> App::open_store() {
   if (!disk) return StartFailure{exit_code(disk.error()), disk.error().detail};
   disk_ = std::move(*disk);
   disk_->on_news([this](const disk::News& news) { heard(news); });
+  partners_ = std::make_unique<route::Partners>(*disk_, *log_);
+  partners_->on_change([this](partners::BookPtr book, std::vector<dns::Pattern> changed) {
+    follow_partners(std::move(book), std::move(changed));
+  });
   const auto files = self_signed_files(config);
   if (!std::filesystem::exists(files.certificate, error)) {
     const auto written = net::write_self_signed(hostname(config).text(), files);
@@ -243,6 +258,10 @@ std::optional<StartFailure> App::open_network() {
   calls.refresh_policy = [&policies](dns::Name domain) { return policies.refresh(std::move(domain)); };
   reports::Sender& sender = *report_sender_;
   calls.send_reports = [&sender](reports::Selection which) { return sender.hurry(std::move(which), now()); };
+  route::Partners& partners = *partners_;
+  calls.change_partners = [&partners](std::vector<partners::Order> orders, std::string by) {
+    return partners.carry_out(std::move(orders), std::move(by));
+  };
   calls.disk = disk_.get();
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
   certificates_ = std::make_unique<CertificateWatch>(*log_, [this] { return take_up_certificates(); });
@@ -276,7 +295,9 @@ void App::set_reports(const config::Config& config) {
 }
 
 route::Options App::routing(const config::Config& config) const {
-  return route_options(config, own_addresses(endpoints(config), interface_addresses()));
+  route::Options options = route_options(config, own_addresses(endpoints(config), interface_addresses()));
+  options.partners = partners_->book();
+  return options;
 }
 
 listener::Options App::listening(const config::Config& config) {
@@ -293,6 +314,8 @@ asio::awaitable<void> App::start() {
     start_failed(failure);
     raise(SIGTERM);
   };
+  const auto agreed = co_await partners_->load();
+  if (!agreed) co_return fail_with(exit_code(agreed.error()), disk_->path().string() + ": " + agreed.error().detail);
   const auto started = co_await queue_->start(now());
   if (!started) co_return fail_with(exit_code(started.error()), started.error().detail);
   listener::Options options = listening(loaded_.config);
@@ -319,6 +342,7 @@ asio::awaitable<void> App::start() {
   scheduler_->start();
   follow_routes();  // for what the start had no time
   tasks_->spawn("routes", watch_routes());
+  tasks_->spawn("partners", partners_->watch());
   tasks_->spawn("sweep", sweep());
   tasks_->spawn("prune", prune());
   tasks_->spawn("policies", policies_->look_after());
@@ -496,6 +520,31 @@ void App::follow_routes() {
     if (!rerouted) log.write(Event(Level::error, "queue-failed").add("error", rerouted.error().detail));
     scheduler.kick();
   }(*queue_, *log_, *scheduler_));
+}
+
+// From now on mail goes on the new terms. What waits because of a rule is tried on them at once; where very much changed, or for all
+// subdomains of a domain, at its next attempt.
+void App::follow_partners(partners::BookPtr book, std::vector<dns::Pattern> changed) {
+  router_->set_partners(std::move(book));
+  std::set<std::string> destinations;
+  for (const dns::Pattern& one : changed) {
+    if (one.kind == dns::Pattern::Kind::exact) destinations.insert(router_->table().destination(one.name, now()));
+    if (destinations.size() > most_woken) return scheduler_->kick();
+  }
+  if (changed.empty()) return;
+  tasks_->spawn("partners-changed",
+                [](queue::Queue& queue, Log& log, delivery::Scheduler& scheduler,
+                   std::set<std::string> woken) -> asio::awaitable<void> {
+                  for (const std::string& destination : woken) {
+                    queue::Wake wake;
+                    wake.reasons = policy_words();
+                    wake.now = now();
+                    std::string name = destination;
+                    const auto done = co_await queue.wake(std::move(name), std::move(wake));
+                    if (!done) log.write(Event(Level::error, "queue-failed").add("error", done.error().detail));
+                  }
+                  scheduler.kick();
+                }(*queue_, *log_, *scheduler_, std::move(destinations)));
 }
 
 // A route whose time is over is told about once a day.

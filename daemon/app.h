@@ -27,6 +27,7 @@
 #include "queue/queue.h"
 #include "reports/sender.h"
 #include "resolver/unbound.h"
+#include "route/partners.h"
 #include "route/router.h"
 #include "route/sts.h"
 
@@ -65,6 +66,7 @@ class App {
   asio::awaitable<void> sweep();
   void damaged(const Error& error);
   void follow_routes();
+  void follow_partners(partners::BookPtr book, std::vector<dns::Pattern> changed);
   asio::awaitable<void> prune();
   std::string put_log_back();
   std::optional<std::string> reload();  // the complaint when it is refused
@@ -100,6 +102,7 @@ class App {
   std::unique_ptr<WatchedResolver> watched_;
   std::unique_ptr<route::HttpsPolicyFetch> policy_fetch_;
   std::unique_ptr<route::PolicyCache> policies_;
+  std::unique_ptr<route::Partners> partners_;
   std::unique_ptr<route::Router> router_;
   std::unique_ptr<queue::Queue> queue_;
   std::unique_ptr<reports::HttpsPost> report_post_;

@@ -9,6 +9,7 @@
 #include "daemon/system.h"
 #include "reports/ledger.h"
 #include "reports/returned.h"
+#include "route/partner_store.h"
 
 namespace hoplock::daemon {
 
@@ -240,6 +241,7 @@ disk::Options disk_options(const config::Config& config) {
   to.migrations.push_back(queue::history_migration());
   to.migrations.push_back(reports::mail_migration());
   to.migrations.push_back(route::refused_migration());
+  to.migrations.push_back(route::partner_migration());
   return to;
 }
 

@@ -10,6 +10,7 @@
 #include "daemon/tool/network.h"
 #include "daemon/tool/route_view.h"
 #include "delivery/credentials.h"
+#include "route/partner_reader.h"
 #include "route/sts_reader.h"
 
 namespace hoplock::daemon::tool {
@@ -24,6 +25,20 @@ std::optional<route::PolicyRow> kept_policy(const Call& call, const dns::Name& d
   if (row) return std::move(*row);
   complain(call.console, ok, "whether a policy of this domain is kept is not known: " + row.error().detail);
   return std::nullopt;
+}
+
+// Likewise what was agreed on with the partner.
+partners::BookPtr partners_of(const Call& call, const dns::Name& domain) {
+  auto book = std::make_shared<partners::Book>();
+  auto reader = route::PartnerReader::open(database_path(call.loaded.config));
+  if (!reader && reader.error().code == errc::no_such_file_or_directory) return book;
+  auto found = reader ? reader->find(domain) : Result<std::vector<partners::Entry>>(reader.error());
+  if (!found) {
+    complain(call.console, ok, "whether anything was agreed on with this domain is not known: " + found.error().detail);
+    return book;
+  }
+  for (partners::Entry& entry : *found) book->put(std::move(entry));
+  return book;
 }
 
 // What a delivery asks the DNS for first: a route may lead to other names, or to addresses only.
@@ -66,6 +81,7 @@ int check_domain(const Call& call) {
   const auto connecting = call.arguments.has("--no-connect") ? probe::Connecting::no : probe::Connecting::yes;
   const auto network = Network::open(call.loaded.config, console, OwnHosts::refused);
   if (!network) return complain(console, config_error, network.error().detail);
+  (*network)->set_partners(partners_of(call, *domain));
   probe::Question question;
   question.connecting = connecting;
   question.kept = kept_policy(call, *domain);
@@ -114,6 +130,7 @@ int check_route(const Call& call) {
     return complain(console, usage, "'" + word + "' is no address that mail is taken for; allowed: user@example.org");
   const auto network = Network::open(call.loaded.config, console, OwnHosts::refused);
   if (!network) return complain(console, config_error, network.error().detail);
+  (*network)->set_partners(partners_of(call, mailbox->domain()));
   const route::Table& table = (*network)->tools().router.table();
   RouteExplanation explained;
   explained.address = mailbox->text();
@@ -122,6 +139,7 @@ int check_route(const Call& call) {
   explained.routes = call.loaded.config.routes.size();
   explained.skipped = skipped(table, mailbox->domain(), console.now);
   explained.rule = table.rule(mailbox->domain(), console.now);
+  explained.partner = table.terms(mailbox->domain(), console.now);
   explained.destination = table.destination(mailbox->domain(), console.now);
   if (explained.route) {
     explained.unseen = barred_files(*explained.route);

@@ -157,7 +157,7 @@ void print(const Console& console, const Finding& finding, Verdict verdict) {
   if (finding.expanded != finding.domain) out << ", the domain is an alias of " << printable(finding.expanded.text());
   out << '\n';
   if (!finding.route.empty()) out << "A route leads to: " << printable(finding.route) << '\n';
-  if (!finding.note.empty()) out << "Note of the route: " << printable(finding.note) << '\n';
+  if (!finding.note.empty()) out << "Note: " << printable(finding.note) << '\n';
   if (!finding.detail.empty()) {
     out << (finding.reason ? std::string(hop::to_text(*finding.reason)) + ": " : std::string())
         << printable(finding.detail) << '\n';

@@ -47,5 +47,11 @@ int dkim_list(const Call& call);
 int dkim_record(const Call& call);
 int dkim_check(const Call& call);
 int doctor(const Call& call);
+int partner_list(const Call& call);
+int partner_show(const Call& call);
+int partner_change(const Call& call);  // require, except, remove
+int partner_suggest(const Call& call);
+int partner_import(const Call& call);
+int partner_export(const Call& call);
 
 }  // namespace hoplock::daemon::tool

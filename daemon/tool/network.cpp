@@ -83,6 +83,8 @@ probe::Tools Network::tools() {
   return {*parts_->resolver, *parts_->router, *parts_->fetch, parts_->log, parts_->tls, parts_->options};
 }
 
+void Network::set_partners(partners::BookPtr book) { parts_->router->set_partners(std::move(book)); }
+
 std::optional<probe::Silence> Network::silence(const std::vector<dns::Name>& names) {
   std::vector<probe::NameServers> asked;
   std::optional<probe::Silence> first;

@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "daemon/tool/tool.h"
+#include "partners/book.h"
 #include "probe/check.h"
 #include "probe/name_servers.h"
 #include "resolver/unbound.h"
@@ -32,6 +33,8 @@ class Network {
   Network& operator=(const Network&) = delete;
 
   probe::Tools tools();
+  // What was agreed on with whom mail goes to; before that nothing was.
+  void set_partners(partners::BookPtr book);
   // Nothing: somebody answers on port 53 who is asked for one of these names. Asked before look-ups whose own patience is longer than a
   // person's.
   std::optional<probe::Silence> silence(const std::vector<dns::Name>& names);

@@ -73,6 +73,13 @@ json::value word_or_null(const std::optional<T>& value) {
   return value ? json::value(text_of(*value)) : json::value();
 }
 
+// dane_audit: an exception lets pass what fails it.
+std::string mandate_word(hop::Mandate mandate) {
+  partners::Entry entry;
+  entry.level = mandate;
+  return std::string(word_of(entry)) + (mandate == hop::Mandate::dane_audit ? " (audit)" : "");
+}
+
 json::object rule_to_json(const hop::LocalRule& rule) {
   json::object to;
   to["tls"] = word_or_null(rule.route_tls);
@@ -80,6 +87,7 @@ json::object rule_to_json(const hop::LocalRule& rule) {
   to["dane"] = rule.route_tls ? json::value() : json::value(text_of(rule.dane));
   to["mta_sts"] = rule.route_tls ? json::value() : json::value(text_of(rule.mta_sts));
   to["default_tls"] = rule.route_tls ? json::value() : json::value(text_of(rule.default_tls));
+  if (rule.mandate != hop::Mandate::none) to["mandate"] = mandate_word(rule.mandate);
   return to;
 }
 
@@ -142,11 +150,12 @@ std::string proof_of(const hop::Connect& plan) {
 }
 
 std::string rule_text(const hop::LocalRule& rule) {
+  const std::string mandate = rule.mandate == hop::Mandate::none ? "" : ", required " + mandate_word(rule.mandate);
   if (!rule.route_tls)
     return "dane " + text_of(rule.dane) + ", mta_sts " + text_of(rule.mta_sts) + ", default_tls " +
-           text_of(rule.default_tls);
+           text_of(rule.default_tls) + mandate;
   const auto names = joined_list(texts(rule.verify_names));
-  return "tls " + text_of(*rule.route_tls) + (names.empty() ? "" : ", verify_names " + names);
+  return "tls " + text_of(*rule.route_tls) + (names.empty() ? "" : ", verify_names " + names) + mandate;
 }
 
 void print_route(std::ostream& out, const RouteExplanation& explained) {
@@ -191,6 +200,7 @@ json::object to_json(const RouteExplanation& explained) {
   for (const auto& one : explained.skipped) skipped.push_back(route_to_json(*one));
   to["skipped"] = std::move(skipped);
   to["rule"] = rule_to_json(explained.rule);
+  to["partner"] = text_or_null(partners::why(explained.partner));
   to["obstacle"] = text_or_null(explained.obstacle);
   to["unseen"] = text_or_null(explained.unseen);
   to["dnssec"] = to_text(explained.finding.dnssec);
@@ -207,6 +217,7 @@ void print(const Console& console, const RouteExplanation& explained) {
   auto& out = console.out;
   out << printable(explained.address) << '\n';
   print_route(out, explained);
+  if (explained.partner.any()) out << "Agreed: " << printable(partners::why(explained.partner)) << '\n';
   out << "Rule: " << printable(rule_text(explained.rule)) << '\n';
   out << "Shares sessions with what goes to: " << printable(explained.destination) << '\n';
   if (!explained.unseen.empty())

@@ -20,13 +20,14 @@ struct RouteExplanation {
   std::size_t routes = 0;                // how many there are
   std::vector<route::RoutePtr> skipped;  // would have matched, but their `until` has passed
   hop::LocalRule rule;
+  partners::Terms partner;  // what was agreed on
   std::string destination;  // whose mail shares sessions
   std::string obstacle;     // why the route's certificate or password cannot be used; "": nothing stands in the way
   std::string unseen;       // the files of the route that this user may not read; "": none
   probe::Finding finding;   // judged by the rule, without connecting
 };
 
-// `{address, domain, destination, route:{position, match, hosts, tls, …}|null, skipped, rule:{…}, obstacle, unseen, dnssec, reason, detail,
+// `{address, domain, destination, route:{position, match, hosts, tls, …}|null, skipped, rule:{…}, partner, obstacle, unseen, dnssec, reason, detail,
 // mta_sts, hosts:[{host, port, preference, addresses, policy, plan:{…}|null, reason, detail}]}`
 json::object to_json(const RouteExplanation& explained);
 void print(const Console& console, const RouteExplanation& explained);

@@ -133,7 +133,7 @@ void tell_attempt(const Console& console, const json::object& event, const std::
   add(console, reason.empty() || reply.find(reason) != std::string::npos ? reply : reason + ": " + reply);
   if (const auto next = text_of(event, "next"); !next.empty()) add(console, "next attempt " + next);
   if (const auto action = text_of(event, "action"); name == "hop" && !action.empty()) add(console, "then: " + action);
-  if (const auto note = text_of(event, "note"); !note.empty()) add(console, "note of the route: " + note);
+  if (const auto note = text_of(event, "note"); !note.empty()) add(console, "note: " + note);
 }
 
 void tell_conversation(const Console& console, const json::object& event) {

@@ -178,6 +178,21 @@ Result<Compacted> Client::compact(const Progress& progress) {
   return parse_compacted(*reply);
 }
 
+Result<partners::Done> Client::change_partners(const std::vector<partners::Order>& orders) {
+  for (std::size_t at = 0;;) {
+    const std::size_t end = std::min(at + max_orders, orders.size());
+    ChangePartners part;
+    part.orders.assign(orders.begin() + static_cast<std::ptrdiff_t>(at),
+                       orders.begin() + static_cast<std::ptrdiff_t>(end));
+    if (end < orders.size()) part.more = ChangePartners::More::follow;
+    const auto reply = ask(Request(std::move(part)), for_actions);
+    if (!reply) return reply.error();
+    auto done = parse_done(*reply);
+    if (!done || !done->refused.empty() || end == orders.size()) return done;
+    at = end;
+  }
+}
+
 Result<reports::Sender::Hurried> Client::send_reports(const SendReports& send) {
   const auto reply = ask(Request(send), for_actions);
   if (!reply) return reply.error();

@@ -91,6 +91,87 @@ Result<Request> parse_send(const json::object& object) {
   return Request(std::move(send));
 }
 
+std::string partner_text(const json::object& object, std::string_view key) {
+  const json::string* found = text_of(object, key);
+  return found == nullptr ? std::string() : std::string(found->data(), found->size());
+}
+
+Result<partners::Order> parse_order(const json::object& object) {
+  partners::Order order;
+  auto domain = partners::parse_domain(partner_text(object, "domain"));
+  if (!domain) return domain.error();
+  order.entry.domain = std::move(*domain);
+  order.entry.note = partner_text(object, "note");
+  if (const auto text = partner_text(object, "until"); !text.empty()) {
+    const auto day = partners::parse_day(text);
+    if (!day) return day.error();
+    order.entry.until = *day;
+  }
+  const std::string level = partner_text(object, "level"), except = partner_text(object, "except"),
+                    remove = partner_text(object, "remove");
+  if (level.empty() + except.empty() + remove.empty() != 2)
+    return bad_input("exactly one of 'level', 'except' and 'remove' is needed");
+  if (!level.empty()) {
+    const auto parsed = partners::parse_level(level);
+    if (!parsed) return parsed.error();
+    order.entry.level = *parsed;
+    return order;
+  }
+  if (!remove.empty()) order.what = partners::Order::What::remove;
+  if (remove == "all") return order;
+  const auto rule = partners::parse_exception(except + remove);
+  if (!rule) return rule.error();
+  if (remove.empty()) {
+    order.entry.rule = *rule;
+  } else {
+    order.only = *rule;
+  }
+  return order;
+}
+
+Result<Request> parse_orders(const json::object& object) {
+  ChangePartners change;
+  const json::value* value = object.if_contains("orders");
+  const json::array* list = value == nullptr ? nullptr : value->if_array();
+  if (list == nullptr) return bad_input("'orders' is missing, or no list");
+  for (const json::value& one : *list) {
+    const json::object* fields = one.if_object();
+    if (fields == nullptr) return bad_input("'orders' holds something that is no object");
+    auto order = parse_order(*fields);
+    if (!order) return order.error();
+    change.orders.push_back(std::move(*order));
+  }
+  const json::value* more = object.if_contains("more");
+  if (more != nullptr && more->is_bool() && more->get_bool()) change.more = ChangePartners::More::follow;
+  return Request(std::move(change));
+}
+
+json::object order_to_json(const partners::Order& order) {
+  json::object to;
+  const partners::Entry& entry = order.entry;
+  to["domain"] = dns::to_text(entry.domain);
+  if (order.what == partners::Order::What::remove) {
+    partners::Entry only;
+    only.rule = order.only.value_or(partners::Rule::mandate);
+    to["remove"] = order.only ? word_of(only) : std::string_view("all");
+    return to;
+  }
+  to[entry.rule == partners::Rule::mandate ? "level" : "except"] = word_of(entry);
+  if (entry.until) to["until"] = partners::to_text(*entry.until);
+  if (!entry.note.empty()) to["note"] = entry.note;
+  return to;
+}
+
+std::string change_to_json(const ChangePartners& change) {
+  json::array orders;
+  for (const partners::Order& order : change.orders) orders.push_back(order_to_json(order));
+  json::object object;
+  object["do"] = "partner";
+  object["orders"] = std::move(orders);
+  if (change.more == ChangePartners::More::follow) object["more"] = true;
+  return json::serialize(object);
+}
+
 // The daemon's answer, or its refusal as an Error.
 Result<json::object> parse_reply(std::string_view line) {
   auto object = parse_object(line);
@@ -141,6 +222,7 @@ std::string to_json(const Request& request) {
     if (send->domain) object["domain"] = send->domain->text();
     return json::serialize(object);
   }
+  if (const auto* change = std::get_if<ChangePartners>(&request)) return change_to_json(*change);
   const Act& act = std::get<Act>(request);
   object["do"] = queue::to_text(act.action);
   switch (act.selection.by) {
@@ -263,6 +345,16 @@ std::string to_json(const Compacted& compacted) {
   return json::serialize(object);
 }
 
+std::string to_json(const partners::Done& done) {
+  json::object object;
+  object["ok"] = true;
+  object["changed"] = done.changed;
+  object["unchanged"] = done.unchanged;
+  if (done.until) object["until"] = partners::to_text(*done.until);
+  object["refused"] = done.refused;
+  return json::serialize(object);
+}
+
 std::string refusal_to_json(std::string_view why) {
   json::object object;
   object["ok"] = false;
@@ -288,6 +380,7 @@ Result<Request> parse_request(std::string_view line) {
     return Request(RefreshPolicy{std::move(*name)});
   }
   if (*what == "tlsrpt-send") return parse_send(*object);
+  if (*what == "partner") return parse_orders(*object);
   for (const queue::Action action : actions) {
     if (*what != queue::to_text(action)) continue;
     auto selection = parse_selection(*object);
@@ -296,8 +389,7 @@ Result<Request> parse_request(std::string_view line) {
   }
   return bad_input(
       "this daemon does not know that request; it knows active, waiting, status, reload, retry, hold, release, remove, "
-      "bounce, "
-      "sts-refresh, tlsrpt-send, compact");
+      "bounce, sts-refresh, tlsrpt-send, compact, partner");
 }
 
 Result<queue::Touched> parse_touched(std::string_view line) {
@@ -418,6 +510,17 @@ Result<reports::Sender::Hurried> parse_hurried(std::string_view line) {
   hurried.found = static_cast<std::uint64_t>(number_of(*object, "found"));
   hurried.hurried = static_cast<std::uint64_t>(number_of(*object, "sending"));
   return hurried;
+}
+
+Result<partners::Done> parse_done(std::string_view line) {
+  const auto object = parse_reply(line);
+  if (!object) return object.error();
+  partners::Done done;
+  done.changed = static_cast<std::size_t>(number_of(*object, "changed"));
+  done.unchanged = static_cast<std::size_t>(number_of(*object, "unchanged"));
+  if (const auto until = partners::parse_day(partner_text(*object, "until"))) done.until = *until;
+  done.refused = partner_text(*object, "refused");
+  return done;
 }
 
 Result<Compacted> parse_compacted(std::string_view line) {

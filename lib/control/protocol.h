@@ -12,6 +12,10 @@
 //   {"do":"tlsrpt-send","day":"2025-03-01","domain":"example.org"}   without `domain`: all of that day
 //   {"ok":true,"found":3,"sending":2}
 //   {"do":"compact"}                     {"ok":true,"octets":1048576,"pages":4096}; progress: pages that are still free
+//   {"do":"partner","orders":[{"domain":"contoso.com","level":"dane","until":"2027-01-31","note":"…"},{"domain":"a.example","except":"dane"},
+//                             {"domain":"b.example","remove":"all"}],"more":true}    `remove`: all, dane or mta-sts
+//   {"ok":true}                          for each line with `more`: all are carried out, or none, with the first one without
+//   {"ok":true,"changed":2,"unchanged":0,"until":"2027-01-31","refused":""}
 //   {"do":"status"}                      {"ok":true,"version":"0.2.0","pid":712,"started":"…","config":"…","counts":{"connections":3},
 //                                         "problems":[{"problem":"dnssec","text":"…"}],
 //                                         "failures":[{"outcome":"bounced","reason":"smtp-reply","count":2}]}
@@ -27,6 +31,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "partners/order.h"
 #include "queue/actions.h"
 #include "queue/in_line.h"
 #include "reports/sender.h"
@@ -37,6 +42,7 @@ namespace hoplock::control {
 inline constexpr std::size_t max_request = 1 << 20;  // octets of one line
 inline constexpr std::size_t max_reply = 64 << 20;
 inline constexpr std::size_t max_ids = 20'000;  // of one request; the client sends several
+inline constexpr std::size_t max_orders = 300;  // likewise, of partners, whose notes are long
 
 struct Act {
   queue::Action action = queue::Action::retry;
@@ -54,7 +60,12 @@ struct SendReports {
   tlsrpt::Day day{};
   std::optional<dns::Name> domain;
 };
-using Request = std::variant<Act, AskActive, AskWaiting, AskStatus, Reload, RefreshPolicy, SendReports, Compact>;
+struct ChangePartners {
+  std::vector<partners::Order> orders;
+  enum class More : std::uint8_t { follow, none } more = More::none;
+};
+using Request =
+    std::variant<Act, AskActive, AskWaiting, AskStatus, Reload, RefreshPolicy, SendReports, Compact, ChangePartners>;
 
 // What the database has given back.
 struct Compacted {
@@ -90,6 +101,7 @@ std::string to_json(const route::PolicyNews& news);
 std::string to_json(const reports::Sender::Hurried& hurried);
 std::string reloaded_to_json(const std::optional<std::string>& complaint);
 std::string to_json(const Compacted& compacted);
+std::string to_json(const partners::Done& done);
 std::string refusal_to_json(std::string_view why);
 
 Result<Request> parse_request(std::string_view line);
@@ -105,5 +117,6 @@ Result<std::optional<std::string>> parse_reloaded(std::string_view line);
 Result<route::PolicyNews> parse_news(std::string_view line);
 Result<reports::Sender::Hurried> parse_hurried(std::string_view line);
 Result<Compacted> parse_compacted(std::string_view line);
+Result<partners::Done> parse_done(std::string_view line);
 
 }  // namespace hoplock::control

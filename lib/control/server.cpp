@@ -14,6 +14,7 @@
 #include <boost/asio/write.hpp>
 #include <cerrno>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <utility>
@@ -75,6 +76,7 @@ struct Connection {
   local::socket socket;
   asio::steady_timer timer;
   std::string buffer;
+  std::vector<partners::Order> orders;  // of which more follow
   enum class At : std::uint8_t { rest, work } at = At::rest;
 };
 
@@ -136,6 +138,8 @@ struct Server::State {
   asio::awaitable<std::string> act(Act act, std::string by, std::shared_ptr<Connection> connection);
   asio::awaitable<std::string> refresh(dns::Name domain);
   asio::awaitable<std::string> send_reports(SendReports send);
+  asio::awaitable<std::string> change_partners(ChangePartners change, std::string by,
+                                               std::shared_ptr<Connection> connection);
   asio::awaitable<std::string> compact(std::string by, std::shared_ptr<Connection> connection);
   Result<std::string> admit(local::socket& socket) const;
   void tell(queue::Action action, const queue::Touched& touched, const std::string& by);
@@ -260,6 +264,8 @@ asio::awaitable<std::string> Server::State::answer(Request request, std::string 
   }
   if (auto* order = std::get_if<RefreshPolicy>(&request)) co_return co_await refresh(std::move(order->domain));
   if (auto* order = std::get_if<SendReports>(&request)) co_return co_await send_reports(std::move(*order));
+  if (auto* order = std::get_if<ChangePartners>(&request))
+    co_return co_await change_partners(std::move(*order), std::move(by), std::move(connection));
   if (std::holds_alternative<Reload>(request)) {
     if (!calls.reload) co_return refusal_to_json("this daemon reloads nothing");
     co_return reloaded_to_json(calls.reload());
@@ -311,6 +317,24 @@ asio::awaitable<std::string> Server::State::send_reports(SendReports send) {
   const auto hurried = co_await calls.send_reports(std::move(which));
   if (!hurried) co_return refusal_to_json(hurried.error().detail);
   co_return to_json(*hurried);
+}
+
+asio::awaitable<std::string> Server::State::change_partners(ChangePartners change, std::string by,
+                                                            std::shared_ptr<Connection> connection) {
+  if (!calls.change_partners) co_return refusal_to_json("this daemon keeps no partners");
+  std::vector<partners::Order>& orders = connection->orders;
+  std::move(change.orders.begin(), change.orders.end(), std::back_inserter(orders));
+  if (orders.size() > partners::most_orders) {
+    orders.clear();
+    partners::Done refused;
+    refused.refused = "too many at once; allowed: " + std::to_string(partners::most_orders);
+    co_return to_json(refused);
+  }
+  if (change.more == ChangePartners::More::follow) co_return to_json(partners::Done{});
+  std::vector<partners::Order> all = std::exchange(orders, {});
+  auto done = co_await calls.change_partners(std::move(all), std::move(by));
+  if (!done) co_return refusal_to_json("partners cannot be changed now: " + done.error().detail);
+  co_return to_json(*done);
 }
 
 // A little at a time, with a breath between, so that mail does not wait for it.

@@ -32,6 +32,8 @@ struct Calls {
   std::function<boost::asio::awaitable<Result<queue::Touched>>(queue::Selection, queue::Queue::Progress)> bounce;
   std::function<boost::asio::awaitable<route::PolicyNews>(dns::Name)> refresh_policy;
   std::function<boost::asio::awaitable<Result<reports::Sender::Hurried>>(reports::Selection)> send_reports;
+  std::function<boost::asio::awaitable<Result<partners::Done>>(std::vector<partners::Order>, std::string by)>
+      change_partners;
   disk::Disk* disk = nullptr;  // for `compact`
 };
 

@@ -128,7 +128,7 @@ struct Attempt {
   std::optional<Ip> full;       // by_host: which one
   std::optional<Ip> full_from;  // and from what address of ours
   bool redacted = false;        // a notice that went without REQUIRETLS, and so without what it returned
-  std::string note;             // of the route
+  std::string note;             // of the route and of what was agreed on with the partner
   reports::Counts counts;       // its sessions, for TLS reports
 };
 

@@ -107,13 +107,13 @@ class Run {
     auto found = co_await find();
     if (!is_placed()) co_return;
     if (auto* none = std::get_if<route::NoHosts>(&found)) {
-      if (none->route) attempt_.note = none->route->note;
+      attempt_.note = none->note;
       attempt_.no_hosts = std::move(*none);
       co_return;
     }
     take_hosts(std::get<route::Hosts>(std::move(found)));
     if (!is_placed()) co_return;
-    if (hosts_.route) attempt_.note = hosts_.route->note;
+    attempt_.note = hosts_.note;
     hosts_.site += from_where();
     attempt_.by_rule = source_of(job_.recipients.front().domain) != default_source();
     if (access_ != nullptr && !access_->admit(hosts_)) {

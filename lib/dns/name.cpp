@@ -43,6 +43,14 @@ Result<std::string> to_a_labels(const std::string& text) {
 
 }  // namespace
 
+std::string Name::unicode() const {
+  if (text_.find("xn--") == std::string::npos) return text_;
+  char* raw = nullptr;
+  const int code = idn2_to_unicode_8z8z(text_.c_str(), &raw, 0);
+  const std::unique_ptr<char, void (*)(void*)> owned(raw, idn2_free);
+  return code == IDN2_OK ? std::string(owned.get()) : text_;
+}
+
 Result<Name> Name::parse(std::string_view text) {
   Name name;
   if (text == ".") return name;

@@ -28,6 +28,8 @@ class Name {
   std::size_t labels() const;
   // prefix "_25._tcp" gives "_25._tcp.mx.example.org". Error: too long.
   Result<Name> under(std::string_view prefix) const;
+  // For people: with U-labels where there are any. No input for anything.
+  std::string unicode() const;
   // Equal, or below it.
   bool is_within(const Name& zone) const;
   // Without the left-most label; the root's parent is the root.

@@ -80,14 +80,23 @@ enum class Mode : std::uint8_t { enforce, audit, off };
 // `tls:` of a route; absent: the route leaves `security` unchanged.
 enum class RouteTls : std::uint8_t { none, opportunistic, encrypt, verify, dane, dane_only };
 enum class DefaultTls : std::uint8_t { opportunistic, encrypt };
+// The least that mail to a partner gets, whatever else the rules say (mandate.h).
+enum class Mandate : std::uint8_t {
+  none,
+  encrypt,  // TLS
+  verify,  // a peer that proved itself: DANE, an enforced MTA-STS policy, or a certificate from tls.ca_file for the host's name
+  dane_audit,  // as dane, but for the time of an exception what fails it is told and lets mail pass
+  dane,        // usable TLSA records, secured from the domain on, one of which matches
+};
 
-// What the operator demands of this hop: `security`, as the matching route changes it.
+// What the operator demands of this hop: `security`, as the matching route changes it, and what he agreed on with the partner.
 struct LocalRule {
   Mode dane = Mode::enforce;
   Mode mta_sts = Mode::enforce;
   DefaultTls default_tls = DefaultTls::opportunistic;
   std::optional<RouteTls> route_tls;
   std::vector<dns::Name> verify_names;  // for RouteTls::verify; empty: the host's name
+  Mandate mandate = Mandate::none;
   bool operator==(const LocalRule&) const = default;
 };
 

@@ -3,6 +3,7 @@
 
 #include "dane/base_domain.h"
 #include "dane/usable.h"
+#include "hop/mandate.h"
 #include "hop/with_sts.h"
 #include "mtasts/match.h"
 
@@ -20,11 +21,18 @@ dns::Security selection(const Facts& facts) {
 }
 
 // A route's `tls` replaces `security.dane`: only its two DANE levels ask for TLSA, and those mean it.
-Mode dane_mode(Origin origin, const LocalRule& rule) {
-  if (origin == Origin::literal) return Mode::off;
+Mode own_dane_mode(Origin origin, const LocalRule& rule) {
   if (!rule.route_tls) return is_configured(origin) ? Mode::off : rule.dane;
   const bool wanted = *rule.route_tls == RouteTls::dane || *rule.route_tls == RouteTls::dane_only;
   return wanted ? Mode::enforce : Mode::off;
+}
+
+// A mandate for DANE binds whatever the operator's other rules make of it.
+Mode dane_mode(Origin origin, const LocalRule& rule) {
+  if (origin == Origin::literal) return Mode::off;
+  if (rule.mandate == Mandate::dane) return Mode::enforce;
+  const Mode own = own_dane_mode(origin, rule);
+  return own == Mode::off && rule.mandate == Mandate::dane_audit ? Mode::audit : own;
 }
 
 Policy local_policy(const LocalRule& rule) { return rule.route_tls ? Policy::route : Policy::opportunistic; }
@@ -189,6 +197,7 @@ LocalRule for_report(LocalRule rule, Origin origin) {
   rule.dane = Mode::off;
   rule.mta_sts = Mode::off;
   rule.default_tls = DefaultTls::opportunistic;
+  if (!is_configured(origin) || rule.mandate > Mandate::verify) rule.mandate = Mandate::none;
   if (!rule.route_tls || *rule.route_tls == RouteTls::none) return rule;
   const bool own =
       is_configured(origin) && (*rule.route_tls == RouteTls::encrypt || *rule.route_tls == RouteTls::verify);
@@ -218,7 +227,8 @@ StsFact after_waiting(StsFact fact, Seconds waited) {
 Plan decide(const Facts& facts, const LocalRule& rule) {
   if (auto refused = without_address(facts, rule)) return *refused;
   Plan plan = without_sts(facts, rule);
-  return needs_sts(facts.host.origin, rule) ? with_sts(std::move(plan), facts, rule.mta_sts) : plan;
+  if (needs_sts(facts.host.origin, rule)) plan = with_sts(std::move(plan), facts, rule.mta_sts);
+  return with_mandate(std::move(plan), facts, rule.mandate);
 }
 
 }  // namespace hoplock::hop

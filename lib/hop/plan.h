@@ -90,7 +90,8 @@ using Plan = std::variant<Refuse, Connect>;
 bool needs_tlsa(HostFacts::Origin origin, const LocalRule& rule);
 
 // The rule for a mail that carries a TLS report (RPT-38): neither DANE nor MTA-STS is enforced, and clear text will do, for it tells of
-// TLS that fails. What the operator demands of his own next hop, TLS or a certificate, stands; bogus data is never used under any rule.
+// TLS that fails. What the operator demands of his own next hop, TLS or a certificate, by route or mandate, stands; bogus data is never
+// used under any rule.
 LocalRule for_report(LocalRule rule, HostFacts::Origin origin);
 
 // Whether the recipient domain's MTA-STS policy can matter (STS-02): not for configured hosts, nor where a route's `tls` replaces

@@ -45,6 +45,7 @@ std::vector<dns::Name> names_of(const Facts& facts, const LocalRule& rule) {
 LocalRule with_audit_enforced(LocalRule rule) {
   if (rule.dane == Mode::audit) rule.dane = Mode::enforce;
   if (rule.mta_sts == Mode::audit) rule.mta_sts = Mode::enforce;
+  if (rule.mandate == Mandate::dane_audit) rule.mandate = Mandate::dane;
   return rule;
 }
 
@@ -69,6 +70,7 @@ LocalRule without_published(LocalRule rule) {
   rule.dane = Mode::off;
   rule.mta_sts = Mode::off;
   if (rule.route_tls == RouteTls::dane) rule.route_tls = RouteTls::opportunistic;
+  if (rule.mandate == Mandate::dane_audit) rule.mandate = Mandate::none;
   return rule;
 }
 
@@ -82,7 +84,8 @@ bool is_bound(const Plan& plan) {
 
 Plan relaxed(const Facts& facts, const LocalRule& rule) {
   Plan strict = decide(facts, rule);
-  if (!is_bound(strict)) return strict;
+  const bool mandated = rule.mandate == Mandate::verify || rule.mandate == Mandate::dane;
+  if (mandated || !is_bound(strict)) return strict;  // what the domain publishes is the proof that the operator demands
   Plan plan = decide(facts, without_published(rule));
   if (auto* connect = std::get_if<Connect>(&plan)) {
     connect->waived = Refusal{Reason::tls_required_no, "the sender waives the policy of the recipient's domain"};

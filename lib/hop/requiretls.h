@@ -15,7 +15,7 @@ enum class TlsRequest : std::uint8_t { nothing, require_tls, tls_not_required };
 // name, a route that forbids TLS. A policy that may be there and could not be had refuses for now, with its own reason.
 //
 // tls_not_required: neither DANE nor MTA-STS is enforced; where one of them would have bound, the plan is opportunistic and
-// `waived` says tls_required_no. Data of a bogus answer is not used for such mail either.
+// `waived` says tls_required_no. A mandate stands: under `encrypt` clear text is out, under `verify` and `dane` nothing is waived. Data of a bogus answer is not used for such mail either.
 Plan decide(const Facts& facts, const LocalRule& rule, TlsRequest request);
 
 }  // namespace hoplock::hop

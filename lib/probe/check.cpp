@@ -79,7 +79,7 @@ class Run {
     finding_.expanded = finding_.domain;
     finding_.reason = none.reason;
     finding_.detail = std::move(none.text);
-    if (none.route) finding_.note = none.route->note;
+    finding_.note = std::move(none.note);
     const auto answer = co_await tools_.resolver.find(finding_.domain, dns::Type::mx);
     finding_.dnssec = dnssec_of(answer);
     if (none.reason == hop::Reason::dnssec_invalid) finding_.dnssec = Dnssec::bogus;
@@ -92,7 +92,7 @@ class Run {
     });
     finding_.expanded = hosts_.domain.expanded;
     finding_.dnssec = hosts_.domain.mx_security == dns::Security::secure ? Dnssec::secure : Dnssec::insecure;
-    if (hosts_.route) finding_.note = hosts_.route->note;
+    finding_.note = hosts_.note;
     facts_.resize(hosts_.hosts.size());
     for (route::Host& from : hosts_.hosts) {
       // what is published is told, whether a rule uses it or not; but what an unsigned "no MX records" leads to has none

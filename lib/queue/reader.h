@@ -113,6 +113,8 @@ class Reader {
   Result<> body(Id id, const std::function<Go(std::string_view)>& call);
   // Oldest first, one call a message.
   Result<> trace(const TraceQuery& query, const std::function<Go(const Traced&)>& call);
+  // What happened to messages that were accepted since then, the latest message first, one call an event's text; in short reads.
+  Result<> history(Time since, const std::function<Go(Time accepted, std::string_view text)>& call);
   Result<Stats> stats(const std::vector<Lease>& active);
   // Messages that are held because their body proved damaged, oldest first.
   Result<std::vector<Id>> damaged(std::size_t most);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reader: the history of messages, in the queue or gone.
 #include <algorithm>
+#include <limits>
 
 #include "disk/guarded.h"
 #include "queue/history.h"
@@ -52,6 +53,29 @@ Result<std::vector<Id>> Reader::beginning_with(std::string_view prefix, std::siz
     found.erase(std::unique(found.begin(), found.end()), found.end());
     if (found.size() > most) found.resize(most);
     return found;
+  });
+}
+
+Result<> Reader::history(Time since, const std::function<Go(Time, std::string_view)>& call) {
+  constexpr int events_at_once = 500;
+  return disk::guarded([&]() -> Result<> {
+    std::int64_t before = std::numeric_limits<std::int64_t>::max();
+    const std::int64_t first = first_key(Id::at(since));
+    for (int got = events_at_once; got == events_at_once;) {
+      std::vector<std::pair<std::int64_t, std::string>> events;
+      {
+        disk::Tx tx(db_);
+        auto rows = tx.prepare("SELECT id, data FROM history WHERE id < ?1 AND id >= ?2 ORDER BY id DESC LIMIT ?3");
+        for (rows.bind(before, first, events_at_once); rows.step();)
+          events.emplace_back(rows.integer(0), std::string(rows.text(1)));
+      }
+      got = static_cast<int>(events.size());
+      for (const auto& [key, text] : events) {
+        before = key;
+        if (call(id_of_key(key).time(), text) == Go::stop) return {};
+      }
+    }
+    return {};
   });
 }
 

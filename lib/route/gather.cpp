@@ -154,7 +154,8 @@ awaitable<Preference> find_own(Resolver& resolver, SettingsPtr settings, std::ve
   co_return found;  // by preference: where we stand first is where we stand best
 }
 
-Settings::Settings(Options from) : options(std::move(from)), table(options.routes, options.security) {}
+Settings::Settings(Options from)
+    : options(std::move(from)), table(options.routes, options.security, options.partners) {}
 
 awaitable<DomainPtr> gather_domain(Resolver& resolver, SettingsPtr settings, dns::Name domain, Early early) {
   auto entry = std::make_shared<DomainEntry>();

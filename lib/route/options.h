@@ -13,6 +13,7 @@
 #include "base/ip.h"
 #include "dns/pattern.h"
 #include "hop/facts.h"
+#include "partners/book.h"
 
 namespace hoplock::route {
 
@@ -68,8 +69,9 @@ struct OwnAddress {
 
 struct Options {
   std::vector<Route> routes;
-  hop::LocalRule security;  // `security:` as it is without a route; route_tls and verify_names stay empty
-  std::uint16_t port = 25;  // delivery.port, for hosts from DNS
+  hop::LocalRule security;     // `security:` as it is without a route; route_tls and verify_names stay empty
+  partners::BookPtr partners;  // null: none
+  std::uint16_t port = 25;     // delivery.port, for hosts from DNS
   AddressFamily address_family = AddressFamily::any;
   LocalTargets local_targets = LocalTargets::refuse;
   dns::Name hostname;  // our own

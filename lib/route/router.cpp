@@ -96,6 +96,7 @@ class Router::Impl {
 
   TablePtr rules() const { return {settings_, &settings_->table}; }
   void reload(Options options);
+  void set_partners(partners::BookPtr partners);
   static awaitable<Found> find(std::shared_ptr<Impl> self, dns::Name domain);
   static awaitable<hop::HostFacts> look(std::shared_ptr<Impl> self, Host host);
   static awaitable<hop::HostFacts> look_in_turn(std::shared_ptr<Impl> self, Host host, dns::Name domain);
@@ -135,6 +136,12 @@ void Router::Impl::reload(Options options) {
   domains_.cache.clear();
   hosts_.cache.clear();
   reporting_.cache.clear();
+}
+
+void Router::Impl::set_partners(partners::BookPtr partners) {
+  Options options = settings_->options;
+  options.partners = std::move(partners);
+  settings_ = std::make_shared<const Settings>(std::move(options));
 }
 
 // From the cache, from whoever asks already, or by `gather`. What was found while validation failed, or under settings that are
@@ -224,6 +231,7 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
   Hosts found;
   found.route = settings->table.match(domain, at);
   found.rule = settings->table.rule(domain, at);
+  found.note = settings->table.note(domain, at);
   if (found.route && !found.route->hosts.empty()) {
     found.domain = hop::DomainFacts{domain, domain, dns::Security::secure};
     found.hosts = configured(*found.route, found.rule);
@@ -243,6 +251,7 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
   if (failure || none != nullptr) {
     NoHosts refused = failure ? not_validating(*failure) : *none;
     refused.route = found.route;
+    refused.note = found.note;
     co_return refused;
   }
   found.domain = entry->facts;
@@ -291,6 +300,7 @@ awaitable<std::optional<NoHosts>> Router::Impl::cut_hosts(std::shared_ptr<Impl> 
   Candidates left = without_self(std::move(chosen.hosts), own);
   if (auto* none = std::get_if<NoHosts>(&left)) {
     none->route = found->route;
+    none->note = found->note;
     co_return std::move(*none);
   }
   found->hosts = std::get<std::vector<Host>>(std::move(left));
@@ -342,6 +352,7 @@ Router::~Router() = default;
 const Table& Router::table() const { return *impl_->rules(); }
 TablePtr Router::rules() const { return impl_->rules(); }
 void Router::reload(Options options) { impl_->reload(std::move(options)); }
+void Router::set_partners(partners::BookPtr partners) { impl_->set_partners(std::move(partners)); }
 awaitable<Found> Router::find(dns::Name domain) { return Impl::find(impl_, std::move(domain)); }
 awaitable<hop::HostFacts> Router::look(Host host) { return Impl::look(impl_, std::move(host)); }
 awaitable<hop::HostFacts> Router::look(Host host, dns::Name domain) {

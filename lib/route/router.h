@@ -40,6 +40,7 @@ struct Hosts {
   hop::LocalRule rule;
   std::vector<Host> hosts;   // in the order to try, never empty; equal preferences shuffled anew by every call (MX-05)
   RoutePtr route;            // null: no route matches
+  std::string note;          // Table::note
   std::size_t left_out = 0;  // MX hosts behind these, of a set that is too large
   std::string site;          // who takes the mail, whatever the domain: the same hosts, the same site
 };
@@ -53,6 +54,7 @@ struct NoHosts {
   std::optional<hop::Reason> reason;  // dns_failure, dnssec_invalid; nothing for what no reason word names
   std::string text;                   // one sentence, without code or reason word
   RoutePtr route;
+  std::string note{};  // Table::note
 };
 
 using Found = std::variant<Hosts, NoHosts>;
@@ -72,6 +74,8 @@ class Router {
   TablePtr rules() const;
   // Look-ups that run keep the old options; facts gathered under them are forgotten.
   void reload(Options options);
+  // Other entries under the same options: what DNS said stays at hand.
+  void set_partners(partners::BookPtr partners);
 
   // `domain`: that of the recipients; where several domains share a destination (Table::destination), any one of them.
   // Never throws for what DNS does; concurrent calls for one domain ask once.

@@ -18,6 +18,20 @@ std::string hosts_key(const Route& route) {
   return key;
 }
 
+// What a partner's entries make of the rule that the route made. An exception never undoes what the route says itself.
+void apply(const partners::Terms& terms, const Route* route, hop::LocalRule& rule) {
+  const auto watch = [](hop::Mode& mode) {
+    if (mode == hop::Mode::enforce) mode = hop::Mode::audit;
+  };
+  if (terms.mandate) rule.mandate = terms.mandate->level;
+  if (terms.mta_sts && (route == nullptr || !route->mta_sts)) watch(rule.mta_sts);
+  if (!terms.dane) return;
+  if (route == nullptr || !route->dane) watch(rule.dane);
+  const bool own = route != nullptr && (route->dane == hop::Mode::enforce || route->tls == hop::RouteTls::dane ||
+                                        route->tls == hop::RouteTls::dane_only);
+  if (rule.mandate == hop::Mandate::dane && !own) rule.mandate = hop::Mandate::dane_audit;
+}
+
 }  // namespace
 
 bool is_expired(const Route& route, Time now) {
@@ -33,7 +47,8 @@ bool is_same_way(const RoutePtr& a, const RoutePtr& b) {
   return way(*a) == way(*b);
 }
 
-Table::Table(std::vector<Route> routes, hop::LocalRule security) : security_(std::move(security)) {
+Table::Table(std::vector<Route> routes, hop::LocalRule security, partners::BookPtr partners)
+    : security_(std::move(security)), partners_(std::move(partners)) {
   for (Route& route : routes) {
     Entry entry;
     if (!route.hosts.empty()) {
@@ -71,13 +86,26 @@ std::string Table::destination(const dns::Name& domain, Time now) const {
 hop::LocalRule Table::rule(const dns::Name& domain, Time now) const {
   hop::LocalRule rule = security_;
   const Entry* entry = find(domain, now);
-  if (entry == nullptr) return rule;
-  const Route& route = *entry->route;
-  rule.dane = route.dane.value_or(rule.dane);
-  rule.mta_sts = route.mta_sts.value_or(rule.mta_sts);
-  rule.route_tls = route.tls;
-  rule.verify_names = route.verify_names;
+  const Route* route = entry == nullptr ? nullptr : entry->route.get();
+  if (route != nullptr) {
+    rule.dane = route->dane.value_or(rule.dane);
+    rule.mta_sts = route->mta_sts.value_or(rule.mta_sts);
+    rule.route_tls = route->tls;
+    rule.verify_names = route->verify_names;
+  }
+  apply(terms(domain, now), route, rule);
   return rule;
+}
+
+partners::Terms Table::terms(const dns::Name& domain, Time now) const {
+  return partners_ ? partners_->find(domain, now) : partners::Terms{};
+}
+
+std::string Table::note(const dns::Name& domain, Time now) const {
+  const Entry* entry = find(domain, now);
+  std::string text = entry == nullptr ? "" : entry->route->note;
+  const std::string agreed = partners::why(terms(domain, now));
+  return text.empty() || agreed.empty() ? text + agreed : text + "; " + agreed;
 }
 
 std::optional<std::size_t> Table::position(const dns::Name& domain, Time now) const {
@@ -92,6 +120,8 @@ std::optional<Time> Table::next_end(Time after) const {
     const Time end = *entry.route->until + std::chrono::days(1);
     if (end > after && (!next || end < *next)) next = end;
   }
+  const auto agreed = partners_ ? partners_->next_end(after) : std::nullopt;
+  if (agreed && (!next || *agreed < *next)) next = agreed;
   return next;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which route a domain takes, and what it changes: pure look-ups in the operator's list. First match wins; a route
-// whose `until` has passed is skipped.
+// Which route a domain takes, and what it and what was agreed on with the partner change: pure look-ups in the operator's list and in the
+// book of partners. Of routes the first match wins; one whose `until` has passed is skipped. Then partners: a mandate is laid over whatever
+// the route says, and an exception loosens what the route says nothing of.
 #pragma once
 #include <memory>
 #include <optional>
@@ -17,7 +18,7 @@ using RoutePtr = std::shared_ptr<const Route>;
 
 class Table {
  public:
-  Table(std::vector<Route> routes, hop::LocalRule security);
+  Table(std::vector<Route> routes, hop::LocalRule security, partners::BookPtr partners = nullptr);
 
   // The route for a recipient domain, or null.
   RoutePtr match(const dns::Name& domain, Time now) const;
@@ -26,13 +27,17 @@ class Table {
   // all domains that take the same route with hosts: "route:relay.example:25". Stable while the configuration is.
   std::string destination(const dns::Name& domain, Time now) const;
 
-  // What the operator demands of mail to `domain`: `security`, as its route changes it.
+  // What the operator demands of mail to `domain`: `security`, as its route and the partner's entries change it.
   hop::LocalRule rule(const dns::Name& domain, Time now) const;
 
   // Its place in the list, from 0; nothing: none matches.
   std::optional<std::size_t> position(const dns::Name& domain, Time now) const;
 
-  // When the next route ends of those that count at `after`: until then every answer stays what it is.
+  partners::Terms terms(const dns::Name& domain, Time now) const;
+  // Why, in the operator's own words: the notes of the route and of the partner's entries; "": there are none.
+  std::string note(const dns::Name& domain, Time now) const;
+
+  // When the next route or entry ends of those that count at `after`: until then every answer stays what it is.
   std::optional<Time> next_end(Time after) const;
 
   // Routes whose `until` has passed, for the daily warning.
@@ -46,6 +51,7 @@ class Table {
   const Entry* find(const dns::Name& domain, Time now) const;
   std::vector<Entry> entries_;
   hop::LocalRule security_;
+  partners::BookPtr partners_;  // null: none
 };
 
 // A configuration's rules; whoever holds one can tell whether it is still the one in force.

@@ -48,6 +48,43 @@ TEST_CASE("parse_request: every action with every selection comes out as it went
   CHECK(std::holds_alternative<AskStatus>(parse_request(to_json(Request(AskStatus{}))).value()));
 }
 
+TEST_CASE("parse_request: orders about partners come out as they went in, and what is none is refused") {
+  ChangePartners change;
+  partners::Order require, except, remove, end;
+  require.entry.domain = partners::parse_domain("*.contoso.com").value();
+  require.entry.level = hop::Mandate::verify;
+  require.entry.until = partners::parse_day("2027-01-31").value();
+  require.entry.note = "\"a\" \\ b";
+  except.entry.domain = remove.entry.domain = end.entry.domain = partners::parse_domain("contoso.com").value();
+  except.entry.rule = partners::Rule::mta_sts;
+  remove.what = end.what = partners::Order::What::remove;
+  end.only = partners::Rule::dane;
+  change.orders = {require, except, remove, end};
+  change.more = ChangePartners::More::follow;
+  const std::string line = to_json(Request(change));
+  const auto again = std::get<ChangePartners>(parse_request(line).value());
+  CHECK(to_json(Request(again)) == line);
+  CHECK(again.more == ChangePartners::More::follow);
+  REQUIRE(again.orders.size() == 4);
+  CHECK(says_the_same(again.orders[0].entry, require.entry));
+  CHECK(says_the_same(again.orders[1].entry, except.entry));
+  CHECK(again.orders[2].what == partners::Order::What::remove);
+  CHECK(again.orders[3].only == partners::Rule::dane);
+  for (const char* bad : {R"({"do":"partner"})", R"({"do":"partner","orders":[1]})",
+                          R"({"do":"partner","orders":[{"domain":"*","level":"dane"}]})",
+                          R"({"do":"partner","orders":[{"domain":"a.example"}]})",
+                          R"({"do":"partner","orders":[{"domain":"a.example","level":"dane","except":"dane"}]})",
+                          R"({"do":"partner","orders":[{"domain":"a.example","level":"none"}]})",
+                          R"({"do":"partner","orders":[{"domain":"a.example","remove":"verify"}]})"})
+    CHECK_FALSE(parse_request(bad).has_value());
+  const partners::Done done{3, 1, partners::parse_day("2027-01-31").value(), "no"};
+  const auto heard = parse_done(to_json(done)).value();
+  CHECK(heard.changed == 3);
+  CHECK(heard.unchanged == 1);
+  CHECK(heard.until == done.until);
+  CHECK(heard.refused == "no");
+}
+
 TEST_CASE("parse_request: the empty sender is a sender") {
   const auto request = parse_request(R"({"do":"hold","sender":""})");
   REQUIRE(request.has_value());

@@ -11,9 +11,12 @@
 #include "daemon/options.h"
 #include "reports/ledger_reader.h"
 #include "reports/quota.h"
+#include "route/partner_reader.h"
+#include "route/partners.h"
 #include "route/sts_store.h"
 #include "tests/queue/world.h"
 #include "tests/reports/ledger_world.h"
+#include "tests/support/memory_log.h"
 
 namespace daemon_old_store_test {
 
@@ -96,6 +99,26 @@ TEST_CASE("DUR-06: numbers on disk are what they were") {
   CHECK(static_cast<int>(tlsrpt::PolicyType::no_policy_found) == 2);
   CHECK(static_cast<int>(tlsrpt::ResultType::sts_webpki_invalid) == 10);
   CHECK(queue::party_key("user@example.org") == -281229568750335978);  // its hashes, too
+}
+
+TEST_CASE("partners: a store of schema 5 has none, before its daemon has seen it and after, and takes some") {
+  support::TempDirectory dir;
+  std::filesystem::copy(std::filesystem::path(HOPLOCK_SOURCE_DIR) / "tests/daemon/stores/schema-5.db",
+                        dir / "queue.db");
+  std::size_t entries = 0;
+  const auto count = [&entries](const partners::Entry&) { ++entries; };
+  route::PartnerReader::open(dir / "queue.db").value().list(count).value();
+  World world(dir.path(), with_history(), at(60), all_migrations());
+  support::MemoryLog log;
+  route::Partners service(*world.disk, log);
+  world.loop.run(service.load()).value();
+  CHECK(service.book()->size() == 0);
+  partners::Order order;
+  order.entry.domain = partners::parse_domain("contoso.com").value();
+  order.entry.level = hop::Mandate::dane;
+  CHECK(world.loop.run(service.carry_out({order}, "ann")).value().changed == 1);
+  route::PartnerReader::open(dir / "queue.db").value().list(count).value();
+  CHECK(entries == 1);
 }
 
 TEST_CASE("DUR-06: a store of schema 5 is read, listed and delivered") {

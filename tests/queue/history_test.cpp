@@ -187,6 +187,30 @@ TEST_CASE("BND-03: forgetting costs what is forgotten, not what is kept, and lea
   CHECK(cost[1] < cost[0] + 600'000);  // a slice of looking for strays; the walk over all keys cost five times that
 }
 
+TEST_CASE(
+    "all that happened is read from the latest message on, in pages, as far back and for as long as the reader wants") {
+  TempDirectory directory;
+  World world(directory.path(), recording());
+  std::vector<Id> ids;
+  for (int i = 0; i < 1200; ++i) ids.push_back(world.put({"bob@example.org"}, "x\r\n", at(i)));
+  const auto read = [&](Time since, std::size_t most) {
+    std::vector<Time> times;
+    auto reader = world.reader();
+    const auto call = [&](Time accepted, std::string_view text) {
+      CHECK(text.starts_with(R"({"event":"accepted")"));
+      times.push_back(accepted);
+      return times.size() < most ? Go::on : Go::stop;
+    };
+    reader.history(since, call).value();
+    return times;
+  };
+  const auto all = read(at(0), 10'000);
+  REQUIRE(all.size() == 1200);
+  CHECK(std::is_sorted(all.rbegin(), all.rend()));
+  CHECK(read(at(0), 700).size() == 700);
+  CHECK(read(ids[600].time() + Milliseconds(1), 10'000).size() == 599);
+}
+
 TEST_CASE("what is switched off is not written") {
   TempDirectory directory;
   World world(directory.path());

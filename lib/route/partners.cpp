@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "route/partners.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <string_view>
+#include <utility>
+
+#include "net/clock.h"
+
+namespace hoplock::route {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using partners::Book;
+using partners::Entry;
+using partners::Order;
+
+namespace {
+
+constexpr std::size_t rows_at_once = 128;     // in one job
+constexpr std::size_t entries_at_once = 512;  // on the loop
+constexpr Milliseconds partners_look_again{30'000};
+
+// Others get their turn on the loop.
+awaitable<void> breathe() {
+  const auto executor = co_await asio::this_coro::executor;
+  co_await asio::post(executor, asio::use_awaitable);
+}
+
+void add_entry(Event& event, const Entry& entry) {
+  event.add("rule", std::string(kind_of(entry))).add("level", std::string(word_of(entry)));
+  event.add("until", entry.until ? partners::to_text(*entry.until) : "").add("note", entry.note).add("by", entry.by);
+}
+
+Event event_of(const Entry& entry, std::string_view action) {
+  Event event(action == "ended" ? Level::warn : Level::info, "partner");
+  event.add("domain", dns::to_text(entry.domain)).add("action", std::string(action));
+  add_entry(event, entry);
+  return event;
+}
+
+std::string_view put_word(const Entry& entry) {
+  return entry.rule == partners::Rule::mandate ? "required" : "excepted";
+}
+
+constexpr std::array partner_rules{partners::Rule::mandate, partners::Rule::dane, partners::Rule::mta_sts};
+
+}  // namespace
+
+class Partners::Turn {
+ public:
+  explicit Turn(Partners& of) : of_(of) { of_.busy_ = true; }
+  ~Turn() {
+    of_.busy_ = false;
+    of_.free_.notify_one();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  Partners& of_;
+};
+
+void Partners::publish(partners::BookPtr book, std::vector<dns::Pattern> changed) {
+  book_ = std::move(book);
+  if (follow_) follow_(book_, std::move(changed));
+  news_.notify_all();
+}
+
+awaitable<Result<>> Partners::load() {
+  auto book = std::make_shared<Book>();
+  std::optional<PartnerAt> at = PartnerAt{};
+  while (at) {
+    auto job = [from = *at](disk::Tx& tx) { return list_partners(tx, from, rows_at_once); };
+    auto page = co_await disk_.run(disk::Durability::read, std::move(job));
+    if (!page) co_return page.error();
+    for (Entry& entry : page->entries) book->put(std::move(entry));
+    at = std::move(page->next);
+  }
+  unclean_ = true;
+  publish(std::move(book), {});
+  co_return Result<>();
+}
+
+awaitable<Result<partners::Done>> Partners::carry_out(std::vector<Order> orders, std::string by) {
+  while (busy_) co_await free_.wait();
+  const Turn turn(*this);
+  const PlanPtr planned = co_await plan(std::move(orders), std::move(by));
+  if (!planned->done.refused.empty() || planned->done.changed == 0) co_return planned->done;
+  const auto stored = co_await store(planned);
+  if (!stored) co_return stored.error();
+  co_await take_up(planned);
+  co_return planned->done;
+}
+
+awaitable<Partners::PlanPtr> Partners::plan(std::vector<Order> orders, std::string by) {
+  const auto made = std::make_shared<Plan>();
+  Plan& to = *made;
+  const Time now = net::now();
+  for (std::size_t i = 0; i < orders.size(); ++i) {
+    if (i % entries_at_once == entries_at_once - 1) co_await breathe();
+    Order& order = orders[i];
+    if (order.what == Order::What::remove) {
+      for (const partners::Rule rule : partner_rules) {
+        const auto there = book_->at(order.entry.domain, rule);
+        if (!there || (order.only && rule != *order.only)) continue;
+        to.removed.push_back(*there);
+        to.removed.back().by = by;
+      }
+      continue;
+    }
+    auto entry = partners::admitted(std::move(order.entry), now);
+    if (!entry) {
+      to.done.refused = entry.error().detail;
+      co_return made;
+    }
+    to.done.until = entry->until;
+    const auto there = book_->at(entry->domain, entry->rule);
+    if (there && says_the_same(*there, *entry)) {
+      ++to.done.unchanged;
+      continue;
+    }
+    entry->by = by;
+    entry->since = now;
+    entry->told = false;
+    to.put.push_back(std::move(*entry));
+  }
+  to.done.changed = to.put.size() + to.removed.size();
+  co_return made;
+}
+
+// A batch that came to nothing must be gone before another one takes its number.
+awaitable<Result<>> Partners::clean() {
+  while (unclean_) {
+    auto job = [](disk::Tx& tx) -> Result<bool> { return drop_uncommitted(tx, rows_at_once); };
+    const auto done = co_await disk_.run(disk::Durability::relaxed, std::move(job));
+    if (!done) co_return done.error();
+    unclean_ = !*done;
+  }
+  co_return Result<>();
+}
+
+awaitable<Result<>> Partners::store(PlanPtr plan) {
+  const auto cleaned = co_await clean();
+  if (!cleaned) co_return cleaned.error();
+  unclean_ = true;
+  std::size_t at = 0;
+  do {
+    const std::size_t end = std::min(at + rows_at_once, plan->put.size());
+    const bool last = end == plan->put.size();
+    const Entries some(plan->put.begin() + static_cast<std::ptrdiff_t>(at),
+                       plan->put.begin() + static_cast<std::ptrdiff_t>(end));
+    const Entries gone = last ? plan->removed : Entries();
+    auto job = [some, gone, last](disk::Tx& tx) -> Result<> {
+      const Batch batch = committed_batch(tx) + 1;
+      for (const Entry& entry : some) put_partner(tx, entry, batch);
+      for (const Entry& entry : gone) remove_partner(tx, entry.domain, entry.rule);
+      if (last) commit_batch(tx, batch);
+      return {};
+    };
+    const auto durability = last ? disk::Durability::durable : disk::Durability::relaxed;
+    const auto done = co_await disk_.run(durability, std::move(job));
+    if (!done) co_return done.error();
+    at = end;
+  } while (at < plan->put.size());
+  unclean_ = false;
+  co_return Result<>();
+}
+
+// It counts from here on; what stood in its place is cleared away behind it.
+awaitable<void> Partners::take_up(PlanPtr plan) {
+  auto book = std::make_shared<Book>(*book_);
+  std::vector<dns::Pattern> changed;
+  std::size_t n = 0;
+  for (const Entry& entry : plan->put) {
+    book->put(entry);
+    changed.push_back(entry.domain);
+    if (++n % entries_at_once == 0) co_await breathe();
+  }
+  for (const Entry& entry : plan->removed) {
+    book->remove(entry.domain, entry.rule);
+    changed.push_back(entry.domain);
+  }
+  publish(std::move(book), std::move(changed));
+  for (const Entry& entry : plan->removed) log_.write(event_of(entry, "removed"));
+  for (const Entry& entry : plan->put) {
+    log_.write(event_of(entry, put_word(entry)));
+    if (++n % entries_at_once == 0) co_await breathe();
+  }
+  for (std::size_t at = 0; at < plan->put.size(); at += rows_at_once) {
+    const auto begin = plan->put.begin() + static_cast<std::ptrdiff_t>(at);
+    const Entries some(begin, begin + static_cast<std::ptrdiff_t>(std::min(rows_at_once, plan->put.size() - at)));
+    auto job = [some](disk::Tx& tx) -> Result<> {
+      const Batch batch = committed_batch(tx);
+      for (const Entry& entry : some) drop_earlier(tx, entry, batch);
+      return {};
+    };
+    const auto done = co_await disk_.run(disk::Durability::relaxed, std::move(job));
+    if (!done) co_return;  // they count no more; they only take room
+  }
+}
+
+awaitable<void> Partners::tell_ended(Time at) {
+  while (busy_) co_await free_.wait();
+  const Turn turn(*this);
+  Entries ended;
+  book_->each([&](const partners::EntryPtr& entry) {
+    if (is_over(*entry, at) && !entry->told) ended.push_back(*entry);
+  });
+  for (Entry& entry : ended) entry.told = true;
+  for (std::size_t from = 0; from < ended.size(); from += rows_at_once) {
+    const auto begin = ended.begin() + static_cast<std::ptrdiff_t>(from);
+    const Entries some(begin, begin + static_cast<std::ptrdiff_t>(std::min(rows_at_once, ended.size() - from)));
+    for (const Entry& entry : some) log_.write(event_of(entry, "ended"));
+    auto job = [some](disk::Tx& tx) -> Result<> {
+      for (const Entry& entry : some) mark_told(tx, entry);
+      return {};
+    };
+    const auto done = co_await disk_.run(disk::Durability::relaxed, std::move(job));
+    if (!done) log_.write(Event(Level::error, "store-failed").add("error", "partners: " + done.error().detail));
+  }
+  if (ended.empty()) co_return;
+  auto book = std::make_shared<Book>(*book_);
+  std::vector<dns::Pattern> changed;
+  for (Entry& entry : ended) {
+    changed.push_back(entry.domain);
+    book->put(std::move(entry));
+  }
+  publish(std::move(book), std::move(changed));
+}
+
+awaitable<void> Partners::tell_soon_over(Time at) {
+  const auto today = std::chrono::floor<std::chrono::days>(at);
+  std::vector<partners::EntryPtr> soon;
+  book_->each([&](const partners::EntryPtr& entry) {
+    const bool ends = entry->until && !is_over(*entry, at) && *entry->until - today < partners::last_days;
+    if (ends) soon.push_back(entry);
+  });
+  std::size_t n = 0;
+  for (const partners::EntryPtr& entry : soon) {
+    Event event(Level::warn, "partner-ends");
+    event.add("domain", dns::to_text(entry->domain));
+    add_entry(event, *entry);
+    event.add("days", std::int64_t{(*entry->until - today).count() + 1});
+    log_.write(event);
+    if (++n % entries_at_once == 0) co_await breathe();
+  }
+}
+
+awaitable<void> Partners::watch() {
+  std::optional<partners::Day> warned;
+  for (;;) {
+    const Time at = net::now();
+    const auto today = std::chrono::floor<std::chrono::days>(at);
+    const auto passed = book_->next_end(looked_);
+    const bool due = at < looked_ || (passed && *passed <= at);
+    if (due) co_await tell_ended(at);
+    looked_ = at;
+    const bool told = std::exchange(warned, today) == today;
+    if (!told) co_await tell_soon_over(at);
+    const auto next = book_->next_end(at);
+    const Milliseconds rest = next ? std::clamp(*next - at, Milliseconds(0), partners_look_again) : partners_look_again;
+    co_await news_.wait_until(std::chrono::steady_clock::now() + rest);
+  }
+}
+
+}  // namespace hoplock::route

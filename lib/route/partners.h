@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The partners of a running daemon: read before the first delivery, changed by orders, told as `partner` events. The store decides: an
+// order is done when it is on stable storage, whole or not at all, and only then it counts. What ends by itself counts no more from that
+// moment on, whenever that is told.
+//
+// 100,000 entries: they are read, written and taken up a few at a time, and no step keeps the loop or the disk from mail.
+#pragma once
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "disk/disk.h"
+#include "net/signal.h"
+#include "partners/book.h"
+#include "partners/order.h"
+#include "route/partner_store.h"
+
+namespace hoplock::route {
+
+class Partners {
+ public:
+  // REQUIRES: the disk (partner_migration() is applied) and the log outlive it and the loop's last run.
+  Partners(disk::Disk& disk, Log& log) : disk_(disk), log_(log) {}
+  Partners(const Partners&) = delete;
+  Partners& operator=(const Partners&) = delete;
+
+  // Called with every book that comes into force, and with the domains whose entries differ from those before.
+  using Follow = std::function<void(partners::BookPtr book, std::vector<dns::Pattern> changed)>;
+  void on_change(Follow call) { follow_ = std::move(call); }
+
+  // Once. An Error: what was agreed on is not known, and no mail may leave.
+  boost::asio::awaitable<Result<>> load();
+  partners::BookPtr book() const { return book_; }
+
+  // All of them or, where one is refused or cannot be stored, none. One call after the other.
+  boost::asio::awaitable<Result<partners::Done>> carry_out(std::vector<partners::Order> orders, std::string by);
+
+  // Tells of entries that have ended, and daily of those in their last week; until cancelled.
+  boost::asio::awaitable<void> watch();
+
+ private:
+  using Entries = std::vector<partners::Entry>;
+  // What orders come to.
+  struct Plan {
+    Entries put;
+    Entries removed;
+    partners::Done done;
+  };
+  using PlanPtr = std::shared_ptr<const Plan>;
+  class Turn;
+  boost::asio::awaitable<PlanPtr> plan(std::vector<partners::Order> orders, std::string by);
+  boost::asio::awaitable<Result<>> store(PlanPtr plan);
+  boost::asio::awaitable<Result<>> clean();
+  boost::asio::awaitable<void> take_up(PlanPtr plan);
+  boost::asio::awaitable<void> tell_ended(Time at);
+  boost::asio::awaitable<void> tell_soon_over(Time at);
+  void publish(partners::BookPtr book, std::vector<dns::Pattern> changed);
+
+  disk::Disk& disk_;
+  Log& log_;
+  Follow follow_;
+  partners::BookPtr book_ = std::make_shared<const partners::Book>();
+  bool busy_ = false;
+  bool unclean_ = false;  // there may be rows that never came to count
+  net::Signal free_;
+  net::Signal news_;
+  Time looked_;  // for what ended until then
+};
+
+}  // namespace hoplock::route

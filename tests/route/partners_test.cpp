@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+// Partners: stored before they count, whole or not at all, read again at a start; and what they make of a route's rule.
+#include "route/partners.h"
+
+#include <doctest/doctest.h>
+#include <boost/asio/steady_timer.hpp>
+
+#include "net/task_group.h"
+#include "queue/queue.h"
+#include "route/partner_reader.h"
+#include "route/table.h"
+#include "tests/support/longest_step.h"
+#include "tests/support/loop.h"
+#include "tests/support/memory_log.h"
+#include "tests/support/temp_directory.h"
+
+namespace route_partners_test {
+
+using namespace hoplock;
+using namespace hoplock::route;
+using partners::Entry;
+using partners::Order;
+using partners::Rule;
+
+namespace {
+
+const Time now_here = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+const partners::Day this_day = std::chrono::floor<std::chrono::days>(now_here);
+
+Entry made(const std::string& domain, Rule rule = Rule::mandate, hop::Mandate level = hop::Mandate::dane) {
+  Entry entry;
+  entry.domain = partners::parse_domain(domain).value();
+  entry.rule = rule;
+  if (rule == Rule::mandate) entry.level = level;
+  entry.note = "ticket 4711";
+  return entry;
+}
+
+Order put(Entry entry) {
+  Order order;
+  order.entry = std::move(entry);
+  return order;
+}
+Order removal(const std::string& domain, std::optional<Rule> only = std::nullopt) {
+  Order order;
+  order.what = Order::What::remove;
+  order.entry.domain = partners::parse_domain(domain).value();
+  order.only = only;
+  return order;
+}
+
+dns::Name named(const std::string& text) { return dns::Name::parse(text).value(); }
+
+struct World {
+  explicit World() { start(); }
+  void start() {
+    disk::Options options;
+    options.directory = dir.file("data");
+    options.migrations = queue::migrations();
+    options.migrations.push_back(partner_migration());
+    disk = std::move(disk::Disk::open(loop.executor(), options).value());
+    service = std::make_unique<Partners>(*disk, log);
+    service->on_change([this](partners::BookPtr book, std::vector<dns::Pattern> changed) {
+      ++followed;
+      in_force = std::move(book);
+      last_changed = changed.size();
+    });
+    loop.run(service->load()).value();
+  }
+  void restart() {
+    service.reset();
+    disk.reset();
+    start();
+  }
+  partners::Done order(std::vector<Order> orders) {
+    return loop.run(service->carry_out(std::move(orders), "ann")).value();
+  }
+  partners::Terms terms(const std::string& domain) { return in_force->find(named(domain), now_here); }
+  std::vector<std::string> listed() {
+    std::vector<std::string> all;
+    auto reader = PartnerReader::open(disk->path()).value();
+    reader
+        .list(
+            [&](const Entry& entry) { all.push_back(dns::to_text(entry.domain) + " " + std::string(word_of(entry))); })
+        .value();
+    return all;
+  }
+  void write(std::function<void(disk::Tx&)> call) {
+    auto job = [call](disk::Tx& tx) -> Result<> {
+      call(tx);
+      return {};
+    };
+    loop.run(disk->run(disk::Durability::durable, std::move(job))).value();
+  }
+  void watch(std::chrono::milliseconds time) {
+    net::TaskGroup tasks(loop.executor(), log);
+    tasks.spawn("partners", service->watch());
+    loop.run(pause(time));
+    tasks.stop();
+    loop.run(tasks.join(std::chrono::steady_clock::now() + std::chrono::seconds{5}));
+  }
+  static boost::asio::awaitable<void> pause(std::chrono::milliseconds time) {
+    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, time);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+  }
+
+  support::TempDirectory dir;
+  support::Loop loop;
+  support::MemoryLog log;
+  std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<Partners> service;
+  partners::BookPtr in_force;
+  int followed = 0;
+  std::size_t last_changed = 0;
+};
+
+}  // namespace
+
+TEST_CASE("Partners: what was ordered counts at once, survives a restart, and is told with who and why") {
+  World world;
+  CHECK(world.order({put(made("contoso.com")), put(made("*.contoso.com", Rule::dane))}).changed == 2);
+  CHECK(world.last_changed == 2);
+  CHECK(world.terms("contoso.com").mandate->level == hop::Mandate::dane);
+  CHECK(world.terms("contoso.com").mandate->by == "ann");
+  CHECK(world.terms("x.contoso.com").dane->until == this_day + partners::longest_exception);
+  world.restart();
+  CHECK(world.terms("contoso.com").mandate->note == "ticket 4711");
+  CHECK(world.listed() == std::vector<std::string>{"*.contoso.com dane", "contoso.com dane"});
+  const auto events = world.log.events("partner");
+  REQUIRE(events.size() == 2);
+  CHECK(events[0].get("domain") == "contoso.com");
+  CHECK(events[0].get("action") == "required");
+  CHECK(events[0].get("level") == "dane");
+  CHECK(events[0].get("by") == "ann");
+  CHECK(events[1].get("action") == "excepted");
+  CHECK(events[1].get("until") == partners::to_text(this_day + partners::longest_exception));
+}
+
+TEST_CASE(
+    "Partners: the same again changes nothing, a removal takes what it names, and one of nothing is told as such") {
+  World world;
+  world.order(
+      {put(made("contoso.com")), put(made("contoso.com", Rule::dane)), put(made("contoso.com", Rule::mta_sts))});
+  const int before = world.followed;
+  const auto again = world.order({put(made("contoso.com"))});
+  CHECK(again.changed == 0);
+  CHECK(again.unchanged == 1);
+  CHECK(world.followed == before);
+  CHECK(world.order({removal("contoso.com", Rule::dane)}).changed == 1);
+  CHECK(world.terms("contoso.com").dane == nullptr);
+  CHECK(world.terms("contoso.com").mandate != nullptr);
+  CHECK(world.order({removal("contoso.com")}).changed == 2);
+  CHECK(world.order({removal("contoso.com")}).changed == 0);
+  world.restart();
+  CHECK_FALSE(world.terms("contoso.com").any());
+}
+
+TEST_CASE("Partners: orders are carried out all or none") {
+  World world;
+  Entry late = made("b.example", Rule::dane);
+  late.until = this_day + std::chrono::days(91);
+  const auto done = world.order({put(made("a.example")), put(late)});
+  CHECK(done.refused.find("an exception may last 90 days") == 0);
+  CHECK(done.changed == 0);
+  CHECK_FALSE(world.terms("a.example").any());
+  CHECK(world.listed().empty());
+}
+
+TEST_CASE("Partners: rows of an import that did not come to its end never count, and are gone before the next one") {
+  World world;
+  world.order({put(made("a.example"))});
+  world.write([](disk::Tx& tx) {
+    for (int i = 0; i < 1000; ++i) {
+      Entry entry = made("torn" + std::to_string(i) + ".example");
+      put_partner(tx, entry, committed_batch(tx) + 1);
+    }
+    put_partner(tx, made("a.example", Rule::mandate, hop::Mandate::encrypt), committed_batch(tx) + 1);
+  });
+  world.restart();
+  CHECK(world.listed() == std::vector<std::string>{"a.example dane"});
+  CHECK(world.in_force->size() == 1);
+  world.order({put(made("b.example"))});
+  world.restart();
+  CHECK(world.listed() == std::vector<std::string>{"a.example dane", "b.example dane"});
+}
+
+TEST_CASE("Partners: a later batch counts where an earlier one's row is still there") {
+  World world;
+  world.order({put(made("a.example"))});
+  world.write([](disk::Tx& tx) {
+    const Batch next = committed_batch(tx) + 1;
+    put_partner(tx, made("a.example", Rule::mandate, hop::Mandate::encrypt), next);
+    commit_batch(tx, next);
+  });
+  world.restart();
+  CHECK(world.terms("a.example").mandate->level == hop::Mandate::encrypt);
+  CHECK(world.listed() == std::vector<std::string>{"a.example encrypt"});
+}
+
+TEST_CASE("Partners: a row that nobody can read lets no daemon start") {
+  World world;
+  world.order({put(made("a.example"))});
+  world.write([](disk::Tx& tx) { tx.prepare("UPDATE partner SET level = 99").run(); });
+  Partners other(*world.disk, world.log);
+  const auto loaded = world.loop.run(other.load());
+  REQUIRE_FALSE(loaded.has_value());
+  CHECK(loaded.error().code == errc::bad_message);
+  CHECK(loaded.error().detail.find("a.example") != std::string::npos);
+}
+
+TEST_CASE(
+    "Partners: what has ended counts no more and is told once, also when it ended while nobody ran; the last week is "
+    "told") {
+  World world;
+  Entry soon = made("soon.example", Rule::dane);
+  soon.until = this_day + std::chrono::days(6);
+  Entry later = made("later.example", Rule::dane);
+  later.until = this_day + std::chrono::days(7);
+  world.order({put(made("a.example", Rule::dane)), put(soon), put(later), put(made("b.example"))});
+  const auto yesterday = (this_day - std::chrono::days(1)).time_since_epoch().count();
+  world.write([yesterday](disk::Tx& tx) {
+    tx.prepare("UPDATE partner SET until = ?1 WHERE domain = 'a.example'").bind(yesterday).run();
+  });
+  world.restart();
+  CHECK_FALSE(world.terms("a.example").any());
+  world.watch(std::chrono::milliseconds(200));
+  world.restart();
+  world.watch(std::chrono::milliseconds(200));
+  std::vector<std::string> ended;
+  for (const auto& event : world.log.events("partner"))
+    if (event.get("action") == "ended") ended.emplace_back(event.get("domain"));
+  CHECK(ended == std::vector<std::string>{"a.example"});
+  const auto warned = world.log.events("partner-ends");
+  REQUIRE(warned.size() == 2);  // once each start
+  CHECK(warned[0].get("domain") == "soon.example");
+  CHECK(warned[0].get("days") == "7");
+  CHECK(world.order({put(made("a.example", Rule::dane))}).changed == 1);
+  CHECK(world.terms("a.example").dane != nullptr);
+}
+
+TEST_CASE(
+    "Partners: 100,000 domains in one order keep no step of the loop long, nor the one that is changed among them") {
+  World world;
+  std::vector<Order> orders;
+  for (int i = 0; i < 100'000; ++i) orders.push_back(put(made("partner" + std::to_string(i) + ".example")));
+  support::LongestStep steps;
+  const auto done = world.loop.run(steps.beside(world.service->carry_out(std::move(orders), "ann"))).value();
+  CHECK(done.changed == 100'000);
+  MESSAGE("the longest step of an import: " << steps.longest().count() << " ms");
+  CHECK(steps.longest() < std::chrono::milliseconds(200));  // not optimised
+  support::LongestStep one;
+  std::vector<Order> single;
+  single.push_back(put(made("one.more.example")));
+  CHECK(world.loop.run(one.beside(world.service->carry_out(std::move(single), "ann"))).value().changed == 1);
+  CHECK(one.longest() < std::chrono::milliseconds(50));
+  world.restart();
+  CHECK(world.in_force->size() == 100'001);
+}
+
+TEST_CASE("Table: a mandate is laid over what a route says, an exception loosens what the route leaves open") {
+  auto book = std::make_shared<partners::Book>();
+  for (const char* domain : {"free.example", "silent.example", "strict.example", "loose.example"}) {
+    book->put(made(domain));
+    Entry dane = made(domain, Rule::dane), sts = made(domain, Rule::mta_sts);
+    dane.until = sts.until = this_day;
+    book->put(dane);
+    book->put(sts);
+  }
+  Route silent, strict, loose;
+  silent.match = {dns::parse_pattern("silent.example").value()};
+  silent.note = "of the route";
+  strict.match = {dns::parse_pattern("strict.example").value()};
+  strict.dane = strict.mta_sts = hop::Mode::enforce;
+  loose.match = {dns::parse_pattern("loose.example").value()};
+  loose.tls = hop::RouteTls::opportunistic;
+  const Table table({silent, strict, loose}, {}, book);
+  for (const char* domain : {"free.example", "silent.example"}) {
+    const auto rule = table.rule(named(domain), now_here);
+    CHECK(rule.mandate == hop::Mandate::dane_audit);
+    CHECK(rule.dane == hop::Mode::audit);
+    CHECK(rule.mta_sts == hop::Mode::audit);
+  }
+  const auto own = table.rule(named("strict.example"), now_here);
+  CHECK(own.mandate == hop::Mandate::dane);
+  CHECK(own.dane == hop::Mode::enforce);
+  CHECK(own.mta_sts == hop::Mode::enforce);
+  CHECK(table.rule(named("loose.example"), now_here).mandate == hop::Mandate::dane_audit);
+  CHECK(table.rule(named("other.example"), now_here) == hop::LocalRule{});
+  CHECK(table.note(named("silent.example"), now_here)
+            .find("of the route; partner, dane required: ticket 4711; partner, excepted from dane until ") == 0);
+  CHECK(table.next_end(now_here) == Time{this_day + std::chrono::days(1)});
+  hop::LocalRule off;
+  off.dane = hop::Mode::off;
+  CHECK(Table({}, off, book).rule(named("free.example"), now_here).dane == hop::Mode::off);
+}
+
+}  // namespace route_partners_test
