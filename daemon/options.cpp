@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "annals/store.h"
 #include "config/syslog.h"
 #include "daemon/system.h"
 #include "reports/ledger.h"
@@ -242,6 +243,7 @@ disk::Options disk_options(const config::Config& config) {
   to.migrations.push_back(reports::mail_migration());
   to.migrations.push_back(route::refused_migration());
   to.migrations.push_back(route::partner_migration());
+  to.migrations.push_back(annals::migration());
   return to;
 }
 

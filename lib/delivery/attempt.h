@@ -40,6 +40,7 @@ struct Hop {
   // Refused under a policy that was replaced while the attempt went on (STS-25), or a demand that was given up (RTLS-10): decides no more.
   bool outdated = false;
   std::optional<hop::Policy> underlying;  // under REQUIRETLS: the rule that governs other mail there
+  std::string sts_id;                     // of the MTA-STS policy that governs it, or is watched; "": none
   Action action = Action::none;
   bool dsn = false;           // it tells of deliveries itself (RFC 3461)
   Conversation conversation;  // with it, of the last transaction
@@ -93,6 +94,13 @@ struct RecipientOutcome {
 // Nothing was tried, for lack of a place: the job goes back.
 enum class TurnedAway : std::uint8_t { no, by_site, by_host };
 
+// A route of the operator that asks less of a destination than its own domain may.
+struct Exception {
+  std::string rules;                           // "dane=off mta_sts=audit"
+  std::optional<std::chrono::sys_days> until;  // the last day
+  std::string note;
+};
+
 struct Attempt {
   queue::Id id;
   std::string destination;
@@ -129,7 +137,8 @@ struct Attempt {
   std::optional<Ip> full_from;  // and from what address of ours
   bool redacted = false;        // a notice that went without REQUIRETLS, and so without what it returned
   std::string note;             // of the route and of what was agreed on with the partner
-  reports::Counts counts;       // its sessions, for TLS reports
+  std::optional<Exception> exception;
+  reports::Counts counts;  // its sessions, for TLS reports
 };
 
 }  // namespace hoplock::delivery

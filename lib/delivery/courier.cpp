@@ -12,6 +12,7 @@
 #include "delivery/fitting.h"
 #include "delivery/outcome.h"
 #include "delivery/payload.h"
+#include "delivery/remembered.h"
 #include "delivery/setback.h"
 #include "hop/sharing.h"
 #include "net/clock.h"
@@ -36,6 +37,14 @@ constexpr const char* took_too_long = "its look-up took too long while other mai
 constexpr unsigned most_rounds = 8;       // of one message that breaks at one recipient after the other
 constexpr std::size_t most_apart = 4096;  // such messages
 constexpr std::size_t most_closed = 20;   // connections of an attempt to hosts that never take its mail
+
+bool uses_sts(const hop::Connect& plan) {
+  const auto is_sts = [](hop::Policy policy) {
+    return policy == hop::Policy::sts || policy == hop::Policy::sts_testing;
+  };
+  return is_sts(plan.policy) || (plan.required && is_sts(plan.required->underlying)) ||
+         (plan.observed && is_sts(plan.observed->policy));
+}
 
 bool same_policy(const hop::StsFact& a, const hop::StsFact& b) {
   return a.state == b.state && a.id == b.id && a.policy == b.policy;
@@ -114,6 +123,7 @@ class Run {
     take_hosts(std::get<route::Hosts>(std::move(found)));
     if (!is_placed()) co_return;
     attempt_.note = hosts_.note;
+    attempt_.exception = exception_of(hosts_);
     hosts_.site += from_where();
     attempt_.by_rule = source_of(job_.recipients.front().domain) != default_source();
     if (access_ != nullptr && !access_->admit(hosts_)) {
@@ -608,6 +618,7 @@ class Run {
       Hop hop = hop_of(host, plan.policy, plan.mx_security);
       hop.ip = ip;
       if (plan.required) hop.underlying = plan.required->underlying;
+      if (uses_sts(plan)) hop.sts_id = hosts_.domain.sts.id;
       const Time began = now();
       Opened opened = co_await connect(host, ip, plan);
       const bool banner = opened.outcome.stage > hop::Stage::greeting || opened.outcome.reply;

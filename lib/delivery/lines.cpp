@@ -15,20 +15,6 @@ std::string observed_text(const hop::Observation& observed) {
          (observed.defect ? std::string(to_text(observed.defect->reason)) : "ok");
 }
 
-std::string_view action_word(Hop::Action action) {
-  switch (action) {
-    case Hop::Action::next_host:
-      return "next-host";
-    case Hop::Action::plaintext:
-      return "plaintext";
-    case Hop::Action::audit:
-      return "audit";
-    case Hop::Action::none:
-      break;
-  }
-  return "";
-}
-
 std::string reason_word(const std::optional<hop::Reason>& reason) {
   return reason ? std::string(to_text(*reason)) : "";
 }
@@ -137,6 +123,20 @@ std::optional<std::string> overlooked_text(const Attempt& attempt) {
   const auto waited = std::chrono::duration_cast<std::chrono::minutes>(hop::sts_patience).count();
   return std::string(to_text(attempt.overlooked->reason)) + ": " + attempt.overlooked->text + "; after " +
          std::to_string(waited) + " minutes in the queue mail is sent as if there were no policy";
+}
+
+std::string_view action_word(Hop::Action action) {
+  switch (action) {
+    case Hop::Action::next_host:
+      return "next-host";
+    case Hop::Action::plaintext:
+      return "plaintext";
+    case Hop::Action::audit:
+      return "audit";
+    case Hop::Action::none:
+      break;
+  }
+  return "";
 }
 
 std::string_view verdict_word(queue::Verdict verdict) {

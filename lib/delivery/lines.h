@@ -66,5 +66,6 @@ counted::Attempt to_count(const RecipientLine& line);
 counted::RefusedHop to_count(const HopLine& line);
 
 std::string_view verdict_word(queue::Verdict verdict);
+std::string_view action_word(Hop::Action action);  // "" for none
 
 }  // namespace hoplock::delivery

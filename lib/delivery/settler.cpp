@@ -5,6 +5,7 @@
 #include <exception>
 #include <utility>
 
+#include "annals/store.h"
 #include "disk/db.h"
 #include "net/clock.h"
 #include "reports/returned.h"
@@ -26,6 +27,13 @@ queue::Along written(reports::Counts counts) {
   const auto shared = std::make_shared<const reports::Counts>(std::move(counts));
   return [shared](disk::Tx& tx) -> Result<> {
     reports::add(tx, *shared);
+    return {};
+  };
+}
+queue::Along written(annals::Counts counts) {
+  const auto shared = std::make_shared<const annals::Counts>(std::move(counts));
+  return [shared](disk::Tx& tx) -> Result<> {
+    annals::add(tx, *shared);
     return {};
   };
 }
@@ -102,17 +110,21 @@ asio::awaitable<void> Settler::run() {
     queue::Results results;
     results.now = now();
     reports::Counts counts;
+    annals::Counts annals;
     const auto returned = std::make_shared<Returned>();
     for (Ending& one : batch) {
       results.settled.push_back(std::move(one.settled));
       for (queue::Notice& notice : one.notices) results.notices.push_back(std::move(notice));
       if (one.change) results.destinations.push_back(std::move(*one.change));
       counts.add(one.counts);
+      annals.add(std::move(one.annals));
       for (auto& report : one.returned) returned->all.push_back({std::move(report), std::nullopt});
     }
-    if (!counts.empty()) results.along.push_back(written(std::move(counts)));
-    if (!returned->all.empty()) results.along.push_back(given_up(returned));
-    const bool good = co_await store(std::move(results));
+    std::vector<Beside> beside;
+    if (!counts.empty()) beside.push_back({Beside::Of::ledger, written(std::move(counts))});
+    if (!annals.empty()) beside.push_back({Beside::Of::annals, written(std::move(annals))});
+    if (!returned->all.empty()) beside.push_back({Beside::Of::ledger, given_up(returned)});
+    const bool good = co_await store(std::move(results), std::move(beside));
     if (!good) {
       const auto lost = static_cast<std::int64_t>(batch.size() + waiting_.size());
       log_.write(Event(Level::error, "results-lost").add("count", lost));  // what they tell of is tried again
@@ -133,12 +145,13 @@ asio::awaitable<void> Settler::run() {
 }
 
 // False: given up, because the daemon ends and the store still fails.
-asio::awaitable<bool> Settler::store(queue::Results results) {
+asio::awaitable<bool> Settler::store(queue::Results results, std::vector<Beside> beside) {
   for (;;) {
     queue::Results copy = results;
+    for (const Beside& one : beside) copy.along.push_back(one.write);
     auto applied = co_await apply(std::move(copy));
-    const bool ours = !applied && !results.along.empty() && !disk::is_unavailable(applied.error());
-    if (ours) applied = co_await store_apart(results);
+    const bool ours = !applied && !beside.empty() && !disk::is_unavailable(applied.error());
+    if (ours) applied = co_await store_apart(results, beside);
     if (applied) {
       if (!stalled_) co_return true;
       stalled_ = false;
@@ -153,21 +166,30 @@ asio::awaitable<bool> Settler::store(queue::Results results) {
   }
 }
 
-// Whatever is wrong with the ledger, mail that was delivered is marked so: a report may lack sessions, but nobody gets mail twice.
-asio::awaitable<Result<>> Settler::store_apart(queue::Results results) {
-  queue::Results counts;
-  counts.now = results.now;
-  counts.along = std::exchange(results.along, {});
+// Whatever is wrong with the ledger or the annals, mail that was delivered is marked so: a report may lack sessions, but nobody gets mail
+// twice.
+asio::awaitable<Result<>> Settler::store_apart(queue::Results results, const std::vector<Beside>& beside) {
+  const Time at = results.now;
   auto applied = co_await apply(std::move(results));
   if (!applied) co_return applied;
-  const auto noted = co_await apply(std::move(counts));
-  if (!noted) {
-    log_.write(Event(Level::error, "tlsrpt")
-                   .add("action", "failed")
-                   .add("error", "sessions are not counted: " + noted.error().detail));
-    log_.count(counted::Report{"failed"});
+  for (const Beside& one : beside) {
+    queue::Results alone;
+    alone.now = at;
+    alone.along.push_back(one.write);
+    const auto noted = co_await apply(std::move(alone));
+    if (!noted) tell_uncounted(one.of, noted.error().detail);
   }
   co_return applied;
+}
+
+void Settler::tell_uncounted(Beside::Of of, const std::string& why) const {
+  if (of == Beside::Of::annals) {
+    const std::string what = "deliveries are not counted for hoplock audit: ";
+    log_.write(Event(Level::error, "store-failed").add("error", what + why));
+    return;
+  }
+  log_.write(Event(Level::error, "tlsrpt").add("action", "failed").add("error", "sessions are not counted: " + why));
+  log_.count(counted::Report{"failed"});
 }
 
 asio::awaitable<Result<>> Settler::apply(queue::Results results) {

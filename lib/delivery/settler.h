@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Brings the ends of leases to stable storage: all that wait share one transaction, log lines are written once it stands. While
 // the store fails nothing new may be sent, for mail that was sent but not recorded is mail sent twice. What is counted for TLS reports
-// is stored with them, unless that is what cannot be stored.
+// and for the annals is stored with them, unless that is what cannot be stored.
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "base/log.h"
@@ -37,8 +38,14 @@ class Settler {
   void end();
 
  private:
-  boost::asio::awaitable<bool> store(queue::Results results);
-  boost::asio::awaitable<Result<>> store_apart(queue::Results results);
+  // Written with the results, and alone where it is what cannot be stored.
+  struct Beside {
+    enum class Of : std::uint8_t { ledger, annals } of = Of::ledger;
+    queue::Along write;
+  };
+  boost::asio::awaitable<bool> store(queue::Results results, std::vector<Beside> beside);
+  boost::asio::awaitable<Result<>> store_apart(queue::Results results, const std::vector<Beside>& beside);
+  void tell_uncounted(Beside::Of of, const std::string& why) const;
   boost::asio::awaitable<Result<>> apply(queue::Results results);
   bool is_behind() const;
   queue::Queue& queue_;

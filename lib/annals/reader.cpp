@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "annals/reader.h"
+
+#include "annals/tables.h"
+#include "disk/guarded.h"
+#include "disk/migrations.h"
+
+namespace hoplock::annals {
+
+Result<Reader> Reader::open(const std::filesystem::path& database) {
+  auto db = disk::open_read_only(database);
+  if (!db) return db.error();
+  return Reader(std::move(*db));
+}
+
+Reader::Days Reader::days(disk::Tx& tx, const Range& range) {
+  Days found;
+  auto first = tx.prepare("SELECT min(day) FROM annals_day");
+  if (first.step() && !first.null(0)) found.since = day_of_number(first.integer(0));
+  auto rows = tx.prepare("SELECT day FROM annals_day WHERE day BETWEEN ?1 AND ?2 ORDER BY day");
+  for (rows.bind(number_of(range.from), number_of(range.to)); rows.step();)
+    found.days.push_back(day_of_number(rows.integer(0)));
+  return found;
+}
+
+Partners Reader::read_day(disk::Tx& tx, Day day, const std::string& domain) {
+  Partners found;
+  auto rows = tx.prepare(
+      "SELECT d.text, a.kind, w.text, a.count, a.messages, a.octets, a.first, a.last FROM annals a"
+      " JOIN annals_text d ON d.id = a.domain JOIN annals_text w ON w.id = a.what"
+      " WHERE a.day = ?1 AND (?2 = '' OR a.domain = (SELECT id FROM annals_text WHERE text = ?2))");
+  for (rows.bind(number_of(day), domain); rows.step();) {
+    if (rows.integer(1) > last_kind) continue;  // of a later version
+    Sum sum;
+    sum.count = static_cast<std::uint64_t>(rows.integer(3));
+    sum.messages = static_cast<std::uint64_t>(rows.integer(4));
+    sum.octets = static_cast<std::uint64_t>(rows.integer(5));
+    sum.first = day + Seconds(rows.integer(6));
+    sum.last = day + Seconds(rows.integer(7));
+    found[std::string(rows.text(0))][{static_cast<Kind>(rows.integer(1)), std::string(rows.text(2))}].add(sum);
+  }
+  return found;
+}
+
+Result<Found> Reader::read(const Range& range) {
+  return disk::guarded([&]() -> Result<Found> {
+    Found found;
+    Days days_;
+    {
+      disk::Tx tx(db_);
+      if (!disk::has_table(tx, "annals")) return found;
+      days_ = days(tx, range);
+    }
+    found.since = days_.since;
+    for (const Day day : days_.days) {
+      disk::Tx tx(db_);
+      for (const auto& [domain, partner] : read_day(tx, day, range.domain))
+        for (const auto& [row, sum] : partner) found.partners[domain][row].add(sum);
+    }
+    return found;
+  });
+}
+
+}  // namespace hoplock::annals

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Figures over time, for pictures: what was accepted and what became of it, under which proof mail left, how much waited and how long. Each
+// minute for 2 days, each hour for 90, each day for 2 years: 2,880 + 2,160 + 730 rows of about 60 octets, below 400 KiB, whatever happens.
+// A Tally gathers in memory what is counted for the metrics, by the minute of the wall clock in which it happened; write() adds it to the
+// rows. So each event is counted once, whatever the clock does, and a restart loses what was gathered since the last write() alone, a
+// minute at most. A clock that is set forward leaves a hole as long as its jump; one that is set back adds to rows that are there.
+// Owns annals_series (its table is in store.cpp). Knows no clock.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "annals/proof.h"
+#include "base/counted.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "disk/job.h"
+
+namespace hoplock::annals {
+
+// What waits, at one moment.
+struct Waiting {
+  std::uint64_t messages = 0;
+  Seconds oldest{0};  // the age of the oldest one; 0: none waits
+  bool operator==(const Waiting&) const = default;
+};
+
+// Of one minute, hour or day. Counts are recipients, of `accepted` those of accepted messages; `deferred` counts attempts.
+struct Figures {
+  std::uint64_t accepted = 0;
+  std::uint64_t delivered = 0;
+  std::uint64_t deferred = 0;
+  std::uint64_t bounced = 0;              // expired mail among them
+  std::array<std::uint64_t, 5> proofs{};  // of the delivered, by Proof
+  std::optional<Waiting> waiting;         // the most, and the longest; nothing: nobody looked
+  void add(const Figures& more);
+  bool operator==(const Figures&) const = default;
+};
+
+class Tally {
+ public:
+  using Minutes = std::map<std::int64_t, Figures>;  // by minutes since 1970
+  void add(const counted::Value& value, Time now);
+  void look(const Waiting& waiting, Time now);
+  // All that was gathered, which is nobody else's from now on.
+  Minutes take();
+  // What could not be written after all. Of more than two days' minutes the oldest are added up.
+  void put_back(const Minutes& minutes);
+
+ private:
+  Figures& at(Time now);
+  Minutes minutes_;
+};
+
+// On the disk thread, inside a job.
+void write(disk::Tx& tx, const Tally::Minutes& minutes);
+
+enum class Span : std::uint8_t { day, week, month, years };  // 24 h in minutes; 7 d, 30 d in hours; 2 years in days
+
+// An even grid of times, the last of which holds `now`.
+struct Series {
+  Time from{};  // where the first one begins
+  Seconds step{60};
+  std::vector<std::optional<Figures>> points;  // nothing: the daemon did not run, or the clock never said so
+};
+// Straight from the database file, as Reader (reader.h) does.
+Result<Series> read_series(const std::filesystem::path& database, Span span, Time now);
+
+}  // namespace hoplock::annals
