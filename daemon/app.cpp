@@ -347,6 +347,7 @@ asio::awaitable<void> App::start() {
   tasks_->spawn("prune", prune());
   tasks_->spawn("policies", policies_->look_after());
   tasks_->spawn("reports", report_sender_->run());
+  tasks_->spawn("series", status_server_->record());
   warn_all();
   check_keys();
   check_names();
@@ -421,6 +422,7 @@ asio::awaitable<void> App::stop() {
   co_await scheduler_->stop(deadline);
   co_await listening->join(deadline + last_words);
   co_await control_->stop(std::chrono::steady_clock::now() + last_words);
+  status_server_->end_recording();
   co_await status_server_->stop(std::chrono::steady_clock::now() + last_words);
   tasks_->stop();
   loop_.stop();

@@ -62,6 +62,7 @@ StatusServer::StatusServer(Parts parts)
       started_(now()),
       passwords_(parts_.executor, logins_),
       surveyor_(parts_.executor, survey_options(parts_.disk), [&queue = parts_.queue] { return queue.active(); }),
+      recorder_(parts_.executor, parts_.disk, parts_.log, surveyor_),
       endpoints_(surveyor_, parts_.log.counters(), [this] { return status(); }),
       server_(parts_.executor, parts_.log,
               [this](monitor::HttpRequest request) { return endpoints_.answer(std::move(request)); }) {

@@ -18,6 +18,7 @@
 #include "listener/server.h"
 #include "monitor/counting_log.h"
 #include "monitor/endpoints.h"
+#include "monitor/recorder.h"
 #include "queue/queue.h"
 #include "resolver/unbound.h"
 
@@ -51,6 +52,9 @@ class StatusServer {
   boost::asio::awaitable<std::vector<monitor::Problem>> health() { return endpoints_.health(); }
   Time started() const { return started_; }
   std::vector<control::Status::Failure> failures() const;  // of the last day, most first
+  // For ever: the figures of each minute, into the store. Once the deliveries have ended, what is left of them.
+  boost::asio::awaitable<void> record() { return recorder_.run(); }
+  void end_recording() { recorder_.end(); }
   boost::asio::awaitable<void> stop(net::SteadyTime deadline) { return server_.stop(deadline); }
 
  private:
@@ -70,6 +74,7 @@ class StatusServer {
   listener::Logins logins_;
   listener::Passwords passwords_;
   monitor::Surveyor surveyor_;
+  monitor::Recorder recorder_;
   monitor::Endpoints endpoints_;
   monitor::HttpServer server_;
 };

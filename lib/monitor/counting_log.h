@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Log that services are given: passes lines on, and keeps the metrics of what they count. Reads no line, but for its level.
+// The Log that services are given: passes lines on, and keeps the metrics of what they count, and the tally for the series. Reads no
+// line, but for its level.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/post.hpp>
@@ -7,8 +8,10 @@
 #include <thread>
 #include <utility>
 
+#include "annals/series.h"
 #include "base/log.h"
 #include "monitor/counters.h"
+#include "net/clock.h"
 
 namespace hoplock::monitor {
 
@@ -25,11 +28,15 @@ class CountingLog : public Log {
     on_loop([this, level = event.level()] { counters_.add_line(level); });
   }
   void count(const counted::Value& value) override {
-    on_loop([this, value] { counters_.add(value, std::chrono::steady_clock::now()); });
+    on_loop([this, value] {
+      counters_.add(value, std::chrono::steady_clock::now());
+      tally_.add(value, net::now());
+    });
   }
 
   // On the loop.
   const Counters& counters() const { return counters_; }
+  annals::Tally& tally() { return tally_; }
 
  private:
   template <class Call>
@@ -41,6 +48,7 @@ class CountingLog : public Log {
   boost::asio::any_io_executor loop_;
   std::thread::id thread_ = std::this_thread::get_id();
   Counters counters_;
+  annals::Tally tally_;
 };
 
 }  // namespace hoplock::monitor

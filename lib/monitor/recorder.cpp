@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "monitor/recorder.h"
+
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+
+#include "annals/store.h"
+#include "net/clock.h"
+
+namespace hoplock::monitor {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::chrono::seconds patience{20};      // for what waits; a million messages take seconds
+constexpr std::chrono::milliseconds behind{200};  // the minute's beginning
+constexpr std::size_t written_octets = 1024;      // by a round, about
+
+using net::now;
+
+std::chrono::milliseconds to_next_minute(Time at) {
+  return std::chrono::floor<std::chrono::minutes>(at) + std::chrono::minutes{1} - at + behind;
+}
+
+annals::Waiting waiting_in(const Survey& survey) {
+  annals::Waiting waiting;
+  waiting.messages = survey.queue.messages;
+  if (survey.queue.oldest)
+    waiting.oldest = std::max(Seconds{0}, std::chrono::floor<Seconds>(survey.taken - *survey.queue.oldest));
+  return waiting;
+}
+
+}  // namespace
+
+asio::awaitable<void> Recorder::run() {
+  asio::steady_timer minute(executor_);
+  for (;;) {
+    minute.expires_after(to_next_minute(now()));
+    co_await minute.async_wait(asio::use_awaitable);
+    co_await round();
+  }
+}
+
+asio::awaitable<void> Recorder::round() {
+  const auto survey = co_await surveyor_.look(patience);
+  if (survey && survey->error.empty() && survey->taken + std::chrono::minutes{2} > now())
+    log_.tally().look(waiting_in(*survey), now());
+  const auto minutes = std::make_shared<const annals::Tally::Minutes>(log_.tally().take());
+  if (minutes->empty()) co_return;
+  auto job = [minutes](disk::Tx& tx) -> Result<> {
+    annals::write(tx, *minutes);
+    annals::forget(tx);  // a slice of what is older than the annals go
+    return {};
+  };
+  const auto written = co_await disk_.run(disk::Durability::relaxed, written_octets, std::move(job));
+  const std::string complaint = written ? "" : "the status page's figures: " + written.error().detail;
+  if (!written) log_.tally().put_back(*minutes);
+  if (!written && complaint != told_) log_.write(Event(Level::warn, "store-failed").add("error", complaint));
+  told_ = complaint;
+}
+
+void Recorder::end() {
+  const auto minutes = std::make_shared<const annals::Tally::Minutes>(log_.tally().take());
+  if (minutes->empty()) return;
+  disk_.post(disk::Durability::relaxed, [minutes](disk::Tx& tx) -> Result<> {
+    annals::write(tx, *minutes);
+    return {};
+  });
+}
+
+}  // namespace hoplock::monitor

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes the figures of the status page's pictures down (annals/series.h), one small write a minute on the disk thread, so that a restart
+// forgets nothing but what a crash cuts off. What cannot be written now is kept in memory, bounded, and written with the next minute's.
+#pragma once
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <string>
+#include <utility>
+
+#include "annals/series.h"
+#include "disk/disk.h"
+#include "monitor/counting_log.h"
+#include "monitor/survey.h"
+
+namespace hoplock::monitor {
+
+class Recorder {
+ public:
+  // REQUIRES: all outlive it.
+  Recorder(boost::asio::any_io_executor executor, disk::Disk& disk, CountingLog& log, Surveyor& surveyor)
+      : executor_(std::move(executor)), disk_(disk), log_(log), surveyor_(surveyor) {}
+
+  // For ever, until it is cancelled: at the beginning of each minute of the wall clock.
+  boost::asio::awaitable<void> run();
+  // Looks at what waits, and writes.
+  boost::asio::awaitable<void> round();
+  // At the end: what was counted since is handed to the disk, and nobody waits for it.
+  void end();
+
+ private:
+  boost::asio::any_io_executor executor_;
+  disk::Disk& disk_;
+  CountingLog& log_;
+  Surveyor& surveyor_;
+  std::string told_;  // the complaint, once
+};
+
+}  // namespace hoplock::monitor

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "monitor/recorder.h"
+
+#include <doctest/doctest.h>
+
+#include "annals/store.h"
+#include "net/clock.h"
+#include "tests/queue/world.h"
+#include "tests/support/faulty_vfs.h"
+#include "tests/support/memory_log.h"
+
+namespace annals_recorder_test {
+
+using namespace hoplock;
+using annals::Figures;
+using annals::Span;
+
+namespace {
+
+std::vector<disk::Migration> with_annals() {
+  auto all = queue::test::World::own_migrations();
+  all.push_back(annals::migration());
+  return all;
+}
+
+counted::Attempt delivered() {
+  counted::Attempt made;
+  made.outcome = "delivered";
+  made.policy = "dane";
+  made.tls = "TLSv1.3";
+  made.auth = "dane-ee";
+  return made;
+}
+
+struct Recorded {
+  Recorded()
+      : world(dir.path(), {}, net::now(), with_annals()),
+        log(lines, world.loop.executor()),
+        surveyor(world.loop.executor(), {dir / "queue.db", std::chrono::milliseconds(0)},
+                 [this] { return world.queue->active(); }),
+        recorder(world.loop.executor(), *world.disk, log, surveyor) {}
+  void round() { world.loop.run(recorder.round()); }
+  Figures sum() {
+    Figures all;
+    const auto series = annals::read_series(dir / "queue.db", Span::day, net::now()).value();
+    for (const auto& point : series.points)
+      if (point) all.add(*point);
+    return all;
+  }
+  support::TempDirectory dir;
+  support::FaultyVfs faulty;
+  queue::test::World world;
+  support::MemoryLog lines;
+  monitor::CountingLog log;
+  monitor::Surveyor surveyor;
+  monitor::Recorder recorder;
+};
+
+}  // namespace
+
+TEST_CASE("a round writes what was counted and what waits, once") {
+  Recorded at;
+  at.world.put({"a@one.test", "b@one.test"}, "Subject: x\r\n\r\nhello\r\n", net::now() - std::chrono::seconds(100));
+  at.log.count(delivered());
+  counted::Accepted accepted;
+  accepted.recipients = 2;
+  at.log.count(accepted);
+  at.round();
+  at.round();
+  const Figures figures = at.sum();
+  CHECK(figures.delivered == 1);
+  CHECK(figures.accepted == 2);
+  CHECK(figures.proofs[0] == 1);
+  REQUIRE(figures.waiting);
+  CHECK(figures.waiting->messages == 1);
+  CHECK(figures.waiting->oldest >= std::chrono::seconds(99));
+}
+
+TEST_CASE("what a disk that fails does not take is written once it works, and told once") {
+  Recorded at;
+  at.log.count(delivered());
+  at.faulty.plan().error = 10;  // SQLITE_IOERR
+  at.faulty.plan().writes_until_failure = 0;
+  at.round();
+  at.round();
+  at.faulty.heal();
+  CHECK(at.lines.events("store-failed").size() == 1);
+  at.log.count(delivered());
+  at.round();
+  CHECK(at.sum().delivered == 2);
+}
+
+TEST_CASE("the end writes what was counted since the last minute") {
+  Recorded at;
+  at.log.count(delivered());
+  at.round();
+  at.log.count(delivered());
+  at.recorder.end();
+  at.world.disk->close();
+  CHECK(at.sum().delivered == 2);
+}
+
+}  // namespace annals_recorder_test
