@@ -53,5 +53,6 @@ int partner_change(const Call& call);  // require, except, remove
 int partner_suggest(const Call& call);
 int partner_import(const Call& call);
 int partner_export(const Call& call);
+int audit(const Call& call);
 
 }  // namespace hoplock::daemon::tool

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// `hoplock audit …`: how mail left, by partner, policy and proof; read straight from the annals in the store.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <sstream>
+#include <system_error>
+
+#include "annals/reader.h"
+#include "config/files.h"
+#include "config/values.h"
+#include "daemon/options.h"
+#include "daemon/system.h"
+#include "daemon/tool/audit_sign.h"
+#include "daemon/tool/audit_view.h"
+#include "daemon/tool/commands.h"
+#include "tlsrpt/report.h"
+
+namespace hoplock::daemon::tool {
+
+namespace {
+
+constexpr std::uint64_t largest_key_file = 1U << 20U;
+
+std::optional<annals::Day> day_option(const Call& call, std::string_view option, std::string& wrong) {
+  const auto word = call.arguments.get(option);
+  if (!word) return std::nullopt;
+  const auto day = tlsrpt::parse_day(*word);
+  if (!day) wrong = std::string(option) + ": '" + *word + "' is no day; allowed: YYYY-MM-DD, UTC";
+  return day;
+}
+
+Result<annals::Range> range_of(const Call& call) {
+  annals::Range range;
+  std::string wrong;
+  const auto from = day_option(call, "--from", wrong);
+  const auto to = day_option(call, "--to", wrong);
+  if (!wrong.empty()) return bad_input(wrong);
+  if (call.arguments.has("--since") && (from || to)) return bad_input("--since, or --from and --to: not both");
+  if (to && !from) return bad_input("--to needs --from, the first day");
+  range.to = to.value_or(annals::day_of(call.console.now));
+  const auto since = config::Duration::parse(call.arguments.get("--since").value_or("30d"));
+  if (!since) return bad_input("--since: " + since.error().detail);
+  range.from = from.value_or(annals::day_of(call.console.now - since->value));
+  if (range.to < range.from) return bad_input("--to lies before --from");
+  if (const auto word = call.arguments.get("--domain")) {
+    const auto domain = dns::Name::parse(*word);
+    if (!domain || domain->is_root())
+      return bad_input("--domain: '" + *word + "' is no domain; allowed: a name such as example.org");
+    range.domain = domain->text();
+  }
+  return range;
+}
+
+// How the report is to be written down.
+enum class Form : std::uint8_t { text, json, csv, html };
+Result<Form> form_of(const Call& call) {
+  const Arguments& said = call.arguments;
+  const int forms = (said.json ? 1 : 0) + (said.has("--csv") ? 1 : 0) + (said.has("--html") ? 1 : 0);
+  if (forms > 1) return bad_input("one of --csv, --json and --html");
+  if (said.has("--sign") && !said.has("--output"))
+    return bad_input("--sign needs --output FILE: the signature is written beside it, as FILE.p7s");
+  return said.json ? Form::json : said.has("--csv") ? Form::csv : said.has("--html") ? Form::html : Form::text;
+}
+
+void write_report(const Console& console, const AuditReport& report, Form form) {
+  switch (form) {
+    case Form::text:
+      return print_audit(console, report);
+    case Form::json:
+      console.out << to_line(audit_to_json(report)) << '\n';
+      return;
+    case Form::csv:
+      console.out << audit_to_csv(report);
+      return;
+    case Form::html:
+      console.out << audit_to_html(report);
+      return;
+  }
+}
+
+// Whole, or as it was before.
+Result<> write_whole(const std::string& path, std::string_view octets) {
+  const std::string draft = path + ".new";
+  const int file = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+  bool good = file >= 0;
+  for (std::string_view rest = octets; good && !rest.empty();) {
+    const ssize_t written = ::write(file, rest.data(), rest.size());
+    good = written > 0;
+    if (good) rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+  good = good && ::fsync(file) == 0;
+  int error = errno;
+  if (file >= 0) ::close(file);
+  if (good && ::rename(draft.c_str(), path.c_str()) == 0) return {};
+  if (good) error = errno;
+  if (file >= 0) ::unlink(draft.c_str());
+  return fail(error_code(error, boost::system::system_category()), std::system_category().message(error));
+}
+
+// The report into a file, and the signature beside it; the signature first: no report is there that should have one and has none.
+int put_report_down(const Call& call, const std::string& report) {
+  const std::string path = *call.arguments.get("--output");
+  std::vector<std::pair<std::string, std::string>> files;
+  if (const auto key = call.arguments.get("--sign")) {
+    const auto pem = config::read_file(*key, largest_key_file);
+    if (!pem) return complain(call.console, io_error, "'" + *key + "': " + pem.error().detail);
+    auto signature = cms_signature(*pem, report);
+    if (!signature) return complain(call.console, no, "'" + *key + "': " + signature.error().detail);
+    files.emplace_back(path + ".p7s", std::move(*signature));
+  }
+  files.emplace_back(path, report);
+  for (const auto& [name, octets] : files) {
+    if (const auto written = write_whole(name, octets); !written)
+      return complain(call.console, cannot_create, "'" + name + "': " + written.error().detail);
+  }
+  return ok;
+}
+
+}  // namespace
+
+int audit(const Call& call) {
+  const Console& console = call.console;
+  const auto form = form_of(call);
+  if (!form) return complain(console, usage, form.error().detail);
+  const auto range = range_of(call);
+  if (!range) return complain(console, usage, range.error().detail);
+  auto reader = annals::Reader::open(database_path(call.loaded.config));
+  if (!reader) return cannot_read(call, "the annals in", reader.error());
+  auto found = reader->read(*range);
+  if (!found) return cannot_read(call, "the annals in", found.error());
+  AuditReport report = audit_report(std::move(*found));
+  report.relay = hostname(call.loaded.config).text();
+  report.made = console.now;
+  report.from = range->from;
+  report.to = range->to;
+  if (report.partners.empty() && *form == Form::text)
+    return complain(console, no,
+                    "nothing was delivered or refused from " + to_text(range->from) + " to " + to_text(range->to));
+  if (!call.arguments.has("--output")) {
+    write_report(console, report, *form);
+    return ok;
+  }
+  std::ostringstream text;
+  write_report({text, console.err, std::nullopt, console.now}, report, *form);
+  return put_report_down(call, text.str());
+}
+
+}  // namespace hoplock::daemon::tool
