@@ -64,6 +64,7 @@ struct Stats {
     std::string domain;
     Count count;         // that wait or are held
     std::string reason;  // of the destination's hold, or of its oldest deferred recipient
+    std::string nexthop;
   };
   struct NextHop {
     std::string name;
@@ -100,6 +101,12 @@ struct Traced {
 
 enum class Go : std::uint8_t { on, stop };
 
+struct Wait;  // looks.h
+struct DomainWait;
+struct PartyQuery;
+struct Recent;
+struct Tail;
+
 class Reader {
  public:
   static Result<Reader> open(const std::filesystem::path& database);
@@ -118,6 +125,16 @@ class Reader {
   Result<Stats> stats(const std::vector<Lease>& active);
   // Messages that are held because their body proved damaged, oldest first.
   Result<std::vector<Id>> damaged(std::size_t most);
+
+  // --- looks.h: bounded, whatever waits
+
+  // Of these counts the first next hops, with what their domains wait for.
+  Result<std::vector<Wait>> waits(const Stats& stats, std::size_t most);
+  // Nothing: no mail waits for that domain. Counts to 100,000.
+  Result<std::optional<DomainWait>> wait_of(const std::string& domain);
+  Result<Recent> recent(const PartyQuery& query);
+  // No event: nothing is known of the message.
+  Result<Tail> tail(Id id, std::size_t most);
 
  private:
   explicit Reader(disk::Database db) : db_(std::move(db)) {}

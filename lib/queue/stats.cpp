@@ -69,10 +69,10 @@ Result<Stats> Reader::stats(const std::vector<Lease>& active) try {
         "SELECT d.name, coalesce(t.name, d.name) FROM domain d LEFT JOIN destination t ON t.id = d.destination WHERE "
         "d.id = ?1");
     if (!row.bind(domain).step()) continue;
-    Stats::Domain one{std::string(row.text(0)), count, reason_of(tx, domain)};
+    Stats::Domain one{std::string(row.text(0)), count, reason_of(tx, domain), std::string(row.text(1))};
     const auto waits = waiting.find(domain);
     if (one.reason.empty() && waits == waiting.end()) one.reason = "held";
-    add(hops[{std::string(row.text(1)), one.reason}], count.count, *count.oldest);
+    add(hops[{one.nexthop, one.reason}], count.count, *count.oldest);
     if (!one.reason.empty() && waits != waiting.end())
       add(reasons[one.reason], waits->second.count, *waits->second.oldest);
     stats.domains.push_back(std::move(one));
