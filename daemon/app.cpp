@@ -265,8 +265,8 @@ std::optional<StartFailure> App::open_network() {
   calls.disk = disk_.get();
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
   certificates_ = std::make_unique<CertificateWatch>(*log_, [this] { return take_up_certificates(); });
-  StatusServer::Parts seen{executor,   *log_,       *writer_,       *disk_,      *queue_,
-                           *resolver_, *dns_watch_, *certificates_, *scheduler_, *listener_};
+  StatusServer::Parts seen{executor, *log_,       *writer_,       *disk_,      *queue_,   *resolver_,
+                           *router_, *dns_watch_, *certificates_, *scheduler_, *listener_};
   status_server_ = std::make_unique<StatusServer>(std::move(seen));
   return std::nullopt;
 }

@@ -63,10 +63,22 @@ StatusServer::StatusServer(Parts parts)
       passwords_(parts_.executor, logins_),
       surveyor_(parts_.executor, survey_options(parts_.disk), [&queue = parts_.queue] { return queue.active(); }),
       recorder_(parts_.executor, parts_.disk, parts_.log, surveyor_),
-      endpoints_(surveyor_, parts_.log.counters(), [this] { return status(); }),
+      lookups_(parts_.executor, parts_.disk.path()),
+      pages_(page_parts()),
+      endpoints_(
+          surveyor_, parts_.log.counters(), [this] { return status(); },
+          [this](monitor::HttpRequest request) { return pages_.answer(std::move(request)); }),
       server_(parts_.executor, parts_.log,
               [this](monitor::HttpRequest request) { return endpoints_.answer(std::move(request)); }) {
   parts_.queue.on_damage([this](queue::Id id) { damaged(id); });
+}
+
+page::Pages::Parts StatusServer::page_parts() {
+  page::Pages::Parts to{surveyor_, parts_.log.counters(), lookups_, nullptr, nullptr, nullptr};
+  to.status = [this] { return status(); };
+  to.active = [&queue = parts_.queue] { return queue.active(); };
+  to.routes = [&router = parts_.router]() -> const route::Table& { return router.table(); };
+  return to;
 }
 
 std::optional<StatusServer::Failure> StatusServer::open(const config::Config& config) {

@@ -19,8 +19,10 @@
 #include "monitor/counting_log.h"
 #include "monitor/endpoints.h"
 #include "monitor/recorder.h"
+#include "page/pages.h"
 #include "queue/queue.h"
 #include "resolver/unbound.h"
+#include "route/router.h"
 
 namespace hoplock::daemon {
 
@@ -33,6 +35,7 @@ class StatusServer {
     disk::Disk& disk;
     queue::Queue& queue;
     resolver::Unbound& resolver;
+    const route::Router& router;
     const DnsWatch& dns;
     const CertificateWatch& certificates;
     delivery::Scheduler& scheduler;
@@ -62,6 +65,7 @@ class StatusServer {
   std::function<boost::asio::awaitable<bool>(monitor::HttpClient)> admission(
       const config::Http& http, std::shared_ptr<const listener::Users> users);
   monitor::DaemonStatus status() const;
+  page::Pages::Parts page_parts();
   monitor::DaemonStatus::Places places() const;
   void damaged(queue::Id id);
 
@@ -75,6 +79,8 @@ class StatusServer {
   listener::Passwords passwords_;
   monitor::Surveyor surveyor_;
   monitor::Recorder recorder_;
+  page::Lookups lookups_;
+  page::Pages pages_;
   monitor::Endpoints endpoints_;
   monitor::HttpServer server_;
 };

@@ -6,7 +6,6 @@
 
 #include "monitor/health.h"
 #include "monitor/metrics.h"
-#include "monitor/page.h"
 
 namespace hoplock::monitor {
 
@@ -49,27 +48,10 @@ asio::awaitable<HttpReply> Endpoints::healthz(HttpRequest::Accepts accepts) {
   co_return reply;
 }
 
-asio::awaitable<HttpReply> Endpoints::page() {
-  const auto survey = co_await surveyor_.look(survey_patience);
-  const DaemonStatus status = status_();
-  const auto now = std::chrono::steady_clock::now();
-  const auto fetches = counters_.fetches_last_hour(now);
-  const auto wrong = problems(status, survey.get(), fetches);
-  const auto last_hour = counters_.last_hour(now);
-  HttpReply reply;
-  reply.type = "text/html; charset=utf-8";
-  reply.body = to_html({status, survey.get(), wrong, last_hour, fetches});
-  co_return reply;
-}
-
 asio::awaitable<HttpReply> Endpoints::answer(HttpRequest request) {
   if (request.path == "/metrics") co_return co_await metrics();
   if (request.path == "/healthz") co_return co_await healthz(request.accepts);
-  if (request.path == "/") co_return co_await page();
-  HttpReply reply;
-  reply.status = 404;
-  reply.body = "404 Not Found: there are /, /metrics and /healthz\n";
-  co_return reply;
+  co_return co_await others_(std::move(request));
 }
 
 }  // namespace hoplock::monitor

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the HTTP listener serves: /metrics, /healthz and the status page, made from the DaemonStatus, the Counters and the last
-// Survey of the database. Changes nothing.
+// What the HTTP listener serves: /metrics and /healthz, made from the DaemonStatus, the Counters and the last Survey of the database,
+// and by whom it is told of them all other paths. Changes nothing.
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <functional>
@@ -17,8 +17,8 @@ class Endpoints {
  public:
   using Ask = std::function<DaemonStatus()>;  // called on the loop, for each request
   // REQUIRES: surveyor and counters outlive it and the loop's last run.
-  Endpoints(Surveyor& surveyor, const Counters& counters, Ask status)
-      : surveyor_(surveyor), counters_(counters), status_(std::move(status)) {}
+  Endpoints(Surveyor& surveyor, const Counters& counters, Ask status, HttpServer::Answer others)
+      : surveyor_(surveyor), counters_(counters), status_(std::move(status)), others_(std::move(others)) {}
 
   boost::asio::awaitable<HttpReply> answer(HttpRequest request);
   // What /healthz would say.
@@ -27,10 +27,10 @@ class Endpoints {
  private:
   boost::asio::awaitable<HttpReply> metrics();
   boost::asio::awaitable<HttpReply> healthz(HttpRequest::Accepts accepts);
-  boost::asio::awaitable<HttpReply> page();
   Surveyor& surveyor_;
   const Counters& counters_;
   Ask status_;
+  HttpServer::Answer others_;
 };
 
 }  // namespace hoplock::monitor

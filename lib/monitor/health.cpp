@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t longest_sentence = 500;
 constexpr std::uint64_t enough_fetches = 5;
+constexpr std::chrono::minutes long_enough{5};  // that a next hop of our own refuses
+constexpr std::string_view own_mark = "route:";
 
 // Found since the start or by a survey, but no longer those that a later survey does not see held: somebody removed them.
 std::vector<queue::Id> damaged(const DaemonStatus& status, const Survey* survey) {
@@ -59,7 +61,45 @@ std::string places_text(const DaemonStatus& status) {
          " of them by clients that may not relay";
 }
 
+std::string next_hops_text(const Survey& survey, Time now) {
+  std::string text;
+  for (const queue::Wait* wait : failing_next_hops(survey)) {
+    const auto begun = since(*wait);
+    if (!begun || now - *begun < long_enough) continue;
+    const queue::DomainWait& first = wait->shown.front();
+    text += (text.empty() ? "" : "; ") + std::string(name_of(*wait)) + " has taken nothing since " +
+            to_rfc3339(*begun) + ", " + std::to_string(wait->count.count) +
+            " wait: " + (first.reply.empty() ? wait->reason : first.reply);
+  }
+  return text;
+}
+
 }  // namespace
+
+std::vector<const queue::Wait*> failing_next_hops(const Survey& survey) {
+  std::vector<const queue::Wait*> all;
+  for (const queue::Wait& wait : survey.waits) {
+    const bool own = wait.nexthop.starts_with(own_mark);
+    if (own && wait.extent == queue::Wait::Extent::whole && !wait.shown.empty()) all.push_back(&wait);
+  }
+  return all;
+}
+
+std::string_view name_of(const queue::Wait& wait) {
+  std::string_view name = wait.nexthop;
+  if (!name.starts_with(own_mark)) return name;
+  name.remove_prefix(own_mark.size());
+  return name.substr(0, name.find('#'));  // tells routes apart that lead to the same hosts
+}
+
+std::optional<Time> since(const queue::Wait& wait) {
+  std::optional<Time> first;
+  for (const queue::DomainWait& one : wait.shown) {
+    const auto time = one.since ? one.since : one.last;
+    if (time && (!first || *time < *first)) first = time;
+  }
+  return first;
+}
 
 std::vector<Problem> problems(const DaemonStatus& status, const Survey* survey, Counters::Fetches fetches) {
   std::vector<Problem> found;
@@ -83,6 +123,9 @@ std::vector<Problem> problems(const DaemonStatus& status, const Survey* survey, 
   if (survey != nullptr && !survey->error.empty()) add("survey", "the database cannot be read: " + survey->error);
   if (const auto text = certificates_text(status); !text.empty()) add("certificates", text);
   if (!status.log_problem.empty()) add("log", status.log_problem);
+  if (survey != nullptr) {
+    if (const auto text = next_hops_text(*survey, status.now); !text.empty()) add("nexthop", text);
+  }
   if (status.stalled) add("recovery", "what became of deliveries cannot be stored; nothing new is sent until it is");
   return found;
 }

@@ -3,6 +3,7 @@
 // people's servers do wrong is not our health. Pure.
 #pragma once
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +19,7 @@ struct Problem {
   std::string text;       // a sentence for people, of one line
 };
 
-inline constexpr std::array<std::string_view, 13> problem_names = {
+inline constexpr std::array<std::string_view, 14> problem_names = {
     "dns",           // nobody answers on port 53: mail routed by MX waits
     "dnssec",        // our own validation does not work (DNS-04): mail routed by MX waits
     "store",         // the database cannot be written
@@ -32,7 +33,15 @@ inline constexpr std::array<std::string_view, 13> problem_names = {
     "certificates",  // one of our own has ended
     "log",           // the log's target takes no lines
     "recovery",      // results of deliveries wait to be stored, and nothing is sent meanwhile
+    "nexthop",       // a host of our own routes has refused everything for five minutes
 };
+
+// Next hops of our own routes that have failed as a whole, the most mail first.
+std::vector<const queue::Wait*> failing_next_hops(const Survey& survey);
+// "exch01.contoso.local:25": the hosts of a route, without what the queue marks them with; a domain as it is.
+std::string_view name_of(const queue::Wait& wait);
+// The earliest time since when it is known to fail.
+std::optional<Time> since(const queue::Wait& wait);
 
 // `survey` may be null: nothing is known of the database yet.
 std::vector<Problem> problems(const DaemonStatus& status, const Survey* survey, Counters::Fetches fetches);

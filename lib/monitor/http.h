@@ -28,7 +28,8 @@
 namespace hoplock::monitor {
 
 struct HttpRequest {
-  std::string path;  // "/healthz"; without the query
+  std::string path;   // "/healthz"; without the query
+  std::string query;  // behind the "?", as it came
   enum class Accepts : std::uint8_t { any, json } accepts = Accepts::any;
 };
 
@@ -53,6 +54,7 @@ struct HttpReply {
   unsigned status = 200;
   std::string type = "text/plain; charset=utf-8";
   std::string body;
+  std::string location{};  // with 303: where it is, a path of ours
 };
 
 struct HttpLimits {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "monitor/survey.h"
-#include "net/clock.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -8,6 +7,9 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
+
+#include "monitor/since.h"
+#include "net/clock.h"
 
 namespace hoplock::monitor {
 
@@ -18,6 +20,7 @@ namespace {
 
 constexpr int rest_share = 20;  // of the time that a survey takes: it uses a twentieth of one processor at most
 constexpr int niceness = 10;    // Linux: of the calling thread alone
+constexpr std::size_t events_looked_at = 64;  // of the oldest message of a domain that was tried in vain
 
 using net::now;
 
@@ -36,6 +39,22 @@ Result<> keep(Result<T> read, T& into) {
   return {};
 }
 
+// What the waits are shown with: the first domains of each next hop, and since when.
+Result<> read_waits(queue::Reader& reader, Survey& survey) {
+  auto waits = reader.waits(survey.queue, Survey::most_domains);
+  if (!waits) return waits.error();
+  for (queue::Wait& wait : *waits) {
+    for (queue::DomainWait& one : wait.shown) {
+      if (!one.tried) continue;
+      const auto tail = reader.tail(*one.tried, events_looked_at);
+      if (!tail) return tail.error();
+      one.since = failing_since(tail->traced, one);
+    }
+  }
+  survey.waits = std::move(*waits);
+  return {};
+}
+
 }  // namespace
 
 Survey survey(const std::filesystem::path& database, const std::vector<queue::Lease>& active, Time now) {
@@ -44,6 +63,7 @@ Survey survey(const std::filesystem::path& database, const std::vector<queue::Le
   found.taken = now;
   read_with<queue::Reader>(found, database, [&](queue::Reader& reader) -> Result<> {
     if (auto kept = keep(reader.stats(active), found.queue); !kept) return kept;
+    if (auto kept = read_waits(reader, found); !kept) return kept;
     return keep(reader.damaged(Survey::most_damaged), found.damaged);
   });
   read_with<reports::LedgerReader>(found, database, [&](reports::LedgerReader& reader) {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "net/signal.h"
-#include "queue/reader.h"
+#include "queue/looks.h"
 #include "reports/ledger_reader.h"
 #include "route/sts_reader.h"
 
@@ -27,6 +27,7 @@ struct Survey {
   queue::Stats queue;              // of the domains and next hops, the longest
   std::size_t domains = 0;         // of which mail waits
   std::size_t hops = 0;            // next hop and reason, likewise
+  std::vector<queue::Wait> waits;  // of queue.hops, with since when
   std::vector<queue::Id> damaged;  // messages held because their body is damaged; at most most_damaged
   reports::DaySummary reports;     // of yesterday
   route::PolicySummary policies;

@@ -99,10 +99,10 @@ std::vector<Trouble> troubles(const Finding& finding) {
 }
 
 enum class Kind : std::uint8_t { silent, refuses, unknown, policy };
-Kind kind_of(const Trouble& trouble) {
+Kind kind_of(const std::optional<hop::Reason>& reason) {
   using hop::Reason;
-  if (!trouble.reason) return Kind::unknown;  // it has no address, or is one of our own
-  switch (*trouble.reason) {
+  if (!reason) return Kind::unknown;  // it has no address, or is one of our own
+  switch (*reason) {
     case Reason::connect_timeout:
     case Reason::connect_refused:
     case Reason::connection_lost:
@@ -137,15 +137,17 @@ std::string why_not(const Finding& finding) {
     return "mail goes, but only since the rules are in audit: no host meets the policy that the domain publishes";
   }
   // the gravest is the one to mend: a policy that is not met stays so when everybody answers
-  const auto& worst = *std::max_element(all.begin(), all.end(),
-                                        [](const Trouble& a, const Trouble& b) { return kind_of(a) < kind_of(b); });
-  std::string text(words_of(kind_of(worst)));
+  const auto& worst = *std::max_element(
+      all.begin(), all.end(), [](const Trouble& a, const Trouble& b) { return kind_of(a.reason) < kind_of(b.reason); });
+  std::string text(words_of(kind_of(worst.reason)));
   text += " (" + worst.host + ": " + (worst.reason ? std::string(to_text(*worst.reason)) : "no-address");
   if (!worst.detail.empty() && worst.detail != text) text += ", " + worst.detail;
   return text + ")";
 }
 
 }  // namespace
+
+std::string_view words_of(const std::optional<hop::Reason>& reason) { return words_of(kind_of(reason)); }
 
 std::string why(const Finding& finding, Verdict verdict) {
   const std::string to = finding.route.empty() ? "mail goes" : "mail goes to the hosts of the route";

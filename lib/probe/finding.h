@@ -72,6 +72,9 @@ enum class Connecting : std::uint8_t { yes, no };
 // taking mail: the policy that it publishes was not met.
 Verdict judge(const Finding& finding, Connecting connecting);
 
+// What a reason comes to, without naming a host: "no mail server could be reached". Nothing: no host has an address that can be used.
+std::string_view words_of(const std::optional<hop::Reason>& reason);
+
 // The verdict in one sentence, without an end stop, that fits what was found: who does not answer is not who breaks a policy.
 std::string why(const Finding& finding, Verdict verdict);
 

@@ -155,7 +155,10 @@ class Http(Case):
         status, headers, _ = get("/")
         self.assertEqual((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"))
         self.assertIn("default-src 'none'", headers["Content-Security-Policy"])
-        self.assertNotIn("script-src", headers["Content-Security-Policy"])
+        self.assertIn("script-src 'self'; style-src 'self'; ", headers["Content-Security-Policy"])
+        self.assertNotIn("unsafe", headers["Content-Security-Policy"])
+        self.assertEqual(page.count("<script"), page.count('<script src="/page.js" defer></script>'))
+        page = page.replace('<script src="/page.js" defer></script>', "")
         self.assertIn("tlsa-invalid", page)
         self.assertIn("dane-ee", page)
         for evil in ("<script", "<img", "onerror=alert(1)>", "javascript:"):

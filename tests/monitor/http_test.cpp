@@ -132,7 +132,9 @@ TEST_CASE("http: GET and HEAD are answered, the connection stays for more") {
   CHECK(status(get) == "HTTP/1.1 200 OK");
   CHECK(body(get) == "/metrics");
   CHECK(has(get, "Content-Length: 8\r\n"));
-  CHECK(has(get, "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'"));
+  CHECK(has(get,
+            "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+            "connect-src 'self'; "));
   CHECK(has(get, "X-Content-Type-Options: nosniff\r\n"));
   CHECK(has(get, "Cache-Control: no-store\r\n"));
   CHECK(has(get, " GMT\r\n"));

@@ -99,6 +99,49 @@ TEST_CASE("survey: a held message that proves damaged is named too") {
   CHECK(monitor::survey(at.dir / "queue.db", {}, t0).damaged == std::vector{bad});
 }
 
+TEST_CASE("survey: what waits is told by next hop, with since when it fails, which outlives a restart") {
+  support::TempDirectory dir;
+  {
+    queue::Options recording;
+    recording.history = queue::Recording::on;
+    queue::test::World world(dir.path(), recording);
+    world.smarthost = "route:exch01:25";
+    world.put({"a@one.test"});
+    for (int minute = 0; minute < 15; minute += 5) {
+      auto failed = queue::test::World::all(world.lease("route:exch01:25", t0 + std::chrono::minutes(minute), 1).at(0),
+                                            queue::Verdict::deferred, t0 + std::chrono::minutes(minute + 5));
+      failed.story = R"({"event":"deferred","domain":"one.test","reason":")" +
+                     std::string(minute == 0 ? "dns-failure" : "connect-refused") + "\"}";
+      queue::DestinationChange change;
+      change.destination = "route:exch01:25";
+      change.backoff.emplace();
+      change.backoff->failures = 1;
+      change.backoff->reason = "connect-refused";
+      world.apply({failed}, t0 + std::chrono::minutes(minute), {change});
+    }
+    world.put({"b@one.test", "c@two.test"});
+  }
+  const Survey survey = monitor::survey(dir / "queue.db", {}, t0 + std::chrono::minutes(20));
+  REQUIRE(survey.error.empty());
+  REQUIRE(survey.waits.size() == 1);
+  const queue::Wait& wait = survey.waits[0];
+  CHECK(wait.count.count == 3);
+  CHECK(wait.domains == 2);
+  CHECK(wait.extent == queue::Wait::Extent::whole);
+  CHECK(wait.reason == "connect-refused");
+  CHECK(wait.shown.at(0).domain == "one.test");
+  CHECK(wait.shown.at(0).since == t0 + std::chrono::minutes(5));  // before it failed for another reason
+  monitor::DaemonStatus status;
+  status.listeners = 1;
+  status.now = t0 + std::chrono::minutes(9);
+  CHECK(monitor::problems(status, &survey, {}).empty());
+  status.now = t0 + std::chrono::minutes(10);
+  const auto problems = monitor::problems(status, &survey, {});
+  REQUIRE(problems.size() == 1);
+  CHECK(problems[0].name == "nexthop");
+  CHECK(problems[0].text.starts_with("exch01:25 has taken nothing since 2026-09-21T14:18:20.000Z, 3 wait: "));
+}
+
 TEST_CASE("survey: a database that cannot be read is an error in words") {
   const support::TempDirectory empty;
   CHECK_FALSE(monitor::survey(empty / "queue.db", {}, t0).error.empty());
@@ -154,7 +197,15 @@ TEST_CASE("watch: each path has its page, and health decides over the status of 
   monitor::DaemonStatus status;
   status.listeners = 1;
   status.now = t0;
-  monitor::Endpoints watch(at.surveyor, counters, [&status] { return status; });
+  std::string other;  // the path that somebody else is asked for
+  const auto others = [&other](monitor::HttpRequest request) -> boost::asio::awaitable<monitor::HttpReply> {
+    other = request.path;
+    monitor::HttpReply reply;
+    reply.status = 404;
+    co_return reply;
+  };
+  monitor::Endpoints watch(
+      at.surveyor, counters, [&status] { return status; }, others);
   const auto get = [&](std::string path, monitor::HttpRequest::Accepts accepts = monitor::HttpRequest::Accepts::any) {
     monitor::HttpRequest request;
     request.path = std::move(path);
@@ -169,9 +220,9 @@ TEST_CASE("watch: each path has its page, and health decides over the status of 
   CHECK(get("/healthz", monitor::HttpRequest::Accepts::json).type == "application/json");
   CHECK(get("/metrics").type == "text/plain; version=0.0.4; charset=utf-8");
   CHECK(get("/metrics").body.find("\nhoplock_problem{problem=\"dnssec\"} 1\n") != std::string::npos);
-  CHECK(get("/").type == "text/html; charset=utf-8");
-  CHECK(get("/").status == 200);
+  CHECK(other.empty());
   CHECK(get("/metrics/").status == 404);
+  CHECK(other == "/metrics/");
   CHECK(get("").status == 404);
 }
 

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "page/domain.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "mtasts/policy.h"
+#include "page/chart.h"
+#include "page/markup.h"
+#include "page/message.h"
+
+namespace hoplock::page {
+
+namespace {
+
+constexpr std::size_t longest_said_there = 1000;
+constexpr std::size_t most_failures = 10;
+constexpr std::size_t most_hosts = 20;
+constexpr std::size_t most_messages = 25;
+constexpr int days_drawn = 30;
+
+bool is_attempt(const StoryEvent& event) {
+  return event.name == "delivered" || event.name == "deferred" || event.name == "bounced" || event.name == "expired" ||
+         event.name == "hop";
+}
+
+bool is_of(const StoryEvent& event, const DomainLook& look) {
+  return is_attempt(event) && event.text("domain") == look.domain.text();
+}
+
+std::string section(std::string_view name, std::string_view heading, const std::string& html) {
+  return "<section data-part=\"" + std::string(name) + "\">\n<h2>" + std::string(heading) + "</h2>\n" + html +
+         "</section>\n";
+}
+
+std::string waiting(const DomainView& view) {
+  if (!view.look.wait) return "<p>No mail waits for this domain.</p>\n";
+  const queue::DomainWait& wait = *view.look.wait;
+  std::string html = "<p>Mail for " + counted(wait.count.count, "recipient") + " waits";
+  if (wait.count.oldest) html += ", the oldest for " + age(view.now - *wait.count.oldest);
+  if (const auto since = wait.since ? wait.since : wait.last) html += "; failing since " + moment_html(since, view.now);
+  html += wait.next ? "; next try " + moment_html(std::max(*wait.next, view.now), view.now) : "; all of it is held";
+  html += ".</p>\n";
+  if (const auto text = said_of(wait); !text.empty()) html += "<p>" + foreign(text, longest_said_there) + "</p>\n";
+  return html + to_html(advice_for(wait, view.nexthop, view.trouble));
+}
+
+std::string policy_facts(const std::optional<route::PolicyRow>& row, Time now) {
+  if (!row) return dim("MTA-STS: no policy is kept, and no fetch failed.");
+  std::string html = "<dl class=\"facts\">\n<dt>MTA-STS</dt><dd>";
+  const auto policy =
+      row->text ? mtasts::parse_policy(*row->text) : Result<mtasts::Policy>(bad_input("no policy is kept"));
+  if (policy) {
+    html += "mode " + std::string(to_text(policy->mode));
+    for (const auto& one : policy->mx) html += (&one == &policy->mx.front() ? ", mx " : ", ") + foreign(to_text(one));
+  } else {
+    html += foreign(policy.error().detail);
+  }
+  html += "</dd>\n<dt>last looked at</dt><dd>" + moment_html(row->checked, now) + "</dd>\n";
+  if (row->freshness.held)
+    html += "<dt>id, and until when</dt><dd>" + foreign(row->freshness.held->id) + ", " +
+            moment_html(expires(*row->freshness.held), now) + "</dd>\n";
+  if (row->problem)
+    html += "<dt>the last fetch failed</dt><dd>" +
+            foreign(std::string(to_text(row->problem->reason)) + ": " + row->problem->text) + "</dd>\n";
+  return html + "</dl>\n";
+}
+
+// The newest attempt at each host.
+std::string hosts_table(const DomainView& view) {
+  std::vector<const StoryEvent*> newest;
+  for (const Story& story : view.look.stories) {
+    for (const StoryEvent& event : story.events) {
+      if (!is_of(event, view.look) || event.text("mx").empty()) continue;
+      const auto same = std::find_if(newest.begin(), newest.end(), [&](const StoryEvent* one) {
+        return one->text("mx") == event.text("mx") && one->text("ip") == event.text("ip");
+      });
+      if (same == newest.end())
+        newest.push_back(&event);
+      else if ((*same)->at < event.at)
+        *same = &event;
+    }
+  }
+  if (newest.empty()) return dim("No host was tried in the time that the history keeps.");
+  std::stable_sort(newest.begin(), newest.end(),
+                   [](const StoryEvent* a, const StoryEvent* b) { return a->at > b->at; });
+  Table table("Hosts", {"host", "last try", "how it went", "proof"});
+  for (std::size_t i = 0; i < std::min(most_hosts, newest.size()); ++i) {
+    const StoryEvent& event = *newest[i];
+    const std::string reason = event.text("reason");
+    table.row({foreign(host_of(event)), moment_html(event.at, view.now),
+               escaped(event.name == "hop" ? "refused" : event.name) + (reason.empty() ? "" : ": " + foreign(reason)),
+               foreign(proof_of(event))});
+  }
+  std::string html = table.end();
+  if (newest.size() > most_hosts) html += dim("and " + count(newest.size() - most_hosts) + " more");
+  return html;
+}
+
+std::string proof_word(const StoryEvent& event) {
+  const std::string auth = event.text("auth"), tls = event.text("tls");
+  if (tls.empty() || tls == "none") return "in clear";
+  if (auth.starts_with("dane")) return "DANE";
+  if (auth == "pkix") return event.text("policy") == "sts" ? "MTA-STS" : "verified";
+  return "encrypted";
+}
+
+std::string over_time(const DomainView& view) {
+  constexpr std::array<std::string_view, 5> names{"DANE", "MTA-STS", "verified", "encrypted", "in clear"};
+  constexpr std::array<int, 5> colors{2, 1, 5, 3, 4};
+  const auto today = tlsrpt::day_of(view.now);
+  Chart chart;
+  chart.kind = Chart::Kind::stacked;
+  chart.id = "by-proof";
+  chart.title = "Delivered recipients a day, by what proved the host";
+  chart.first = Time(today - std::chrono::days(days_drawn - 1));
+  chart.step = std::chrono::days(1);
+  for (std::size_t i = 0; i < names.size(); ++i)
+    chart.rows.push_back({std::string(names[i]), colors[i], std::vector<std::optional<double>>(days_drawn, 0.)});
+  bool any = false;
+  for (const Story& story : view.look.stories) {
+    for (const StoryEvent& event : story.events) {
+      if (!is_of(event, view.look) || event.name != "delivered") continue;
+      const auto day = (tlsrpt::day_of(event.at) - (today - std::chrono::days(days_drawn - 1))).count();
+      if (day < 0 || day >= days_drawn) continue;
+      const auto* const row = std::find(names.begin(), names.end(), proof_word(event));
+      auto& value = chart.rows[static_cast<std::size_t>(row - names.begin())].values[static_cast<std::size_t>(day)];
+      value = *value + static_cast<double>(std::max<std::size_t>(1, event.list("to").size()));
+      any = true;
+    }
+  }
+  if (!any) return dim("Nothing was delivered in the time that the history keeps.");
+  std::string html = to_svg(chart);
+  if (view.look.extent == queue::Recent::Extent::part)
+    html += dim("Of the newest " + counted(view.look.stories.size(), "message") +
+                " alone; all of them: " + command_html("hoplock trace " + view.look.domain.text()));
+  return html;
+}
+
+// With what was said there, in the same row of the history.
+std::string failures(const DomainView& view) {
+  std::string html;
+  std::size_t told = 0;
+  for (const Story& story : view.look.stories) {
+    for (auto event = story.events.rbegin(); event != story.events.rend() && told < most_failures; ++event) {
+      if (!is_of(*event, view.look) || event->name == "delivered") continue;
+      ++told;
+      html += "<li class=\"" + std::string(event->name == "bounced" || event->name == "expired" ? "bad" : "attention") +
+              "\">" + moment_html(event->at, view.now) + " <b>" +
+              escaped(event->name == "hop" ? "refused" : event->name) + "</b> at " + foreign(host_of(*event)) +
+              ", message " + message_link(story.id.text());
+      html += "<p>" + foreign(event->text("reply"), longest_said_there) + "</p>";
+      const auto talk = std::find_if(story.events.begin(), story.events.end(), [&](const StoryEvent& one) {
+        return one.name == "conversation" && one.at == event->at && one.text("mx") == event->text("mx");
+      });
+      if (talk != story.events.end()) {
+        html += "<details data-key=\"said " + story.id.text() + std::to_string(told) +
+                "\"><summary>what was said</summary><pre>";
+        for (const std::string& line : talk->list("lines")) html += foreign(line, longest_said_there) + "\n";
+        html += "</pre></details>";
+      }
+      html += "</li>\n";
+    }
+  }
+  return html.empty() ? dim("No failure in the messages looked at.") : "<ol class=\"time\">\n" + html + "</ol>\n";
+}
+
+std::string reports_table(const DomainLook& look) {
+  if (look.reports.empty()) return dim("No report was counted for this domain.");
+  Table table("TLS reports", {"day", "report", "#sessions", "#failed", "sent to"});
+  for (const auto& row : look.reports) {
+    std::string to;
+    for (const auto& one : row.destinations)
+      to += (to.empty() ? "" : ", ") + one.rua + (one.error.empty() ? "" : " (" + one.error + ")");
+    if (to.empty()) to = row.account.error;
+    table.row({tlsrpt::to_text(row.account.key.day), escaped(to_text(row.account.state)), count(row.account.sessions),
+               count(row.account.failures), foreign(to, longest_said_there)});
+  }
+  return table.end() + "<p>" +
+         command_html("hoplock tlsrpt show --day " + tlsrpt::to_text(look.reports.front().account.key.day) +
+                      " --domain " + look.domain.text()) +
+         "</p>\n";
+}
+
+}  // namespace
+
+bool is_unknown(const DomainLook& look) {
+  return look.stories.empty() && !look.wait && !look.policy && look.reports.empty();
+}
+
+std::string domain_html(const DomainView& view) {
+  const DomainLook& look = view.look;
+  const std::string name = look.domain.text();
+  std::string html = "<section data-part=\"domain\">\n<h1>" + foreign(name) + "</h1>\n" + waiting(view);
+  if (!look.error.empty()) html += "<p>It could not be read whole: " + foreign(look.error) + "</p>\n";
+  if (!look.wait) html += "<p>" + command_html("hoplock check " + name) + "</p>\n";
+  html += "</section>\n";
+  html += section("published", "What it publishes, by the last look",
+                  policy_facts(look.policy, view.now) + hosts_table(view));
+  std::string rules;
+  for (const std::string& one : view.rules) rules += "<p>" + foreign(one) + "</p>\n";
+  html += section("rules", "Our rules that apply", rules);
+  html += section("by-policy", "Deliveries by policy", over_time(view));
+  html += section("failures", "Failures", failures(view));
+  html += section("reports", "TLS reports", reports_table(look));
+  std::vector<Story> newest(look.stories.begin(), look.stories.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                                                             most_messages, look.stories.size())));
+  html += section("messages", "Newest messages",
+                  newest.empty() ? dim("None in the time that the history keeps.") : messages_html(newest, view.now));
+  return html;
+}
+
+}  // namespace hoplock::page

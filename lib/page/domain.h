@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// A domain's page: what waits for it, what it publishes by the last look, its hosts with their proof, deliveries by policy over time,
+// failures with what was said, TLS reports, and the operator's rules that apply. Pure.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dns/name.h"
+#include "page/story.h"
+#include "page/waiting.h"
+#include "queue/looks.h"
+#include "reports/ledger_reader.h"
+#include "route/sts_reader.h"
+
+namespace hoplock::page {
+
+// What was read of one domain.
+struct DomainLook {
+  dns::Name domain;
+  std::vector<Story> stories;                                 // newest first
+  queue::Recent::Extent extent = queue::Recent::Extent::all;  // part: there are older ones
+  std::optional<queue::DomainWait> wait;
+  std::optional<route::PolicyRow> policy;
+  std::vector<reports::LedgerReader::Row> reports;  // newest first
+  std::string error;                                // "": all of it could be read
+};
+struct DomainView {
+  const DomainLook& look;
+  const std::vector<std::string>& rules;
+  std::string nexthop;  // as the queue names it
+  Trouble trouble = Trouble::none;
+  Time now{};
+};
+// Nothing is known of it: neither mail nor policy nor report.
+bool is_unknown(const DomainLook& look);
+std::string domain_html(const DomainView& view);
+
+}  // namespace hoplock::page

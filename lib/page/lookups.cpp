@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "page/lookups.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "base/ascii.h"
+#include "monitor/since.h"
+#include "net/signal.h"
+#include "tlsrpt/report.h"
+
+namespace hoplock::page {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr int worker_niceness = 5;  // Linux: of the calling thread alone
+constexpr std::size_t stories_of_domain = 120;
+constexpr std::size_t stories_of_address = 50;
+constexpr std::size_t events_of_each = 6;        // in a list
+constexpr std::size_t events_of_one = 300;       // on its own page
+constexpr std::size_t most_history = 2U << 20U;  // octets that a list reads
+constexpr int days_of_reports = 31;
+constexpr std::size_t least_prefix = 3;  // characters of an ID
+constexpr std::size_t most_ids = 20;
+
+std::size_t octets_of(const queue::Tail& tail) {
+  std::size_t sum = 0;
+  for (const auto& one : tail.traced.events) sum += one.text.size();
+  return sum;
+}
+
+void note(std::string& error, const Error& happened) {
+  if (error.empty()) error = happened.detail;
+}
+
+struct Listed {
+  std::vector<Story> stories;
+  queue::Recent::Extent extent = queue::Recent::Extent::all;
+};
+
+Result<Listed> read_stories(queue::Reader& reader, const queue::PartyQuery& query) {
+  Listed listed;
+  const auto recent = reader.recent(query);
+  if (!recent) return recent.error();
+  listed.extent = recent->extent;
+  std::size_t read = 0;
+  for (const queue::Id id : recent->ids) {
+    if (read > most_history) {
+      listed.extent = queue::Recent::Extent::part;
+      break;
+    }
+    const auto tail = reader.tail(id, events_of_each);
+    if (!tail) return tail.error();
+    read += octets_of(*tail);
+    Story story = story_of(*tail);
+    if (!story.events.empty()) listed.stories.push_back(std::move(story));
+  }
+  return listed;
+}
+
+bool has_party(const Story& story, const std::string& address) {
+  if (equals_ignoring_case(story.from, address)) return true;
+  return std::any_of(story.to.begin(), story.to.end(),
+                     [&](const std::string& to) { return equals_ignoring_case(to, address); });
+}
+
+std::string_view domain_part(std::string_view address) {
+  const auto at = address.rfind('@');
+  return at == std::string_view::npos ? std::string_view() : address.substr(at + 1);
+}
+
+bool is_at(const Story& story, const dns::Name& domain) {
+  if (equals_ignoring_case(domain_part(story.from), domain.text())) return true;
+  return std::any_of(story.to.begin(), story.to.end(),
+                     [&](const std::string& to) { return equals_ignoring_case(domain_part(to), domain.text()); });
+}
+
+void read_queue(const std::filesystem::path& database, DomainLook& look) {
+  auto reader = queue::Reader::open(database);
+  if (!reader) return note(look.error, reader.error());
+  queue::PartyQuery query;
+  query.domain = look.domain.text();
+  query.most = stories_of_domain;
+  auto listed = read_stories(*reader, query);
+  if (!listed) return note(look.error, listed.error());
+  look.extent = listed->extent;
+  look.stories = std::move(listed->stories);
+  std::erase_if(look.stories, [&](const Story& story) { return !is_at(story, look.domain); });
+  auto wait = reader->wait_of(look.domain.text());
+  if (!wait) return note(look.error, wait.error());
+  look.wait = std::move(*wait);
+  if (!look.wait || !look.wait->tried) return;
+  const auto tail = reader->tail(*look.wait->tried, events_of_one);
+  if (!tail) return note(look.error, tail.error());
+  look.wait->since = monitor::failing_since(tail->traced, *look.wait);
+}
+
+void read_policy(const std::filesystem::path& database, DomainLook& look) {
+  auto reader = route::PolicyReader::open(database);
+  if (!reader) return note(look.error, reader.error());
+  auto row = reader->find(look.domain);
+  if (!row) return note(look.error, row.error());
+  look.policy = std::move(*row);
+}
+
+// Day by day: the ledger is ordered by day, and has no other index.
+void read_reports(const std::filesystem::path& database, DomainLook& look, Time now) {
+  auto reader = reports::LedgerReader::open(database);
+  if (!reader) return note(look.error, reader.error());
+  for (int ago = 0; ago < days_of_reports; ++ago) {
+    reports::Selection selection;
+    selection.day = tlsrpt::day_of(now) - std::chrono::days(ago);
+    selection.domain = look.domain;
+    const auto read = reader->list(std::move(selection), [&](const auto& row) { look.reports.push_back(row); });
+    if (!read) return note(look.error, read.error());
+  }
+}
+
+}  // namespace
+
+DomainLook look_at_domain(const std::filesystem::path& database, const dns::Name& domain, Time now) {
+  DomainLook look;
+  look.domain = domain;
+  read_queue(database, look);
+  read_policy(database, look);
+  read_reports(database, look, now);
+  return look;
+}
+
+MessageLook look_at_message(const std::filesystem::path& database, queue::Id id,
+                            const std::vector<queue::Lease>& active) {
+  MessageLook look;
+  look.story.id = id;
+  auto reader = queue::Reader::open(database);
+  if (!reader) {
+    note(look.error, reader.error());
+    return look;
+  }
+  if (const auto tail = reader->tail(id, events_of_one))
+    look.story = story_of(*tail);
+  else
+    note(look.error, tail.error());
+  if (auto queued = reader->show(id, active))
+    look.queued = std::move(*queued);
+  else
+    note(look.error, queued.error());
+  return look;
+}
+
+Sought seek(const std::filesystem::path& database, const std::string& word) {
+  Sought sought;
+  auto reader = queue::Reader::open(database);
+  if (!reader) {
+    note(sought.error, reader.error());
+    return sought;
+  }
+  sought.by_address = word.find('@') != std::string::npos;
+  if (sought.by_address) {
+    queue::PartyQuery query;
+    query.address = word;
+    query.most = stories_of_address;
+    auto listed = read_stories(*reader, query);
+    if (!listed) note(sought.error, listed.error());
+    if (listed) sought.stories = std::move(listed->stories);
+    std::erase_if(sought.stories, [&](const Story& story) { return !has_party(story, word); });
+    return sought;
+  }
+  if (word.size() >= least_prefix) {
+    auto ids = reader->beginning_with(word, most_ids);
+    if (!ids) note(sought.error, ids.error());
+    if (ids) sought.ids = std::move(*ids);
+  }
+  if (auto name = dns::Name::parse(word); name && !name->is_root()) sought.domain = std::move(*name);
+  return sought;
+}
+
+struct Lookups::State {
+  asio::any_io_executor loop;
+  std::filesystem::path database;
+  std::size_t waiting = 0;
+  net::Signal answered;
+};
+
+Lookups::Lookups(asio::any_io_executor loop, std::filesystem::path database) : state_(std::make_shared<State>()) {
+  state_->loop = std::move(loop);
+  state_->database = std::move(database);
+  asio::post(worker_, [] { setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), worker_niceness); });
+}
+
+Lookups::~Lookups() {
+  worker_.stop();
+  worker_.join();
+}
+
+template <class Look>
+asio::awaitable<std::shared_ptr<const Look>> Lookups::ask(std::function<Look(const std::filesystem::path&)> read) {
+  const auto state = state_;
+  if (state->waiting >= most_waiting) co_return nullptr;
+  ++state->waiting;
+  auto answer = std::make_shared<std::shared_ptr<const Look>>();
+  auto work = [state, loop = state->loop, answer, read = std::move(read)]() mutable {
+    auto found = std::make_shared<const Look>(read(state->database));
+    auto done = [state = std::move(state), answer = std::move(answer), found = std::move(found)] {
+      *answer = found;
+      --state->waiting;
+      state->answered.notify_all();
+    };
+    asio::post(loop, std::move(done));
+  };
+  asio::post(worker_, std::move(work));
+  while (!*answer) co_await state->answered.wait();
+  co_return *answer;
+}
+
+asio::awaitable<std::shared_ptr<const DomainLook>> Lookups::domain(dns::Name domain, Time now) {
+  std::function<DomainLook(const std::filesystem::path&)> read = [domain = std::move(domain),
+                                                                  now](const std::filesystem::path& database) {
+    return look_at_domain(database, domain, now);
+  };
+  return ask<DomainLook>(std::move(read));
+}
+
+asio::awaitable<std::shared_ptr<const MessageLook>> Lookups::message(queue::Id id, std::vector<queue::Lease> active) {
+  std::function<MessageLook(const std::filesystem::path&)> read =
+      [id, active = std::move(active)](const std::filesystem::path& database) {
+        return look_at_message(database, id, active);
+      };
+  return ask<MessageLook>(std::move(read));
+}
+
+asio::awaitable<std::shared_ptr<const Sought>> Lookups::sought(std::string word) {
+  std::function<Sought(const std::filesystem::path&)> read =
+      [word = std::move(word)](const std::filesystem::path& database) { return seek(database, word); };
+  return ask<Sought>(std::move(read));
+}
+
+}  // namespace hoplock::page

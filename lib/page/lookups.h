@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the pages of a domain and of a message read from the database: beside the loop and the disk thread, by one worker over read-only
+// connections, a bounded part each. Changes nothing.
+#pragma once
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "page/domain.h"
+#include "page/message.h"
+#include "queue/reader.h"
+
+namespace hoplock::page {
+
+// On the calling thread; some milliseconds, whatever is queued.
+DomainLook look_at_domain(const std::filesystem::path& database, const dns::Name& domain, Time now);
+MessageLook look_at_message(const std::filesystem::path& database, queue::Id id,
+                            const std::vector<queue::Lease>& active);
+
+// What somebody sought, and what there is.
+struct Sought {
+  std::vector<queue::Id> ids;       // that begin so
+  std::optional<dns::Name> domain;  // it may be one
+  std::vector<Story> stories;       // of an address, newest first
+  bool by_address = false;
+  std::string error;
+};
+Sought seek(const std::filesystem::path& database, const std::string& word);
+
+class Lookups {
+ public:
+  // Questions at once; beyond them the newest is not answered.
+  static constexpr std::size_t most_waiting = 32;
+
+  Lookups(boost::asio::any_io_executor loop, std::filesystem::path database);
+  // Waits for the look-up that is being made.
+  ~Lookups();
+  Lookups(const Lookups&) = delete;
+  Lookups& operator=(const Lookups&) = delete;
+
+  // Null: too many ask. REQUIRES: `this` outlives the task that awaits.
+  boost::asio::awaitable<std::shared_ptr<const DomainLook>> domain(dns::Name domain, Time now);
+  boost::asio::awaitable<std::shared_ptr<const MessageLook>> message(queue::Id id, std::vector<queue::Lease> active);
+  boost::asio::awaitable<std::shared_ptr<const Sought>> sought(std::string word);
+
+ private:
+  struct State;
+  template <class Look>
+  boost::asio::awaitable<std::shared_ptr<const Look>> ask(std::function<Look(const std::filesystem::path&)> read);
+  std::shared_ptr<State> state_;
+  boost::asio::thread_pool worker_{1};
+};
+
+}  // namespace hoplock::page

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The paths of the status page: /, /domain/NAME, /message/ID, /find?q=…, and what they need beside. Read-only.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "monitor/counters.h"
+#include "monitor/daemon_status.h"
+#include "monitor/http.h"
+#include "monitor/survey.h"
+#include "page/frame.h"
+#include "page/lookups.h"
+#include "page/verdict.h"
+#include "route/table.h"
+
+namespace hoplock::page {
+
+class Pages {
+ public:
+  struct Parts {
+    monitor::Surveyor& surveyor;
+    const monitor::Counters& counters;
+    Lookups& lookups;
+    // Called on the loop.
+    std::function<monitor::DaemonStatus()> status;
+    std::function<std::vector<queue::Lease>()> active;
+    std::function<const route::Table&()> routes;
+  };
+  // REQUIRES: what the parts refer to outlives it and the loop's last run.
+  explicit Pages(Parts parts) : parts_(std::move(parts)) {}
+
+  boost::asio::awaitable<monitor::HttpReply> answer(monitor::HttpRequest request);
+
+ private:
+  boost::asio::awaitable<monitor::HttpReply> front();
+  boost::asio::awaitable<monitor::HttpReply> domain(std::string name);
+  boost::asio::awaitable<monitor::HttpReply> message(std::string name);
+  boost::asio::awaitable<monitor::HttpReply> find(std::string word);
+  // How it stands, for title and icon of every page.
+  Frame frame(const std::string& title) const;
+  monitor::HttpReply told(const std::string& title, const std::string& html, unsigned status) const;
+  Parts parts_;
+};
+
+}  // namespace hoplock::page

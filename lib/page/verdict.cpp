@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "page/verdict.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <utility>
+
+#include "page/markup.h"
+
+namespace hoplock::page {
+
+namespace {
+
+using monitor::Problem;
+using monitor::Survey;
+
+constexpr std::chrono::days soon{30};        // as the log and `hoplock doctor` begin to tell of a certificate's end
+constexpr std::chrono::hours old_enough{1};  // a queue that is younger is not old, whatever it mostly is
+constexpr int much_older = 3;                // times the usual
+constexpr std::uint64_t enough_attempts = 10;
+
+struct Meaning {
+  std::string_view problem;
+  std::string_view sentence;
+  std::string_view command;
+};
+// The gravest first.
+constexpr std::array<Meaning, 14> meanings{{
+    {"store", "The queue cannot be written", "hoplock doctor"},
+    {"recovery", "Results of deliveries cannot be stored", "hoplock doctor"},
+    {"dnssec", "Our own DNSSEC validation does not work", "hoplock doctor"},
+    {"dns", "Nobody answers our DNS look-ups", "hoplock doctor"},
+    {"disk-space", "No new mail is taken, for the disk is full", "df -h"},
+    {"descriptors", "No further connection can be opened", "systemctl edit hoplockd"},
+    {"nexthop", "A next hop of our own takes no mail", "hoplock queue stats"},
+    {"listeners", "An address of ours is not listened on", "ss -ltnp"},
+    {"connections", "Clients are turned away for want of a place", "hoplock status"},
+    {"survey", "The database cannot be read", "hoplock doctor"},
+    {"damaged", "Stored mail is damaged and held", "hoplock queue list --state held"},
+    {"certificates", "A certificate of ours has ended", "hoplock doctor"},
+    {"policies", "No MTA-STS policy can be fetched", "hoplock sts list"},
+    {"log", "The log takes no lines", "hoplock doctor"},
+}};
+constexpr std::string_view next_hop_problem = "nexthop";
+
+// A remark, and how the first sentence puts it.
+struct Finding {
+  std::size_t grave = meanings.size();  // the less, the graver
+  std::string sentence;
+  Remark remark;
+  std::string rest{};  // of the remark, where the sentence stands before it; "": all of it
+};
+
+std::uint64_t recipients_in(const Survey& survey) {
+  return std::accumulate(survey.queue.states.begin(), survey.queue.states.end(), std::uint64_t{0},
+                         [](std::uint64_t sum, const auto& one) { return sum + one.count.count; });
+}
+
+// Waiting mail is counted by recipients; where each message has one, they are messages.
+std::string mail(std::uint64_t recipients, const Survey& survey) {
+  if (recipients_in(survey) == survey.queue.messages)
+    return counted(recipients, "message") + (recipients == 1 ? " waits" : " wait");
+  return "Mail for " + counted(recipients, "recipient") + " waits";
+}
+
+std::string_view manner(std::string_view reason) {
+  if (reason == "connect-timeout") return "silent";
+  if (reason == "connection-lost") return "breaking off";
+  if (reason == "dns-failure") return "not found in the DNS";
+  return "refused";
+}
+
+void add_next_hops(const View& view, std::vector<Finding>& to) {
+  if (view.survey == nullptr) return;
+  const auto place =
+      std::find_if(meanings.begin(), meanings.end(), [](const auto& one) { return one.problem == next_hop_problem; });
+  for (const queue::Wait* wait : monitor::failing_next_hops(*view.survey)) {
+    const queue::DomainWait& first = wait->shown.front();
+    const auto since = monitor::since(*wait);
+    Finding finding;
+    finding.grave = static_cast<std::size_t>(place - meanings.begin());
+    finding.sentence = mail(wait->count.count, *view.survey) + " behind " + std::string(monitor::name_of(*wait)) +
+                       ", " + std::string(manner(wait->reason)) +
+                       (since ? " since " + moment(*since, view.status.now) : "");
+    finding.rest = first.reply + (first.reply.empty() ? "" : ". ") +
+                   "Once it takes mail again: hoplock queue retry --domain " + first.domain;
+    finding.remark.text = finding.sentence + ". " + finding.rest;
+    finding.remark.command = "hoplock check " + first.domain;
+    to.push_back(std::move(finding));
+  }
+}
+
+void add_problems(const View& view, std::vector<Finding>& to) {
+  const bool hops_told = !to.empty();
+  for (const Problem& problem : view.problems) {
+    if (problem.name == next_hop_problem && hops_told) continue;
+    const auto known =
+        std::find_if(meanings.begin(), meanings.end(), [&](const auto& one) { return one.problem == problem.name; });
+    Finding finding;
+    finding.remark.text = capital(problem.text);
+    finding.sentence = finding.remark.text;
+    if (known != meanings.end()) {
+      finding.grave = static_cast<std::size_t>(known - meanings.begin());
+      finding.sentence = known->sentence;
+      finding.remark.command = known->command;
+    }
+    to.push_back(std::move(finding));
+  }
+}
+
+void add_certificates(const View& view, std::vector<Finding>& to) {
+  for (const auto& one : view.status.certificates) {
+    const auto left = one.expires - view.status.now;
+    if (one.replaced || left <= Milliseconds(0) || left >= soon) continue;
+    Finding finding;
+    finding.sentence = "the certificate " + one.subject + " (" + one.use + ") ends in " + age(left);
+    finding.remark = {Mood::attention, capital(finding.sentence) + ". Renew it: a changed file is taken up by itself",
+                      "hoplock doctor"};
+    to.push_back(std::move(finding));
+  }
+}
+
+void add_reports(const View& view, std::vector<Finding>& to) {
+  if (view.survey == nullptr) return;
+  for (const auto& one : view.survey->reports.states) {
+    if (one.state != reports::State::failed || one.accounts == 0) continue;
+    const std::string day = tlsrpt::to_text(tlsrpt::day_of(view.status.now) - std::chrono::days(1));
+    Finding finding;
+    finding.sentence = counted(one.accounts, "TLS report") + " of yesterday could not be sent";
+    finding.remark = {Mood::attention,
+                      capital(finding.sentence) + ", for nobody took " + (one.accounts == 1 ? "it" : "them"),
+                      "hoplock tlsrpt send --day " + day};
+    to.push_back(std::move(finding));
+  }
+}
+
+void add_age(const View& view, std::vector<Finding>& to) {
+  if (view.survey == nullptr || !view.survey->queue.oldest || !view.usual_oldest) return;
+  const auto oldest = view.status.now - *view.survey->queue.oldest;
+  if (oldest < old_enough || oldest < *view.usual_oldest * much_older) return;
+  Finding finding;
+  finding.sentence = "the oldest message has waited for " + age(oldest) + ", mostly below " + age(*view.usual_oldest);
+  finding.remark = {Mood::attention, capital(finding.sentence), "hoplock queue list"};
+  to.push_back(std::move(finding));
+}
+
+void add_standstill(const View& view, std::vector<Finding>& to) {
+  std::uint64_t all = 0;
+  std::uint64_t delivered = 0;
+  for (const auto& one : view.last_hour) {
+    all += one.count;
+    if (one.outcome == "delivered") delivered += one.count;
+  }
+  if (delivered > 0 || all < enough_attempts) return;
+  Finding finding;
+  finding.sentence = "nothing was delivered in the last hour: " + counted(all, "attempt") + " failed";
+  finding.remark = {Mood::attention, capital(finding.sentence), "hoplock queue stats"};
+  to.push_back(std::move(finding));
+}
+
+}  // namespace
+
+std::string_view to_text(Mood mood) {
+  constexpr std::array<std::string_view, 3> words{"good", "attention", "bad"};
+  return words[static_cast<std::size_t>(mood)];
+}
+
+Verdict verdict_of(const View& view) {
+  std::vector<Finding> found;
+  add_next_hops(view, found);
+  add_problems(view, found);
+  add_standstill(view, found);
+  add_age(view, found);
+  add_certificates(view, found);
+  add_reports(view, found);
+  std::stable_sort(found.begin(), found.end(), [](const Finding& a, const Finding& b) {
+    return std::pair(b.remark.mood, a.grave) < std::pair(a.remark.mood, b.grave);
+  });
+  Verdict verdict;
+  verdict.sentence = "Mail flows";
+  if (found.empty() && view.survey == nullptr) {
+    verdict.mood = Mood::attention;
+    verdict.sentence = "The queue is being read";
+  }
+  if (!found.empty()) {
+    verdict.mood = found.front().remark.mood;
+    const bool flows = verdict.mood == Mood::attention && !found.front().sentence.starts_with("nothing was");
+    if (!found.front().rest.empty()) found.front().remark.text = found.front().rest;
+    verdict.sentence = flows ? "Mail flows, but " + found.front().sentence : capital(found.front().sentence);
+  }
+  for (Finding& one : found) verdict.remarks.push_back(std::move(one.remark));
+  return verdict;
+}
+
+}  // namespace hoplock::page

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "page/domain.h"
+
+#include <doctest/doctest.h>
+
+#include "page/rules.h"
+
+namespace page_domain_test {
+
+using namespace hoplock;
+
+namespace {
+
+const Time t0 = from_millis(1'790'000'000'000);
+dns::Name name(const char* text) { return dns::Name::parse(text).value(); }
+bool has(const std::string& html, std::string_view text) { return html.find(text) != std::string::npos; }
+
+page::Story story(int seconds, const std::string& event) {
+  queue::Tail tail;
+  tail.traced.id = queue::Id::at(t0 + Seconds(seconds));
+  tail.traced.events.push_back(
+      {t0 + Seconds(seconds), R"({"event":"accepted","from":"a@one.test","to":["b@two.test"]})"});
+  tail.traced.events.push_back({t0 + Seconds(seconds + 1), event});
+  return page::story_of(tail);
+}
+
+page::DomainLook known() {
+  page::DomainLook look;
+  look.domain = name("two.test");
+  look.stories = {
+      story(
+          60,
+          R"({"event":"hop","domain":"two.test","mx":"mx2.two.test","ip":"192.0.2.3","policy":"dane","reason":"tlsa-invalid","reply":"no TLSA record matches","action":"next-host"})"
+          "\n"
+          R"({"event":"conversation","mx":"mx2.two.test","ip":"192.0.2.3","lines":["S: 220 <script>"]})"
+          "\n"
+          R"({"event":"delivered","domain":"two.test","mx":"mx1.two.test","ip":"192.0.2.2","policy":"dane","tls":"TLSv1.3","auth":"dane-ee","tlsa":"3 1 1","to":["b@two.test"]})"),
+      story(
+          0,
+          R"({"event":"delivered","domain":"two.test","mx":"mx1.two.test","ip":"192.0.2.2","policy":"opportunistic","tls":"none","auth":"none","to":["b@two.test"]})")};
+  route::PolicyRow row;
+  row.domain = look.domain;
+  row.checked = t0;
+  row.text = "version: STSv1\r\nmode: enforce\r\nmx: *.two.test\r\nmax_age: 86400\r\n";
+  row.freshness.held = mtasts::Held{"id1", t0, Seconds(86400)};
+  look.policy = row;
+  reports::LedgerReader::Row report;
+  report.account.key = {tlsrpt::day_of(t0), look.domain};
+  report.account.state = reports::State::sent;
+  report.account.sessions = 9;
+  report.destinations.resize(1);
+  report.destinations[0].rua = "mailto:tls@two.test";
+  look.reports = {report};
+  return look;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "domain: what it publishes, each host by its newest try, deliveries by proof, failures with what was said, "
+    "reports") {
+  const auto look = known();
+  const std::vector<std::string> rules{"No route matches: mail goes by MX."};
+  const std::string html = page::domain_html({look, rules, "two.test", page::Trouble::none, t0 + Seconds(120)});
+  for (const std::string_view text :
+       {"<h1><bdi>two.test</bdi></h1>", "No mail waits for this domain.", "mode enforce, mx <bdi>*.two.test</bdi>",
+        "id1", "proved by dane-ee (TLSA 3 1 1)", "refused: <bdi>tlsa-invalid</bdi>", "DANE 1", "in clear 1",
+        "no TLSA record matches", "S: 220 &lt;script&gt;", "mailto:tls@two.test", ">9</td>", "No route matches",
+        "hoplock check two.test"}) {
+    CAPTURE(text);
+    CHECK(has(html, text));
+  }
+  CHECK_FALSE(has(html, "in clear, nothing proves"));  // an older try at the same host
+  CHECK_FALSE(page::is_unknown(look));
+}
+
+TEST_CASE("domain: one that nobody knows is told so") {
+  page::DomainLook look;
+  look.domain = name("unknown.test");
+  CHECK(page::is_unknown(look));
+  const std::string html = page::domain_html({look, {}, "unknown.test", page::Trouble::none, t0});
+  for (const std::string_view text :
+       {"No host was tried", "Nothing was delivered", "No failure", "No report was counted", "no policy is kept"}) {
+    CAPTURE(text);
+    CHECK(has(html, text));
+  }
+}
+
+TEST_CASE("domain: what waits is told with its cause and whose it is") {
+  auto look = known();
+  look.wait.emplace();
+  look.wait->domain = "two.test";
+  look.wait->count = {1200, t0 - std::chrono::hours(3)};
+  look.wait->reason = "tlsa-invalid";
+  look.wait->reply = "<b>no TLSA record matches";
+  look.wait->since = t0 - std::chrono::hours(2);
+  const std::string html = page::domain_html({look, {}, "two.test", page::Trouble::none, t0});
+  for (const std::string_view text : {"Mail for 1,200 recipients waits, the oldest for 3 h", "all of it is held",
+                                      "&lt;b&gt;no TLSA", "What to tell the partner"}) {
+    CAPTURE(text);
+    CHECK(has(html, text));
+  }
+}
+
+TEST_CASE("rules: the route that a domain takes, until when and why, else the general ones") {
+  route::Route route;
+  hop::LocalRule security;
+  security.mta_sts = hop::Mode::audit;
+  const route::Table none({}, security);
+  auto rules = page::rules_for(name("two.test"), none, t0);
+  REQUIRE(rules.size() == 2);
+  CHECK(rules[0] == "No route matches: mail goes by MX.");
+  CHECK(rules[1] == "DANE: enforce. MTA-STS: audit. Where neither covers a hop: opportunistic.");
+  route.match = {dns::parse_pattern("two.test").value()};
+  route.tls = hop::RouteTls::dane_only;
+  route.note = "agreed on the phone";
+  route.until = std::chrono::sys_days(std::chrono::days(30'000));
+  route.hosts = {{name("exch01.two.test"), 25}};
+  const route::Table table({route}, security);
+  rules = page::rules_for(name("two.test"), table, t0);
+  REQUIRE(rules.size() == 4);
+  CHECK(rules[0] == "Route 1 of the configuration matches (two.test); mail goes to exch01.two.test:25.");
+  CHECK(rules[1] == "It ends on 2052-02-20.");
+  CHECK(rules[2] == "Its note: agreed on the phone");
+  CHECK(rules[3].starts_with("The route sets tls: dane-only"));
+}
+
+}  // namespace page_domain_test

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "page/pages.h"
+
+#include <doctest/doctest.h>
+
+#include "reports/ledger.h"
+#include "route/sts_store.h"
+#include "tests/queue/world.h"
+
+namespace page_pages_test {
+
+using namespace hoplock;
+using queue::test::t0;
+
+namespace {
+
+std::vector<disk::Migration> all_tables() {
+  auto all = queue::test::World::own_migrations();
+  for (auto&& list : {route::migrations(), reports::migrations()}) all.insert(all.end(), list.begin(), list.end());
+  return all;
+}
+
+queue::Options recording() {
+  queue::Options options;
+  options.history = queue::Recording::on;
+  return options;
+}
+
+struct Site {
+  support::TempDirectory dir;
+  queue::test::World world{dir.path(), recording(), t0, all_tables()};
+  monitor::Surveyor surveyor{
+      world.loop.executor(), {dir / "queue.db", std::chrono::hours(1)}, [this] { return world.queue->active(); }};
+  monitor::Counters counters;
+  page::Lookups lookups{world.loop.executor(), dir / "queue.db"};
+  route::Table table{{}, {}};
+  page::Pages pages;
+
+  Site() : pages(parts()) {}
+  page::Pages::Parts parts() {
+    page::Pages::Parts made{surveyor, counters, lookups, nullptr, nullptr, nullptr};
+    made.status = [] {
+      monitor::DaemonStatus status;
+      status.hostname = "relay.test";
+      status.listeners = 1;
+      status.now = t0;
+      return status;
+    };
+    made.active = [this] { return world.queue->active(); };
+    made.routes = [this]() -> const route::Table& { return table; };
+    return made;
+  }
+  monitor::HttpReply get(const std::string& target) {
+    monitor::HttpRequest request;
+    request.path = target.substr(0, target.find('?'));
+    if (target.find('?') != std::string::npos) request.query = target.substr(target.find('?') + 1);
+    return world.loop.run(pages.answer(std::move(request)));
+  }
+};
+
+bool has(const monitor::HttpReply& reply, std::string_view text) { return reply.body.find(text) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("pages: front, assets, and words where there is nothing") {
+  Site site;
+  CHECK(site.get("/").status == 200);
+  CHECK(site.get("/").type == "text/html; charset=utf-8");
+  CHECK(has(site.get("/"), "Mail flows"));
+  CHECK(site.get("/page.css").type == "text/css; charset=utf-8");
+  CHECK(site.get("/page.js").status == 200);
+  CHECK(site.get("/icon/bad.svg").status == 200);
+  for (const char* path : {"/nothing", "/icon/", "/domain/", "/domain/..", "/domain/a%00b", "/message/", "/message/0",
+                           "/message/<x>", ""}) {
+    CAPTURE(path);
+    CHECK(site.get(path).status == 404);
+    CHECK(site.get(path).type == "text/html; charset=utf-8");
+  }
+}
+
+TEST_CASE("pages: a message, by its ID or the beginning of it") {
+  Site site;
+  const auto id = site.world.put({"b@two.test"}).text();
+  const auto page = site.get("/message/" + id);
+  CHECK(page.status == 200);
+  CHECK(has(page, "queued, in the queue"));
+  CHECK(has(page, "<b>accepted</b>"));
+  CHECK(site.get("/find?q=" + id).location == "/message/" + id);
+  CHECK(site.get("/find?q=" + id.substr(0, 9)).location == "/message/" + id);
+  CHECK(site.get("/find?q=" + id).status == 303);
+  CHECK(site.get("/message/0000000001").status == 404);
+  site.world.put({"c@two.test"});
+  const auto both = site.get("/find?q=" + id.substr(0, 4));
+  CHECK(both.status == 200);
+  CHECK(has(both, "/message/" + id));
+}
+
+TEST_CASE("pages: a domain, and an address, whatever their case") {
+  Site site;
+  const auto id = site.world.put({"b@two.test"}).text();
+  CHECK(site.get("/find?q=Two.test").location == "/domain/two.test");
+  const auto page = site.get("/domain/TWO.test");
+  CHECK(page.status == 200);
+  CHECK(has(page, "/message/" + id));
+  CHECK(has(page, "Mail for 1 recipient waits"));
+  CHECK(site.get("/domain/other.test").status == 404);
+  CHECK(has(site.get("/find?q=%3CB%40two.test%3E"), "/message/" + id));
+  CHECK(site.get("/find?q=nobody%40two.test").status == 404);
+}
+
+TEST_CASE("pages: nothing of what somebody seeks is markup, or a header") {
+  Site site;
+  for (const char* word :
+       {"%22%3E%3Cscript%3E", "%3Cimg+src%3Dx%3E%40x", "a%0d%0aSet-Cookie:x", "\"><script>", "%E2%80%AE"}) {
+    CAPTURE(word);
+    const auto reply = site.get("/find?q=" + std::string(word));
+    CHECK(reply.body.find("<script>") == std::string::npos);
+    CHECK(reply.body.find("<img") == std::string::npos);
+    CHECK(reply.location.find_first_of("\r\n") == std::string::npos);
+  }
+  CHECK(site.get("/find?q=" + std::string(5000, 'a')).status == 200);
+  CHECK(site.get("/find").status == 200);
+  CHECK(site.get("/find?q=").status == 200);
+}
+
+TEST_CASE("pages: more questions at once than there is room for are told so, and the others answered") {
+  Site site;
+  std::vector<std::future<std::shared_ptr<const page::MessageLook>>> asked;
+  for (std::size_t i = 0; i < page::Lookups::most_waiting + 3; ++i)
+    asked.push_back(
+        boost::asio::co_spawn(site.world.loop.io(), site.lookups.message(queue::Id{1}, {}), boost::asio::use_future));
+  CHECK(site.get("/").status == 200);
+  std::size_t answered = 0;
+  for (auto& one : asked) {
+    while (one.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+      site.world.loop.io().run_one_for(std::chrono::seconds(10));
+    if (one.get()) ++answered;
+  }
+  CHECK(answered == page::Lookups::most_waiting);
+}
+
+}  // namespace page_pages_test
