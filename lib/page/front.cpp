@@ -114,7 +114,7 @@ std::string machine(const DaemonStatus& status) {
 
 }  // namespace
 
-std::string to_html(const View& view) {
+std::string to_html(const View& view, const std::string& pictures) {
   const DaemonStatus& status = view.status;
   const Verdict verdict = verdict_of(view);
   Frame frame;
@@ -123,7 +123,7 @@ std::string to_html(const View& view) {
   frame.title = verdict.mood == Mood::good ? "" : verdict.sentence;
   frame.foot = "hoplock " + escaped(HOPLOCK_VERSION) + ", up for " + age(status.now - status.started) + ", at " +
                moment_html(status.now, status.now);
-  std::string main = verdict_html(verdict) + figures(view);
+  std::string main = verdict_html(verdict) + figures(view) + pictures;
   if (view.survey != nullptr) {
     const auto trouble = status.dns_silence || status.validation_failure ? Trouble::look_ups : Trouble::none;
     main += waiting_html(*view.survey, trouble, status.now) + states(*view.survey, status.now);

@@ -7,6 +7,7 @@
 
 namespace hoplock::page {
 
-std::string to_html(const View& view);
+// `pictures` is HTML, or "".
+std::string to_html(const View& view, const std::string& pictures);
 
 }  // namespace hoplock::page

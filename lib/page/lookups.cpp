@@ -180,6 +180,18 @@ Sought seek(const std::filesystem::path& database, const std::string& word) {
   return sought;
 }
 
+FiguresLook look_at_figures(const std::filesystem::path& database, annals::Span span, Time now) {
+  FiguresLook look;
+  for (const auto which : {span, annals::Span::week}) {
+    auto series = annals::read_series(database, which, now);
+    if (!series) note(look.error, series.error());
+    if (!series) continue;
+    if (which == annals::Span::week) look.week = *series;
+    if (which == span) look.shown = std::move(*series);
+  }
+  return look;
+}
+
 struct Lookups::State {
   asio::any_io_executor loop;
   std::filesystem::path database;
@@ -238,6 +250,13 @@ asio::awaitable<std::shared_ptr<const Sought>> Lookups::sought(std::string word)
   std::function<Sought(const std::filesystem::path&)> read =
       [word = std::move(word)](const std::filesystem::path& database) { return seek(database, word); };
   return ask<Sought>(std::move(read));
+}
+
+asio::awaitable<std::shared_ptr<const FiguresLook>> Lookups::figures(annals::Span span, Time now) {
+  std::function<FiguresLook(const std::filesystem::path&)> read = [span, now](const std::filesystem::path& database) {
+    return look_at_figures(database, span, now);
+  };
+  return ask<FiguresLook>(std::move(read));
 }
 
 }  // namespace hoplock::page

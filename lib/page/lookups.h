@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "annals/series.h"
 #include "page/domain.h"
 #include "page/message.h"
 #include "queue/reader.h"
@@ -33,6 +34,14 @@ struct Sought {
 };
 Sought seek(const std::filesystem::path& database, const std::string& word);
 
+// For the pictures.
+struct FiguresLook {
+  std::optional<annals::Series> shown;
+  std::optional<annals::Series> week;  // from which it is known what is usual
+  std::string error;
+};
+FiguresLook look_at_figures(const std::filesystem::path& database, annals::Span span, Time now);
+
 class Lookups {
  public:
   // Questions at once; beyond them the newest is not answered.
@@ -48,6 +57,7 @@ class Lookups {
   boost::asio::awaitable<std::shared_ptr<const DomainLook>> domain(dns::Name domain, Time now);
   boost::asio::awaitable<std::shared_ptr<const MessageLook>> message(queue::Id id, std::vector<queue::Lease> active);
   boost::asio::awaitable<std::shared_ptr<const Sought>> sought(std::string word);
+  boost::asio::awaitable<std::shared_ptr<const FiguresLook>> figures(annals::Span span, Time now);
 
  private:
   struct State;

@@ -11,6 +11,7 @@
 #include "page/frame.h"
 #include "page/front.h"
 #include "page/markup.h"
+#include "page/pictures.h"
 #include "page/rules.h"
 
 namespace hoplock::page {
@@ -24,15 +25,17 @@ namespace {
 constexpr std::chrono::milliseconds patience{3000};
 constexpr std::size_t longest_word = 320;  // an address has no more octets (RFC 5321 section 4.5.3.1)
 
-// What stands for q in a query.
-std::string sought_in(std::string_view query) {
-  for (const std::string_view pair : split(query, '&')) {
-    if (!pair.starts_with("q=")) continue;
-    std::string word(trim(url_decoded(pair.substr(2))));
-    if (word.size() >= 2 && word.front() == '<' && word.back() == '>') word = word.substr(1, word.size() - 2);
-    return word;
-  }
+// What stands in a query behind "q=".
+std::string word_in(std::string_view query, std::string_view name) {
+  for (const std::string_view pair : split(query, '&'))
+    if (pair.starts_with(name)) return std::string(trim(url_decoded(pair.substr(name.size()))));
   return "";
+}
+
+std::string sought_in(std::string_view query) {
+  const std::string word = word_in(query, "q=");
+  const bool in_brackets = word.size() >= 2 && word.front() == '<' && word.back() == '>';
+  return in_brackets ? word.substr(1, word.size() - 2) : word;
 }
 
 HttpReply elsewhere(std::string path) {
@@ -69,7 +72,7 @@ HttpReply Pages::told(const std::string& title, const std::string& html, unsigne
   return html_reply(in_frame(frame(title), "<section>\n" + html + "</section>\n"), status);
 }
 
-asio::awaitable<HttpReply> Pages::front() {
+asio::awaitable<HttpReply> Pages::front(std::string span_word) {
   const bool known = parts_.surveyor.last() != nullptr;
   const auto survey = co_await parts_.surveyor.look(known ? std::chrono::milliseconds(0) : patience);
   const auto status = parts_.status();
@@ -77,8 +80,14 @@ asio::awaitable<HttpReply> Pages::front() {
   const auto fetches = parts_.counters.fetches_last_hour(now);
   const auto wrong = monitor::problems(status, survey.get(), fetches);
   const auto last_hour = parts_.counters.last_hour(now);
-  const View view{status, survey.get(), wrong, last_hour, fetches, std::nullopt};
-  co_return html_reply(to_html(view));
+  const annals::Span span = span_of(span_word);
+  const auto over_time = co_await parts_.lookups.figures(span, status.now);
+  std::string pictures;
+  if (over_time && over_time->shown) pictures = pictures_html(*over_time->shown, span);
+  std::optional<Milliseconds> usual;
+  if (over_time && over_time->week) usual = usual_oldest(*over_time->week);
+  const View view{status, survey.get(), wrong, last_hour, fetches, usual};
+  co_return html_reply(to_html(view, pictures));
 }
 
 asio::awaitable<HttpReply> Pages::domain(std::string name) {
@@ -133,7 +142,7 @@ asio::awaitable<HttpReply> Pages::find(std::string word) {
 asio::awaitable<HttpReply> Pages::answer(monitor::HttpRequest request) {
   constexpr std::string_view domains = "/domain/", messages = "/message/";
   const std::string& path = request.path;
-  if (path == "/") co_return co_await front();
+  if (path == "/") co_return co_await front(word_in(request.query, "span="));
   if (const auto asset = asset_at(path)) {
     HttpReply reply;
     reply.type = asset->type;

@@ -34,7 +34,7 @@ class Pages {
   boost::asio::awaitable<monitor::HttpReply> answer(monitor::HttpRequest request);
 
  private:
-  boost::asio::awaitable<monitor::HttpReply> front();
+  boost::asio::awaitable<monitor::HttpReply> front(std::string span_word);
   boost::asio::awaitable<monitor::HttpReply> domain(std::string name);
   boost::asio::awaitable<monitor::HttpReply> message(std::string name);
   boost::asio::awaitable<monitor::HttpReply> find(std::string word);

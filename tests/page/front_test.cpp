@@ -27,7 +27,7 @@ struct Shown {
     status.now = t0;
     survey.taken = t0 - Seconds(4);
   }
-  std::string html() const { return page::to_html({status, &survey, problems, last_hour, {}, std::nullopt}); }
+  std::string html() const { return page::to_html({status, &survey, problems, last_hour, {}, std::nullopt}, ""); }
 };
 
 bool has(const std::string& html, std::string_view text) { return html.find(text) != std::string::npos; }
@@ -116,7 +116,7 @@ TEST_CASE("page: says first whether mail flows, then what waits and why, and the
 
 TEST_CASE("page: is there before the database was read, and is not green then") {
   const DaemonStatus status = Shown().status;
-  const std::string html = page::to_html({status, nullptr, {}, {}, {}, std::nullopt});
+  const std::string html = page::to_html({status, nullptr, {}, {}, {}, std::nullopt}, "");
   CHECK(has(html, "The queue is being read"));
   CHECK_FALSE(has(html, "verdict good"));
 }
