@@ -5,12 +5,12 @@
 #include <filesystem>
 #include <utility>
 
-#include "annals/store.h"
 #include "config/syslog.h"
 #include "daemon/system.h"
 #include "reports/ledger.h"
 #include "reports/returned.h"
 #include "route/partner_store.h"
+#include "statistics/store.h"
 
 namespace hoplock::daemon {
 
@@ -243,7 +243,7 @@ disk::Options disk_options(const config::Config& config) {
   to.migrations.push_back(reports::mail_migration());
   to.migrations.push_back(route::refused_migration());
   to.migrations.push_back(route::partner_migration());
-  to.migrations.push_back(annals::migration());
+  to.migrations.push_back(statistics::migration());
   return to;
 }
 

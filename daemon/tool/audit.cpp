@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `hoplock audit …`: how mail left, by partner, policy and proof; read straight from the annals in the store.
+// `hoplock audit …`: how mail left, by partner, policy and proof; read straight from the statistics in the store.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -8,7 +8,6 @@
 #include <sstream>
 #include <system_error>
 
-#include "annals/reader.h"
 #include "config/files.h"
 #include "config/values.h"
 #include "daemon/options.h"
@@ -16,6 +15,7 @@
 #include "daemon/tool/audit_sign.h"
 #include "daemon/tool/audit_view.h"
 #include "daemon/tool/commands.h"
+#include "statistics/reader.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::daemon::tool {
@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::uint64_t largest_key_file = 1U << 20U;
 
-std::optional<annals::Day> day_option(const Call& call, std::string_view option, std::string& wrong) {
+std::optional<statistics::Day> day_option(const Call& call, std::string_view option, std::string& wrong) {
   const auto word = call.arguments.get(option);
   if (!word) return std::nullopt;
   const auto day = tlsrpt::parse_day(*word);
@@ -32,18 +32,18 @@ std::optional<annals::Day> day_option(const Call& call, std::string_view option,
   return day;
 }
 
-Result<annals::Range> range_of(const Call& call) {
-  annals::Range range;
+Result<statistics::Range> range_of(const Call& call) {
+  statistics::Range range;
   std::string wrong;
   const auto from = day_option(call, "--from", wrong);
   const auto to = day_option(call, "--to", wrong);
   if (!wrong.empty()) return bad_input(wrong);
   if (call.arguments.has("--since") && (from || to)) return bad_input("--since, or --from and --to: not both");
   if (to && !from) return bad_input("--to needs --from, the first day");
-  range.to = to.value_or(annals::day_of(call.console.now));
+  range.to = to.value_or(statistics::day_of(call.console.now));
   const auto since = config::Duration::parse(call.arguments.get("--since").value_or("30d"));
   if (!since) return bad_input("--since: " + since.error().detail);
-  range.from = from.value_or(annals::day_of(call.console.now - since->value));
+  range.from = from.value_or(statistics::day_of(call.console.now - since->value));
   if (range.to < range.from) return bad_input("--to lies before --from");
   if (const auto word = call.arguments.get("--domain")) {
     const auto domain = dns::Name::parse(*word);
@@ -127,10 +127,10 @@ int audit(const Call& call) {
   if (!form) return complain(console, usage, form.error().detail);
   const auto range = range_of(call);
   if (!range) return complain(console, usage, range.error().detail);
-  auto reader = annals::Reader::open(database_path(call.loaded.config));
-  if (!reader) return cannot_read(call, "the annals in", reader.error());
+  auto reader = statistics::Reader::open(database_path(call.loaded.config));
+  if (!reader) return cannot_read(call, "the statistics in", reader.error());
   auto found = reader->read(*range);
-  if (!found) return cannot_read(call, "the annals in", found.error());
+  if (!found) return cannot_read(call, "the statistics in", found.error());
   AuditReport report = audit_report(std::move(*found));
   report.relay = hostname(call.loaded.config).text();
   report.made = console.now;

@@ -8,7 +8,7 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-using annals::Kind;
+using statistics::Kind;
 
 constexpr std::string_view audit_style = R"(
 @page { size: A4; margin: 18mm 15mm 20mm; }
@@ -63,7 +63,7 @@ std::string shown(std::string_view foreign) {
   return foreign.empty() ? "" : "<bdi>" + monitor::escaped(printable(foreign)) + "</bdi>";
 }
 std::string html_figure(std::uint64_t count) { return std::to_string(count); }
-std::string day_text(Time time) { return to_text(annals::day_of(time)); }
+std::string day_text(Time time) { return to_text(statistics::day_of(time)); }
 
 // The first character of a title says what the column holds: "#" numbers, "." days, "~" words of any length, "=" keys; " " other words.
 class HtmlTable {

@@ -7,13 +7,13 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-using annals::Kind;
+using statistics::Kind;
 
-AuditPartner partner_of(std::string domain, const annals::Partner& rows) {
+AuditPartner partner_of(std::string domain, const statistics::Partner& rows) {
   AuditPartner partner;
   partner.domain = std::move(domain);
   for (const auto& [row, sum] : rows) {
-    AuditLine line{row.first, annals::split_words(row.second), sum};
+    AuditLine line{row.first, statistics::split_words(row.second), sum};
     if (line.kind == Kind::delivered) partner.delivered.add(sum);
     if (const auto proof = line.proof()) partner.proofs[static_cast<std::size_t>(*proof)] += sum.messages;
     if (line.kind == Kind::failed) partner.failed += sum.count;
@@ -30,9 +30,9 @@ void add_to_total(AuditPartner& total, const AuditPartner& partner) {
 
 }  // namespace
 
-std::optional<annals::Proof> AuditLine::proof() const {
+std::optional<statistics::Proof> AuditLine::proof() const {
   if (kind != Kind::delivered || words.empty()) return std::nullopt;
-  return annals::proof_of(word(0), word(1), word(2));
+  return statistics::proof_of(word(0), word(1), word(2));
 }
 
 std::vector<AuditLine> AuditPartner::of(Kind kind) const {
@@ -42,7 +42,7 @@ std::vector<AuditLine> AuditPartner::of(Kind kind) const {
   return found;
 }
 
-AuditReport audit_report(annals::Found found) {
+AuditReport audit_report(statistics::Found found) {
   AuditReport report;
   report.since = found.since;
   for (const auto& [domain, rows] : found.partners) report.partners.push_back(partner_of(domain, rows));
@@ -56,11 +56,11 @@ AuditReport audit_report(annals::Found found) {
   return report;
 }
 
-std::string to_text(annals::Day day) { return to_rfc3339(Time(day)).substr(0, 10); }
+std::string to_text(statistics::Day day) { return to_rfc3339(Time(day)).substr(0, 10); }
 
 std::string_view to_text(Kind kind) {
-  static constexpr std::array<std::string_view, annals::last_kind + 1> words{"delivered", "key",  "tlsa",   "sts",
-                                                                             "failed",    "host", "relaxed"};
+  static constexpr std::array<std::string_view, statistics::last_kind + 1> words{"delivered", "key",  "tlsa",   "sts",
+                                                                                 "failed",    "host", "relaxed"};
   return words.at(static_cast<std::size_t>(kind));
 }
 

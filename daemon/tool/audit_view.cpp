@@ -7,7 +7,7 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-using annals::Kind;
+using statistics::Kind;
 using Column = Table::Column;
 constexpr auto in_line = Table::Align::left;
 constexpr auto whole = Table::Give::none;
@@ -32,7 +32,7 @@ const std::vector<KindKeys>& all_keys() {
   return keys;
 }
 
-json::object sum_to_json(const annals::Sum& sum) {
+json::object sum_to_json(const statistics::Sum& sum) {
   json::object to;
   to["messages"] = sum.messages;
   to["recipients"] = sum.count;
@@ -45,7 +45,7 @@ json::object sum_to_json(const annals::Sum& sum) {
 
 json::object proofs_to_json(const std::array<std::uint64_t, 5>& proofs) {
   json::object to;
-  for (const annals::Proof one : annals::all_proofs) to[to_text(one)] = proofs[static_cast<std::size_t>(one)];
+  for (const statistics::Proof one : statistics::all_proofs) to[to_text(one)] = proofs[static_cast<std::size_t>(one)];
   return to;
 }
 
@@ -116,7 +116,7 @@ void print_kind(const Console& console, const AuditReport& report, Kind kind, st
       }
       cells.insert(cells.begin(), audit_domain(partner));
       cells.push_back(figure(kind == Kind::relaxed ? line.sum.messages : line.sum.count));
-      cells.push_back(to_text(annals::day_of(line.sum.last)));
+      cells.push_back(to_text(statistics::day_of(line.sum.last)));
       table.add(std::move(cells), std::move(note));
     }
   }
@@ -143,8 +143,8 @@ void print_proofs(const Console& console, const AuditPartner& partner) {
       {{"POLICY"}, {"TLS"}, {"AUTH"}, {"CIPHER"}, {"MAILS", to_right}, {"SIZE", to_right}, {"FIRST"}, {"LAST"}});
   for (const AuditLine& line : partner.of(Kind::delivered)) {
     std::vector<std::string> cells = words_or_others(line, 4);
-    for (std::string cell : {figure(line.sum.messages), size(line.sum.octets), to_text(annals::day_of(line.sum.first)),
-                             to_text(annals::day_of(line.sum.last))})
+    for (std::string cell : {figure(line.sum.messages), size(line.sum.octets),
+                             to_text(statistics::day_of(line.sum.first)), to_text(statistics::day_of(line.sum.last))})
       cells.push_back(std::move(cell));
     deliveries.add(std::move(cells));
   }

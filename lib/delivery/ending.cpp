@@ -133,7 +133,7 @@ Ending untried(const queue::Job& job, Time now, const Schedule& schedule, Each e
   }
   describe(ending, lines);
   ending.settled.story = story(lines);
-  ending.annals = remembered(now, lines);
+  ending.statistics = remembered(now, lines);
   tell(ending, subject_of(job, now), told, schedule);
   return ending;
 }
@@ -146,7 +146,7 @@ Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
   const std::vector<RecipientLine> lines = lines_of_recipients(attempt, ending.settled.recipients);
   describe(ending, lines);
   ending.settled.story = story(attempt, lines);
-  ending.annals = remembered(attempt, lines);
+  ending.statistics = remembered(attempt, lines);
   Subject subject;
   subject.id = attempt.id;
   subject.envelope = attempt.envelope;

@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "annals/rows.h"
 #include "base/log.h"
 #include "delivery/attempt.h"
 #include "delivery/describe.h"
 #include "delivery/outcome.h"
 #include "queue/message.h"
 #include "queue/results.h"
+#include "statistics/rows.h"
 
 namespace hoplock::delivery {
 
@@ -22,7 +22,7 @@ struct Ending {
   std::vector<Event> events;
   std::vector<counted::Value> metrics;  // what the events tell, counted
   reports::Counts counts;
-  annals::Counts annals;  // the same once more, for years
+  statistics::Counts statistics;  // the same once more, for years
   // TLS reports that came to their end undelivered: the ledger is told, and the log says whose they were (RPT-47).
   struct ReturnedReport {
     queue::Id id;

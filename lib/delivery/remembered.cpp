@@ -3,15 +3,15 @@
 
 #include <string>
 
-#include "annals/proof.h"
 #include "base/ascii.h"
 #include "dkim/sha256.h"
+#include "statistics/proof.h"
 
 namespace hoplock::delivery {
 
 namespace {
 
-using annals::Kind;
+using statistics::Kind;
 
 constexpr std::size_t longest_data = 64;  // octets of a TLSA record that are kept as they are: SHA-512
 
@@ -30,8 +30,8 @@ class Book {
   Book(Time at, std::uint64_t octets) : at_(at), octets_(octets) {}
 
   void note(Kind kind, const std::string& domain, std::string what, std::uint64_t octets = 0) {
-    annals::Row row;
-    row.day = annals::day_of(at_);
+    statistics::Row row;
+    row.day = statistics::day_of(at_);
     row.domain = domain;
     row.kind = kind;
     row.what = std::move(what);
@@ -41,45 +41,45 @@ class Book {
   void note_delivered(const RecipientLine& line) {
     const HopWords none;
     const HopWords& hop = line.hop ? *line.hop : none;
-    const auto cipher = annals::cipher_class(hop.tls, hop.cipher);
-    note(Kind::delivered, line.domain, annals::join_words({hop.policy, hop.tls, hop.auth, cipher}), octets_);
-    if (!hop.cert.empty()) note(Kind::key, line.domain, annals::join_words({hop.cert}), octets_);
+    const auto cipher = statistics::cipher_class(hop.tls, hop.cipher);
+    note(Kind::delivered, line.domain, statistics::join_words({hop.policy, hop.tls, hop.auth, cipher}), octets_);
+    if (!hop.cert.empty()) note(Kind::key, line.domain, statistics::join_words({hop.cert}), octets_);
   }
   void note_failed(const RecipientLine& line) {
     const std::string policy = line.hop ? line.hop->policy : "";
-    note(Kind::failed, line.domain, annals::join_words({verdict_word(line.verdict), policy, line.reason}));
+    note(Kind::failed, line.domain, statistics::join_words({verdict_word(line.verdict), policy, line.reason}));
   }
 
   // What else stands in the hop that a delivery went over.
   void note_proofs(const std::string& domain, const Hop& hop) {
     if (hop.matched && hop.auth != hop::Auth::none)
-      note(Kind::tlsa, domain, annals::join_words({record_text(*hop.matched)}), octets_);
-    if (!hop.sts_id.empty()) note(Kind::sts, domain, annals::join_words({hop.sts_id}), octets_);
+      note(Kind::tlsa, domain, statistics::join_words({record_text(*hop.matched)}), octets_);
+    if (!hop.sts_id.empty()) note(Kind::sts, domain, statistics::join_words({hop.sts_id}), octets_);
     if (!hop.waived) return;
     const bool asked_for = hop.waived->reason == hop::Reason::tls_required_no;
-    note_relaxed(domain, asked_for ? annals::relaxed_by::sender : annals::relaxed_by::audit,
+    note_relaxed(domain, asked_for ? statistics::relaxed_by::sender : statistics::relaxed_by::audit,
                  to_text(hop.waived->reason));
   }
   void note_relaxed(const std::string& domain, std::string_view by, std::string_view detail) {
-    note(Kind::relaxed, domain, annals::join_words({by, detail, "", ""}), octets_);
+    note(Kind::relaxed, domain, statistics::join_words({by, detail, "", ""}), octets_);
   }
   void note_exception(const std::string& domain, const Exception& exception) {
     const std::string until = exception.until ? date(*exception.until) : "";
-    note(Kind::relaxed, domain, annals::join_words({annals::relaxed_by::route, exception.rules, until, exception.note}),
-         octets_);
+    note(Kind::relaxed, domain,
+         statistics::join_words({statistics::relaxed_by::route, exception.rules, until, exception.note}), octets_);
   }
   void note_host(const std::string& domain, const RefusedHop& refused) {
     const HopWords words = hop_words(*refused.hop);
     const std::string_view reason = refused.means.reason ? to_text(*refused.means.reason) : "";
-    note(Kind::host, domain, annals::join_words({action_word(refused.action), words.policy, reason}));
+    note(Kind::host, domain, statistics::join_words({action_word(refused.action), words.policy, reason}));
   }
 
-  annals::Counts counts() { return std::move(counts_); }
+  statistics::Counts counts() { return std::move(counts_); }
 
  private:
   Time at_;
   std::uint64_t octets_;
-  annals::Counts counts_;
+  statistics::Counts counts_;
 };
 
 std::string_view mode_word(hop::Mode mode) { return mode == hop::Mode::audit ? "audit" : "off"; }
@@ -99,7 +99,7 @@ std::string_view lax_word(hop::RouteTls tls) {
 
 }  // namespace
 
-annals::Counts remembered(const Attempt& attempt, const std::vector<RecipientLine>& lines) {
+statistics::Counts remembered(const Attempt& attempt, const std::vector<RecipientLine>& lines) {
   Book book(attempt.ended, attempt.size);
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const RecipientLine& line = lines[i];
@@ -111,7 +111,7 @@ annals::Counts remembered(const Attempt& attempt, const std::vector<RecipientLin
     if (const Hop* hop = deciding_hop(attempt, i)) book.note_proofs(line.domain, *hop);
     if (attempt.exception) book.note_exception(line.domain, *attempt.exception);
     if (attempt.overlooked)
-      book.note_relaxed(line.domain, annals::relaxed_by::unknown, to_text(attempt.overlooked->reason));
+      book.note_relaxed(line.domain, statistics::relaxed_by::unknown, to_text(attempt.overlooked->reason));
   }
   const RefusedHops refused = refused_hops(attempt);
   for (const auto* hops : {&refused.told, &refused.rest})
@@ -119,7 +119,7 @@ annals::Counts remembered(const Attempt& attempt, const std::vector<RecipientLin
   return book.counts();
 }
 
-annals::Counts remembered(Time at, const std::vector<RecipientLine>& lines) {
+statistics::Counts remembered(Time at, const std::vector<RecipientLine>& lines) {
   Book book(at, 0);
   for (const RecipientLine& line : lines) book.note_failed(line);
   return book.counts();

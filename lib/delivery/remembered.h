@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an attempt leaves in the annals (`hoplock audit`): deliveries under their proof, the certificate keys, records and policies that
+// What an attempt leaves in the statistics (`hoplock audit`): deliveries under their proof, the certificate keys, records and policies that
 // proved them, what was refused and why, and every rule that was relaxed. Made from the attempt and from the values that the log's lines
 // are made from, so that audit, trace and metrics add up. Pure.
 #pragma once
@@ -7,17 +7,17 @@
 #include <optional>
 #include <vector>
 
-#include "annals/rows.h"
 #include "delivery/attempt.h"
 #include "delivery/lines.h"
 #include "route/router.h"
+#include "statistics/rows.h"
 
 namespace hoplock::delivery {
 
 // REQUIRES: the attempt is concluded, and the lines are its recipients'.
-annals::Counts remembered(const Attempt& attempt, const std::vector<RecipientLine>& lines);
+statistics::Counts remembered(const Attempt& attempt, const std::vector<RecipientLine>& lines);
 // Of recipients that ended without an attempt.
-annals::Counts remembered(Time at, const std::vector<RecipientLine>& lines);
+statistics::Counts remembered(Time at, const std::vector<RecipientLine>& lines);
 
 // Whether the operator's route asks less of these hosts than their own domain may. Of a route with hosts nobody else has a say.
 std::optional<Exception> exception_of(const route::Hosts& hosts);

@@ -5,10 +5,10 @@
 #include <exception>
 #include <utility>
 
-#include "annals/store.h"
 #include "disk/db.h"
 #include "net/clock.h"
 #include "reports/returned.h"
+#include "statistics/store.h"
 
 namespace hoplock::delivery {
 
@@ -30,10 +30,10 @@ queue::Along written(reports::Counts counts) {
     return {};
   };
 }
-queue::Along written(annals::Counts counts) {
-  const auto shared = std::make_shared<const annals::Counts>(std::move(counts));
+queue::Along written(statistics::Counts counts) {
+  const auto shared = std::make_shared<const statistics::Counts>(std::move(counts));
   return [shared](disk::Tx& tx) -> Result<> {
-    annals::add(tx, *shared);
+    statistics::add(tx, *shared);
     return {};
   };
 }
@@ -110,19 +110,19 @@ asio::awaitable<void> Settler::run() {
     queue::Results results;
     results.now = now();
     reports::Counts counts;
-    annals::Counts annals;
+    statistics::Counts statistics;
     const auto returned = std::make_shared<Returned>();
     for (Ending& one : batch) {
       results.settled.push_back(std::move(one.settled));
       for (queue::Notice& notice : one.notices) results.notices.push_back(std::move(notice));
       if (one.change) results.destinations.push_back(std::move(*one.change));
       counts.add(one.counts);
-      annals.add(std::move(one.annals));
+      statistics.add(std::move(one.statistics));
       for (auto& report : one.returned) returned->all.push_back({std::move(report), std::nullopt});
     }
     std::vector<Beside> beside;
     if (!counts.empty()) beside.push_back({Beside::Of::ledger, written(std::move(counts))});
-    if (!annals.empty()) beside.push_back({Beside::Of::annals, written(std::move(annals))});
+    if (!statistics.empty()) beside.push_back({Beside::Of::statistics, written(std::move(statistics))});
     if (!returned->all.empty()) beside.push_back({Beside::Of::ledger, given_up(returned)});
     const bool good = co_await store(std::move(results), std::move(beside));
     if (!good) {
@@ -166,7 +166,7 @@ asio::awaitable<bool> Settler::store(queue::Results results, std::vector<Beside>
   }
 }
 
-// Whatever is wrong with the ledger or the annals, mail that was delivered is marked so: a report may lack sessions, but nobody gets mail
+// Whatever is wrong with the ledger or the statistics, mail that was delivered is marked so: a report may lack sessions, but nobody gets mail
 // twice.
 asio::awaitable<Result<>> Settler::store_apart(queue::Results results, const std::vector<Beside>& beside) {
   const Time at = results.now;
@@ -183,7 +183,7 @@ asio::awaitable<Result<>> Settler::store_apart(queue::Results results, const std
 }
 
 void Settler::tell_uncounted(Beside::Of of, const std::string& why) const {
-  if (of == Beside::Of::annals) {
+  if (of == Beside::Of::statistics) {
     const std::string what = "deliveries are not counted for hoplock audit: ";
     log_.write(Event(Level::error, "store-failed").add("error", what + why));
     return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Brings the ends of leases to stable storage: all that wait share one transaction, log lines are written once it stands. While
 // the store fails nothing new may be sent, for mail that was sent but not recorded is mail sent twice. What is counted for TLS reports
-// and for the annals is stored with them, unless that is what cannot be stored.
+// and for the statistics is stored with them, unless that is what cannot be stored.
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
@@ -40,7 +40,7 @@ class Settler {
  private:
   // Written with the results, and alone where it is what cannot be stored.
   struct Beside {
-    enum class Of : std::uint8_t { ledger, annals } of = Of::ledger;
+    enum class Of : std::uint8_t { ledger, statistics } of = Of::ledger;
     queue::Along write;
   };
   boost::asio::awaitable<bool> store(queue::Results results, std::vector<Beside> beside);

@@ -8,10 +8,10 @@
 #include <thread>
 #include <utility>
 
-#include "annals/series.h"
 #include "base/log.h"
 #include "monitor/counters.h"
 #include "net/clock.h"
+#include "statistics/series.h"
 
 namespace hoplock::monitor {
 
@@ -36,7 +36,7 @@ class CountingLog : public Log {
 
   // On the loop.
   const Counters& counters() const { return counters_; }
-  annals::Tally& tally() { return tally_; }
+  statistics::Tally& tally() { return tally_; }
 
  private:
   template <class Call>
@@ -48,7 +48,7 @@ class CountingLog : public Log {
   boost::asio::any_io_executor loop_;
   std::thread::id thread_ = std::this_thread::get_id();
   Counters counters_;
-  annals::Tally tally_;
+  statistics::Tally tally_;
 };
 
 }  // namespace hoplock::monitor

@@ -5,8 +5,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 
-#include "annals/store.h"
 #include "net/clock.h"
+#include "statistics/store.h"
 
 namespace hoplock::monitor {
 
@@ -24,8 +24,8 @@ std::chrono::milliseconds to_next_minute(Time at) {
   return std::chrono::floor<std::chrono::minutes>(at) + std::chrono::minutes{1} - at + behind;
 }
 
-annals::Waiting waiting_in(const Survey& survey) {
-  annals::Waiting waiting;
+statistics::Waiting waiting_in(const Survey& survey) {
+  statistics::Waiting waiting;
   waiting.messages = survey.queue.messages;
   if (survey.queue.oldest)
     waiting.oldest = std::max(Seconds{0}, std::chrono::floor<Seconds>(survey.taken - *survey.queue.oldest));
@@ -47,11 +47,11 @@ asio::awaitable<void> Recorder::round() {
   const auto survey = co_await surveyor_.look(patience);
   if (survey && survey->error.empty() && survey->taken + std::chrono::minutes{2} > now())
     log_.tally().look(waiting_in(*survey), now());
-  const auto minutes = std::make_shared<const annals::Tally::Minutes>(log_.tally().take());
+  const auto minutes = std::make_shared<const statistics::Tally::Minutes>(log_.tally().take());
   if (minutes->empty()) co_return;
   auto job = [minutes](disk::Tx& tx) -> Result<> {
-    annals::write(tx, *minutes);
-    annals::forget(tx);  // a slice of what is older than the annals go
+    statistics::write(tx, *minutes);
+    statistics::forget(tx);  // a slice of what is older than the statistics go
     return {};
   };
   const auto written = co_await disk_.run(disk::Durability::relaxed, written_octets, std::move(job));
@@ -62,10 +62,10 @@ asio::awaitable<void> Recorder::round() {
 }
 
 void Recorder::end() {
-  const auto minutes = std::make_shared<const annals::Tally::Minutes>(log_.tally().take());
+  const auto minutes = std::make_shared<const statistics::Tally::Minutes>(log_.tally().take());
   if (minutes->empty()) return;
   disk_.post(disk::Durability::relaxed, [minutes](disk::Tx& tx) -> Result<> {
-    annals::write(tx, *minutes);
+    statistics::write(tx, *minutes);
     return {};
   });
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the figures of the status page's pictures down (annals/series.h), one small write a minute on the disk thread, so that a restart
+// Writes the figures of the status page's pictures down (statistics/series.h), one small write a minute on the disk thread, so that a restart
 // forgets nothing but what a crash cuts off. What cannot be written now is kept in memory, bounded, and written with the next minute's.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
@@ -7,10 +7,10 @@
 #include <string>
 #include <utility>
 
-#include "annals/series.h"
 #include "disk/disk.h"
 #include "monitor/counting_log.h"
 #include "monitor/survey.h"
+#include "statistics/series.h"
 
 namespace hoplock::monitor {
 

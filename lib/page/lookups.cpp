@@ -180,13 +180,13 @@ Sought seek(const std::filesystem::path& database, const std::string& word) {
   return sought;
 }
 
-FiguresLook look_at_figures(const std::filesystem::path& database, annals::Span span, Time now) {
+FiguresLook look_at_figures(const std::filesystem::path& database, statistics::Span span, Time now) {
   FiguresLook look;
-  for (const auto which : {span, annals::Span::week}) {
-    auto series = annals::read_series(database, which, now);
+  for (const auto which : {span, statistics::Span::week}) {
+    auto series = statistics::read_series(database, which, now);
     if (!series) note(look.error, series.error());
     if (!series) continue;
-    if (which == annals::Span::week) look.week = *series;
+    if (which == statistics::Span::week) look.week = *series;
     if (which == span) look.shown = std::move(*series);
   }
   return look;
@@ -252,7 +252,7 @@ asio::awaitable<std::shared_ptr<const Sought>> Lookups::sought(std::string word)
   return ask<Sought>(std::move(read));
 }
 
-asio::awaitable<std::shared_ptr<const FiguresLook>> Lookups::figures(annals::Span span, Time now) {
+asio::awaitable<std::shared_ptr<const FiguresLook>> Lookups::figures(statistics::Span span, Time now) {
   std::function<FiguresLook(const std::filesystem::path&)> read = [span, now](const std::filesystem::path& database) {
     return look_at_figures(database, span, now);
   };

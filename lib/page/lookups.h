@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "annals/series.h"
 #include "page/domain.h"
 #include "page/message.h"
 #include "queue/reader.h"
+#include "statistics/series.h"
 
 namespace hoplock::page {
 
@@ -36,11 +36,11 @@ Sought seek(const std::filesystem::path& database, const std::string& word);
 
 // For the pictures.
 struct FiguresLook {
-  std::optional<annals::Series> shown;
-  std::optional<annals::Series> week;  // from which it is known what is usual
+  std::optional<statistics::Series> shown;
+  std::optional<statistics::Series> week;  // from which it is known what is usual
   std::string error;
 };
-FiguresLook look_at_figures(const std::filesystem::path& database, annals::Span span, Time now);
+FiguresLook look_at_figures(const std::filesystem::path& database, statistics::Span span, Time now);
 
 class Lookups {
  public:
@@ -57,7 +57,7 @@ class Lookups {
   boost::asio::awaitable<std::shared_ptr<const DomainLook>> domain(dns::Name domain, Time now);
   boost::asio::awaitable<std::shared_ptr<const MessageLook>> message(queue::Id id, std::vector<queue::Lease> active);
   boost::asio::awaitable<std::shared_ptr<const Sought>> sought(std::string word);
-  boost::asio::awaitable<std::shared_ptr<const FiguresLook>> figures(annals::Span span, Time now);
+  boost::asio::awaitable<std::shared_ptr<const FiguresLook>> figures(statistics::Span span, Time now);
 
  private:
   struct State;

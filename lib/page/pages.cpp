@@ -80,7 +80,7 @@ asio::awaitable<HttpReply> Pages::front(std::string span_word) {
   const auto fetches = parts_.counters.fetches_last_hour(now);
   const auto wrong = monitor::problems(status, survey.get(), fetches);
   const auto last_hour = parts_.counters.last_hour(now);
-  const annals::Span span = span_of(span_word);
+  const statistics::Span span = span_of(span_word);
   const auto over_time = co_await parts_.lookups.figures(span, status.now);
   std::string pictures;
   if (over_time && over_time->shown) pictures = pictures_html(*over_time->shown, span);

@@ -12,9 +12,9 @@ namespace hoplock::page {
 
 namespace {
 
-using annals::Figures;
-using annals::Series;
-using annals::Span;
+using statistics::Figures;
+using statistics::Series;
+using statistics::Span;
 
 constexpr std::size_t enough_points = 24;  // hours of a week, to know what is usual
 
@@ -59,7 +59,7 @@ std::string traffic(const Series& series) {
 
 std::string by_proof(const Series& series) {
   constexpr std::array<std::string_view, 5> names{"DANE", "MTA-STS", "verified", "encrypted",
-                                                  "in clear"};  // as annals::Proof
+                                                  "in clear"};  // as statistics::Proof
   constexpr std::array<int, 5> colors{2, 1, 5, 3, 4};
   Chart chart = chart_over(series, Chart::Kind::shares, "proof", "Delivered, by what proved the host");
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -99,11 +99,11 @@ std::string pictures_html(const Series& series, Span span) {
   }
   html += "</p>\n<div class=\"pictures\">\n" + traffic(series) + by_proof(series);
   html += waiting_chart(series, chart_over(series, Chart::Kind::lines, "depth", "Messages queued"), "queued",
-                        [](const annals::Waiting& one) { return static_cast<double>(one.messages); });
+                        [](const statistics::Waiting& one) { return static_cast<double>(one.messages); });
   Chart ages = chart_over(series, Chart::Kind::lines, "oldest", "Age of the oldest message");
   ages.unit = Chart::Unit::seconds;
   html += waiting_chart(series, std::move(ages), "oldest",
-                        [](const annals::Waiting& one) { return static_cast<double>(one.oldest.count()); });
+                        [](const statistics::Waiting& one) { return static_cast<double>(one.oldest.count()); });
   return html + "</div>\n</section>\n";
 }
 

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pictures of the status page: what the annals' figures say of a day, a week or a month. Pure.
+// The pictures of the status page: what the statistics' figures say of a day, a week or a month. Pure.
 #pragma once
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include "annals/series.h"
+#include "statistics/series.h"
 
 namespace hoplock::page {
 
 // "day" "week" "month", for the address of the page; anything else is a day.
-annals::Span span_of(std::string_view word);
+statistics::Span span_of(std::string_view word);
 // A section: which span, with links to the others, and the pictures.
-std::string pictures_html(const annals::Series& series, annals::Span span);
+std::string pictures_html(const statistics::Series& series, statistics::Span span);
 // Below which age the oldest message is three quarters of the time; nothing: less than a day is known.
-std::optional<Milliseconds> usual_oldest(const annals::Series& week);
+std::optional<Milliseconds> usual_oldest(const statistics::Series& week);
 
 }  // namespace hoplock::page

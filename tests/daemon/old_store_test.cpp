@@ -7,9 +7,6 @@
 #include <cstdlib>
 #include <map>
 
-#include "annals/reader.h"
-#include "annals/series.h"
-#include "annals/store.h"
 #include "config/reader.h"
 #include "daemon/options.h"
 #include "reports/ledger_reader.h"
@@ -17,6 +14,9 @@
 #include "route/partner_reader.h"
 #include "route/partners.h"
 #include "route/sts_store.h"
+#include "statistics/reader.h"
+#include "statistics/series.h"
+#include "statistics/store.h"
 #include "tests/queue/world.h"
 #include "tests/reports/ledger_world.h"
 #include "tests/support/memory_log.h"
@@ -99,8 +99,8 @@ TEST_CASE("DUR-06: numbers on disk are what they were") {
   CHECK(static_cast<int>(queue::State::removed) == 6);
   CHECK(static_cast<int>(reports::State::skipped) == 5);
   CHECK(static_cast<int>(reports::Destination::State::failed) == 2);
-  CHECK(static_cast<int>(annals::Kind::relaxed) == 6);
-  CHECK(static_cast<int>(annals::Proof::clear) == 4);
+  CHECK(static_cast<int>(statistics::Kind::relaxed) == 6);
+  CHECK(static_cast<int>(statistics::Proof::clear) == 4);
   CHECK(static_cast<int>(tlsrpt::PolicyType::no_policy_found) == 2);
   CHECK(static_cast<int>(tlsrpt::ResultType::sts_webpki_invalid) == 10);
   CHECK(queue::party_key("user@example.org") == -281229568750335978);  // its hashes, too
@@ -190,24 +190,24 @@ TEST_CASE("DUR-06: a store of schema 5 is read, listed and delivered") {
   CHECK(events[1] == R"({"event":"delivered","to":"x@gone.test"})");
 }
 
-TEST_CASE("DUR-06: a store of schema 5 has no annals before its migration, and takes them after it") {
+TEST_CASE("DUR-06: a store of schema 5 has no statistics before its migration, and takes them after it") {
   support::TempDirectory dir;
   std::filesystem::copy(std::filesystem::path(HOPLOCK_SOURCE_DIR) / "tests/daemon/stores/schema-5.db",
                         dir / "queue.db");
-  const annals::Range range{annals::day_of(t0), annals::day_of(t0), ""};
-  const auto look = [&] { return annals::Reader::open(dir / "queue.db").value().read(range).value(); };
+  const statistics::Range range{statistics::day_of(t0), statistics::day_of(t0), ""};
+  const auto look = [&] { return statistics::Reader::open(dir / "queue.db").value().read(range).value(); };
   CHECK(look().partners.empty());
-  CHECK(annals::read_series(dir / "queue.db", annals::Span::day, t0).value().points.size() == 1440);
+  CHECK(statistics::read_series(dir / "queue.db", statistics::Span::day, t0).value().points.size() == 1440);
   World world(dir.path(), with_history(), at(60), all_migrations());
   CHECK(look().partners.empty());
   auto job = [](disk::Tx& tx) -> Result<> {
-    annals::Counts counts;
-    annals::Row row;
-    row.day = annals::day_of(t0);
+    statistics::Counts counts;
+    statistics::Row row;
+    row.day = statistics::day_of(t0);
     row.domain = "one.test";
-    row.what = annals::join_words({"dane", "TLSv1.3", "dane-ee", "pfs-aead"});
+    row.what = statistics::join_words({"dane", "TLSv1.3", "dane-ee", "pfs-aead"});
     counts.note(row, t0, 100);
-    annals::add(tx, counts);
+    statistics::add(tx, counts);
     return {};
   };
   world.loop.run(world.disk->run(disk::Durability::durable, job)).value();

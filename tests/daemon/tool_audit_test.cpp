@@ -8,11 +8,11 @@
 #include <fstream>
 #include <sstream>
 
-#include "annals/store.h"
 #include "base/ascii.h"
 #include "daemon/system.h"
 #include "daemon/tool/audit_sign.h"
 #include "disk/db.h"
+#include "statistics/store.h"
 #include "tests/daemon/tool_run.h"
 #include "tests/support/temp_directory.h"
 #include "tests/support/test_ca.h"
@@ -20,16 +20,16 @@
 namespace daemon_tool_audit_test {
 
 using namespace hoplock;
-using annals::join_words;
-using annals::Kind;
 using daemon::test::run_tool;
 using daemon::test::Said;
+using statistics::join_words;
+using statistics::Kind;
 namespace json = boost::json;
 
 namespace {
 
 const Time now = parse_rfc3339("2026-11-30T12:00:00.000Z").value();
-const annals::Day today = annals::day_of(now);
+const statistics::Day today = statistics::day_of(now);
 
 const std::string hostile = "<script>alert(1)</script>\xE2\x80\xAE\x1b[31m\"&'," + std::string(10'000, 'x');
 
@@ -39,19 +39,19 @@ struct Stage {
     config = dir.write("hoplock.yaml",
                        "hostname: relay.example.net\ndata_dir: .\ntls: {ca_file: \"\"}\n"
                        "dns: {trust_anchor: \"\", root_hints: \"\"}\n");
-    disk::migrate(db, {annals::migration()}).value();
+    disk::migrate(db, {statistics::migration()}).value();
   }
   void note(const std::string& domain, Kind kind, const std::string& what, int days_ago = 0, std::uint64_t octets = 0,
             std::uint64_t count = 1) {
-    annals::Row row;
+    statistics::Row row;
     row.day = today - std::chrono::days(days_ago);
     row.domain = domain;
     row.kind = kind;
     row.what = what;
-    annals::Counts counts;
+    statistics::Counts counts;
     counts.note(row, row.day + Seconds(3600), octets, count);
     disk::Tx tx(db);
-    annals::add(tx, counts);
+    statistics::add(tx, counts);
   }
   void fill() {
     note("dane.example", Kind::delivered, join_words({"dane", "TLSv1.3", "dane-ee", "pfs-aead"}), 0, 1000, 2);
@@ -149,7 +149,7 @@ TEST_CASE("audit --json: figures as numbers, times as RFC 3339, totals over all 
   const auto& lax = domains[1].as_object();
   const auto& relaxed = lax.at("relaxed").as_array().at(0).as_object();
   CHECK(relaxed.at("until").as_string() == "2027-01-31");
-  CHECK(relaxed.at("note").as_string().size() <= annals::longest_word);
+  CHECK(relaxed.at("note").as_string().size() <= statistics::longest_word);
   CHECK(lax.at("hosts").as_array().at(0).as_object().at("hosts").as_int64() == 1);
   const auto& total = data.at("total").as_object();
   CHECK(total.at("messages").as_int64() == 5);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions in the ledger as the servers saw them: under reuse, restart, a store that fails, and an end in the middle.
-#include "annals/reader.h"
+#include "statistics/reader.h"
 #include "tests/delivery/relay.h"
 #include "tests/support/faulty_vfs.h"
 
@@ -139,12 +139,12 @@ TEST_CASE("a damaged ledger stops no mail, and nothing is sent twice for it") {
   CHECK(relay.log.events("tlsrpt")[0].get("error").find("not counted") != std::string_view::npos);
 }
 
-TEST_CASE("damaged annals stop no mail, nothing is sent twice for it, and the ledger counts on") {
+TEST_CASE("damaged statistics stop no mail, nothing is sent twice for it, and the ledger counts on") {
   World relay;
   Sink& sink = relay.sink();
   relay.reporting("one.example");
   const auto drop = [](disk::Tx& tx) -> Result<> {
-    tx.prepare("DROP TABLE annals").run();
+    tx.prepare("DROP TABLE statistics").run();
     return {};
   };
   relay.loop.run(relay.disk->run(disk::Durability::durable, drop)).value();
@@ -157,7 +157,7 @@ TEST_CASE("damaged annals stop no mail, nothing is sent twice for it, and the le
   CHECK(relay.log.events("store-failed")[0].get("error").find("hoplock audit") != std::string_view::npos);
 }
 
-TEST_CASE("the annals count each delivery once, before and after a restart") {
+TEST_CASE("the statistics count each delivery once, before and after a restart") {
   World relay;
   Sink& sink = relay.sink();
   relay.domain("one.example");
@@ -169,13 +169,14 @@ TEST_CASE("the annals count each delivery once, before and after a restart") {
   relay.put({"c@one.example"});
   REQUIRE(relay.until([&] { return sink.messages == 2 && relay.list().empty(); }));
   relay.stop();
-  annals::Range range;
-  range.to = annals::day_of(wall());
+  statistics::Range range;
+  range.to = statistics::day_of(wall());
   range.from = range.to - std::chrono::days(1);
   const auto found =
-      annals::Reader::open(std::filesystem::path(relay.directory) / "queue.db").value().read(range).value();
+      statistics::Reader::open(std::filesystem::path(relay.directory) / "queue.db").value().read(range).value();
   const auto& rows = found.partners.at("one.example");
-  const auto& sum = rows.at({annals::Kind::delivered, annals::join_words({"opportunistic", "none", "none", "none"})});
+  const auto& sum =
+      rows.at({statistics::Kind::delivered, statistics::join_words({"opportunistic", "none", "none", "none"})});
   CHECK(sum.count == 3);
   CHECK(sum.messages == 2);
 }

@@ -8,13 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "annals/store.h"
 #include "delivery/scheduler.h"
 #include "disk/disk.h"
 #include "queue/queue.h"
 #include "queue/reader.h"
 #include "reports/ledger.h"
 #include "reports/returned.h"
+#include "statistics/store.h"
 #include "tests/delivery/sink.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -52,7 +52,7 @@ struct Relay {
     on_disk.migrations = queue::migrations();
     for (const auto& more : reports::migrations()) on_disk.migrations.push_back(more);
     on_disk.migrations.push_back(reports::mail_migration());
-    on_disk.migrations.push_back(annals::migration());
+    on_disk.migrations.push_back(statistics::migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue::Options options_of_queue;
     options_of_queue.min_free_space = 0;

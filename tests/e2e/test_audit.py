@@ -138,5 +138,5 @@ class Audit(Case):
     def series(self, relay):
         import sqlite3  # pylint: disable=import-outside-toplevel
         rows = sqlite3.connect(f"file:{relay.directory}/data/queue.db?mode=ro", uri=True).execute(
-            "SELECT step, sum(accepted), sum(delivered), sum(dane) FROM annals_series GROUP BY step").fetchall()
+            "SELECT step, sum(accepted), sum(delivered), sum(dane) FROM statistics_series GROUP BY step").fetchall()
         return {row[0]: tuple(row[1:]) for row in rows}

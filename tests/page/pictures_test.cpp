@@ -6,22 +6,22 @@
 namespace page_pictures_test {
 
 using namespace hoplock;
-using annals::Span;
+using statistics::Span;
 
 namespace {
 
-annals::Series series_of(std::size_t points) {
-  annals::Series series;
+statistics::Series series_of(std::size_t points) {
+  statistics::Series series;
   series.from = from_millis(1'790'000'040'000);
   series.step = Seconds(60);
   for (std::size_t i = 0; i < points; ++i) {
-    annals::Figures one;
+    statistics::Figures one;
     one.accepted = 10;
     one.delivered = 8;
     one.deferred = 3;
     one.bounced = 1;
     one.proofs = {4, 2, 0, 1, 1};
-    one.waiting = annals::Waiting{i, Seconds(60 * static_cast<std::int64_t>(i))};
+    one.waiting = statistics::Waiting{i, Seconds(60 * static_cast<std::int64_t>(i))};
     series.points.emplace_back(one);
   }
   return series;

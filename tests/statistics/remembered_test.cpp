@@ -7,18 +7,18 @@
 #include <random>
 #include <sstream>
 
-#include "annals/reader.h"
-#include "annals/store.h"
 #include "delivery/ending.h"
 #include "disk/db.h"
+#include "statistics/reader.h"
+#include "statistics/store.h"
 #include "tests/support/temp_directory.h"
 
-namespace annals_remembered_test {
+namespace statistics_remembered_test {
 
 using namespace hoplock;
 using namespace hoplock::delivery;
-using annals::join_words;
-using annals::Kind;
+using statistics::join_words;
+using statistics::Kind;
 
 namespace {
 
@@ -56,9 +56,10 @@ Attempt taken(Hop hop, const std::vector<std::string>& recipients, Time at = t0)
   attempt.domain = attempt.recipients.front().due.domain;
   return attempt;
 }
-annals::Counts kept(Attempt attempt) { return ending_of(concluded(std::move(attempt)), Schedule{}).annals; }
+statistics::Counts kept(Attempt attempt) { return ending_of(concluded(std::move(attempt)), Schedule{}).statistics; }
 
-const annals::Sum* find(const annals::Counts& counts, const std::string& domain, Kind kind, const std::string& what) {
+const statistics::Sum* find(const statistics::Counts& counts, const std::string& domain, Kind kind,
+                            const std::string& what) {
   for (const auto& [row, sum] : counts.rows())
     if (row.domain == domain && row.kind == kind && row.what == what) return &sum;
   return nullptr;
@@ -84,7 +85,7 @@ TEST_CASE("a delivery is remembered with its proof, its key, its record and its 
   CHECK(find(counts, "example.org", Kind::tlsa, join_words({"3 1 1 " + hex})));
   CHECK(find(counts, "example.org", Kind::sts, join_words({"20261101"})));
   CHECK(counts.rows().size() == 8);
-  CHECK(counts.rows().begin()->first.day == annals::day_of(t0));
+  CHECK(counts.rows().begin()->first.day == statistics::day_of(t0));
 }
 
 TEST_CASE("a whole certificate in a TLSA record is remembered by its hash") {
@@ -156,9 +157,9 @@ TEST_CASE("what ends without an attempt is remembered, and what fails by its rea
 
   queue::Job job;
   job.recipients.push_back(attempt.recipients.front().due);
-  const auto bounced = bounced_by("root", job, t0, Schedule{}).annals;
+  const auto bounced = bounced_by("root", job, t0, Schedule{}).statistics;
   CHECK(find(bounced, "example.org", Kind::failed, join_words({"bounced", "", ""})));
-  CHECK(give_back(job).annals.empty());
+  CHECK(give_back(job).statistics.empty());
 }
 
 namespace {
@@ -232,12 +233,12 @@ void add_story(const std::string& story, Sums& sums) {
 TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and with trace") {
   support::TempDirectory dir;
   auto db = disk::Database::open(dir.file("queue.db"), disk::Access::read_write).value();
-  disk::migrate(db, {annals::migration()}).value();
+  disk::migrate(db, {statistics::migration()}).value();
   std::mt19937 random(16);
   Sums counted, told, hosts;
   std::uint64_t octets = 0;
   for (int batch = 0; batch < 100; ++batch) {
-    annals::Counts counts;
+    statistics::Counts counts;
     for (int i = 0; i < 100; ++i) {
       const Attempt attempt = any(random, t0 + Seconds(batch * 100 + i));  // over midnight
       const Ending ending = ending_of(attempt, Schedule{});
@@ -258,21 +259,21 @@ TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and wit
         ++hosts[one.action + " " + one.policy + " " + one.reason];
       }
       add_story(ending.settled.story, told);
-      counts.add(ending.annals);
+      counts.add(ending.statistics);
     }
     disk::Tx tx(db);
-    annals::add(tx, counts);
+    statistics::add(tx, counts);
   }
 
-  annals::Range range;
-  range.from = annals::day_of(t0);
+  statistics::Range range;
+  range.from = statistics::day_of(t0);
   range.to = range.from + std::chrono::days(1);
-  const auto found = annals::Reader::open(dir.file("queue.db")).value().read(range).value();
+  const auto found = statistics::Reader::open(dir.file("queue.db")).value().read(range).value();
   Sums kept_sums, kept_hosts;
   std::uint64_t kept_octets = 0, keys = 0, under_tls = 0;
   for (const auto& [domain, partner] : found.partners) {
     for (const auto& [row, sum] : partner) {
-      const auto words = annals::split_words(row.second);
+      const auto words = statistics::split_words(row.second);
       if (row.first == Kind::delivered) {
         kept_sums[domain + " delivered"] += sum.count;
         kept_sums["delivered " + words.at(0) + " " + words.at(1) + " " + words.at(2)] += sum.count;
@@ -296,4 +297,4 @@ TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and wit
   CHECK(counted.size() > 100);
 }
 
-}  // namespace annals_remembered_test
+}  // namespace statistics_remembered_test

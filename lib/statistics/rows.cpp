@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "annals/rows.h"
+#include "statistics/rows.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,7 +7,7 @@
 #include "base/ascii.h"
 #include "base/utf8.h"
 
-namespace hoplock::annals {
+namespace hoplock::statistics {
 
 namespace {
 
@@ -64,4 +64,4 @@ void Counts::add(Counts more) {
   for (const auto& [row, sum] : more.rows_) rows_.find(row)->second.add(sum);  // those that were there
 }
 
-}  // namespace hoplock::annals
+}  // namespace hoplock::statistics

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The annals as the operator's tool reads them: straight from the database file, with or without a running daemon, a day at a time, so
+// The statistics as the operator's tool reads them: straight from the database file, with or without a running daemon, a day at a time, so
 // that no read keeps the daemon from writing. Changes nothing.
 #pragma once
 #include <filesystem>
@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "annals/rows.h"
 #include "disk/db.h"
 #include "disk/job.h"
+#include "statistics/rows.h"
 
-namespace hoplock::annals {
+namespace hoplock::statistics {
 
 // Of one domain, over all the days that were asked for.
 using Partner = std::map<std::pair<Kind, std::string>, Sum>;  // by kind and what
@@ -34,7 +34,7 @@ class Reader {
  public:
   // no_such_file_or_directory: there is no database yet.
   static Result<Reader> open(const std::filesystem::path& database);
-  // A database that an older version made, and that its daemon has not seen since, has no annals: nothing is found.
+  // A database that an older version made, and that its daemon has not seen since, has no statistics: nothing is found.
   Result<Found> read(const Range& range);
 
  private:
@@ -48,4 +48,4 @@ class Reader {
   disk::Database db_;
 };
 
-}  // namespace hoplock::annals
+}  // namespace hoplock::statistics

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the annals know of a day and a partner domain, as values: rows that say what, and sums of how much. An attempt's results are such
+// What the statistics know of a day and a partner domain, as values: rows that say what, and sums of how much. An attempt's results are such
 // rows before they are stored, and a report's figures are the same rows read back. Pure.
 #pragma once
 #include <chrono>
@@ -13,7 +13,7 @@
 
 #include "base/time.h"
 
-namespace hoplock::annals {
+namespace hoplock::statistics {
 
 using Day = std::chrono::sys_days;  // UTC
 inline Day day_of(Time time) { return std::chrono::floor<std::chrono::days>(time); }
@@ -75,4 +75,4 @@ class Counts {
   std::map<Row, Sum> rows_;
 };
 
-}  // namespace hoplock::annals
+}  // namespace hoplock::statistics

@@ -3,23 +3,23 @@
 
 #include <doctest/doctest.h>
 
-#include "annals/store.h"
 #include "net/clock.h"
+#include "statistics/store.h"
 #include "tests/queue/world.h"
 #include "tests/support/faulty_vfs.h"
 #include "tests/support/memory_log.h"
 
-namespace annals_recorder_test {
+namespace statistics_recorder_test {
 
 using namespace hoplock;
-using annals::Figures;
-using annals::Span;
+using statistics::Figures;
+using statistics::Span;
 
 namespace {
 
-std::vector<disk::Migration> with_annals() {
+std::vector<disk::Migration> with_statistics() {
   auto all = queue::test::World::own_migrations();
-  all.push_back(annals::migration());
+  all.push_back(statistics::migration());
   return all;
 }
 
@@ -34,7 +34,7 @@ counted::Attempt delivered() {
 
 struct Recorded {
   Recorded()
-      : world(dir.path(), {}, net::now(), with_annals()),
+      : world(dir.path(), {}, net::now(), with_statistics()),
         log(lines, world.loop.executor()),
         surveyor(world.loop.executor(), {dir / "queue.db", std::chrono::milliseconds(0)},
                  [this] { return world.queue->active(); }),
@@ -42,7 +42,7 @@ struct Recorded {
   void round() { world.loop.run(recorder.round()); }
   Figures sum() {
     Figures all;
-    const auto series = annals::read_series(dir / "queue.db", Span::day, net::now()).value();
+    const auto series = statistics::read_series(dir / "queue.db", Span::day, net::now()).value();
     for (const auto& point : series.points)
       if (point) all.add(*point);
     return all;
@@ -100,4 +100,4 @@ TEST_CASE("the end writes what was counted since the last minute") {
   CHECK(at.sum().delivered == 2);
 }
 
-}  // namespace annals_recorder_test
+}  // namespace statistics_recorder_test

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "annals/store.h"
+#include "statistics/store.h"
 
 #include <map>
 #include <optional>
 
-#include "annals/tables.h"
+#include "statistics/tables.h"
 
-namespace hoplock::annals {
+namespace hoplock::statistics {
 
 namespace {
 
 // `first` and `last` are seconds of the day. A text's day is the latest that refers to it.
 constexpr std::string_view tables = R"(
-CREATE TABLE annals_text (
+CREATE TABLE statistics_text (
   id INTEGER PRIMARY KEY,
   text TEXT NOT NULL UNIQUE,
   day INTEGER NOT NULL
 );
-CREATE INDEX annals_text_day ON annals_text (day);
-CREATE TABLE annals_day (
+CREATE INDEX statistics_text_day ON statistics_text (day);
+CREATE TABLE statistics_day (
   day INTEGER PRIMARY KEY,
   domains INTEGER NOT NULL,
   rows INTEGER NOT NULL
 );
-CREATE TABLE annals (
+CREATE TABLE statistics (
   day INTEGER NOT NULL,
   domain INTEGER NOT NULL,
   kind INTEGER NOT NULL,
@@ -35,7 +35,7 @@ CREATE TABLE annals (
   last INTEGER NOT NULL,
   PRIMARY KEY (day, domain, kind, what)
 ) WITHOUT ROWID;
-CREATE TABLE annals_series (
+CREATE TABLE statistics_series (
   step INTEGER NOT NULL,
   at INTEGER NOT NULL,
   accepted INTEGER NOT NULL,
@@ -78,7 +78,7 @@ class Adding {
   void finish() {
     for (const auto& [day, totals] : totals_) {
       if (!totals.changed) continue;
-      tx_.prepare("INSERT OR REPLACE INTO annals_day (day, domains, rows) VALUES (?1, ?2, ?3)")
+      tx_.prepare("INSERT OR REPLACE INTO statistics_day (day, domains, rows) VALUES (?1, ?2, ?3)")
           .bind(number_of(day), totals.domains, totals.rows)
           .run();
     }
@@ -94,17 +94,17 @@ class Adding {
   // Its number; nothing: it was never seen.
   std::optional<std::int64_t> find(const std::string& text) {
     if (const auto known = known_.find(text); known != known_.end()) return known->second;
-    auto row = tx_.prepare("SELECT id FROM annals_text WHERE text = ?1");
+    auto row = tx_.prepare("SELECT id FROM statistics_text WHERE text = ?1");
     if (!row.bind(text).step()) return std::nullopt;
     return known_[text] = row.integer(0);
   }
 
   std::int64_t find_or_make(const std::string& text, Day day) {
     if (const auto known = find(text)) {
-      tx_.prepare("UPDATE annals_text SET day = ?2 WHERE id = ?1 AND day < ?2").bind(*known, number_of(day)).run();
+      tx_.prepare("UPDATE statistics_text SET day = ?2 WHERE id = ?1 AND day < ?2").bind(*known, number_of(day)).run();
       return *known;
     }
-    auto made = tx_.prepare("INSERT INTO annals_text (text, day) VALUES (?1, ?2) RETURNING id");
+    auto made = tx_.prepare("INSERT INTO statistics_text (text, day) VALUES (?1, ?2) RETURNING id");
     made.bind(text, number_of(day)).step();
     return known_[text] = made.integer(0);
   }
@@ -114,7 +114,8 @@ class Adding {
     const auto what = domain ? find(at.what) : std::nullopt;
     if (!what) return false;
     tx_.prepare(
-           "UPDATE annals SET count = count + ?5, messages = messages + ?6, octets = octets + ?7, first = min(first, "
+           "UPDATE statistics SET count = count + ?5, messages = messages + ?6, octets = octets + ?7, first = "
+           "min(first, "
            "?8), last = max(last, ?9) WHERE day = ?1 AND domain = ?2 AND kind = ?3 AND what = ?4")
         .bind(number_of(at.day), *domain, at.kind, *what, sum.count, sum.messages, sum.octets,
               second_of(sum.first, at.day), second_of(sum.last, at.day))
@@ -125,7 +126,7 @@ class Adding {
   bool is_new(const Row& at) {
     const auto domain = find(at.domain);
     if (!domain) return true;
-    auto row = tx_.prepare("SELECT 1 FROM annals WHERE day = ?1 AND domain = ?2 LIMIT 1");
+    auto row = tx_.prepare("SELECT 1 FROM statistics WHERE day = ?1 AND domain = ?2 LIMIT 1");
     return !row.bind(number_of(at.day), *domain).step();
   }
 
@@ -134,7 +135,7 @@ class Adding {
     if (totals(at.day).rows >= limits_.rows) return false;
     const auto domain = find(at.domain);
     if (!domain) return true;
-    auto row = tx_.prepare("SELECT count(*) FROM annals WHERE day = ?1 AND domain = ?2 AND kind = ?3");
+    auto row = tx_.prepare("SELECT count(*) FROM statistics WHERE day = ?1 AND domain = ?2 AND kind = ?3");
     row.bind(number_of(at.day), *domain, at.kind).step();
     return static_cast<std::uint64_t>(row.integer(0)) < limits_.rows_of_kind;
   }
@@ -142,7 +143,7 @@ class Adding {
   Totals& totals(Day day) {
     const auto [at, fresh] = totals_.try_emplace(day);
     if (!fresh) return at->second;
-    auto row = tx_.prepare("SELECT domains, rows FROM annals_day WHERE day = ?1");
+    auto row = tx_.prepare("SELECT domains, rows FROM statistics_day WHERE day = ?1");
     if (row.bind(number_of(day)).step())
       at->second = {static_cast<std::uint64_t>(row.integer(0)), static_cast<std::uint64_t>(row.integer(1)), false};
     return at->second;
@@ -153,7 +154,8 @@ class Adding {
     const std::int64_t domain = find_or_make(at.domain, at.day);
     const std::int64_t what = find_or_make(at.what, at.day);
     tx_.prepare(
-           "INSERT INTO annals (day, domain, kind, what, count, messages, octets, first, last) VALUES (?1, ?2, ?3, ?4, "
+           "INSERT INTO statistics (day, domain, kind, what, count, messages, octets, first, last) VALUES (?1, ?2, ?3, "
+           "?4, "
            "?5, ?6, ?7, ?8, ?9)")
         .bind(number_of(at.day), domain, at.kind, what, sum.count, sum.messages, sum.octets,
               second_of(sum.first, at.day), second_of(sum.last, at.day))
@@ -174,7 +176,7 @@ class Adding {
 
 disk::Migration migration() {
   disk::Migration all;
-  all.name = "annals: rows by day and domain, and the series";
+  all.name = "statistics: rows by day and domain, and the series";
   all.sql = tables;
   return all;
 }
@@ -188,22 +190,23 @@ void add(disk::Tx& tx, const Counts& counts, const Limits& limits) {
 bool forget(disk::Tx& tx, const Limits& limits) {
   std::int64_t before = 0;
   {
-    auto row = tx.prepare("SELECT day FROM annals_day ORDER BY day DESC LIMIT 1 OFFSET ?1");
+    auto row = tx.prepare("SELECT day FROM statistics_day ORDER BY day DESC LIMIT 1 OFFSET ?1");
     if (!row.bind(limits.days).step()) return false;
     before = row.integer(0) + 1;
   }
   tx.prepare(
-        "DELETE FROM annals WHERE (day, domain, kind, what) IN (SELECT day, domain, kind, what FROM annals WHERE day < "
+        "DELETE FROM statistics WHERE (day, domain, kind, what) IN (SELECT day, domain, kind, what FROM statistics "
+        "WHERE day < "
         "?1 LIMIT ?2)")
       .bind(before, forgotten_at_once)
       .run();
   if (tx.changes() == forgotten_at_once) return true;
-  tx.prepare("DELETE FROM annals_text WHERE id IN (SELECT id FROM annals_text WHERE day < ?1 LIMIT ?2)")
+  tx.prepare("DELETE FROM statistics_text WHERE id IN (SELECT id FROM statistics_text WHERE day < ?1 LIMIT ?2)")
       .bind(before, forgotten_at_once)
       .run();
   if (tx.changes() == forgotten_at_once) return true;
-  tx.prepare("DELETE FROM annals_day WHERE day < ?1").bind(before).run();
+  tx.prepare("DELETE FROM statistics_day WHERE day < ?1").bind(before).run();
   return false;
 }
 
-}  // namespace hoplock::annals
+}  // namespace hoplock::statistics

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "annals/proof.h"
+#include "statistics/proof.h"
 
 #include <doctest/doctest.h>
 
-namespace annals_proof_test {
+namespace statistics_proof_test {
 
-using namespace hoplock::annals;
+using namespace hoplock::statistics;
 
 TEST_CASE("a delivery's proof is what showed who took it, else whether it was encrypted") {
   CHECK(proof_of("dane", "TLSv1.3", "dane-ee") == Proof::dane);
@@ -34,4 +34,4 @@ TEST_CASE("a cipher suite's class: forward secrecy first, then authenticated enc
   CHECK(cipher_class("none", "") == "none");
 }
 
-}  // namespace annals_proof_test
+}  // namespace statistics_proof_test

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "annals/series.h"
+#include "statistics/series.h"
 
 #include <doctest/doctest.h>
 
-#include "annals/store.h"
 #include "disk/db.h"
+#include "statistics/store.h"
 #include "tests/support/temp_directory.h"
 
-namespace annals_series_test {
+namespace statistics_series_test {
 
 using namespace hoplock;
-using namespace hoplock::annals;
+using namespace hoplock::statistics;
 using namespace std::chrono_literals;
 
 namespace {
@@ -38,7 +38,7 @@ struct World {
   void write(const Tally::Minutes& minutes) {
     db.execute("BEGIN IMMEDIATE");
     disk::Tx tx(db);
-    annals::write(tx, minutes);
+    statistics::write(tx, minutes);
     db.execute("COMMIT");
   }
   void write(Tally& tally) { write(tally.take()); }
@@ -167,10 +167,10 @@ TEST_CASE("rows are bounded: two days of minutes, ninety of hours, two years of 
     busy(last + minute * 1min);
     if (minute % 500 == 499) world.write(tally);
   }
-  CHECK(world.db.integer("SELECT count(*) FROM annals_series WHERE step = 60") == 2 * 24 * 60);
-  CHECK(world.db.integer("SELECT count(*) FROM annals_series WHERE step = 3600") == 90 * 24);
-  CHECK(world.db.integer("SELECT count(*) FROM annals_series WHERE step = 86400") == 2 * 365);
-  CHECK(world.db.integer("SELECT count(*) FROM annals_series") == 5770);
+  CHECK(world.db.integer("SELECT count(*) FROM statistics_series WHERE step = 60") == 2 * 24 * 60);
+  CHECK(world.db.integer("SELECT count(*) FROM statistics_series WHERE step = 3600") == 90 * 24);
+  CHECK(world.db.integer("SELECT count(*) FROM statistics_series WHERE step = 86400") == 2 * 365);
+  CHECK(world.db.integer("SELECT count(*) FROM statistics_series") == 5770);
   world.db.execute("VACUUM");
   CHECK(world.db.integer("PRAGMA page_count") * world.db.integer("PRAGMA page_size") < (1 << 20));
 }
@@ -198,4 +198,4 @@ TEST_CASE("a database without series, or none at all") {
   CHECK(read_series(dir.file("none.db"), Span::week, t0).error().code == errc::no_such_file_or_directory);
 }
 
-}  // namespace annals_series_test
+}  // namespace statistics_series_test

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "annals/proof.h"
+#include "statistics/proof.h"
 
-namespace hoplock::annals {
+namespace hoplock::statistics {
 
 std::string_view to_text(Proof proof) {
   static constexpr std::array<std::string_view, 5> words{"dane", "sts", "verified", "encrypted", "clear"};
@@ -25,4 +25,4 @@ std::string_view cipher_class(std::string_view tls, std::string_view cipher) {
   return "pfs-cbc";
 }
 
-}  // namespace hoplock::annals
+}  // namespace hoplock::statistics

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "annals/reader.h"
+#include "statistics/reader.h"
 
-#include "annals/tables.h"
 #include "disk/guarded.h"
 #include "disk/migrations.h"
+#include "statistics/tables.h"
 
-namespace hoplock::annals {
+namespace hoplock::statistics {
 
 Result<Reader> Reader::open(const std::filesystem::path& database) {
   auto db = disk::open_read_only(database);
@@ -15,9 +15,9 @@ Result<Reader> Reader::open(const std::filesystem::path& database) {
 
 Reader::Days Reader::days(disk::Tx& tx, const Range& range) {
   Days found;
-  auto first = tx.prepare("SELECT min(day) FROM annals_day");
+  auto first = tx.prepare("SELECT min(day) FROM statistics_day");
   if (first.step() && !first.null(0)) found.since = day_of_number(first.integer(0));
-  auto rows = tx.prepare("SELECT day FROM annals_day WHERE day BETWEEN ?1 AND ?2 ORDER BY day");
+  auto rows = tx.prepare("SELECT day FROM statistics_day WHERE day BETWEEN ?1 AND ?2 ORDER BY day");
   for (rows.bind(number_of(range.from), number_of(range.to)); rows.step();)
     found.days.push_back(day_of_number(rows.integer(0)));
   return found;
@@ -26,9 +26,9 @@ Reader::Days Reader::days(disk::Tx& tx, const Range& range) {
 Partners Reader::read_day(disk::Tx& tx, Day day, const std::string& domain) {
   Partners found;
   auto rows = tx.prepare(
-      "SELECT d.text, a.kind, w.text, a.count, a.messages, a.octets, a.first, a.last FROM annals a"
-      " JOIN annals_text d ON d.id = a.domain JOIN annals_text w ON w.id = a.what"
-      " WHERE a.day = ?1 AND (?2 = '' OR a.domain = (SELECT id FROM annals_text WHERE text = ?2))");
+      "SELECT d.text, a.kind, w.text, a.count, a.messages, a.octets, a.first, a.last FROM statistics a"
+      " JOIN statistics_text d ON d.id = a.domain JOIN statistics_text w ON w.id = a.what"
+      " WHERE a.day = ?1 AND (?2 = '' OR a.domain = (SELECT id FROM statistics_text WHERE text = ?2))");
   for (rows.bind(number_of(day), domain); rows.step();) {
     if (rows.integer(1) > last_kind) continue;  // of a later version
     Sum sum;
@@ -48,7 +48,7 @@ Result<Found> Reader::read(const Range& range) {
     Days days_;
     {
       disk::Tx tx(db_);
-      if (!disk::has_table(tx, "annals")) return found;
+      if (!disk::has_table(tx, "statistics")) return found;
       days_ = days(tx, range);
     }
     found.since = days_.since;
@@ -61,4 +61,4 @@ Result<Found> Reader::read(const Range& range) {
   });
 }
 
-}  // namespace hoplock::annals
+}  // namespace hoplock::statistics

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <string_view>
 
-namespace hoplock::annals {
+namespace hoplock::statistics {
 
-// On disk (annals_series has a column for each, in this order).
+// On disk (statistics_series has a column for each, in this order).
 enum class Proof : std::uint8_t {
   dane = 0,       // the peer's certificate matched a TLSA record that DNSSEC vouches for
   sts = 1,        // an MTA-STS policy governed, and the certificate passed
@@ -25,4 +25,4 @@ Proof proof_of(std::string_view policy, std::string_view tls, std::string_view a
 // recorded; "anonymous": no certificate at all; "none": no TLS; "unknown". `cipher`: OpenSSL's name.
 std::string_view cipher_class(std::string_view tls, std::string_view cipher);
 
-}  // namespace hoplock::annals
+}  // namespace hoplock::statistics

@@ -4,7 +4,7 @@
 // A Tally gathers in memory what is counted for the metrics, by the minute of the wall clock in which it happened; write() adds it to the
 // rows. So each event is counted once, whatever the clock does, and a restart loses what was gathered since the last write() alone, a
 // minute at most. A clock that is set forward leaves a hole as long as its jump; one that is set back adds to rows that are there.
-// Owns annals_series (its table is in store.cpp). Knows no clock.
+// Owns statistics_series (its table is in store.cpp). Knows no clock.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -13,13 +13,13 @@
 #include <optional>
 #include <vector>
 
-#include "annals/proof.h"
 #include "base/counted.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "disk/job.h"
+#include "statistics/proof.h"
 
-namespace hoplock::annals {
+namespace hoplock::statistics {
 
 // What waits, at one moment.
 struct Waiting {
@@ -69,4 +69,4 @@ struct Series {
 // Straight from the database file, as Reader (reader.h) does.
 Result<Series> read_series(const std::filesystem::path& database, Span span, Time now);
 
-}  // namespace hoplock::annals
+}  // namespace hoplock::statistics

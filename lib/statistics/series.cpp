@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "annals/series.h"
+#include "statistics/series.h"
 
 #include <algorithm>
 #include <iterator>
@@ -9,11 +9,11 @@
 #include "disk/guarded.h"
 #include "disk/migrations.h"
 
-namespace hoplock::annals {
+namespace hoplock::statistics {
 
 namespace {
 
-// annals_series.step is the number of seconds; `at` counts such steps since 1970.
+// statistics_series.step is the number of seconds; `at` counts such steps since 1970.
 struct Resolution {
   std::int64_t step = 60;
   std::int64_t kept = 0;  // rows
@@ -50,7 +50,8 @@ void put(disk::Tx& tx, std::int64_t step, std::int64_t at, const Figures& figure
   }
   const auto& by = figures.proofs;
   tx.prepare(
-        "INSERT INTO annals_series (step, at, accepted, delivered, deferred, bounced, dane, sts, verified, encrypted,"
+        "INSERT INTO statistics_series (step, at, accepted, delivered, deferred, bounced, dane, sts, verified, "
+        "encrypted,"
         " clear, depth, oldest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
         " ON CONFLICT (step, at) DO UPDATE SET accepted = accepted + ?3, delivered = delivered + ?4,"
         " deferred = deferred + ?5, bounced = bounced + ?6, dane = dane + ?7, sts = sts + ?8, verified = verified + ?9,"
@@ -65,11 +66,11 @@ void put(disk::Tx& tx, std::int64_t step, std::int64_t at, const Figures& figure
 void forget_points(disk::Tx& tx, const Resolution& of) {
   std::int64_t before = 0;
   {
-    auto row = tx.prepare("SELECT at FROM annals_series WHERE step = ?1 ORDER BY at DESC LIMIT 1 OFFSET ?2");
+    auto row = tx.prepare("SELECT at FROM statistics_series WHERE step = ?1 ORDER BY at DESC LIMIT 1 OFFSET ?2");
     if (!row.bind(of.step, of.kept).step()) return;
     before = row.integer(0);
   }
-  tx.prepare("DELETE FROM annals_series WHERE step = ?1 AND at <= ?2").bind(of.step, before).run();
+  tx.prepare("DELETE FROM statistics_series WHERE step = ?1 AND at <= ?2").bind(of.step, before).run();
 }
 
 Figures figures_of(const disk::Statement& row, int column) {
@@ -162,14 +163,14 @@ Result<Series> read_series(const std::filesystem::path& database, Span span, Tim
     series.step = Seconds(extent.step);
     series.points.resize(extent.points);
     disk::Tx tx(*db);
-    if (!disk::has_table(tx, "annals_series")) return series;
+    if (!disk::has_table(tx, "statistics_series")) return series;
     auto rows = tx.prepare(
         "SELECT at, accepted, delivered, deferred, bounced, dane, sts, verified, encrypted, clear, depth, oldest"
-        " FROM annals_series WHERE step = ?1 AND at BETWEEN ?2 AND ?3");
+        " FROM statistics_series WHERE step = ?1 AND at BETWEEN ?2 AND ?3");
     for (rows.bind(extent.step, first, last); rows.step();)
       series.points[static_cast<std::size_t>(rows.integer(0) - first)] = figures_of(rows, 1);
     return series;
   });
 }
 
-}  // namespace hoplock::annals
+}  // namespace hoplock::statistics

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "annals/store.h"
+#include "statistics/store.h"
 
 #include <doctest/doctest.h>
 
-#include "annals/reader.h"
 #include "disk/db.h"
+#include "statistics/reader.h"
 #include "tests/support/temp_directory.h"
 
-namespace annals_store_test {
+namespace statistics_store_test {
 
 using namespace hoplock;
-using namespace hoplock::annals;
+using namespace hoplock::statistics;
 
 namespace {
 
@@ -38,7 +38,7 @@ struct World {
   void add(const Counts& counts, const Limits& limits = {}) {
     db.execute("BEGIN IMMEDIATE");
     disk::Tx tx(db);
-    annals::add(tx, counts, limits);
+    statistics::add(tx, counts, limits);
     db.execute("COMMIT");
   }
   void note(const Row& one, Time at, std::uint64_t octets = 0) {
@@ -94,8 +94,8 @@ TEST_CASE("rows are kept by day and domain, and a range of days adds them up") {
   world.note(row("a.test", Kind::delivered, dane, d2), d2 + Seconds(7), 10);
   world.note(row("a.test", Kind::key, join_words({"00ff"}), d2), d2 + Seconds(7), 10);
   world.note(row("b.test", Kind::failed, join_words({"deferred", "dane", "tlsa-invalid"}), d2), d2 + Seconds(9));
-  CHECK(world.count("annals") == 4);
-  CHECK(world.count("annals_day") == 2);
+  CHECK(world.count("statistics") == 4);
+  CHECK(world.count("statistics_day") == 2);
 
   const Found both = world.read(d1, d2);
   CHECK(both.since == d1);
@@ -126,7 +126,7 @@ TEST_CASE(
   }
   world.add(counts);
   const Limits limits;
-  CHECK(world.count("annals WHERE kind = 1") == static_cast<std::int64_t>(limits.rows_of_kind) + 1);
+  CHECK(world.count("statistics WHERE kind = 1") == static_cast<std::int64_t>(limits.rows_of_kind) + 1);
   const Partner partner = world.read(d1, d1).partners.at("hostile.test");
   std::uint64_t keys = 0;
   for (const auto& [what, sum] : partner)
@@ -134,11 +134,11 @@ TEST_CASE(
   CHECK(keys == 1000);
   CHECK(partner.at({Kind::key, ""}).count == 1000 - limits.rows_of_kind);
   CHECK(partner.at({Kind::delivered, dane}).count == 1000);
-  CHECK(world.db.integer("SELECT max(length(text)) FROM annals_text") <=
+  CHECK(world.db.integer("SELECT max(length(text)) FROM statistics_text") <=
         4 * (static_cast<std::int64_t>(longest_word) + 1));
   world.note(row("hostile.test", Kind::key, join_words({"5"}), d1 + std::chrono::days(1)),
              d1 + std::chrono::days(1));  // a new day
-  CHECK(world.count("annals WHERE kind = 1 AND day > 20758") == 1);
+  CHECK(world.count("statistics WHERE kind = 1 AND day > 20758") == 1);
 }
 
 TEST_CASE(
@@ -165,8 +165,8 @@ TEST_CASE(
   CHECK(messages == 100'000);
   CHECK(keys == 100'000);
   CHECK(found.partners.at("").at({Kind::delivered, dane}).count == 99'500);
-  CHECK(world.count("annals") <= 700 + 500 * 2 + 2);
-  CHECK(world.count("annals_text") < 2'000);
+  CHECK(world.count("statistics") <= 700 + 500 * 2 + 2);
+  CHECK(world.count("statistics_text") < 2'000);
 }
 
 TEST_CASE("as many days are kept as there is room for, whatever a clock that was set wrong said meanwhile") {
@@ -181,11 +181,11 @@ TEST_CASE("as many days are kept as there is room for, whatever a clock that was
   world.note(row("a.test", Kind::key, join_words({"wrong"}), wrong), wrong + Seconds(1));
   disk::Tx tx(world.db);
   CHECK(!forget(tx, few));
-  CHECK(world.count("annals") == 10);  // the oldest one went
+  CHECK(world.count("statistics") == 10);  // the oldest one went
   CHECK(world.read(d1, wrong).since == d1 + std::chrono::days(1));
-  CHECK(world.count("annals_text WHERE text LIKE 'day0%'") == 0);
-  CHECK(world.count("annals_text WHERE text LIKE 'a.test%'") == 1);
-  CHECK(world.count("annals_day") == 10);
+  CHECK(world.count("statistics_text WHERE text LIKE 'day0%'") == 0);
+  CHECK(world.count("statistics_text WHERE text LIKE 'a.test%'") == 1);
+  CHECK(world.count("statistics_day") == 10);
 }
 
 TEST_CASE("forgetting goes on in parts") {
@@ -201,11 +201,11 @@ TEST_CASE("forgetting goes on in parts") {
   int parts = 0;
   while (forget(tx, one)) ++parts;
   CHECK(parts == 4);
-  CHECK(world.count("annals") == 1);
-  CHECK(world.count("annals_text") == 2);
+  CHECK(world.count("statistics") == 1);
+  CHECK(world.count("statistics_text") == 2);
 }
 
-TEST_CASE("a database that an older version made has no annals, and is read all the same") {
+TEST_CASE("a database that an older version made has no statistics, and is read all the same") {
   support::TempDirectory dir;
   auto db = disk::Database::open(dir.file("queue.db"), disk::Access::read_write).value();
   disk::migrate(db, {{"test", "CREATE TABLE item (id INTEGER PRIMARY KEY)", {}}}).value();
@@ -215,4 +215,4 @@ TEST_CASE("a database that an older version made has no annals, and is read all 
   CHECK(Reader::open(dir.file("none.db")).error().code == errc::no_such_file_or_directory);
 }
 
-}  // namespace annals_store_test
+}  // namespace statistics_store_test

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The annals: what is remembered for years of how mail left, one row for each UTC day, partner domain and proof, for `hoplock audit`; and
-// the figures of each minute, hour and day for the status page's pictures (series.h). Owns the tables annals, annals_text, annals_day and
-// annals_series. Its functions run inside disk jobs; the counts of an attempt are written in the transaction that stores its results, so
+// The statistics: what is remembered for years of how mail left, one row for each UTC day, partner domain and proof, for `hoplock audit`; and
+// the figures of each minute, hour and day for the status page's pictures (series.h). Owns the tables statistics, statistics_text, statistics_day and
+// statistics_series. Its functions run inside disk jobs; the counts of an attempt are written in the transaction that stores its results, so
 // that both stand or neither does. Nothing here reads the queue, the history or the log: what was not counted when it happened is
 // never counted. It knows no clock.
 //
@@ -16,11 +16,11 @@
 #include <cstdint>
 #include <string_view>
 
-#include "annals/rows.h"
 #include "disk/job.h"
 #include "disk/migrations.h"
+#include "statistics/rows.h"
 
-namespace hoplock::annals {
+namespace hoplock::statistics {
 
 disk::Migration migration();
 
@@ -35,4 +35,4 @@ void add(disk::Tx& tx, const Counts& counts, const Limits& limits = {});
 // Forgets what is older than the days that are kept, a part of it at a time: true: there is more.
 bool forget(disk::Tx& tx, const Limits& limits = {});
 
-}  // namespace hoplock::annals
+}  // namespace hoplock::statistics
