@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -171,6 +172,7 @@ void LogPump::State::tell_dropped() {
 }
 
 void LogPump::State::run() {
+  ::pthread_setname_np(::pthread_self(), "log");
   std::unique_lock lock(mutex);
   for (;;) {
     tell_dropped();

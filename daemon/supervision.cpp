@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/supervision.h"
 
+#include <pthread.h>
 #include <systemd/sd-daemon.h>
 
 #include <boost/asio/steady_timer.hpp>
@@ -34,6 +35,7 @@ Supervision::Supervision() {
   if (sd_watchdog_enabled(0, &microseconds) > 0) patience_ = std::chrono::microseconds(microseconds);
   if (std::getenv("NOTIFY_SOCKET") == nullptr) return;
   start_ = std::jthread([](const std::stop_token& ended) {
+    ::pthread_setname_np(::pthread_self(), "start");
     const std::string goes_on =
         extension(start_extension) + "\nSTATUS=Starting: the database is checked and brought up to date";
     std::mutex mutex;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "disk/checkpoint.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -72,6 +73,7 @@ void Checkpointer::leave_log() {
 }
 
 void Checkpointer::work() {
+  ::pthread_setname_np(::pthread_self(), "checkpoint");
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return stop_ || state_ == State::requested; });

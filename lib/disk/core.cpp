@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "disk/core.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 
 #include <boost/asio/post.hpp>
@@ -109,6 +110,7 @@ Histogram Disk::Core::commits() const {
 }
 
 void Disk::Core::work() {
+  ::pthread_setname_np(::pthread_self(), "disk");
   Batch batch;
   for (Woken woken = take(batch); woken != Woken::stop; woken = take(batch)) {
     if (!batch.reads.empty()) {

@@ -2,6 +2,7 @@
 #include "listener/passwords.h"
 
 #include <openssl/crypto.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -26,6 +27,10 @@ struct Passwords::Question {
   net::Signal answered;
   std::optional<Credentials> found;
 };
+
+Passwords::Passwords(asio::any_io_executor loop, const Logins& logins) : loop_(std::move(loop)), logins_(logins) {
+  asio::post(worker_, [] { ::pthread_setname_np(::pthread_self(), "passwords"); });
+}
 
 Passwords::~Passwords() {
   worker_.stop();

@@ -22,7 +22,7 @@ class Passwords {
   // Questions at once. Beyond them the one whose turn would come last is answered `unknown`: that may be another one than the newest.
   static constexpr std::size_t most_waiting = 100;
 
-  Passwords(boost::asio::any_io_executor loop, const Logins& logins) : loop_(std::move(loop)), logins_(logins) {}
+  Passwords(boost::asio::any_io_executor loop, const Logins& logins);
   Passwords(const Passwords&) = delete;
   Passwords& operator=(const Passwords&) = delete;
   // Waits for the hash that is being made; the others are dropped.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "monitor/survey.h"
 
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -100,7 +101,10 @@ Surveyor::Surveyor(asio::any_io_executor loop, Options options, std::function<st
   state_->loop = std::move(loop);
   state_->options = std::move(options);
   state_->active = std::move(active);
-  asio::post(worker_, [] { setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), niceness); });
+  asio::post(worker_, [] {
+    ::pthread_setname_np(::pthread_self(), "survey");
+    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), niceness);
+  });
 }
 
 Surveyor::~Surveyor() {

@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import json
 import os
+import pathlib
 import re
 import socket
 import subprocess
@@ -99,6 +100,17 @@ class Starting(Case):
             second.wait_log(event="listener-works", listener="127.0.0.1:2542")
             with Client(2542) as client:
                 self.assertTrue(client.banner.startswith("220 "))
+
+    def test_its_threads_are_those_of_the_table_in_lib_README_by_their_names(self):
+        table = pathlib.Path(__file__, "../../../lib/README.md").resolve().read_text("utf-8")
+        named = set(re.findall(r"^\| `(\w+)` \| `(?:lib|daemon)/\w+/?\w*` \|", table, re.M))
+        with Second("threads", 2544, {"http": {"address": "127.0.0.1:9470"}}) as second:
+            tasks = pathlib.Path("/proc", str(second._process.pid), "task")  # pylint: disable=protected-access
+            deadline = time.monotonic() + 20
+            wanted = named - {"start"} | {"hoplockd"}  # "start": only where a service manager waits
+            while (names := {(task / "comm").read_text().strip() for task in tasks.iterdir()}) != wanted and time.monotonic() < deadline:
+                time.sleep(0.05)
+            self.assertEqual(names, wanted)
 
     def problems(self, port):
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
