@@ -227,22 +227,23 @@ std::optional<StartFailure> App::open_network() {
   watched_ = std::make_unique<WatchedResolver>(*resolver_, *dns_watch_);
   policy_fetch_ = std::make_unique<route::HttpsPolicyFetch>(*resolver_);
   policy_fetch_->set(fetch_options(config), client_tls_);
-  const route::PolicyCache::Parts parts{*disk_, *resolver_, *policy_fetch_, *log_};
+  const route::PolicyCache::Parts parts{*disk_, *resolver_, *policy_fetch_, *log_, now};
   policies_ = std::make_unique<route::PolicyCache>(parts, policy_options(config));
   const std::mt19937_64 random(std::random_device{}());
-  router_ = std::make_unique<route::Router>(*watched_, *policies_, routing(config), random);
+  const route::Router::Parts router_parts{*watched_, policies_.get(), now};
+  router_ = std::make_unique<route::Router>(router_parts, routing(config), random);
   route::Router& router = *router_;
   queue_ = std::make_unique<queue::Queue>(*disk_, queue_options(config), [&router](const dns::Name& domain) {
     return router.table().destination(domain, now());
   });
-  scheduler_ = std::make_unique<delivery::Scheduler>(executor, *queue_, *router_, *log_);
+  scheduler_ = std::make_unique<delivery::Scheduler>(delivery::Services{executor, *queue_, *router_, *log_, now});
   scheduler_->set(delivery_options(config), client_tls_);
   scheduler_->sign_with(keyring_);
   report_post_ = std::make_unique<reports::HttpsPost>(*resolver_);
-  const reports::Sender::Parts report_parts{executor, *disk_, *resolver_, *queue_, *report_post_, *log_};
+  const reports::Sender::Parts report_parts{executor, *disk_, *resolver_, *queue_, *report_post_, *log_, now};
   report_sender_ = std::make_unique<reports::Sender>(report_parts, random);
   set_reports(config);
-  listener_ = std::make_unique<listener::Server>(executor, *queue_, *log_);
+  listener_ = std::make_unique<listener::Server>(executor, *queue_, *log_, now);
   listener_->pass_bounces_to(
       [from = report_sender_.get()](std::string content) { return from->take_bounce(std::move(content)); });
   control::Calls calls;
@@ -263,6 +264,7 @@ std::optional<StartFailure> App::open_network() {
     return partners.carry_out(std::move(orders), std::move(by));
   };
   calls.disk = disk_.get();
+  calls.clock = now;
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
   certificates_ = std::make_unique<CertificateWatch>(*log_, [this] { return take_up_certificates(); });
   StatusServer::Parts seen{executor, *log_,       *writer_,       *disk_,      *queue_,   *resolver_,

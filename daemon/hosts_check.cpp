@@ -73,7 +73,7 @@ void check_hosts(config::Loaded& loaded) {
   NoLog log;
   auto resolver = resolver::Unbound::open(loop.get_executor(), resolver_options(loaded.config));
   if (!resolver) return;  // told already
-  route::Router router(**resolver,
+  route::Router router({**resolver},
                        route_options(loaded.config, own_addresses(endpoints(loaded.config), interface_addresses())),
                        std::mt19937_64(std::random_device{}()));
   std::size_t left = hosts.size();

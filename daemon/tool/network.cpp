@@ -75,7 +75,8 @@ Result<std::unique_ptr<Network>> Network::open(const config::Config& config, Con
   parts->resolver_options = resolver_options(config);
   parts->fetch.emplace(*parts->resolver);
   parts->fetch->set(fetch_options(config), parts->tls);
-  parts->router.emplace(*parts->resolver, routing(config, own_hosts), std::mt19937_64(std::random_device{}()));
+  parts->router.emplace(route::Router::Parts{*parts->resolver}, routing(config, own_hosts),
+                        std::mt19937_64(std::random_device{}()));
   return std::unique_ptr<Network>(new Network(std::move(parts)));
 }
 

@@ -22,7 +22,6 @@
 #include "base/version.h"
 #include "control/peer.h"
 #include "control/protocol.h"
-#include "net/clock.h"
 #include "net/task_group.h"
 
 namespace hoplock::control {
@@ -53,8 +52,6 @@ std::string_view event_of(queue::Action action) {
   }
   return "";
 }
-
-using net::now;
 
 Error cannot(const std::string& path, const error_code& code) {
   return fail(code, "cannot listen on the control socket '" + path + "': " + code.message());
@@ -297,7 +294,7 @@ asio::awaitable<std::string> Server::State::act(Act act, std::string by, std::sh
   };
   const bool due = act.action == queue::Action::retry || act.action == queue::Action::release;
   if (due && calls.kick) calls.kick();  // what is remembered of sites holds nothing of it back meanwhile
-  const auto touched = co_await queue.act(act.action, std::move(act.selection), now(), std::move(follow));
+  const auto touched = co_await queue.act(act.action, std::move(act.selection), calls.clock(), std::move(follow));
   if (!touched) co_return refusal_to_json("the queue cannot be changed now: " + touched.error().detail);
   if (due && calls.kick) calls.kick();
   co_return to_json(*touched);

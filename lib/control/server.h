@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "control/protocol.h"
+#include "net/clock.h"
 #include "net/signal.h"
 #include "queue/queue.h"
 #include "reports/sender.h"
@@ -35,6 +36,7 @@ struct Calls {
   std::function<boost::asio::awaitable<Result<partners::Done>>(std::vector<partners::Order>, std::string by)>
       change_partners;
   disk::Disk* disk = nullptr;  // for `compact`
+  net::Clock clock = net::now;
 };
 
 class Server {

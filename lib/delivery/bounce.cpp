@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "delivery/scheduling.h"
-#include "net/clock.h"
 
 namespace hoplock::delivery {
 
@@ -11,8 +10,6 @@ namespace {
 
 constexpr std::size_t batch_messages = 64;
 constexpr std::uint64_t most_returned = 16U << 20U;  // octets of messages that go back whole, in one transaction
-
-using net::now;
 
 }  // namespace
 
@@ -26,12 +23,12 @@ asio::awaitable<Result<>> Scheduler::Impl::bounce_batch(Self self, std::shared_p
                                                         std::vector<queue::Id> ids) {
   if (self->stopping_) co_return fail(errc::operation_canceled, "the daemon is stopping");
   co_await self->settler_.room();
-  auto picked = co_await self->queue_.pick(order->selection, std::move(ids), now());
+  auto picked = co_await self->queue_.pick(order->selection, std::move(ids), self->now());
   if (!picked) co_return picked.error();
   Settler::Ticket ticket = 0;
   std::uint64_t returned = 0;
   for (const queue::Job& job : picked->jobs) {
-    ticket = self->put(bounced_by(order->selection.by_whom, job, now(), self->schedule()));
+    ticket = self->put(bounced_by(order->selection.by_whom, job, self->now(), self->schedule()));
     if (job.envelope.ret == queue::Ret::full) returned += job.size;
     if (returned < most_returned) continue;
     returned = 0;

@@ -15,14 +15,12 @@
 #include "delivery/remembered.h"
 #include "delivery/setback.h"
 #include "hop/sharing.h"
-#include "net/clock.h"
 #include "queue/schedule.h"
 
 namespace hoplock::delivery {
 
 namespace {
 
-using net::now;
 using Steady = std::chrono::steady_clock;
 
 std::string host_text(const route::Host& host) {
@@ -108,6 +106,7 @@ class Run {
   }
 
  private:
+  Time now() const { return courier_.clock_(); }
   Wishes* wishes() const {
     return courier_.options_.counting.enabled && is_counted(manner_) ? &courier_.wishes_ : nullptr;
   }
@@ -764,7 +763,7 @@ class Run {
     Form form = form_for(job_.envelope, session_->client->peer());
     Heard heard = batch.empty() ? Heard::something : Heard::nothing;
     while (!batch.empty()) {
-      Result<Payload::Made> made = co_await payload_.content(form, courier_.keyring_);
+      Result<Payload::Made> made = co_await payload_.content(form, courier_.keyring_, now());
       if (!made) {
         const Halt unsigned_mail{std::nullopt, "the message cannot be signed: " + made.error().detail};
         for (const std::size_t i : batch) attempt_.recipients[i].halt = unsigned_mail;

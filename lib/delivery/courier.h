@@ -17,10 +17,9 @@
 #include "delivery/look_ups.h"
 #include "delivery/manner.h"
 #include "delivery/rotation.h"
+#include "delivery/services.h"
 #include "delivery/witness.h"
 #include "dkim/signer.h"
-#include "queue/queue.h"
-#include "route/router.h"
 
 namespace hoplock::delivery {
 
@@ -44,8 +43,12 @@ struct OpenSession {
 class Courier {
  public:
   // REQUIRES: all outlive it.
-  Courier(route::Router& router, queue::Queue& queue, asio::any_io_executor executor, Log& log)
-      : router_(router), queue_(queue), look_ups_(executor, log), wishes_(router, std::move(executor), log) {}
+  explicit Courier(const Services& services)
+      : router_(services.router),
+        queue_(services.queue),
+        clock_(services.clock),
+        look_ups_(services.executor, services.log),
+        wishes_(services.router, services.executor, services.log) {}
   // For sessions opened from now on.
   void reload(Options options, std::shared_ptr<const net::ClientTls> tls) {
     options_ = std::move(options);
@@ -74,6 +77,7 @@ class Courier {
   friend class Run;
   route::Router& router_;
   queue::Queue& queue_;
+  net::Clock clock_;
   Options options_;
   std::uint64_t generation_ = 0;  // of the options
   std::shared_ptr<const net::ClientTls> tls_;

@@ -7,7 +7,6 @@
 
 #include "delivery/lane.h"
 #include "delivery/patience.h"
-#include "net/clock.h"
 
 namespace hoplock::delivery {
 
@@ -19,8 +18,6 @@ constexpr std::size_t lease_bytes = 128U << 10U;
 constexpr std::size_t expire_messages = 32;
 constexpr Milliseconds report_life = std::chrono::hours{24};  // RPT-43
 constexpr std::chrono::seconds turn{2};                       // of a lane while other destinations wait
-
-using net::now;
 
 double milliseconds_since(Steady::time_point then) {
   return std::chrono::duration<double, std::milli>(Steady::now() - then).count();
@@ -388,7 +385,7 @@ asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string desti
   if (!reason || !hop::is_policy(*reason) || self->options_.tls_required_no == TlsRequiredNo::ignore) co_return;
   queue::Waiting waiting;
   waiting.kind = queue::Waiting::Kind::relaxed;
-  waiting.until = now();
+  waiting.until = self->now();
   waiting.after = self->told_.move(destination, waiting.kind, waiting.until, self->telling_clock());
   waiting.messages = expire_messages;
   std::optional<OpenSession> session;

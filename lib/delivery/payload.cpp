@@ -6,7 +6,6 @@
 
 #include "delivery/signing.h"
 #include "dsn/notice.h"
-#include "net/clock.h"
 
 namespace hoplock::delivery {
 
@@ -21,8 +20,8 @@ smtp::Mailbox mailbox(const std::string& address) {
 
 }  // namespace
 
-boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form,
-                                                               std::shared_ptr<const dkim::Keyring> keyring) {
+boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form, std::shared_ptr<const dkim::Keyring> keyring,
+                                                               Time now) {
   Made made = stored();
   if (form == Form::seven_bit) {
     Content plain = std::get<Content>(std::move(made));
@@ -43,7 +42,7 @@ boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form,
     co_return made;
   }
   Content unsigned_content = std::get<Content>(std::move(made));
-  auto content = co_await sign(std::move(unsigned_content), std::move(keyring), net::now());
+  auto content = co_await sign(std::move(unsigned_content), std::move(keyring), now);
   if (!content) co_return content.error();
   const bool report = job_->envelope.kind == queue::Kind::report;
   if (report && content->before.empty()) co_return bad_input("a TLS report goes nowhere without a key");  // RPT-37

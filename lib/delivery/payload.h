@@ -26,7 +26,7 @@ class Payload {
   Payload(std::shared_ptr<const queue::Job> job, queue::Queue& queue) : job_(std::move(job)), queue_(queue) {}
 
   // Or why it must not be brought into that form. Error: it cannot be read, or not be signed.
-  boost::asio::awaitable<Result<Made>> content(Form form, std::shared_ptr<const dkim::Keyring> keyring);
+  boost::asio::awaitable<Result<Made>> content(Form form, std::shared_ptr<const dkim::Keyring> keyring, Time now);
   // A notice of ours (queue::Kind::notice) loses what it returns of the message that it is about, and no longer asks for REQUIRETLS.
   boost::asio::awaitable<Result<>> redact();
   std::uint64_t size() const { return redacted_ ? redacted_->size() : job_->size; }

@@ -7,7 +7,6 @@
 
 #include "delivery/patience.h"
 #include "delivery/scheduling.h"
-#include "net/clock.h"
 
 namespace hoplock::delivery {
 
@@ -19,24 +18,23 @@ constexpr Milliseconds hang_again{1000};  // for a lane that could not be had
 constexpr std::chrono::seconds pause{1};  // after the queue or the store failed
 constexpr std::chrono::seconds clock_tolerance{5};
 
-using net::now;
-
 }  // namespace
 
-Scheduler::Impl::Impl(asio::any_io_executor executor, queue::Queue& queue, route::Router& router, Log& log)
-    : queue_(queue),
-      router_(router),
-      log_(log),
-      courier_(router, queue, executor, log),
-      settler_(queue, log, [this] { kick(); }),
-      watch_(router, queue, log, [this] { kick(); }),
+Scheduler::Impl::Impl(const Services& services)
+    : queue_(services.queue),
+      router_(services.router),
+      log_(services.log),
+      clock_(services.clock),
+      courier_(services),
+      settler_(services, [this] { kick(); }),
+      watch_(services, [this] { kick(); }),
       random_(std::random_device{}()),
-      gates_(log),
+      gates_(services.log),
       placed_(now()),
       wall_(now()),
-      lanes_(executor, log),
-      tasks_(executor, log),
-      watching_(executor, log) {
+      lanes_(services.executor, services.log),
+      tasks_(services.executor, services.log),
+      watching_(services.executor, services.log) {
   courier_.ask_leave([this] { return settler_.leave(); });
 }
 
@@ -64,7 +62,7 @@ asio::awaitable<void> Scheduler::Impl::let_go(Self self) {
   std::string after;
   while (!self->stopping_) {
     std::string from = after;
-    const auto holds = co_await self->queue_.holds(std::move(from), now());
+    const auto holds = co_await self->queue_.holds(std::move(from), self->now());
     if (!holds) co_return self->let_go_failed(holds.error().detail);
     if (holds->empty()) break;
     for (const queue::Held& one : *holds) {
@@ -72,7 +70,7 @@ asio::awaitable<void> Scheduler::Impl::let_go(Self self) {
       if (!speaks_of_reputation(one.reply)) continue;
       std::string destination = one.destination;
       queue::Wake wake;
-      wake.now = now();
+      wake.now = self->now();
       const auto woken = co_await self->queue_.wake(std::move(destination), std::move(wake));
       if (!woken) co_return self->let_go_failed(woken.error().detail);
     }
@@ -379,8 +377,7 @@ void Scheduler::Impl::lane_gone(Destination& destination) {
   if (looks_now()) wake_.notify_all();
 }
 
-Scheduler::Scheduler(asio::any_io_executor executor, queue::Queue& queue, route::Router& router, Log& log)
-    : impl_(std::make_shared<Impl>(executor, queue, router, log)) {}
+Scheduler::Scheduler(const Services& services) : impl_(std::make_shared<Impl>(services)) {}
 Scheduler::~Scheduler() { impl_->abandon(); }
 void Scheduler::set(Options options, std::shared_ptr<const net::ClientTls> tls) {
   impl_->set(std::move(options), std::move(tls));

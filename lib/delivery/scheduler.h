@@ -4,19 +4,16 @@
 // tried with one message first; a busy one gets more lanes while its backlog would take longer than opening another session.
 // Owns no mail: leases are the queue's, and what is lost here is tried again.
 #pragma once
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <memory>
 
-#include "base/log.h"
 #include "delivery/options.h"
+#include "delivery/services.h"
 #include "dkim/signer.h"
 #include "net/signal.h"
 #include "net/tls_client.h"
 #include "queue/in_line.h"
-#include "queue/queue.h"
-#include "route/router.h"
 
 namespace hoplock::delivery {
 
@@ -33,8 +30,8 @@ struct Counts {
 
 class Scheduler {
  public:
-  // REQUIRES: queue, router and log outlive it and the loop's last run.
-  Scheduler(boost::asio::any_io_executor executor, queue::Queue& queue, route::Router& router, Log& log);
+  // REQUIRES: the services outlive it and the loop's last run.
+  explicit Scheduler(const Services& services);
   ~Scheduler();
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;

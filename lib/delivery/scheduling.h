@@ -26,7 +26,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
  public:
   using Steady = std::chrono::steady_clock;
 
-  Impl(asio::any_io_executor executor, queue::Queue& queue, route::Router& router, Log& log);
+  explicit Impl(const Services& services);
   void set(Options options, std::shared_ptr<const net::ClientTls> tls);
   void sign_with(std::shared_ptr<const dkim::Keyring> keyring) { courier_.sign_with(std::move(keyring)); }
   void start();
@@ -149,11 +149,13 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   static asio::awaitable<Result<>> bounce_batch(Self self, std::shared_ptr<Bounce> order, std::vector<queue::Id> ids);
   Schedule schedule();
   Schedule schedule_of(const Attempt& attempt);
+  Time now() const { return clock_(); }
   double fraction() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
   queue::Queue& queue_;
   route::Router& router_;
   Log& log_;
+  net::Clock clock_;
   Courier courier_;
   Settler settler_;
   Watch watch_;

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "disk/db.h"
-#include "net/clock.h"
 #include "reports/returned.h"
 #include "statistics/store.h"
 
@@ -20,8 +19,6 @@ constexpr std::chrono::seconds longest_unstored{1};  // a disk that hangs report
 constexpr std::chrono::seconds longest_wait{
     60};  // of a peer for the final dot; RFC 5321 section 4.5.3.2.5 gives it minutes
 constexpr std::chrono::seconds try_again{1};
-using net::now;
-
 // With the results of the deliveries that they tell of.
 queue::Along written(reports::Counts counts) {
   const auto shared = std::make_shared<const reports::Counts>(std::move(counts));
@@ -108,7 +105,7 @@ asio::awaitable<void> Settler::run() {
     }
     std::vector<Ending> batch = std::exchange(waiting_, {});
     queue::Results results;
-    results.now = now();
+    results.now = clock_();
     reports::Counts counts;
     statistics::Counts statistics;
     const auto returned = std::make_shared<Returned>();

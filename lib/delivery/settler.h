@@ -10,18 +10,17 @@
 #include <string>
 #include <vector>
 
-#include "base/log.h"
 #include "delivery/ending.h"
+#include "delivery/services.h"
 #include "net/signal.h"
-#include "queue/queue.h"
 
 namespace hoplock::delivery {
 
 class Settler {
  public:
   // `recovered` is called when the store works again after it failed.
-  Settler(queue::Queue& queue, Log& log, std::function<void()> recovered)
-      : queue_(queue), log_(log), recovered_(std::move(recovered)) {}
+  Settler(const Services& services, std::function<void()> recovered)
+      : queue_(services.queue), log_(services.log), clock_(services.clock), recovered_(std::move(recovered)) {}
 
   using Ticket = std::uint64_t;
   Ticket add(Ending ending);
@@ -50,6 +49,7 @@ class Settler {
   bool is_behind() const;
   queue::Queue& queue_;
   Log& log_;
+  net::Clock clock_;
   std::function<void()> recovered_;
   std::vector<Ending> waiting_;
   std::deque<net::SteadyTime> unstored_since_;  // of each ticket that is not stored

@@ -9,7 +9,6 @@
 #include "delivery/fate.h"
 #include "delivery/lane.h"
 #include "delivery/patience.h"
-#include "net/clock.h"
 
 namespace hoplock::delivery {
 
@@ -24,7 +23,6 @@ constexpr std::chrono::minutes works_for{1};    // a host that took a message
 constexpr unsigned recipients_remembered = 40;  // then both counts are halved
 constexpr std::size_t most_by_rule = 20'000;
 
-using net::now;
 using Steady = std::chrono::steady_clock;
 
 // The last one that has an address; null: none.
@@ -218,8 +216,8 @@ bool Scheduler::Impl::Lane::admit(const route::Hosts& hosts) {
   }
   gates.belongs(destination->name, site);
   site->known.add(hosts.domain.domain.text());
-  if (site->is_held(destination->name, now())) return false;
-  if (self.slow_senders_.held(*busy.job, site->name, now())) return false;
+  if (site->is_held(destination->name, self.now())) return false;
+  if (self.slow_senders_.held(*busy.job, site->name, self.now())) return false;
   if (!at_site) {
     if (site->is_full() && !had_place) return false;
     at_site = gates.use(site);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/watch.h"
-#include "net/clock.h"
 
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
@@ -127,7 +126,7 @@ asio::awaitable<void> Watch::run() {
 // A hold that ended long ago, or is no more: nothing waits there for records to change, or it comes due anyway.
 asio::awaitable<bool> Watch::is_over(std::string destination) {
   const auto hold = co_await queue_.backoff(std::move(destination));
-  co_return hold && (!*hold || (*hold)->until + grace < net::now());
+  co_return hold && (!*hold || (*hold)->until + grace < clock_());
 }
 
 asio::awaitable<void> Watch::look(std::string destination) {
@@ -156,7 +155,7 @@ asio::awaitable<void> Watch::look(std::string destination) {
   event.add("domain", domain.text());
   queue::Wake wake;
   wake.reasons = reasons_about_records();
-  wake.now = net::now();
+  wake.now = clock_();
   const auto woken = co_await queue_.wake(std::move(destination), std::move(wake));
   if (!woken) event.add("error", woken.error().detail);
   log_.write(event);

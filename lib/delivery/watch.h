@@ -11,11 +11,9 @@
 #include <optional>
 #include <string>
 
-#include "base/log.h"
+#include "delivery/services.h"
 #include "net/signal.h"
 #include "net/task_group.h"
-#include "queue/queue.h"
-#include "route/router.h"
 
 namespace hoplock::delivery {
 
@@ -27,9 +25,13 @@ boost::asio::awaitable<std::string> records_of(route::Router& router, dns::Name 
 
 class Watch {
  public:
-  // REQUIRES: all outlive it. `changed` is called when something came due.
-  Watch(route::Router& router, queue::Queue& queue, Log& log, std::function<void()> changed)
-      : router_(router), queue_(queue), log_(log), changed_(std::move(changed)) {}
+  // REQUIRES: the services outlive it. `changed` is called when something came due.
+  Watch(const Services& services, std::function<void()> changed)
+      : router_(services.router),
+        queue_(services.queue),
+        log_(services.log),
+        clock_(services.clock),
+        changed_(std::move(changed)) {}
 
   // Not sooner again than this.
   void every(std::chrono::milliseconds interval);
@@ -54,6 +56,7 @@ class Watch {
   route::Router& router_;
   queue::Queue& queue_;
   Log& log_;
+  net::Clock clock_;
   std::function<void()> changed_;
   std::chrono::milliseconds interval_{std::chrono::minutes{5}};
   std::map<std::string, Watched> watched_;

@@ -6,7 +6,6 @@
 
 #include "listener/incoming.h"
 #include "message/received.h"
-#include "net/clock.h"
 
 namespace hoplock::listener {
 
@@ -17,8 +16,6 @@ namespace {
 constexpr std::size_t progress_octets = 4096;
 // What somebody who may not relay may write to postmaster: a complaint with the mail that it is about.
 constexpr std::uint64_t most_of_strangers = 2U << 20U;
-using net::now;
-
 queue::Envelope to_queue(const smtp::Envelope& envelope, const Ip& client) {
   queue::Envelope stored;
   stored.sender = envelope.sender.text();
@@ -58,7 +55,7 @@ smtp::EndOfData::Stored kept_from(const std::optional<Error>& error) {
 }  // namespace
 
 void ServerSession::begin_message(smtp::Action framing) {
-  const Time received = now();
+  const Time received = services_.clock();
   // room is kept only for those who may relay
   const bool trusted = session_.may_relay();
   auto writer = queue_.begin(received, trusted ? std::min(session_.envelope().size, most_octets(*profile_)) : 0);

@@ -46,12 +46,19 @@ struct Server::Plan {
 };
 
 struct Server::State : std::enable_shared_from_this<Server::State> {
-  State(asio::any_io_executor on, queue::Queue& into, Log& to)
-      : executor(on), queue(into), log(to), sessions(on, to), refusals(on, to), accepting(on, to) {}
+  State(asio::any_io_executor on, queue::Queue& into, Log& to, net::Clock by)
+      : executor(on),
+        queue(into),
+        log(to),
+        clock(std::move(by)),
+        sessions(on, to),
+        refusals(on, to),
+        accepting(on, to) {}
 
   asio::any_io_executor executor;
   queue::Queue& queue;
   Log& log;
+  net::Clock clock;
   Logins logins;
   Senders senders;
   Strangers strangers;
@@ -68,7 +75,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   net::TaskGroup refusals;
   net::TaskGroup accepting;
 
-  Services services() { return {queue, log, counts, passwords, logins, senders, strangers, lines, bounces}; }
+  Services services() { return {queue, log, clock, counts, passwords, logins, senders, strangers, lines, bounces}; }
   void admit(net::Stream stream, std::shared_ptr<const Profile> profile);
   void turn_away(net::Stream stream, const Profile& profile);
   static asio::awaitable<void> accept_all(std::shared_ptr<State> self, std::shared_ptr<Bound> at);
@@ -149,8 +156,8 @@ asio::awaitable<void> Server::State::accept_all(std::shared_ptr<State> self, std
   }
 }
 
-Server::Server(asio::any_io_executor executor, queue::Queue& queue, Log& log)
-    : state_(std::make_shared<State>(executor, queue, log)) {}
+Server::Server(asio::any_io_executor executor, queue::Queue& queue, Log& log, net::Clock clock)
+    : state_(std::make_shared<State>(executor, queue, log, std::move(clock))) {}
 
 Server::~Server() {
   for (auto& [address, bound] : state_->bound) bound->socket->close();

@@ -14,6 +14,7 @@
 #include "listener/bounces.h"
 #include "listener/options.h"
 #include "listener/places.h"
+#include "net/clock.h"
 #include "net/signal.h"
 #include "queue/queue.h"
 
@@ -36,7 +37,7 @@ struct ListenError {
 class Server {
  public:
   // REQUIRES: queue and log outlive it, and the loop's last run.
-  Server(boost::asio::any_io_executor executor, queue::Queue& queue, Log& log);
+  Server(boost::asio::any_io_executor executor, queue::Queue& queue, Log& log, net::Clock clock = net::now);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

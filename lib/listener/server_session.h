@@ -27,6 +27,7 @@ namespace hoplock::listener {
 struct Services {
   queue::Queue& queue;
   Log& log;
+  const net::Clock& clock;
   Counts& counts;
   Passwords& passwords;
   Logins& logins;

@@ -13,7 +13,6 @@
 #include "base/ascii.h"
 #include "base/utf8.h"
 #include "message/date.h"
-#include "net/clock.h"
 #include "net/listening.h"
 #include "net/task_group.h"
 
@@ -141,13 +140,13 @@ std::string status_line(unsigned status) {
   return "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason.data(), reason.size()) + "\r\n";
 }
 
-std::string date() {
-  std::string text = message::to_rfc5322(net::now());
+std::string date(Time at) {
+  std::string text = message::to_rfc5322(at);
   return text.substr(0, text.rfind(' ')) + " GMT";  // RFC 9110 section 5.6.7
 }
 
-std::string header_of(const HttpReply& reply, Go after) {
-  std::string text = status_line(reply.status) + "Date: " + date() + "\r\n";
+std::string header_of(const HttpReply& reply, Go after, Time at) {
+  std::string text = status_line(reply.status) + "Date: " + date(at) + "\r\n";
   text += "Content-Type: " + reply.type + "\r\nContent-Length: " + std::to_string(reply.body.size()) + "\r\n";
   if (!reply.location.empty()) text += "Location: " + reply.location + "\r\n";
   if (reply.status == 405) text += "Allow: GET, HEAD\r\n";
@@ -168,8 +167,8 @@ HttpReply refusal(unsigned status) {
 }  // namespace
 
 struct HttpServer::State : std::enable_shared_from_this<State> {
-  State(asio::any_io_executor on, Log& to, Answer how, HttpLimits within)
-      : executor(on), log(to), answer(std::move(how)), limits(within), tasks(on, to), accepting(on, to) {}
+  State(asio::any_io_executor on, Log& to, Answer how, HttpSettings within)
+      : executor(on), log(to), answer(std::move(how)), settings(std::move(within)), tasks(on, to), accepting(on, to) {}
 
   void admit(net::Stream stream);
   void cut_idle();
@@ -183,7 +182,7 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
   asio::any_io_executor executor;
   Log& log;
   Answer answer;
-  HttpLimits limits;
+  HttpSettings settings;
   HttpListening listening;
   std::shared_ptr<net::Listening> socket;  // null: nowhere
   std::list<std::shared_ptr<Connection>> connections;
@@ -204,7 +203,7 @@ asio::awaitable<void> HttpServer::State::accept_all(std::shared_ptr<State> self,
 // The monitoring of a machine in trouble must get in: idle connections, however many, do not keep it out, and no more do those whose
 // request never gets whole.
 void HttpServer::State::admit(net::Stream stream) {
-  if (connections.size() >= limits.connections) {
+  if (connections.size() >= settings.connections) {
     const auto longest = std::min_element(connections.begin(), connections.end(), [](const auto& a, const auto& b) {
       return std::pair(!a->idle, a->since) < std::pair(!b->idle, b->since);
     });
@@ -226,11 +225,11 @@ void HttpServer::State::cut_idle() {
 // The next request; nothing: the connection is over.
 asio::awaitable<std::optional<Heard>> HttpServer::State::hear(std::shared_ptr<Connection> connection) {
   http::request_parser<http::empty_body> parser;
-  parser.header_limit(static_cast<std::uint32_t>(limits.header));
+  parser.header_limit(static_cast<std::uint32_t>(settings.header));
   parser.body_limit(boost::none);  // whether there is one is looked at by heard_of
   std::array<char, 4096> room;     // NOLINT: read_some fills it
   bool begun = !connection->unread.empty();
-  connection->stream.expires_after(begun ? limits.request : limits.idle);
+  connection->stream.expires_after(begun ? settings.request : settings.idle);
   for (std::size_t parsed_at = 0;;) {
     if (connection->unread.size() > parsed_at) {
       error_code code;
@@ -240,11 +239,11 @@ asio::awaitable<std::optional<Heard>> HttpServer::State::hear(std::shared_ptr<Co
       if (code == http::error::header_limit) co_return refused(431);
       if (code && code != http::error::need_more) co_return refused(400);
       parsed_at = connection->unread.size();
-      if (parsed_at > limits.header) co_return refused(431);
+      if (parsed_at > settings.header) co_return refused(431);
     }
     const auto got = co_await connection->stream.read_some(room);
     if (!got) co_return std::nullopt;
-    if (!std::exchange(begun, true)) connection->stream.expires_after(limits.request);
+    if (!std::exchange(begun, true)) connection->stream.expires_after(settings.request);
     connection->unread.append(room.data(), *got);
   }
 }
@@ -283,8 +282,8 @@ asio::awaitable<Go> HttpServer::State::exchange(std::shared_ptr<Connection> conn
     reply = refusal(heard->status);
   }
   const Go after = stopping ? Go::end : heard->after;
-  const std::string header = header_of(reply, after);
-  connection->stream.expires_after(limits.request);
+  const std::string header = header_of(reply, after, settings.clock());
+  connection->stream.expires_after(settings.request);
   const std::string_view body = heard->show == Show::all ? std::string_view(reply.body) : std::string_view();
   const auto written = co_await connection->stream.write(header, body);
   co_return written ? after : Go::end;
@@ -298,7 +297,7 @@ asio::awaitable<void> HttpServer::State::serve(std::shared_ptr<State> self, std:
   } listed{*self, connection};
   Go go = Go::on;
   if (const auto tls = self->listening.tls) {
-    connection->stream.expires_after(self->limits.request);
+    connection->stream.expires_after(self->settings.request);
     const auto secured = co_await net::accept_tls(connection->stream, tls);
     if (!secured) go = Go::end;
   }
@@ -310,11 +309,11 @@ asio::awaitable<void> HttpServer::State::serve(std::shared_ptr<State> self, std:
   co_await connection->stream.shutdown();
 }
 
-HttpServer::HttpServer(asio::any_io_executor executor, Log& log, Answer answer, HttpLimits limits)
-    : state_(std::make_shared<State>(std::move(executor), log, std::move(answer), limits)) {}
+HttpServer::HttpServer(asio::any_io_executor executor, Log& log, Answer answer, HttpSettings settings)
+    : state_(std::make_shared<State>(std::move(executor), log, std::move(answer), std::move(settings))) {}
 
 HttpServer::HttpServer(asio::any_io_executor executor, Log& log, Answer answer)
-    : HttpServer(std::move(executor), log, std::move(answer), HttpLimits{}) {}
+    : HttpServer(std::move(executor), log, std::move(answer), HttpSettings{}) {}
 
 HttpServer::~HttpServer() {
   if (state_->socket) state_->socket->close();

@@ -21,6 +21,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "net/clock.h"
 #include "net/signal.h"
 #include "net/stream.h"
 #include "net/tls_server.h"
@@ -57,18 +58,19 @@ struct HttpReply {
   std::string location{};  // with 303: where it is, a path of ours
 };
 
-struct HttpLimits {
+struct HttpSettings {
   std::size_t connections = 64;              // beyond them the one that has been idle for longest gives way
   std::size_t header = 8192;                 // octets of a request
   std::chrono::milliseconds request{10000};  // from its first octet to its last, and for its answer to be taken
   std::chrono::milliseconds idle{120000};    // between two requests
+  net::Clock clock = net::now;               // of the Date field
 };
 
 class HttpServer {
  public:
   using Answer = std::function<boost::asio::awaitable<HttpReply>(HttpRequest)>;
   // REQUIRES: log and what `answer` refers to outlive it and the loop's last run.
-  HttpServer(boost::asio::any_io_executor executor, Log& log, Answer answer, HttpLimits limits);
+  HttpServer(boost::asio::any_io_executor executor, Log& log, Answer answer, HttpSettings settings);
   HttpServer(boost::asio::any_io_executor executor, Log& log, Answer answer);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "monitor/since.h"
-#include "net/clock.h"
 
 namespace hoplock::monitor {
 
@@ -22,8 +21,6 @@ namespace {
 constexpr int rest_share = 20;  // of the time that a survey takes: it uses a twentieth of one processor at most
 constexpr int niceness = 10;    // Linux: of the calling thread alone
 constexpr std::size_t events_looked_at = 64;  // of the oldest message of a domain that was tried in vain
-
-using net::now;
 
 // Notes why it could not be read, if so.
 template <class Reader, class Read>
@@ -114,9 +111,8 @@ Surveyor::~Surveyor() {
 
 void Surveyor::start() {
   state_->under_way = true;
-  auto work = [state = state_, loop = state_->loop, database = state_->options.database,
-               active = state_->active()]() mutable {
-    auto made = std::make_shared<const Survey>(survey(database, active, now()));
+  auto work = [state = state_, loop = state_->loop, options = state_->options, active = state_->active()]() mutable {
+    auto made = std::make_shared<const Survey>(survey(options.database, active, options.clock()));
     auto done = [state = std::move(state), made = std::move(made)] {  // what the loop touches ends on the loop
       state->last = made;
       const auto rest = std::max<std::chrono::milliseconds>(state->options.fresh, made->took * rest_share);

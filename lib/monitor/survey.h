@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "net/clock.h"
 #include "net/signal.h"
 #include "queue/looks.h"
 #include "reports/ledger_reader.h"
@@ -45,6 +46,7 @@ class Surveyor {
   struct Options {
     std::filesystem::path database;
     std::chrono::milliseconds fresh{10000};  // and at least twenty times as long as the last one took
+    net::Clock clock = net::now;             // also asked beside the loop
   };
   // `active` is called on the loop.
   Surveyor(boost::asio::any_io_executor loop, Options options, std::function<std::vector<queue::Lease>()> active);

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <utility>
 
-#include "net/clock.h"
 #include "reports/returned.h"
 #include "reports/sender_impl.h"
 
@@ -61,17 +60,17 @@ awaitable<void> Sender::Impl::run(Self self) {
   for (;;) {
     self->kicked = false;
     self->stuck.clear();
-    const Time now = net::now();
+    const Time now = self->parts.clock();
     co_await plan(self, now);
     co_await prune(self, now);
     std::optional<Time> next;
     for (bool more = true; more;) {
-      const Looked looked = co_await look(self, net::now());
+      const Looked looked = co_await look(self, self->parts.clock());
       next = looked.next;
       more = looked.begun > 0;
     }
     std::chrono::milliseconds rest = longest_rest;
-    if (next) rest = std::clamp<std::chrono::milliseconds>(*next - net::now(), shortest_rest, longest_rest);
+    if (next) rest = std::clamp<std::chrono::milliseconds>(*next - self->parts.clock(), shortest_rest, longest_rest);
     if (!self->stuck.empty()) rest = rest_after_failure;
     const auto until = Steady::now() + rest;
     while (!self->kicked && Steady::now() < until) co_await self->changed.wait_until(until);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "disk/disk.h"
 #include "dkim/signer.h"
+#include "net/clock.h"
 #include "queue/queue.h"
 #include "queue/schedule.h"
 #include "reports/ledger.h"
@@ -47,6 +48,7 @@ class Sender {
     queue::Queue& queue;
     Post& post;
     Log& log;
+    net::Clock clock = net::now;
   };
   // REQUIRES: the parts outlive it and the loop's last run.
   Sender(Parts parts, std::mt19937_64 random);

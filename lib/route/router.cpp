@@ -7,7 +7,6 @@
 
 #include "base/time.h"
 #include "hop/plan.h"
-#include "net/clock.h"
 #include "net/single_flight.h"
 #include "net/together.h"
 #include "route/answers.h"
@@ -82,15 +81,14 @@ hop::HostFacts literal_facts(const Host& host, const Options& options) {
   return facts;
 }
 
-using net::now;
-
 }  // namespace
 
 class Router::Impl {
  public:
-  Impl(resolver::Resolver& resolver, PolicyCache* policies, Options options, std::mt19937_64 random)
-      : resolver_(resolver),
-        policies_(policies),
+  Impl(const Parts& parts, Options options, std::mt19937_64 random)
+      : resolver_(parts.resolver),
+        policies_(parts.policies),
+        clock_(parts.clock),
         random_(random),
         settings_(std::make_shared<const Settings>(std::move(options))) {}
 
@@ -121,6 +119,7 @@ class Router::Impl {
 
   Answers resolver_;
   PolicyCache* policies_;  // null: no policies are looked for
+  net::Clock clock_;
   std::mt19937_64 random_;
   SettingsPtr settings_;
   Store<dns::Name, DomainEntry> domains_;
@@ -192,7 +191,7 @@ awaitable<DomainPtr> Router::Impl::obtain_domain(std::shared_ptr<Impl> self, dns
 bool Router::Impl::leave_out(hop::DomainFacts domain, std::vector<Host>& hosts) const {
   auto known = policies_->known(domain.domain);
   if (!known) return true;
-  const hop::LocalRule rule = settings_->table.rule(domain.domain, now());
+  const hop::LocalRule rule = settings_->table.rule(domain.domain, clock_());
   domain.sts = std::move(*known);
   std::erase_if(hosts, [&](const Host& host) { return hop::is_ruled_out(domain, host.name, rule); });
   return !hosts.empty();
@@ -227,7 +226,7 @@ awaitable<hop::StsFact> Router::Impl::find_policy(std::shared_ptr<Impl> self, dn
 
 awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain) {
   const auto settings = self->settings_;
-  const Time at = now();
+  const Time at = self->clock_();
   Hosts found;
   found.route = settings->table.match(domain, at);
   found.rule = settings->table.rule(domain, at);
@@ -343,10 +342,8 @@ std::optional<bool> Router::Impl::known_reporting(const dns::Name& domain) {
   return kept ? std::optional((*kept)->wanted) : std::nullopt;
 }
 
-Router::Router(resolver::Resolver& resolver, Options options, std::mt19937_64 random)
-    : impl_(std::make_shared<Impl>(resolver, nullptr, std::move(options), random)) {}
-Router::Router(resolver::Resolver& resolver, PolicyCache& policies, Options options, std::mt19937_64 random)
-    : impl_(std::make_shared<Impl>(resolver, &policies, std::move(options), random)) {}
+Router::Router(const Parts& parts, Options options, std::mt19937_64 random)
+    : impl_(std::make_shared<Impl>(parts, std::move(options), random)) {}
 Router::~Router() = default;
 
 const Table& Router::table() const { return *impl_->rules(); }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "hop/facts.h"
+#include "net/clock.h"
 #include "resolver/resolver.h"
 #include "route/options.h"
 #include "route/sts.h"
@@ -61,10 +62,14 @@ using Found = std::variant<Hosts, NoHosts>;
 
 class Router {
  public:
-  // `random` orders hosts of equal preference and the addresses of a host.
-  Router(resolver::Resolver& resolver, Options options, std::mt19937_64 random);
-  // With the MTA-STS policy among a domain's facts, wherever a rule could use it (STS-02).
-  Router(resolver::Resolver& resolver, PolicyCache& policies, Options options, std::mt19937_64 random);
+  struct Parts {
+    resolver::Resolver& resolver;
+    PolicyCache* policies =
+        nullptr;  // the MTA-STS policy is among a domain's facts, wherever a rule could use it (STS-02); null: never
+    net::Clock clock = net::now;
+  };
+  // `random` orders hosts of equal preference and the addresses of a host. REQUIRES: the parts outlive it and the loop's last run.
+  Router(const Parts& parts, Options options, std::mt19937_64 random);
   ~Router();
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;

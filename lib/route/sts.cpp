@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "net/clock.h"
 #include "route/sts_impl.h"
 
 namespace hoplock::route {
@@ -23,8 +22,6 @@ constexpr std::size_t most_patterns = 64;       // of a policy that stays in mem
 constexpr std::size_t most_text = 8192;         // likewise, octets
 constexpr std::chrono::seconds keep_txt{300};   // at most
 constexpr std::chrono::seconds keep_failed_txt{5};  // of look-ups
-
-using net::now;
 
 }  // namespace
 
@@ -93,7 +90,7 @@ hop::StsFact PolicyCache::Impl::in_force(const Entry& entry) {
   return fact;
 }
 
-hop::StsFact PolicyCache::Impl::fact_of(const Entry& entry, const PolicyTxt& txt) {
+hop::StsFact PolicyCache::Impl::fact_of(const Entry& entry, const PolicyTxt& txt) const {
   using State = hop::StsFact::State;
   hop::StsFact fact;
   if (is_live(entry.row, now())) return in_force(entry);
@@ -214,8 +211,8 @@ PolicyCache::Impl::EntryPtr PolicyCache::Impl::settle(EntryPtr entry) {
 
 awaitable<hop::StsFact> PolicyCache::Impl::find(Self self, dns::Name domain, PolicyTxt txt) {
   EntryPtr entry = co_await load(self, domain);
-  const auto must_fetch = [&txt](const EntryPtr& at) {
-    return txt.valid() && mtasts::need(at->row.freshness, txt.choice.id, now()) == mtasts::Need::fetch;
+  const auto must_fetch = [&self, &txt](const EntryPtr& at) {
+    return txt.valid() && mtasts::need(at->row.freshness, txt.choice.id, self->now()) == mtasts::Need::fetch;
   };
   bool tried = false;  // a fetch under this id came to its end, ours or another's
   while (!tried && must_fetch(entry)) {
@@ -233,7 +230,7 @@ awaitable<hop::StsFact> PolicyCache::Impl::find(Self self, dns::Name domain, Pol
     if (brought) co_return in_force(*brought);
     entry = co_await load(self, domain);
   }
-  co_return fact_of(*entry, txt);
+  co_return self->fact_of(*entry, txt);
 }
 
 std::optional<hop::StsFact> PolicyCache::Impl::known(const dns::Name& domain) {
@@ -270,7 +267,7 @@ awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::fetch(Self self, dns::N
 // STS-17: a policy with a max_age of 0 governs the attempts that waited for it, and leaves nothing behind.
 awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::succeed(Self self, EntryPtr before, std::string id,
                                                                  FetchedPolicy fetched, Cause cause) {
-  const Time at = now();
+  const Time at = self->now();
   auto entry = std::make_shared<Entry>();
   entry->row.domain = before->row.domain;
   entry->row.checked = at;
@@ -309,7 +306,7 @@ awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::succeed(Self self, Entr
 
 // STS-31, STS-32: a policy that is live stays, and the first failure in a row is told to the administrator.
 awaitable<PolicyNews> PolicyCache::Impl::fail(Self self, EntryPtr before, std::string id, NoPolicy none) {
-  const Time at = now();
+  const Time at = self->now();
   auto entry = std::make_shared<Entry>(*before);
   PolicyRow& row = entry->row;
   row.checked = at;

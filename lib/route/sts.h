@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "disk/disk.h"
 #include "hop/facts.h"
+#include "net/clock.h"
 #include "route/sts_fetch.h"
 #include "route/sts_published.h"
 #include "route/sts_store.h"
@@ -56,6 +57,7 @@ class PolicyCache {
     resolver::Resolver& resolver;
     PolicyFetch& fetch;
     Log& log;
+    net::Clock clock = net::now;
   };
   // REQUIRES: the parts outlive it and the loop's last run.
   PolicyCache(Parts parts, PolicyOptions options);

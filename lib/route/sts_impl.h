@@ -49,6 +49,7 @@ class PolicyCache::Impl {
     EntryPtr brought;
   };
   class Place;
+  Time now() const { return parts_.clock(); }
   bool is_crowded() const;
   Seconds failing(const dns::Name& domain, const PolicyTxt& txt);
 
@@ -58,7 +59,7 @@ class PolicyCache::Impl {
   static awaitable<EntryPtr> load(Self self, dns::Name domain);
   static bool is_live(const PolicyRow& row, Time at);
   static hop::StsFact in_force(const Entry& entry);
-  static hop::StsFact fact_of(const Entry& entry, const PolicyTxt& txt);
+  hop::StsFact fact_of(const Entry& entry, const PolicyTxt& txt) const;
   static PolicyNews news_of(const Entry& entry);
   EntryPtr entry_of(dns::Name domain, KeptPolicy kept) const;
   EntryPtr settle(EntryPtr entry);

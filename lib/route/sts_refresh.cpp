@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/fnv1a.h"
-#include "net/clock.h"
 #include "net/task_group.h"
 #include "route/sts_impl.h"
 
@@ -28,8 +27,6 @@ constexpr std::chrono::seconds last_words{5};
 constexpr std::chrono::days keep_expired{7};
 constexpr std::chrono::days keep_failed_domains{1};  // of a domain without a policy
 constexpr Seconds farthest = mtasts::max_lifetime + keep_expired + std::chrono::days{1};
-
-using net::now;
 
 // 0 to 1, the same for a domain each time: refreshes that began together spread, and stay spread.
 double jitter_of(const dns::Name& domain) {
@@ -91,7 +88,7 @@ awaitable<void> PolicyCache::Impl::look_after(Self self) {
       co_await rest(self, longest_pause);
       continue;
     }
-    const DueBy by{now(), now() + farthest, most_rows};
+    const DueBy by{self->now(), self->now() + farthest, most_rows};
     auto job = [by](disk::Tx& tx) -> Result<DuePolicies> { return due_policies(tx, by); };
     auto due = co_await self->parts_.disk.run(disk::Durability::read, std::move(job));
     std::chrono::milliseconds pause = longest_pause;  // also when the database cannot be read: others tell of that
@@ -99,7 +96,7 @@ awaitable<void> PolicyCache::Impl::look_after(Self self) {
       pause = shortest_pause;
       co_await look_at(self, std::move(due->domains));
     } else if (due && due->next) {
-      pause = std::clamp<std::chrono::milliseconds>(*due->next - now(), shortest_pause, longest_pause);
+      pause = std::clamp<std::chrono::milliseconds>(*due->next - self->now(), shortest_pause, longest_pause);
     }
     co_await rest(self, pause);
   }
@@ -108,11 +105,11 @@ awaitable<void> PolicyCache::Impl::look_after(Self self) {
 // Until then, or until something is due sooner; never shorter than the shortest pause.
 awaitable<void> PolicyCache::Impl::rest(Self self, std::chrono::milliseconds pause) {
   const auto end = Steady::now() + pause;
-  self->look_at_ = std::min<Time>(self->look_at_, now() + pause);
+  self->look_at_ = std::min<Time>(self->look_at_, self->now() + pause);
   boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, shortest_pause);
   co_await timer.async_wait(boost::asio::use_awaitable);
-  while (now() < self->look_at_ && Steady::now() < end) {
-    const auto until = std::min<Steady::time_point>(end, Steady::now() + (self->look_at_ - now()));
+  while (self->now() < self->look_at_ && Steady::now() < end) {
+    const auto until = std::min<Steady::time_point>(end, Steady::now() + (self->look_at_ - self->now()));
     co_await self->due_sooner_.wait_until(until);
   }
 }
@@ -148,7 +145,7 @@ awaitable<void> PolicyCache::Impl::look_at(Self self, std::vector<dns::Name> dom
 awaitable<void> PolicyCache::Impl::look_at_one(Self self, dns::Name domain) {
   const EntryPtr entry = co_await load(self, domain);
   if (self->flights_.find(domain) != nullptr) co_return;  // what comes of that counts
-  const Time at = now();
+  const Time at = self->now();
   const auto& held = entry->row.freshness.held;
   if (entry->row.due > at && entry->row.due <= at + farthest) co_return;
   if (is_live(entry->row, at)) {

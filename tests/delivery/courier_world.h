@@ -96,8 +96,8 @@ struct Courses {
     if (made) return *made;
     const route::PolicyCache::Parts parts{*disk, dns, policy_hosts, log};
     policies = std::make_unique<route::PolicyCache>(parts, route::PolicyOptions{});
-    router = std::make_unique<route::Router>(dns, *policies, routing, std::mt19937_64{7});
-    made = std::make_unique<Courier>(*router, *queue, loop.executor(), log);
+    router = std::make_unique<route::Router>(route::Router::Parts{dns, policies.get()}, routing, std::mt19937_64{7});
+    made = std::make_unique<Courier>(Services{loop.executor(), *queue, *router, log});
     reload(dir.write("ca.pem", ca.pem()));
     return *made;
   }

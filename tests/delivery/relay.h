@@ -74,8 +74,8 @@ struct Relay {
   }
 
   void start() {
-    router = std::make_unique<route::Router>(dns, routing(), std::mt19937_64{7});
-    scheduler = std::make_unique<Scheduler>(loop.executor(), *queue, *router, log);
+    router = std::make_unique<route::Router>(route::Router::Parts{dns}, routing(), std::mt19937_64{7});
+    scheduler = std::make_unique<Scheduler>(Services{loop.executor(), *queue, *router, log});
     set();
     scheduler->start();
   }

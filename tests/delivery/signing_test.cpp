@@ -193,7 +193,7 @@ std::map<Form, std::string> forms_of(const std::string& message, std::initialize
   for (int time = 0; time < 2; ++time) {
     for (const Form form : forms) {
       CAPTURE(static_cast<int>(form));
-      auto one = world.loop.run(payload.content(form, keys().ring)).value();
+      auto one = world.loop.run(payload.content(form, keys().ring, moment)).value();
       REQUIRE(std::holds_alternative<Content>(one));
       const Content& content = std::get<Content>(one);
       std::string octets = content.before;

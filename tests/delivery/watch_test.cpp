@@ -46,7 +46,7 @@ TEST_CASE("records_of: other records, another order or none; the order alone is 
   dns.ttl = 0s;
   support::Loop loop;
   route::Options options;
-  route::Router router(dns, options, std::mt19937_64{7});
+  route::Router router({dns}, options, std::mt19937_64{7});
   const auto now = [&] { return loop.run(records_of(router, name("a.example"))); };
   const std::string first = now();
   for (int i = 0; i < 10; ++i) CHECK(now() == first);
@@ -90,8 +90,8 @@ TEST_CASE("records that change for the worse cost one attempt") {
 TEST_CASE("a destination where nothing waits any more is watched no longer") {
   Relay relay;
   relay.domain("a.example");
-  route::Router router(relay.dns, route::Options{}, std::mt19937_64{7});
-  Watch watch(router, *relay.queue, relay.log, [] {});
+  route::Router router({relay.dns}, route::Options{}, std::mt19937_64{7});
+  Watch watch({relay.loop.executor(), *relay.queue, router, relay.log}, [] {});
   watch.every(1s);
   net::TaskGroup tasks(relay.loop.executor(), relay.log);
   tasks.spawn("watch", watch.run());
@@ -109,8 +109,8 @@ TEST_CASE("a destination whose name servers are silent does not keep another one
   relay.domain("a.example");
   relay.domain("z.example");
   relay.dns.slow["a.example MX"] = 30s;
-  route::Router router(relay.dns, route::Options{}, std::mt19937_64{7});
-  Watch watch(router, *relay.queue, relay.log, [] {});
+  route::Router router({relay.dns}, route::Options{}, std::mt19937_64{7});
+  Watch watch({relay.loop.executor(), *relay.queue, router, relay.log}, [] {});
   watch.every(1s);
   net::TaskGroup tasks(relay.loop.executor(), relay.log);
   watch.add("a.example", name("a.example"));

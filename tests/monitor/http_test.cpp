@@ -22,10 +22,10 @@
 namespace monitor_http_test {
 
 using namespace hoplock;
-using monitor::HttpLimits;
 using monitor::HttpReply;
 using monitor::HttpRequest;
 using monitor::HttpServer;
+using monitor::HttpSettings;
 
 namespace {
 
@@ -82,7 +82,7 @@ class Client {
 };
 
 struct Served {
-  explicit Served(HttpLimits limits = {}) : server(loop.executor(), log, &Served::answer, limits) {
+  explicit Served(HttpSettings limits = {}) : server(loop.executor(), log, &Served::answer, limits) {
     server.open(listening("127.0.0.1")).value();
   }
   ~Served() { loop.run(server.stop(std::chrono::steady_clock::now() + std::chrono::seconds(1))); }
@@ -259,7 +259,7 @@ TEST_CASE("http: what is not GET or HEAD, or brings a body, or is no HTTP, is re
 }
 
 TEST_CASE("http: who says nothing, or too slowly, is let go") {
-  HttpLimits limits;
+  HttpSettings limits;
   limits.idle = std::chrono::milliseconds(100);
   limits.request = std::chrono::milliseconds(200);
   Served served(limits);
@@ -283,7 +283,7 @@ TEST_CASE("http: who says nothing, or too slowly, is let go") {
 }
 
 TEST_CASE("http: connections are bounded, and idle ones keep nobody out") {
-  HttpLimits limits;
+  HttpSettings limits;
   limits.connections = 3;
   Served served(limits);
   const auto told = served.apart([&served] {
@@ -304,7 +304,7 @@ TEST_CASE("http: connections are bounded, and idle ones keep nobody out") {
 }
 
 TEST_CASE("http: connections whose request never gets whole keep nobody out") {
-  HttpLimits limits;
+  HttpSettings limits;
   limits.connections = 3;
   Served served(limits);
   const auto told = served.apart([&served] {

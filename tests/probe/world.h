@@ -54,7 +54,7 @@ struct World {
     route.local_targets = route::LocalTargets::allow;
     route.security.mta_sts = mta_sts;
     route.routes = routes;
-    made.emplace(dns, route, std::mt19937_64{7});
+    made.emplace(route::Router::Parts{dns}, route, std::mt19937_64{7});
     return *made;
   }
   probe::Tools tools(std::uint16_t port) {

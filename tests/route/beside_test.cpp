@@ -142,7 +142,7 @@ struct BesideWorld {
   void fresh() {
     router.reset();
     policies = std::make_unique<PolicyCache>(PolicyCache::Parts{*disk, held, fetch, log}, PolicyOptions{});
-    router = std::make_unique<Router>(held, *policies, options, std::mt19937_64{7});
+    router = std::make_unique<Router>(Router::Parts{held, policies.get()}, options, std::mt19937_64{7});
   }
   std::shared_ptr<Looked> start(const char* domain = "example.org") {
     auto looked = std::make_shared<Looked>();

@@ -239,7 +239,7 @@ TEST_CASE("DANE-06: an alias whose own look-up fails makes the host unreachable,
   support::FakeResolver dns("mx.signed.example CNAME x.plain.example\nx.plain.example A 192.0.2.1");
   dns.secure = {"signed.example"};
   Half half(dns);
-  Router router(half, Options{}, std::mt19937_64{1});
+  Router router({half}, Options{}, std::mt19937_64{1});
   Host host;
   host.name = name("mx.signed.example");
   const auto facts = loop.run(router.look(host));

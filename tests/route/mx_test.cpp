@@ -369,7 +369,7 @@ TEST_CASE("BND-02: mail to a set of 1500 hosts makes the look-ups for other doma
   world.dns.delay = std::chrono::milliseconds{20};
   world.dns.ttl = std::chrono::seconds{0};
   Busy24 resolver(world.dns);
-  Router router(resolver, world.options, std::mt19937_64{7});
+  Router router({resolver}, world.options, std::mt19937_64{7});
   support::MemoryLog log;
   net::TaskGroup hostile(world.loop.executor(), log);
   bool asked = false;

@@ -34,6 +34,20 @@ TEST_CASE("STS-33: a policy survives a restart, with everything known of it") {
   CHECK(fact.problem->reason == Reason::sts_webpki_invalid);
 }
 
+TEST_CASE(
+    "STS-28: a policy without a record stays in force until its max_age is over, by the clock that the cache was "
+    "handed") {
+  StsWorld world;
+  world.publish("1", policy("enforce"));
+  world.find();
+  const Seconds lives = world.row()->freshness.held->max_age;
+  world.say("");
+  world.ahead = lives - Seconds{60};
+  CHECK(mode_of(world.find()) == "enforce");
+  world.ahead = lives + Seconds{1};
+  CHECK(mode_of(world.find()) == "not live");
+}
+
 namespace {
 
 // The child: fetches one domain's policy after the other, tells of each that was found in force, until it is killed.

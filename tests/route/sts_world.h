@@ -39,7 +39,8 @@ struct StsWorld {
     for (const auto& more : migrations()) on_disk.migrations.push_back(more);
     on_disk.migrations.push_back(refused_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
-    cache = std::make_unique<PolicyCache>(PolicyCache::Parts{*disk, dns, fetch, log}, options);
+    auto clock = [this] { return now() + ahead; };
+    cache = std::make_unique<PolicyCache>(PolicyCache::Parts{*disk, dns, fetch, log, std::move(clock)}, options);
   }
   // As a daemon that was ended and started again.
   void restart() {
@@ -119,6 +120,7 @@ struct StsWorld {
   support::FakeResolver dns;
   FakeFetch fetch;
   PolicyOptions options;
+  Seconds ahead{0};  // of the cache's clock
   std::unique_ptr<disk::Disk> disk;
   std::unique_ptr<PolicyCache> cache;
   std::size_t told = 0;

@@ -16,7 +16,7 @@ struct World {
   explicit World(const std::string& zone, Options from = {}) : dns(zone), options(std::move(from)) {}
 
   Router& router() {
-    if (!made) made.emplace(dns, options, std::mt19937_64{7});
+    if (!made) made.emplace(Router::Parts{dns}, options, std::mt19937_64{7});
     return *made;
   }
   Found find(const char* domain) { return loop.run(router().find(name(domain))); }
