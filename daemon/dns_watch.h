@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/log.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "probe/name_servers.h"
 #include "resolver/unbound.h"
 
@@ -50,7 +50,7 @@ class DnsWatch {
   Log& log_;
   resolver::Options options_;
   Consequences consequences_;
-  net::Signal wake_;
+  net::Condition wake_;
   bool doubtful_ = true;  // to be looked at now
   bool checked_ = false;  // the resolver has looked once
   int failures_ = 0;      // look-ups in a row

@@ -15,7 +15,7 @@
 #include "base/result.h"
 #include "control/protocol.h"
 #include "net/clock.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "queue/queue.h"
 #include "reports/sender.h"
 #include "route/sts.h"

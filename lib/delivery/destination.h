@@ -14,7 +14,7 @@
 
 #include "delivery/access.h"
 #include "delivery/gates.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "queue/message.h"
 
 namespace hoplock::delivery {
@@ -26,7 +26,7 @@ using DestinationPtr = std::shared_ptr<Destination>;
 struct IdleLane {
   Destination* at = nullptr;
   net::SteadyTime since;
-  net::Signal wake;
+  net::Condition wake;
   GatePtr host = nullptr;  // at which it has a place
   bool evicted = false;
 };
@@ -71,7 +71,7 @@ struct Destination {
   bool more = true;                       // the queue may have more that is due
   bool held = false;                      // down as a whole
   std::optional<queue::Backoff> backoff;  // it was down and has not worked since: one message at a time
-  net::Signal leased;
+  net::Condition leased;
   std::list<IdleLane*> idle;
   std::list<const BusyLane*> busy;
   std::set<std::string> hung;  // addresses at which an attempt got no reply: one lane at a time tries them

@@ -14,7 +14,7 @@
 
 #include "delivery/destination.h"
 #include "delivery/gates.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "queue/message.h"
 
 namespace hoplock::delivery {

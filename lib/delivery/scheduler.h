@@ -11,7 +11,7 @@
 #include "delivery/options.h"
 #include "delivery/services.h"
 #include "dkim/signer.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "net/tls_client.h"
 #include "queue/in_line.h"
 

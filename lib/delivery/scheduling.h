@@ -180,10 +180,10 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Counts counts_;
   Time placed_;             // when destinations were last computed anew
   bool displaced_ = false;  // some that are not the rules' any more were found
-  net::Signal replaced_;
+  net::Condition replaced_;
   Time wall_;
   Steady::time_point steady_ = Steady::now();
-  net::Signal wake_;
+  net::Condition wake_;
   net::TaskGroup lanes_;
   net::TaskGroup tasks_;
   net::TaskGroup watching_;  // waits for DNS: nobody waits for it at the end

@@ -12,7 +12,7 @@
 
 #include "delivery/ending.h"
 #include "delivery/services.h"
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::delivery {
 
@@ -57,9 +57,9 @@ class Settler {
   Ticket stored_last_ = 0;
   bool stalled_ = false;
   bool ended_ = false;
-  net::Signal added_;
-  net::Signal stored_;
-  net::Signal ending_;
+  net::Condition added_;
+  net::Condition stored_;
+  net::Condition ending_;
 };
 
 }  // namespace hoplock::delivery

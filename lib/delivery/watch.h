@@ -12,7 +12,7 @@
 #include <string>
 
 #include "delivery/services.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "net/task_group.h"
 
 namespace hoplock::delivery {
@@ -62,7 +62,7 @@ class Watch {
   std::map<std::string, Watched> watched_;
   bool ended_ = false;
   std::size_t looking_ = 0;
-  net::Signal news_;
+  net::Condition news_;
 };
 
 }  // namespace hoplock::delivery

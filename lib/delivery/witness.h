@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "hop/outcome.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "net/task_group.h"
 #include "reports/ledger.h"
 #include "route/router.h"
@@ -22,7 +22,7 @@ namespace hoplock::delivery {
 // A domain's wish, as far as it is known.
 struct Wish {
   std::optional<bool> wanted;
-  net::Signal known;
+  net::Condition known;
 };
 using WishPtr = std::shared_ptr<Wish>;
 

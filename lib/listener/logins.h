@@ -12,7 +12,7 @@
 
 #include "base/ip.h"
 #include "listener/recent.h"
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::listener {
 

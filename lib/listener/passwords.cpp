@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::listener {
 
@@ -24,7 +24,7 @@ struct Passwords::Question {
   std::shared_ptr<const Users> users;
   Attempt attempt;
   Logins::Rank rank;
-  net::Signal answered;
+  net::Condition answered;
   std::optional<Credentials> found;
 };
 

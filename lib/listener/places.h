@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/ip.h"
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::listener {
 

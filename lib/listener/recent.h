@@ -5,7 +5,7 @@
 #include <chrono>
 #include <map>
 
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::listener {
 

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::listener {
 
@@ -41,7 +41,7 @@ Refusals::Minute& Refusals::minute() {
 }
 
 asio::awaitable<void> Refusals::close(std::shared_ptr<Minute> minute, Log& log) {
-  net::Signal over;
+  net::Condition over;
   co_await over.wait_until(std::chrono::steady_clock::now() + std::chrono::minutes(1));
   const std::int64_t left_out = std::exchange(*minute, {}).left_out;
   if (left_out > 0) log.write(Event(Level::info, "rejections").add("count", left_out));

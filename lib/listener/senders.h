@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "listener/options.h"
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::listener {
 

@@ -15,7 +15,7 @@
 #include "listener/options.h"
 #include "listener/places.h"
 #include "net/clock.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "queue/queue.h"
 
 namespace hoplock::listener {

@@ -16,7 +16,7 @@
 #include "listener/senders.h"
 #include "listener/strangers.h"
 #include "net/client_certificate.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "net/stream.h"
 #include "queue/queue.h"
 #include "smtp/line_buffer.h"
@@ -109,7 +109,7 @@ class ServerSession {
   std::string out_;                            // replies that wait to be written in one go (RFC 2920 section 3.2)
   std::uint64_t commands_ = 0;                 // answered so far
   bool waiting_ = false;                       // for a command
-  net::Signal held_back_;                      // a wrong login waits for its answer
+  net::Condition held_back_;                   // a wrong login waits for its answer
   bool ending_ = false;
   bool giving_way_ = false;
   std::shared_ptr<Places::Place> place_;

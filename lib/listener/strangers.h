@@ -7,7 +7,7 @@
 #include <map>
 
 #include "base/ip.h"
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::listener {
 

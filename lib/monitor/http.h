@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "net/clock.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "net/stream.h"
 #include "net/tls_server.h"
 

@@ -90,7 +90,7 @@ struct Surveyor::State {
   std::shared_ptr<const Survey> last;
   steady_clock::time_point stale{};  // from then on a new one is made
   bool under_way = false;
-  net::Signal made;
+  net::Condition made;
 };
 
 Surveyor::Surveyor(asio::any_io_executor loop, Options options, std::function<std::vector<queue::Lease>()> active)

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "net/clock.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "queue/looks.h"
 #include "reports/ledger_reader.h"
 #include "route/sts_reader.h"

@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::net {
 
@@ -19,20 +19,20 @@ class Cut {
  public:
   void now() {
     is_ = true;
-    signal_.notify_all();
+    condition_.notify_all();
   }
   bool is_made() const { return is_; }
   boost::asio::awaitable<bool> wait() {
-    while (!is_) co_await signal_.wait();
+    while (!is_) co_await condition_.wait();
     co_return true;
   }
   // For whoever waits for something else as well: until it is made, or wake().
-  boost::asio::awaitable<void> wait_once() { return signal_.wait(); }
-  void wake() { signal_.notify_all(); }
+  boost::asio::awaitable<void> wait_once() { return condition_.wait(); }
+  void wake() { condition_.notify_all(); }
 
  private:
   bool is_ = false;
-  Signal signal_;
+  Condition condition_;
 };
 
 // What comes of it, or nothing: it was cut, and cancelled. REQUIRES: `cut` outlives it.

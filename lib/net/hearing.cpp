@@ -63,7 +63,7 @@ class Asking : public std::enable_shared_from_this<Asking> {
     return answered_ || std::none_of(sockets_.begin(), sockets_.end(), [](const auto& one) { return one.is_open(); });
   }
   const std::string& refusal() const { return refusal_; }
-  Signal changed;
+  Condition changed;
 
  private:
   void listen_to(std::size_t index) {

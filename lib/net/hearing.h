@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "net/signal.h"
+#include "net/condition.h"
 #include "net/stream.h"
 
 namespace hoplock::net {

@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "net/acceptor.h"
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::net {
 
@@ -38,7 +38,7 @@ class Listening {
   Endpoint at_;
   std::optional<Acceptor> acceptor_;
   std::string error_;
-  Signal closing_;
+  Condition closing_;
   bool closed_ = false;
 };
 

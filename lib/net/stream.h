@@ -21,7 +21,7 @@
 
 #include "base/ip.h"
 #include "base/result.h"
-#include "net/signal.h"
+#include "net/condition.h"
 
 struct ssl_st;
 

@@ -59,7 +59,7 @@ struct TaskGroup::State {
   asio::any_io_executor executor;
   Log* log;
   std::list<asio::cancellation_signal> tasks;
-  Signal ended;
+  Condition ended;
   bool stopped = false;
 };
 

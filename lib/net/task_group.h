@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "base/log.h"
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::net {
 

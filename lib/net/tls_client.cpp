@@ -15,8 +15,8 @@
 #include "net/certificate.h"
 #include "net/chain_limits.h"
 #include "net/file_mark.h"
+#include "net/ocsp_staple.h"
 #include "net/openssl_error.h"
-#include "net/staple.h"
 #include "net/tls_limits.h"
 #include "net/verdict.h"
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/time.h"
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::reports {
 
@@ -26,7 +26,7 @@ class Endpoints {
     std::size_t inside = 0;
     unsigned silences = 0;  // in a row
     Time until{};           // held off
-    net::Signal left;
+    net::Condition left;
   };
   void tidy(Time now);
   std::map<std::string, Host> hosts_;

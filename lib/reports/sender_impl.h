@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "net/signal.h"
+#include "net/condition.h"
 #include "net/task_group.h"
 #include "reports/endpoints.h"
 #include "reports/sender.h"
@@ -42,7 +42,7 @@ struct Sender::Impl {
   std::set<Key> stuck;   // whose errand could not even store what became of it; not again in this round
   std::chrono::days keep{30};
   std::optional<tlsrpt::Day> pruned;
-  net::Signal changed;  // an errand ended, or there may be new ones
+  net::Condition changed;  // an errand ended, or there may be new ones
   bool kicked = false;
   net::TaskGroup tasks;
 };
@@ -104,7 +104,7 @@ class Errand : public std::enable_shared_from_this<Errand> {
   std::vector<Attempt> attempts_;   // of this one
   bool accepted_before_ = false;    // in an earlier round
   std::size_t pending_ = 0;
-  net::Signal done_;
+  net::Condition done_;
   bool stored_ = false;  // what became of it
 };
 

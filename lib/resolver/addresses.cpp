@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "net/together.h"
+#include "net/when_all.h"
 
 namespace hoplock::resolver {
 
@@ -12,7 +12,7 @@ boost::asio::awaitable<std::vector<dns::Answer>> find_addresses(Resolver& resolv
   if (families == Families::both) {
     auto a = resolver.find(name, dns::Type::a);
     auto aaaa = resolver.find(name, dns::Type::aaaa);
-    auto [first, second] = co_await net::together(std::move(a), std::move(aaaa));
+    auto [first, second] = co_await net::when_all(std::move(a), std::move(aaaa));
     answers.push_back(std::move(first));
     answers.push_back(std::move(second));
   } else {

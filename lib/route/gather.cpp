@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "dane/base_domain.h"
-#include "net/together.h"
+#include "net/when_all.h"
 
 namespace hoplock::route {
 
@@ -58,7 +58,7 @@ awaitable<Preference> own_by_address(Resolver& resolver, SettingsPtr settings, s
     std::vector<Host> right(middle, hosts.end());
     auto first = own_by_address(resolver, settings, std::move(left), families);
     auto second = own_by_address(resolver, settings, std::move(right), families);
-    const auto [here, there] = co_await net::together(std::move(first), std::move(second));
+    const auto [here, there] = co_await net::when_all(std::move(first), std::move(second));
     co_return least(here, there);
   }
   const Host host = std::move(hosts.front());
@@ -180,7 +180,7 @@ awaitable<DomainPtr> gather_domain(Resolver& resolver, SettingsPtr settings, dns
     std::vector<Host> asked = *hosts;
     if (early.leave_out && !may_be_us(settings->options)) early.leave_out(entry->facts, asked);
     auto looked = find_own(resolver, settings, std::move(asked));
-    if (early.beside) looked = net::together(std::move(looked), early.beside());
+    if (early.beside) looked = net::when_all(std::move(looked), early.beside());
     const Preference own = co_await std::move(looked);
     entry->hosts = without_self(std::move(*hosts), own);
   }

@@ -8,7 +8,7 @@
 #include "base/time.h"
 #include "hop/plan.h"
 #include "net/single_flight.h"
-#include "net/together.h"
+#include "net/when_all.h"
 #include "route/answers.h"
 #include "route/cache.h"
 #include "route/gather.h"
@@ -220,7 +220,7 @@ awaitable<hop::StsFact> Router::Impl::find_policy(std::shared_ptr<Impl> self, dn
   if (first.origin == Host::Origin::literal || self->hosts_.cache.find(first, std::chrono::steady_clock::now()))
     co_return co_await std::move(policy);
   auto looked = obtain_host(self, std::move(first));
-  auto both = co_await net::together(std::move(policy), std::move(looked));
+  auto both = co_await net::when_all(std::move(policy), std::move(looked));
   co_return std::move(std::get<0>(both));
 }
 

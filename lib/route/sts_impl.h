@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "net/signal.h"
+#include "net/condition.h"
 #include "net/single_flight.h"
 #include "route/cache.h"
 #include "route/sts.h"
@@ -89,9 +89,9 @@ class PolicyCache::Impl {
   Cache<dns::Name, std::chrono::steady_clock::time_point> silent_since_{capacity};  // TXT look-ups that only fail
   net::SingleFlight<dns::Name, Brought> flights_;
   std::multiset<std::chrono::steady_clock::time_point> fetching_;  // for deliveries: when each began
-  net::Signal place_free_;
+  net::Condition place_free_;
   Time look_at_;  // when the background looks again
-  net::Signal due_sooner_;
+  net::Condition due_sooner_;
 };
 
 }  // namespace hoplock::route

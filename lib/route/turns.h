@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "dns/name.h"
-#include "net/signal.h"
+#include "net/condition.h"
 
 namespace hoplock::route {
 
@@ -39,7 +39,7 @@ class Turns {
   struct Domain {
     std::size_t turns = 0;  // that are or wait
     std::size_t under_way = 0;
-    net::Signal next;
+    net::Condition next;
   };
   const std::size_t at_once_;
   std::map<dns::Name, Domain> domains_;

@@ -25,7 +25,7 @@ asio::awaitable<void> turns(int count) {
 
 struct Asked {
   Flights flights;
-  net::Signal answer;
+  net::Condition answer;
   int questions = 0;
   std::vector<int> found;
 };

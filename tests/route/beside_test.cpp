@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "net/signal.h"
+#include "net/condition.h"
 #include "net/task_group.h"
 #include "route/answers.h"
 #include "route/router.h"
@@ -69,7 +69,7 @@ class Held final : public resolver::Resolver {
   struct Question {
     std::string text;
     bool released = false;
-    net::Signal turn;
+    net::Condition turn;
   };
   support::FakeResolver& from_;
   std::list<Question> open_;

@@ -344,7 +344,7 @@ struct Busy24 final : resolver::Resolver {
 
   resolver::Resolver& of;
   std::size_t at_work = 0;
-  net::Signal place_free;
+  net::Condition place_free;
   std::size_t kept_waiting = 0;  // questions for the other domains
   std::chrono::nanoseconds waited{0}, took{0};
 };

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/ascii.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "resolver/resolver.h"
 
 namespace hoplock::support {
@@ -86,7 +86,7 @@ class FakeResolver final : public resolver::Resolver {
  private:
   std::size_t inside_ = 0;
   std::size_t working_ = 0;
-  net::Signal place_free_;
+  net::Condition place_free_;
   bool within(const dns::Name& owner, const std::set<std::string>& zones) const {
     return std::any_of(zones.begin(), zones.end(),
                        [&](const std::string& zone) { return owner.is_within(name(zone)); });

@@ -13,7 +13,7 @@
 #include <tuple>
 #include <utility>
 
-#include "net/together.h"
+#include "net/when_all.h"
 
 namespace hoplock::support {
 
@@ -24,7 +24,7 @@ class LongestStep {
   // Runs beside `task` for as long as that takes; its value.
   template <class T>
   boost::asio::awaitable<T> beside(boost::asio::awaitable<T> task) {
-    auto both = co_await net::together(end_with(std::move(task)), watch());
+    auto both = co_await net::when_all(end_with(std::move(task)), watch());
     co_return std::move(std::get<0>(both));
   }
   Time longest() const { return longest_; }

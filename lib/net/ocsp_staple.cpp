@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "net/staple.h"
+#include "net/ocsp_staple.h"
 
 #include <openssl/err.h>
 #include <openssl/ocsp.h>

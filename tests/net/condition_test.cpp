@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "net/signal.h"
+#include "net/condition.h"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +9,7 @@
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
 
-namespace net_signal_test {
+namespace net_condition_test {
 
 namespace asio = boost::asio;
 using namespace hoplock;
@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
 namespace {
-asio::awaitable<void> wait_and_note(net::Signal& signal, int name, std::vector<int>& woken) {
+asio::awaitable<void> wait_and_note(net::Condition& signal, int name, std::vector<int>& woken) {
   const net::Woken how = co_await signal.wait_until(steady_clock::now() + 5s);
   woken.push_back(how == net::Woken::notified ? name : -name);
 }
@@ -29,10 +29,10 @@ asio::awaitable<void> turns(int count) {
 }
 }  // namespace
 
-TEST_CASE("Signal: notify_one wakes the one that waited longest, notify_all the rest") {
+TEST_CASE("Condition: notify_one wakes the one that waited longest, notify_all the rest") {
   support::Loop loop;
   support::MemoryLog log;
-  net::Signal signal;
+  net::Condition signal;
   std::vector<int> woken;
   net::TaskGroup tasks(loop.executor(), log);
   for (int i = 1; i <= 3; ++i) tasks.spawn("waiter", wait_and_note(signal, i, woken));
@@ -48,18 +48,18 @@ TEST_CASE("Signal: notify_one wakes the one that waited longest, notify_all the 
   CHECK(tasks.size() == 0);
 }
 
-TEST_CASE("Signal: a notification without a waiter is not kept") {
+TEST_CASE("Condition: a notification without a waiter is not kept") {
   support::Loop loop;
-  net::Signal signal;
+  net::Condition signal;
   signal.notify_one();
   CHECK(loop.run(signal.wait_until(steady_clock::now() + 20ms)) == net::Woken::timed_out);
   CHECK_FALSE(signal.has_waiters());
 }
 
-TEST_CASE("Signal: it may go while somebody waits") {
+TEST_CASE("Condition: it may go while somebody waits") {
   support::Loop loop;
   support::MemoryLog log;
-  auto signal = std::make_unique<net::Signal>();
+  auto signal = std::make_unique<net::Condition>();
   std::vector<int> woken;
   net::TaskGroup tasks(loop.executor(), log);
   tasks.spawn("waiter", wait_and_note(*signal, 1, woken));
@@ -69,8 +69,8 @@ TEST_CASE("Signal: it may go while somebody waits") {
   CHECK(loop.run(tasks.join(steady_clock::now() + 5s)) == 0);
 }
 
-TEST_CASE("Signal: a loop that ends takes the waiters with it") {
-  net::Signal signal;
+TEST_CASE("Condition: a loop that ends takes the waiters with it") {
+  net::Condition signal;
   std::vector<int> woken;
   {
     support::Loop loop;
@@ -84,4 +84,4 @@ TEST_CASE("Signal: a loop that ends takes the waiters with it") {
   CHECK(woken.empty());
 }
 
-}  // namespace net_signal_test
+}  // namespace net_condition_test

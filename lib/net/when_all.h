@@ -25,7 +25,7 @@ inline void rethrow_earlier(const std::array<std::size_t, 2>& order, const std::
 }  // namespace detail
 
 template <class A, class B>
-requires(!std::is_void_v<B>) boost::asio::awaitable<std::tuple<A, B>> together(boost::asio::awaitable<A> first,
+requires(!std::is_void_v<B>) boost::asio::awaitable<std::tuple<A, B>> when_all(boost::asio::awaitable<A> first,
                                                                                boost::asio::awaitable<B> second) {
   using namespace boost::asio::experimental;
   const auto executor = co_await boost::asio::this_coro::executor;
@@ -40,7 +40,7 @@ requires(!std::is_void_v<B>) boost::asio::awaitable<std::tuple<A, B>> together(b
 
 // The second brings nothing: the first's result, once both have ended.
 template <class A>
-boost::asio::awaitable<A> together(boost::asio::awaitable<A> first, boost::asio::awaitable<void> second) {
+boost::asio::awaitable<A> when_all(boost::asio::awaitable<A> first, boost::asio::awaitable<void> second) {
   using namespace boost::asio::experimental;
   const auto executor = co_await boost::asio::this_coro::executor;
   auto a = boost::asio::co_spawn(executor, std::move(first), boost::asio::deferred);

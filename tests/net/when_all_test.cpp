@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two waits side by side, whatever ends first and however.
-#include "net/together.h"
+#include "net/when_all.h"
 
 #include <doctest/doctest.h>
 
@@ -9,12 +9,12 @@
 #include <stdexcept>
 #include <string>
 
-#include "net/signal.h"
+#include "net/condition.h"
 #include "net/task_group.h"
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
 
-namespace net_together_test {
+namespace net_when_all_test {
 
 using namespace hoplock;
 using namespace std::chrono_literals;
@@ -24,7 +24,7 @@ namespace {
 
 // Ends when the signal comes; with an exception, where it has a text.
 struct Wait {
-  net::Signal signal;
+  net::Condition signal;
   std::string fault;
   int ends = 0;
 };
@@ -53,7 +53,7 @@ struct Pair {
 
 asio::awaitable<void> add(Pair& pair) {
   try {
-    const auto [a, b] = co_await net::together(number(pair.one, 1), number(pair.two, 2));
+    const auto [a, b] = co_await net::when_all(number(pair.one, 1), number(pair.two, 2));
     pair.sum = a + b;
   } catch (const std::runtime_error& error) {
     const auto* system = dynamic_cast<const boost::system::system_error*>(&error);
@@ -62,7 +62,7 @@ asio::awaitable<void> add(Pair& pair) {
   }
 }
 
-asio::awaitable<void> add_one(Pair& pair) { pair.sum = co_await net::together(number(pair.one, 1), nothing(pair.two)); }
+asio::awaitable<void> add_one(Pair& pair) { pair.sum = co_await net::when_all(number(pair.one, 1), nothing(pair.two)); }
 
 struct World {
   void start(asio::awaitable<void> task) {
@@ -80,7 +80,7 @@ struct World {
 
 }  // namespace
 
-TEST_CASE("together: both results, whichever comes first") {
+TEST_CASE("when_all: both results, whichever comes first") {
   for (const bool first : {true, false}) {
     World world;
     Pair pair;
@@ -95,7 +95,7 @@ TEST_CASE("together: both results, whichever comes first") {
   }
 }
 
-TEST_CASE("together: what fails first is told, whichever it is, and the other ends") {
+TEST_CASE("when_all: what fails first is told, whichever it is, and the other ends") {
   for (const bool first : {true, false}) {
     World world;
     Pair pair;
@@ -111,7 +111,7 @@ TEST_CASE("together: what fails first is told, whichever it is, and the other en
   }
 }
 
-TEST_CASE("together: being stopped while both wait is no fault") {
+TEST_CASE("when_all: being stopped while both wait is no fault") {
   World world;
   Pair pair;
   Pair other;
@@ -126,7 +126,7 @@ TEST_CASE("together: being stopped while both wait is no fault") {
   CHECK(world.log.events("internal-error").empty());
 }
 
-TEST_CASE("together: one that brings nothing is waited for as well") {
+TEST_CASE("when_all: one that brings nothing is waited for as well") {
   World world;
   Pair pair;
   world.start(add_one(pair));
@@ -138,4 +138,4 @@ TEST_CASE("together: one that brings nothing is waited for as well") {
   CHECK(pair.sum == 1);
 }
 
-}  // namespace net_together_test
+}  // namespace net_when_all_test

@@ -16,13 +16,13 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 enum class Woken : std::uint8_t { notified, timed_out };
 
-class Signal {
+class Condition {
  public:
-  Signal() = default;
-  Signal(const Signal&) = delete;
-  Signal& operator=(const Signal&) = delete;
+  Condition() = default;
+  Condition(const Condition&) = delete;
+  Condition& operator=(const Condition&) = delete;
   // Waiters that are left behind wait on until their deadline.
-  ~Signal() = default;
+  ~Condition() = default;
 
   // Wakes the one that has waited longest; nothing happens without a waiter.
   void notify_one();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "net/signal.h"
+#include "net/condition.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -9,7 +9,7 @@ namespace hoplock::net {
 
 namespace asio = boost::asio;
 
-void Signal::notify_one() {
+void Condition::notify_one() {
   if (waiters_.empty()) return;
   Waiter& waiter = waiters_.front();
   waiters_.pop_front();
@@ -17,17 +17,17 @@ void Signal::notify_one() {
   waiter.timer.cancel();
 }
 
-void Signal::notify_all() {
+void Condition::notify_all() {
   while (!waiters_.empty()) notify_one();
 }
 
-asio::awaitable<Woken> Signal::wait_until(SteadyTime deadline) {
+asio::awaitable<Woken> Condition::wait_until(SteadyTime deadline) {
   Waiter waiter(co_await asio::this_coro::executor, deadline);
   waiters_.push_back(waiter);
   co_await waiter.timer.async_wait(asio::as_tuple(asio::use_awaitable));
   co_return waiter.woken;  // *this may be gone by now
 }
 
-asio::awaitable<void> Signal::wait() { co_await wait_until(SteadyTime::max()); }
+asio::awaitable<void> Condition::wait() { co_await wait_until(SteadyTime::max()); }
 
 }  // namespace hoplock::net
