@@ -258,7 +258,7 @@ std::optional<StartFailure> App::open_network() {
   route::PolicyCache& policies = *policies_;
   calls.refresh_policy = [&policies](dns::Name domain) { return policies.refresh(std::move(domain)); };
   reports::Sender& sender = *report_sender_;
-  calls.send_reports = [&sender](reports::Selection which) { return sender.hurry(std::move(which), now()); };
+  calls.send_reports = [&sender](reports::Selection which) { return sender.send_now(std::move(which), now()); };
   route::Partners& partners = *partners_;
   calls.change_partners = [&partners](std::vector<partners::Order> orders, std::string by) {
     return partners.carry_out(std::move(orders), std::move(by));
@@ -347,7 +347,7 @@ asio::awaitable<void> App::start() {
   tasks_->spawn("partners", partners_->watch());
   tasks_->spawn("sweep", sweep());
   tasks_->spawn("prune", prune());
-  tasks_->spawn("policies", policies_->look_after());
+  tasks_->spawn("policies", policies_->maintain());
   tasks_->spawn("reports", report_sender_->run());
   tasks_->spawn("series", status_server_->record());
   warn_all();

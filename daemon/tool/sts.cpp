@@ -76,7 +76,7 @@ int sts_refresh(const Call& call) {
     const bool answered = news.error().code == errc::operation_not_permitted;
     return complain(console, answered ? io_error : unavailable, news.error().detail);
   }
-  const bool failed = news->action == route::PolicyNews::Action::failed;
+  const bool failed = news->action == route::PolicyEvent::Action::failed;
   if (call.arguments.json) {
     console.out << to_line(to_json(*news)) << '\n';
   } else if (failed) {

@@ -94,7 +94,7 @@ json::object to_full_json(const route::PolicyRow& row) {
   return to;
 }
 
-json::object to_json(const route::PolicyNews& news) {
+json::object to_json(const route::PolicyEvent& news) {
   json::object to;
   to["domain"] = clean(news.domain.text());
   to["action"] = to_text(news.action);
@@ -131,9 +131,9 @@ void print(const Console& console, const route::PolicyRow& row) {
   print_policy(console, *row.text);
 }
 
-std::string to_text(const route::PolicyNews& news, Time now) {
+std::string to_text(const route::PolicyEvent& news, Time now) {
   std::string text = news.domain.text() + ": " + std::string(route::to_text(news.action));
-  if (news.action == route::PolicyNews::Action::failed) return text + ": " + news.error;
+  if (news.action == route::PolicyEvent::Action::failed) return text + ": " + news.error;
   if (news.mode) text += ": " + std::string(mtasts::to_text(*news.mode));
   if (!news.id.empty()) text += ", id " + news.id;
   if (news.expires) text += ", until " + moment(*news.expires) + " (" + ago(*news.expires, now) + ")";

@@ -19,10 +19,10 @@ json::object to_json(const route::PolicyRow& row);
 // The same with `mx`, `policy` (as it was served) and `failures` (null, or `{count, last, id}` of those since it was fetched).
 json::object to_full_json(const route::PolicyRow& row);
 // `{domain, action, id, mode, max_age, expires, error}`
-json::object to_json(const route::PolicyNews& news);
+json::object to_json(const route::PolicyEvent& news);
 
 void print(const Console& console, const route::PolicyRow& row);
-std::string to_text(const route::PolicyNews& news, Time now);
+std::string to_text(const route::PolicyEvent& news, Time now);
 
 // The cell of a table that says when it ends: "in 3d2h", "2h ago", "".
 std::string expiry(const route::PolicyRow& row, Time now);

@@ -28,13 +28,13 @@ Result<control::SendReports> wanted(const Arguments& arguments) {
   return send;
 }
 
-std::string sentence(const control::SendReports& send, const reports::Sender::Hurried& hurried) {
+std::string sentence(const control::SendReports& send, const reports::Sender::SendNowResult& result) {
   const std::string day = tlsrpt::to_text(send.day);
   const std::string whose = send.domain ? " of " + send.domain->text() : "";
-  if (hurried.found == 0)
+  if (result.found == 0)
     return "nothing was counted for " + (send.domain ? send.domain->text() : "any domain") + " on " + day;
-  if (hurried.hurried == 0) return "sent already: " + std::to_string(hurried.found) + " of " + day + whose;
-  return "being sent: " + std::to_string(hurried.hurried) + " of " + day + whose +
+  if (result.sending == 0) return "sent already: " + std::to_string(result.found) + " of " + day + whose;
+  return "being sent: " + std::to_string(result.sending) + " of " + day + whose +
          "; 'hoplock tlsrpt list' and the log say what becomes of it";
 }
 
@@ -46,21 +46,21 @@ int tlsrpt_send(const Call& call) {
   if (!send) return complain(console, usage, send.error().detail);
   auto client = control::Client::connect(control_path(call.loaded.config));
   if (!client) return complain(console, unavailable, client.error().detail);
-  const auto hurried = client->send_reports(*send);
-  if (!hurried) {  // a daemon that says no is reachable
-    const bool answered = hurried.error().code == errc::operation_not_permitted;
-    return complain(console, answered ? io_error : unavailable, hurried.error().detail);
+  const auto result = client->send_reports(*send);
+  if (!result) {  // a daemon that says no is reachable
+    const bool answered = result.error().code == errc::operation_not_permitted;
+    return complain(console, answered ? io_error : unavailable, result.error().detail);
   }
-  const bool none = hurried->hurried == 0;
+  const bool none = result->sending == 0;
   if (call.arguments.json) {
     json::object object;
-    object["found"] = hurried->found;
-    object["touched"] = hurried->hurried;
+    object["found"] = result->found;
+    object["touched"] = result->sending;
     console.out << to_line(object) << '\n';
   } else if (none) {
-    complain(console, no, sentence(*send, *hurried));
+    complain(console, no, sentence(*send, *result));
   } else {
-    console.out << printable(sentence(*send, *hurried)) << '\n';
+    console.out << printable(sentence(*send, *result)) << '\n';
   }
   return none ? no : ok;
 }

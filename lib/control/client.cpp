@@ -166,7 +166,7 @@ Result<std::optional<std::string>> Client::reload() {
   return parse_reloaded(*reply);
 }
 
-Result<route::PolicyNews> Client::refresh_policy(const dns::Name& domain) {
+Result<route::PolicyEvent> Client::refresh_policy(const dns::Name& domain) {
   const auto reply = ask(Request(RefreshPolicy{domain}), for_fetches);
   if (!reply) return reply.error();
   return parse_news(*reply);
@@ -193,10 +193,10 @@ Result<partners::Done> Client::change_partners(const std::vector<partners::Order
   }
 }
 
-Result<reports::Sender::Hurried> Client::send_reports(const SendReports& send) {
+Result<reports::Sender::SendNowResult> Client::send_reports(const SendReports& send) {
   const auto reply = ask(Request(send), for_actions);
   if (!reply) return reply.error();
-  return parse_hurried(*reply);
+  return parse_send_now_result(*reply);
 }
 
 }  // namespace hoplock::control

@@ -31,13 +31,13 @@ class Client {
   // The complaint, where the new configuration was refused and the old one stays.
   Result<std::optional<std::string>> reload();
   // Waits for the fetch.
-  Result<route::PolicyNews> refresh_policy(const dns::Name& domain);
+  Result<route::PolicyEvent> refresh_policy(const dns::Name& domain);
   // Lets the database give back what it has free; the progress counts pages that are still free.
   Result<Compacted> compact(const Progress& progress);
   // In several requests where they are many; all of them are carried out, or none.
   Result<partners::Done> change_partners(const std::vector<partners::Order>& orders);
   // Does not wait for the reports to be sent.
-  Result<reports::Sender::Hurried> send_reports(const SendReports& send);
+  Result<reports::Sender::SendNowResult> send_reports(const SendReports& send);
 
  private:
   Client(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}

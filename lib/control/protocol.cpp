@@ -309,7 +309,7 @@ std::string to_json(const Status& status) {
   return json::serialize(object);
 }
 
-std::string to_json(const route::PolicyNews& news) {
+std::string to_json(const route::PolicyEvent& news) {
   json::object object;
   object["ok"] = true;
   object["domain"] = news.domain.text();
@@ -322,11 +322,11 @@ std::string to_json(const route::PolicyNews& news) {
   return json::serialize(object);
 }
 
-std::string to_json(const reports::Sender::Hurried& hurried) {
+std::string to_json(const reports::Sender::SendNowResult& result) {
   json::object object;
   object["ok"] = true;
-  object["found"] = hurried.found;
-  object["sending"] = hurried.hurried;
+  object["found"] = result.found;
+  object["sending"] = result.sending;
   return json::serialize(object);
 }
 
@@ -480,15 +480,15 @@ Result<std::optional<std::string>> parse_reloaded(std::string_view line) {
   return std::optional<std::string>(std::string(complaint->data(), complaint->size()));
 }
 
-Result<route::PolicyNews> parse_news(std::string_view line) {
-  using Action = route::PolicyNews::Action;
+Result<route::PolicyEvent> parse_news(std::string_view line) {
+  using Action = route::PolicyEvent::Action;
   const auto object = parse_reply(line);
   if (!object) return object.error();
   const auto text = [&object](std::string_view key) {
     const json::string* found = text_of(*object, key);
     return found == nullptr ? std::string() : std::string(found->data(), found->size());
   };
-  route::PolicyNews news;
+  route::PolicyEvent news;
   auto domain = dns::Name::parse(text("domain"));
   if (!domain) return fail(errc::protocol_error, "the daemon's answer names no domain");
   news.domain = std::move(*domain);
@@ -503,13 +503,13 @@ Result<route::PolicyNews> parse_news(std::string_view line) {
   return news;
 }
 
-Result<reports::Sender::Hurried> parse_hurried(std::string_view line) {
+Result<reports::Sender::SendNowResult> parse_send_now_result(std::string_view line) {
   const auto object = parse_reply(line);
   if (!object) return object.error();
-  reports::Sender::Hurried hurried;
-  hurried.found = static_cast<std::uint64_t>(number_of(*object, "found"));
-  hurried.hurried = static_cast<std::uint64_t>(number_of(*object, "sending"));
-  return hurried;
+  reports::Sender::SendNowResult result;
+  result.found = static_cast<std::uint64_t>(number_of(*object, "found"));
+  result.sending = static_cast<std::uint64_t>(number_of(*object, "sending"));
+  return result;
 }
 
 Result<partners::Done> parse_done(std::string_view line) {

@@ -97,8 +97,8 @@ std::string progress_to_json(std::uint64_t messages);
 std::string to_json(const std::vector<queue::Lease>& active);
 std::string to_json(const std::vector<queue::InLine>& waiting);
 std::string to_json(const Status& status);
-std::string to_json(const route::PolicyNews& news);
-std::string to_json(const reports::Sender::Hurried& hurried);
+std::string to_json(const route::PolicyEvent& news);
+std::string to_json(const reports::Sender::SendNowResult& result);
 std::string reloaded_to_json(const std::optional<std::string>& complaint);
 std::string to_json(const Compacted& compacted);
 std::string to_json(const partners::Done& done);
@@ -114,8 +114,8 @@ Result<std::vector<queue::InLine>> parse_waiting(std::string_view line);
 Result<Status> parse_status(std::string_view line);
 // The complaint, where the new configuration was refused.
 Result<std::optional<std::string>> parse_reloaded(std::string_view line);
-Result<route::PolicyNews> parse_news(std::string_view line);
-Result<reports::Sender::Hurried> parse_hurried(std::string_view line);
+Result<route::PolicyEvent> parse_news(std::string_view line);
+Result<reports::Sender::SendNowResult> parse_send_now_result(std::string_view line);
 Result<Compacted> parse_compacted(std::string_view line);
 Result<partners::Done> parse_done(std::string_view line);
 

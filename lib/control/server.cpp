@@ -302,7 +302,7 @@ asio::awaitable<std::string> Server::State::act(Act act, std::string by, std::sh
 
 asio::awaitable<std::string> Server::State::refresh(dns::Name domain) {
   if (!calls.refresh_policy) co_return refusal_to_json("this daemon keeps no policies");
-  const route::PolicyNews news = co_await calls.refresh_policy(std::move(domain));
+  const route::PolicyEvent news = co_await calls.refresh_policy(std::move(domain));
   co_return to_json(news);
 }
 
@@ -311,9 +311,9 @@ asio::awaitable<std::string> Server::State::send_reports(SendReports send) {
   reports::Selection which;
   which.day = send.day;
   which.domain = std::move(send.domain);
-  const auto hurried = co_await calls.send_reports(std::move(which));
-  if (!hurried) co_return refusal_to_json(hurried.error().detail);
-  co_return to_json(*hurried);
+  const auto result = co_await calls.send_reports(std::move(which));
+  if (!result) co_return refusal_to_json(result.error().detail);
+  co_return to_json(*result);
 }
 
 asio::awaitable<std::string> Server::State::change_partners(ChangePartners change, std::string by,

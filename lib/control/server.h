@@ -31,8 +31,8 @@ struct Calls {
   std::function<std::optional<std::string>()> reload;
   // The notices of `queue bounce` are delivery's.
   std::function<boost::asio::awaitable<Result<queue::Touched>>(queue::Selection, queue::Queue::Progress)> bounce;
-  std::function<boost::asio::awaitable<route::PolicyNews>(dns::Name)> refresh_policy;
-  std::function<boost::asio::awaitable<Result<reports::Sender::Hurried>>(reports::Selection)> send_reports;
+  std::function<boost::asio::awaitable<route::PolicyEvent>(dns::Name)> refresh_policy;
+  std::function<boost::asio::awaitable<Result<reports::Sender::SendNowResult>>(reports::Selection)> send_reports;
   std::function<boost::asio::awaitable<Result<partners::Done>>(std::vector<partners::Order>, std::string by)>
       change_partners;
   disk::Disk* disk = nullptr;  // for `compact`

@@ -126,7 +126,7 @@ Due due(disk::Tx& tx, Time now, std::size_t limit) {
   return found;
 }
 
-bool hurry(disk::Tx& tx, const Key& key, Time now) {
+bool send_now(disk::Tx& tx, const Key& key, Time now) {
   const auto row = find_row(tx, key);
   if (!row || row->state == State::sent) return false;
   const bool again = row->state == State::failed || row->state == State::skipped;

@@ -122,7 +122,7 @@ struct Due {
 };
 Due due(disk::Tx& tx, Time now, std::size_t limit);
 // For an operator: due now, whatever it waits for; one that failed or was skipped gets another 24 hours. False: it is sent, or unknown.
-bool hurry(disk::Tx& tx, const Key& key, Time now);
+bool send_now(disk::Tx& tx, const Key& key, Time now);
 
 // One rua of one report.
 struct Destination {

@@ -50,8 +50,8 @@ void Sender::set(std::optional<SenderOptions> options, std::shared_ptr<const dki
 
 awaitable<void> Sender::run() { return Impl::run(impl_); }
 awaitable<std::optional<Time>> Sender::round(Time now) { return Impl::round(impl_, now); }
-awaitable<Result<Sender::Hurried>> Sender::hurry(Selection which, Time now) {
-  return Impl::hurry(impl_, std::move(which), now);
+awaitable<Result<Sender::SendNowResult>> Sender::send_now(Selection which, Time now) {
+  return Impl::send_now(impl_, std::move(which), now);
 }
 awaitable<void> Sender::take_bounce(std::string content) { return Impl::take_bounce(impl_, std::move(content)); }
 void Sender::stop() { impl_->tasks.stop(); }
@@ -59,7 +59,7 @@ void Sender::stop() { impl_->tasks.stop(); }
 awaitable<void> Sender::Impl::run(Self self) {
   for (;;) {
     self->kicked = false;
-    self->stuck.clear();
+    self->unsaved.clear();
     const Time now = self->parts.clock();
     co_await plan(self, now);
     co_await prune(self, now);
@@ -71,14 +71,14 @@ awaitable<void> Sender::Impl::run(Self self) {
     }
     std::chrono::milliseconds rest = longest_rest;
     if (next) rest = std::clamp<std::chrono::milliseconds>(*next - self->parts.clock(), shortest_rest, longest_rest);
-    if (!self->stuck.empty()) rest = rest_after_failure;
+    if (!self->unsaved.empty()) rest = rest_after_failure;
     const auto until = Steady::now() + rest;
     while (!self->kicked && Steady::now() < until) co_await self->changed.wait_until(until);
   }
 }
 
 awaitable<std::optional<Time>> Sender::Impl::round(Self self, Time now) {
-  self->stuck.clear();
+  self->unsaved.clear();
   co_await plan(self, now);
   co_await prune(self, now);
   for (;;) {
@@ -89,11 +89,11 @@ awaitable<std::optional<Time>> Sender::Impl::round(Self self, Time now) {
   }
 }
 
-// Begins errands for what is due, as places become free.
+// Begins jobs for what is due, as places become free.
 awaitable<Sender::Impl::Looked> Sender::Impl::look(Self self, Time now) {
   Looked looked;
   if (!self->options) co_return looked;
-  const std::size_t limit = self->active.size() + self->stuck.size() + 4 * self->options->at_once;
+  const std::size_t limit = self->active.size() + self->unsaved.size() + 4 * self->options->at_once;
   auto job = [now, limit](disk::Tx& tx) -> Result<Due> { return due(tx, now, limit); };
   auto found = co_await self->parts.disk.run(Durability::read, std::move(job));
   if (!found) {
@@ -104,9 +104,9 @@ awaitable<Sender::Impl::Looked> Sender::Impl::look(Self self, Time now) {
   for (Key& key : found->keys) {
     while (self->options && self->active.size() >= self->options->at_once) co_await self->changed.wait();
     if (!self->options) co_return looked;  // switched off meanwhile
-    if (self->active.contains(key) || self->stuck.contains(key)) continue;
-    auto errand = std::make_shared<Errand>(self, std::move(key), now);
-    self->tasks.spawn("tlsrpt", Errand::go(std::move(errand)));
+    if (self->active.contains(key) || self->unsaved.contains(key)) continue;
+    auto report = std::make_shared<ReportJob>(self, std::move(key), now);
+    self->tasks.spawn("tlsrpt", ReportJob::go(std::move(report)));
     ++looked.begun;
   }
   co_return looked;
@@ -154,16 +154,16 @@ awaitable<void> Sender::Impl::prune(Self self, Time now) {
   self->pruned = today;
 }
 
-awaitable<Result<Sender::Hurried>> Sender::Impl::hurry(Self self, Selection which, Time now) {
+awaitable<Result<Sender::SendNowResult>> Sender::Impl::send_now(Self self, Selection which, Time now) {
   if (!self->options) co_return fail(errc::operation_not_permitted, "tls_rpt.enabled is false: no reports are sent");
-  Hurried all;
+  SendNowResult all;
   which.limit = page;
   for (;;) {
-    auto job = [which, now](disk::Tx& tx) -> Result<std::pair<Hurried, std::optional<Key>>> {
-      std::pair<Hurried, std::optional<Key>> done;
+    auto job = [which, now](disk::Tx& tx) -> Result<std::pair<SendNowResult, std::optional<Key>>> {
+      std::pair<SendNowResult, std::optional<Key>> done;
       for (const Account& account : list(tx, which)) {
         ++done.first.found;
-        if (reports::hurry(tx, account.key, now)) ++done.first.hurried;
+        if (reports::send_now(tx, account.key, now)) ++done.first.sending;
         done.second = account.key;
       }
       return done;
@@ -171,7 +171,7 @@ awaitable<Result<Sender::Hurried>> Sender::Impl::hurry(Self self, Selection whic
     auto done = co_await self->parts.disk.run(Durability::durable, std::move(job));
     if (!done) co_return done.error();
     all.found += done->first.found;
-    all.hurried += done->first.hurried;
+    all.sending += done->first.sending;
     if (done->first.found < page) break;
     which.after = done->second;
   }

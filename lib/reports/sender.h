@@ -70,15 +70,15 @@ class Sender {
   boost::asio::awaitable<void> take_bounce(std::string content);
 
   // An operator's word: these reports now, today's too, whatever they wait for.
-  struct Hurried {
+  struct SendNowResult {
     std::uint64_t found = 0;    // accounts of that selection
-    std::uint64_t hurried = 0;  // of them, those that are being sent now; the others are sent already
+    std::uint64_t sending = 0;  // of them, those that are being sent now; the others are sent already
   };
   // Error operation_not_permitted: reports are switched off.
-  boost::asio::awaitable<Result<Hurried>> hurry(Selection which, Time now);
+  boost::asio::awaitable<Result<SendNowResult>> send_now(Selection which, Time now);
 
  private:
-  friend class Errand;
+  friend class ReportJob;
   struct Impl;
   std::shared_ptr<Impl> impl_;
 };

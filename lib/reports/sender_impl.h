@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sender's inside: the rounds, and the errand of one report. Only for sender.cpp and errand.cpp.
+// The sender's inside: the rounds, and the job of one report. Only for sender.cpp and report_job.cpp.
 #pragma once
 #include <functional>
 #include <memory>
@@ -21,11 +21,11 @@ struct Sender::Impl {
   static boost::asio::awaitable<void> run(Self self);
   static boost::asio::awaitable<std::optional<Time>> round(Self self, Time now);
   struct Looked {
-    std::size_t begun = 0;     // errands
+    std::size_t begun = 0;     // jobs
     std::optional<Time> next;  // when there is more
   };
   static boost::asio::awaitable<Looked> look(Self self, Time now);
-  static boost::asio::awaitable<Result<Hurried>> hurry(Self self, Selection which, Time now);
+  static boost::asio::awaitable<Result<SendNowResult>> send_now(Self self, Selection which, Time now);
   static boost::asio::awaitable<void> take_bounce(Self self, std::string content);
   static boost::asio::awaitable<void> plan(Self self, Time now);
   static boost::asio::awaitable<void> prune(Self self, Time now);
@@ -38,24 +38,24 @@ struct Sender::Impl {
   std::optional<SenderOptions> options;
   std::shared_ptr<const dkim::Keyring> keyring;
   Endpoints endpoints;
-  std::set<Key> active;  // errands under way
-  std::set<Key> stuck;   // whose errand could not even store what became of it; not again in this round
+  std::set<Key> active;   // jobs under way
+  std::set<Key> unsaved;  // whose job could not even store what became of it; not again in this round
   std::chrono::days keep{30};
   std::optional<tlsrpt::Day> pruned;
-  net::Condition changed;  // an errand ended, or there may be new ones
+  net::Condition changed;  // a job ended, or there may be new ones
   bool kicked = false;
   net::TaskGroup tasks;
 };
 
 // One report: its record, its building, its destinations, its mark.
-class Errand : public std::enable_shared_from_this<Errand> {
+class ReportJob : public std::enable_shared_from_this<ReportJob> {
  public:
-  Errand(std::shared_ptr<Sender::Impl> sender, Key key, Time now);
-  ~Errand();  // no longer active
-  Errand(const Errand&) = delete;
-  Errand& operator=(const Errand&) = delete;
+  ReportJob(std::shared_ptr<Sender::Impl> sender, Key key, Time now);
+  ~ReportJob();  // no longer active
+  ReportJob(const ReportJob&) = delete;
+  ReportJob& operator=(const ReportJob&) = delete;
 
-  static boost::asio::awaitable<void> go(std::shared_ptr<Errand> self);
+  static boost::asio::awaitable<void> go(std::shared_ptr<ReportJob> self);
 
  private:
   enum class Goes : std::uint8_t { on, no_further };
@@ -71,7 +71,7 @@ class Errand : public std::enable_shared_from_this<Errand> {
   boost::asio::awaitable<Goes> open();
   boost::asio::awaitable<Goes> build();
   boost::asio::awaitable<void> try_all();
-  static boost::asio::awaitable<void> try_one(std::shared_ptr<Errand> self, std::size_t which);
+  static boost::asio::awaitable<void> try_one(std::shared_ptr<ReportJob> self, std::size_t which);
   boost::asio::awaitable<void> mail(Attempt& attempt);
   boost::asio::awaitable<Result<queue::Id>> queue_mail(Attempt& attempt);
   boost::asio::awaitable<void> post(Attempt& attempt);
@@ -80,7 +80,7 @@ class Errand : public std::enable_shared_from_this<Errand> {
   boost::asio::awaitable<void> finish(State end, std::string error);
   boost::asio::awaitable<void> postpone(std::string error);
 
-  void take_up(const std::vector<tlsrpt::Destination>& to);
+  void add_destinations(const std::vector<tlsrpt::Destination>& to);
   std::string no_mail() const;
   queue::Envelope envelope() const;
   std::string message(const tlsrpt::MailDestination& to, queue::Id id) const;

@@ -25,8 +25,8 @@ constexpr std::chrono::seconds keep_failed_txt{5};  // of look-ups
 
 }  // namespace
 
-std::string_view to_text(PolicyNews::Action action) {
-  using Action = PolicyNews::Action;
+std::string_view to_text(PolicyEvent::Action action) {
+  using Action = PolicyEvent::Action;
   switch (action) {
     case Action::fetched:
       return "fetched";
@@ -44,7 +44,7 @@ std::string_view to_text(PolicyNews::Action action) {
   return "?";
 }
 
-Event event_of(const PolicyNews& news) {
+Event event_of(const PolicyEvent& news) {
   Event event(news.level, "sts-policy");
   event.add("domain", news.domain.text()).add("action", std::string(to_text(news.action))).add("id", news.id);
   if (news.mode) event.add("mode", std::string(to_text(*news.mode))).add("max_age", news.max_age.count());
@@ -106,8 +106,8 @@ hop::StsFact PolicyCache::Impl::fact_of(const Entry& entry, const PolicyTxt& txt
 }
 
 // What there is to tell, but for the action.
-PolicyNews PolicyCache::Impl::news_of(const Entry& entry) {
-  PolicyNews news;
+PolicyEvent PolicyCache::Impl::news_of(const Entry& entry) {
+  PolicyEvent news;
   news.domain = entry.row.domain;
   if (const auto& held = entry.row.freshness.held) {
     news.id = held->id;
@@ -124,7 +124,7 @@ void PolicyCache::Impl::reload(PolicyOptions options) {
   silent_since_.clear();
 }
 
-void PolicyCache::Impl::tell(const PolicyNews& news) {
+void PolicyCache::Impl::tell(const PolicyEvent& news) {
   if (parts_.log.enabled(news.level)) parts_.log.write(event_of(news));
   if (news.level >= Level::info) parts_.log.count(counted::StsPolicy{std::string(to_text(news.action))});
 }
@@ -165,7 +165,7 @@ PolicyCache::Impl::EntryPtr PolicyCache::Impl::entry_of(dns::Name domain, KeptPo
     return entry;
   }
   // Nothing that we ever wrote: it is fetched anew.
-  PolicyNews news = news_of(*entry);
+  PolicyEvent news = news_of(*entry);
   news.level = Level::error;
   news.mode.reset();
   news.error = "the stored policy cannot be read: " + policy.error().detail;
@@ -287,11 +287,11 @@ awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::succeed(Self self, Entr
   const auto stored = co_await self->parts_.disk.run(disk::Durability::durable, bytes, std::move(job));
   lasts ? self->keep(entry) : self->entries_.erase(entry->row.domain);
   if (lasts) self->note_due(entry->row.due);
-  PolicyNews news = news_of(*entry);
-  news.action = PolicyNews::Action::fetched;
+  PolicyEvent news = news_of(*entry);
+  news.action = PolicyEvent::Action::fetched;
   if (cause != Cause::delivery && is_live(before->row, at)) {
     const bool same = before->policy == entry->policy && before->row.freshness.held->id == news.id;
-    news.action = same ? PolicyNews::Action::unchanged : PolicyNews::Action::refreshed;
+    news.action = same ? PolicyEvent::Action::unchanged : PolicyEvent::Action::refreshed;
   }
   if (!stored) {
     news.level = Level::error;
@@ -305,7 +305,7 @@ awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::succeed(Self self, Entr
 }
 
 // STS-31, STS-32: a policy that is live stays, and the first failure in a row is told to the administrator.
-awaitable<PolicyNews> PolicyCache::Impl::fail(Self self, EntryPtr before, std::string id, NoPolicy none) {
+awaitable<PolicyEvent> PolicyCache::Impl::fail(Self self, EntryPtr before, std::string id, NoPolicy none) {
   const Time at = self->now();
   auto entry = std::make_shared<Entry>(*before);
   PolicyRow& row = entry->row;
@@ -325,7 +325,7 @@ awaitable<PolicyNews> PolicyCache::Impl::fail(Self self, EntryPtr before, std::s
   const auto stored = co_await self->parts_.disk.run(disk::Durability::relaxed, std::move(job));
   self->keep(entry);
   self->note_due(row.due);
-  PolicyNews news = news_of(*entry);
+  PolicyEvent news = news_of(*entry);
   const bool harmless = live && entry->policy.mode == mtasts::Mode::none;
   if (!harmless) news.level = Level::warn;
   if (before->row.freshness.failures.count > 0) news.level = Level::debug;
@@ -349,7 +349,7 @@ awaitable<hop::StsFact> PolicyCache::find(dns::Name domain, PolicyTxt txt) {
   return Impl::find(impl_, std::move(domain), std::move(txt));
 }
 std::optional<hop::StsFact> PolicyCache::known(const dns::Name& domain) const { return impl_->known(domain); }
-awaitable<PolicyNews> PolicyCache::refresh(dns::Name domain) { return Impl::refresh(impl_, std::move(domain)); }
-awaitable<void> PolicyCache::look_after() { return Impl::look_after(impl_); }
+awaitable<PolicyEvent> PolicyCache::refresh(dns::Name domain) { return Impl::refresh(impl_, std::move(domain)); }
+awaitable<void> PolicyCache::maintain() { return Impl::maintain(impl_); }
 
 }  // namespace hoplock::route

@@ -29,7 +29,7 @@ struct PolicyOptions {
 };
 
 // Something that happened to a domain's policy: a log line, and the answer to `sts refresh`.
-struct PolicyNews {
+struct PolicyEvent {
   enum class Action : std::uint8_t {
     fetched,    // a policy that was not in force before, or under another id
     refreshed,  // another one than before, without a delivery asking
@@ -47,8 +47,8 @@ struct PolicyNews {
   std::optional<Time> expires;
   std::string error;
 };
-std::string_view to_text(PolicyNews::Action action);
-Event event_of(const PolicyNews& news);
+std::string_view to_text(PolicyEvent::Action action);
+Event event_of(const PolicyEvent& news);
 
 class PolicyCache {
  public:
@@ -78,10 +78,10 @@ class PolicyCache {
   std::optional<hop::StsFact> known(const dns::Name& domain) const;
 
   // Fetches now, whatever is at hand; for the operator.
-  boost::asio::awaitable<PolicyNews> refresh(dns::Name domain);
+  boost::asio::awaitable<PolicyEvent> refresh(dns::Name domain);
 
   // Refreshes policies in time, tells of those that expire, forgets them later; until cancelled (STS-32).
-  boost::asio::awaitable<void> look_after();
+  boost::asio::awaitable<void> maintain();
 
  private:
   class Impl;

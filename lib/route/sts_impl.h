@@ -25,8 +25,8 @@ class PolicyCache::Impl {
   static awaitable<PolicyTxt> find_txt(Self self, dns::Name domain);
   static awaitable<hop::StsFact> find(Self self, dns::Name domain, PolicyTxt txt);
   std::optional<hop::StsFact> known(const dns::Name& domain);
-  static awaitable<PolicyNews> refresh(Self self, dns::Name domain);
-  static awaitable<void> look_after(Self self);
+  static awaitable<PolicyEvent> refresh(Self self, dns::Name domain);
+  static awaitable<void> maintain(Self self);
 
  private:
   // A domain's row with its policy parsed; the row itself has no text.
@@ -45,7 +45,7 @@ class PolicyCache::Impl {
     EntryPtr entry;  // null: nothing
   };
   struct Fetched {
-    PolicyNews news;
+    PolicyEvent news;
     EntryPtr brought;
   };
   class Place;
@@ -60,17 +60,17 @@ class PolicyCache::Impl {
   static bool is_live(const PolicyRow& row, Time at);
   static hop::StsFact in_force(const Entry& entry);
   hop::StsFact fact_of(const Entry& entry, const PolicyTxt& txt) const;
-  static PolicyNews news_of(const Entry& entry);
+  static PolicyEvent news_of(const Entry& entry);
   EntryPtr entry_of(dns::Name domain, KeptPolicy kept) const;
   EntryPtr settle(EntryPtr entry);
   void keep(const EntryPtr& entry);
   static awaitable<Fetched> fetch(Self self, dns::Name domain, std::string id, Cause cause);
   static awaitable<Fetched> succeed(Self self, EntryPtr before, std::string id, FetchedPolicy fetched, Cause cause);
-  static awaitable<PolicyNews> fail(Self self, EntryPtr before, std::string id, NoPolicy why);
-  void tell(const PolicyNews& news);
+  static awaitable<PolicyEvent> fail(Self self, EntryPtr before, std::string id, NoPolicy why);
+  void tell(const PolicyEvent& news);
 
   // --- sts_refresh.cpp: what nobody asks
-  static awaitable<PolicyNews> refresh_now(Self self, dns::Name domain, Cause cause);
+  static awaitable<PolicyEvent> refresh_now(Self self, dns::Name domain, Cause cause);
   static awaitable<void> rest(Self self, std::chrono::milliseconds pause);
   static awaitable<void> look_at(Self self, std::vector<dns::Name> domains);
   static awaitable<void> look_at_one(Self self, dns::Name domain);

@@ -48,13 +48,13 @@ Time PolicyCache::Impl::next_look(const PolicyRow& row) const {
   return std::min(refresh.value_or(expires), expires);
 }
 
-awaitable<PolicyNews> PolicyCache::Impl::refresh(Self self, dns::Name domain) {
+awaitable<PolicyEvent> PolicyCache::Impl::refresh(Self self, dns::Name domain) {
   return refresh_now(std::move(self), std::move(domain), Cause::request);
 }
 
 // The record is asked for afresh. Without one there is no policy to be had (RFC 8461 section 3.1); while DNS does not answer, the
 // policy at hand is refreshed under its own id.
-awaitable<PolicyNews> PolicyCache::Impl::refresh_now(Self self, dns::Name domain, Cause cause) {
+awaitable<PolicyEvent> PolicyCache::Impl::refresh_now(Self self, dns::Name domain, Cause cause) {
   const PolicyTxt txt = co_await find_policy_txt(self->parts_.resolver, domain);
   EntryPtr entry = co_await load(self, domain);
   while (const auto flight = self->flights_.find(domain)) {
@@ -72,7 +72,7 @@ awaitable<PolicyNews> PolicyCache::Impl::refresh_now(Self self, dns::Name domain
     std::string id = held->id;
     co_return co_await fail(self, std::move(entry), std::move(id), std::move(none));
   }
-  PolicyNews news;
+  PolicyEvent news;
   news.domain = std::move(domain);
   news.level = Level::warn;
   news.error = txt.failure
@@ -81,7 +81,7 @@ awaitable<PolicyNews> PolicyCache::Impl::refresh_now(Self self, dns::Name domain
   co_return news;
 }
 
-awaitable<void> PolicyCache::Impl::look_after(Self self) {
+awaitable<void> PolicyCache::Impl::maintain(Self self) {
   for (;;) {
     self->look_at_ = Time::max();  // what becomes due from here on is noted
     if (self->options_.upkeep == PolicyOptions::Upkeep::off) {
@@ -159,7 +159,7 @@ awaitable<void> PolicyCache::Impl::look_at_one(Self self, dns::Name domain) {
 
 awaitable<void> PolicyCache::Impl::expire(Self self, EntryPtr before) {
   auto entry = std::make_shared<Entry>(*before);
-  PolicyNews news = news_of(*entry);
+  PolicyEvent news = news_of(*entry);
   entry->row.due = *news.expires + keep_expired;
   auto job = [row = entry->row](disk::Tx& tx) -> Result<> {
     update_policy(tx, row);
@@ -168,7 +168,7 @@ awaitable<void> PolicyCache::Impl::expire(Self self, EntryPtr before) {
   const auto stored = co_await self->parts_.disk.run(disk::Durability::relaxed, std::move(job));
   if (!stored) co_return;  // another time
   self->keep(entry);
-  news.action = PolicyNews::Action::expired;
+  news.action = PolicyEvent::Action::expired;
   news.level = entry->policy.mode == mtasts::Mode::none ? Level::info : Level::warn;
   if (entry->row.problem)
     news.error = std::string(to_text(entry->row.problem->reason)) + ": " + entry->row.problem->text;
@@ -186,8 +186,8 @@ awaitable<void> PolicyCache::Impl::forget(Self self, EntryPtr before) {
   entry->row.domain = before->row.domain;
   self->keep(entry);
   if (!before->row.freshness.held) co_return;
-  PolicyNews news = news_of(*before);
-  news.action = PolicyNews::Action::removed;
+  PolicyEvent news = news_of(*before);
+  news.action = PolicyEvent::Action::removed;
   self->tell(news);
 }
 

@@ -39,11 +39,11 @@ struct Controlled {
       ++reloads;
       return complaint;
     };
-    to.refresh_policy = [this](dns::Name domain) -> boost::asio::awaitable<route::PolicyNews> {
+    to.refresh_policy = [this](dns::Name domain) -> boost::asio::awaitable<route::PolicyEvent> {
       boost::asio::steady_timer pause(world.loop.executor(), fetch_takes);
       co_await pause.async_wait(boost::asio::use_awaitable);
-      route::PolicyNews news;
-      news.action = route::PolicyNews::Action::refreshed;
+      route::PolicyEvent news;
+      news.action = route::PolicyEvent::Action::refreshed;
       news.domain = std::move(domain);
       news.id = "7";
       news.mode = mtasts::Mode::testing;
@@ -52,10 +52,10 @@ struct Controlled {
       co_return news;
     };
     // Two of three reports of any day, but nothing of a domain.
-    to.send_reports = [](reports::Selection which) -> boost::asio::awaitable<Result<reports::Sender::Hurried>> {
-      reports::Sender::Hurried hurried;
-      if (!which.domain) hurried = {3, 2};
-      co_return hurried;
+    to.send_reports = [](reports::Selection which) -> boost::asio::awaitable<Result<reports::Sender::SendNowResult>> {
+      reports::Sender::SendNowResult result;
+      if (!which.domain) result = {3, 2};
+      co_return result;
     };
     return to;
   }

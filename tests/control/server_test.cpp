@@ -217,7 +217,7 @@ TEST_CASE("sts-refresh: the daemon fetches, and says what came of it") {
   Controlled at;
   const auto news = at.apart(
       [&] { return Client::connect(at.path).value().refresh_policy(dns::Name::parse("contoso.com").value()).value(); });
-  CHECK(news.action == route::PolicyNews::Action::refreshed);
+  CHECK(news.action == route::PolicyEvent::Action::refreshed);
   CHECK(news.domain.text() == "contoso.com");
   CHECK(news.id == "7");
   CHECK(news.mode == mtasts::Mode::testing);
@@ -237,7 +237,7 @@ TEST_CASE("tlsrpt-send: the daemon is told the day and the domain, and says how 
     return at.apart([&] { return Client::connect(at.path).value().send_reports(order).value(); });
   };
   CHECK(send(std::nullopt).found == 3);
-  CHECK(send(std::nullopt).hurried == 2);
+  CHECK(send(std::nullopt).sending == 2);
   CHECK(send(dns::Name::parse("contoso.com").value()).found == 0);
   for (const char* bad :
        {"{}", R"("day":"yesterday")", R"("day":"2025-02-30")", R"("day":"2025-03-01","domain":"a b")"}) {

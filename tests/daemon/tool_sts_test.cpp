@@ -137,8 +137,8 @@ TEST_CASE("sts refresh: needs the daemon, and tells what became of it") {
   const auto told = relay.apart([&] { return run({"--config", config, "sts", "refresh", "Good.test"}); });
   CHECK(told.code == daemon::ok);
   CHECK(told.says("good.test: refreshed: testing, id 7, until "));
-  route::PolicyNews news;
-  news.action = route::PolicyNews::Action::refreshed;
+  route::PolicyEvent news;
+  news.action = route::PolicyEvent::Action::refreshed;
   news.domain = name("good.test");
   news.id = "7";
   news.mode = mtasts::Mode::enforce;
@@ -147,7 +147,7 @@ TEST_CASE("sts refresh: needs the daemon, and tells what became of it") {
   CHECK(tool::to_text(news, at(0)) ==
         "good.test: refreshed: enforce, id 7, until " + to_rfc3339(at(86400)).substr(0, 19) + "Z (in 1d)");
   CHECK(text(tool::to_json(news).at("action")) == "refreshed");
-  news.action = route::PolicyNews::Action::failed;
+  news.action = route::PolicyEvent::Action::failed;
   news.error = "sts-policy-fetch-error: blocked";
   CHECK(tool::to_text(news, at(0)) == "good.test: failed: sts-policy-fetch-error: blocked");
 }

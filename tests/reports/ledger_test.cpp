@@ -154,15 +154,15 @@ TEST_CASE("an operator hurries: today's too, what failed tries again with the sa
   World world;
   const Key org = key(d1, "example.org");
   world.count(org, {success(sts_policy("example.org"))});
-  CHECK_FALSE(hurry(*world.tx, key(d2, "example.org"), at(d1, 5)));
-  REQUIRE(hurry(*world.tx, org, at(d1, 5)));
+  CHECK_FALSE(send_now(*world.tx, key(d2, "example.org"), at(d1, 5)));
+  REQUIRE(send_now(*world.tx, org, at(d1, 5)));
   CHECK(world.account(org).state == State::due);
   CHECK(world.account(org).since == at(d1, 5));
   const auto built = build(*world.tx, org, submitter()).value();
   put_destination(*world.tx, org, {"mailto:a@example.org", Destination::State::failed, 9, std::nullopt, "no"});
   put_destination(*world.tx, org, {"mailto:b@example.org", Destination::State::waiting, 2, at(d3, 0), "later"});
   finish(*world.tx, org, State::failed, "no");
-  REQUIRE(hurry(*world.tx, org, at(d2, 7)));
+  REQUIRE(send_now(*world.tx, org, at(d2, 7)));
   CHECK(world.account(org).state == State::built);
   CHECK(world.account(org).since == at(d2, 7));
   CHECK(world.account(org).attempts == 0);
@@ -172,7 +172,7 @@ TEST_CASE("an operator hurries: today's too, what failed tries again with the sa
   }
   CHECK(build(*world.tx, org, submitter())->gzip == built.gzip);
   finish(*world.tx, org, State::sent, "");
-  CHECK_FALSE(hurry(*world.tx, org, at(d2, 8)));
+  CHECK_FALSE(send_now(*world.tx, org, at(d2, 8)));
 }
 
 TEST_CASE("a skipped account keeps its counts, and comes back to life when somebody wants its report after all") {
@@ -184,7 +184,7 @@ TEST_CASE("a skipped account keeps its counts, and comes back to life when someb
   CHECK(world.account(org).error == "no record");
   CHECK(world.account(org).attempts == 0);
   CHECK(preview(*world.tx, org, submitter()));
-  REQUIRE(hurry(*world.tx, org, at(d2, 9)));
+  REQUIRE(send_now(*world.tx, org, at(d2, 9)));
   CHECK(world.account(org).state == State::due);
   CHECK(build(*world.tx, org, submitter())->sessions == 1);
 }

@@ -234,7 +234,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "hurry: today's report at once, one that was given up anew, one that is sent not again; nothing where reports are "
+    "send_now: today's report at once, one that was given up anew, one that is sent not again; nothing where reports "
+    "are "
     "off") {
   Sending world;
   world.sessions("today.test", "https://today.test/", 1, "2025-03-02");
@@ -242,22 +243,22 @@ TEST_CASE(
   world.sessions("gone.test", "");
   world.round(morning);
   CHECK(world.state("gone.test") == "skipped");
-  const auto hurry = [&world](const char* day) {
+  const auto send_now = [&world](const char* day) {
     Selection which;
     which.day = day_at(day);
-    const auto done = world.loop.run(world.sender->hurry(which, morning)).value();
-    return std::to_string(done.found) + " " + std::to_string(done.hurried);
+    const auto done = world.loop.run(world.sender->send_now(which, morning)).value();
+    return std::to_string(done.found) + " " + std::to_string(done.sending);
   };
-  CHECK(hurry("2025-03-02") == "1 1");
-  CHECK(hurry("2025-03-01") == "2 1");
-  CHECK(hurry("2025-02-01") == "0 0");
+  CHECK(send_now("2025-03-02") == "1 1");
+  CHECK(send_now("2025-03-01") == "2 1");
+  CHECK(send_now("2025-02-01") == "0 0");
   world.ask("gone.test", "https://gone.test/");
   world.round(morning);
   CHECK(world.state("today.test", "2025-03-02") == "sent");
   CHECK(world.state("gone.test") == "sent");
   CHECK(world.post.count("https://sent.test/") == 1);
   world.sender->set(std::nullopt, nullptr);
-  CHECK_FALSE(world.loop.run(world.sender->hurry({}, morning)).has_value());
+  CHECK_FALSE(world.loop.run(world.sender->send_now({}, morning)).has_value());
 }
 
 TEST_CASE("RPT-30: the log calls nothing sent whose mark is not stored: killed at that line, it is not sent again") {
@@ -375,7 +376,8 @@ TEST_CASE("RPT-47: a report that its mailbox refuses is failed, with the reply; 
   CHECK(known[1].error == "550 5.7.1 no attachments here");
   // an operator may have it sent again
   world.loop
-      .run(world.sender->hurry(Selection{day_at("2025-03-01"), name("a.example"), {}, 10}, at("2025-03-02T06:00:00Z")))
+      .run(world.sender->send_now(Selection{day_at("2025-03-01"), name("a.example"), {}, 10},
+                                  at("2025-03-02T06:00:00Z")))
       .value();
   world.round(at("2025-03-02T06:00:00Z"));
   CHECK(world.state("a.example") == "sent");

@@ -111,23 +111,23 @@ TEST_CASE("STS-32: policies are refreshed before they expire, without mail and u
   StsWorld world;
   world.publish("1", policy("enforce"));
   world.find();
-  world.look_after();
+  world.maintain();
   CHECK(world.fetch.asked.size() == 1);  // not due
   world.options.upkeep = PolicyOptions::Upkeep::off;
   world.age(Seconds(86400 / 2));
-  world.look_after();
+  world.maintain();
   CHECK(world.fetch.asked.size() == 1);  // nobody uses it
   world.options.upkeep = PolicyOptions::Upkeep::on;
   world.age(Seconds(-86400 / 2));
   world.age(Seconds(86400 / 2));
   const Time old = world.row()->freshness.held->fetched;
-  world.look_after();
+  world.maintain();
   CHECK(world.fetch.asked.size() == 2);
   CHECK(world.row()->freshness.held->fetched > old);
   CHECK(world.actions() == "fetched unchanged");
   world.fetch.answers["example.org"] = policy("enforce", "other.example.org");
   world.age(Seconds(86400 / 2));
-  world.look_after();
+  world.maintain();
   CHECK(world.actions() == "refreshed");
   CHECK(mode_of(world.find()) == "enforce");
   CHECK(world.find().policy.mx.front().name == name("other.example.org"));
@@ -139,7 +139,7 @@ TEST_CASE("STS-32: what comes while the background rests is looked after in its 
   world.restart();
   world.publish("1", policy("enforce"));
   net::TaskGroup tasks(world.loop.executor(), world.log);
-  tasks.spawn("sts", world.cache->look_after());
+  tasks.spawn("sts", world.cache->maintain());
   world.loop.run(StsWorld::pause(std::chrono::milliseconds{1200}));  // it rests: there is nothing
   world.find();
   world.loop.run(StsWorld::pause(std::chrono::milliseconds{2500}));
@@ -157,12 +157,12 @@ TEST_CASE(
     world.find();
     world.block_https();
     world.age(Seconds(86400));
-    world.look_after();
+    world.maintain();
     CHECK(world.fetch.asked.size() == 2);
     CHECK(world.last_event().get("error").find("stays in force until 20") != std::string::npos);
     for (int i = 0; i < 3; ++i) {
       world.age(Seconds(3601));
-      world.look_after();
+      world.maintain();
     }
     CHECK(world.fetch.asked.size() == 5);
     CHECK(world.actions(Level::warn) == (mode == "none" ? "" : "failed"));
@@ -176,13 +176,13 @@ TEST_CASE("STS-32: while DNS does not answer, a policy is refreshed under its ow
   world.find();
   world.dns.fail["_mta-sts.example.org TXT"] = "SERVFAIL";
   world.age(Seconds(86400 / 2));
-  world.look_after();
+  world.maintain();
   CHECK(world.actions() == "fetched unchanged");
   CHECK(world.row()->freshness.held->id == "1");
   world.dns.fail.clear();
   world.say("");
   world.age(Seconds(86400 / 2));
-  world.look_after();
+  world.maintain();
   CHECK(world.actions() == "failed");
   CHECK(world.last_event().get("error").find("no usable _mta-sts record") != std::string::npos);
   CHECK(world.fetch.asked.size() == 2);
@@ -195,14 +195,14 @@ TEST_CASE("STS-31: an expired policy is told once, kept for a week, then forgott
   world.find();
   world.say("");
   world.age(Seconds(3601));
-  world.look_after();
+  world.maintain();
   CHECK(world.actions() == "fetched expired");
   CHECK(world.last_event().level() == Level::warn);
-  world.look_after();
+  world.maintain();
   CHECK(world.actions() == "");
   CHECK(world.row().has_value());
   world.age(std::chrono::days(7));
-  world.look_after();
+  world.maintain();
   CHECK(world.actions() == "removed");
   CHECK_FALSE(world.row().has_value());
   CHECK(world.find().state == StsState::none);
@@ -214,7 +214,7 @@ TEST_CASE("STS-12: a domain whose policy never came is forgotten after a day") {
   world.find();
   REQUIRE(world.row().has_value());
   world.age(std::chrono::days(1));
-  world.look_after();
+  world.maintain();
   CHECK_FALSE(world.row().has_value());
   CHECK(world.actions() == "failed");
 }
@@ -238,26 +238,26 @@ TEST_CASE("STS-32: rows that another clock put far ahead are looked after all th
   PolicyRow row = world.row().value();
   row.due += std::chrono::days(2000);
   world.write(row);
-  world.look_after();
+  world.maintain();
   CHECK(world.fetch.asked.size() == 2);
 }
 
 TEST_CASE("refresh: fetches whatever is at hand, and says what came of it") {
   StsWorld world;
   world.publish("1", policy("enforce"));
-  PolicyNews news = world.refresh();
-  CHECK(news.action == PolicyNews::Action::fetched);
+  PolicyEvent news = world.refresh();
+  CHECK(news.action == PolicyEvent::Action::fetched);
   CHECK(news.mode == mtasts::Mode::enforce);
-  CHECK(world.refresh().action == PolicyNews::Action::unchanged);
+  CHECK(world.refresh().action == PolicyEvent::Action::unchanged);
   world.publish("2", policy("testing"));
-  CHECK(world.refresh().action == PolicyNews::Action::refreshed);
+  CHECK(world.refresh().action == PolicyEvent::Action::refreshed);
   world.block_https();
   news = world.refresh();
-  CHECK(news.action == PolicyNews::Action::failed);
+  CHECK(news.action == PolicyEvent::Action::failed);
   CHECK(news.error.find("blocked") != std::string::npos);
   CHECK(world.refresh("none.example").error == "the domain has no usable _mta-sts record");
   world.publish("2", policy("testing"));
-  CHECK(world.refresh().action == PolicyNews::Action::unchanged);  // no waiting after the failure
+  CHECK(world.refresh().action == PolicyEvent::Action::unchanged);  // no waiting after the failure
 }
 
 TEST_CASE("the cache: policies beyond what stays in memory are read through, large ones each time") {

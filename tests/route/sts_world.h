@@ -66,11 +66,11 @@ struct StsWorld {
     co_return co_await cache->find(std::move(domain), std::move(txt));
   }
   hop::StsFact find(const char* domain = "example.org") { return loop.run(ask(name(domain))); }
-  PolicyNews refresh(const char* domain = "example.org") { return loop.run(cache->refresh(name(domain))); }
+  PolicyEvent refresh(const char* domain = "example.org") { return loop.run(cache->refresh(name(domain))); }
   // Lets the background work for a while.
-  void look_after(std::chrono::milliseconds time = std::chrono::milliseconds{300}) {
+  void maintain(std::chrono::milliseconds time = std::chrono::milliseconds{300}) {
     net::TaskGroup tasks(loop.executor(), log);
-    tasks.spawn("sts", cache->look_after());
+    tasks.spawn("sts", cache->maintain());
     loop.run(pause(time));
     tasks.stop();
     loop.run(tasks.join(std::chrono::steady_clock::now() + std::chrono::seconds{5}));

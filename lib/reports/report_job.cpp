@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The errand of one report: RFC 8460 sections 3, 5.3 to 5.5.
+// The job of one report: RFC 8460 sections 3, 5.3 to 5.5.
 #include <algorithm>
 #include <utility>
 
@@ -32,18 +32,18 @@ bool is_under_way(State state) { return state == State::due || state == State::b
 
 }  // namespace
 
-Errand::Errand(std::shared_ptr<Sender::Impl> sender, Key key, Time now)
+ReportJob::ReportJob(std::shared_ptr<Sender::Impl> sender, Key key, Time now)
     : sender_(std::move(sender)), key_(std::move(key)), now_(now), options_(*sender_->options) {
   sender_->active.insert(key_);
 }
 
-Errand::~Errand() {
+ReportJob::~ReportJob() {
   sender_->active.erase(key_);
-  if (!stored_) sender_->stuck.insert(key_);
+  if (!stored_) sender_->unsaved.insert(key_);
   sender_->changed.notify_all();
 }
 
-awaitable<void> Errand::go(std::shared_ptr<Errand> self) {
+awaitable<void> ReportJob::go(std::shared_ptr<ReportJob> self) {
   Goes goes = co_await self->load();  // by name: GCC 12 gets the conditions wrong else
   if (goes == Goes::on) goes = co_await self->open();
   if (goes == Goes::on) goes = co_await self->build();
@@ -53,7 +53,7 @@ awaitable<void> Errand::go(std::shared_ptr<Errand> self) {
   }
 }
 
-awaitable<Errand::Goes> Errand::load() {
+awaitable<ReportJob::Goes> ReportJob::load() {
   auto job = [key = key_](disk::Tx& tx) -> Result<Loaded> {
     Loaded loaded;
     loaded.account = find(tx, key);
@@ -76,7 +76,7 @@ awaitable<Errand::Goes> Errand::load() {
 }
 
 // RPT-06: the record as it stands now says who is told, in every round.
-awaitable<Errand::Goes> Errand::open() {
+awaitable<ReportJob::Goes> ReportJob::open() {
   const auto name = key_.domain.under(tlsrpt::record_label);
   dns::Answer answer;
   if (name) answer = co_await sender_->parts.resolver.find(*name, dns::Type::txt);
@@ -97,12 +97,12 @@ awaitable<Errand::Goes> Errand::open() {
     co_await finish(accepted_before_ ? State::sent : State::skipped, std::move(why));
     co_return Goes::no_further;
   }
-  take_up(choice.record.rua);
+  add_destinations(choice.record.rua);
   co_return Goes::on;
 }
 
 // Those that have had it are left alone; when all the others were given up, an operator wants them tried again.
-void Errand::take_up(const std::vector<tlsrpt::Destination>& to) {
+void ReportJob::add_destinations(const std::vector<tlsrpt::Destination>& to) {
   const bool anew = std::none_of(known_.begin(), known_.end(), [](const auto& d) { return d.state != Known::failed; });
   for (const tlsrpt::Destination& one : to) {
     Attempt attempt;
@@ -116,7 +116,7 @@ void Errand::take_up(const std::vector<tlsrpt::Destination>& to) {
   }
 }
 
-awaitable<Errand::Goes> Errand::build() {
+awaitable<ReportJob::Goes> ReportJob::build() {
   std::vector<Destination> waiting;
   for (const Attempt& attempt : attempts_) waiting.push_back(attempt.destination);
   auto job = [key = key_, submitter = options_.submitter, waiting](disk::Tx& tx) -> Result<std::optional<Built>> {
@@ -133,21 +133,21 @@ awaitable<Errand::Goes> Errand::build() {
 }
 
 // Side by side: one that hangs keeps no other waiting.
-awaitable<void> Errand::try_all() {
+awaitable<void> ReportJob::try_all() {
   pending_ = attempts_.size();
   for (std::size_t i = 0; i < attempts_.size(); ++i) sender_->tasks.spawn("tlsrpt", try_one(shared_from_this(), i));
   while (pending_ > 0) co_await done_.wait();
 }
 
-awaitable<void> Errand::try_one(std::shared_ptr<Errand> self, std::size_t which) {
+awaitable<void> ReportJob::try_one(std::shared_ptr<ReportJob> self, std::size_t which) {
   const struct Done {
-    Errand& errand;
+    ReportJob& job;
     ~Done() {
-      --errand.pending_;
-      errand.done_.notify_all();
+      --job.pending_;
+      job.done_.notify_all();
     }
   } done{*self};
-  Attempt& attempt = self->attempts_[which];  // stays in place while the errand lives
+  Attempt& attempt = self->attempts_[which];  // stays in place while the job lives
   if (std::holds_alternative<tlsrpt::MailDestination>(attempt.to)) {
     co_await self->mail(attempt);
   } else {
@@ -158,7 +158,7 @@ awaitable<void> Errand::try_one(std::shared_ptr<Errand> self, std::size_t which)
 // --- by mail -----------------------------------------------------------------------------------------------------------
 
 // Why no report goes by mail, if so.
-std::string Errand::no_mail() const {
+std::string ReportJob::no_mail() const {
   if (!sender_->can_sign()) {
     return "there is no DKIM key for " + options_.submitter.domain.text() +
            ", and an unsigned report is worth nothing (RFC 8460 section 3)";
@@ -169,7 +169,7 @@ std::string Errand::no_mail() const {
   return {};
 }
 
-awaitable<void> Errand::mail(Attempt& attempt) {
+awaitable<void> ReportJob::mail(Attempt& attempt) {
   if (std::string why = no_mail(); !why.empty()) {
     refuse(attempt, std::move(why));
     co_return;
@@ -192,7 +192,7 @@ awaitable<void> Errand::mail(Attempt& attempt) {
 }
 
 // The mail and the mark that says so are stored together (RPT-30).
-awaitable<Result<queue::Id>> Errand::queue_mail(Attempt& attempt) {
+awaitable<Result<queue::Id>> ReportJob::queue_mail(Attempt& attempt) {
   queue::Queue& queue = sender_->parts.queue;
   if (const auto accepting = queue.accepting(); !accepting) co_return accepting.error();
   const auto& to = std::get<tlsrpt::MailDestination>(attempt.to);
@@ -225,7 +225,7 @@ awaitable<Result<queue::Id>> Errand::queue_mail(Attempt& attempt) {
   co_return queued;
 }
 
-queue::Envelope Errand::envelope() const {
+queue::Envelope ReportJob::envelope() const {
   queue::Envelope made;
   made.sender = options_.from;
   made.tls_required_no = true;
@@ -233,7 +233,7 @@ queue::Envelope Errand::envelope() const {
   return made;
 }
 
-std::string Errand::message(const tlsrpt::MailDestination& to, queue::Id id) const {
+std::string ReportJob::message(const tlsrpt::MailDestination& to, queue::Id id) const {
   tlsrpt::Mail mail;
   mail.submitter = options_.submitter;
   mail.from = options_.from;
@@ -250,7 +250,7 @@ std::string Errand::message(const tlsrpt::MailDestination& to, queue::Id id) con
 
 // --- by https ----------------------------------------------------------------------------------------------------------
 
-awaitable<void> Errand::post(Attempt& attempt) {
+awaitable<void> ReportJob::post(Attempt& attempt) {
   const auto to = std::get<tlsrpt::HttpsDestination>(attempt.to);
   const std::string host = endpoint_host(to);
   attempt.held = co_await sender_->endpoints.enter(host, now_);
@@ -279,7 +279,7 @@ awaitable<void> Errand::post(Attempt& attempt) {
   tell_posted(attempt, posted, stored);
 }
 
-void Errand::tell_posted(const Attempt& attempt, const Posted& posted, Goes stored) const {
+void ReportJob::tell_posted(const Attempt& attempt, const Posted& posted, Goes stored) const {
   if (posted.what != Posted::What::accepted) return tell(Level::warn, "failed", attempt.destination.rua, posted.why);
   std::string error;
   if (!posted.defects.empty()) error = "taken by an endpoint that is not who it says: " + posted.defects;
@@ -289,7 +289,7 @@ void Errand::tell_posted(const Attempt& attempt, const Posted& posted, Goes stor
 }
 
 // Why the destination gets no more today, if so; else this report is counted.
-awaitable<std::string> Errand::over_quota(const tlsrpt::Destination& to, std::size_t octets) {
+awaitable<std::string> ReportJob::over_quota(const tlsrpt::Destination& to, std::size_t octets) {
   Load load;
   load.day = tlsrpt::day_of(now_);
   load.to = to;
@@ -299,20 +299,20 @@ awaitable<std::string> Errand::over_quota(const tlsrpt::Destination& to, std::si
   co_return taken ? *taken : std::string();  // what is to be stored next tells of the disk
 }
 
-void Errand::note(Attempt& attempt, Known state, std::string error) {
+void ReportJob::note(Attempt& attempt, Known state, std::string error) {
   attempt.destination.state = state;
   ++attempt.destination.attempts;
   attempt.destination.error = std::move(error);
 }
 
-void Errand::refuse(Attempt& attempt, std::string why) {
+void ReportJob::refuse(Attempt& attempt, std::string why) {
   tell(Level::warn, "skipped", attempt.destination.rua, why);
   note(attempt, Known::failed, std::move(why));
 }
 
 // --- its end, or its next round ------------------------------------------------------------------------------------------
 
-awaitable<void> Errand::close() {
+awaitable<void> ReportJob::close() {
   const auto has = [this](Known state) {
     return std::any_of(attempts_.begin(), attempts_.end(),
                        [state](const auto& a) { return a.destination.state == state; });
@@ -331,7 +331,7 @@ awaitable<void> Errand::close() {
 }
 
 // Nothing: the 24 hours are over with this round.
-std::optional<Time> Errand::next_round() const {
+std::optional<Time> ReportJob::next_round() const {
   const Time last = account_.since.value_or(now_) + options_.patience;
   if (now_ >= last) return std::nullopt;
   Time next = now_ + queue::delay_after(options_.retry, account_.attempts + 1, sender_->fraction()).wait;
@@ -341,7 +341,7 @@ std::optional<Time> Errand::next_round() const {
   return std::min(next, last);
 }
 
-awaitable<void> Errand::postpone(std::string error) {
+awaitable<void> ReportJob::postpone(std::string error) {
   const auto next = next_round();
   if (!next) {
     const bool accepted = accepted_before_ || std::any_of(attempts_.begin(), attempts_.end(), [](const auto& attempt) {
@@ -361,13 +361,13 @@ awaitable<void> Errand::postpone(std::string error) {
   co_await store(std::move(write));
 }
 
-void Errand::put_destinations(disk::Tx& tx, const Key& key, const std::vector<Attempt>& attempts) {
+void ReportJob::put_destinations(disk::Tx& tx, const Key& key, const std::vector<Attempt>& attempts) {
   for (const Attempt& one : attempts) {
     if (one.mark == Attempt::Mark::ours) put_destination(tx, key, one.destination);
   }
 }
 
-awaitable<void> Errand::finish(State end, std::string error) {
+awaitable<void> ReportJob::finish(State end, std::string error) {
   std::function<void(disk::Tx&)> write = [key = key_, attempts = attempts_, end, error](disk::Tx& tx) {
     put_destinations(tx, key, attempts);
     reports::finish(tx, key, end, error);
@@ -379,7 +379,7 @@ awaitable<void> Errand::finish(State end, std::string error) {
   if (end == State::skipped) tell(Level::info, "skipped", "", error);
 }
 
-awaitable<Errand::Goes> Errand::store(std::function<void(disk::Tx&)> write) {
+awaitable<ReportJob::Goes> ReportJob::store(std::function<void(disk::Tx&)> write) {
   auto job = [write = std::move(write)](disk::Tx& tx) -> Result<> {
     write(tx);
     return {};
@@ -390,7 +390,7 @@ awaitable<Errand::Goes> Errand::store(std::function<void(disk::Tx&)> write) {
   co_return written ? Goes::on : Goes::no_further;
 }
 
-Event Errand::event(Level level, std::string_view action) const {
+Event ReportJob::event(Level level, std::string_view action) const {
   Event made(level, "tlsrpt");
   made.add("domain", key_.domain.text()).add("day", tlsrpt::to_text(key_.day)).add("action", std::string(action));
   if (built_) made.add("policies", std::int64_t{built_->policies});
@@ -400,7 +400,7 @@ Event Errand::event(Level level, std::string_view action) const {
   return made;
 }
 
-void Errand::tell(Level level, std::string_view action, const std::string& rua, std::string error) const {
+void ReportJob::tell(Level level, std::string_view action, const std::string& rua, std::string error) const {
   Event made = event(level, action);
   made.add("rua", rua).add("error", std::move(error));
   sender_->parts.log.write(made);
