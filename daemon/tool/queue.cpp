@@ -387,7 +387,7 @@ int queue_act(const Call& call) {
   if (!which.wrong.empty()) return complain(console, usage, which.wrong);
   for (const std::string& complaint : which.complaints) complain(console, no, complaint);
   if (const auto code = unconfirmed(call, action, which.selection)) return *code;
-  queue::Touched touched;
+  queue::Affected affected;
   auto client = control::Client::connect(control_path(call.loaded.config));
   if (!client) return complain(console, unavailable, client.error().detail);
   if (which.selection.by != queue::Selection::By::ids || !which.selection.ids.empty()) {
@@ -399,20 +399,20 @@ int queue_act(const Call& call) {
       const bool answered = done.error().code == errc::operation_not_permitted;
       return complain(console, answered ? io_error : unavailable, done.error().detail);
     }
-    touched = *done;
+    affected = *done;
   }
   if (call.arguments.json) {
     json::object object;
-    object["touched"] = touched.messages;
-    object["recipients"] = touched.recipients;
-    object["active"] = touched.active;
+    object["touched"] = affected.messages;
+    object["recipients"] = affected.recipients;
+    object["active"] = affected.active;
     console.out << to_line(object) << '\n';
   } else {
-    console.out << counted(touched.messages, "message") << " " << done_word(action);
-    if (touched.active > 0) console.out << active_words(action, touched.active);
+    console.out << counted(affected.messages, "message") << " " << done_word(action);
+    if (affected.active > 0) console.out << active_words(action, affected.active);
     console.out << '\n';
   }
-  return touched.messages > 0 ? ok : no;
+  return affected.messages > 0 ? ok : no;
 }
 
 }  // namespace hoplock::daemon::tool

@@ -115,8 +115,8 @@ Result<std::string> Client::ask(const Request& request, std::chrono::seconds lim
   }
 }
 
-Result<queue::Touched> Client::act(queue::Action action, const queue::Selection& selection, const Progress& progress) {
-  queue::Touched sum;
+Result<queue::Affected> Client::act(queue::Action action, const queue::Selection& selection, const Progress& progress) {
+  queue::Affected sum;
   const Progress report = [&](std::uint64_t messages) {
     if (progress) progress(sum.messages + messages);
   };
@@ -133,11 +133,11 @@ Result<queue::Touched> Client::act(queue::Action action, const queue::Selection&
     }
     const auto reply = ask(Request(std::move(one)), for_actions, report);
     if (!reply) return reply.error();
-    const auto touched = parse_touched(*reply);
-    if (!touched) return touched.error();
-    sum.messages += touched->messages;
-    sum.recipients += touched->recipients;
-    sum.active += touched->active;
+    const auto affected = parse_affected(*reply);
+    if (!affected) return affected.error();
+    sum.messages += affected->messages;
+    sum.recipients += affected->recipients;
+    sum.active += affected->active;
     if (!by_id || at >= selection.ids.size()) return sum;
   }
 }

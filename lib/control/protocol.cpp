@@ -245,12 +245,12 @@ std::string to_json(const Request& request) {
   return json::serialize(object);
 }
 
-std::string to_json(const queue::Touched& touched) {
+std::string to_json(const queue::Affected& affected) {
   json::object object;
   object["ok"] = true;
-  object["messages"] = touched.messages;
-  object["recipients"] = touched.recipients;
-  object["active"] = touched.active;
+  object["messages"] = affected.messages;
+  object["recipients"] = affected.recipients;
+  object["active"] = affected.active;
   return json::serialize(object);
 }
 
@@ -392,14 +392,14 @@ Result<Request> parse_request(std::string_view line) {
       "bounce, sts-refresh, tlsrpt-send, compact, partner");
 }
 
-Result<queue::Touched> parse_touched(std::string_view line) {
+Result<queue::Affected> parse_affected(std::string_view line) {
   const auto object = parse_reply(line);
   if (!object) return object.error();
-  queue::Touched touched;
-  touched.messages = static_cast<std::uint64_t>(number_of(*object, "messages"));
-  touched.recipients = static_cast<std::uint64_t>(number_of(*object, "recipients"));
-  touched.active = static_cast<std::uint64_t>(number_of(*object, "active"));
-  return touched;
+  queue::Affected affected;
+  affected.messages = static_cast<std::uint64_t>(number_of(*object, "messages"));
+  affected.recipients = static_cast<std::uint64_t>(number_of(*object, "recipients"));
+  affected.active = static_cast<std::uint64_t>(number_of(*object, "active"));
+  return affected;
 }
 
 std::optional<std::uint64_t> parse_progress(std::string_view line) {

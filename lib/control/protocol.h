@@ -92,7 +92,7 @@ struct Status {
 
 // Without the line's end.
 std::string to_json(const Request& request);
-std::string to_json(const queue::Touched& touched);
+std::string to_json(const queue::Affected& affected);
 std::string progress_to_json(std::uint64_t messages);
 std::string to_json(const std::vector<queue::Lease>& active);
 std::string to_json(const std::vector<queue::InLine>& waiting);
@@ -108,7 +108,7 @@ Result<Request> parse_request(std::string_view line);
 // Messages so far, when the line tells of progress.
 std::optional<std::uint64_t> parse_progress(std::string_view line);
 // A refusal is an Error: errc::operation_not_permitted with the daemon's words.
-Result<queue::Touched> parse_touched(std::string_view line);
+Result<queue::Affected> parse_affected(std::string_view line);
 Result<std::vector<queue::Lease>> parse_active(std::string_view line);
 Result<std::vector<queue::InLine>> parse_waiting(std::string_view line);
 Result<Status> parse_status(std::string_view line);

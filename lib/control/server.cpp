@@ -139,8 +139,8 @@ struct Server::State {
                                                std::shared_ptr<Connection> connection);
   asio::awaitable<std::string> compact(std::string by, std::shared_ptr<Connection> connection);
   Result<std::string> admit(local::socket& socket) const;
-  void tell(queue::Action action, const queue::Touched& touched, const std::string& by);
-  void tell_batch(queue::Action action, const queue::Touched& batch, const std::string& by);
+  void tell(queue::Action action, const queue::Affected& affected, const std::string& by);
+  void tell_batch(queue::Action action, const queue::Affected& batch, const std::string& by);
   void close();
 
   queue::Queue& queue;
@@ -289,15 +289,15 @@ asio::awaitable<std::string> Server::State::act(Act act, std::string by, std::sh
   // At once with each batch, in the order of the transactions: whatever cuts the order short, what was done has its line.
   queue::Queue::Follow follow;
   follow.progress = std::move(progress);
-  follow.done = [this, action = act.action, by, bulk](const queue::Touched& batch) {
+  follow.done = [this, action = act.action, by, bulk](const queue::Affected& batch) {
     bulk ? tell_batch(action, batch, by) : tell(action, batch, by);
   };
   const bool due = act.action == queue::Action::retry || act.action == queue::Action::release;
   if (due && calls.kick) calls.kick();  // what is remembered of sites holds nothing of it back meanwhile
-  const auto touched = co_await queue.act(act.action, std::move(act.selection), calls.clock(), std::move(follow));
-  if (!touched) co_return refusal_to_json("the queue cannot be changed now: " + touched.error().detail);
+  const auto affected = co_await queue.act(act.action, std::move(act.selection), calls.clock(), std::move(follow));
+  if (!affected) co_return refusal_to_json("the queue cannot be changed now: " + affected.error().detail);
   if (due && calls.kick) calls.kick();
-  co_return to_json(*touched);
+  co_return to_json(*affected);
 }
 
 asio::awaitable<std::string> Server::State::refresh(dns::Name domain) {
@@ -360,13 +360,13 @@ asio::awaitable<std::string> Server::State::compact(std::string by, std::shared_
   co_return to_json(compacted);
 }
 
-void Server::State::tell(queue::Action action, const queue::Touched& touched, const std::string& by) {
-  for (const queue::Id id : touched.ids) {
+void Server::State::tell(queue::Action action, const queue::Affected& affected, const std::string& by) {
+  for (const queue::Id id : affected.ids) {
     log.write(Event(Level::info, event_of(action)).add("id", id.text()).add("by", by));
   }
 }
 
-void Server::State::tell_batch(queue::Action action, const queue::Touched& batch, const std::string& by) {
+void Server::State::tell_batch(queue::Action action, const queue::Affected& batch, const std::string& by) {
   Event event(Level::info, event_of(action));
   if (batch.ids.size() == 1) event.add("id", batch.ids.front().text());
   std::string ids;

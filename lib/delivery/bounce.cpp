@@ -16,7 +16,7 @@ constexpr std::uint64_t most_returned = 16U << 20U;  // octets of messages that 
 struct Scheduler::Impl::Bounce {
   queue::Selection selection;  // without ids
   queue::Queue::Progress progress;
-  queue::Touched sum;
+  queue::Affected sum;
 };
 
 asio::awaitable<Result<>> Scheduler::Impl::bounce_batch(Self self, std::shared_ptr<Bounce> order,
@@ -43,8 +43,8 @@ asio::awaitable<Result<>> Scheduler::Impl::bounce_batch(Self self, std::shared_p
   co_return Result<>();
 }
 
-asio::awaitable<Result<queue::Touched>> Scheduler::Impl::bounce(Self self, queue::Selection selection,
-                                                                queue::Queue::Progress progress) {
+asio::awaitable<Result<queue::Affected>> Scheduler::Impl::bounce(Self self, queue::Selection selection,
+                                                                 queue::Queue::Progress progress) {
   auto order = std::make_shared<Bounce>();
   order->selection = selection;
   order->selection.ids.clear();

@@ -347,20 +347,20 @@ TellingMarks::Clock Scheduler::Impl::telling_clock() const {
 // What waits behind it and was not tried itself: the senders of notices give up earlier, others are told that it takes long. Each
 // recipient is looked at once for as long as the hold lasts.
 asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string destination, queue::Backoff hold) {
-  using Kind = queue::Waiting::Kind;
+  using Kind = queue::HeldQuery::Kind;
   for (const Kind kind : {Kind::notices, Kind::untold}) {
     const Options& options = self->options_;
     const Milliseconds wait = kind == Kind::notices ? options.expire_bounces : options.delay_notice;
     if (kind == Kind::untold && (wait.count() == 0 || options.postmaster.empty())) continue;
-    queue::Waiting waiting;
+    queue::HeldQuery waiting;
     waiting.kind = kind;
     waiting.until = hold.last - wait;
     waiting.after = self->told_.move(destination, kind, waiting.until, self->telling_clock());
     waiting.messages = expire_messages;
-    std::optional<queue::Waiting> next = waiting;
+    std::optional<queue::HeldQuery> next = waiting;
     while (next && !self->stopping_ && !self->is_paused()) {
       co_await self->settler_.room();
-      queue::Waiting from = *next;
+      queue::HeldQuery from = *next;
       auto waited = co_await self->queue_.lease_waiting(destination, from);
       if (!waited) break;
       next = std::move(waited->next);
@@ -383,16 +383,16 @@ asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string desti
 asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string destination, queue::Backoff hold) {
   const auto reason = hop::parse_reason(hold.reason);
   if (!reason || !hop::is_policy(*reason) || self->options_.tls_required_no == TlsRequiredNo::ignore) co_return;
-  queue::Waiting waiting;
-  waiting.kind = queue::Waiting::Kind::relaxed;
+  queue::HeldQuery waiting;
+  waiting.kind = queue::HeldQuery::Kind::relaxed;
   waiting.until = self->now();
   waiting.after = self->told_.move(destination, waiting.kind, waiting.until, self->telling_clock());
   waiting.messages = expire_messages;
   std::optional<OpenSession> session;
-  std::optional<queue::Waiting> next = waiting;
+  std::optional<queue::HeldQuery> next = waiting;
   while (next && !self->stopping_ && !self->is_paused()) {
     co_await self->settler_.room();
-    queue::Waiting from = *next;
+    queue::HeldQuery from = *next;
     auto waited = co_await self->queue_.lease_waiting(destination, from);
     if (!waited) break;
     next = std::move(waited->next);

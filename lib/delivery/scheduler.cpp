@@ -386,7 +386,8 @@ void Scheduler::start() { impl_->start(); }
 asio::awaitable<void> Scheduler::stop(net::SteadyTime deadline) { return impl_->stop(deadline); }
 void Scheduler::sign_with(std::shared_ptr<const dkim::Keyring> keyring) { impl_->sign_with(std::move(keyring)); }
 void Scheduler::kick() { impl_->kick_by_order(); }
-asio::awaitable<Result<queue::Touched>> Scheduler::bounce(queue::Selection selection, queue::Queue::Progress progress) {
+asio::awaitable<Result<queue::Affected>> Scheduler::bounce(queue::Selection selection,
+                                                           queue::Queue::Progress progress) {
   return Impl::bounce(impl_, std::move(selection), std::move(progress));
 }
 Counts Scheduler::counts() const { return impl_->counts(); }

@@ -37,8 +37,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void reopen();
   Counts counts() const;
   std::vector<queue::InLine> in_line() const;
-  static asio::awaitable<Result<queue::Touched>> bounce(std::shared_ptr<Impl> self, queue::Selection selection,
-                                                        queue::Queue::Progress progress);
+  static asio::awaitable<Result<queue::Affected>> bounce(std::shared_ptr<Impl> self, queue::Selection selection,
+                                                         queue::Queue::Progress progress);
 
  private:
   using Self = std::shared_ptr<Impl>;

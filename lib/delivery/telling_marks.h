@@ -15,7 +15,7 @@ namespace hoplock::delivery {
 
 class TellingMarks {
  public:
-  using Kind = queue::Waiting::Kind;
+  using Kind = queue::HeldQuery::Kind;
 
   // What was not moved for so long is forgotten at `now`, at the latest once there are twice as many.
   struct Clock {

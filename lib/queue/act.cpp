@@ -31,7 +31,7 @@ bool applies(Action action, State state) {
   return false;
 }
 
-std::vector<Row> rows_of(disk::Tx& tx, const Act& act, Id id) {
+std::vector<Row> rows_of(disk::Tx& tx, const AdminBatch& act, Id id) {
   std::vector<Row> rows;
   auto row = tx.prepare(
       "SELECT r.id, r.domain, r.state, r.attempts FROM recipient r WHERE r.id BETWEEN ?1 AND ?2"
@@ -44,7 +44,7 @@ std::vector<Row> rows_of(disk::Tx& tx, const Act& act, Id id) {
   return rows;
 }
 
-void change(disk::Tx& tx, const Act& act, const Row& row, bool leased) {
+void change(disk::Tx& tx, const AdminBatch& act, const Row& row, bool leased) {
   const auto now = to_millis(act.now);
   switch (act.action) {
     case Action::retry:
@@ -87,8 +87,8 @@ std::string_view to_text(Action action) {
   return "";
 }
 
-Acted act(disk::Tx& tx, Places& places, const Act& act) {
-  Acted acted;
+AdminResult act(disk::Tx& tx, Places& places, const AdminBatch& act) {
+  AdminResult result;
   std::set<std::int64_t> domains;
   for (const Id id : act.ids) {
     const auto rows = rows_of(tx, act, id);
@@ -102,12 +102,12 @@ Acted act(disk::Tx& tx, Places& places, const Act& act) {
     }
     if (rows.empty()) continue;
     if (act.action == Action::remove) remove_if_done(tx, places, id, act.bodies);
-    ++acted.touched.messages;
-    acted.touched.recipients += rows.size();
-    if (active) ++acted.touched.active;
-    acted.touched.ids.push_back(id);
+    ++result.affected.messages;
+    result.affected.recipients += rows.size();
+    if (active) ++result.affected.active;
+    result.affected.ids.push_back(id);
   }
-  if (act.action != Action::retry && act.action != Action::release) return acted;
+  if (act.action != Action::retry && act.action != Action::release) return result;
   std::set<std::string> destinations;
   for (const auto domain : domains) {
     places.lower(tx, domain, to_millis(act.now));
@@ -116,9 +116,9 @@ Acted act(disk::Tx& tx, Places& places, const Act& act) {
   }
   for (const auto& name : destinations) {
     if (act.action == Action::retry) places.set_backoff(tx, {name, {}});
-    acted.destinations.push_back(name);
+    result.destinations.push_back(name);
   }
-  return acted;
+  return result;
 }
 
 }  // namespace hoplock::queue

@@ -11,7 +11,7 @@
 
 namespace hoplock::queue {
 
-struct Act {
+struct AdminBatch {
   Action action = Action::retry;
   Selection selection;  // by domain: only recipients there
   std::vector<Id> ids;
@@ -19,10 +19,10 @@ struct Act {
   Time now;
   Bodies bodies = Bodies::along;
 };
-struct Acted {
-  Touched touched;
+struct AdminResult {
+  Affected affected;
   std::vector<std::string> destinations;  // where something is due now
 };
-Acted act(disk::Tx& tx, Places& places, const Act& act);
+AdminResult act(disk::Tx& tx, Places& places, const AdminBatch& act);
 
 }  // namespace hoplock::queue

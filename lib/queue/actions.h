@@ -26,7 +26,7 @@ struct Selection {
   std::string by_whom;  // for the history
 };
 
-struct Touched {
+struct Affected {
   std::uint64_t messages = 0;
   std::uint64_t recipients = 0;
   std::uint64_t active = 0;  // of `messages`: under way, so it takes effect when the attempt ends
@@ -34,7 +34,7 @@ struct Touched {
 };
 
 // Leases on selected messages, due or held; one job a message, of its recipients that were not under way.
-struct Picked {
+struct LeasedBySelection {
   std::vector<Job> jobs;
   std::uint64_t active = 0;  // messages that have selected recipients under way, which are left alone
 };

@@ -62,15 +62,15 @@ struct Queue::Core {
   asio::awaitable<Result<>> void_removed(Deadline until);
   asio::awaitable<Result<>> inspect_some();
   asio::awaitable<Result<>> drop_orphans();
-  std::vector<PlacedNotice> place(std::vector<Notice> notices, Time now);
+  std::vector<RoutedNotice> place(std::vector<Notice> notices, Time now);
   using ApplyingPtr = std::shared_ptr<const Store::Applying>;
-  asio::awaitable<Result<std::vector<Noticed>>> apply_once(ApplyingPtr applying);
+  asio::awaitable<Result<std::vector<EnqueuedNotice>>> apply_once(ApplyingPtr applying);
   asio::awaitable<Result<ApplyingPtr>> with_damage(ApplyingPtr applying);
   asio::awaitable<Result<bool>> is_damaged(Id id);
   // Bodies that went apart, as far as their pages let them go.
   asio::awaitable<void> drop_left(std::vector<Id> ids);
   asio::awaitable<Result<>> drop_draft(Id id, Deadline until);
-  void landed(std::vector<Landed> destinations, const std::shared_ptr<Draft>& draft);
+  void enqueued(std::vector<Enqueued> destinations, const std::shared_ptr<Draft>& draft);
   void announce(const asio::any_io_executor& loop, std::vector<Ready> ready);
   void announce_woken(const asio::any_io_executor& loop, Time now);
   void report_damage(const std::vector<Id>& ids);
@@ -79,7 +79,7 @@ struct Queue::Core {
   std::vector<Lease> leases_of(const std::vector<Id>& ids) const;  // sorted
   struct Order;
   asio::awaitable<Result<>> act_on(std::shared_ptr<Order> order, std::vector<Id> ids);
-  void acted(const asio::any_io_executor& loop, const Act& plan, const std::vector<std::string>& destinations);
+  void acted(const asio::any_io_executor& loop, const AdminBatch& plan, const std::vector<std::string>& destinations);
 };
 
 }  // namespace hoplock::queue

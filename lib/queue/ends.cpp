@@ -10,10 +10,10 @@ namespace hoplock::queue {
 
 using disk::Durability;
 
-std::vector<PlacedNotice> Queue::Core::place(std::vector<Notice> notices, Time now) {
-  std::vector<PlacedNotice> placed;
+std::vector<RoutedNotice> Queue::Core::place(std::vector<Notice> notices, Time now) {
+  std::vector<RoutedNotice> placed;
   for (Notice& notice : notices) {
-    PlacedNotice one;
+    RoutedNotice one;
     one.id = next_id(now);
     one.destination = route(notice.recipient.domain);
     one.notice = std::move(notice);
@@ -31,9 +31,9 @@ std::vector<std::uint32_t> Queue::Core::unnamed(const Settled& settled) const {
   return all;
 }
 
-asio::awaitable<Result<std::vector<Noticed>>> Queue::Core::apply_once(ApplyingPtr applying) {
+asio::awaitable<Result<std::vector<EnqueuedNotice>>> Queue::Core::apply_once(ApplyingPtr applying) {
   const std::size_t bytes = applying->results.settled.size() * 512;
-  auto job = [shared = store, applying](disk::Tx& tx) -> Result<std::vector<Noticed>> {
+  auto job = [shared = store, applying](disk::Tx& tx) -> Result<std::vector<EnqueuedNotice>> {
     return shared->apply(tx, *applying);
   };
   co_return co_await disk.run(Durability::durable, bytes, std::move(job));
@@ -56,10 +56,10 @@ asio::awaitable<Result<bool>> Queue::Core::is_damaged(Id id) {
 asio::awaitable<Result<Queue::Core::ApplyingPtr>> Queue::Core::with_damage(ApplyingPtr applying) {
   auto careful = std::make_shared<Store::Applying>(*applying);
   careful->bodies = Bodies::apart;
-  for (PlacedNotice& placed : careful->notices) {
+  for (RoutedNotice& placed : careful->notices) {
     const auto found = co_await is_damaged(placed.notice.about);
     if (!found) co_return found.error();
-    if (*found) placed.original = PlacedNotice::Original::damaged;
+    if (*found) placed.original = RoutedNotice::Original::damaged;
   }
   co_return ApplyingPtr(std::move(careful));
 }
@@ -111,7 +111,7 @@ asio::awaitable<Result<>> Queue::apply(Results results) {
       if (recipient.verdict == Verdict::deferred) lane.next = std::min(lane.next, recipient.due);
   }
   for (const auto& change : done.destinations) core.window.lane(change.destination).backoff = change.backoff;
-  for (auto& noticed : *applied) core.landed(std::move(noticed.landed), noticed.draft);
+  for (auto& noticed : *applied) core.enqueued(std::move(noticed.enqueued), noticed.draft);
   core.announce_woken(loop, done.now);
   if (applying->bodies == Bodies::along) co_return Result<>();
   std::vector<Id> ids;

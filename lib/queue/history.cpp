@@ -76,7 +76,7 @@ void record(disk::Tx& tx, Id id, Time at, std::string_view text) {
   tx.prepare("INSERT INTO history (id, at, data) VALUES (?1, ?2, ?3)").bind(next, to_millis(at), text).run();
 }
 
-void record_notice(disk::Tx& tx, const PlacedNotice& placed, const Draft& draft) {
+void record_notice(disk::Tx& tx, const RoutedNotice& placed, const Draft& draft) {
   record_accepted(tx, draft);
   JsonLine line("notice");
   line.add("action", placed.notice.what).add("as", draft.id.text());
@@ -84,12 +84,12 @@ void record_notice(disk::Tx& tx, const PlacedNotice& placed, const Draft& draft)
   record(tx, placed.notice.about, draft.received, line.text());
 }
 
-void record_act(disk::Tx& tx, const Act& act, const Acted& acted) {
+void record_act(disk::Tx& tx, const AdminBatch& act, const AdminResult& result) {
   JsonLine line(to_text(act.action));
   line.add("by", act.selection.by_whom);
   if (act.selection.by == Selection::By::domain) line.add("domain", act.selection.domain.text());
   const std::string text = line.text();
-  for (const Id id : acted.touched.ids) record(tx, id, act.now, text);
+  for (const Id id : result.affected.ids) record(tx, id, act.now, text);
 }
 
 namespace {

@@ -22,8 +22,8 @@ namespace hoplock::queue {
 enum class Recording : std::uint8_t { on, off };
 
 struct Draft;
-struct Act;
-struct Acted;
+struct AdminBatch;
+struct AdminResult;
 
 // "user@example.org" in any case: the whole key.
 std::int64_t party_key(std::string_view address);
@@ -37,10 +37,10 @@ PartyRange party_range(std::string_view domain);
 // --- on the disk thread, inside jobs
 
 void record_accepted(disk::Tx& tx, const Draft& draft);
-struct PlacedNotice;
+struct RoutedNotice;
 // Accepted as any message, and told in the history of the message it is about.
-void record_notice(disk::Tx& tx, const PlacedNotice& placed, const Draft& draft);
-void record_act(disk::Tx& tx, const Act& act, const Acted& acted);
+void record_notice(disk::Tx& tx, const RoutedNotice& placed, const Draft& draft);
+void record_act(disk::Tx& tx, const AdminBatch& act, const AdminResult& result);
 // Behind what is known of the message. At most 32,000 events are kept of one.
 void record(disk::Tx& tx, Id id, Time at, std::string_view text);
 

@@ -117,7 +117,7 @@ struct Wake {
 };
 
 // Recipients that wait behind a destination's hold and were not tried yet themselves, by the time since which they are due.
-struct Waiting {
+struct HeldQuery {
   enum class Kind : std::uint8_t {  // the numbers stand in SQL (store.cpp)
     notices = 0,                    // of mail with the empty sender
     untold = 1,                     // that no notice of delay tells of
@@ -135,9 +135,9 @@ struct Waiting {
   };
   Place from;
 };
-struct Waited {
+struct HeldPage {
   std::vector<Job> jobs;
-  std::optional<Waiting> next;  // nothing: that was all
+  std::optional<HeldQuery> next;  // nothing: that was all
 };
 
 // A destination with due work.

@@ -45,13 +45,13 @@ void copy_between(disk::Tx& tx, Draft& draft, Id about, const About& original) {
 }
 
 // What stands in a damaged page is not read again here: the transaction would be given up.
-std::string beginning_of(disk::Tx& tx, const PlacedNotice& placed) {
-  if (placed.original == PlacedNotice::Original::damaged) return {};
+std::string beginning_of(disk::Tx& tx, const RoutedNotice& placed) {
+  if (placed.original == RoutedNotice::Original::damaged) return {};
   auto beginning = load_chunk(tx, placed.notice.about, 0);
   return beginning && *beginning ? std::move(**beginning) : std::string();
 }
 
-void fill(disk::Tx& tx, Draft& draft, const PlacedNotice& placed, const About& original) {
+void fill(disk::Tx& tx, Draft& draft, const RoutedNotice& placed, const About& original) {
   const Notice& notice = placed.notice;
   const std::string octets = beginning_of(tx, placed);
   NoticeText text = notice.compose(octets);
@@ -63,7 +63,7 @@ void fill(disk::Tx& tx, Draft& draft, const PlacedNotice& placed, const About& o
   draft.size = text.head.size() + text.tail.size();
   draft.chunks = 1;
   const bool between =
-      text.between == NoticeText::Between::message && placed.original == PlacedNotice::Original::readable;
+      text.between == NoticeText::Between::message && placed.original == RoutedNotice::Original::readable;
   if (between && original.chunks > 1 && original.chunks + 2 <= max_chunks) {
     draft.last_chunk = std::move(text.head);
     copy_between(tx, draft, notice.about, original);
@@ -79,11 +79,11 @@ void fill(disk::Tx& tx, Draft& draft, const PlacedNotice& placed, const About& o
 
 }  // namespace
 
-std::optional<Noticed> insert_notice(disk::Tx& tx, Places& places, const PlacedNotice& placed, Time now) {
+std::optional<EnqueuedNotice> insert_notice(disk::Tx& tx, Places& places, const RoutedNotice& placed, Time now) {
   const Notice& notice = placed.notice;
   const auto original = find(tx, notice.about);
   if (!original || take_recipients(tx, notice) == Left::nobody) return {};
-  Noticed made;
+  EnqueuedNotice made;
   made.draft = std::make_shared<Draft>();
   Draft& draft = *made.draft;
   draft.id = placed.id;
@@ -92,7 +92,7 @@ std::optional<Noticed> insert_notice(disk::Tx& tx, Places& places, const PlacedN
   fill(tx, draft, placed, *original);
   draft.recipients = {notice.recipient};
   draft.destinations = {placed.destination};
-  made.landed = insert_message(tx, places, draft);
+  made.enqueued = insert_message(tx, places, draft);
   return made;
 }
 

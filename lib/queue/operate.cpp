@@ -26,7 +26,7 @@ constexpr std::chrono::milliseconds longest_start{2'000};
 constexpr int parts_of_start = 4;
 constexpr int most_drafts = 1'000;  // the sweep finds the others
 
-Result<Started> take_up(disk::Tx& tx) {
+Result<Started> recover(disk::Tx& tx) {
   Started started;
   started.last_id = read_mark(tx, "id").value_or(0);
   if (const auto seen = read_mark(tx, "seen")) started.seen = from_millis(*seen);
@@ -100,7 +100,7 @@ asio::awaitable<Result<>> Queue::Core::void_removed(Deadline until) {
 
 asio::awaitable<Result<>> Queue::start(Time now) {
   Core& core = *core_;
-  auto started = co_await core.disk.run(Durability::durable, take_up);
+  auto started = co_await core.disk.run(Durability::durable, recover);
   if (!started) co_return started.error();
   core.last_id = std::max(core.last_id, started->last_id);
   const auto until = [began = std::chrono::steady_clock::now()](int parts) {

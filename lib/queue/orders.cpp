@@ -19,12 +19,12 @@ constexpr std::size_t page_rows = 10'000;    // of a read
 constexpr std::size_t batch_messages = 512;  // of a change
 constexpr std::size_t most_ids_told = 1000;
 
-void add(Touched& sum, const Touched& touched) {
-  sum.messages += touched.messages;
-  sum.recipients += touched.recipients;
-  sum.active += touched.active;
-  const auto room = std::min(touched.ids.size(), most_ids_told - std::min(most_ids_told, sum.ids.size()));
-  sum.ids.insert(sum.ids.end(), touched.ids.begin(), touched.ids.begin() + static_cast<std::ptrdiff_t>(room));
+void add(Affected& sum, const Affected& affected) {
+  sum.messages += affected.messages;
+  sum.recipients += affected.recipients;
+  sum.active += affected.active;
+  const auto room = std::min(affected.ids.size(), most_ids_told - std::min(most_ids_told, sum.ids.size()));
+  sum.ids.insert(sum.ids.end(), affected.ids.begin(), affected.ids.begin() + static_cast<std::ptrdiff_t>(room));
 }
 
 }  // namespace
@@ -34,7 +34,7 @@ struct Queue::Core::Order {
   Selection selection;  // without ids
   Time now;
   Follow follow;
-  Touched sum;
+  Affected sum;
 };
 
 std::vector<Lease> Queue::Core::leases_of(const std::vector<Id>& ids) const {
@@ -45,7 +45,7 @@ std::vector<Lease> Queue::Core::leases_of(const std::vector<Id>& ids) const {
   return leased;
 }
 
-void Queue::Core::acted(const asio::any_io_executor& loop, const Act& plan,
+void Queue::Core::acted(const asio::any_io_executor& loop, const AdminBatch& plan,
                         const std::vector<std::string>& destinations) {
   std::vector<Ready> due;
   for (const auto& destination : destinations) {
@@ -61,13 +61,13 @@ void Queue::Core::acted(const asio::any_io_executor& loop, const Act& plan,
 asio::awaitable<Result<>> Queue::Core::act_on(std::shared_ptr<Order> order, std::vector<Id> ids) {
   auto loop = co_await asio::this_coro::executor;
   window.freeze(ids);
-  auto plan = std::make_shared<Act>();
+  auto plan = std::make_shared<AdminBatch>();
   plan->action = order->action;
   plan->selection = order->selection;
   plan->leased = leases_of(ids);
   plan->ids = std::move(ids);
   plan->now = order->now;
-  auto job = [shared = store, plan](disk::Tx& tx) -> Result<Acted> { return shared->act(tx, *plan); };
+  auto job = [shared = store, plan](disk::Tx& tx) -> Result<AdminResult> { return shared->act(tx, *plan); };
   auto done = co_await disk.run(Durability::durable, job);
   if (!done && done.error().code == errc::bad_message) {  // a page under a body: see ends.cpp
     plan->bodies = Bodies::apart;
@@ -77,14 +77,14 @@ asio::awaitable<Result<>> Queue::Core::act_on(std::shared_ptr<Order> order, std:
   window.thaw(plan->ids);
   announce_woken(loop, plan->now);
   if (!done) co_return done.error();
-  if (order->follow.done && done->touched.messages > 0) order->follow.done(done->touched);
+  if (order->follow.done && done->affected.messages > 0) order->follow.done(done->affected);
   acted(loop, *plan, done->destinations);
-  add(order->sum, done->touched);
+  add(order->sum, done->affected);
   if (order->follow.progress) co_await order->follow.progress(order->sum.messages);
   co_return Result<>();
 }
 
-asio::awaitable<Result<Touched>> Queue::act(Action action, Selection selection, Time now, Follow follow) {
+asio::awaitable<Result<Affected>> Queue::act(Action action, Selection selection, Time now, Follow follow) {
   auto order = std::make_shared<Core::Order>();
   order->action = action;
   order->selection = selection;
@@ -165,13 +165,14 @@ asio::awaitable<Result<>> Queue::in_batches(Selection selection, std::size_t mes
   co_return Result<>();
 }
 
-asio::awaitable<Result<Picked>> Queue::pick(Selection selection, std::vector<Id> ids, Time now) {
+asio::awaitable<Result<LeasedBySelection>> Queue::pick(Selection selection, std::vector<Id> ids, Time now) {
   Core& core = *core_;
   auto loop = co_await asio::this_coro::executor;
   core.window.freeze(ids);
   // Not as a read: it comes after the ends of the leases that were given back before.
-  auto read = [selection = std::move(selection), ids, leased = core.leases_of(ids)](disk::Tx& tx) -> Result<Picked> {
-    Picked picked;
+  auto read = [selection = std::move(selection), ids,
+               leased = core.leases_of(ids)](disk::Tx& tx) -> Result<LeasedBySelection> {
+    LeasedBySelection picked;
     for (const Id id : ids) {
       Selected selected = load_selected(tx, id, selection, leased);
       if (selected.leased) ++picked.active;

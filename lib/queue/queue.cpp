@@ -66,11 +66,11 @@ std::uint64_t Queue::Core::room_beside(std::uint64_t spoken_for) const {
 void Queue::set_min_free_space(std::uint64_t octets) { core_->options.min_free_space = octets; }
 
 // A message was committed: its jobs go into the window where there is room for them.
-void Queue::Core::landed(std::vector<Landed> destinations, const std::shared_ptr<Draft>& draft) {
+void Queue::Core::enqueued(std::vector<Enqueued> destinations, const std::shared_ptr<Draft>& draft) {
   std::unordered_map<std::string_view, std::vector<std::size_t>> recipients_at;
   for (std::size_t r = 0; r < draft->recipients.size(); ++r) recipients_at[draft->destinations[r]].push_back(r);
   for (std::size_t i = 0; i < destinations.size(); ++i) {
-    Landed& at = destinations[i];
+    Enqueued& at = destinations[i];
     Lane* known = window.find(at.destination);
     Lane& lane = known ? *known : window.lane(at.destination);
     if (!known && at.alone) lane.next = not_known_to_come;
@@ -266,7 +266,7 @@ asio::awaitable<Result<std::vector<Job>>> Queue::lease_older(std::string destina
   co_return core.window.lease(core.window.lane(destination), std::move(found->jobs));
 }
 
-asio::awaitable<Result<Waited>> Queue::lease_waiting(std::string destination, Waiting waiting) {
+asio::awaitable<Result<HeldPage>> Queue::lease_waiting(std::string destination, HeldQuery waiting) {
   Core& core = *core_;
   Lane& lane = core.window.lane(destination);
   core.window.drop_lane_jobs(lane);  // what was prefetched may be among them
@@ -281,7 +281,7 @@ asio::awaitable<Result<Waited>> Queue::lease_waiting(std::string destination, Wa
   auto found = co_await core.disk.run(Durability::read, std::move(job));
   if (!found) co_return found.error();
   core.report_damage(found->damaged);
-  Waited waited;
+  HeldPage waited;
   waited.jobs = core.window.lease(core.window.lane(destination), std::move(found->jobs));
   waited.next = std::move(found->rest);
   co_return waited;

@@ -86,7 +86,7 @@ class Queue {
   // Waiting recipients of messages received before `before`, due or not: to expire those that wait behind a
   // destination's hold.
   asio::awaitable<Result<std::vector<Job>>> lease_older(std::string destination, Time before, LeaseLimit limit);
-  asio::awaitable<Result<Waited>> lease_waiting(std::string destination, Waiting waiting);
+  asio::awaitable<Result<HeldPage>> lease_waiting(std::string destination, HeldQuery waiting);
   // Chunk n of a message, its checksum verified. Error bad_message: damaged, and the message is now held; no_message:
   // gone.
   asio::awaitable<Result<std::string>> read_chunk(Id id, std::uint32_t n);
@@ -109,15 +109,15 @@ class Queue {
   // REQUIRES: not Action::bounce.
   using Progress = std::function<asio::awaitable<void>(std::uint64_t messages)>;
   struct Follow {
-    std::function<void(const Touched& batch)> done;  // called with each batch as soon as it is stored
-    Progress progress;                               // awaited then, with the messages so far
+    std::function<void(const Affected& batch)> done;  // called with each batch as soon as it is stored
+    Progress progress;                                // awaited then, with the messages so far
   };
-  asio::awaitable<Result<Touched>> act(Action action, Selection selection, Time now, Follow follow = {});
+  asio::awaitable<Result<Affected>> act(Action action, Selection selection, Time now, Follow follow = {});
   // Messages that a selection means, in batches; those that came when it had begun, as the notices of a bounce do, are not among them.
   using Batch = std::function<asio::awaitable<Result<>>(std::vector<Id>)>;
   asio::awaitable<Result<>> in_batches(Selection selection, std::size_t messages, Batch call);
   // For a bounce: the recipients of these messages that the selection means, held or not, as leases that come back in apply().
-  asio::awaitable<Result<Picked>> pick(Selection selection, std::vector<Id> ids, Time now);
+  asio::awaitable<Result<LeasedBySelection>> pick(Selection selection, std::vector<Id> ids, Time now);
   // After the routes changed: destinations are computed anew for all waiting mail, in bounded batches. What moves is due at once: the
   // next hop that it waited for is no longer its own (MX-20).
   asio::awaitable<Result<>> reroute(Time now);

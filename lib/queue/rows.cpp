@@ -68,7 +68,7 @@ void note_draft(disk::Tx& tx, Id id) {
   tx.prepare("INSERT OR IGNORE INTO draft (id) VALUES (?1)").bind(id.value).run();
 }
 
-std::vector<Landed> insert_message(disk::Tx& tx, Places& places, const Draft& draft) {
+std::vector<Enqueued> insert_message(disk::Tx& tx, Places& places, const Draft& draft) {
   if (draft.last_chunk) insert_chunk(tx, draft.id, draft.chunks - 1, *draft.last_chunk);
   if (draft.streamed) tx.prepare("DELETE FROM draft WHERE id = ?1").bind(draft.id.value).run();
   const Envelope& envelope = draft.envelope;
@@ -79,7 +79,7 @@ std::vector<Landed> insert_message(disk::Tx& tx, Places& places, const Draft& dr
             flags_of(envelope), envelope.sender, envelope.client, unless_empty(envelope.envid))
       .run();
   const auto due = to_millis(draft.received);
-  std::vector<Landed> landed;
+  std::vector<Enqueued> enqueued;
   std::unordered_set<std::string> seen;
   auto insert = tx.prepare(
       "INSERT INTO recipient (id, domain, state, due, attempts, interval, address, notify, orcpt) VALUES (?1, ?2, 0, "
@@ -92,9 +92,9 @@ std::vector<Landed> insert_message(disk::Tx& tx, Places& places, const Draft& dr
               recipient.notify, unless_empty(recipient.orcpt))
         .run();
     if (seen.insert(added.place.destination_name).second)
-      landed.push_back({added.place.destination_name, added.alone, places.backoff(tx, added.place.destination)});
+      enqueued.push_back({added.place.destination_name, added.alone, places.backoff(tx, added.place.destination)});
   }
-  return landed;
+  return enqueued;
 }
 
 disk::More drop_part_of_draft(disk::Tx& tx, Id id) {

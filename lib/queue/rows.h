@@ -40,7 +40,7 @@ struct Draft {
 };
 
 // What a commit learnt of one destination.
-struct Landed {
+struct Enqueued {
   std::string destination;
   bool alone = false;  // nothing else waits there
   std::optional<Backoff> backoff;
@@ -48,7 +48,7 @@ struct Landed {
 
 void insert_chunk(disk::Tx& tx, Id id, std::uint32_t n, std::string_view octets);
 void note_draft(disk::Tx& tx, Id id);
-std::vector<Landed> insert_message(disk::Tx& tx, Places& places, const Draft& draft);
+std::vector<Enqueued> insert_message(disk::Tx& tx, Places& places, const Draft& draft);
 // Chunks that belong to no message: of one that was never committed, or whose body went apart. A part of them, which keeps nobody
 // waiting; yes: there are more.
 disk::More drop_part_of_draft(disk::Tx& tx, Id id);
@@ -96,22 +96,22 @@ static_assert(smtp::notify_never == 1 && smtp::notify_success == 2 && smtp::noti
 
 inline constexpr std::int64_t tls_not_required = 16;  // of message.flags
 inline constexpr std::uint8_t told_of_delay = 16;     // of recipient.notify: beside the bits of RFC 3461
-static_assert(told_of_delay == 16 && static_cast<int>(Waiting::Kind::notices) == 0 &&
-              static_cast<int>(Waiting::Kind::untold) == 1);
+static_assert(told_of_delay == 16 && static_cast<int>(HeldQuery::Kind::notices) == 0 &&
+              static_cast<int>(HeldQuery::Kind::untold) == 1);
 
 // A notice with its place in the queue, which is found on the loop.
-struct PlacedNotice {
+struct RoutedNotice {
   Notice notice;
   Id id;
   std::string destination;
   // damaged: a page under the message that it is about; no transaction that writes may touch that
   enum class Original : std::uint8_t { readable, damaged } original = Original::readable;
 };
-struct Noticed {
+struct EnqueuedNotice {
   std::shared_ptr<Draft> draft;
-  std::vector<Landed> landed;
+  std::vector<Enqueued> enqueued;
 };
 // Writes the notice; nothing when nobody is left that it would tell of.
-std::optional<Noticed> insert_notice(disk::Tx& tx, Places& places, const PlacedNotice& placed, Time now);
+std::optional<EnqueuedNotice> insert_notice(disk::Tx& tx, Places& places, const RoutedNotice& placed, Time now);
 
 }  // namespace hoplock::queue

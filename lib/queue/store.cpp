@@ -45,25 +45,25 @@ void Store::reserve(disk::Tx& tx, Id id) {
   set_mark(tx, "id", reserved_);
 }
 
-Result<std::vector<Landed>> Store::commit(disk::Tx& tx, const Draft& draft) {
+Result<std::vector<Enqueued>> Store::commit(disk::Tx& tx, const Draft& draft) {
   see(tx, draft.received);
   reserve(tx, draft.id);
   if (recording_ == Recording::on) record_accepted(tx, draft);
-  auto landed = insert_message(tx, places_, draft);
+  auto enqueued = insert_message(tx, places_, draft);
   if (auto written = write_along(tx, draft.along); !written) return written.error();
-  return landed;
+  return enqueued;
 }
 
-Acted Store::act(disk::Tx& tx, const Act& act) {
-  Acted acted = queue::act(tx, places_, act);
-  if (recording_ == Recording::on) record_act(tx, act, acted);
-  return acted;
+AdminResult Store::act(disk::Tx& tx, const AdminBatch& act) {
+  AdminResult result = queue::act(tx, places_, act);
+  if (recording_ == Recording::on) record_act(tx, act, result);
+  return result;
 }
 
-Result<std::vector<Noticed>> Store::apply(disk::Tx& tx, const Applying& applying) {
+Result<std::vector<EnqueuedNotice>> Store::apply(disk::Tx& tx, const Applying& applying) {
   const Results& results = applying.results;
   see(tx, results.now);
-  std::vector<Noticed> noticed;
+  std::vector<EnqueuedNotice> noticed;
   for (const auto& placed : applying.notices) {
     reserve(tx, placed.id);
     auto one = insert_notice(tx, places_, placed, results.now);
@@ -234,13 +234,13 @@ bool Store::end_hold(disk::Tx& tx, const std::string& destination, Time now) {
   return true;
 }
 
-Refilled Store::waiting(disk::Tx& tx, const Refill& wanted, const Waiting& waiting) {
+Refilled Store::waiting(disk::Tx& tx, const Refill& wanted, const HeldQuery& waiting) {
   Refilled out;
   out.next = at_once;
   const auto destination = places_.find_destination(tx, wanted.destination);
   if (!destination) return out;
   std::vector<Id> ids;
-  Waiting passed = waiting;
+  HeldQuery passed = waiting;
   {
     auto domains = tx.prepare("SELECT id FROM domain WHERE destination = ?1 AND id >= ?2 ORDER BY id");
     // not tried yet: due since it came in

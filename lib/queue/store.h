@@ -29,7 +29,7 @@ struct Refilled {
   bool more = false;                // it stopped at a limit
   Time next;                        // when it did not: what is due next, not_known_to_come for nothing
   std::optional<Backoff> backoff;
-  std::optional<Waiting> rest;  // of what waits: where to go on
+  std::optional<HeldQuery> rest;  // of what waits: where to go on
 };
 
 struct Found {
@@ -39,19 +39,19 @@ struct Found {
 
 class Store {
  public:
-  Result<std::vector<Landed>> commit(disk::Tx& tx, const Draft& draft);
+  Result<std::vector<Enqueued>> commit(disk::Tx& tx, const Draft& draft);
   // Results with what is found on the loop. `unnamed`: for each of results.settled, the recipients of the lease that it does not name.
   struct Applying {
     Results results;
-    std::vector<PlacedNotice> notices;
+    std::vector<RoutedNotice> notices;
     std::vector<std::vector<std::uint32_t>> unnamed;
     Bodies bodies = Bodies::along;
   };
-  Result<std::vector<Noticed>> apply(disk::Tx& tx, const Applying& applying);
-  Acted act(disk::Tx& tx, const Act& act);
+  Result<std::vector<EnqueuedNotice>> apply(disk::Tx& tx, const Applying& applying);
+  AdminResult act(disk::Tx& tx, const AdminBatch& act);
   Refilled refill(disk::Tx& tx, const Refill& wanted);
   Refilled older(disk::Tx& tx, const Refill& wanted, Id before);
-  Refilled waiting(disk::Tx& tx, const Refill& wanted, const Waiting& waiting);
+  Refilled waiting(disk::Tx& tx, const Refill& wanted, const HeldQuery& waiting);
   // False: there is no such destination.
   bool end_hold(disk::Tx& tx, const std::string& destination, Time now);
   // Destinations with something due, `busy` (sorted) left out; bounds that proved stale on the way are mended.

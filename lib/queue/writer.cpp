@@ -97,16 +97,16 @@ asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRec
   draft->recipients = std::move(recipients);
   draft->along = std::move(along);
   const std::size_t bytes = draft->last_chunk->size() + draft->recipients.size() * 256;
-  auto job = [store = core.store, draft](disk::Tx& tx) -> Result<std::vector<Landed>> {
+  auto job = [store = core.store, draft](disk::Tx& tx) -> Result<std::vector<Enqueued>> {
     return store->commit(tx, *draft);
   };
   const Claim passing(core.passing, places_of_an_octet * bytes);
   state.announced.reset();
-  auto landed = co_await core.disk.run(Durability::durable, bytes, std::move(job));
-  if (!landed) co_return landed.error();
+  auto enqueued = co_await core.disk.run(Durability::durable, bytes, std::move(job));
+  if (!enqueued) co_return enqueued.error();
   state.committed = true;
   core.drafts.erase(state.id);
-  core.landed(std::move(*landed), draft);
+  core.enqueued(std::move(*enqueued), draft);
   core.announce(loop, {});
   co_return state.id;
 }

@@ -121,12 +121,12 @@ TEST_CASE("parse_request: what is not quite a request is refused, never guessed 
   CHECK_FALSE(parse_request(deep).has_value());
 }
 
-TEST_CASE("parse_touched, parse_active, parse_status: what the server writes the client reads") {
-  queue::Touched touched;
-  touched.messages = 7;
-  touched.recipients = 1ULL << 40U;
-  touched.active = 2;
-  const auto counted = parse_touched(to_json(touched));
+TEST_CASE("parse_affected, parse_active, parse_status: what the server writes the client reads") {
+  queue::Affected affected;
+  affected.messages = 7;
+  affected.recipients = 1ULL << 40U;
+  affected.active = 2;
+  const auto counted = parse_affected(to_json(affected));
   REQUIRE(counted.has_value());
   CHECK(counted->messages == 7);
   CHECK(counted->recipients == 1ULL << 40U);
@@ -188,12 +188,12 @@ TEST_CASE("compact: request and answer come back as they were") {
   CHECK_FALSE(parse_compacted(refusal_to_json("this daemon keeps no store")).has_value());
 }
 
-TEST_CASE("parse_touched: a refusal carries the daemon's words, and rubbish is no answer") {
-  const auto refused = parse_touched(refusal_to_json("user bob may not control this daemon"));
+TEST_CASE("parse_affected: a refusal carries the daemon's words, and rubbish is no answer") {
+  const auto refused = parse_affected(refusal_to_json("user bob may not control this daemon"));
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == errc::operation_not_permitted);
   CHECK(refused.error().detail == "user bob may not control this daemon");
-  CHECK_FALSE(parse_touched("hello").has_value());
+  CHECK_FALSE(parse_affected("hello").has_value());
   CHECK_FALSE(parse_active(R"({"ok":true})").has_value());
   CHECK_FALSE(parse_active(R"({"ok":true,"active":[["0000000001",-1]]})").has_value());
   CHECK_FALSE(parse_active(R"({"ok":true,"active":[["0000000001",4294967296]]})").has_value());

@@ -38,10 +38,10 @@ struct TellingRelay : Relay {
     loop.io().restart();
     REQUIRE(until([this] { return queue->active().empty(); }));
   }
-  queue::Touched bounce(queue::Selection selection) {
-    auto touched = loop.run(scheduler->bounce(std::move(selection), {}));
+  queue::Affected bounce(queue::Selection selection) {
+    auto affected = loop.run(scheduler->bounce(std::move(selection), {}));
     loop.io().restart();
-    return touched.value();
+    return affected.value();
   }
   // Notices in the queue.
   std::size_t notices() {
@@ -120,9 +120,9 @@ TEST_CASE("bounce: a message under delivery is left alone, never both delivered 
   relay.put({"bob@a.example"});
   relay.start();
   REQUIRE(relay.until([&] { return !relay.queue->active().empty(); }));
-  const auto touched = relay.bounce(everything());
-  CHECK(touched.messages == 0);
-  CHECK(touched.active == 1);
+  const auto affected = relay.bounce(everything());
+  CHECK(affected.messages == 0);
+  CHECK(affected.active == 1);
   REQUIRE(relay.until([&] { return sink.messages == 1; }));
   REQUIRE(relay.until([&] { return relay.list().empty(); }));
   CHECK(relay.log.events("bounced").empty());
@@ -137,16 +137,16 @@ TEST_CASE("bounce: while mail is being delivered each recipient ends in one way,
   relay.put_many(3000, "a.example");
   relay.start();
   REQUIRE(relay.until([&] { return sink.messages >= 200; }));
-  const auto touched = relay.bounce(domain("a.example"));
-  REQUIRE(relay.until([&] { return sink.messages + touched.messages == 3000; }));
+  const auto affected = relay.bounce(domain("a.example"));
+  REQUIRE(relay.until([&] { return sink.messages + affected.messages == 3000; }));
   REQUIRE(relay.until([&] { return relay.notices() == relay.list().size(); }));
-  CHECK(touched.messages > 500);
+  CHECK(affected.messages > 500);
   CHECK(sink.twice() == 0);
   std::map<std::string, int> ends = sink.recipients;
   for (const auto& event : relay.log.events("bounced")) ++ends[std::string(event.get("to"))];
   CHECK(ends.size() == 3000);
   for (const auto& [address, times] : ends) CHECK_MESSAGE(times == 1, address);
-  CHECK(relay.notices() == touched.messages);
+  CHECK(relay.notices() == affected.messages);
 }
 
 TEST_CASE("bounce: two operators at once bounce nothing twice") {
@@ -155,16 +155,16 @@ TEST_CASE("bounce: two operators at once bounce nothing twice") {
   relay.put_many(1000, "a.example");
   relay.hold_all();
   relay.start();
-  std::vector<queue::Touched> touched;
+  std::vector<queue::Affected> affected;
   net::TaskGroup operators(relay.loop.executor(), relay.log);
-  const auto bounce = [](Scheduler& scheduler, std::vector<queue::Touched>& into) -> asio::awaitable<void> {
+  const auto bounce = [](Scheduler& scheduler, std::vector<queue::Affected>& into) -> asio::awaitable<void> {
     auto done = co_await scheduler.bounce(domain("a.example"), {});
     into.push_back(std::move(done.value()));
   };
-  operators.spawn("one", bounce(*relay.scheduler, touched));
-  operators.spawn("two", bounce(*relay.scheduler, touched));
-  REQUIRE(relay.until([&] { return touched.size() == 2; }));
-  CHECK(touched[0].messages + touched[1].messages == 1000);
+  operators.spawn("one", bounce(*relay.scheduler, affected));
+  operators.spawn("two", bounce(*relay.scheduler, affected));
+  REQUIRE(relay.until([&] { return affected.size() == 2; }));
+  CHECK(affected[0].messages + affected[1].messages == 1000);
   CHECK(relay.log.events("bounced").size() == 1000);
   CHECK(relay.notices() == 1000);
 }

@@ -195,7 +195,7 @@ class Life {
     std::sort(selection.ids.begin(), selection.ids.end());
     tell_all(word, selection.ids);
     Queue::Follow follow;
-    follow.done = [&](const Touched& batch) { tell_all(static_cast<char>(word - 'a' + 'A'), batch.ids); };
+    follow.done = [&](const Affected& batch) { tell_all(static_cast<char>(word - 'a' + 'A'), batch.ids); };
     const auto done = loop_.run(queue_->act(action, std::move(selection), at(2000), std::move(follow)));
     if (!done) return failed(done.error());
     acknowledged();

@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = parse_request(text);
     if (!again || to_json(*again) != text) std::abort();
   }
-  (void)parse_touched(line);
+  (void)parse_affected(line);
   (void)parse_active(line);
   (void)parse_status(line);
   return 0;

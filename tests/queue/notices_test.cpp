@@ -123,7 +123,7 @@ TEST_CASE("DSN-09: a delay is told once for a recipient, also after a restart an
     Settled untouched;
     untouched.id = id;
     untouched.destination = "example.org";
-    Waiting waiting;
+    HeldQuery waiting;
     waiting.after = at(-100);
     waiting.until = at(0);
     waiting.messages = 10;
@@ -161,19 +161,19 @@ TEST_CASE("who waits and may be told of a delay: not NOTIFY without DELAY, not m
   put("sender@example.net", 1);
   put("sender@example.net", 4);
   const Id notice = put("", 0);
-  Waiting waiting;
+  HeldQuery waiting;
   waiting.after = at(-1);
   waiting.until = at(1);
   waiting.messages = 10;
-  const auto ids = [&](Waiting::Kind kind) {
+  const auto ids = [&](HeldQuery::Kind kind) {
     waiting.kind = kind;
     std::vector<Id> found;
-    const Waited waited = world.loop.run(world.queue->lease_waiting("example.org", waiting)).value();
+    const HeldPage waited = world.loop.run(world.queue->lease_waiting("example.org", waiting)).value();
     for (const Job& job : waited.jobs) found.push_back(job.id);
     return found;
   };
-  CHECK(ids(Waiting::Kind::untold) == std::vector<Id>{plain, delay});
-  CHECK(ids(Waiting::Kind::notices) == std::vector<Id>{notice});
+  CHECK(ids(HeldQuery::Kind::untold) == std::vector<Id>{plain, delay});
+  CHECK(ids(HeldQuery::Kind::notices) == std::vector<Id>{notice});
 }
 
 TEST_CASE(
@@ -191,8 +191,8 @@ TEST_CASE(
   put(false);
   const Id relaxed = put(true);
   put(false);
-  Waiting waiting;
-  waiting.kind = Waiting::Kind::relaxed;
+  HeldQuery waiting;
+  waiting.kind = HeldQuery::Kind::relaxed;
   waiting.after = at(-1);
   waiting.until = at(1);
   waiting.messages = 10;
@@ -209,13 +209,13 @@ TEST_CASE("what waits is walked through once, however many calls that takes") {
   World world(directory.path());
   std::vector<Id> put;
   for (int i = 0; i < 5; ++i) put.push_back(world.put({"bob@example.org", "carl@example.org"}));
-  Waiting waiting;
+  HeldQuery waiting;
   waiting.after = at(-100);
   waiting.until = at(100);
   waiting.messages = 2;
   std::vector<Id> found;
   int calls = 0;
-  for (std::optional<Waiting> next = waiting; next && calls < 10; ++calls) {
+  for (std::optional<HeldQuery> next = waiting; next && calls < 10; ++calls) {
     auto waited = world.loop.run(world.queue->lease_waiting("example.org", *next)).value();
     for (const Job& job : waited.jobs) {
       CHECK(job.recipients.size() == 2);

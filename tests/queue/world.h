@@ -106,7 +106,7 @@ struct World {
     results.destinations = std::move(destinations);
     loop.run(queue->apply(std::move(results))).value();
   }
-  Touched act(Action action, Selection selection, Time now = t0) {
+  Affected act(Action action, Selection selection, Time now = t0) {
     auto touched = loop.run(queue->act(action, std::move(selection), now)).value();
     loop.io().poll();
     return touched;
