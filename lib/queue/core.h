@@ -10,9 +10,9 @@
 #include "queue/act.h"
 #include "queue/inspect.h"
 #include "queue/queue.h"
+#include "queue/ready_queue.h"
 #include "queue/rebase.h"
 #include "queue/store.h"
-#include "queue/window.h"
 
 namespace hoplock::queue {
 
@@ -34,7 +34,7 @@ struct Queue::Core {
   struct Life {};
   std::shared_ptr<const Life> life = std::make_shared<const Life>();  // for what may be left when the queue is gone
   std::function<void(Id)> damaged;
-  Window window;
+  ReadyQueue ready_queue;
   std::int64_t last_id = 0;
   std::unordered_set<Id> drafts;  // messages that stream ahead
   // Octets that are spoken for, of the room above min_free_space: what writers announced and have yet to bring, and what is on its way to

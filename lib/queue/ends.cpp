@@ -23,7 +23,7 @@ std::vector<RoutedNotice> Queue::Core::place(std::vector<Notice> notices, Time n
 }
 
 std::vector<std::uint32_t> Queue::Core::unnamed(const Settled& settled) const {
-  auto all = window.leased_at(settled.destination, settled.id);
+  auto all = ready_queue.leased_at(settled.destination, settled.id);
   if (all.size() == settled.recipients.size()) return {};
   std::unordered_set<std::uint32_t> named;
   for (const auto& one : settled.recipients) named.insert(one.seq);
@@ -101,16 +101,16 @@ asio::awaitable<Result<>> Queue::apply(Results results) {
   if (!applied) co_return applied.error();
   const Results& done = applying->results;
   for (const auto& settled : done.settled) {
-    Lane& lane = core.window.lane(settled.destination);
-    const auto leased = core.window.release(lane, settled.destination, settled.id);
+    DestinationQueue& queued = core.ready_queue.of(settled.destination);
+    const auto leased = core.ready_queue.release(queued, settled.destination, settled.id);
     if (leased > settled.recipients.size()) {
-      lane.next = at_once;
-      lane.back = true;
+      queued.next = no_earlier_bound;
+      queued.back = true;
     }
     for (const auto& recipient : settled.recipients)
-      if (recipient.verdict == Verdict::deferred) lane.next = std::min(lane.next, recipient.due);
+      if (recipient.verdict == Verdict::deferred) queued.next = std::min(queued.next, recipient.due);
   }
-  for (const auto& change : done.destinations) core.window.lane(change.destination).backoff = change.backoff;
+  for (const auto& change : done.destinations) core.ready_queue.of(change.destination).backoff = change.backoff;
   for (auto& noticed : *applied) core.enqueued(std::move(noticed.enqueued), noticed.draft);
   core.announce_woken(loop, done.now);
   if (applying->bodies == Bodies::along) co_return Result<>();

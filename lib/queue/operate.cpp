@@ -83,7 +83,7 @@ asio::awaitable<Result<>> Queue::Core::void_removed(Deadline until) {
   while (voided_to && std::chrono::steady_clock::now() < until) {
     auto from = std::make_shared<Voiding>();
     from->after = *voided_to;
-    from->leased = window.leases();  // sorted
+    from->leased = ready_queue.leases();  // sorted
     auto job = [shared = store, from](disk::Tx& tx) -> Result<std::optional<std::int64_t>> {
       return void_some(tx, shared->places(), *from);
     };
@@ -198,7 +198,7 @@ asio::awaitable<Result<>> Queue::reroute(Time now) {
 
 asio::awaitable<Result<>> Queue::Core::reroute(Time now, Deadline until) {
   Core& core = *this;
-  core.window.drop_all();
+  core.ready_queue.drop_all();
   for (std::int64_t after = 0; std::chrono::steady_clock::now() < until;) {
     // Not as a read: it comes after the commits that were routed before.
     auto read = [after](disk::Tx& tx) -> Result<std::vector<Routed>> { return domains_after(tx, after); };
@@ -224,8 +224,8 @@ asio::awaitable<Result<>> Queue::Core::reroute(Time now, Deadline until) {
   }
   auto hastened = co_await core.hasten_rest(until);
   if (!hastened) co_return hastened.error();
-  core.window.drop_all();  // what came in meanwhile under the old names
-  core.window.forget_idle();
+  core.ready_queue.drop_all();  // what came in meanwhile under the old names
+  core.ready_queue.forget_idle();
   co_return Result<>();
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Queue: what operators ask for, in batches that are short and whole. While one is under way, its messages are in no window and are not
+// Queue: what operators ask for, in batches that are short and whole. While one is under way, its messages are not in memory and are not
 // leased anew; leases that stand are known to it.
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
@@ -40,7 +40,7 @@ struct Queue::Core::Order {
 std::vector<Lease> Queue::Core::leases_of(const std::vector<Id>& ids) const {
   std::vector<Lease> leased;
   for (const Id id : ids)
-    for (const auto& lease : window.leases_of(id)) leased.push_back(lease);
+    for (const auto& lease : ready_queue.leases_of(id)) leased.push_back(lease);
   std::sort(leased.begin(), leased.end());
   return leased;
 }
@@ -49,18 +49,18 @@ void Queue::Core::acted(const asio::any_io_executor& loop, const AdminBatch& pla
                         const std::vector<std::string>& destinations) {
   std::vector<Ready> due;
   for (const auto& destination : destinations) {
-    Lane& lane = window.lane(destination);
-    lane.next = at_once;
-    ++lane.epoch;
-    if (plan.action == Action::retry) lane.backoff.reset();
-    if (!lane.held(plan.now)) due.push_back({destination, plan.now, lane.backoff});
+    DestinationQueue& queued = ready_queue.of(destination);
+    queued.next = no_earlier_bound;
+    ++queued.epoch;
+    if (plan.action == Action::retry) queued.backoff.reset();
+    if (!queued.held(plan.now)) due.push_back({destination, plan.now, queued.backoff});
   }
   announce(loop, std::move(due));
 }
 
 asio::awaitable<Result<>> Queue::Core::act_on(std::shared_ptr<Order> order, std::vector<Id> ids) {
   auto loop = co_await asio::this_coro::executor;
-  window.freeze(ids);
+  ready_queue.freeze(ids);
   auto plan = std::make_shared<AdminBatch>();
   plan->action = order->action;
   plan->selection = order->selection;
@@ -74,7 +74,7 @@ asio::awaitable<Result<>> Queue::Core::act_on(std::shared_ptr<Order> order, std:
     done = co_await disk.run(Durability::durable, std::move(job));
   }
   if (done && plan->bodies == Bodies::apart) co_await drop_left(plan->ids);
-  window.thaw(plan->ids);
+  ready_queue.thaw(plan->ids);
   announce_woken(loop, plan->now);
   if (!done) co_return done.error();
   if (order->follow.done && done->affected.messages > 0) order->follow.done(done->affected);
@@ -122,12 +122,12 @@ asio::awaitable<Result<>> Queue::wake(std::string destination, Wake wake) {
   auto known = co_await core.disk.run(Durability::durable, std::move(job));
   if (!known) co_return known.error();
   if (!*known) co_return Result<>();
-  Lane& lane = core.window.lane(destination);
-  lane.next = at_once;
-  ++lane.epoch;
-  if (lane.backoff) lane.backoff->until = std::min(lane.backoff->until, now);
+  DestinationQueue& queued = core.ready_queue.of(destination);
+  queued.next = no_earlier_bound;
+  ++queued.epoch;
+  if (queued.backoff) queued.backoff->until = std::min(queued.backoff->until, now);
   std::vector<Ready> due;
-  due.push_back({destination, now, lane.backoff});
+  due.push_back({destination, now, queued.backoff});
   core.announce(loop, std::move(due));
   co_return Result<>();
 }
@@ -168,7 +168,7 @@ asio::awaitable<Result<>> Queue::in_batches(Selection selection, std::size_t mes
 asio::awaitable<Result<LeasedBySelection>> Queue::pick(Selection selection, std::vector<Id> ids, Time now) {
   Core& core = *core_;
   auto loop = co_await asio::this_coro::executor;
-  core.window.freeze(ids);
+  core.ready_queue.freeze(ids);
   // Not as a read: it comes after the ends of the leases that were given back before.
   auto read = [selection = std::move(selection), ids,
                leased = core.leases_of(ids)](disk::Tx& tx) -> Result<LeasedBySelection> {
@@ -181,10 +181,10 @@ asio::awaitable<Result<LeasedBySelection>> Queue::pick(Selection selection, std:
     return picked;
   };
   auto picked = co_await core.disk.run(Durability::relaxed, std::move(read));
-  core.window.thaw(ids);
+  core.ready_queue.thaw(ids);
   if (picked) {
     const auto found = picked->jobs.size();
-    picked->jobs = core.window.lease(core.window.lane(std::string()), std::move(picked->jobs));
+    picked->jobs = core.ready_queue.lease(core.ready_queue.of(std::string()), std::move(picked->jobs));
     picked->active += found - picked->jobs.size();  // in another order's hands
   }
   core.announce_woken(loop, now);

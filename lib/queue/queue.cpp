@@ -18,7 +18,7 @@ Queue::Core::Core(disk::Disk& disk_, Options options_, RouteOf route_)
       route(std::move(route_)),
       store(std::make_shared<Store>()),
       announcer(std::make_shared<Announcer>()),
-      window(options_.window_messages, options_.window_bytes) {
+      ready_queue(options_.window_messages, options_.window_bytes) {
   store->set_recording(options.history);
   disk.on_rollback([shared = store] { shared->forget(); });
 }
@@ -29,7 +29,7 @@ Queue::~Queue() { core_->announcer->call = nullptr; }
 
 void Queue::on_work(std::function<void(std::vector<Ready>)> call) { core_->announcer->call = std::move(call); }
 void Queue::on_damage(std::function<void(Id)> call) { core_->damaged = std::move(call); }
-std::vector<Lease> Queue::active() const { return core_->window.leases(); }
+std::vector<Lease> Queue::active() const { return core_->ready_queue.leases(); }
 
 Id Queue::Core::next_id(Time now) {
   last_id = std::max(Id::at(now).value, last_id + 1);
@@ -65,18 +65,18 @@ std::uint64_t Queue::Core::room_beside(std::uint64_t spoken_for) const {
 
 void Queue::set_min_free_space(std::uint64_t octets) { core_->options.min_free_space = octets; }
 
-// A message was committed: its jobs go into the window where there is room for them.
+// A message was committed: its jobs go into the ready queue where there is room for them.
 void Queue::Core::enqueued(std::vector<Enqueued> destinations, const std::shared_ptr<Draft>& draft) {
   std::unordered_map<std::string_view, std::vector<std::size_t>> recipients_at;
   for (std::size_t r = 0; r < draft->recipients.size(); ++r) recipients_at[draft->destinations[r]].push_back(r);
   for (std::size_t i = 0; i < destinations.size(); ++i) {
     Enqueued& at = destinations[i];
-    Lane* known = window.find(at.destination);
-    Lane& lane = known ? *known : window.lane(at.destination);
-    if (!known && at.alone) lane.next = not_known_to_come;
-    lane.backoff = at.backoff;
-    if (lane.held(draft->received)) {
-      lane.next = std::min(lane.next, draft->received);
+    DestinationQueue* known = ready_queue.find(at.destination);
+    DestinationQueue& queued = known ? *known : ready_queue.of(at.destination);
+    if (!known && at.alone) queued.next = no_due_time;
+    queued.backoff = at.backoff;
+    if (queued.held(draft->received)) {
+      queued.next = std::min(queued.next, draft->received);
       continue;
     }
     Job job;
@@ -98,8 +98,8 @@ void Queue::Core::enqueued(std::vector<Enqueued> destinations, const std::shared
     const bool last = i + 1 == destinations.size();
     job.envelope = last ? std::move(draft->envelope) : draft->envelope;
     if (draft->chunks == 1 && draft->last_chunk) job.body = last ? std::move(*draft->last_chunk) : *draft->last_chunk;
-    window.add_fresh(lane, std::move(job));
-    announcer->pending.push_back({at.destination, draft->received, lane.backoff});
+    ready_queue.add_fresh(queued, std::move(job));
+    announcer->pending.push_back({at.destination, draft->received, queued.backoff});
   }
 }
 
@@ -120,9 +120,10 @@ void Queue::Core::announce(const asio::any_io_executor& loop, std::vector<Ready>
 
 void Queue::Core::announce_woken(const asio::any_io_executor& loop, Time now) {
   std::vector<Ready> ready;
-  for (auto& destination : window.take_woken()) {
-    const Lane* lane = window.find(destination);
-    if (!lane || !lane->held(now)) ready.push_back({std::move(destination), now, lane ? lane->backoff : std::nullopt});
+  for (auto& destination : ready_queue.take_woken()) {
+    const DestinationQueue* queued = ready_queue.find(destination);
+    if (!queued || !queued->held(now))
+      ready.push_back({std::move(destination), now, queued ? queued->backoff : std::nullopt});
   }
   announce(loop, std::move(ready));
 }
@@ -136,16 +137,17 @@ asio::awaitable<Result<Work>> Queue::ready(Time now, std::size_t limit, std::vec
   const auto sooner = [&next](Time time) { next = next ? std::min(*next, time) : time; };
   std::sort(busy.begin(), busy.end());
   std::vector<std::string> known = busy;
-  for (const auto& [destination, lane] : core.window.lanes()) {
-    if (lane.idle()) continue;  // the database knows as well
+  for (const auto& [destination, queued] : core.ready_queue.destinations()) {
+    if (queued.idle()) continue;  // the database knows as well
     const bool is_busy = std::binary_search(busy.begin(), busy.end(), destination);
-    if (lane.jobs.empty() && lane.next <= now) continue;  // nothing at hand: the database knows whether there is more
-    if (!lane.jobs.empty() && lane.held(now))
-      sooner(lane.backoff->until);
-    else if (!lane.jobs.empty() && !is_busy)
-      work.ready.push_back({destination, lane.jobs.front().received, lane.backoff});
-    else if (lane.jobs.empty() && lane.next != not_known_to_come)
-      sooner(lane.backoff ? std::max(lane.next, lane.backoff->until) : lane.next);
+    if (queued.jobs.empty() && queued.next <= now)
+      continue;  // nothing at hand: the database knows whether there is more
+    if (!queued.jobs.empty() && queued.held(now))
+      sooner(queued.backoff->until);
+    else if (!queued.jobs.empty() && !is_busy)
+      work.ready.push_back({destination, queued.jobs.front().received, queued.backoff});
+    else if (queued.jobs.empty() && queued.next != no_due_time)
+      sooner(queued.backoff ? std::max(queued.next, queued.backoff->until) : queued.next);
     if (!is_busy) known.push_back(destination);
   }
   std::sort(known.begin(), known.end());
@@ -155,8 +157,8 @@ asio::awaitable<Result<Work>> Queue::ready(Time now, std::size_t limit, std::vec
   auto found = co_await core.disk.run(Durability::relaxed, std::move(job));
   if (!found) co_return found.error();
   for (auto& ready : found->ready) {
-    Lane& lane = core.window.lane(ready.destination);
-    lane.backoff = ready.backoff;
+    DestinationQueue& queued = core.ready_queue.of(ready.destination);
+    queued.backoff = ready.backoff;
     work.ready.push_back(std::move(ready));
   }
   if (found->next) sooner(*found->next);
@@ -169,60 +171,60 @@ asio::awaitable<Result<Work>> Queue::ready(Time now, std::size_t limit, std::vec
   co_return work;
 }
 
-// Reads what is due at a destination into its lane. One read at a time for each; the others wait for it.
+// Reads what is due at a destination into its queue. One read at a time for each; the others wait for it.
 asio::awaitable<Result<>> Queue::Core::read_due(std::string destination, Time now, std::size_t least) {
   {
-    Lane& lane = window.lane(destination);
-    if (lane.reading) {
+    DestinationQueue& queued = ready_queue.of(destination);
+    if (queued.reading) {
       error_code woken;
       auto waiting = asio::redirect_error(asio::use_awaitable, woken);
-      co_await lane.reading->async_wait(waiting);
+      co_await queued.reading->async_wait(waiting);
       co_return Result<>();
     }
   }
   auto loop = co_await asio::this_coro::executor;
-  Lane& lane = window.lane(destination);
-  lane.reading = std::make_unique<asio::steady_timer>(loop, asio::steady_timer::time_point::max());
+  DestinationQueue& queued = ready_queue.of(destination);
+  queued.reading = std::make_unique<asio::steady_timer>(loop, asio::steady_timer::time_point::max());
   // However the read ends, cancelled or by an exception too: the others go on, or they would wait for ever.
   struct Reading {
-    std::weak_ptr<const Core::Life> queue;  // gone: so is the window
-    Window& window;
+    std::weak_ptr<const Core::Life> queue;  // gone: so is the ready queue
+    ReadyQueue& ready_queue;
     const std::string& destination;
-    Window::Share share{};
+    ReadyQueue::Share share{};
     Reading(const Reading&) = delete;
     Reading& operator=(const Reading&) = delete;
-    Reading(Core& core, const std::string& of) : queue(core.life), window(core.window), destination(of) {}
+    Reading(Core& core, const std::string& of) : queue(core.life), ready_queue(core.ready_queue), destination(of) {}
     ~Reading() { end(); }
     void end() {
       if (queue.expired()) return;
       queue.reset();
-      window.give_back(share);
-      Lane& at = window.lane(destination);  // not erased: it was not idle
+      ready_queue.give_back(share);
+      DestinationQueue& at = ready_queue.of(destination);  // not erased: it was not idle
       at.reading->cancel();
       at.reading.reset();
     }
   } reading(*this, destination);
-  const auto epoch = lane.epoch;
+  const auto epoch = queued.epoch;
   Refill wanted;
   wanted.destination = destination;
   wanted.now = now;
-  reading.share = window.set_aside(std::max<std::size_t>(least, 1));
+  reading.share = ready_queue.set_aside(std::max<std::size_t>(least, 1));
   wanted.messages = reading.share.messages;
   wanted.bytes = reading.share.bytes;
-  wanted.exclude = window.excluded(lane);
+  wanted.exclude = ready_queue.excluded(queued);
   auto job = [shared = store, wanted = std::move(wanted)](disk::Tx& tx) -> Result<Refilled> {
     return shared->refill(tx, wanted);
   };
   auto refilled = co_await disk.run(Durability::read, std::move(job));
   reading.end();
-  Lane& after = window.lane(destination);
+  DestinationQueue& after = ready_queue.of(destination);
   if (!refilled) co_return refilled.error();
   after.backoff = refilled->backoff;
   if (after.epoch == epoch) {
     after.more = refilled->more;
-    after.next = refilled->more ? at_once : refilled->next;
+    after.next = refilled->more ? no_earlier_bound : refilled->next;
   }
-  window.add_read(after, std::move(refilled->jobs));
+  ready_queue.add_read(after, std::move(refilled->jobs));
   report_damage(refilled->damaged);
   tidy(std::move(refilled->stale));
   co_return Result<>();
@@ -231,50 +233,50 @@ asio::awaitable<Result<>> Queue::Core::read_due(std::string destination, Time no
 asio::awaitable<Result<std::vector<Job>>> Queue::lease(std::string destination, Time now, LeaseLimit limit) {
   Core& core = *core_;
   for (int reads = 0;; ++reads) {
-    Lane& lane = core.window.lane(destination);
+    DestinationQueue& queued = core.ready_queue.of(destination);
     // a retry whose time has come does not wait until nothing fresh comes in
-    const bool overdue = reads == 0 && lane.next <= now && (lane.next != at_once || lane.back);
+    const bool overdue = reads == 0 && queued.next <= now && (queued.next != no_earlier_bound || queued.back);
     std::vector<Job> jobs;
-    if (!overdue) jobs = core.window.take(lane, limit.messages, limit.bytes);
-    if (!jobs.empty() || lane.next > now || reads == 3) co_return jobs;
+    if (!overdue) jobs = core.ready_queue.take(queued, limit.messages, limit.bytes);
+    if (!jobs.empty() || queued.next > now || reads == 3) co_return jobs;
     auto read = co_await core.read_due(destination, now, limit.messages);
     if (!read) co_return read.error();
   }
 }
 
 std::optional<Time> Queue::next_due(const std::string& destination) const {
-  const Lane* lane = core_->window.find(destination);
-  if (lane == nullptr || lane->next == at_once || lane->next == not_known_to_come) return std::nullopt;
-  return lane->next;
+  const DestinationQueue* queued = core_->ready_queue.find(destination);
+  if (queued == nullptr || queued->next == no_earlier_bound || queued->next == no_due_time) return std::nullopt;
+  return queued->next;
 }
 
 asio::awaitable<Result<std::vector<Job>>> Queue::lease_older(std::string destination, Time before, LeaseLimit limit) {
   Core& core = *core_;
-  Lane& lane = core.window.lane(destination);
-  core.window.drop_lane_jobs(lane);  // what was prefetched may be among them
+  DestinationQueue& queued = core.ready_queue.of(destination);
+  core.ready_queue.drop_jobs(queued);  // what was prefetched may be among them
   Refill wanted;
   wanted.destination = destination;
   wanted.messages = limit.messages;
   wanted.bytes = limit.bytes;
-  wanted.exclude = core.window.excluded(lane);
+  wanted.exclude = core.ready_queue.excluded(queued);
   auto job = [store = core.store, wanted = std::move(wanted), id = Id::at(before)](disk::Tx& tx) -> Result<Refilled> {
     return store->older(tx, wanted, id);
   };
   auto found = co_await core.disk.run(Durability::read, std::move(job));
   if (!found) co_return found.error();
   core.report_damage(found->damaged);
-  co_return core.window.lease(core.window.lane(destination), std::move(found->jobs));
+  co_return core.ready_queue.lease(core.ready_queue.of(destination), std::move(found->jobs));
 }
 
 asio::awaitable<Result<HeldPage>> Queue::lease_waiting(std::string destination, HeldQuery waiting) {
   Core& core = *core_;
-  Lane& lane = core.window.lane(destination);
-  core.window.drop_lane_jobs(lane);  // what was prefetched may be among them
+  DestinationQueue& queued = core.ready_queue.of(destination);
+  core.ready_queue.drop_jobs(queued);  // what was prefetched may be among them
   Refill wanted;
   wanted.destination = destination;
   wanted.messages = waiting.messages;
   wanted.bytes = SIZE_MAX;  // a chunk of each at most; none is left out
-  wanted.exclude = core.window.excluded(lane);
+  wanted.exclude = core.ready_queue.excluded(queued);
   auto job = [store = core.store, wanted = std::move(wanted), waiting](disk::Tx& tx) -> Result<Refilled> {
     return store->waiting(tx, wanted, waiting);
   };
@@ -282,7 +284,7 @@ asio::awaitable<Result<HeldPage>> Queue::lease_waiting(std::string destination, 
   if (!found) co_return found.error();
   core.report_damage(found->damaged);
   HeldPage waited;
-  waited.jobs = core.window.lease(core.window.lane(destination), std::move(found->jobs));
+  waited.jobs = core.ready_queue.lease(core.ready_queue.of(destination), std::move(found->jobs));
   waited.next = std::move(found->rest);
   co_return waited;
 }

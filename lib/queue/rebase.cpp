@@ -104,8 +104,8 @@ asio::awaitable<Result<>> Queue::Core::rebase(Deadline until) {
     if (!next) co_return next.error();
     if (rebasing && rebasing->at.now == from.at.now) rebasing = *next;  // unless it began anew
   }
-  window.drop_all();
-  window.forget_idle();
+  ready_queue.drop_all();
+  ready_queue.forget_idle();
   co_return Result<>();
 }
 

@@ -6,7 +6,7 @@
 
 #include "queue/history.h"
 #include "queue/marks.h"
-#include "queue/window.h"
+#include "queue/ready_queue.h"
 
 namespace hoplock::queue {
 namespace {
@@ -134,7 +134,7 @@ void Store::load(disk::Tx& tx, const std::vector<Id>& ids, const Wanted& wanted,
 
 Refilled Store::refill(disk::Tx& tx, const Refill& wanted) {
   Refilled out;
-  out.next = not_known_to_come;
+  out.next = no_due_time;
   const auto destination = places_.find_destination(tx, wanted.destination);
   if (!destination) return out;
   out.backoff = places_.backoff(tx, *destination);
@@ -211,7 +211,7 @@ std::vector<Id> Store::among_waiting(disk::Tx& tx, const Refill& wanted, std::in
 // Neither the mail that is held nor what waits for years behind other holds is walked at each failure of each destination.
 Refilled Store::older(disk::Tx& tx, const Refill& wanted, Id before) {
   Refilled out;
-  out.next = at_once;
+  out.next = no_earlier_bound;
   const auto destination = places_.find_destination(tx, wanted.destination);
   if (!destination) return out;
   const auto all = among_all(tx, wanted, *destination, before);
@@ -236,7 +236,7 @@ bool Store::end_hold(disk::Tx& tx, const std::string& destination, Time now) {
 
 Refilled Store::waiting(disk::Tx& tx, const Refill& wanted, const HeldQuery& waiting) {
   Refilled out;
-  out.next = at_once;
+  out.next = no_earlier_bound;
   const auto destination = places_.find_destination(tx, wanted.destination);
   if (!destination) return out;
   std::vector<Id> ids;

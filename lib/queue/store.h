@@ -27,7 +27,7 @@ struct Refilled {
   std::vector<Id> damaged;          // to be held
   std::vector<std::int64_t> stale;  // domains whose bound is to be found anew
   bool more = false;                // it stopped at a limit
-  Time next;                        // when it did not: what is due next, not_known_to_come for nothing
+  Time next;                        // when it did not: what is due next, no_due_time for nothing
   std::optional<Backoff> backoff;
   std::optional<HeldQuery> rest;  // of what waits: where to go on
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the queue has in memory: a lane for each destination with work at hand or under way, its fresh or prefetched jobs, and all
+// What the queue has in memory: a queue for each destination with work at hand or under way, its fresh or prefetched jobs, and all
 // leases. Bounded; whatever it drops is in the database. Belongs to the loop, touches no disk.
 //
-// A lane knows from when on the database may have due recipients that are neither in its jobs nor leased: `next`.
+// Such a queue knows from when on the database may have due recipients that are neither in its jobs nor leased: `next`.
 #pragma once
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
@@ -19,13 +19,13 @@
 
 namespace hoplock::queue {
 
-inline constexpr Time at_once{Milliseconds::min()};  // nothing is known: ask
-inline constexpr Time not_known_to_come{Milliseconds::max()};
+inline constexpr Time no_earlier_bound{Milliseconds::min()};  // nothing is known: ask
+inline constexpr Time no_due_time{Milliseconds::max()};
 
-struct Lane {
+struct DestinationQueue {
   std::deque<Job> jobs;
   std::unordered_set<Id> leased;
-  Time next = at_once;
+  Time next = no_earlier_bound;
   bool back = false;  // something came back untried: it is the oldest, and goes before what is at hand
   bool more = false;  // the database has older work than what comes fresh: that must wait its turn
   std::optional<Backoff> backoff;
@@ -37,17 +37,17 @@ struct Lane {
   bool held(Time now) const { return backoff && backoff->until > now; }
 };
 
-class Window {
+class ReadyQueue {
  public:
-  Window(std::size_t messages, std::size_t bytes) : most_messages_(messages), most_bytes_(bytes) {}
+  ReadyQueue(std::size_t messages, std::size_t bytes) : most_messages_(messages), most_bytes_(bytes) {}
 
-  Lane& lane(const std::string& destination);
-  Lane* find(const std::string& destination);
+  DestinationQueue& of(const std::string& destination);
+  DestinationQueue* find(const std::string& destination);
 
   // False: there is no room, or older work is in the database, which therefore has this too.
   enum class Room : std::uint8_t { taken, none };
-  Room add_fresh(Lane& lane, Job job);
-  // How much a read for a lane may bring: a share of the room there is, so that many lanes that read at once stay within
+  Room add_fresh(DestinationQueue& queued, Job job);
+  // How much a read for one of them may bring: a share of the room there is, so that many that read at once stay within
   // bounds. It is set aside until the read is over.
   struct Share {
     std::size_t messages = 0;
@@ -57,16 +57,16 @@ class Window {
   void give_back(const Share& share);
   // From a read of the database, oldest first; jobs that overlap a lease, or are here already, or are frozen, are dropped.
   // After something came back they go before what is here.
-  void add_read(Lane& lane, std::vector<Job> jobs);
+  void add_read(DestinationQueue& queued, std::vector<Job> jobs);
   // Takes the oldest jobs and leases them.
-  std::vector<Job> take(Lane& lane, std::size_t messages, std::size_t bytes);
-  // Leases jobs that did not come through the window; drops those that overlap a lease.
-  std::vector<Job> lease(Lane& lane, std::vector<Job> jobs);
+  std::vector<Job> take(DestinationQueue& queued, std::size_t messages, std::size_t bytes);
+  // Leases jobs that did not come through the ready queue; drops those that overlap a lease.
+  std::vector<Job> lease(DestinationQueue& queued, std::vector<Job> jobs);
   // How many recipients the lease had.
-  std::size_t release(Lane& lane, const std::string& destination, Id id);
+  std::size_t release(DestinationQueue& queued, const std::string& destination, Id id);
 
-  // Ids in the lane or leased from it, and frozen ones, sorted.
-  std::vector<Id> excluded(const Lane& lane) const;
+  // Ids in it or leased from it, and frozen ones, sorted.
+  std::vector<Id> excluded(const DestinationQueue& queued) const;
   bool is_leased(Id id) const { return leases_.contains(id); }
   std::vector<Lease> leases_of(Id id) const;
   std::vector<std::uint32_t> leased_at(const std::string& destination, Id id) const;
@@ -74,15 +74,15 @@ class Window {
 
   // Destinations whose work had to wait for the end of a lease or an action, since the last call.
   std::vector<std::string> take_woken() { return std::exchange(woken_, {}); }
-  // While an operator's action is under way, its messages are neither in the window nor leased anew.
+  // While an operator's action is under way, its messages are neither in the ready queue nor leased anew.
   void freeze(const std::vector<Id>& ids);
   void thaw(const std::vector<Id>& ids);
   // Everything that is not leased goes back to the database alone.
   void drop_all();
-  void drop_lane_jobs(Lane& lane);
+  void drop_jobs(DestinationQueue& queued);
   void forget_idle();
 
-  const std::unordered_map<std::string, Lane>& lanes() const { return lanes_; }
+  const std::unordered_map<std::string, DestinationQueue>& destinations() const { return destinations_; }
   std::size_t messages() const { return messages_; }
   std::size_t bytes() const { return bytes_; }
 
@@ -93,16 +93,17 @@ class Window {
   };
   bool overlaps(const Job& job) const;
   void wake(Id id);
-  void put(Lane& lane, Job job);
-  void note_lease(Lane& lane, const Job& job);
+  void put(DestinationQueue& queued, Job job);
+  void note_lease(DestinationQueue& queued, const Job& job);
 
   std::size_t most_messages_;
   std::size_t most_bytes_;
-  std::unordered_map<std::string, Lane> lanes_;
+  std::unordered_map<std::string, DestinationQueue> destinations_;
   std::unordered_map<Id, std::vector<Leased>> leases_;
-  std::unordered_map<Id, std::uint32_t> here_;                // how many lanes have a job of it
-  std::unordered_map<Id, std::uint32_t> frozen_;              // by how many actions
-  std::unordered_map<Id, std::vector<std::string>> waiting_;  // lanes that could not have a job of it when they read it
+  std::unordered_map<Id, std::uint32_t> here_;    // how many destinations have a job of it
+  std::unordered_map<Id, std::uint32_t> frozen_;  // by how many actions
+  std::unordered_map<Id, std::vector<std::string>>
+      waiting_;  // destinations that could not have a job of it when they read it
   std::vector<std::string> woken_;
   std::size_t messages_ = 0;
   std::size_t bytes_ = 0;
