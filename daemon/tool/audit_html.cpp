@@ -2,13 +2,15 @@
 // The audit as HTML that prints as a report on A4.
 #include "daemon/tool/audit_view.h"
 #include "daemon/tool/text.h"
-#include "monitor/page.h"
+#include "page/markup.h"
 
 namespace hoplock::daemon::tool {
 
 namespace {
 
 using statistics::Kind;
+
+constexpr std::size_t longest_text = 4000;  // octets; a note has at most 1000
 
 constexpr std::string_view audit_style = R"(
 @page { size: A4; margin: 18mm 15mm 20mm; }
@@ -60,7 +62,7 @@ why. sender: the sender asked for it (TLS-Required: No). unknown: whether there 
 )";
 
 std::string shown(std::string_view foreign) {
-  return foreign.empty() ? "" : "<bdi>" + monitor::escaped(printable(foreign)) + "</bdi>";
+  return foreign.empty() ? "" : "<bdi>" + page::escaped(printable(foreign), longest_text) + "</bdi>";
 }
 std::string html_figure(std::uint64_t count) { return std::to_string(count); }
 std::string day_text(Time time) { return to_text(statistics::day_of(time)); }
@@ -179,9 +181,9 @@ std::string audit_to_html(const AuditReport& report) {
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width\">\n"
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n";
-  html += "<title>How mail left " + monitor::escaped(printable(report.relay)) + ", " + range + "</title>\n<style>" +
-          std::string(audit_style) + "</style>\n</head>\n<body>\n<h1>How mail left " + shown(report.relay) +
-          "</h1>\n<p>" + range + " (UTC), made " + moment(report.made) + "</p>\n";
+  html += "<title>How mail left " + page::escaped(printable(report.relay), longest_text) + ", " + range +
+          "</title>\n<style>" + std::string(audit_style) + "</style>\n</head>\n<body>\n<h1>How mail left " +
+          shown(report.relay) + "</h1>\n<p>" + range + " (UTC), made " + moment(report.made) + "</p>\n";
   if (report.since && *report.since > report.from)
     html += "<p>Nothing was recorded before " + to_text(*report.since) + ".</p>\n";
   html += overview_table(report) + proved_section(report);

@@ -18,7 +18,8 @@ namespace hoplock::monitor {
 class CountingLog : public Log {
  public:
   // REQUIRES: `to` outlives it, and it the loop's last run; the constructor runs on the thread that will run the loop.
-  CountingLog(Log& to, boost::asio::any_io_executor loop) : to_(to), loop_(std::move(loop)) {}
+  CountingLog(Log& to, boost::asio::any_io_executor loop, net::Clock clock = net::now)
+      : to_(to), loop_(std::move(loop)), clock_(std::move(clock)) {}
 
   // Counts do not depend on the level: what is counted is made at least.
   bool enabled(Level level) const override { return level >= Level::info || to_.enabled(level); }
@@ -30,7 +31,7 @@ class CountingLog : public Log {
   void count(const counted::Value& value) override {
     on_loop([this, value] {
       counters_.add(value, std::chrono::steady_clock::now());
-      tally_.add(value, net::now());
+      tally_.add(value, clock_());
     });
   }
 
@@ -46,6 +47,7 @@ class CountingLog : public Log {
   }
   Log& to_;
   boost::asio::any_io_executor loop_;
+  net::Clock clock_;
   std::thread::id thread_ = std::this_thread::get_id();
   Counters counters_;
   statistics::Tally tally_;

@@ -5,7 +5,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 
-#include "net/clock.h"
 #include "statistics/store.h"
 
 namespace hoplock::monitor {
@@ -17,8 +16,6 @@ namespace {
 constexpr std::chrono::seconds patience{20};      // for what waits; a million messages take seconds
 constexpr std::chrono::milliseconds behind{200};  // the minute's beginning
 constexpr std::size_t written_octets = 1024;      // by a round, about
-
-using net::now;
 
 std::chrono::milliseconds to_next_minute(Time at) {
   return std::chrono::floor<std::chrono::minutes>(at) + std::chrono::minutes{1} - at + behind;
@@ -37,7 +34,7 @@ statistics::Waiting waiting_in(const Survey& survey) {
 asio::awaitable<void> Recorder::run() {
   asio::steady_timer minute(executor_);
   for (;;) {
-    minute.expires_after(to_next_minute(now()));
+    minute.expires_after(to_next_minute(clock_()));
     co_await minute.async_wait(asio::use_awaitable);
     co_await round();
   }
@@ -45,8 +42,8 @@ asio::awaitable<void> Recorder::run() {
 
 asio::awaitable<void> Recorder::round() {
   const auto survey = co_await surveyor_.look(patience);
-  if (survey && survey->error.empty() && survey->taken + std::chrono::minutes{2} > now())
-    log_.tally().look(waiting_in(*survey), now());
+  if (survey && survey->error.empty() && survey->taken + std::chrono::minutes{2} > clock_())
+    log_.tally().look(waiting_in(*survey), clock_());
   const auto minutes = std::make_shared<const statistics::Tally::Minutes>(log_.tally().take());
   if (minutes->empty()) co_return;
   auto job = [minutes](disk::Tx& tx) -> Result<> {

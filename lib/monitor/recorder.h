@@ -10,6 +10,7 @@
 #include "disk/disk.h"
 #include "monitor/counting_log.h"
 #include "monitor/survey.h"
+#include "net/clock.h"
 #include "statistics/series.h"
 
 namespace hoplock::monitor {
@@ -17,8 +18,9 @@ namespace hoplock::monitor {
 class Recorder {
  public:
   // REQUIRES: all outlive it.
-  Recorder(boost::asio::any_io_executor executor, disk::Disk& disk, CountingLog& log, Surveyor& surveyor)
-      : executor_(std::move(executor)), disk_(disk), log_(log), surveyor_(surveyor) {}
+  Recorder(boost::asio::any_io_executor executor, disk::Disk& disk, CountingLog& log, Surveyor& surveyor,
+           net::Clock clock = net::now)
+      : executor_(std::move(executor)), disk_(disk), log_(log), surveyor_(surveyor), clock_(std::move(clock)) {}
 
   // For ever, until it is cancelled: at the beginning of each minute of the wall clock.
   boost::asio::awaitable<void> run();
@@ -32,6 +34,7 @@ class Recorder {
   disk::Disk& disk_;
   CountingLog& log_;
   Surveyor& surveyor_;
+  net::Clock clock_;
   std::string told_;  // the complaint, once
 };
 

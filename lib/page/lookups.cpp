@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "page/lookups.h"
 
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -10,7 +11,7 @@
 
 #include "base/ascii.h"
 #include "monitor/since.h"
-#include "net/signal.h"
+#include "net/condition.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::page {
@@ -196,13 +197,16 @@ struct Lookups::State {
   asio::any_io_executor loop;
   std::filesystem::path database;
   std::size_t waiting = 0;
-  net::Signal answered;
+  net::Condition answered;
 };
 
 Lookups::Lookups(asio::any_io_executor loop, std::filesystem::path database) : state_(std::make_shared<State>()) {
   state_->loop = std::move(loop);
   state_->database = std::move(database);
-  asio::post(worker_, [] { setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), worker_niceness); });
+  asio::post(worker_, [] {
+    ::pthread_setname_np(::pthread_self(), "page");
+    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), worker_niceness);
+  });
 }
 
 Lookups::~Lookups() {

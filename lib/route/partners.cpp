@@ -101,7 +101,7 @@ awaitable<Result<partners::Done>> Partners::carry_out(std::vector<Order> orders,
 awaitable<Partners::PlanPtr> Partners::plan(std::vector<Order> orders, std::string by) {
   const auto made = std::make_shared<Plan>();
   Plan& to = *made;
-  const Time now = net::now();
+  const Time now = clock_();
   for (std::size_t i = 0; i < orders.size(); ++i) {
     if (i % entries_at_once == entries_at_once - 1) co_await breathe();
     Order& order = orders[i];
@@ -255,7 +255,7 @@ awaitable<void> Partners::tell_soon_over(Time at) {
 awaitable<void> Partners::watch() {
   std::optional<partners::Day> warned;
   for (;;) {
-    const Time at = net::now();
+    const Time at = clock_();
     const auto today = std::chrono::floor<std::chrono::days>(at);
     const auto passed = book_->next_end(looked_);
     const bool due = at < looked_ || (passed && *passed <= at);

@@ -14,7 +14,8 @@
 
 #include "base/log.h"
 #include "disk/disk.h"
-#include "net/signal.h"
+#include "net/clock.h"
+#include "net/condition.h"
 #include "partners/book.h"
 #include "partners/order.h"
 #include "route/partner_store.h"
@@ -24,7 +25,8 @@ namespace hoplock::route {
 class Partners {
  public:
   // REQUIRES: the disk (partner_migration() is applied) and the log outlive it and the loop's last run.
-  Partners(disk::Disk& disk, Log& log) : disk_(disk), log_(log) {}
+  Partners(disk::Disk& disk, Log& log, net::Clock clock = net::now)
+      : disk_(disk), log_(log), clock_(std::move(clock)) {}
   Partners(const Partners&) = delete;
   Partners& operator=(const Partners&) = delete;
 
@@ -62,12 +64,13 @@ class Partners {
 
   disk::Disk& disk_;
   Log& log_;
+  net::Clock clock_;
   Follow follow_;
   partners::BookPtr book_ = std::make_shared<const partners::Book>();
   bool busy_ = false;
   bool unclean_ = false;  // there may be rows that never came to count
-  net::Signal free_;
-  net::Signal news_;
+  net::Condition free_;
+  net::Condition news_;
   Time looked_;  // for what ended until then
 };
 
