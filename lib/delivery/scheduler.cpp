@@ -26,7 +26,8 @@ Scheduler::Impl::Impl(const Services& services)
       log_(services.log),
       clock_(services.clock),
       courier_(services),
-      settler_(services, [this] { kick(); }),
+      settler_(
+          services.queue, services.log, [this] { kick(); }, services.clock),
       watch_(services, [this] { kick(); }),
       random_(std::random_device{}()),
       gates_(services.log),

@@ -10,17 +10,19 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "delivery/ending.h"
-#include "delivery/services.h"
+#include "net/clock.h"
 #include "net/condition.h"
+#include "queue/queue.h"
 
 namespace hoplock::delivery {
 
 class Settler {
  public:
   // `recovered` is called when the store works again after it failed.
-  Settler(const Services& services, std::function<void()> recovered)
-      : queue_(services.queue), log_(services.log), clock_(services.clock), recovered_(std::move(recovered)) {}
+  Settler(queue::Queue& queue, Log& log, std::function<void()> recovered, net::Clock clock = net::now)
+      : queue_(queue), log_(log), clock_(std::move(clock)), recovered_(std::move(recovered)) {}
 
   using Ticket = std::uint64_t;
   Ticket add(Ending ending);
