@@ -21,7 +21,7 @@ constexpr std::string_view style =
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 0 1rem 2rem; background: var(--back); color: var(--text); overflow-wrap: anywhere }
 a { color: var(--link) } :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; border-radius: 2px }
 h1 { font-size: 1.45rem; line-height: 1.3; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem } h3 { font-size: 1rem; margin: 1.2rem 0 .3rem }
-p { margin: .3rem 0 } .dim, footer { color: var(--dim) } footer { margin-top: 2.5rem; font-size: .9rem; border-top: 1px solid var(--line); padding-top: .6rem }
+time, .whole { white-space: nowrap } p { margin: .3rem 0 } .dim, footer { color: var(--dim) } footer { margin-top: 2.5rem; font-size: .9rem; border-top: 1px solid var(--line); padding-top: .6rem }
 .unseen { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap }
 .skip { position: absolute; left: -100rem } .skip:focus { left: 1rem; top: .5rem; background: var(--back); padding: .3rem .6rem; z-index: 1 }
 header { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: center; justify-content: space-between; padding: .8rem 0 }
@@ -33,11 +33,11 @@ code { font: .92em/1.4 ui-monospace, monospace } .command { background: var(--so
 .verdict h1::before { content: "\2713"; margin-right: .5rem } .verdict.attention h1::before { content: "!" } .verdict.bad h1::before { content: "\2717" }
 .verdict.good { color: var(--good); background: var(--good-back) } .verdict.attention { color: var(--attention); background: var(--attention-back) } .verdict.bad { color: var(--bad); background: var(--bad-back) }
 .verdict li { color: var(--text) }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .6rem; margin: 1rem 0 } .figures div { background: var(--soft); border-radius: 6px; padding: .6rem .8rem; display: flex; flex-direction: column-reverse; min-width: 0 }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .6rem; margin: 1rem 0 } .figures div { background: var(--soft); border-radius: 6px; padding: .6rem .8rem; display: flex; flex-direction: column-reverse; justify-content: flex-end; min-width: 0 }
 .figures dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums } .figures dt { color: var(--dim); font-size: .9rem }
 dl.facts { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: .4rem 0 } .facts dt { color: var(--dim) } .facts dd { margin: 0; min-width: 0 }
 table { border-collapse: collapse; width: 100%; margin: .3rem 0 } th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-table:not(:has(th:nth-child(4))) { width: auto; min-width: min(26rem, 100%) } th { font-weight: 600; color: var(--dim); font-size: .9rem; overflow-wrap: normal } .n { text-align: right; font-variant-numeric: tabular-nums } td.n { white-space: nowrap; overflow-wrap: normal } td.n, th.n { padding-left: .4rem } .scroll { overflow-x: auto }
+table:not(:has(th:nth-child(4))) { width: auto; min-width: min(26rem, 100%) } th { font-weight: 600; color: var(--dim); font-size: .9rem; white-space: nowrap } td:first-child:not(.n) { min-width: 11rem } .n { text-align: right; font-variant-numeric: tabular-nums } td.n { white-space: nowrap; overflow-wrap: normal } td.n, th.n { padding-left: .4rem } .scroll { overflow-x: auto }
 ul.waits, ol.time { list-style: none; padding: 0; margin: .3rem 0 } .waits li { border-bottom: 1px solid var(--line) }
 summary { cursor: pointer; padding: .5rem 0 } .waits summary { display: flex; flex-wrap: wrap; gap: .1rem .9rem; align-items: baseline } .waits summary::before { content: "\25B8"; color: var(--dim); width: .8rem } .waits [open] > summary::before { content: "\25BE" }
 .waits summary::-webkit-details-marker { display: none } .waits .who { font-weight: 600; flex: 1 1 14rem; min-width: 0 } .waits summary > * { min-width: 0 } .inside { padding: 0 0 1rem 1.7rem; min-width: 0 }
@@ -50,9 +50,9 @@ pre { margin: .3rem 0; padding: .5rem .7rem; background: var(--soft); border-rad
 svg text { fill: var(--dim); font: 10px system-ui, sans-serif } svg .grid { stroke: var(--grid); stroke-width: 1 } svg .hit { fill: transparent } svg g:hover > .hit { fill: var(--dim); fill-opacity: .18 } svg .line { fill: none; stroke-width: 1.8 }
 .k1 { fill: var(--c1) } .k2 { fill: var(--c2) } .k3 { fill: var(--c3) } .k4 { fill: var(--c4) } .k5 { fill: var(--c5) } .line.k1 { stroke: var(--c1) } .line.k2 { stroke: var(--c2) } .line.k3 { stroke: var(--c3) } .line.k4 { stroke: var(--c4) } .line.k5 { stroke: var(--c5) }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .1rem 1rem; padding: 0; margin: .2rem 0; font-size: .9rem } .legend svg { display: inline-block; width: .8rem; height: .8rem; margin-right: .35rem; vertical-align: -.05rem }
-.spans { display: flex; gap: .9rem; flex-wrap: wrap } .spans [aria-current] { font-weight: 600; color: var(--text); text-decoration: none } body.stale main { opacity: .75 } #live:not(:empty) { color: var(--bad); font-weight: 600 }
+.spans { display: flex; gap: .9rem; flex-wrap: wrap } .spans [aria-current] { font-weight: 600; color: var(--text); text-decoration: none } body.stale main { opacity: .9 } #live:not(:empty) { color: var(--bad); font-weight: 600 }
 @media (max-width: 40rem) { body { padding: 0 .7rem 2rem } header form { flex: 1 1 100% } input { max-width: none } h1 { font-size: 1.25rem } .figures { grid-template-columns: 1fr 1fr } dl.facts { grid-template-columns: 1fr } .facts dd { margin-bottom: .4rem } .inside { padding-left: .2rem }
-  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) } table, tbody, tr, td { display: block } table:not(:has(th:nth-child(4))) { min-width: 0 } tr { padding: .4rem 0; border-bottom: 1px solid var(--line) } td, td.n { border: 0; padding: .1rem 0; text-align: left; white-space: normal; overflow-wrap: anywhere }
+  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) } table, tbody, tr { display: block } table:not(:has(th:nth-child(4))) { min-width: 0 } tr { padding: .4rem 0; border-bottom: 1px solid var(--line) } td, td.n { border: 0; padding: .1rem 1rem .1rem 0; text-align: left; white-space: normal; overflow-wrap: anywhere } td { display: inline-block; max-width: 100% } td:first-child:not(.n) { min-width: 0 }
   td::before { content: attr(data-label) " "; color: var(--dim) } td[data-empty] { display: none } }
 @media (prefers-reduced-motion: no-preference) { html { scroll-behavior: smooth } }
 @media print { body { max-width: none; font-size: 11pt; padding: 0 } header form, .skip, #live { display: none } details::details-content { content-visibility: visible; display: block; height: auto } section, li, tr, figure { break-inside: avoid } h2 { break-after: avoid } a { color: inherit; text-decoration: none } .verdict { border: 1px solid; border-left-width: 6px } }
@@ -76,7 +76,7 @@ constexpr std::string_view script = R"("use strict";
   // how to find an element again in another copy of its part
   const trail = (part, element) => {
     if (!element || !part.contains(element)) return null;
-    const details = element.matches("summary") && element.closest("details[data-key]");
+    const details = element.matches("details[data-key] > summary") && element.parentElement;
     if (details) return (copy) => [...copy.querySelectorAll("details[data-key]")].find((one) => one.dataset.key === details.dataset.key)?.querySelector("summary");
     const href = element.getAttribute("href");
     return href && ((copy) => [...copy.querySelectorAll("a[href]")].find((one) => one.getAttribute("href") === href));
@@ -92,19 +92,38 @@ constexpr std::string_view script = R"("use strict";
     part.replaceWith(copy);
     if (focus) focus(copy)?.focus({ preventScroll: true });
   };
-  const show = (page) => {
-    const anchor = parts(document).find((part) => part.getBoundingClientRect().bottom > 0), name = anchor && key(anchor);
-    const top = anchor ? anchor.getBoundingClientRect().top : 0;
-    const known = new Map(parts(document).map((part) => [key(part), part])), fresh = parts(page);
-    if (fresh.length === known.size && fresh.every((part) => known.has(key(part)))) {
-      for (const part of fresh) renew(known.get(key(part)), part);
-    } else {
-      document.querySelector("main").replaceChildren(...document.importNode(page.querySelector("main"), true).childNodes);
-      seen.clear();
-      for (const part of parts(document)) seen.set(key(part), part.outerHTML);
+  // the parts that came, and those that went
+  const arrange = (page) => {
+    const main = document.querySelector("main"), other = page.querySelector("main"), wanted = [...other.children];
+    const names = (children) => [...children].map(key).join();
+    const all = new Set(wanted.map(key));
+    for (const part of [...main.children]) if (!all.has(key(part))) part.remove();
+    let at = main.firstElementChild;
+    for (const part of wanted) {
+      if (at && key(at) === key(part)) { at = at.nextElementSibling; continue; }
+      main.insertBefore(document.importNode(part, true), at);
+      seen.set(key(part), part.outerHTML);
     }
-    const now = name && parts(document).find((part) => key(part) === name);
-    if (now && scrollY > 0) scrollBy({ top: now.getBoundingClientRect().top - top, behavior: "instant" });
+    if (names(main.children) !== names(wanted)) main.replaceChildren(...document.importNode(other, true).childNodes);
+  };
+  // what the reader looks at: the first that begins on the screen, else what fills it
+  const landmark = () => {
+    const marks = [...document.querySelectorAll("[data-part], details[data-key] > summary")].map((one) => [one, one.getBoundingClientRect()]);
+    const found = marks.find(([, at]) => at.height > 0 && at.top >= 0) || marks.find(([one, at]) => one.dataset.part && at.bottom > 0);
+    if (!found) return () => 0;
+    const part = found[0].closest("[data-part]"), name = key(part), again = trail(part, found[0]), top = found[1].top;
+    return () => {
+      const fresh = parts(document).find((one) => key(one) === name), now = fresh && ((again && again(fresh)) || fresh);
+      return now && (!again || now !== fresh) ? now.getBoundingClientRect().top - top : 0;
+    };
+  };
+  const show = (page) => {
+    const moved = landmark();
+    arrange(page);
+    const known = new Map(parts(document).map((part) => [key(part), part]));
+    for (const part of parts(page)) if (known.has(key(part))) renew(known.get(key(part)), part);
+    const by = scrollY > 0 ? moved() : 0;
+    if (by !== 0) scrollBy({ top: by, behavior: "instant" }); // by nothing it would end a scrolling that is under way
     if (document.title !== page.title) document.title = page.title;
     const icon = document.querySelector("link[rel=icon]"), other = page.querySelector("link[rel=icon]");
     if (icon && other && icon.getAttribute("href") !== other.getAttribute("href")) icon.setAttribute("href", other.getAttribute("href"));

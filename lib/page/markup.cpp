@@ -138,12 +138,16 @@ std::string capital(std::string_view text) {
   return sentence;
 }
 
-std::string domain_link(std::string_view domain) {
-  return "<a href=\"/domain/" + url_encoded(domain) + "\">" + foreign(domain) + "</a>";
+std::string link_html(const std::string& path, std::string_view text) {
+  constexpr std::size_t short_text = 24;
+  return "<a" + std::string(text.size() <= short_text ? " class=\"whole\"" : "") + " href=\"" + path + "\">" +
+         foreign(text) + "</a>";
 }
 
+std::string domain_link(std::string_view domain) { return link_html("/domain/" + url_encoded(domain), domain); }
+
 std::string message_link(std::string_view id) {
-  return "<a href=\"/message/" + url_encoded(id) + "\"><code>" + escaped(id) + "</code></a>";
+  return "<code>" + link_html("/message/" + url_encoded(id), id) + "</code>";
 }
 
 std::string command_html(std::string_view command) {

@@ -32,6 +32,8 @@ std::string moment(Time time, Time now);
 std::string moment_html(const std::optional<Time>& time, Time now);
 std::string capital(std::string_view text);
 
+// A link to `path`, which is encoded already. A short text is never cut by a line's end.
+std::string link_html(const std::string& path, std::string_view text);
 std::string domain_link(std::string_view domain);
 std::string message_link(std::string_view id);
 std::string command_html(std::string_view command);  // "": nothing

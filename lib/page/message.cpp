@@ -21,7 +21,7 @@ std::string fact(std::string_view name, const std::string& html) {
 
 std::string address_html(const std::string& address) {
   if (address.find('@') == std::string::npos) return foreign(address);
-  return "<a href=\"/find?q=" + url_encoded(address) + "\">" + foreign(address) + "</a>";
+  return link_html("/find?q=" + url_encoded(address), address);
 }
 
 std::string recipients_html(const std::vector<std::string>& to, std::size_t most) {
@@ -54,7 +54,7 @@ std::string title_of(const StoryEvent& event) {
            message_link(event.text("as"));
   if (name == "conversation") return "<b>said</b> at " + foreign(host);
   if (!event.text("by").empty() && host.empty()) return "<b>" + escaped(name) + "</b> by " + foreign(event.text("by"));
-  return "<b>" + (name == "hop" ? "refused" : escaped(name)) + "</b>" + (to.empty() ? "" : " " + to) +
+  return "<b>" + escaped(word_of(event)) + "</b>" + (to.empty() ? "" : " " + to) +
          (host.empty() ? "" : " at " + foreign(host));
 }
 
@@ -70,12 +70,13 @@ std::string more_of(const StoryEvent& event) {
   if (const auto proof = proof_of(event); !proof.empty()) html += dim(foreign(proof));
   const std::string reason = event.text("reason"), reply = event.text("reply");
   const bool twice = reason.empty() || reply.find(reason) != std::string::npos;
-  if (const auto why = twice ? reply : reason + (reply.empty() ? "" : ": " + reply); !why.empty())
+  const std::string because = event.name == "delivered" ? "in spite of " + reason : reason;
+  if (const auto why = twice ? reply : because + (reply.empty() ? "" : ": " + reply); !why.empty())
     html += "<p>" + foreign(why, longest_said) + "</p>\n";
   if (const auto next = event.text("next"); !next.empty()) html += dim("next attempt " + foreign(next));
   if (const auto cert = event.text("cert"); !cert.empty())
     html += dim("certificate key <code>" + escaped(cert) + "</code>");
-  if (const auto note = event.text("note"); !note.empty()) html += dim("note of the route: " + foreign(note));
+  if (const auto note = event.text("note"); !note.empty()) html += dim("note: " + foreign(note));
   if (const auto id = event.text("msgid"); !id.empty()) html += dim("Message-ID " + foreign(id));
   return html;
 }

@@ -64,6 +64,11 @@ Story story_of(const queue::Tail& tail) {
   return story;
 }
 
+std::string word_of(const StoryEvent& event) {
+  if (event.name != "hop") return event.name;
+  return event.text("action") == "audit" ? "let pass" : "refused";
+}
+
 std::string host_of(const StoryEvent& event) {
   const std::string mx = event.text("mx"), ip = event.text("ip");
   return mx.empty() || ip.empty() || mx == "[" + ip + "]" ? mx : mx + "[" + ip + "]";

@@ -34,6 +34,8 @@ struct Story {
 };
 Story story_of(const queue::Tail& tail);
 
+// "delivered"; of a host that was refused "refused", or "let pass" where the rule is only watched
+std::string word_of(const StoryEvent& event);
 // "mx.example.org[192.0.2.1]"
 std::string host_of(const StoryEvent& event);
 // "DANE, TLSv1.3 TLS_AES_256_GCM_SHA384, proved by dane-ee (TLSA 3 1 1)"

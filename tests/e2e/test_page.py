@@ -68,6 +68,7 @@ class InBrowser(Case):
         """What is wrong with it, in words."""
         page.open(SITE + path).run(OPEN)
         wrong = [f"console: {text}" for text in page.complaints()]
+        wrong += [f"cut: {one}" for one in page.run(browser.CUT)]
         measured = page.run(browser.OVERFLOW)
         if measured["content"] > measured["screen"]:
             wrong.append(f"wider than the screen: {measured}")
@@ -102,13 +103,29 @@ class InBrowser(Case):
         with self.browser.page(360) as page:
             page.open(SITE + "/")
             page.run("document.querySelector('.waits details').open = true; document.querySelector('.waits summary').focus(); "
-                     "document.querySelector('.waits summary').scrollIntoView(); document.querySelector('[data-part=waiting]').mark = 'old'")
+                     "document.querySelector('.waits summary').scrollIntoView({ behavior: 'instant' }); document.querySelector('[data-part=waiting]').mark = 'old'")
             place = page.run("document.querySelector('.waits summary').getBoundingClientRect().top")
             self.relay.send("user@own.test")  # so that the part is another one
             page.until(f"{REFRESH}, document.querySelector('[data-part=waiting]').mark !== 'old'", 90)
             self.assertTrue(page.run("document.querySelector('.waits details').open"))
             self.assertTrue(page.run("document.activeElement === document.querySelector('.waits summary')"))
             self.assertAlmostEqual(page.run("document.querySelector('.waits summary').getBoundingClientRect().top"), place, delta=40)
+            self.assertEqual(page.complaints(), [])
+
+    def test_a_part_that_comes_or_goes_takes_no_other_with_it(self):
+        settings = {"http": {"address": "127.0.0.1:9477"}, "delivery": {"retry": {"first": "1h"}}}
+        with Relay(self.world, Stage.build, settings, "empty", 2538) as relay, self.browser.page() as page:
+            page.open("http://127.0.0.1:9477/")
+            self.assertFalse(page.run("!!document.querySelector('[data-part=queue]')"))
+            page.run("document.querySelector('[data-part=policies]').mark = 'mine'")
+            waiting = relay.send("user@wrong.test")
+            page.until(f"{REFRESH}, !!document.querySelector('[data-part=queue]')", 90)
+            self.assertEqual(page.run("document.querySelector('[data-part=policies]').mark"), "mine")
+            self.assertEqual(relay.tool("queue", "remove", waiting)[0], 0)
+            page.until(f"{REFRESH}, !document.querySelector('[data-part=queue]')", 90)
+            self.assertEqual(page.run("document.querySelector('[data-part=policies]').mark"), "mine")
+            order = "[...document.querySelectorAll('[data-part]')].map((one) => one.dataset.part).join()"
+            self.assertEqual(page.run(order), "verdict,figures,pictures,waiting,hour,policies,reports,process,foot")
             self.assertEqual(page.complaints(), [])
 
     def test_a_page_that_gets_no_answer_says_so_until_it_does(self):

@@ -45,6 +45,11 @@ OVERFLOW = r"""(() => {
   return { wide: [...new Set(wide)].slice(0, 8), content: root.scrollWidth, screen: root.clientWidth };
 })()"""
 
+# Short words that a line's end cuts: names, times and headings of tables.
+CUT = r"""[...document.querySelectorAll("td a, td time, th, td.n, .who, .why, .legend li, button")]
+  .filter((one) => one.checkVisibility() && one.innerText.trim().length < 20 && [...one.getClientRects()].length > 1 || one.matches("td a, time") && one.innerText.length < 20 && one.offsetHeight > 40)
+  .map((one) => `${one.tagName} ${one.innerText}`)"""
+
 
 def is_installed():
     return shutil.which("chromium") is not None
