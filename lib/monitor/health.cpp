@@ -79,15 +79,16 @@ std::string next_hops_text(const Survey& survey, Time now) {
 std::vector<const queue::Wait*> failing_next_hops(const Survey& survey) {
   std::vector<const queue::Wait*> all;
   for (const queue::Wait& wait : survey.waits) {
-    const bool own = wait.nexthop.starts_with(own_mark);
-    if (own && wait.extent == queue::Wait::Extent::whole && !wait.shown.empty()) all.push_back(&wait);
+    if (is_own(wait.nexthop) && wait.extent == queue::Wait::Extent::whole && !wait.shown.empty()) all.push_back(&wait);
   }
   return all;
 }
 
+bool is_own(std::string_view nexthop) { return nexthop.starts_with(own_mark); }
+
 std::string_view name_of(const queue::Wait& wait) {
   std::string_view name = wait.nexthop;
-  if (!name.starts_with(own_mark)) return name;
+  if (!is_own(name)) return name;
   name.remove_prefix(own_mark.size());
   return name.substr(0, name.find('#'));  // tells routes apart that lead to the same hosts
 }

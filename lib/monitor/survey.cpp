@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "monitor/health.h"
 #include "monitor/since.h"
 
 namespace hoplock::monitor {
@@ -37,6 +38,12 @@ Result<> keep(Result<T> read, T& into) {
   return {};
 }
 
+// The first next hops are shown and judged; what fails at our own is told however little waits there.
+void put_own_first(std::vector<queue::Stats::NextHop>& hops) {
+  std::stable_partition(hops.begin(), hops.end(),
+                        [](const auto& hop) { return is_own(hop.name) && !hop.reason.empty(); });
+}
+
 // What the waits are shown with: the first domains of each next hop, and since when.
 Result<> read_waits(queue::Reader& reader, Survey& survey) {
   auto waits = reader.waits(survey.queue, Survey::most_domains);
@@ -61,6 +68,7 @@ Survey survey(const std::filesystem::path& database, const std::vector<queue::Le
   found.taken = now;
   read_with<queue::Reader>(found, database, [&](queue::Reader& reader) -> Result<> {
     if (auto kept = keep(reader.stats(active), found.queue); !kept) return kept;
+    put_own_first(found.queue.hops);
     if (auto kept = read_waits(reader, found); !kept) return kept;
     return keep(reader.damaged(Survey::most_damaged), found.damaged);
   });

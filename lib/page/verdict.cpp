@@ -6,7 +6,9 @@
 #include <numeric>
 #include <utility>
 
+#include "hop/names.h"
 #include "page/markup.h"
+#include "page/waiting.h"
 
 namespace hoplock::page {
 
@@ -19,6 +21,10 @@ constexpr std::chrono::days soon{30};        // as the log and `hoplock doctor` 
 constexpr std::chrono::hours old_enough{1};  // a queue that is younger is not old, whatever it mostly is
 constexpr int much_older = 3;                // times the usual
 constexpr std::uint64_t enough_attempts = 10;
+constexpr std::uint64_t own_backlog = 10;        // recipients behind a host of our own routes
+constexpr std::uint64_t others_backlog = 1'000;  // behind somebody else's
+constexpr std::chrono::minutes read_lately{3};   // and twenty-five times as long as it took (survey.h)
+constexpr int read_seldom = 25;
 
 struct Meaning {
   std::string_view problem;
@@ -50,6 +56,7 @@ struct Finding {
   std::string sentence;
   Remark remark;
   std::string rest{};  // of the remark, where the sentence stands before it; "": all of it
+  bool flows = true;   // mail does, all the same
 };
 
 std::uint64_t recipients_in(const Survey& survey) {
@@ -61,14 +68,31 @@ std::uint64_t recipients_in(const Survey& survey) {
 std::string mail(std::uint64_t recipients, const Survey& survey) {
   if (recipients_in(survey) == survey.queue.messages)
     return counted(recipients, "message") + (recipients == 1 ? " waits" : " wait");
-  return "Mail for " + counted(recipients, "recipient") + " waits";
+  return "mail for " + counted(recipients, "recipient") + " waits";
 }
 
-std::string_view manner(std::string_view reason) {
-  if (reason == "connect-timeout") return "silent";
-  if (reason == "connection-lost") return "breaking off";
-  if (reason == "dns-failure") return "not found in the DNS";
-  return "refused";
+std::string manner(const queue::Wait& wait) {
+  const auto reason = hop::parse_reason(wait.reason);
+  if (reason == hop::Reason::connect_timeout) return "silent";
+  if (reason == hop::Reason::connection_lost) return "breaking off";
+  if (reason == hop::Reason::dns_failure) return "not found in the DNS";
+  if (reason && hop::kind(*reason) != hop::Kind::transport && hop::kind(*reason) != hop::Kind::reply)
+    return "held up by " + wait.reason;
+  return wait.extent == queue::Wait::Extent::whole ? "refused" : "put off";
+}
+
+// "102,048 messages wait behind exch01.contoso.local:25, refused since 14:02 UTC"
+std::string backlog(const queue::Wait& wait, const View& view) {
+  const auto since = monitor::since(wait);
+  return mail(wait.count.count, *view.survey) + " behind " + std::string(monitor::name_of(wait)) + ", " + manner(wait) +
+         (since ? " since " + moment(*since, view.status.now) : "");
+}
+
+std::uint64_t delivered_in(const View& view) {
+  std::uint64_t sum = 0;
+  for (const auto& one : view.last_hour)
+    if (one.outcome == "delivered") sum += one.count;
+  return sum;
 }
 
 void add_next_hops(const View& view, std::vector<Finding>& to) {
@@ -77,18 +101,46 @@ void add_next_hops(const View& view, std::vector<Finding>& to) {
       std::find_if(meanings.begin(), meanings.end(), [](const auto& one) { return one.problem == next_hop_problem; });
   for (const queue::Wait* wait : monitor::failing_next_hops(*view.survey)) {
     const queue::DomainWait& first = wait->shown.front();
-    const auto since = monitor::since(*wait);
     Finding finding;
     finding.grave = static_cast<std::size_t>(place - meanings.begin());
-    finding.sentence = mail(wait->count.count, *view.survey) + " behind " + std::string(monitor::name_of(*wait)) +
-                       ", " + std::string(manner(wait->reason)) +
-                       (since ? " since " + moment(*since, view.status.now) : "");
-    finding.rest = first.reply + (first.reply.empty() ? "" : ". ") +
-                   "Once it takes mail again: hoplock queue retry --domain " + first.domain;
-    finding.remark.text = finding.sentence + ". " + finding.rest;
+    finding.sentence = backlog(*wait, view);
+    finding.rest =
+        first.reply + (first.reply.empty() ? "" : ". ") + "Once it takes mail again: " + retry_command(*wait);
+    finding.remark.text = capital(finding.sentence) + ". " + finding.rest;
     finding.remark.command = "hoplock check " + first.domain;
     to.push_back(std::move(finding));
   }
+}
+
+// Much mail behind one host, whosever it is: other mail may flow, but not this.
+void add_backlogs(const View& view, std::vector<Finding>& to) {
+  if (view.survey == nullptr) return;
+  for (const queue::Wait& wait : view.survey->waits) {
+    const bool own = monitor::is_own(wait.nexthop);
+    const bool told = own && wait.extent == queue::Wait::Extent::whole;
+    const bool failed = !wait.shown.empty() && !wait.shown.front().reason.empty();
+    if (told || !failed || wait.count.count < (own ? own_backlog : others_backlog)) continue;
+    Finding finding;
+    finding.sentence = backlog(wait, view);
+    finding.rest = wait.shown.front().reply;
+    finding.remark = {Mood::attention, capital(finding.sentence) + (finding.rest.empty() ? "" : ". " + finding.rest),
+                      "hoplock check " + wait.shown.front().domain};
+    finding.flows = delivered_in(view) > 0;
+    to.push_back(std::move(finding));
+  }
+}
+
+// What an old look says may be over by now, and what began since is not in it.
+void add_old_look(const View& view, std::vector<Finding>& to) {
+  if (view.survey == nullptr) return;
+  const auto lately = std::max<Milliseconds>(read_lately, view.survey->took * read_seldom);
+  if (view.status.now - view.survey->taken < lately) return;
+  Finding finding;
+  finding.sentence = "the queue was last read " + age(view.status.now - view.survey->taken) + " ago";
+  finding.remark = {Mood::attention, capital(finding.sentence) + ": what is told of it here may be over",
+                    "hoplock queue stats"};
+  finding.flows = false;
+  to.push_back(std::move(finding));
 }
 
 void add_problems(const View& view, std::vector<Finding>& to) {
@@ -147,15 +199,12 @@ void add_age(const View& view, std::vector<Finding>& to) {
 
 void add_standstill(const View& view, std::vector<Finding>& to) {
   std::uint64_t all = 0;
-  std::uint64_t delivered = 0;
-  for (const auto& one : view.last_hour) {
-    all += one.count;
-    if (one.outcome == "delivered") delivered += one.count;
-  }
-  if (delivered > 0 || all < enough_attempts) return;
+  for (const auto& one : view.last_hour) all += one.count;
+  if (delivered_in(view) > 0 || all < enough_attempts) return;
   Finding finding;
   finding.sentence = "nothing was delivered in the last hour: " + counted(all, "attempt") + " failed";
   finding.remark = {Mood::attention, capital(finding.sentence), "hoplock queue stats"};
+  finding.flows = false;
   to.push_back(std::move(finding));
 }
 
@@ -170,7 +219,9 @@ Verdict verdict_of(const View& view) {
   std::vector<Finding> found;
   add_next_hops(view, found);
   add_problems(view, found);
+  add_old_look(view, found);
   add_standstill(view, found);
+  add_backlogs(view, found);
   add_age(view, found);
   add_certificates(view, found);
   add_reports(view, found);
@@ -185,7 +236,7 @@ Verdict verdict_of(const View& view) {
   }
   if (!found.empty()) {
     verdict.mood = found.front().remark.mood;
-    const bool flows = verdict.mood == Mood::attention && !found.front().sentence.starts_with("nothing was");
+    const bool flows = verdict.mood == Mood::attention && found.front().flows;
     if (!found.front().rest.empty()) found.front().remark.text = found.front().rest;
     verdict.sentence = flows ? "Mail flows, but " + found.front().sentence : capital(found.front().sentence);
   }

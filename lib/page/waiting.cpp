@@ -17,10 +17,8 @@ namespace {
 
 constexpr std::size_t longest_reply = 600;
 
-bool is_own(std::string_view nexthop) { return nexthop.starts_with("route:"); }
-
 Side side_of(const std::optional<hop::Reason>& reason, std::string_view nexthop, Trouble trouble) {
-  if (is_own(nexthop)) return Side::ours;
+  if (monitor::is_own(nexthop)) return Side::ours;
   if (!reason) return Side::theirs;
   const auto kind = hop::kind(*reason);
   const bool by_look_up = kind == hop::Kind::lookup || *reason == hop::Reason::dnssec_invalid;
@@ -52,10 +50,34 @@ std::string to_tell(const queue::DomainWait& wait, const std::optional<hop::Reas
   return text;
 }
 
-std::string to_do(const queue::DomainWait& wait, std::string_view nexthop) {
-  if (!is_own(nexthop)) return "Our own DNS look-ups do not work: mend them, and this mail goes by itself.";
-  return "The host is one of our own routes: have it take mail from us again, then run: hoplock queue retry --domain " +
-         wait.domain;
+std::string to_do(std::string_view nexthop, const std::string& retry) {
+  if (!monitor::is_own(nexthop)) return "Our own DNS look-ups do not work: mend them, and this mail goes by itself.";
+  return "The host is one of our own routes: have it take mail from us again, then run: " + retry;
+}
+
+Advice advise(const queue::DomainWait& wait, std::string_view nexthop, Trouble trouble, const std::string& retry) {
+  Advice advice;
+  advice.command = "hoplock check " + wait.domain;
+  if (wait.reason.empty() && wait.reply.empty()) {
+    advice.why = "Nothing failed yet: it waits for its first try, or for its turn.";
+    advice.command.clear();
+    return advice;
+  }
+  const auto reason = hop::parse_reason(wait.reason);
+  const Explained told = explained(wait, reason);
+  advice.side = side_of(reason, nexthop, trouble);
+  advice.why = told.what.empty() ? capital(probe::words_of(reason.value_or(hop::Reason::smtp_reply))) + "." : told.what;
+  advice.tell = advice.side == Side::ours ? to_do(nexthop, retry) : to_tell(wait, reason, told);
+  return advice;
+}
+
+// The word of log and queue; where that only says that there was a reply, with its codes.
+std::string reason_of(const queue::Wait& wait) {
+  if (wait.reason.empty()) return "not tried yet";
+  if (hop::parse_reason(wait.reason) != hop::Reason::smtp_reply || wait.shown.empty()) return wait.reason;
+  const std::string& reply = wait.shown.front().reply;
+  const auto codes = reply.substr(0, reply.find_first_not_of("0123456789. "));
+  return codes.size() > 20 ? wait.reason : wait.reason + " " + codes;
 }
 
 std::string_view words(Side side) {
@@ -94,7 +116,7 @@ std::string summary(const queue::Wait& wait, Side side, Time now) {
   std::string html = "<summary><span class=\"who\">" + foreign(monitor::name_of(wait)) + "</span> <b class=\"n\">" +
                      count(wait.count.count) + "</b> ";
   const auto since = monitor::since(wait);
-  html += "<span class=\"why\">" + (wait.reason.empty() ? "not tried yet" : foreign(wait.reason, 120)) + "</span> ";
+  html += "<span class=\"why\">" + foreign(reason_of(wait), 120) + "</span> ";
   html += "<span class=\"dim\">" +
           (since ? "since " + moment_html(since, now) : "oldest " + age(now - wait.count.oldest.value_or(now))) +
           "</span> ";
@@ -102,7 +124,7 @@ std::string summary(const queue::Wait& wait, Side side, Time now) {
 }
 
 std::string wait_html(const queue::Wait& wait, Trouble trouble, Time now) {
-  const Advice advice = wait.shown.empty() ? Advice{} : advice_for(wait.shown.front(), wait.nexthop, trouble);
+  const Advice advice = advice_for(wait, trouble);
   std::string html = "<li><details data-key=\"" + escaped("wait " + wait.nexthop + " " + wait.reason) + "\">" +
                      summary(wait, advice.side, now);
   html += "<div class=\"inside\">" + to_html(advice) + domain_rows(wait, now) + "</div>";
@@ -110,6 +132,11 @@ std::string wait_html(const queue::Wait& wait, Trouble trouble, Time now) {
 }
 
 }  // namespace
+
+std::string retry_command(const queue::Wait& wait) {
+  if (wait.domains != 1 || wait.shown.empty()) return "hoplock queue retry --all";
+  return "hoplock queue retry --domain " + wait.shown.front().domain;
+}
 
 std::string said_of(const queue::DomainWait& wait) {
   std::string text = wait.reply;
@@ -123,19 +150,11 @@ std::string said_of(const queue::DomainWait& wait) {
 }
 
 Advice advice_for(const queue::DomainWait& wait, std::string_view nexthop, Trouble trouble) {
-  Advice advice;
-  advice.command = "hoplock check " + wait.domain;
-  if (wait.reason.empty() && wait.reply.empty()) {
-    advice.why = "Nothing failed yet: it waits for its first try, or for its turn.";
-    advice.command.clear();
-    return advice;
-  }
-  const auto reason = hop::parse_reason(wait.reason);
-  const Explained told = explained(wait, reason);
-  advice.side = side_of(reason, nexthop, trouble);
-  advice.why = told.what.empty() ? capital(probe::words_of(reason.value_or(hop::Reason::smtp_reply))) + "." : told.what;
-  advice.tell = advice.side == Side::ours ? to_do(wait, nexthop) : to_tell(wait, reason, told);
-  return advice;
+  return advise(wait, nexthop, trouble, "hoplock queue retry --domain " + wait.domain);
+}
+
+Advice advice_for(const queue::Wait& wait, Trouble trouble) {
+  return wait.shown.empty() ? Advice{} : advise(wait.shown.front(), wait.nexthop, trouble, retry_command(wait));
 }
 
 std::string to_html(const Advice& advice) {

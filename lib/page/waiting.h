@@ -23,7 +23,10 @@ struct Advice {
 // `nexthop` as the queue names it. `trouble`: our own look-ups do not work, so that what fails for want of them is ours.
 enum class Trouble : bool { none, look_ups };
 Advice advice_for(const queue::DomainWait& wait, std::string_view nexthop, Trouble trouble);
+Advice advice_for(const queue::Wait& wait, Trouble trouble);  // of its first domain, for all of them
 
+// Tries again what waits there.
+std::string retry_command(const queue::Wait& wait);
 // The failure on one line, in the words of log and queue: reason, host, reply, none of them twice. "": nothing failed yet.
 std::string said_of(const queue::DomainWait& wait);
 // One domain's advice.

@@ -142,6 +142,30 @@ TEST_CASE("survey: what waits is told by next hop, with since when it fails, whi
   CHECK(problems[0].text.starts_with("exch01:25 has taken nothing since 2026-09-21T14:18:20.000Z, 3 wait: "));
 }
 
+TEST_CASE("survey: a next hop of our own that fails is shown, however many others have more mail") {
+  Surveyed at;
+  at.world.smarthost = "route:exch01:25";
+  at.world.put({"a@own.test"});
+  auto failed = queue::test::World::all(at.world.lease("route:exch01:25", t0, 1).at(0), queue::Verdict::deferred,
+                                        t0 + std::chrono::minutes(5));
+  queue::DestinationChange change;
+  change.destination = "route:exch01:25";
+  change.backoff.emplace();
+  change.backoff->failures = 1;
+  change.backoff->reason = "connect-refused";
+  at.world.apply({failed}, t0, {change});
+  at.world.smarthost.clear();
+  for (int i = 0; i < 30; ++i) {
+    const std::string domain = "d" + std::to_string(i) + ".test";
+    at.world.put({"a@" + domain, "b@" + domain});
+  }
+  const Survey survey = monitor::survey(at.dir / "queue.db", {}, t0);
+  REQUIRE(survey.waits.size() == Survey::most_domains);
+  CHECK(survey.hops == 31);
+  CHECK(survey.waits[0].nexthop == "route:exch01:25");
+  CHECK(monitor::failing_next_hops(survey).size() == 1);
+}
+
 TEST_CASE("survey: a database that cannot be read is an error in words") {
   const support::TempDirectory empty;
   CHECK_FALSE(monitor::survey(empty / "queue.db", {}, t0).error.empty());

@@ -18,7 +18,10 @@ struct Scene {
   std::vector<monitor::Problem> problems;
   std::vector<monitor::Counters::Attempts> last_hour;
   std::optional<Milliseconds> usual;
-  Scene() { status.now = t0; }
+  Scene() {
+    status.now = t0;
+    survey.taken = t0;
+  }
   page::Verdict verdict() const { return page::verdict_of({status, &survey, problems, last_hour, {}, usual}); }
 };
 
@@ -157,6 +160,58 @@ TEST_CASE("verdict: when nothing was delivered for an hour it does not say that 
   good.outcome = "delivered";
   good.count = 1;
   scene.last_hour.push_back(good);
+  CHECK(scene.verdict().sentence == "Mail flows");
+}
+
+TEST_CASE("verdict: much mail behind one host is told whosever it is, and mail that does not flow is not said to") {
+  Scene scene;
+  scene.survey.waits = {behind("partner.example", 102'048)};
+  scene.survey.queue.messages = 102'048;
+  scene.survey.queue.states = {{"deferred", {102'048, t0}}};
+  CHECK(scene.verdict().mood == Mood::attention);
+  CHECK(scene.verdict().sentence == "102,048 messages wait behind partner.example, refused since 14:02 UTC");
+  monitor::Counters::Attempts good;
+  good.outcome = "delivered";
+  good.count = 1;
+  scene.last_hour = {good};
+  CHECK(scene.verdict().sentence ==
+        "Mail flows, but 102,048 messages wait behind partner.example, refused since 14:02 UTC");
+  CHECK(scene.verdict().remarks.at(0).command == "hoplock check contoso.com");
+  scene.survey.queue.messages = 4;
+  CHECK(scene.verdict().sentence.starts_with("Mail flows, but mail for 102,048 recipients waits behind partner"));
+  scene.survey.waits[0].reason = scene.survey.waits[0].shown[0].reason = "";  // waits for its turn
+  CHECK(scene.verdict().sentence == "Mail flows");
+}
+
+TEST_CASE("verdict: a next hop of our own that puts much off is told, though it takes some") {
+  Scene scene;
+  auto wait = behind("route:exch01.contoso.local:25", 12);
+  wait.extent = queue::Wait::Extent::part;
+  wait.reason = wait.shown[0].reason = "smtp-reply";
+  wait.shown[0].reply = "452 4.3.1 Insufficient system resources";
+  scene.survey.waits = {wait};
+  CHECK(scene.verdict().mood == Mood::attention);
+  CHECK(scene.verdict().sentence == "12 messages wait behind exch01.contoso.local:25, put off since 14:02 UTC");
+  CHECK(scene.verdict().remarks.at(0).text == "452 4.3.1 Insufficient system resources");
+}
+
+TEST_CASE("verdict: what holds a next hop up is called what it is, and all of its domains are tried again") {
+  Scene scene;
+  scene.survey.waits = {behind("route:exch01.contoso.local:25", 12)};
+  scene.survey.waits[0].reason = "certificate-host-mismatch";
+  scene.survey.waits[0].domains = 3;
+  CHECK(scene.verdict().sentence.find(", held up by certificate-host-mismatch since 14:02 UTC") != std::string::npos);
+  CHECK(scene.verdict().remarks.at(0).text.ends_with("Once it takes mail again: hoplock queue retry --all"));
+  scene.survey.waits[0].reason = "connect-timeout";
+  CHECK(scene.verdict().sentence.find(", silent since ") != std::string::npos);
+}
+
+TEST_CASE("verdict: of an old look it does not say that mail flows") {
+  Scene scene;
+  scene.survey.taken = t0 - std::chrono::minutes(20);
+  CHECK(scene.verdict().mood == Mood::attention);
+  CHECK(scene.verdict().sentence == "The queue was last read 20 min ago");
+  scene.survey.took = std::chrono::minutes(1);  // a large queue is read seldom
   CHECK(scene.verdict().sentence == "Mail flows");
 }
 

@@ -67,6 +67,20 @@ TEST_CASE("waiting: a next hop of our own routes is ours, and so is what fails f
         Side::theirs);
 }
 
+TEST_CASE("waiting: several domains behind one host of ours are tried again together, and a reply shows its codes") {
+  queue::Wait wait;
+  wait.nexthop = "route:exch01.contoso.local:25";
+  wait.reason = "smtp-reply";
+  wait.domains = 2;
+  wait.shown = {failing("smtp-reply", "452 4.3.1 Insufficient system resources"), failing("smtp-reply", "452 4.3.1 x")};
+  CHECK(has(page::advice_for(wait, Trouble::none).tell, "then run: hoplock queue retry --all"));
+  wait.domains = 1;
+  CHECK(has(page::advice_for(wait, Trouble::none).tell, "then run: hoplock queue retry --domain partner.example"));
+  monitor::Survey survey;
+  survey.waits = {wait};
+  CHECK(has(page::waiting_html(survey, Trouble::none, t0), "<bdi>smtp-reply 452 4.3.1</bdi>"));
+}
+
 TEST_CASE("waiting: what was not tried yet is nobody's fault") {
   const auto advice = page::advice_for(failing("", ""), "partner.example", Trouble::none);
   CHECK(advice.side == Side::nobody);
