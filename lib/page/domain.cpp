@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 
 #include "mtasts/policy.h"
 #include "page/chart.h"
@@ -18,7 +17,6 @@ constexpr std::size_t longest_said_there = 1000;
 constexpr std::size_t most_failures = 10;
 constexpr std::size_t most_hosts = 20;
 constexpr std::size_t most_messages = 25;
-constexpr int days_drawn = 30;
 
 bool is_attempt(const StoryEvent& event) {
   return event.name == "delivered" || event.name == "deferred" || event.name == "bounced" || event.name == "expired" ||
@@ -78,7 +76,7 @@ std::string hosts_table(const DomainView& view) {
       });
       if (same == newest.end())
         newest.push_back(&event);
-      else if ((*same)->at < event.at)
+      else if ((*same)->at <= event.at)
         *same = &event;
     }
   }
@@ -90,52 +88,40 @@ std::string hosts_table(const DomainView& view) {
     const StoryEvent& event = *newest[i];
     const std::string reason = event.text("reason");
     table.row({foreign(host_of(event)), moment_html(event.at, view.now),
-               escaped(event.name == "hop" ? "refused" : event.name) + (reason.empty() ? "" : ": " + foreign(reason)),
-               foreign(proof_of(event))});
+               escaped(word_of(event)) + (reason.empty() ? "" : ": " + foreign(reason)), foreign(proof_of(event))});
   }
   std::string html = table.end();
   if (newest.size() > most_hosts) html += dim("and " + count(newest.size() - most_hosts) + " more");
   return html;
 }
 
-std::string proof_word(const StoryEvent& event) {
-  const std::string auth = event.text("auth"), tls = event.text("tls");
-  if (tls.empty() || tls == "none") return "in clear";
-  if (auth.starts_with("dane")) return "DANE";
-  if (auth == "pkix") return event.text("policy") == "sts" ? "MTA-STS" : "verified";
-  return "encrypted";
-}
-
 std::string over_time(const DomainView& view) {
   constexpr std::array<std::string_view, 5> names{"DANE", "MTA-STS", "verified", "encrypted", "in clear"};
   constexpr std::array<int, 5> colors{2, 1, 5, 3, 4};
-  const auto today = tlsrpt::day_of(view.now);
+  const DomainLook& look = view.look;
+  const auto first = tlsrpt::day_of(view.now) - std::chrono::days(days_of_proofs - 1);
+  if (look.delivered.empty())
+    return dim("Nothing was delivered in the last " + std::to_string(days_of_proofs) + " days.");
   Chart chart;
   chart.kind = Chart::Kind::stacked;
   chart.id = "by-proof";
   chart.title = "Delivered recipients a day, by what proved the host";
-  chart.first = Time(today - std::chrono::days(days_drawn - 1));
+  chart.first = Time(first);
   chart.step = std::chrono::days(1);
-  for (std::size_t i = 0; i < names.size(); ++i)
-    chart.rows.push_back({std::string(names[i]), colors[i], std::vector<std::optional<double>>(days_drawn, 0.)});
-  bool any = false;
-  for (const Story& story : view.look.stories) {
-    for (const StoryEvent& event : story.events) {
-      if (!is_of(event, view.look) || event.name != "delivered") continue;
-      const auto day = (tlsrpt::day_of(event.at) - (today - std::chrono::days(days_drawn - 1))).count();
-      if (day < 0 || day >= days_drawn) continue;
-      const auto* const row = std::find(names.begin(), names.end(), proof_word(event));
-      auto& value = chart.rows[static_cast<std::size_t>(row - names.begin())].values[static_cast<std::size_t>(day)];
-      value = *value + static_cast<double>(std::max<std::size_t>(1, event.list("to").size()));
-      any = true;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    Chart::Row row{std::string(names[i]), colors[i], {}};
+    for (int n = 0; n < days_of_proofs; ++n) {
+      const auto day = first + std::chrono::days(n);
+      const auto counts = look.delivered.find(day);
+      const bool known = look.counted_since && day >= *look.counted_since;
+      if (counts != look.delivered.end())
+        row.values.emplace_back(static_cast<double>(counts->second[i]));
+      else
+        row.values.push_back(known ? std::optional(0.) : std::nullopt);
     }
+    chart.rows.push_back(std::move(row));
   }
-  if (!any) return dim("Nothing was delivered in the time that the history keeps.");
-  std::string html = to_svg(chart);
-  if (view.look.extent == queue::Recent::Extent::part)
-    html += dim("Of the newest " + counted(view.look.stories.size(), "message") +
-                " alone; all of them: " + command_html("hoplock trace " + view.look.domain.text()));
-  return html;
+  return to_svg(chart) + "<p>" + command_html("hoplock audit --domain " + look.domain.text()) + "</p>\n";
 }
 
 // With what was said there, in the same row of the history.
@@ -147,9 +133,8 @@ std::string failures(const DomainView& view) {
       if (!is_of(*event, view.look) || event->name == "delivered") continue;
       ++told;
       html += "<li class=\"" + std::string(event->name == "bounced" || event->name == "expired" ? "bad" : "attention") +
-              "\">" + moment_html(event->at, view.now) + " <b>" +
-              escaped(event->name == "hop" ? "refused" : event->name) + "</b> at " + foreign(host_of(*event)) +
-              ", message " + message_link(story.id.text());
+              "\">" + moment_html(event->at, view.now) + " <b>" + escaped(word_of(*event)) + "</b> at " +
+              foreign(host_of(*event)) + ", message " + message_link(story.id.text());
       html += "<p>" + foreign(event->text("reply"), longest_said_there) + "</p>";
       const auto talk = std::find_if(story.events.begin(), story.events.end(), [&](const StoryEvent& one) {
         return one.name == "conversation" && one.at == event->at && one.text("mx") == event->text("mx");
@@ -186,7 +171,7 @@ std::string reports_table(const DomainLook& look) {
 }  // namespace
 
 bool is_unknown(const DomainLook& look) {
-  return look.stories.empty() && !look.wait && !look.policy && look.reports.empty();
+  return look.stories.empty() && !look.wait && !look.policy && look.reports.empty() && look.delivered.empty();
 }
 
 std::string domain_html(const DomainView& view) {

@@ -2,6 +2,10 @@
 // A domain's page: what waits for it, what it publishes by the last look, its hosts with their proof, deliveries by policy over time,
 // failures with what was said, TLS reports, and the operator's rules that apply. Pure.
 #pragma once
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,8 +16,13 @@
 #include "queue/looks.h"
 #include "reports/ledger_reader.h"
 #include "route/sts_reader.h"
+#include "statistics/proof.h"
+#include "tlsrpt/report.h"
 
 namespace hoplock::page {
+
+inline constexpr int days_of_proofs = 30;
+using Proofs = std::array<std::uint64_t, statistics::all_proofs.size()>;  // recipients, by statistics::Proof
 
 // What was read of one domain.
 struct DomainLook {
@@ -22,8 +31,10 @@ struct DomainLook {
   queue::Recent::Extent extent = queue::Recent::Extent::all;  // part: there are older ones
   std::optional<queue::DomainWait> wait;
   std::optional<route::PolicyRow> policy;
-  std::vector<reports::LedgerReader::Row> reports;  // newest first
-  std::string error;                                // "": all of it could be read
+  std::vector<reports::LedgerReader::Row> reports;     // newest first
+  std::map<std::chrono::sys_days, Proofs> delivered;   // of the days with any
+  std::optional<std::chrono::sys_days> counted_since;  // nothing: nothing was ever counted
+  std::string error;                                   // "": all of it could be read
 };
 struct DomainView {
   const DomainLook& look;

@@ -12,6 +12,7 @@
 #include "base/ascii.h"
 #include "monitor/since.h"
 #include "net/condition.h"
+#include "statistics/reader.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::page {
@@ -123,6 +124,26 @@ void read_reports(const std::filesystem::path& database, DomainLook& look, Time 
   }
 }
 
+// Day by day, as its index has them.
+void read_proofs(const std::filesystem::path& database, DomainLook& look, Time now) {
+  auto reader = statistics::Reader::open(database);
+  if (!reader) return note(look.error, reader.error());
+  const auto today = statistics::day_of(now);
+  for (int ago = 0; ago < days_of_proofs; ++ago) {
+    const auto day = today - std::chrono::days(ago);
+    const auto found = reader->read({day, day, look.domain.text()});
+    if (!found) return note(look.error, found.error());
+    look.counted_since = found->since;
+    const auto partner = found->partners.find(look.domain.text());
+    if (partner == found->partners.end()) continue;
+    for (const auto& [row, sum] : partner->second) {
+      const auto words = statistics::split_words(row.second);
+      if (row.first != statistics::Kind::delivered || words.size() < 3) continue;
+      look.delivered[day][static_cast<std::size_t>(statistics::proof_of(words[0], words[1], words[2]))] += sum.count;
+    }
+  }
+}
+
 }  // namespace
 
 DomainLook look_at_domain(const std::filesystem::path& database, const dns::Name& domain, Time now) {
@@ -131,6 +152,7 @@ DomainLook look_at_domain(const std::filesystem::path& database, const dns::Name
   read_queue(database, look);
   read_policy(database, look);
   read_reports(database, look, now);
+  read_proofs(database, look, now);
   return look;
 }
 

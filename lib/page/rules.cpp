@@ -2,6 +2,7 @@
 #include "page/rules.h"
 
 #include "config/words.h"
+#include "partners/entry.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::page {
@@ -23,6 +24,16 @@ std::string demands(const hop::LocalRule& rule) {
          ". Where neither covers a hop: " + std::string(config::word(rule.default_tls)) + ".";
 }
 
+std::string agreed(const partners::Entry& entry) {
+  std::string text = entry.rule == partners::Rule::mandate
+                         ? "Required of this partner: at least " + std::string(partners::word_of(entry))
+                         : "Excepted: " + std::string(partners::word_of(entry)) + " is only watched";
+  text += entry.until ? ", until " + partners::to_text(*entry.until) : ", without an end";
+  if (entry.domain.kind == dns::Pattern::Kind::subdomains) text += ", for all of " + to_text(entry.domain);
+  text += ". Set by " + entry.by + " on " + to_rfc3339(entry.since).substr(0, 10);
+  return entry.note.empty() ? text + "." : text + ": " + entry.note;
+}
+
 }  // namespace
 
 std::vector<std::string> rules_for(const dns::Name& domain, const route::Table& table, Time now) {
@@ -38,6 +49,9 @@ std::vector<std::string> rules_for(const dns::Name& domain, const route::Table& 
     sentences.push_back("No route matches: mail goes by MX.");
   }
   sentences.push_back(demands(table.rule(domain, now)));
+  const partners::Terms terms = table.terms(domain, now);
+  for (const auto& entry : {terms.mandate, terms.dane, terms.mta_sts})
+    if (entry) sentences.push_back(agreed(*entry));
   return sentences;
 }
 

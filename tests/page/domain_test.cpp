@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "page/rules.h"
+#include "partners/book.h"
 
 namespace page_domain_test {
 
@@ -51,6 +52,8 @@ page::DomainLook known() {
   report.destinations.resize(1);
   report.destinations[0].rua = "mailto:tls@two.test";
   look.reports = {report};
+  look.counted_since = tlsrpt::day_of(t0) - std::chrono::days(3);
+  look.delivered[tlsrpt::day_of(t0)] = {1, 0, 0, 0, 1};
   return look;
 }
 
@@ -100,6 +103,50 @@ TEST_CASE("domain: what waits is told with its cause and whose it is") {
     CAPTURE(text);
     CHECK(has(html, text));
   }
+}
+
+TEST_CASE("rules: what is required of a partner or excepted, by whom, until when and why") {
+  const auto book = std::make_shared<partners::Book>();
+  partners::Entry entry;
+  entry.domain = dns::parse_pattern("two.test").value();
+  entry.level = hop::Mandate::dane;
+  entry.by = "anna";
+  entry.since = t0;
+  entry.note = "ticket <4711>";
+  book->put(entry);
+  entry.domain = dns::parse_pattern("*.test").value();
+  entry.rule = partners::Rule::mta_sts;
+  entry.until = tlsrpt::day_of(t0) + std::chrono::days(20);
+  entry.note = "";
+  book->put(entry);
+  const auto rules = page::rules_for(name("two.test"), route::Table({}, hop::LocalRule{}, book), t0);
+  REQUIRE(rules.size() == 4);
+  CHECK(rules[2] ==
+        "Required of this partner: at least dane, without an end. Set by anna on 2026-09-21: ticket <4711>");
+  CHECK(rules[3] ==
+        "Excepted: mta-sts is only watched, until 2026-10-11, for all of *.test. Set by anna on 2026-09-21.");
+  const auto later =
+      page::rules_for(name("two.test"), route::Table({}, hop::LocalRule{}, book), t0 + std::chrono::days(30));
+  CHECK(later.size() == 3);
+}
+
+TEST_CASE("domain: days before anything was counted are not known, those after are nothing") {
+  const std::string html = page::domain_html({known(), {}, "two.test", page::Trouble::none, t0});
+  CHECK(has(html, "2026-09-19T00:00 UTC: DANE 0, "));
+  CHECK(has(html, "2026-09-17T00:00 UTC: DANE not known, "));
+}
+
+TEST_CASE("domain: a host that was let pass because the rule is only watched is not called refused") {
+  auto look = known();
+  look.stories = {story(
+      60,
+      R"({"event":"hop","domain":"two.test","mx":"mx2.two.test","ip":"192.0.2.3","policy":"dane","reason":"tlsa-invalid","reply":"no record","action":"audit"})"
+      "\n"
+      R"({"event":"delivered","domain":"two.test","mx":"mx2.two.test","ip":"192.0.2.3","policy":"dane","tls":"TLSv1.3","auth":"none","reason":"tlsa-invalid","to":["b@two.test"]})")};
+  const std::string html = page::domain_html({look, {}, "two.test", page::Trouble::none, t0});
+  CHECK(has(html, ">delivered: <bdi>tlsa-invalid</bdi>"));  // the newest try at it
+  CHECK(has(html, "<b>let pass</b>"));
+  CHECK_FALSE(has(html, "refused"));
 }
 
 TEST_CASE("rules: the route that a domain takes, until when and why, else the general ones") {
