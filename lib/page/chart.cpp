@@ -145,6 +145,31 @@ std::string time_label(Time time, Milliseconds span) {
   return span <= std::chrono::hours(48) ? text.substr(11, 5) : text.substr(5, 5);
 }
 
+// At full minutes, hours and days of UTC, at most seven; where a step is a day or more, at the beginnings of steps.
+std::string time_axis(const Chart& chart, const Columns& columns) {
+  using std::chrono::days, std::chrono::hours, std::chrono::minutes;
+  constexpr std::array<Milliseconds, 13> apart{minutes(1), minutes(5), minutes(15), minutes(30), hours(1),
+                                               hours(3),   hours(6),   days(1),     days(2),     days(7),
+                                               days(30),   days(182),  days(365)};
+  constexpr std::int64_t most_ticks = 7;
+  const auto span = columns.step * static_cast<std::int64_t>(columns.all.size());
+  const auto* const found =
+      std::find_if(apart.begin(), apart.end(), [&](Milliseconds one) { return span / one <= most_ticks; });
+  const Milliseconds every = found == apart.end() ? span : *found;
+  const Milliseconds first = chart.first.time_since_epoch(), grid = std::min<Milliseconds>(every, days(1));
+  Milliseconds at = chart.step >= days(1) ? first : (first + grid - Milliseconds(1)) / grid * grid;
+  std::string svg;
+  for (; at < first + span; at += every) {
+    const double share = static_cast<double>((at - first).count()) / static_cast<double>(span.count());
+    const double x = plot_left + (plot_right - plot_left) * share;
+    if (x > plot_right - 12) break;  // its label would be cut
+    svg += "<path class=\"grid\" d=\"M" + decimal(x, 1) + " " + decimal(plot_bottom, 0) + "v4\"/>";
+    svg += text_at(x, plot_height - 8, x < plot_left + 12 ? "start" : "middle", time_label(Time(at), span));
+  }
+  if (span <= hours(48)) svg += text_at(plot_left - 4, plot_height - 8, "end", "UTC");
+  return svg;
+}
+
 std::string axes(const Chart& chart, const Columns& columns, double end) {
   std::string svg;
   for (const double part : {0., .5, 1.}) {
@@ -153,12 +178,7 @@ std::string axes(const Chart& chart, const Columns& columns, double end) {
            "\"/>";
     svg += text_at(plot_left - 4, y + 3, "end", in_words(chart, end * part));
   }
-  const auto span = columns.step * static_cast<std::int64_t>(columns.all.size());
-  const std::size_t every = std::max<std::size_t>(1, (columns.all.size() + 3) / 4);
-  for (std::size_t i = 0; i < columns.all.size(); i += every)
-    svg += text_at(x_of(i, columns), plot_height - 8, "start",
-                   time_label(chart.first + columns.step * static_cast<std::int64_t>(i), span));
-  return svg;
+  return svg + time_axis(chart, columns);
 }
 
 std::string bars(const Chart& chart, const Columns& columns, std::size_t column, double end) {

@@ -100,6 +100,22 @@ TEST_CASE("chart: however many steps there are, columns and rows of the table ar
   CHECK(has(lines, "deliv&lt;ered 50"));  // the largest of those drawn together, not their mean
 }
 
+TEST_CASE("chart: the axis of time has full hours and days of UTC, and says so") {
+  Chart chart = chart_of(std::vector<std::optional<double>>(1440, 2.));
+  const std::string day = page::to_svg(chart);
+  for (const std::string_view text :
+       {">18:00</text>", ">00:00</text>", ">06:00</text>", ">12:00</text>", ">UTC</text>"})
+    CHECK(has(day, text));
+  CHECK_FALSE(has(day, ">14:14</text>"));
+  chart.step = std::chrono::hours(1);
+  chart.rows[0].values.resize(168);
+  const std::string week = page::to_svg(chart);
+  for (const std::string_view text : {">09-22</text>", ">09-23</text>", ">09-28</text>"}) CHECK(has(week, text));
+  CHECK_FALSE(has(week, ">UTC</text>"));
+  chart.step = std::chrono::days(365 * 20);  // however long
+  CHECK(times(page::to_svg(chart), "text-anchor=\"middle\"") < 10);
+}
+
 TEST_CASE("chart: ages have the axis of a clock, long times have days") {
   Chart chart = chart_of({5400, 100}, Chart::Kind::lines);
   chart.unit = Chart::Unit::seconds;
