@@ -59,7 +59,7 @@ Frame Pages::frame(const std::string& title) const {
   const auto fetches = parts_.counters.fetches_last_hour(now);
   const auto wrong = monitor::problems(status, survey.get(), fetches);
   const auto last_hour = parts_.counters.last_hour(now);
-  const View view{status, survey.get(), wrong, last_hour, fetches, std::nullopt};
+  const View view{status, survey.get(), wrong, last_hour, fetches, usual_oldest_};
   Frame frame;
   frame.hostname = status.hostname;
   frame.title = title;
@@ -82,11 +82,11 @@ asio::awaitable<HttpReply> Pages::front(std::string span_word) {
   const auto last_hour = parts_.counters.last_hour(now);
   const statistics::Span span = span_of(span_word);
   const auto over_time = co_await parts_.lookups.figures(span, status.now);
-  std::string pictures;
-  if (over_time && over_time->shown) pictures = pictures_html(*over_time->shown, span);
-  std::optional<Milliseconds> usual;
-  if (over_time && over_time->week) usual = usual_oldest(*over_time->week);
-  const View view{status, survey.get(), wrong, last_hour, fetches, usual};
+  const bool drawn = over_time && over_time->shown;
+  const std::string pictures = drawn ? pictures_html(*over_time->shown, span)
+                                     : no_pictures_html(over_time ? over_time->error : "too many ask at once");
+  if (over_time && over_time->week) usual_oldest_ = usual_oldest(*over_time->week);
+  const View view{status, survey.get(), wrong, last_hour, fetches, usual_oldest_};
   co_return html_reply(to_html(view, pictures));
 }
 

@@ -42,6 +42,7 @@ class Pages {
   Frame frame(const std::string& title) const;
   monitor::HttpReply told(const std::string& title, const std::string& html, unsigned status) const;
   Parts parts_;
+  std::optional<Milliseconds> usual_oldest_;  // as front() saw it last
 };
 
 }  // namespace hoplock::page

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "page/chart.h"
+#include "page/markup.h"
 
 namespace hoplock::page {
 
@@ -24,6 +25,9 @@ struct SpanWords {
 };
 constexpr std::array<SpanWords, 3> span_words{
     {{Span::day, "day", "24 hours"}, {Span::week, "week", "7 days"}, {Span::month, "month", "30 days"}}};
+
+constexpr std::string_view section_begin =
+    "<section data-part=\"pictures\" aria-labelledby=\"pictures\">\n<h2 id=\"pictures\">Over time</h2>\n";
 
 template <class Value>
 Chart::Row row_of(std::string name, const Series& series, Value value) {
@@ -89,10 +93,12 @@ Span span_of(std::string_view word) {
   return found == span_words.end() ? Span::day : found->span;
 }
 
+std::string no_pictures_html(const std::string& why) {
+  return std::string(section_begin) + dim("The figures cannot be shown now: " + foreign(why)) + "</section>\n";
+}
+
 std::string pictures_html(const Series& series, Span span) {
-  std::string html =
-      "<section data-part=\"pictures\" aria-labelledby=\"pictures\">\n<h2 id=\"pictures\">Over time</h2>\n<p "
-      "class=\"spans\">";
+  std::string html = std::string(section_begin) + "<p class=\"spans\">";
   for (const SpanWords& one : span_words) {
     html += "<a href=\"/?span=" + std::string(one.word) + "\"" + (one.span == span ? " aria-current=\"page\">" : ">") +
             std::string(one.shown) + "</a> ";
