@@ -62,15 +62,14 @@ void put(disk::Tx& tx, std::int64_t step, std::int64_t at, const Figures& figure
       .run();
 }
 
-// By their number, not by a time: a clock that is set wrong for a while must not cost what was kept.
-void forget_points(disk::Tx& tx, const Resolution& of) {
-  std::int64_t before = 0;
-  {
-    auto row = tx.prepare("SELECT at FROM statistics_series WHERE step = ?1 ORDER BY at DESC LIMIT 1 OFFSET ?2");
-    if (!row.bind(of.step, of.kept).step()) return;
-    before = row.integer(0);
-  }
-  tx.prepare("DELETE FROM statistics_series WHERE step = ?1 AND at <= ?2").bind(of.step, before).run();
+// Of too many rows those that lie farthest from `now`, on either side. So a clock that is set wrong for a while costs no more of what was
+// kept than it had rows of its own, and those are the first to go once it is right again.
+void forget_points(disk::Tx& tx, const Resolution& of, std::int64_t now) {
+  tx.prepare(
+        "DELETE FROM statistics_series WHERE step = ?1 AND at IN (SELECT at FROM statistics_series WHERE step = ?1"
+        " ORDER BY abs(at - ?2) DESC LIMIT max(0, (SELECT count(*) FROM statistics_series WHERE step = ?1) - ?3))")
+      .bind(of.step, now, of.kept)
+      .run();
 }
 
 Figures figures_of(const disk::Statement& row, int column) {
@@ -147,7 +146,7 @@ void write(disk::Tx& tx, const Tally::Minutes& minutes) {
     Tally::Minutes sums;
     for (const auto& [minute, figures] : minutes) sums[floored(minute * 60, one.step)].add(figures);
     for (const auto& [at, figures] : sums) put(tx, one.step, at, figures);
-    forget_points(tx, one);
+    if (!sums.empty()) forget_points(tx, one, sums.rbegin()->first);
   }
 }
 

@@ -3,7 +3,8 @@
 // minute for 2 days, each hour for 90, each day for 2 years: 2,880 + 2,160 + 730 rows of about 60 octets, below 400 KiB, whatever happens.
 // A Tally gathers in memory what is counted for the metrics, by the minute of the wall clock in which it happened; write() adds it to the
 // rows. So each event is counted once, whatever the clock does, and a restart loses what was gathered since the last write() alone, a
-// minute at most. A clock that is set forward leaves a hole as long as its jump; one that is set back adds to rows that are there.
+// minute at most. A clock that is set forward leaves a hole as long as its jump, which costs nothing; one that is set back adds to rows
+// that are there. Of too many rows those go that are farthest from now, so that what a wrong clock left makes room for what is right.
 // Owns statistics_series (its table is in store.cpp). Knows no clock.
 #pragma once
 #include <array>

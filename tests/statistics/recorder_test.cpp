@@ -33,12 +33,12 @@ counted::Attempt delivered() {
 }
 
 struct Recorded {
-  Recorded()
+  explicit Recorded(net::Clock clock = net::now)
       : world(dir.path(), {}, net::now(), with_statistics()),
-        log(lines, world.loop.executor()),
+        log(lines, world.loop.executor(), clock),
         surveyor(world.loop.executor(), {dir / "queue.db", std::chrono::milliseconds(0)},
                  [this] { return world.queue->active(); }),
-        recorder(world.loop.executor(), *world.disk, log, surveyor) {}
+        recorder(world.loop.executor(), *world.disk, log, surveyor, clock) {}
   void round() { world.loop.run(recorder.round()); }
   Figures sum() {
     Figures all;
@@ -88,6 +88,30 @@ TEST_CASE("what a disk that fails does not take is written once it works, and to
   at.log.count(delivered());
   at.round();
   CHECK(at.sum().delivered == 2);
+}
+
+TEST_CASE("each minute is written as the next one begins, so that a crash costs what came since") {
+  const Time soon = std::chrono::floor<std::chrono::minutes>(net::now()) + std::chrono::milliseconds(59'900);
+  const auto started = std::chrono::steady_clock::now();
+  const auto clock = [soon, started]() -> Time {
+    return soon + std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - started);
+  };
+  Recorded at(clock);
+  at.log.count(delivered());
+  at.world.loop.start(at.recorder.run());
+  const auto written = [&] {
+    const auto series = statistics::read_series(at.dir / "queue.db", Span::day, clock()).value();
+    std::uint64_t all = 0;
+    for (const auto& point : series.points) all += point ? point->delivered : 0;
+    return all;
+  };
+  at.world.loop.io().restart();
+  const auto patience = started + std::chrono::seconds(20);
+  while (written() == 0 && std::chrono::steady_clock::now() < patience)
+    at.world.loop.io().run_one_for(std::chrono::milliseconds(20));
+  at.log.count(delivered());
+  at.world.disk->close();  // nothing was told of an end
+  CHECK(written() == 1);
 }
 
 TEST_CASE("the end writes what was counted since the last minute") {

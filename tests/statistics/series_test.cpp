@@ -150,6 +150,42 @@ TEST_CASE("a clock that is years ahead for a while costs no history") {
   CHECK(sum(world.read(Span::day, t0 + 90min)).delivered == 90);
 }
 
+TEST_CASE(
+    "a clock that is a year ahead for days fills the minutes, and what it left goes first once it is right again") {
+  World world;
+  Tally tally;
+  const Time ahead = t0 + 24h * 365;
+  for (int minute = 0; minute < 3 * 24 * 60; ++minute) {
+    tally.add(attempt("delivered"), ahead + minute * 1min);
+    if (minute % 60 == 59) world.write(tally);
+  }
+  for (int minute = 0; minute < 90; ++minute) {
+    tally.add(attempt("delivered"), t0 + minute * 1min);
+    world.write(tally);
+  }
+  CHECK(sum(world.read(Span::day, t0 + 90min)).delivered == 90);
+  CHECK(holes(world.read(Span::day, t0 + 90min)) == 24 * 60 - 90);
+  CHECK(world.db.integer("SELECT count(*) FROM statistics_series WHERE step = 60") == 2 * 24 * 60);
+  CHECK(sum(world.read(Span::week, t0 + 90min)).delivered == 90);
+}
+
+TEST_CASE("a jump by a year costs as much as a minute, forward and back") {
+  World world;
+  Tally tally;
+  for (const Time at : {t0, t0 + 24h * 365, t0, t0 + 24h * 365 * 60, t0 - 24h * 365 * 60}) {
+    tally.add(attempt("delivered"), at);
+    tally.look({1, 1s}, at);
+  }
+  CHECK(tally.take().size() == 4);
+  for (const Time at : {t0, t0 + 24h * 365, t0, t0 + 24h * 365 * 60, t0 - 24h * 365 * 60}) {
+    tally.add(attempt("delivered"), at);
+    world.write(tally);
+  }
+  CHECK(world.db.integer("SELECT count(*) FROM statistics_series") == 3 * 4);
+  CHECK(world.db.integer("SELECT sum(delivered) FROM statistics_series WHERE step = 60") == 5);
+  CHECK(sum(world.read(Span::day, t0)).delivered == 2);
+}
+
 TEST_CASE("rows are bounded: two days of minutes, ninety of hours, two years of days, and less than 5 MiB of them") {
   World world;
   Tally tally;
