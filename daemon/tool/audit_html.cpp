@@ -56,7 +56,8 @@ key is the same line.</dd>
 <dt>Less than the rule asks</dt><dd>audit: the rule failed, and the operator only watches. route: an exception of the operator, until when and
 why. sender: the sender asked for it (TLS-Required: No). unknown: whether there is a policy could not be found out for 15 minutes.</dd>
 <dt>Never proved</dt><dd>Partners that got mail in this time, and of whom no delivery was under DANE, MTA-STS or a verified certificate.</dd>
-<dt>Others</dt><dd>A domain's certificates, records and reasons beyond 24 a day, and domains beyond 5,000 a day, are counted together.</dd>
+<dt>Others</dt><dd>A domain's certificates, records and policy ids beyond 24 a day are counted together. So are domains beyond 5,000 a day, and
+beyond 2,500 a day those that never got mail before.</dd>
 </dl>
 </section>
 )";

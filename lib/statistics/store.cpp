@@ -21,6 +21,7 @@ CREATE INDEX statistics_text_day ON statistics_text (day);
 CREATE TABLE statistics_day (
   day INTEGER PRIMARY KEY,
   domains INTEGER NOT NULL,
+  strangers INTEGER NOT NULL,
   rows INTEGER NOT NULL
 );
 CREATE TABLE statistics (
@@ -53,19 +54,24 @@ CREATE TABLE statistics_series (
 ) WITHOUT ROWID;
 )";
 
-constexpr std::int64_t forgotten_at_once = 500;  // rows: some milliseconds
+constexpr std::string_view raise_row =
+    "UPDATE statistics SET count = count + ?5, messages = messages + ?6, octets = octets + ?7, first = min(first, ?8),"
+    " last = max(last, ?9) WHERE day = ?1 AND domain = (SELECT id FROM statistics_text WHERE text = ?2) AND kind = ?3"
+    " AND what = (SELECT id FROM statistics_text WHERE text = ?4)";
+
+constexpr std::int64_t forgotten_at_once = 200;  // rows: some milliseconds
 
 std::int64_t second_of(Time time, Day day) { return std::chrono::floor<Seconds>(time - day).count(); }
 
 class Adding {
  public:
-  Adding(disk::Tx& tx, const Limits& limits) : tx_(tx), limits_(limits) {}
+  Adding(disk::Tx& tx, const Limits& limits) : tx_(tx), raise_(tx.prepare(raise_row)), limits_(limits) {}
 
   void add(const Row& row, const Sum& sum) {
     Row place = row;
     for (;;) {
       if (raise(place, sum)) return;
-      if (!place.domain.empty() && is_new(place) && totals(place.day).domains >= limits_.domains) {
+      if (!place.domain.empty() && is_new(place) && !has_place(place)) {
         place.domain.clear();
       } else if (!place.what.empty() && !has_room(place)) {
         place.what.clear();
@@ -78,8 +84,8 @@ class Adding {
   void finish() {
     for (const auto& [day, totals] : totals_) {
       if (!totals.changed) continue;
-      tx_.prepare("INSERT OR REPLACE INTO statistics_day (day, domains, rows) VALUES (?1, ?2, ?3)")
-          .bind(number_of(day), totals.domains, totals.rows)
+      tx_.prepare("INSERT OR REPLACE INTO statistics_day (day, domains, strangers, rows) VALUES (?1, ?2, ?3, ?4)")
+          .bind(number_of(day), totals.domains, totals.strangers, totals.rows)
           .run();
     }
   }
@@ -87,6 +93,7 @@ class Adding {
  private:
   struct Totals {
     std::uint64_t domains = 0;
+    std::uint64_t strangers = 0;  // of them
     std::uint64_t rows = 0;
     bool changed = false;
   };
@@ -109,15 +116,10 @@ class Adding {
     return known_[text] = made.integer(0);
   }
 
+  // Nearly all that is ever added: the row is there, and one statement finds it.
   bool raise(const Row& at, const Sum& sum) {
-    const auto domain = find(at.domain);
-    const auto what = domain ? find(at.what) : std::nullopt;
-    if (!what) return false;
-    tx_.prepare(
-           "UPDATE statistics SET count = count + ?5, messages = messages + ?6, octets = octets + ?7, first = "
-           "min(first, "
-           "?8), last = max(last, ?9) WHERE day = ?1 AND domain = ?2 AND kind = ?3 AND what = ?4")
-        .bind(number_of(at.day), *domain, at.kind, *what, sum.count, sum.messages, sum.octets,
+    raise_
+        .bind(number_of(at.day), at.domain, at.kind, at.what, sum.count, sum.messages, sum.octets,
               second_of(sum.first, at.day), second_of(sum.last, at.day))
         .run();
     return tx_.changes() > 0;
@@ -130,9 +132,16 @@ class Adding {
     return !row.bind(number_of(at.day), *domain).step();
   }
 
+  // REQUIRES: the day has no row of its domain yet.
+  bool has_place(const Row& at) {
+    const Totals& day = totals(at.day);
+    return day.domains < limits_.domains && (find(at.domain) || day.strangers < limits_.strangers);
+  }
+
   bool has_room(const Row& at) {
-    if (at.kind == Kind::delivered) return true;  // its words are few
+    if (at.kind == Kind::delivered) return true;
     if (totals(at.day).rows >= limits_.rows) return false;
+    if (at.kind == Kind::failed || at.kind == Kind::host) return true;  // closed lists of words, too, if longer ones
     const auto domain = find(at.domain);
     if (!domain) return true;
     auto row = tx_.prepare("SELECT count(*) FROM statistics WHERE day = ?1 AND domain = ?2 AND kind = ?3");
@@ -143,14 +152,17 @@ class Adding {
   Totals& totals(Day day) {
     const auto [at, fresh] = totals_.try_emplace(day);
     if (!fresh) return at->second;
-    auto row = tx_.prepare("SELECT domains, rows FROM statistics_day WHERE day = ?1");
-    if (row.bind(number_of(day)).step())
-      at->second = {static_cast<std::uint64_t>(row.integer(0)), static_cast<std::uint64_t>(row.integer(1)), false};
+    auto row = tx_.prepare("SELECT domains, strangers, rows FROM statistics_day WHERE day = ?1");
+    if (!row.bind(number_of(day)).step()) return at->second;
+    at->second.domains = static_cast<std::uint64_t>(row.integer(0));
+    at->second.strangers = static_cast<std::uint64_t>(row.integer(1));
+    at->second.rows = static_cast<std::uint64_t>(row.integer(2));
     return at->second;
   }
 
   void make(const Row& at, const Sum& sum) {
-    const std::uint64_t domains = !at.domain.empty() && is_new(at) ? 1 : 0;
+    const bool is_first = !at.domain.empty() && is_new(at);
+    const bool is_stranger = is_first && !find(at.domain);
     const std::int64_t domain = find_or_make(at.domain, at.day);
     const std::int64_t what = find_or_make(at.what, at.day);
     tx_.prepare(
@@ -161,12 +173,14 @@ class Adding {
               second_of(sum.first, at.day), second_of(sum.last, at.day))
         .run();
     Totals& day = totals(at.day);
-    day.domains += domains;
+    day.domains += is_first ? 1 : 0;
+    day.strangers += is_stranger ? 1 : 0;
     ++day.rows;
     day.changed = true;
   }
 
   disk::Tx& tx_;
+  disk::Statement raise_;
   Limits limits_;
   std::map<std::string, std::int64_t> known_;
   std::map<Day, Totals> totals_;

@@ -26,8 +26,9 @@ disk::Migration migration();
 
 struct Limits {
   std::uint64_t domains = 5'000;    // of a day
+  std::uint64_t strangers = 2'500;  // of them domains that no day before had: who makes names up displaces no partner
   std::uint64_t rows = 20'000;      // of a day
-  std::uint64_t rows_of_kind = 24;  // of a domain and day
+  std::uint64_t rows_of_kind = 24;  // of a domain and day, where others choose the words
   std::uint64_t days = 5 * 366;     // kept
 };
 void add(disk::Tx& tx, const Counts& counts, const Limits& limits = {});

@@ -169,6 +169,44 @@ TEST_CASE(
   CHECK(world.count("statistics_text") < 2'000);
 }
 
+TEST_CASE("who makes domains up all day displaces no partner that had mail before") {
+  World world;
+  Limits few;
+  few.domains = 100;
+  few.strangers = 40;
+  const Day d2 = d1 + std::chrono::days(1);
+  for (int i = 0; i < 50; ++i) {
+    const std::string domain = "partner" + std::to_string(i) + ".test";
+    Counts counts;
+    counts.note(row(domain, Kind::delivered, dane), d1, 10);
+    world.add(counts);  // with room for all
+  }
+  Counts counts;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string domain = "a" + std::to_string(i) + ".test";
+    counts.note(row(domain, Kind::failed, join_words({"bounced", "", ""}), d2), d2 + Seconds(1), 0);
+  }
+  world.add(counts, few);
+  CHECK(world.read(d2, d2).partners.size() == 41);
+  Counts mail;
+  for (int i = 0; i < 50; ++i)
+    mail.note(row("partner" + std::to_string(i) + ".test", Kind::delivered, dane, d2), d2 + Seconds(9), 10);
+  mail.note(row("new.test", Kind::delivered, dane, d2), d2 + Seconds(9), 10);
+  world.add(mail, few);
+  const Partners second = world.read(d2, d2).partners;
+  CHECK(second.size() == 91);
+  CHECK(second.contains("partner49.test"));
+  CHECK(second.at("").at({Kind::delivered, dane}).count == 1);
+  CHECK(second.at("").at({Kind::failed, join_words({"bounced", "", ""})}).count == 960);
+  // all places are limited, whoever asks
+  for (int i = 50; i < 70; ++i) world.note(row("partner" + std::to_string(i) + ".test", Kind::delivered, dane), d1);
+  Counts more;
+  for (int i = 50; i < 70; ++i)
+    more.note(row("partner" + std::to_string(i) + ".test", Kind::delivered, dane, d2), d2 + Seconds(9), 10);
+  world.add(more, few);
+  CHECK(world.read(d2, d2).partners.size() == 101);
+}
+
 TEST_CASE("as many days are kept as there is room for, whatever a clock that was set wrong said meanwhile") {
   World world;
   Limits few;
@@ -200,9 +238,25 @@ TEST_CASE("forgetting goes on in parts") {
   disk::Tx tx(world.db);
   int parts = 0;
   while (forget(tx, one)) ++parts;
-  CHECK(parts == 4);
+  CHECK(parts == 12);  // 200 rows each, and as many texts
   CHECK(world.count("statistics") == 1);
   CHECK(world.count("statistics_text") == 2);
+}
+
+TEST_CASE("no part of forgetting looks at more than it forgets") {
+  World world;
+  for (const std::string& statement :
+       {std::string("DELETE FROM statistics WHERE (day, domain, kind, what) IN (SELECT day, domain, kind, what FROM "
+                    "statistics WHERE day < 7 LIMIT 200)"),
+        std::string("DELETE FROM statistics_text WHERE id IN (SELECT id FROM statistics_text WHERE day < 7 LIMIT 200)"),
+        std::string("SELECT day FROM statistics_day ORDER BY day DESC LIMIT 1 OFFSET 1830")}) {
+    auto plan = world.db.prepare("EXPLAIN QUERY PLAN " + statement);
+    while (plan.step()) {
+      const std::string line(plan.text(3));
+      CAPTURE(line);
+      CHECK((!line.starts_with("SCAN") || line.starts_with("SCAN statistics_day")));
+    }
+  }
 }
 
 TEST_CASE("a database that an older version made has no statistics, and is read all the same") {
