@@ -44,7 +44,7 @@ Result<statistics::Range> range_of(const Call& call) {
   const auto since = config::Duration::parse(call.arguments.get("--since").value_or("30d"));
   if (!since) return bad_input("--since: " + since.error().detail);
   range.from = from.value_or(statistics::day_of(call.console.now - since->value));
-  if (range.to < range.from) return bad_input("--to lies before --from");
+  if (range.to < range.from) return bad_input(to ? "--to lies before --from" : "--from lies in the future");
   if (const auto word = call.arguments.get("--domain")) {
     const auto domain = dns::Name::parse(*word);
     if (!domain || domain->is_root())

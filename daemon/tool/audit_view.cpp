@@ -161,10 +161,22 @@ void print_proofs(const Console& console, const AuditPartner& partner) {
   proofs.finish();
 }
 
-// RFC 4180. What a spreadsheet would take for a formula gets a quote before it.
+// What a spreadsheet would take for a formula gets a quote before it: where a cell begins, which is also behind a semicolon where commas
+// are decimal, and behind quotes and blanks there.
+std::string without_formulas(std::string_view text) {
+  std::string tame;
+  bool begins = true;
+  for (const char c : text) {
+    if (begins && std::string_view("=+-@").find(c) != std::string_view::npos) tame += '\'';
+    begins = c == ';' || (begins && (c == '"' || c == ' '));
+    tame += c;
+  }
+  return tame;
+}
+
+// RFC 4180.
 std::string csv_cell(std::string_view text) {
-  std::string clean = printable(text);
-  if (!clean.empty() && std::string_view("=+-@").find(clean.front()) != std::string_view::npos) clean.insert(0, "'");
+  const std::string clean = without_formulas(printable(text));
   if (clean.find_first_of(",\"") == std::string::npos) return clean;
   std::string quoted = "\"";
   for (const char c : clean) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);

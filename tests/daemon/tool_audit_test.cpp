@@ -163,8 +163,15 @@ TEST_CASE("audit --csv: one table for programs, in which no cell is a formula") 
   stage.fill();
   stage.note("formula.example", Kind::relaxed, join_words({"route", "dane=off", "", "=HYPERLINK(\"http://evil\",1)"}),
              0, 1);
+  int days_ago = 2;
+  for (const char* note : {"+1", "-2 days", "@SUM(A1)", "x;=1+1", "x; \"=1+1", "\t=1", "a=b; c"})
+    stage.note("formula.example", Kind::relaxed, join_words({"route", "dane=off", "", note}), days_ago++, 1);
   const auto said = stage.ask({"audit", "--csv"});
   CHECK(said.code == 0);
+  for (const char* cell : {",'+1,", ",'-2 days,", ",'@SUM(A1),", ",x;'=1+1,", ",\"x; \"\"'=1+1\",", ",a=b; c,"})
+    CHECK(said.says(cell));
+  CHECK(!said.says(",=1"));
+  CHECK(!said.says("\t"));
   const auto lines = split(said.out, '\n');
   CHECK(lines[0] ==
         "domain,kind,policy,tls,auth,cipher,outcome,action,reason,by,detail,until,note,value,proof,recipients,messages,"
@@ -221,6 +228,10 @@ TEST_CASE(
     all.insert(all.end(), words.begin(), words.end());
     CHECK(stage.ask(all).code == daemon::usage);
   }
+  CHECK(stage.ask({"audit", "--from", "2026-12-01"}).err.find("--from lies in the future") != std::string::npos);
+  CHECK(stage.ask({"audit", "--from", "0001-01-01", "--to", "9999-12-31"}).code ==
+        daemon::ok);  // days that were, no others
+  CHECK(domains({"--since", "3650d"}) == 4);
   const auto early = stage.ask({"audit", "--from", "2026-01-01"});
   CHECK(early.says("nothing was recorded before 2026-02-03"));
 }
