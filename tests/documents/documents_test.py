@@ -105,6 +105,17 @@ class Documents(unittest.TestCase):
         self.assertEqual(orders["COPY"].split()[0], "hoplock.deb")
         self.assertIn("context/hoplock.deb", (ROOT / "scripts/image").read_text("utf-8"))
 
+    def test_the_guide_to_evidence_names_what_the_audit_has(self):
+        view, report = ((ROOT / "daemon/tool" / name).read_text("utf-8") for name in ("audit_view.cpp", "audit_report.cpp"))
+        columns = set(re.findall(r'"([a-z]+)"', re.search(r"columns\{(.*?)\};", view, re.DOTALL)[1])) | {"kind"}
+        kinds = set(re.findall(r'"([a-z]+)"', re.search(r"last_kind \+ 1> words\{(.*?)\};", report, re.DOTALL)[1]))
+        words = set(re.findall(r'"([a-z0-9-]+)"', sources() + (ROOT / "lib/statistics/rows.h").read_text("utf-8")))
+        named = re.findall(r"`([a-z_]+)=([A-Za-z0-9.-]+)`", (ROOT / "conf/exchange/evidence.md").read_text("utf-8"))
+        self.assertGreater(len(named), 10)
+        for column, value in named:
+            self.assertIn(column, columns, value)
+            self.assertIn(value, kinds if column == "kind" else words, column)
+
     def test_examples_are_good_configurations(self):
         for path in [*sorted((ROOT / "conf/examples").glob("*.yaml")), ROOT / "conf/hoplock.yaml"]:
             done = subprocess.run([BUILD / "hoplockd", "--check", "--config", path], capture_output=True, text=True, check=False)
