@@ -133,14 +133,16 @@ std::string kind_table(const AuditPartner& partner, Kind kind, std::string_view 
   const std::vector<AuditLine> lines = partner.of(kind);
   if (lines.empty()) return "";
   const bool by_count = kind == Kind::failed || kind == Kind::host;
+  const bool has_size = kind == Kind::delivered;
   const std::size_t words = titles.size();
-  for (const std::string_view one :
-       {std::string_view(by_count ? "#Times" : "#Mails"), std::string_view(".First"), std::string_view(".Last")})
-    titles.push_back(one);
+  titles.emplace_back(by_count ? "#Times" : "#Mails");
+  if (has_size) titles.emplace_back("#Size");
+  for (const std::string_view one : {".First", ".Last"}) titles.push_back(one);
   HtmlTable table(titles);
   for (const AuditLine& line : lines) {
     std::vector<std::string> cells = html_cells(line, words);
     cells.push_back(html_figure(by_count ? line.sum.count : line.sum.messages));
+    if (has_size) cells.push_back(size(line.sum.octets));
     cells.push_back(day_text(line.sum.first));
     cells.push_back(day_text(line.sum.last));
     table.row(cells);

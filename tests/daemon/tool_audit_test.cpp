@@ -193,6 +193,8 @@ TEST_CASE("audit --html: a page that fetches nothing, runs nothing and escapes w
   CHECK(said.out.starts_with("<!DOCTYPE html>"));
   CHECK(said.says("size: A4"));
   CHECK(said.says("Method and terms"));
+  CHECK(said.says("<th class=\"n\">Mails</th><th class=\"n\">Size</th><th class=\"day\">First</th>"));
+  CHECK(said.says("<td><bdi>pfs-cbc</bdi></td><td class=\"n\">1</td><td class=\"n\">4.9KiB</td>"));
   CHECK(said.says("&lt;script&gt;alert(1)&lt;/script&gt;"));
   CHECK(!said.says("<script"));
   CHECK(!said.says("http://"));
