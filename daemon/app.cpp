@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <iostream>
 #include <limits>
-#include <set>
 
 #include "base/version.h"
 #include "config/check.h"
@@ -35,7 +34,6 @@ constexpr std::chrono::seconds sweep_pause{60},
 constexpr std::chrono::milliseconds prune_breath{80};  // between two slices of forgetting old history
 constexpr std::chrono::milliseconds prune_least{1'000}, prune_most{std::chrono::hours{1}};
 constexpr std::size_t sweep_octets = 4U << 20U;
-constexpr std::size_t most_woken = 100;  // destinations, after one change of partners
 
 using net::now;
 
@@ -87,15 +85,6 @@ DnsWatch::Consequences dns_consequences(const config::Config& config) {
             "mail to next hops that are held to DANE waits until it works again"};
   return {"routes to addresses take all mail, which goes on; policies and reports wait until somebody does",
           "routes to addresses take all mail, which goes on"};
-}
-
-// The words that the queue keeps of mail which a rule made wait.
-std::vector<std::string> policy_words() {
-  std::vector<std::string> words;
-  for (const hop::Reason reason : hop::all_reasons()) {
-    if (hop::is_policy(reason)) words.emplace_back(to_text(reason));
-  }
-  return words;
 }
 
 ExitCode exit_code(const Error& error) {
@@ -239,6 +228,7 @@ std::optional<StartFailure> App::open_network() {
   scheduler_ = std::make_unique<delivery::Scheduler>(delivery::Services{executor, *queue_, *router_, *log_, now});
   scheduler_->set(delivery_options(config), client_tls_);
   scheduler_->sign_with(keyring_);
+  partner_news_ = std::make_unique<PartnerNews>(*queue_, *router_, *log_, [this] { scheduler_->kick(); });
   report_post_ = std::make_unique<reports::HttpsPost>(*resolver_);
   const reports::Sender::Parts report_parts{executor, *disk_, *resolver_, *queue_, *report_post_, *log_, now};
   report_sender_ = std::make_unique<reports::Sender>(report_parts, random);
@@ -526,29 +516,10 @@ void App::follow_routes() {
   }(*queue_, *log_, *scheduler_));
 }
 
-// From now on mail goes on the new terms. What waits because of a rule is tried on them at once; where very much changed, or for all
-// subdomains of a domain, at its next attempt.
+// From now on mail goes on the new terms.
 void App::follow_partners(partners::BookPtr book, std::vector<dns::Pattern> changed) {
   router_->set_partners(std::move(book));
-  std::set<std::string> destinations;
-  for (const dns::Pattern& one : changed) {
-    if (one.kind == dns::Pattern::Kind::exact) destinations.insert(router_->table().destination(one.name, now()));
-    if (destinations.size() > most_woken) return scheduler_->kick();
-  }
-  if (changed.empty()) return;
-  tasks_->spawn("partners-changed",
-                [](queue::Queue& queue, Log& log, delivery::Scheduler& scheduler,
-                   std::set<std::string> woken) -> asio::awaitable<void> {
-                  for (const std::string& destination : woken) {
-                    queue::Wake wake;
-                    wake.reasons = policy_words();
-                    wake.now = now();
-                    std::string name = destination;
-                    const auto done = co_await queue.wake(std::move(name), std::move(wake));
-                    if (!done) log.write(Event(Level::error, "queue-failed").add("error", done.error().detail));
-                  }
-                  scheduler.kick();
-                }(*queue_, *log_, *scheduler_, std::move(destinations)));
+  if (!changed.empty()) tasks_->spawn("partners-changed", PartnerNews::follow(*partner_news_, std::move(changed)));
 }
 
 // A route whose time is over is told about once a day.

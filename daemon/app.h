@@ -15,6 +15,7 @@
 #include "daemon/dns_watch.h"
 #include "daemon/log_writer.h"
 #include "daemon/options.h"
+#include "daemon/partner_news.h"
 #include "daemon/status_server.h"
 #include "daemon/supervision.h"
 #include "daemon/system.h"
@@ -108,6 +109,7 @@ class App {
   std::unique_ptr<reports::HttpsPost> report_post_;
   std::unique_ptr<reports::Sender> report_sender_;
   std::unique_ptr<delivery::Scheduler> scheduler_;
+  std::unique_ptr<PartnerNews> partner_news_;
   std::unique_ptr<listener::Server> listener_;
   std::unique_ptr<control::Server> control_;
   std::unique_ptr<CertificateWatch> certificates_;

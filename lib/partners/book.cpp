@@ -19,6 +19,14 @@ std::string why(const Terms& terms) {
   return text;
 }
 
+bool is_among(const Patterns& patterns, const dns::Name& domain) {
+  if (patterns.contains(dns::Pattern{}) || patterns.contains({dns::Pattern::Kind::exact, domain})) return true;
+  for (dns::Name above = domain.parent(); !above.is_root(); above = above.parent()) {
+    if (patterns.contains({dns::Pattern::Kind::subdomains, above})) return true;
+  }
+  return false;
+}
+
 Book::Book() : shards_(shard_count) {}
 
 std::size_t Book::place_of(const dns::Name& name) { return std::hash<dns::Name>{}(name) % shard_count; }

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "partners/entry.h"
@@ -25,6 +26,10 @@ struct Terms {
 };
 // why() of each, joined.
 std::string why(const Terms& terms);
+
+// Whether entries of one of these may count for mail to the domain; "*" is for all.
+using Patterns = std::set<dns::Pattern>;
+bool is_among(const Patterns& patterns, const dns::Name& domain);
 
 class Book {
  public:

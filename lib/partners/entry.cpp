@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "partners/entry.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/utf8.h"
@@ -12,6 +13,17 @@ namespace {
 std::string without_blanks(std::string text) {
   std::erase_if(text, [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); });
   return text;
+}
+
+// Mail goes to such a name: neither an address (of a host or of a person) nor what only stands in the DNS.
+bool is_mail_domain(const dns::Name& name) {
+  const std::string& text = name.text();
+  const std::string_view last = std::string_view(text).substr(text.rfind('.') + 1);
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  return std::all_of(
+             text.begin(), text.end(),
+             [&](char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || c == '-' || c == '_' || c == '.'; }) &&
+         !std::all_of(last.begin(), last.end(), is_digit);
 }
 
 }  // namespace
@@ -39,7 +51,7 @@ std::string to_text(Day day) { return to_rfc3339(Time{day}).substr(0, 10); }
 
 Result<dns::Pattern> parse_domain(std::string_view text) {
   auto pattern = dns::parse_pattern(text);
-  if (pattern && pattern->kind != dns::Pattern::Kind::any) return pattern;
+  if (pattern && pattern->kind != dns::Pattern::Kind::any && is_mail_domain(pattern->name)) return pattern;
   return bad_input(
       "'" + std::string(text) +
       "' is no partner's domain; allowed: a name such as contoso.com, or *.contoso.com for its subdomains");
@@ -89,9 +101,10 @@ bool says_the_same(const Entry& a, const Entry& b) {
   return a.domain == b.domain && a.rule == b.rule && a.level == b.level && a.until == b.until && a.note == b.note;
 }
 
+// A clock that was set back brings a mandate back, and no exception.
 bool is_over(const Entry& entry, Time now) {
   const auto end = end_of(entry);
-  return end && now >= *end;
+  return end && (now >= *end || (entry.told && entry.rule != Rule::mandate));
 }
 
 std::optional<Time> end_of(const Entry& entry) {

@@ -210,13 +210,23 @@ std::optional<Backoff> Places::backoff(disk::Tx& tx, std::int64_t destination) {
   return backoff;
 }
 
+constexpr std::int64_t most_destinations = 500;  // of a look at some
+
 std::vector<Held> holds_after(disk::Tx& tx, const std::string& name, Time now) {
-  constexpr std::int64_t most = 500;
   std::vector<Held> holds;
   auto row = tx.prepare("SELECT name, reply FROM destination WHERE name > ?1 AND hold > ?2 ORDER BY name LIMIT ?3");
-  for (row.bind(name, to_millis(now), most); row.step();)
+  for (row.bind(name, to_millis(now), most_destinations); row.step();)
     holds.push_back(Held{std::string(row.text(0)), std::string(row.text(1))});
   return holds;
+}
+
+std::vector<Waiting> waiting_after(disk::Tx& tx, const std::string& name, Time now) {
+  std::vector<Waiting> waiting;
+  auto row = tx.prepare(
+      "SELECT name, hold > ?2, reason FROM destination WHERE name > ?1 AND due IS NOT NULL ORDER BY name LIMIT ?3");
+  for (row.bind(name, to_millis(now), most_destinations); row.step();)
+    waiting.push_back({std::string(row.text(0)), row.integer(1) != 0, std::string(row.text(2))});
+  return waiting;
 }
 
 void Places::set_backoff(disk::Tx& tx, const DestinationChange& change) {

@@ -70,5 +70,7 @@ class Places {
 
 // Destinations that are held off at `now`: some, by name, after that one.
 std::vector<Held> holds_after(disk::Tx& tx, const std::string& name, Time now);
+// Destinations where mail waits, likewise.
+std::vector<Waiting> waiting_after(disk::Tx& tx, const std::string& name, Time now);
 
 }  // namespace hoplock::queue

@@ -317,6 +317,14 @@ asio::awaitable<Result<std::vector<Held>>> Queue::holds(std::string after, Time 
   co_return co_await core_->disk.run(Durability::read, std::move(job));
 }
 
+asio::awaitable<Result<std::vector<Waiting>>> Queue::waiting(std::string after, Time now) {
+  auto job = [after = std::move(after), now](disk::Tx& tx) -> Result<std::vector<Waiting>> {
+    return waiting_after(tx, after, now);
+  };
+  // Not as a read: it comes after the ends of the leases that were given back before.
+  co_return co_await core_->disk.run(Durability::relaxed, std::move(job));
+}
+
 asio::awaitable<Result<std::optional<PruneFrom>>> Queue::prune(Time before, PruneFrom from) {
   auto job = [before, from](disk::Tx& tx) -> Result<std::optional<PruneFrom>> {
     return prune_history(tx, before, from);

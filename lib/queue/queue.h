@@ -97,6 +97,8 @@ class Queue {
   asio::awaitable<Result<std::optional<Backoff>>> backoff(std::string destination);
   // Destinations that are held off then, by name, a part of them: those after that name; none: there are no more.
   asio::awaitable<Result<std::vector<Held>>> holds(std::string after, Time now);
+  // Destinations where mail waits, likewise.
+  asio::awaitable<Result<std::vector<Waiting>>> waiting(std::string after, Time now);
 
   // What waits at the destination comes due now, though neither its hold nor its own time is over: the wait of recipients that were
   // deferred for one of these reasons ends, in slices, then the hold, with one message to try first as ever.

@@ -75,7 +75,8 @@ TEST_CASE("partners: domains are names and their subdomains, in both forms of an
   CHECK(parse_domain("münchen.example").value() == parse_domain("XN--mnchen-3ya.example.").value());
   CHECK(parse_domain("*.contoso.com").value().kind == dns::Pattern::Kind::subdomains);
   CHECK(name("xn--mnchen-3ya.example").unicode() == "münchen.example");
-  for (const char* bad : {"*", "", ".", "a b", "user@contoso.com", "*.*.x", "<b>"})
+  for (const char* bad :
+       {"192.0.2.1", "[192.0.2.1]", "ann@contoso.com", "*", "", ".", "a b", "user@contoso.com", "*.*.x", "<b>"})
     CHECK_FALSE(parse_domain(bad).has_value());
   CHECK(parse_level("Dane").error().detail == "'Dane' is no level; allowed: dane, verify, encrypt");
   CHECK(parse_exception("sts").error().detail == "'sts' is no rule that can be excepted; allowed: dane, mta-sts");
@@ -182,6 +183,17 @@ TEST_CASE("suggest: the most that all mail would have met, or what speaks agains
   CHECK(suggest(record).level == hop::Mandate::none);
   record.failures["tlsa-invalid"] = 3;
   CHECK(suggest(record).why == "attempts failed a rule: tlsa-invalid 3");
+}
+
+TEST_CASE("is_among: a domain itself, the subdomains of one above it, or all") {
+  const auto pattern = [](const char* text) { return dns::parse_pattern(text).value(); };
+  const Patterns some{pattern("a.example"), pattern("*.b.example")};
+  CHECK(is_among(some, name("a.example")));
+  CHECK_FALSE(is_among(some, name("x.a.example")));
+  CHECK_FALSE(is_among(some, name("b.example")));
+  CHECK(is_among(some, name("y.x.b.example")));
+  CHECK(is_among({dns::Pattern{}}, name("c.example")));
+  CHECK_FALSE(is_among({}, name("c.example")));
 }
 
 }  // namespace partners_entry_test
