@@ -270,7 +270,7 @@ const std::vector<Syntax>& commands() {
       {"partner remove", partner_change, "DOMAIN [RULE]",
        "forget what was agreed on, or only the exception from RULE; exit 1 when there was nothing", 1, 2},
       {"partner suggest", partner_suggest, "",
-       "by the history of 30 days: what could be required of each domain, and what speaks against it"},
+       "by the figures of 30 days: what could be required of each domain, and what speaks against it"},
       {"partner import",
        partner_import,
        "FILE [--dry-run]",

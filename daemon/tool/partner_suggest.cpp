@@ -1,96 +1,86 @@
 // SPDX-License-Identifier: Apache-2.0
-// `hoplock partner suggest`: who could be required today, by the history of 30 days. Read from the latest message on, in short reads, and
-// for a time that ends: what was not reached is said.
+// `hoplock partner suggest`: who could be required today, by the statistics of 30 days.
 #include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
 
 #include "daemon/options.h"
 #include "daemon/system.h"
+#include "daemon/tool/audit_report.h"
 #include "daemon/tool/commands.h"
 #include "daemon/tool/json.h"
 #include "daemon/tool/text.h"
 #include "hop/names.h"
 #include "partners/book.h"
 #include "partners/suggestion.h"
-#include "queue/reader.h"
 #include "route/partner_reader.h"
+#include "statistics/reader.h"
 
 namespace hoplock::daemon::tool {
 
 namespace {
 
 using partners::Record;
-using Records = std::map<std::string, Record>;
+using statistics::Kind;
 
 constexpr std::chrono::days studied_back{30};
-constexpr std::chrono::seconds suggest_patience{20};
-constexpr std::size_t most_reasons = 20;  // of a domain
 
-std::string_view word_in(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  const json::string* text = value == nullptr ? nullptr : value->if_string();
-  return text == nullptr ? std::string_view() : std::string_view(text->data(), text->size());
-}
-
-void count_delivered(Record& record, const json::object& event, std::uint64_t recipients) {
-  const auto auth = word_in(event, "auth"), tls = word_in(event, "tls");
+void count_delivered(Record& record, const AuditLine& line) {
+  const std::uint64_t recipients = line.sum.count;
   record.delivered += recipients;
-  const bool dane = auth.starts_with("dane-");
-  if (dane && word_in(event, "mx_dnssec") == "secure") {
-    record.dane += recipients;
-  } else if (dane || auth == "pkix") {
-    record.proved += recipients;
-  } else {
-    (tls.empty() || tls == "none" ? record.clear : record.encrypted) += recipients;
+  switch (line.proof().value_or(statistics::Proof::clear)) {
+    case statistics::Proof::dane:  // how much of it from a signed domain on is in the rows of the records
+    case statistics::Proof::sts:
+    case statistics::Proof::verified:
+      record.proved += recipients;
+      break;
+    case statistics::Proof::encrypted:
+      record.encrypted += recipients;
+      break;
+    case statistics::Proof::clear:
+      record.clear += recipients;
+      break;
   }
 }
 
-// A line of the history: of mail that went, or that a rule refused or only let pass.
-void count_line(Records& records, std::string_view line) {
-  const bool told = line.starts_with("{\"event\":\"delivered\"") || line.starts_with("{\"event\":\"deferred\"") ||
-                    line.starts_with("{\"event\":\"bounced\"") || line.starts_with("{\"event\":\"expired\"");
-  if (!told) return;
-  boost::system::error_code error;
-  const json::value value = json::parse(json::string_view(line.data(), line.size()), error);
-  const json::object* event = error ? nullptr : value.if_object();
-  if (event == nullptr) return;
-  const auto domain = word_in(*event, "domain");
-  if (domain.empty()) return;
-  const json::value* to = event->if_contains("to");
-  const json::array* list = to == nullptr ? nullptr : to->if_array();
-  const std::uint64_t recipients = list == nullptr ? 1 : list->size();
-  Record& record = records[std::string(domain)];
-  if (word_in(*event, "event") == "delivered") count_delivered(record, *event, recipients);
-  const auto reason = hop::parse_reason(word_in(*event, "reason"));
-  if (!reason || !hop::is_policy(*reason)) return;
-  const std::string word(to_text(*reason));
-  if (record.failures.size() < most_reasons || record.failures.contains(word)) record.failures[word] += recipients;
+void count_failure(Record& record, std::string_view reason, std::uint64_t recipients) {
+  const auto known = hop::parse_reason(reason);
+  if (known && hop::is_policy(*known)) record.failures[std::string(to_text(*known))] += recipients;
+}
+
+Record record_of(const AuditPartner& partner) {
+  Record record;
+  for (const AuditLine& line : partner.lines) {
+    if (line.kind == Kind::delivered) count_delivered(record, line);
+    if (line.kind == Kind::tlsa && line.word(1) == statistics::signed_mx) record.dane += line.sum.count;
+    if (line.kind == Kind::failed) count_failure(record, line.word(2), line.sum.count);
+    if (line.kind == Kind::relaxed && line.word(0) == statistics::relaxed_by::audit)
+      count_failure(record, line.word(1), line.sum.count);
+  }
+  record.dane = std::min(record.dane, record.proved);
+  record.proved -= record.dane;
+  return record;
 }
 
 struct Studied {
-  Records records;
-  Time from;             // all that was accepted since then was looked at
-  bool complete = true;  // else there was no time for what came before
+  std::vector<AuditPartner> partners;
+  statistics::Day from{};  // the first day that was looked at
+  bool complete = true;    // each domain has figures of its own
 };
 Result<Studied> study(const Call& call) {
-  Studied studied;
-  studied.from = call.console.now - studied_back;
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  auto reader = statistics::Reader::open(database_path(call.loaded.config));
   if (!reader) return reader.error();
-  const auto end = std::chrono::steady_clock::now() + suggest_patience;
-  const auto read = reader->history(studied.from, [&](Time accepted, std::string_view text) {
-    while (!text.empty()) {
-      const auto stop = text.find('\n');
-      count_line(studied.records, text.substr(0, stop));
-      text.remove_prefix(stop == std::string_view::npos ? text.size() : stop + 1);
-    }
-    if (std::chrono::steady_clock::now() < end) return queue::Go::on;
-    studied.complete = false;
-    studied.from = accepted;
-    return queue::Go::stop;
-  });
-  if (!read) return read.error();
+  statistics::Range range;
+  range.to = statistics::day_of(call.console.now);
+  range.from = range.to - studied_back;
+  auto found = reader->read(range);
+  if (!found) return found.error();
+  AuditReport report = audit_report(std::move(*found));
+  Studied studied;
+  studied.from = std::max(range.from, report.since.value_or(range.from));
+  studied.complete =
+      std::erase_if(report.partners, [](const AuditPartner& partner) { return partner.domain.empty(); }) == 0;
+  studied.partners = std::move(report.partners);
   return studied;
 }
 
@@ -109,14 +99,14 @@ std::string level_word(hop::Mandate level) {
 }
 
 // Who could be required first, and of these those with the most mail.
-std::vector<Row> rows_of(Studied studied, const partners::Book& book, Time now) {
+std::vector<Row> rows_of(const Studied& studied, const partners::Book& book, Time now) {
   std::vector<Row> rows;
-  for (auto& [domain, record] : studied.records) {
+  for (const AuditPartner& partner : studied.partners) {
     Row row;
-    row.domain = domain;
-    row.suggestion = partners::suggest(record);
-    row.record = std::move(record);
-    const auto name = dns::Name::parse(domain);
+    row.domain = partner.domain;
+    row.record = record_of(partner);
+    row.suggestion = partners::suggest(row.record);
+    const auto name = dns::Name::parse(row.domain);
     const auto terms = name ? book.find(*name, now) : partners::Terms{};
     if (terms.mandate) row.required = word_of(*terms.mandate);
     rows.push_back(std::move(row));
@@ -149,26 +139,26 @@ json::object row_to_json(const Row& row) {
 int partner_suggest(const Call& call) {
   const Console& console = call.console;
   auto studied = study(call);
-  if (!studied) return cannot_read(call, "the history in", studied.error());
+  if (!studied) return cannot_read(call, "the statistics in", studied.error());
   partners::Book book;
   auto reader = route::PartnerReader::open(database_path(call.loaded.config));
   if (!reader) return cannot_read(call, "the partners in", reader.error());
   const auto listed = reader->list([&](const partners::Entry& entry) { book.put(entry); });
   if (!listed) return cannot_read(call, "the partners in", listed.error());
-  const Time from = studied->from;
-  const bool complete = studied->complete;
-  const auto rows = rows_of(std::move(*studied), book, console.now);
+  const auto rows = rows_of(*studied, book, console.now);
   if (call.arguments.json) {
     json::array domains;
     for (const Row& row : rows) domains.push_back(row_to_json(row));
-    const json::object to{{"since", time_or_null(from)}, {"complete", complete}, {"domains", std::move(domains)}};
+    json::object to;
+    to["since"] = time_or_null(Time(studied->from));
+    to["complete"] = studied->complete;
+    to["domains"] = std::move(domains);
     console.out << to_line(to) << '\n';
     return ok;
   }
-  if (!complete)
-    console.out << "Looked at what was accepted since " << moment(from)
-                << "; there was no time for what came before.\n";
-  if (rows.empty()) console.out << "no mail since " << moment(from) << '\n';
+  if (!studied->complete)
+    console.out << "There was mail to more domains than a day has figures for: some of them are not here.\n";
+  if (rows.empty()) console.out << "no mail since " << to_text(studied->from) << '\n';
   Table table(console.out, console.width,
               {{"DOMAIN"},
                {"COULD BE REQUIRED"},

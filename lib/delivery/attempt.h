@@ -94,7 +94,7 @@ struct RecipientOutcome {
 // Nothing was tried, for lack of a place: the job goes back.
 enum class TurnedAway : std::uint8_t { no, by_site, by_host };
 
-// A route of the operator that asks less of a destination than its own domain may.
+// A route of the operator, or what he agreed on with a partner, that asks less of a destination than its own domain may.
 struct Exception {
   std::string rules;                           // "dane=off mta_sts=audit"
   std::optional<std::chrono::sys_days> until;  // the last day
@@ -138,7 +138,8 @@ struct Attempt {
   bool redacted = false;        // a notice that went without REQUIRETLS, and so without what it returned
   std::string note;             // of the route and of what was agreed on with the partner
   std::optional<Exception> exception;
-  reports::Counts counts;  // its sessions, for TLS reports
+  std::vector<Exception> agreed;  // those with the partner
+  reports::Counts counts;         // its sessions, for TLS reports
 };
 
 }  // namespace hoplock::delivery

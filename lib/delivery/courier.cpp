@@ -123,6 +123,7 @@ class Run {
     if (!is_placed()) co_return;
     attempt_.note = hosts_.note;
     attempt_.exception = exception_of(hosts_);
+    attempt_.agreed = exceptions_agreed(hosts_);
     hosts_.site += from_where();
     attempt_.by_rule = source_of(job_.recipients.front().domain) != default_source();
     if (access_ != nullptr && !access_->admit(hosts_)) {
@@ -135,6 +136,7 @@ class Run {
     remember();
     // hosts that are full now are waited for, unless the mail went meanwhile
     if (attempt_.full && !attempt_.reached && !attempt_.displaced) attempt_.turned_away = TurnedAway::by_host;
+    if (!open_.empty()) is_placed();  // what was refused under a rule that counts no more does not wait for it
   }
 
   void take_hosts(route::Hosts found) {

@@ -52,8 +52,13 @@ class Book {
 
   // What else stands in the hop that a delivery went over.
   void note_proofs(const std::string& domain, const Hop& hop) {
-    if (hop.matched && hop.auth != hop::Auth::none)
-      note(Kind::tlsa, domain, statistics::join_words({record_text(*hop.matched)}), octets_);
+    if (hop.matched && hop.auth != hop::Auth::none) {
+      const std::string record = record_text(*hop.matched);
+      const bool secure = hop.mx_security == dns::Security::secure;
+      note(Kind::tlsa, domain,
+           secure ? statistics::join_words({record, statistics::signed_mx}) : statistics::join_words({record}),
+           octets_);
+    }
     if (!hop.sts_id.empty()) note(Kind::sts, domain, statistics::join_words({hop.sts_id}), octets_);
     if (!hop.waived) return;
     const bool asked_for = hop.waived->reason == hop::Reason::tls_required_no;
@@ -63,10 +68,9 @@ class Book {
   void note_relaxed(const std::string& domain, std::string_view by, std::string_view detail) {
     note(Kind::relaxed, domain, statistics::join_words({by, detail, "", ""}), octets_);
   }
-  void note_exception(const std::string& domain, const Exception& exception) {
+  void note_exception(const std::string& domain, std::string_view by, const Exception& exception) {
     const std::string until = exception.until ? date(*exception.until) : "";
-    note(Kind::relaxed, domain,
-         statistics::join_words({statistics::relaxed_by::route, exception.rules, until, exception.note}), octets_);
+    note(Kind::relaxed, domain, statistics::join_words({by, exception.rules, until, exception.note}), octets_);
   }
   void note_host(const std::string& domain, const RefusedHop& refused) {
     const HopWords words = hop_words(*refused.hop);
@@ -109,7 +113,8 @@ statistics::Counts remembered(const Attempt& attempt, const std::vector<Recipien
     }
     book.note_delivered(line);
     if (const Hop* hop = deciding_hop(attempt, i)) book.note_proofs(line.domain, *hop);
-    if (attempt.exception) book.note_exception(line.domain, *attempt.exception);
+    if (attempt.exception) book.note_exception(line.domain, statistics::relaxed_by::route, *attempt.exception);
+    for (const Exception& one : attempt.agreed) book.note_exception(line.domain, statistics::relaxed_by::partner, one);
     if (attempt.overlooked)
       book.note_relaxed(line.domain, statistics::relaxed_by::unknown, to_text(attempt.overlooked->reason));
   }
@@ -142,6 +147,16 @@ std::optional<Exception> exception_of(const route::Hosts& hosts) {
   exception.until = route.until;
   exception.note = route.note;
   return exception;
+}
+
+std::vector<Exception> exceptions_agreed(const route::Hosts& hosts) {
+  std::vector<Exception> agreed;
+  const auto add = [&agreed](const partners::EntryPtr& entry, std::string rules) {
+    if (entry) agreed.push_back({std::move(rules), entry->until, entry->note});
+  };
+  add(hosts.loosened.dane, "dane=audit");
+  add(hosts.loosened.mta_sts, "mta_sts=audit");
+  return agreed;
 }
 
 }  // namespace hoplock::delivery

@@ -21,5 +21,7 @@ statistics::Counts remembered(Time at, const std::vector<RecipientLine>& lines);
 
 // Whether the operator's route asks less of these hosts than their own domain may. Of a route with hosts nobody else has a say.
 std::optional<Exception> exception_of(const route::Hosts& hosts);
+// What was agreed on with the partner and does so.
+std::vector<Exception> exceptions_agreed(const route::Hosts& hosts);
 
 }  // namespace hoplock::delivery

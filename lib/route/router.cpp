@@ -231,6 +231,7 @@ awaitable<Found> Router::Impl::find(std::shared_ptr<Impl> self, dns::Name domain
   found.route = settings->table.match(domain, at);
   found.rule = settings->table.rule(domain, at);
   found.note = settings->table.note(domain, at);
+  found.loosened = settings->table.loosening(domain, at);
   if (found.route && !found.route->hosts.empty()) {
     found.domain = hop::DomainFacts{domain, domain, dns::Security::secure};
     found.hosts = configured(*found.route, found.rule);

@@ -42,6 +42,7 @@ struct Hosts {
   std::vector<Host> hosts;   // in the order to try, never empty; equal preferences shuffled anew by every call (MX-05)
   RoutePtr route;            // null: no route matches
   std::string note;          // Table::note
+  partners::Terms loosened;  // Table::loosening
   std::size_t left_out = 0;  // MX hosts behind these, of a set that is too large
   std::string site;          // who takes the mail, whatever the domain: the same hosts, the same site
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace hoplock::route {
 
@@ -18,18 +19,36 @@ std::string hosts_key(const Route& route) {
   return key;
 }
 
-// What a partner's entries make of the rule that the route made. An exception never undoes what the route says itself.
-void apply(const partners::Terms& terms, const Route* route, hop::LocalRule& rule) {
-  const auto watch = [](hop::Mode& mode) {
-    if (mode == hop::Mode::enforce) mode = hop::Mode::audit;
-  };
+bool watch(hop::Mode& mode) {
+  return std::exchange(mode, mode == hop::Mode::enforce ? hop::Mode::audit : mode) != mode;
+}
+
+// What a partner's entries make of the rule that the route made. An exception never undoes what the route says itself. The exceptions that
+// changed something.
+partners::Terms apply(const partners::Terms& terms, const Route* route, hop::LocalRule& rule) {
+  partners::Terms loosened;
+  const bool open = route == nullptr || (route->hosts.empty() && !route->tls);  // DANE and MTA-STS have a say
   if (terms.mandate) rule.mandate = terms.mandate->level;
-  if (terms.mta_sts && (route == nullptr || !route->mta_sts)) watch(rule.mta_sts);
-  if (!terms.dane) return;
-  if (route == nullptr || !route->dane) watch(rule.dane);
+  if (terms.mta_sts && (route == nullptr || !route->mta_sts) && watch(rule.mta_sts) && open)
+    loosened.mta_sts = terms.mta_sts;
+  if (!terms.dane) return loosened;
+  if ((route == nullptr || !route->dane) && watch(rule.dane) && open) loosened.dane = terms.dane;
   const bool own = route != nullptr && (route->dane == hop::Mode::enforce || route->tls == hop::RouteTls::dane ||
                                         route->tls == hop::RouteTls::dane_only);
-  if (rule.mandate == hop::Mandate::dane && !own) rule.mandate = hop::Mandate::dane_audit;
+  if (rule.mandate != hop::Mandate::dane || own) return loosened;
+  rule.mandate = hop::Mandate::dane_audit;
+  loosened.dane = terms.dane;
+  return loosened;
+}
+
+hop::LocalRule rule_of(const hop::LocalRule& security, const Route* route) {
+  hop::LocalRule rule = security;
+  if (route == nullptr) return rule;
+  rule.dane = route->dane.value_or(rule.dane);
+  rule.mta_sts = route->mta_sts.value_or(rule.mta_sts);
+  rule.route_tls = route->tls;
+  rule.verify_names = route->verify_names;
+  return rule;
 }
 
 }  // namespace
@@ -84,17 +103,18 @@ std::string Table::destination(const dns::Name& domain, Time now) const {
 }
 
 hop::LocalRule Table::rule(const dns::Name& domain, Time now) const {
-  hop::LocalRule rule = security_;
   const Entry* entry = find(domain, now);
   const Route* route = entry == nullptr ? nullptr : entry->route.get();
-  if (route != nullptr) {
-    rule.dane = route->dane.value_or(rule.dane);
-    rule.mta_sts = route->mta_sts.value_or(rule.mta_sts);
-    rule.route_tls = route->tls;
-    rule.verify_names = route->verify_names;
-  }
+  hop::LocalRule rule = rule_of(security_, route);
   apply(terms(domain, now), route, rule);
   return rule;
+}
+
+partners::Terms Table::loosening(const dns::Name& domain, Time now) const {
+  const Entry* entry = find(domain, now);
+  const Route* route = entry == nullptr ? nullptr : entry->route.get();
+  hop::LocalRule rule = rule_of(security_, route);
+  return apply(terms(domain, now), route, rule);
 }
 
 partners::Terms Table::terms(const dns::Name& domain, Time now) const {

@@ -34,6 +34,8 @@ class Table {
   std::optional<std::size_t> position(const dns::Name& domain, Time now) const;
 
   partners::Terms terms(const dns::Name& domain, Time now) const;
+  // Of these the exceptions that let mail pass which the rule would refuse without them.
+  partners::Terms loosening(const dns::Name& domain, Time now) const;
   // Why, in the operator's own words: the notes of the route and of the partner's entries; "": there are none.
   std::string note(const dns::Name& domain, Time now) const;
 

@@ -22,7 +22,7 @@ inline Day day_of(Time time) { return std::chrono::floor<std::chrono::days>(time
 enum class Kind : std::uint8_t {
   delivered = 0,  // policy, tls, auth, class of the cipher
   key = 1,        // SHA-256 of the public key that the peer showed, lower-case hex
-  tlsa = 2,       // the record that matched
+  tlsa = 2,       // the record that matched; behind it signed_mx, where DNSSEC secures the MX records too
   sts = 3,        // the id of the MTA-STS policy that governed or was watched
   failed = 4,     // outcome ("deferred" "bounced" "expired"), policy, reason
   host =
@@ -31,11 +31,14 @@ enum class Kind : std::uint8_t {
 };
 inline constexpr int last_kind = 6;
 
+inline constexpr std::string_view signed_mx = "secure";
+
 // By whom a rule was relaxed, the first word of Kind::relaxed; what stands in `detail`.
 namespace relaxed_by {
 inline constexpr std::string_view audit =
     "audit";  // the operator only watches: the reason that would have refused the host
 inline constexpr std::string_view route = "route";      // an exception: "dane=off mta_sts=audit", until when, and why
+inline constexpr std::string_view partner = "partner";  // likewise, one that was agreed on: "dane=audit"
 inline constexpr std::string_view sender = "sender";    // TLS-Required: No
 inline constexpr std::string_view unknown = "unknown";  // whether there is a policy could not be found out: why
 }  // namespace relaxed_by

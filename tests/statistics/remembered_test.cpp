@@ -120,6 +120,29 @@ TEST_CASE(
   CHECK(find(asked, "example.org", Kind::relaxed, join_words({"sender", "tls-required-no", "", ""})));
 }
 
+TEST_CASE("an exception that was agreed on with the partner is remembered with its end and its note, by its own name") {
+  partners::Entry entry;
+  entry.domain = dns::parse_pattern("example.org").value();
+  entry.rule = partners::Rule::dane;
+  entry.until = std::chrono::sys_days(std::chrono::year{2027} / 1 / 31);
+  entry.note = "ticket 4711";
+  route::Hosts hosts;
+  hosts.loosened.dane = std::make_shared<const partners::Entry>(entry);
+  Attempt attempt = taken(hop_over(hop::Policy::dane, hop::Auth::none), {"a@example.org"});
+  attempt.agreed = exceptions_agreed(hosts);
+  const auto counts = kept(attempt);
+  CHECK(find(counts, "example.org", Kind::relaxed, join_words({"partner", "dane=audit", "2027-01-31", "ticket 4711"})));
+  CHECK(exceptions_agreed(route::Hosts{}).empty());
+}
+
+TEST_CASE("a record that matched behind signed MX records is told apart") {
+  Hop hop = hop_over(hop::Policy::dane, hop::Auth::dane_ee);
+  hop.matched = dns::Tlsa{3, 1, 1, std::string(32, '\x11')};
+  hop.mx_security = dns::Security::secure;
+  for (const auto& [row, sum] : kept(taken(hop, {"a@example.org"})).rows())
+    if (row.kind == Kind::tlsa) CHECK(row.what.ends_with("\nsecure\n"));
+}
+
 TEST_CASE("a route is an exception where it asks less of hosts that the DNS names, and only there") {
   const auto words = [](route::Route route) {
     route::Hosts hosts;
