@@ -60,14 +60,16 @@ Given given(const Call& call) {
   return to;
 }
 
-// What a route of the configuration says of it, which goes first.
+// A route of the configuration that takes it: such routes go first.
 std::string route_beside(const Call& call, const dns::Pattern& domain) {
   const route::Options options = route_options(call.loaded.config, {});
   const route::Table routes(options.routes, options.security);
   const auto position = routes.position(domain.name, call.console.now);
   if (domain.kind != dns::Pattern::Kind::exact || !position) return "";
   const auto& route = *routes.match(domain.name, call.console.now);
-  std::string text = "routes[" + std::to_string(*position) + "] takes this domain, and what it says goes first";
+  std::string text = "routes[" + std::to_string(*position) +
+                     "] takes this domain, and what it says goes first: a mandate can only ask for more, an exception "
+                     "changes nothing that the route says itself";
   if (route.tls == hop::RouteTls::none) text += "; its `tls: none` and any mandate together let no mail pass";
   return text;
 }
@@ -172,11 +174,13 @@ int partner_change(const Call& call) {
     to["domain"] = clean(dns::to_text(entry.domain));
     to["until"] = entry.until ? json::value(partners::to_text(*entry.until)) : json::value();
     to["changed"] = done.changed;
+    to["before"] = text_or_null(done.before);
     console.out << to_line(to) << '\n';
   } else if (removing && done.changed > 0) {
     console.out << printable(dns::to_text(entry.domain)) << ": removed\n";
   } else if (!removing) {
     console.out << printable(sentence(entry)) << (done.changed == 0 ? ", as before" : "") << '\n';
+    if (!done.before.empty()) console.out << "  until now: " << printable(done.before) << '\n';
     if (const auto beside = route_beside(call, entry.domain); !beside.empty()) console.err << printable(beside) << '\n';
   }
   if (!removing || done.changed > 0) return ok;

@@ -32,7 +32,7 @@ Result<std::string> octets_of(const std::string& path) {
 
 // What of the file is not as it stands there.
 struct Changes {
-  std::vector<partners::Entry> put;
+  std::vector<std::pair<partners::Entry, partners::EntryPtr>> put;  // and what counts now in its place; null: nothing
   std::size_t unchanged = 0;
 };
 Result<Changes> compare(const Call& call, const std::vector<partners::Imported>& lines) {
@@ -47,10 +47,11 @@ Result<Changes> compare(const Call& call, const std::vector<partners::Imported>&
   Changes changes;
   for (const partners::Imported& one : lines) {
     const auto there = book.at(one.entry.domain, one.entry.rule);
-    if (there && says_the_same(*there, one.entry)) {
+    const bool counts = there && !is_over(*there, call.console.now);
+    if (counts && says_the_same(*there, one.entry)) {
       ++changes.unchanged;
     } else {
-      changes.put.push_back(one.entry);
+      changes.put.emplace_back(one.entry, counts ? there : nullptr);
     }
   }
   return changes;
@@ -70,7 +71,10 @@ int try_import(const Call& call, const std::vector<partners::Imported>& lines) {
   const auto changes = compare(call, lines);
   if (!changes) return cannot_read(call, "the partners in", changes.error());
   if (!call.arguments.json) {
-    for (const partners::Entry& entry : changes->put) call.console.out << printable(sentence(entry)) << '\n';
+    for (const auto& [entry, before] : changes->put) {
+      call.console.out << printable(sentence(entry)) << '\n';
+      if (before) call.console.out << "  until now: " << printable(why(*before)) << '\n';
+    }
   }
   tell_imported(call, changes->put.size(), changes->unchanged);
   return ok;

@@ -351,6 +351,7 @@ std::string to_json(const partners::Done& done) {
   object["changed"] = done.changed;
   object["unchanged"] = done.unchanged;
   if (done.until) object["until"] = partners::to_text(*done.until);
+  object["before"] = done.before;
   object["refused"] = done.refused;
   return json::serialize(object);
 }
@@ -519,6 +520,7 @@ Result<partners::Done> parse_done(std::string_view line) {
   done.changed = static_cast<std::size_t>(number_of(*object, "changed"));
   done.unchanged = static_cast<std::size_t>(number_of(*object, "unchanged"));
   if (const auto until = partners::parse_day(partner_text(*object, "until"))) done.until = *until;
+  done.before = partner_text(*object, "before");
   done.refused = partner_text(*object, "refused");
   return done;
 }

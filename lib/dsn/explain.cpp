@@ -18,7 +18,8 @@ struct Meaning {
 
 // The reasons of RFC 8460 and the plain ones, as the contract lists them.
 constexpr std::array<Meaning, 17> meanings{{
-    {Reason::starttls_not_supported, "The server offers no encryption (STARTTLS), which its rule for mail demands.",
+    {Reason::starttls_not_supported,
+     "The server offers no encryption (STARTTLS), which the rule for this mail demands.",
      "The recipient's mail server must offer STARTTLS again on the host named above."},
     {Reason::certificate_host_mismatch, "The server's certificate is made out to another name.",
      "The recipient's mail server needs a certificate that names the host above."},

@@ -29,7 +29,7 @@ struct Entry {
   std::string note;
   std::string by;     // who set it
   Time since;         // when
-  bool told = false;  // that it has ended
+  bool told = false;  // that it has ended: an exception is over with that, whatever the clock says afterwards
 };
 
 // An exception that names no end has this one, and no later one is taken.

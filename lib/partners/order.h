@@ -24,6 +24,7 @@ struct Done {
   std::size_t unchanged = 0;  // stood there like that already
   std::optional<Day> until;   // of the last one that was put
   std::string refused;        // why nothing was changed; "": it is stored
+  std::string before{};       // of the last one that was put: what counted in its place, as why() has it; "": nothing
 };
 
 }  // namespace hoplock::partners

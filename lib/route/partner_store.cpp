@@ -11,7 +11,8 @@ namespace {
 
 using partners::Entry;
 
-// until: days since 1970; told: whether its end was told.
+// until: days since 1970; told: whether its end was told; gone: it was removed with that batch. followed: the last batch that was told of, and
+// that waiting mail was tried on.
 constexpr std::string_view partner_tables = R"(
 CREATE TABLE partner (
   domain TEXT NOT NULL,
@@ -23,18 +24,23 @@ CREATE TABLE partner (
   who TEXT NOT NULL,
   since INTEGER NOT NULL,
   told INTEGER NOT NULL,
+  gone INTEGER NOT NULL,
   PRIMARY KEY (domain, rule, batch)
 ) WITHOUT ROWID;
 CREATE INDEX partner_by_batch ON partner (batch);
 CREATE TABLE partner_batch (
   id INTEGER PRIMARY KEY CHECK (id = 1),
-  committed INTEGER NOT NULL
+  committed INTEGER NOT NULL,
+  followed INTEGER NOT NULL
 );
-INSERT INTO partner_batch (id, committed) VALUES (1, 0);
+INSERT INTO partner_batch (id, committed, followed) VALUES (1, 0, 0);
 )";
 
-// With max() the other columns are those of the row that has it.
-constexpr std::string_view partner_columns = "domain, rule, max(batch), level, until, note, who, since, told";
+constexpr std::string_view partner_columns = "domain, rule, batch, level, until, note, who, since, told, gone";
+// Of each entry the row of its latest batch that is committed, ?1. It counts unless it is gone.
+constexpr std::string_view latest_rows =
+    " FROM partner AS p WHERE batch = (SELECT max(batch) FROM partner AS q WHERE q.domain = p.domain AND q.rule = "
+    "p.rule AND q.batch <= ?1)";
 
 // On disk.
 constexpr std::int64_t level_encrypt = 1, level_verify = 2, level_dane = 3;
@@ -106,10 +112,9 @@ void commit_batch(disk::Tx& tx, Batch batch) {
 
 Result<PartnerPage> list_partners(disk::Tx& tx, const PartnerAt& after, std::size_t limit) {
   PartnerPage page;
-  auto rows = tx.prepare("SELECT " + std::string(partner_columns) +
-                         " FROM partner WHERE (domain, rule) > (?1, ?2) AND batch <= ?3 GROUP BY domain, rule ORDER BY "
-                         "domain, rule LIMIT ?4");
-  rows.bind(after.domain, after.rule, committed_batch(tx), limit);
+  auto rows = tx.prepare("SELECT " + std::string(partner_columns) + std::string(latest_rows) +
+                         " AND NOT gone AND (domain, rule) > (?2, ?3) ORDER BY domain, rule LIMIT ?4");
+  rows.bind(committed_batch(tx), after.domain, after.rule, limit);
   while (rows.step()) {
     auto entry = partner_of(rows);
     if (!entry) return entry.error();
@@ -122,9 +127,9 @@ Result<PartnerPage> list_partners(disk::Tx& tx, const PartnerAt& after, std::siz
 
 Result<std::vector<Entry>> find_partners(disk::Tx& tx, const dns::Pattern& pattern) {
   std::vector<Entry> found;
-  auto rows = tx.prepare("SELECT " + std::string(partner_columns) +
-                         " FROM partner WHERE domain = ?1 AND batch <= ?2 GROUP BY domain, rule ORDER BY domain, rule");
-  for (rows.bind(dns::to_text(pattern), committed_batch(tx)); rows.step();) {
+  auto rows = tx.prepare("SELECT " + std::string(partner_columns) + std::string(latest_rows) +
+                         " AND NOT gone AND domain = ?2 ORDER BY domain, rule");
+  for (rows.bind(committed_batch(tx), dns::to_text(pattern)); rows.step();) {
     auto entry = partner_of(rows);
     if (!entry) return entry.error();
     found.push_back(std::move(*entry));
@@ -142,30 +147,48 @@ Result<std::vector<Entry>> find_partners(disk::Tx& tx, const dns::Name& domain) 
   return found;
 }
 
-void put_partner(disk::Tx& tx, const Entry& entry, Batch batch) {
+void put_partner(disk::Tx& tx, const Entry& entry, Batch batch, PartnerRow row) {
   const auto until = entry.until ? std::optional<std::int64_t>(entry.until->time_since_epoch().count()) : std::nullopt;
   tx.prepare(
-        "INSERT OR REPLACE INTO partner (domain, rule, batch, level, until, note, who, since, told) VALUES (?1, ?2, "
-        "?3, "
-        "?4, ?5, ?6, ?7, ?8, ?9)")
+        "INSERT OR REPLACE INTO partner (domain, rule, batch, level, until, note, who, since, told, gone) VALUES (?1, "
+        "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")
       .bind(dns::to_text(entry.domain), number_of(entry.rule), batch, number_of(entry.level), until, entry.note,
-            entry.by, to_millis(entry.since), entry.told)
+            entry.by, to_millis(entry.since), entry.told, row == PartnerRow::gone)
       .run();
 }
 
 void drop_earlier(disk::Tx& tx, const Entry& entry, Batch batch) {
-  tx.prepare("DELETE FROM partner WHERE domain = ?1 AND rule = ?2 AND batch < ?3")
+  tx.prepare("DELETE FROM partner WHERE domain = ?1 AND rule = ?2 AND (batch < ?3 OR (batch = ?3 AND gone))")
       .bind(dns::to_text(entry.domain), number_of(entry.rule), batch)
       .run();
 }
 
-void remove_partner(disk::Tx& tx, const dns::Pattern& domain, partners::Rule rule) {
-  tx.prepare("DELETE FROM partner WHERE domain = ?1 AND rule = ?2").bind(dns::to_text(domain), number_of(rule)).run();
+Batch followed_batch(disk::Tx& tx) {
+  auto row = tx.prepare("SELECT followed FROM partner_batch");
+  return row.step() ? row.integer(0) : 0;
+}
+
+void mark_followed(disk::Tx& tx, Batch batch) {
+  tx.prepare("UPDATE partner_batch SET followed = max(followed, ?1)").bind(batch).run();
+}
+
+Result<std::vector<Changed>> changed_since(disk::Tx& tx, Batch followed, const PartnerAt& after, std::size_t limit) {
+  std::vector<Changed> changed;
+  auto rows = tx.prepare("SELECT " + std::string(partner_columns) + std::string(latest_rows) +
+                         " AND batch > ?5 AND (domain, rule) > (?2, ?3) ORDER BY domain, rule LIMIT ?4");
+  rows.bind(committed_batch(tx), after.domain, after.rule, limit, followed);
+  while (rows.step()) {
+    auto entry = partner_of(rows);
+    if (!entry) return entry.error();
+    changed.push_back({std::move(*entry), rows.integer(9) != 0 ? PartnerRow::gone : PartnerRow::there,
+                       PartnerAt{std::string(rows.text(0)), rows.integer(1)}});
+  }
+  return changed;
 }
 
 void mark_told(disk::Tx& tx, const Entry& entry) {
-  tx.prepare("UPDATE partner SET told = 1 WHERE domain = ?1 AND rule = ?2")
-      .bind(dns::to_text(entry.domain), number_of(entry.rule))
+  tx.prepare("UPDATE partner SET told = ?3 WHERE domain = ?1 AND rule = ?2")
+      .bind(dns::to_text(entry.domain), number_of(entry.rule), entry.told)
       .run();
 }
 

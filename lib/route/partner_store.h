@@ -2,8 +2,10 @@
 // The table of partners: what survives a restart of the book (partners/book.h). Functions inside a disk job.
 //
 // A row belongs to a batch, and counts once its batch is committed: many rows are written in short jobs and come to count in one moment.
-// Where a rule of a domain has rows of several committed batches, the latest counts; the others are dropped afterwards.
+// Where a rule of a domain has rows of several committed batches, the latest counts; the others are dropped afterwards. A removal is a row,
+// too, until it was told of.
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,11 +39,23 @@ Result<std::vector<partners::Entry>> find_partners(disk::Tx& tx, const dns::Name
 // Exactly those of the pattern.
 Result<std::vector<partners::Entry>> find_partners(disk::Tx& tx, const dns::Pattern& pattern);
 
-void put_partner(disk::Tx& tx, const partners::Entry& entry, Batch batch);
-// What earlier batches had in its place.
+enum class PartnerRow : std::uint8_t { there, gone };  // gone: the entry is removed
+void put_partner(disk::Tx& tx, const partners::Entry& entry, Batch batch, PartnerRow row = PartnerRow::there);
+// What earlier batches had in its place; all of it, where that batch removed it.
 void drop_earlier(disk::Tx& tx, const partners::Entry& entry, Batch batch);
-void remove_partner(disk::Tx& tx, const dns::Pattern& domain, partners::Rule rule);
+// entry.told
 void mark_told(disk::Tx& tx, const partners::Entry& entry);
+
+// A batch is followed when it was told of, and what waits was tried on it.
+Batch followed_batch(disk::Tx& tx);
+void mark_followed(disk::Tx& tx, Batch batch);
+struct Changed {
+  partners::Entry entry;
+  PartnerRow row = PartnerRow::there;
+  PartnerAt at;
+};
+// What committed batches changed last, after that one, by domain and rule; `after` as in list_partners().
+Result<std::vector<Changed>> changed_since(disk::Tx& tx, Batch followed, const PartnerAt& after, std::size_t limit);
 // Rows of a batch that never came to count; true: there are none left.
 bool drop_uncommitted(disk::Tx& tx, std::size_t limit);
 

@@ -22,7 +22,7 @@ using partners::Order;
 
 namespace {
 
-constexpr std::size_t rows_at_once = 128;     // in one job
+constexpr std::size_t rows_at_once = 512;     // in one job
 constexpr std::size_t entries_at_once = 512;  // on the loop
 constexpr Milliseconds partners_look_again{30'000};
 
@@ -44,8 +44,21 @@ Event event_of(const Entry& entry, std::string_view action) {
   return event;
 }
 
-std::string_view put_word(const Entry& entry) {
+std::string_view action_word(const Entry& entry, PartnerRow row) {
+  if (row == PartnerRow::gone) return "removed";
   return entry.rule == partners::Rule::mandate ? "required" : "excepted";
+}
+
+// What counts in place of the entry until it comes.
+partners::EntryPtr before(const Book& book, const Entry& entry, Time now) {
+  if (entry.domain.kind == dns::Pattern::Kind::exact) {
+    const partners::Terms terms = book.find(entry.domain.name, now);
+    return entry.rule == partners::Rule::mandate ? terms.mandate
+           : entry.rule == partners::Rule::dane  ? terms.dane
+                                                 : terms.mta_sts;
+  }
+  const auto there = book.at(entry.domain, entry.rule);
+  return there && !is_over(*there, now) ? there : nullptr;
 }
 
 constexpr std::array partner_rules{partners::Rule::mandate, partners::Rule::dane, partners::Rule::mta_sts};
@@ -109,8 +122,8 @@ awaitable<Partners::PlanPtr> Partners::plan(std::vector<Order> orders, std::stri
       for (const partners::Rule rule : partner_rules) {
         const auto there = book_->at(order.entry.domain, rule);
         if (!there || (order.only && rule != *order.only)) continue;
-        to.removed.push_back(*there);
-        to.removed.back().by = by;
+        to.changes.push_back({*there, PartnerRow::gone, ""});
+        to.changes.back().entry.by = by;
       }
       continue;
     }
@@ -121,16 +134,18 @@ awaitable<Partners::PlanPtr> Partners::plan(std::vector<Order> orders, std::stri
     }
     to.done.until = entry->until;
     const auto there = book_->at(entry->domain, entry->rule);
-    if (there && says_the_same(*there, *entry)) {
+    if (there && !is_over(*there, now) && says_the_same(*there, *entry)) {
       ++to.done.unchanged;
       continue;
     }
+    const auto counted = before(*book_, *entry, now);
+    to.done.before = counted ? why(*counted) : "";
     entry->by = by;
     entry->since = now;
     entry->told = false;
-    to.put.push_back(std::move(*entry));
+    to.changes.push_back({std::move(*entry), PartnerRow::there, counted ? std::string(word_of(*counted)) : ""});
   }
-  to.done.changed = to.put.size() + to.removed.size();
+  to.done.changed = to.changes.size();
   co_return made;
 }
 
@@ -149,17 +164,13 @@ awaitable<Result<>> Partners::store(PlanPtr plan) {
   const auto cleaned = co_await clean();
   if (!cleaned) co_return cleaned.error();
   unclean_ = true;
-  std::size_t at = 0;
-  do {
-    const std::size_t end = std::min(at + rows_at_once, plan->put.size());
-    const bool last = end == plan->put.size();
-    const Entries some(plan->put.begin() + static_cast<std::ptrdiff_t>(at),
-                       plan->put.begin() + static_cast<std::ptrdiff_t>(end));
-    const Entries gone = last ? plan->removed : Entries();
-    auto job = [some, gone, last](disk::Tx& tx) -> Result<> {
+  const Changes& changes = plan->changes;
+  for (std::size_t at = 0; at < changes.size();) {
+    const std::size_t end = std::min(at + rows_at_once, changes.size());
+    const bool last = end == changes.size();
+    auto job = [plan, at, end, last](disk::Tx& tx) -> Result<> {
       const Batch batch = committed_batch(tx) + 1;
-      for (const Entry& entry : some) put_partner(tx, entry, batch);
-      for (const Entry& entry : gone) remove_partner(tx, entry.domain, entry.rule);
+      for (std::size_t i = at; i < end; ++i) put_partner(tx, plan->changes[i].entry, batch, plan->changes[i].row);
       if (last) commit_batch(tx, batch);
       return {};
     };
@@ -167,7 +178,7 @@ awaitable<Result<>> Partners::store(PlanPtr plan) {
     const auto done = co_await disk_.run(durability, std::move(job));
     if (!done) co_return done.error();
     at = end;
-  } while (at < plan->put.size());
+  }
   unclean_ = false;
   co_return Result<>();
 }
@@ -177,61 +188,114 @@ awaitable<void> Partners::take_up(PlanPtr plan) {
   auto book = std::make_shared<Book>(*book_);
   std::vector<dns::Pattern> changed;
   std::size_t n = 0;
-  for (const Entry& entry : plan->put) {
-    book->put(entry);
+  for (const auto& [entry, row, was] : plan->changes) {
+    if (row == PartnerRow::gone) {
+      book->remove(entry.domain, entry.rule);
+    } else {
+      book->put(entry);
+    }
     changed.push_back(entry.domain);
     if (++n % entries_at_once == 0) co_await breathe();
-  }
-  for (const Entry& entry : plan->removed) {
-    book->remove(entry.domain, entry.rule);
-    changed.push_back(entry.domain);
   }
   publish(std::move(book), std::move(changed));
-  for (const Entry& entry : plan->removed) log_.write(event_of(entry, "removed"));
-  for (const Entry& entry : plan->put) {
-    log_.write(event_of(entry, put_word(entry)));
+  for (const auto& [entry, row, was] : plan->changes) {
+    Event event = event_of(entry, action_word(entry, row));
+    event.add("was", was);
+    log_.write(event);
     if (++n % entries_at_once == 0) co_await breathe();
   }
-  for (std::size_t at = 0; at < plan->put.size(); at += rows_at_once) {
-    const auto begin = plan->put.begin() + static_cast<std::ptrdiff_t>(at);
-    const Entries some(begin, begin + static_cast<std::ptrdiff_t>(std::min(rows_at_once, plan->put.size() - at)));
-    auto job = [some](disk::Tx& tx) -> Result<> {
+  co_await clear_behind(std::move(plan));
+}
+
+// The last job says that all was told.
+awaitable<void> Partners::clear_behind(PlanPtr plan) {
+  for (std::size_t at = 0; at < plan->changes.size();) {
+    const std::size_t end = std::min(at + rows_at_once, plan->changes.size());
+    const bool last = end == plan->changes.size();
+    auto job = [plan, at, end, last](disk::Tx& tx) -> Result<> {
       const Batch batch = committed_batch(tx);
-      for (const Entry& entry : some) drop_earlier(tx, entry, batch);
+      for (std::size_t i = at; i < end; ++i) drop_earlier(tx, plan->changes[i].entry, batch);
+      if (last) mark_followed(tx, batch);
       return {};
     };
     const auto done = co_await disk_.run(disk::Durability::relaxed, std::move(job));
     if (!done) co_return;  // they count no more; they only take room
+    at = end;
   }
+}
+
+// The daemon was killed when a change was stored and not yet told of: that is made up for.
+awaitable<void> Partners::follow_up() {
+  while (busy_) co_await free_.wait();
+  const Turn turn(*this);
+  auto first = [](disk::Tx& tx) -> Result<std::pair<Batch, Batch>> {
+    return std::pair(followed_batch(tx), committed_batch(tx));
+  };
+  const auto batches = co_await disk_.run(disk::Durability::read, std::move(first));
+  if (!batches || batches->first >= batches->second) co_return;
+  const auto [followed, committed] = *batches;
+  for (PartnerAt at;;) {
+    auto job = [at, from = followed](disk::Tx& tx) { return changed_since(tx, from, at, rows_at_once); };
+    const auto page = co_await disk_.run(disk::Durability::read, std::move(job));
+    if (!page || page->empty()) break;
+    for (const Changed& one : *page) log_.write(event_of(one.entry, action_word(one.entry, one.row)));
+    at = page->back().at;
+  }
+  if (follow_) follow_(book_, {dns::Pattern{}});
+  auto job = [upto = committed](disk::Tx& tx) -> Result<> {
+    mark_followed(tx, upto);
+    return {};
+  };
+  co_await disk_.run(disk::Durability::relaxed, std::move(job));
+}
+
+// Those that have ended and are not told of; and mandates that were, and count again, for the clock was set back. Marked as they are now.
+awaitable<Partners::Entries> Partners::turned(Time at) const {
+  Entries entries;
+  std::vector<partners::EntryPtr> found;
+  book_->each([&](const partners::EntryPtr& entry) {
+    if (is_over(*entry, at) != entry->told) found.push_back(entry);
+  });
+  for (const partners::EntryPtr& entry : found) {
+    entries.push_back(*entry);
+    entries.back().told = !entry->told;
+    if (entries.size() % entries_at_once == 0) co_await breathe();
+  }
+  co_return entries;
+}
+
+awaitable<void> Partners::count(std::shared_ptr<const Entries> entries) {
+  auto book = std::make_shared<Book>(*book_);
+  std::vector<dns::Pattern> changed;
+  for (const Entry& entry : *entries) {
+    changed.push_back(entry.domain);
+    book->put(entry);
+    if (changed.size() % entries_at_once == 0) co_await breathe();
+  }
+  publish(std::move(book), std::move(changed));
 }
 
 awaitable<void> Partners::tell_ended(Time at) {
   while (busy_) co_await free_.wait();
   const Turn turn(*this);
-  Entries ended;
-  book_->each([&](const partners::EntryPtr& entry) {
-    if (is_over(*entry, at) && !entry->told) ended.push_back(*entry);
-  });
-  for (Entry& entry : ended) entry.told = true;
-  for (std::size_t from = 0; from < ended.size(); from += rows_at_once) {
-    const auto begin = ended.begin() + static_cast<std::ptrdiff_t>(from);
-    const Entries some(begin, begin + static_cast<std::ptrdiff_t>(std::min(rows_at_once, ended.size() - from)));
-    for (const Entry& entry : some) log_.write(event_of(entry, "ended"));
-    auto job = [some](disk::Tx& tx) -> Result<> {
-      for (const Entry& entry : some) mark_told(tx, entry);
+  Entries found = co_await turned(at);
+  const auto entries = std::make_shared<const Entries>(std::move(found));
+  if (entries->empty()) co_return;
+  for (std::size_t from = 0; from < entries->size();) {
+    const std::size_t end = std::min(from + rows_at_once, entries->size());
+    for (std::size_t i = from; i < end; ++i) {
+      const Entry& entry = (*entries)[i];
+      log_.write(event_of(entry, entry.told ? "ended" : action_word(entry, PartnerRow::there)));
+    }
+    auto job = [entries, from, end](disk::Tx& tx) -> Result<> {
+      for (std::size_t i = from; i < end; ++i) mark_told(tx, (*entries)[i]);
       return {};
     };
     const auto done = co_await disk_.run(disk::Durability::relaxed, std::move(job));
     if (!done) log_.write(Event(Level::error, "store-failed").add("error", "partners: " + done.error().detail));
+    from = end;
   }
-  if (ended.empty()) co_return;
-  auto book = std::make_shared<Book>(*book_);
-  std::vector<dns::Pattern> changed;
-  for (Entry& entry : ended) {
-    changed.push_back(entry.domain);
-    book->put(std::move(entry));
-  }
-  publish(std::move(book), std::move(changed));
+  co_await count(entries);
 }
 
 awaitable<void> Partners::tell_soon_over(Time at) {
@@ -253,12 +317,13 @@ awaitable<void> Partners::tell_soon_over(Time at) {
 }
 
 awaitable<void> Partners::watch() {
+  co_await follow_up();
   std::optional<partners::Day> warned;
   for (;;) {
     const Time at = clock_();
     const auto today = std::chrono::floor<std::chrono::days>(at);
-    const auto passed = book_->next_end(looked_);
-    const bool due = at < looked_ || (passed && *passed <= at);
+    const auto passed = looked_ ? book_->next_end(*looked_) : std::nullopt;
+    const bool due = !looked_ || at < *looked_ || (passed && *passed <= at);
     if (due) co_await tell_ended(at);
     looked_ = at;
     const bool told = std::exchange(warned, today) == today;

@@ -30,7 +30,7 @@ class Partners {
   Partners(const Partners&) = delete;
   Partners& operator=(const Partners&) = delete;
 
-  // Called with every book that comes into force, and with the domains whose entries differ from those before.
+  // Called with every book that comes into force, and with the domains whose entries differ from those before; "*": nobody knows.
   using Follow = std::function<void(partners::BookPtr book, std::vector<dns::Pattern> changed)>;
   void on_change(Follow call) { follow_ = std::move(call); }
 
@@ -41,15 +41,21 @@ class Partners {
   // All of them or, where one is refused or cannot be stored, none. One call after the other.
   boost::asio::awaitable<Result<partners::Done>> carry_out(std::vector<partners::Order> orders, std::string by);
 
-  // Tells of entries that have ended, and daily of those in their last week; until cancelled.
+  // Tells of entries that have ended, and daily of those in their last week; until cancelled. First of changes that were stored, and not
+  // told of before the daemon was killed.
   boost::asio::awaitable<void> watch();
 
  private:
   using Entries = std::vector<partners::Entry>;
+  struct Change {
+    partners::Entry entry;
+    PartnerRow row = PartnerRow::there;
+    std::string was;  // what counted in its place: "dane", "verify", "encrypt"; "": nothing
+  };
+  using Changes = std::vector<Change>;
   // What orders come to.
   struct Plan {
-    Entries put;
-    Entries removed;
+    Changes changes;
     partners::Done done;
   };
   using PlanPtr = std::shared_ptr<const Plan>;
@@ -58,6 +64,10 @@ class Partners {
   boost::asio::awaitable<Result<>> store(PlanPtr plan);
   boost::asio::awaitable<Result<>> clean();
   boost::asio::awaitable<void> take_up(PlanPtr plan);
+  boost::asio::awaitable<void> clear_behind(PlanPtr plan);
+  boost::asio::awaitable<void> follow_up();
+  boost::asio::awaitable<Entries> turned(Time at) const;
+  boost::asio::awaitable<void> count(std::shared_ptr<const Entries> entries);
   boost::asio::awaitable<void> tell_ended(Time at);
   boost::asio::awaitable<void> tell_soon_over(Time at);
   void publish(partners::BookPtr book, std::vector<dns::Pattern> changed);
@@ -71,7 +81,7 @@ class Partners {
   bool unclean_ = false;  // there may be rows that never came to count
   net::Condition free_;
   net::Condition news_;
-  Time looked_;  // for what ended until then
+  std::optional<Time> looked_;  // for what ended until then
 };
 
 }  // namespace hoplock::route

@@ -25,6 +25,12 @@ DOMAINS = [
     Domain("clock.lab", "no STARTTLS", hosts=(Host(smtp=CLEAR),), signed=False, send=False),
     Domain("below.lab", "no STARTTLS", hosts=(Host(smtp=CLEAR),), signed=False, send=False),
     Domain("sts.lab", "not in its own policy", hosts=(Host(),), sts=Sts(mx=("nobody",)), signed=False, send=False),
+    Domain("one.many.lab", "no STARTTLS", hosts=(Host(smtp=CLEAR),), signed=False, send=False),
+    Domain("two.many.lab", "no STARTTLS", hosts=(Host(smtp=CLEAR),), signed=False, send=False),
+    Domain("killed.lab", "no STARTTLS", hosts=(Host(smtp=CLEAR),), signed=False, send=False),
+    Domain("xn--mnchen-3ya.lab", "no STARTTLS", hosts=(Host(smtp=CLEAR),), signed=False, send=False),
+    Domain("back.lab", "takes notices", hosts=(Host(),), signed=False, send=False),
+    Domain("expires.lab", "no DNSSEC", hosts=(Host(),), signed=False, send=False),
     Domain("routed.lab", "a route with a host", hosts=(Host(smtp=CLEAR),), signed=False, send=False),
 ]
 SETTINGS = {
@@ -137,6 +143,64 @@ class Partner(Case):
             self.assertEqual(self.order("show", "below.lab")["partners"][0]["domain"], "*.lab")
         finally:
             self.order("remove", "*.lab")
+
+    def test_all_that_waits_below_a_pattern_or_for_many_is_tried_at_once(self):
+        domains = ("one.many.lab", "two.many.lab")
+        self.order("require", "*.many.lab", "encrypt")
+        for domain in domains:
+            self.waits(domain, "starttls-not-supported")
+        mark = len(self.relay.lines)
+        self.order("except", "*.many.lab", "dane")  # of no help
+        self.order("remove", "*.many.lab")
+        for domain in domains:
+            self.relay.wait_log(10, mark, event="delivered", to=f"user@{domain}")
+        lines = [f"d{i}.example,encrypt,,,\n" for i in range(300)]
+        self.order("import", self.file(HEAD + "".join(lines) + "one.many.lab,encrypt,,,\n"))
+        self.waits(domains[0], "starttls-not-supported")
+        mark = len(self.relay.lines)
+        self.order("import", self.file(HEAD + "".join(line.replace("encrypt", "dane") for line in lines) + "one.many.lab,verify,,,\n"))
+        self.relay.wait_log(10, mark, event="deferred", to=f"user@{domains[0]}", attempt="2")
+
+    def test_an_international_domain_and_an_address_in_place_of_one(self):
+        self.assertEqual(self.order("require", "MÜNCHEN.Lab", "encrypt")["domain"], "xn--mnchen-3ya.lab")
+        self.waits("xn--mnchen-3ya.lab", "starttls-not-supported")
+        self.assertEqual(self.order("show", "münchen.lab")["partners"][0]["unicode"], "münchen.lab")
+        for word in ("[192.0.2.1]", "192.0.2.1", "user@contoso.com", ".", "", "a..b", "*.*.lab", "**"):
+            with self.subTest(word=word):
+                code, _, err = self.relay.text("partner", "require", word, "dane")
+                self.assertEqual(code, 64, err)
+                self.assertIn("allowed: a name such as contoso.com", err)
+
+    def test_less_than_before_is_said_and_logged(self):
+        self.order("require", "lower.example", "dane", "--note", "ticket 1")
+        code, out, _ = self.relay.text("partner", "require", "lower.example", "encrypt")
+        self.assertEqual((code, out), (0, "lower.example: encrypt required\n  until now: partner, dane required: ticket 1\n"))
+        self.assertEqual(self.event("lower.example", "required", level="encrypt")["was"], "dane")
+        code, out, _ = self.relay.text("partner", "import", self.file(HEAD + "lower.example,verify,,,\n"), "--dry-run")
+        self.assertEqual(out, "lower.example: verify required\n  until now: partner, encrypt required\n1 would be set, 0 as before\n")
+
+    def test_mail_that_waits_for_a_mandate_is_sent_back_in_the_end_with_why(self):
+        delivery = {"delivery": {"expire": "4s", "retry": {"first": "1s", "factor": 2, "max": "1s"}}}
+        with Relay(self.world, Stage.build, SETTINGS | delivery, "expires", 2646) as relay:
+            self.order("require", "expires.lab", "dane", relay=relay)
+            relay.send("user@expires.lab", sender="me@back.lab")
+            line = relay.wait_log(20, event="expired", to="user@expires.lab")
+            self.assertEqual((line["reason"], line["policy"], line["dsn"]), ("dane-required", "route", "4.7.5"))
+            relay.wait_log(20, event="delivered", to="me@back.lab")
+            (mail,) = self.arrived("mx.back.lab", "me@back.lab")
+            text = " ".join(mail.data.decode().split())
+            for words in ("DANE is required of this partner", "a rule that our administrators set for this domain",
+                          "must publish TLSA records, signed with DNSSEC", "Action: failed", "Status: 4.7.5"):
+                self.assertIn(words, text)
+
+    def test_an_exception_stands_in_the_audit(self):
+        with Relay(self.world, Stage.build, SETTINGS, "audited", 2647) as relay:
+            self.order("except", "wrong.test", "dane", "--until", day(3), "--note", "ticket 4711", relay=relay)
+            self.assertEqual(self.ask("wrong.test", relay)["event"], "delivered")
+            _, data = relay.tool("audit", "--domain", "wrong.test")
+            relaxed = {(row["by"], row["detail"], row["until"], row["note"]) for row in data["domains"][0]["relaxed"]}
+            self.assertIn(("partner", "dane=audit", day(3), "ticket 4711"), relaxed)
+            self.assertIn(("audit", "tlsa-invalid", None, None), relaxed)
 
     def test_a_mandate_is_laid_over_a_route_and_show_tells_of_the_route(self):
         self.order("require", "routed.lab", "encrypt")

@@ -3,6 +3,7 @@
 #include "route/partners.h"
 
 #include <doctest/doctest.h>
+#include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 
 #include "net/task_group.h"
@@ -59,11 +60,12 @@ struct World {
     options.migrations = queue::migrations();
     options.migrations.push_back(partner_migration());
     disk = std::move(disk::Disk::open(loop.executor(), options).value());
-    service = std::make_unique<Partners>(*disk, log);
+    service = std::make_unique<Partners>(*disk, log, [this] { return at; });
     service->on_change([this](partners::BookPtr book, std::vector<dns::Pattern> changed) {
       ++followed;
       in_force = std::move(book);
       last_changed = changed.size();
+      for (const dns::Pattern& one : changed) all_changed = all_changed || one.kind == dns::Pattern::Kind::any;
     });
     loop.run(service->load()).value();
   }
@@ -75,7 +77,14 @@ struct World {
   partners::Done order(std::vector<Order> orders) {
     return loop.run(service->carry_out(std::move(orders), "ann")).value();
   }
-  partners::Terms terms(const std::string& domain) { return in_force->find(named(domain), now_here); }
+  partners::Terms terms(const std::string& domain) { return in_force->find(named(domain), at); }
+  std::vector<std::string> told(std::string_view action) {
+    std::vector<std::string> domains;
+    for (const auto& event : log.events("partner"))
+      if (event.get("action") == action) domains.emplace_back(event.get("domain"));
+    std::sort(domains.begin(), domains.end());
+    return domains;
+  }
   std::vector<std::string> listed() {
     std::vector<std::string> all;
     auto reader = PartnerReader::open(disk->path()).value();
@@ -104,6 +113,7 @@ struct World {
     co_await timer.async_wait(boost::asio::use_awaitable);
   }
 
+  Time at = now_here;
   support::TempDirectory dir;
   support::Loop loop;
   support::MemoryLog log;
@@ -112,6 +122,7 @@ struct World {
   partners::BookPtr in_force;
   int followed = 0;
   std::size_t last_changed = 0;
+  bool all_changed = false;
 };
 
 }  // namespace
@@ -255,6 +266,126 @@ TEST_CASE(
   CHECK(one.longest() < std::chrono::milliseconds(50));
   world.restart();
   CHECK(world.in_force->size() == 100'001);
+}
+
+TEST_CASE(
+    "Partners: a clock that was set back brings no exception back that has ended, and every mandate, told again") {
+  World world;
+  Entry mandate = made("m.example"), exception = made("e.example", Rule::dane);
+  mandate.until = exception.until = this_day + std::chrono::days(2);
+  world.order({put(mandate), put(exception)});
+  world.at = now_here + std::chrono::days(5);
+  world.watch(std::chrono::milliseconds(100));
+  CHECK(world.told("ended") == std::vector<std::string>{"e.example", "m.example"});
+  world.at = now_here;
+  CHECK(world.terms("e.example").dane == nullptr);
+  CHECK(world.terms("m.example").mandate != nullptr);
+  const int before = world.followed;
+  world.watch(std::chrono::milliseconds(100));
+  CHECK(world.followed == before + 1);
+  CHECK(world.told("required") == std::vector<std::string>{"m.example", "m.example"});
+  world.restart();
+  world.watch(std::chrono::milliseconds(100));
+  CHECK(world.terms("e.example").dane == nullptr);
+  CHECK(world.terms("m.example").mandate != nullptr);
+  world.at = now_here + std::chrono::days(3);
+  world.watch(std::chrono::milliseconds(100));
+  CHECK(world.told("ended").size() == 3);
+  world.at = now_here;  // the same exception, set anew: it counts
+  CHECK(world.order({put(exception)}).changed == 1);
+  CHECK(world.terms("e.example").dane != nullptr);
+}
+
+TEST_CASE("Partners: what was stored and not told of when the daemon was killed is told of at the next start, once") {
+  World world;
+  world.order({put(made("a.example")), put(made("b.example"))});
+  world.write([](disk::Tx& tx) {
+    const Batch next = committed_batch(tx) + 1;
+    put_partner(tx, made("a.example"), next, PartnerRow::gone);
+    put_partner(tx, made("c.example", Rule::mandate, hop::Mandate::encrypt), next);
+    commit_batch(tx, next);
+  });
+  world.restart();
+  CHECK(world.listed() == std::vector<std::string>{"b.example dane", "c.example encrypt"});
+  CHECK_FALSE(world.terms("a.example").any());
+  CHECK(world.told("removed").empty());
+  world.watch(std::chrono::milliseconds(100));
+  CHECK(world.told("removed") == std::vector<std::string>{"a.example"});
+  CHECK(world.told("required") == std::vector<std::string>{"a.example", "b.example", "c.example"});
+  CHECK(world.all_changed);
+  world.restart();
+  world.watch(std::chrono::milliseconds(100));
+  CHECK(world.log.events("partner").size() == 4);
+  world.order({put(made("a.example")), removal("b.example")});
+  world.restart();
+  CHECK(world.listed() == std::vector<std::string>{"a.example dane", "c.example encrypt"});
+}
+
+TEST_CASE("Partners: less than what counted until now is told with that, also where it counted for all subdomains") {
+  World world;
+  const auto first =
+      world.order({put(made("contoso.com")), put(made("*.contoso.com", Rule::mandate, hop::Mandate::verify))});
+  CHECK(first.before.empty());
+  const auto lower = world.order({put(made("contoso.com", Rule::mandate, hop::Mandate::encrypt))});
+  CHECK(lower.before == "partner, dane required: ticket 4711");
+  world.order({put(made("x.contoso.com", Rule::mandate, hop::Mandate::encrypt))});
+  const auto events = world.log.events("partner");
+  REQUIRE(events.size() == 4);
+  CHECK(events[1].get("was") == "");
+  CHECK(events[2].get("was") == "dane");
+  CHECK(events[3].get("was") == "verify");
+}
+
+TEST_CASE("Partners: 100,000 exceptions that end at the same moment keep no step of the loop long") {
+  World world;
+  std::vector<Order> orders;
+  for (int i = 0; i < 100'000; ++i) {
+    Entry entry = made("partner" + std::to_string(i) + ".example", Rule::dane);
+    entry.until = this_day + std::chrono::days(1);
+    orders.push_back(put(std::move(entry)));
+  }
+  world.order(std::move(orders));
+  world.at = now_here + std::chrono::days(3);
+  support::LongestStep steps;
+  const auto ended = [](World& of) -> boost::asio::awaitable<int> {
+    net::TaskGroup tasks(of.loop.executor(), of.log);
+    tasks.spawn("partners", of.service->watch());
+    const int before = of.followed;
+    while (of.followed == before) co_await World::pause(std::chrono::milliseconds(5));
+    tasks.stop();
+    co_await tasks.join(std::chrono::steady_clock::now() + std::chrono::seconds{5});
+    co_return 0;
+  };
+  world.loop.run(steps.beside(ended(world)));
+  CHECK(world.told("ended").size() == 100'000);
+  MESSAGE("the longest step: " << steps.longest().count() << " ms");
+  CHECK(steps.longest() < std::chrono::milliseconds(200));  // not optimised
+}
+
+TEST_CASE("Table: exceptions that let mail pass are told apart from those that a route leaves without effect") {
+  auto book = std::make_shared<partners::Book>();
+  for (const char* domain : {"free.example", "strict.example", "hosts.example"}) {
+    Entry dane = made(domain, Rule::dane), sts = made(domain, Rule::mta_sts);
+    dane.until = sts.until = this_day;
+    book->put(dane);
+    book->put(sts);
+  }
+  Route strict, hosts;
+  strict.match = {dns::parse_pattern("strict.example").value()};
+  strict.dane = hop::Mode::enforce;
+  hosts.match = {dns::parse_pattern("hosts.example").value()};
+  hosts.hosts = {{named("mx.hosts.example"), 25}};
+  const Table table({strict, hosts}, {}, book);
+  CHECK(table.loosening(named("free.example"), now_here).dane);
+  CHECK(table.loosening(named("free.example"), now_here).mta_sts);
+  CHECK_FALSE(table.loosening(named("strict.example"), now_here).dane);
+  CHECK(table.loosening(named("strict.example"), now_here).mta_sts);
+  CHECK_FALSE(table.loosening(named("hosts.example"), now_here).any());
+  hop::LocalRule lax;
+  lax.dane = lax.mta_sts = hop::Mode::audit;
+  CHECK_FALSE(Table({}, lax, book).loosening(named("free.example"), now_here).any());
+  book->put(made("hosts.example"));
+  CHECK(Table({hosts}, {}, book).loosening(named("hosts.example"), now_here).dane);
 }
 
 TEST_CASE("Table: a mandate is laid over what a route says, an exception loosens what the route leaves open") {
