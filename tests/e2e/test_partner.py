@@ -225,7 +225,7 @@ class Partner(Case):
     @contextlib.contextmanager
     def clocked(self, port):
         stamp = self.world.write("partner.clock", "+0\n")
-        relay = Relay(self.world, Stage.build, {**SETTINGS, "delivery": {**SETTINGS["delivery"], "expire": "30d"}}, "clocked", port)
+        relay = Relay(self.world, Stage.build, {**SETTINGS, "delivery": {**SETTINGS["delivery"], "expire": "30d"}}, f"clocked-{port}", port)
         before = dict(os.environ)
         os.environ.update({"LD_PRELOAD": LIBRARY, "FAKETIME_TIMESTAMP_FILE": stamp, "FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1"})
         try:
@@ -253,6 +253,22 @@ class Partner(Case):
             self.assertEqual(ended["level"], "encrypt")
             relay.wait_log(60, event="delivered", to="user@clock.lab", tls="none")
             self.assertEqual(len(relay.log(event="partner", action="ended")), 1)
+
+    def test_an_exception_that_ended_stays_over_when_the_clock_is_set_back(self):
+        if Stage.is_sanitized():
+            self.skipTest("a sanitizer's runtime and libfaketime both want to be loaded first")
+        with self.clocked(2648) as (relay, move):
+            self.order("except", "sts.lab", "mta-sts", "--until", day(2), relay=relay)
+            self.assertEqual(self.ask("sts.lab", relay)["event"], "delivered")
+            move("+4d")
+            relay.wait_log(60, event="partner", action="ended", domain="sts.lab")
+            line = self.ask("sts.lab", relay)
+            self.assertEqual((line["event"], line["reason"]), ("deferred", "mx-not-in-policy"))
+            mark = len(relay.lines)
+            move("+0")
+            relay.tool("queue", "retry", "--all")
+            line = relay.wait_log(30, mark, event=("delivered", "deferred"), to="user@sts.lab")
+            self.assertEqual((line["event"], line["reason"]), ("deferred", "mx-not-in-policy"))
 
     # --- files
 
