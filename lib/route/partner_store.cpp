@@ -127,9 +127,10 @@ Result<PartnerPage> list_partners(disk::Tx& tx, const PartnerAt& after, std::siz
 
 Result<std::vector<Entry>> find_partners(disk::Tx& tx, const dns::Pattern& pattern) {
   std::vector<Entry> found;
+  const std::string name = dns::to_text(pattern);  // bound until the last step
   auto rows = tx.prepare("SELECT " + std::string(partner_columns) + std::string(latest_rows) +
                          " AND NOT gone AND domain = ?2 ORDER BY domain, rule");
-  for (rows.bind(committed_batch(tx), dns::to_text(pattern)); rows.step();) {
+  for (rows.bind(committed_batch(tx), name); rows.step();) {
     auto entry = partner_of(rows);
     if (!entry) return entry.error();
     found.push_back(std::move(*entry));

@@ -218,7 +218,9 @@ class Partner(Case):
             relay.start()
             self.assertEqual(self.ask("restart.lab", relay)["reason"], "starttls-not-supported")
             self.assertEqual(relay.reload()["ok"], "true")
-            self.assertEqual(self.ask("restart.lab", relay)["event"], "deferred")
+            mark = len(relay.lines)
+            relay.tool("queue", "retry", "--all")
+            self.assertEqual(relay.wait_log(20, mark, event=("delivered", "deferred"), to="user@restart.lab")["event"], "deferred")
 
     # --- until when
 

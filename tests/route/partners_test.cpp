@@ -195,6 +195,18 @@ TEST_CASE("Partners: rows of an import that did not come to its end never count,
   CHECK(world.listed() == std::vector<std::string>{"a.example dane", "b.example dane"});
 }
 
+TEST_CASE("PartnerReader: what counts for a domain is found, of all rules and of the domains above it") {
+  World world;
+  world.order({put(made("sub.contoso.com")), put(made("sub.contoso.com", Rule::dane)),
+               put(made("sub.contoso.com", Rule::mta_sts)), put(made("*.contoso.com", Rule::dane)),
+               put(made("other.example"))});
+  auto reader = PartnerReader::open(world.disk->path()).value();
+  CHECK(reader.find(named("sub.contoso.com")).value().size() == 4);
+  CHECK(reader.find(partners::parse_domain("sub.contoso.com").value()).value().size() == 3);
+  CHECK(reader.find(partners::parse_domain("*.contoso.com").value()).value().size() == 1);
+  CHECK(reader.find(named("contoso.com")).value().empty());
+}
+
 TEST_CASE("Partners: a later batch counts where an earlier one's row is still there") {
   World world;
   world.order({put(made("a.example"))});
