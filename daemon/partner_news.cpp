@@ -84,6 +84,10 @@ asio::awaitable<bool> PartnerNews::wake_waiting(Wanted wanted) {
 
 asio::awaitable<void> PartnerNews::follow(PartnerNews& self, std::vector<dns::Pattern> changed) {
   Wanted which = co_await self.wanted(std::move(changed));
+  if (which.below || !which.routes.empty()) {  // its mandate is part of a destination with hosts
+    const auto rerouted = co_await self.queue_.reroute(self.clock_());
+    if (!rerouted) self.log_.write(Event(Level::error, "queue-failed").add("error", rerouted.error().detail));
+  }
   co_await self.wake_waiting(std::move(which));
   self.kick_();
 }

@@ -27,12 +27,14 @@ Mode own_dane_mode(Origin origin, const LocalRule& rule) {
   return wanted ? Mode::enforce : Mode::off;
 }
 
-// A mandate for DANE binds whatever the operator's other rules make of it.
+// A mandate for DANE binds whatever the operator's other rules make of it; under an exception from it a route's `tls` stands.
 Mode dane_mode(Origin origin, const LocalRule& rule) {
   if (origin == Origin::literal) return Mode::off;
   if (rule.mandate == Mandate::dane) return Mode::enforce;
   const Mode own = own_dane_mode(origin, rule);
-  return own == Mode::off && rule.mandate == Mandate::dane_audit ? Mode::audit : own;
+  const bool silent =
+      !rule.route_tls || *rule.route_tls == RouteTls::none || *rule.route_tls == RouteTls::opportunistic;
+  return own == Mode::off && silent && rule.mandate == Mandate::dane_audit ? Mode::audit : own;
 }
 
 Policy local_policy(const LocalRule& rule) { return rule.route_tls ? Policy::route : Policy::opportunistic; }

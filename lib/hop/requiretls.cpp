@@ -70,7 +70,6 @@ LocalRule without_published(LocalRule rule) {
   rule.dane = Mode::off;
   rule.mta_sts = Mode::off;
   if (rule.route_tls == RouteTls::dane) rule.route_tls = RouteTls::opportunistic;
-  if (rule.mandate == Mandate::dane_audit) rule.mandate = Mandate::none;
   return rule;
 }
 
@@ -84,7 +83,7 @@ bool is_bound(const Plan& plan) {
 
 Plan relaxed(const Facts& facts, const LocalRule& rule) {
   Plan strict = decide(facts, rule);
-  const bool mandated = rule.mandate == Mandate::verify || rule.mandate == Mandate::dane;
+  const bool mandated = rule.mandate >= Mandate::verify;
   if (mandated || !is_bound(strict)) return strict;  // what the domain publishes is the proof that the operator demands
   Plan plan = decide(facts, without_published(rule));
   if (auto* connect = std::get_if<Connect>(&plan)) {

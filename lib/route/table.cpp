@@ -2,6 +2,7 @@
 #include "route/table.h"
 
 #include <algorithm>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -17,6 +18,23 @@ std::string hosts_key(const Route& route) {
     separator = ',';
   }
   return key;
+}
+
+// One transaction has one rule, so that what a mandate makes wait holds up nobody else.
+std::string_view word_of(hop::Mandate mandate) {
+  switch (mandate) {
+    case hop::Mandate::none:
+      break;
+    case hop::Mandate::encrypt:
+      return "encrypt";
+    case hop::Mandate::verify:
+      return "verify";
+    case hop::Mandate::dane_audit:
+      return "dane-audit";
+    case hop::Mandate::dane:
+      return "dane";
+  }
+  return "";
 }
 
 bool watch(hop::Mode& mode) {
@@ -99,7 +117,9 @@ RoutePtr Table::match(const dns::Name& domain, Time now) const {
 
 std::string Table::destination(const dns::Name& domain, Time now) const {
   const Entry* entry = find(domain, now);
-  return entry == nullptr || entry->key.empty() ? domain.text() : entry->key;
+  if (entry == nullptr || entry->key.empty()) return domain.text();
+  const std::string_view mandate = word_of(rule(domain, now).mandate);
+  return mandate.empty() ? entry->key : entry->key + "+" + std::string(mandate);
 }
 
 hop::LocalRule Table::rule(const dns::Name& domain, Time now) const {

@@ -24,7 +24,8 @@ class Table {
   RoutePtr match(const dns::Name& domain, Time now) const;
 
   // Recipients with the same destination may share a transaction: the domain itself where MX records rule, one key for
-  // all domains that take the same route with hosts: "route:relay.example:25". Stable while the configuration is.
+  // all domains that take the same route with hosts and have the same mandate: "route:relay.example:25", "route:relay.example:25+verify".
+  // Stable while the configuration and the partners are.
   std::string destination(const dns::Name& domain, Time now) const;
 
   // What the operator demands of mail to `domain`: `security`, as its route and the partner's entries change it.

@@ -32,11 +32,13 @@ DOMAINS = [
     Domain("back.lab", "takes notices", hosts=(Host(),), signed=False, send=False),
     Domain("expires.lab", "no DNSSEC", hosts=(Host(),), signed=False, send=False),
     Domain("routed.lab", "a route with a host", hosts=(Host(smtp=CLEAR),), signed=False, send=False),
+    Domain("smarthost.lab", "the host of a route for several domains", hosts=(Host(smtp=CLEAR),), signed=False, send=False),
 ]
 SETTINGS = {
     "security": {"mta_sts": "enforce"},
     "delivery": {"retry": {"first": "1h", "max": "1h"}, "idle_session": "30s"},
-    "routes": [{"match": ["routed.lab"], "hosts": ["mx.routed.lab:25"], "note": "their own line"}],
+    "routes": [{"match": ["routed.lab"], "hosts": ["mx.routed.lab:25"], "note": "their own line"},
+               {"match": ["free.lab", "bank.lab"], "hosts": ["mx.smarthost.lab:25"]}],
 }
 LIBRARY = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), "libfaketime is not installed")
 HEAD = "domain,level,exceptions,until,note\n"
@@ -209,6 +211,24 @@ class Partner(Case):
         code, out, _ = self.relay.text("partner", "show", "routed.lab")
         self.assertEqual(code, 0)
         self.assertIn("routes[0] takes this domain, and what it says goes first", out)
+
+    def test_a_mandate_binds_its_domain_alone_of_those_that_share_a_route(self):
+        both = ("user@free.lab", "user@bank.lab")
+        mark = len(self.relay.lines)
+        self.relay.send(both)
+        for one in both:
+            self.relay.wait_log(20, mark, event="delivered", to=one)
+        self.order("require", "bank.lab", "encrypt")
+        mark = len(self.relay.lines)
+        self.relay.send(both)
+        self.relay.wait_log(20, mark, event="delivered", to="user@free.lab")
+        line = self.relay.wait_log(20, mark, event=("delivered", "deferred", "bounced"), to="user@bank.lab")
+        self.assertEqual((line["event"], line["reason"]), ("deferred", "starttls-not-supported"), line)
+        # what waits for it holds up nobody else
+        self.assertEqual(self.ask("free.lab")["event"], "delivered")
+        mark = len(self.relay.lines)
+        self.order("remove", "bank.lab")
+        self.relay.wait_log(10, mark, event="delivered", to="user@bank.lab")
 
     def test_it_survives_kill_9_and_a_reload(self):
         with Relay(self.world, Stage.build, SETTINGS, "restart", 2641) as relay:

@@ -226,6 +226,36 @@ TEST_CASE("partners: an exception refuses nothing that would go without the mand
   CHECK(broken == "");
 }
 
+TEST_CASE(
+    "partners: an exception from DANE loosens nothing that a route or an MTA-STS policy demands, whatever a message "
+    "asks") {
+  std::string broken;
+  std::size_t bound = 0;
+  every_sts_corner([&](const StsCorner& corner) {
+    for (int route = -1; route <= static_cast<int>(RouteTls::verify); ++route) {
+      LocalRule rule = corner.rule;
+      if (rule.dane == Mode::enforce) rule.dane = Mode::audit;
+      if (route >= 0) rule.route_tls = static_cast<RouteTls>(route);
+      const Plan without = decide(corner.facts, rule);
+      const auto* before = std::get_if<Connect>(&without);
+      if (before != nullptr && before->on_failure != OnFailure::next_host) continue;
+      ++bound;
+      rule.mandate = Mandate::dane_audit;
+      for (const auto asked : {TlsRequest::nothing, TlsRequest::tls_not_required}) {
+        const Plan with = decide(corner.facts, rule, asked);
+        const auto* connect = std::get_if<Connect>(&with);
+        const bool good =
+            connect == nullptr || (before != nullptr && connect->tls == before->tls &&
+                                   connect->on_failure == before->on_failure && connect->pkix == before->pkix);
+        if (!good && broken.empty())
+          broken = text_of(corner) + " route " + std::to_string(route) + ": " + describe(with);
+      }
+    }
+  });
+  CHECK(broken == "");
+  CHECK(bound > 1'000);
+}
+
 TEST_CASE("partners: a TLS report goes to a domain whose TLS fails; to a configured host the mandate stands (RPT-38)") {
   LocalRule rule;
   for (const auto mandate : {Mandate::encrypt, Mandate::verify, Mandate::dane}) {

@@ -400,6 +400,24 @@ TEST_CASE("Table: exceptions that let mail pass are told apart from those that a
   CHECK(Table({hosts}, {}, book).loosening(named("hosts.example"), now_here).dane);
 }
 
+TEST_CASE("Table: domains of one route with hosts share a destination only under the same mandate") {
+  Route hosts;
+  hosts.match = {dns::parse_pattern("*").value()};
+  hosts.hosts = {NextHop{named("smarthost.example"), 25}};
+  auto book = std::make_shared<partners::Book>();
+  book->put(made("bank.example", Rule::mandate, hop::Mandate::verify));
+  book->put(made("clinic.example", Rule::mandate, hop::Mandate::verify));
+  book->put(made("ends.example", Rule::mandate, hop::Mandate::dane));
+  book->put(made("ends.example", Rule::dane));
+  const Table table({hosts}, {}, book);
+  const auto to = [&table](const char* domain) { return table.destination(named(domain), now_here); };
+  CHECK(to("free.example") == "route:smarthost.example:25");
+  CHECK(to("bank.example") == "route:smarthost.example:25+verify");
+  CHECK(to("clinic.example") == to("bank.example"));
+  CHECK(to("ends.example") == "route:smarthost.example:25+dane-audit");
+  CHECK(Table({}, {}, book).destination(named("bank.example"), now_here) == "bank.example");
+}
+
 TEST_CASE("Table: a mandate is laid over what a route says, an exception loosens what the route leaves open") {
   auto book = std::make_shared<partners::Book>();
   for (const char* domain : {"free.example", "silent.example", "strict.example", "loose.example"}) {
