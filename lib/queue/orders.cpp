@@ -113,9 +113,11 @@ asio::awaitable<Result<>> Queue::wake(std::string destination, Wake wake) {
   Core& core = *core_;
   auto loop = co_await asio::this_coro::executor;
   const Time now = wake.now;
-  std::string woken = destination;
-  auto due_now = co_await core.wake_waiting(std::move(woken), std::move(wake));
-  if (!due_now) co_return due_now;
+  if (!wake.reasons.empty()) {
+    std::string woken = destination;
+    auto due_now = co_await core.wake_waiting(std::move(woken), std::move(wake));
+    if (!due_now) co_return due_now;
+  }
   auto job = [store = core.store, destination, now](disk::Tx& tx) -> Result<bool> {
     return store->end_hold(tx, destination, now);
   };
