@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <string_view>
 #include <utility>
 
 #include "delivery/patience.h"
@@ -58,9 +60,12 @@ void Scheduler::Impl::mind_the_holds() {
   tasks_.spawn("let-go", let_go(shared_from_this()));
 }
 
-// Where the queue fails, all of it again.
+// What waits for a time of its own, as the mail of an origin does, then what waits behind a hold. Where the queue fails, all of it again.
 asio::awaitable<void> Scheduler::Impl::let_go(Self self) {
   std::string after;
+  std::function<bool(std::string_view)> says_so = speaks_of_reputation;
+  const auto told = co_await self->queue_.wake_told(std::move(says_so), self->now());
+  if (!told) co_return self->let_go_failed(told.error().detail);
   while (!self->stopping_) {
     std::string from = after;
     const auto holds = co_await self->queue_.holds(std::move(from), self->now());
@@ -76,6 +81,7 @@ asio::awaitable<void> Scheduler::Impl::let_go(Self self) {
       if (!woken) co_return self->let_go_failed(woken.error().detail);
     }
   }
+  self->pool_.remind_busy();
   self->kick();
 }
 void Scheduler::Impl::let_go_failed(const std::string& what) {

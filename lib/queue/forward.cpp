@@ -21,6 +21,13 @@ WaitingAt WaitingAt::before_all(std::int64_t now) {
 
 bool WaitingAt::is_through() const { return state > last_state; }
 
+bool WaitingAt::next_domain(disk::Tx& tx) {
+  auto row = tx.prepare("SELECT id FROM domain WHERE id > ?1 ORDER BY id LIMIT 1");
+  if (!row.bind(domain).step()) return false;
+  domain = row.integer(0);
+  return true;
+}
+
 void WaitingAt::end() { state = last_state + 1; }
 
 void WaitingAt::begin(std::int64_t in_state) {
@@ -39,12 +46,13 @@ bool WaitingAt::bring_forward(disk::Tx& tx, Places& places, const Slice& slice,
   bool all = true;
   {
     auto rows = tx.prepare(
-        "SELECT id, due, interval, reason FROM recipient INDEXED BY recipient_place WHERE domain = ?1 AND state = ?2"
+        "SELECT id, due, interval, reason, reply FROM recipient INDEXED BY recipient_place WHERE domain = ?1 AND state "
+        "= ?2"
         " AND (due, id) > (?3, ?4) ORDER BY due, id");
     for (rows.bind(domain, state, due, recipient); rows.step();) {
       recipient = rows.integer(0);
       due = rows.integer(1);
-      if (chosen({due, rows.integer(2), rows.text(3)})) late.push_back({due, recipient});
+      if (chosen({due, rows.integer(2), rows.text(3), rows.text(4)})) late.push_back({due, recipient});
       all = !slice.over() && late.size() < forward_at_once;
       if (!all) break;
     }

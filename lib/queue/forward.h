@@ -15,7 +15,7 @@ namespace hoplock::queue {
 struct Waits {
   std::int64_t due = 0;
   std::int64_t interval = 0;
-  std::string_view reason;
+  std::string_view reason, reply;  // of its last attempt
 };
 
 // The last that was looked at.
@@ -29,6 +29,8 @@ struct WaitingAt {
   // Of no domain yet: go to the first.
   static WaitingAt before_all(std::int64_t now);
   bool is_through() const;  // of its domain: go to the next
+  // Of all there are, in the order of ids. False: there is none.
+  bool next_domain(disk::Tx& tx);
   // Those that are due by `now` are no matter.
   void begin(std::int64_t in_state);
   void end();  // of its domain

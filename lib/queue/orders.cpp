@@ -134,6 +134,21 @@ asio::awaitable<Result<>> Queue::wake(std::string destination, Wake wake) {
   co_return Result<>();
 }
 
+asio::awaitable<Result<>> Queue::wake_told(std::function<bool(std::string_view)> says_so, Time now) {
+  Core& core = *core_;
+  for (std::optional<WaitingAt> from = WaitingAt::before_all(to_millis(now)); from;) {
+    auto job = [store = core.store, says_so, begin = *from](disk::Tx& tx) -> Result<std::optional<WaitingAt>> {
+      return wake_told_some(tx, store->places(), says_so, begin);
+    };
+    auto next = co_await core.disk.run(Durability::relaxed, std::move(job));
+    if (!next) co_return next.error();
+    from = *next;
+  }
+  core.ready_queue.drop_all();
+  core.ready_queue.forget_idle();
+  co_return Result<>();
+}
+
 asio::awaitable<Result<>> Queue::in_batches(Selection selection, std::size_t messages, Batch call) {
   Core& core = *core_;
   const Id newest{core.last_id};

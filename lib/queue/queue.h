@@ -103,6 +103,8 @@ class Queue {
   // What waits at the destination comes due now, though neither its hold nor its own time is over: the wait of recipients that were
   // deferred for one of these reasons ends, in slices, then the hold, with one message to try first as ever.
   asio::awaitable<Result<>> wake(std::string destination, Wake wake);
+  // Recipients whose last reply says so (asked on the disk thread) come due now, whatever their destination, in slices; holds stand.
+  asio::awaitable<Result<>> wake_told(std::function<bool(std::string_view reply)> says_so, Time now);
 
   // --- operation
 

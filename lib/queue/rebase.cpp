@@ -19,12 +19,6 @@ bool waits_too_long(std::int64_t until, std::int64_t interval, std::int64_t now)
   return until - interval * 3 / 2 > now;
 }
 
-std::optional<std::int64_t> domain_after(disk::Tx& tx, std::int64_t domain) {
-  auto row = tx.prepare("SELECT id FROM domain WHERE id > ?1 ORDER BY id LIMIT 1");
-  if (!row.bind(domain).step()) return {};
-  return row.integer(0);
-}
-
 // Holds. False: there are no more.
 bool rebase_destinations(disk::Tx& tx, Places& places, Rebase& from, const Slice& slice) {
   struct Held {
@@ -62,12 +56,10 @@ std::optional<Rebase> rebase_some(disk::Tx& tx, Places& places, Rebase from) {
   while (from.part == Rebase::Part::recipients) {
     if (at.is_through()) {
       if (at.domain > 0) places.tidy(tx, at.domain);
-      const auto next = domain_after(tx, at.domain);
-      if (!next) {
+      if (!at.next_domain(tx)) {
         from.part = Rebase::Part::destinations;
         break;
       }
-      at.domain = *next;
       at.begin(0);
     }
     if (at.bring_forward(tx, places, slice, too_long)) at.begin(at.state + 1);

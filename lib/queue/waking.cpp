@@ -48,4 +48,17 @@ std::optional<Waking> wake_some(disk::Tx& tx, Places& places, Waking from) {
   return from;
 }
 
+std::optional<WaitingAt> wake_told_some(disk::Tx& tx, Places& places, const SaysSo& says_so, WaitingAt from) {
+  const Slice slice;
+  const auto chosen = [&says_so](const Waits& waits) { return says_so(waits.reply); };
+  do {
+    if (from.is_through()) {
+      if (!from.next_domain(tx)) return {};
+      from.begin(static_cast<std::int64_t>(State::deferred));
+    }
+    if (from.bring_forward(tx, places, slice, chosen)) from.end();
+  } while (!slice.over());
+  return from;
+}
+
 }  // namespace hoplock::queue

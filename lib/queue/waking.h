@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was deferred for some reasons at a destination comes due at once, for something has changed. In slices, on the disk thread, inside jobs.
+// What was deferred for some reasons at a destination, or in some words wherever it goes, comes due at once, for something has changed. In
+// slices, on the disk thread, inside jobs.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "disk/job.h"
@@ -23,5 +26,9 @@ struct Waking {
 };
 // Nothing: that was the last.
 std::optional<Waking> wake_some(disk::Tx& tx, Places& places, Waking from);
+
+using SaysSo = std::function<bool(std::string_view reply)>;
+// Of all destinations, what was last told so. Likewise.
+std::optional<WaitingAt> wake_told_some(disk::Tx& tx, Places& places, const SaysSo& says_so, WaitingAt from);
 
 }  // namespace hoplock::queue

@@ -24,6 +24,12 @@ void fill(const std::filesystem::path& directory, int count, Time until) {
              "SELECT i, 'd' || i || '.test', i, " + late + " FROM n; COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
+Settled told(const Job& job, const std::string& reply, Time due) {
+  Settled settled = World::all(job, Verdict::deferred, due);
+  for (auto& one : settled.recipients) one.reply = reply;
+  return settled;
+}
+
 }  // namespace
 
 // Turning reputation_hold off woke each destination with a walk over all domains: the square of them.
@@ -47,6 +53,32 @@ TEST_CASE("the end of a hold costs the same beside 5,000 held destinations as be
   CAPTURE(cost[0]);
   CHECK(cost[0] > 0);
   CHECK(cost[1] < cost[0] * 2);
+}
+
+TEST_CASE("what was last told so comes due, wherever it goes, and nothing else does") {
+  TempDirectory dir;
+  World world(dir.path());
+  const auto says_so = [](std::string_view reply) { return reply.find("reputation") != std::string_view::npos; };
+  Selection held;
+  for (const char* domain : {"a.test", "b.test"}) {
+    const std::string at_domain = std::string("@") + domain;
+    world.put({"kept" + at_domain});
+    world.put({"other" + at_domain});
+    held.ids.push_back(world.put({"held" + at_domain}));
+    for (const Job& job : world.lease(domain)) {
+      const bool other = job.recipients.front().address.starts_with("other");
+      world.apply({told(job, other ? "451 4.7.1 later" : "550 5.7.1 bad reputation", at(3600))});
+    }
+  }
+  world.act(Action::hold, held);
+  CHECK(world.ready(at(10)).empty());
+  world.loop.run(world.queue->wake_told(says_so, at(10))).value();
+  CHECK(world.ready(at(10)) == std::vector<std::string>{"a.test", "b.test"});
+  for (const char* domain : {"a.test", "b.test"}) {
+    const auto jobs = world.lease(domain, at(10));
+    REQUIRE(jobs.size() == 1);
+    CHECK(jobs.front().recipients.front().address.starts_with("kept"));
+  }
 }
 
 }  // namespace queue_waking_test

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the mail of one sender, domain or client is held: not longer than it was told to wait, not all at once when it is over, never with the
+// mail of others, and with a word to the operator where it is for reputation.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "base/counted.h"
+#include "delivery/ending.h"
+#include "tests/delivery/relay.h"
+
+namespace delivery_origin_hold_test {
+
+using namespace hoplock;
+using namespace hoplock::delivery;
+using namespace hoplock::delivery::testing;
+
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+std::string n(int i) { return std::to_string(i); }
+
+// One host that answers as it is told, by whom the transaction is: one session at a time.
+struct Judge : Relay {
+  explicit Judge(std::chrono::milliseconds first = 60s) {
+    host.pipelining = false;
+    host.answer = [this](const std::string& command) {
+      if (command.starts_with("MAIL")) by = command.substr(11, command.find('>') - 11);
+      const bool now = !reply.empty() && command.starts_with(stage) && by.find(whose) != std::string::npos;
+      told += now ? 1 : 0;
+      return now ? reply : std::string();
+    };
+    domain("a.example");
+    options.sessions_per_host = 1;
+    options.retry.first = options.retry.max = first;
+  }
+  ~Judge() { stop(); }
+  void put_from(const std::string& from, const std::string& to) {
+    sender = from;
+    put({to});
+  }
+  std::size_t count(const char* event, const std::string& to) {
+    const auto events = log.events(event);
+    return static_cast<std::size_t>(
+        std::count_if(events.begin(), events.end(), [&](const Event& one) { return one.get("to").starts_with(to); }));
+  }
+  bool has_delivered(const std::string& to, std::chrono::milliseconds within) {
+    return until([&] { return host.recipients.contains(to); }, within);
+  }
+  std::size_t alerts() {
+    const auto all = log.counts<counted::Once>();
+    return static_cast<std::size_t>(std::count(all.begin(), all.end(), counted::Once::reputation_held));
+  }
+  // Of those that are kept.
+  std::vector<Time> due() {
+    std::vector<Time> all;
+    for (const auto& message : list())
+      for (const auto& one : message.recipients)
+        if (one.next) all.push_back(*one.next);
+    return all;
+  }
+
+  Sink& host = sink();
+  std::string stage = ".", reply, whose, by;
+  std::size_t told = 0;
+};
+
+constexpr const char* low_reputation =
+    "550-5.7.1 [127.0.0.1] Our system has detected that this message is likely suspicious\r\n"
+    "550 5.7.1 due to the very low reputation of the sending domain, the message has been blocked.\r\n";
+
+// Whether a whole site is held or a part of it, nothing of mail that somebody else sends.
+void check_goes(Judge& relay, const std::string& from, const std::string& to) {
+  relay.put_from(from, to);
+  CHECK(relay.has_delivered(to, 1s));
+  CHECK(relay.log.events("reputation-hold").empty());
+  CHECK_FALSE(relay.loop.run(relay.queue->backoff("a.example")).value());
+}
+
+}  // namespace
+
+TEST_CASE("reputation_hold: turned off by a SIGHUP or over a restart, what one sender's mail waits for is over, too") {
+  for (const bool over_restart : {false, true}) {
+    CAPTURE(over_restart);
+    Judge relay(3600s);
+    relay.start();
+    relay.put_from("bob@example.org", "warm@a.example");
+    REQUIRE(relay.until([&] { return relay.host.messages == 1; }));
+    relay.reply = "550 5.7.1 message blocked, bad reputation\r\n";
+    relay.whose = "spam.example";
+    for (int i = 0; i < 8; ++i) relay.put_from("news@spam.example", "u" + n(i) + "@a.example");
+    REQUIRE(relay.until([&] { return relay.count("deferred", "u") == 6; }));
+    relay.reply.clear();
+    relay.scheduler->kick();  // an order that wakes nothing by itself
+    relay.pass(300ms);
+    CHECK(relay.host.messages == 1);
+    relay.options.reputation_hold = false;
+    if (over_restart) relay.restart();
+    if (!over_restart) relay.set();
+    CHECK(relay.until([&] { return relay.host.messages == 7; }, 5s));
+  }
+}
+
+}  // namespace delivery_origin_hold_test
