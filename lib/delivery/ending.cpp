@@ -13,6 +13,8 @@ namespace hoplock::delivery {
 namespace {
 
 constexpr Milliseconds longest_rest = std::chrono::hours{1};  // between the end of a hold and the attempt that follows
+constexpr Milliseconds longest_spread =
+    std::chrono::minutes{10};  // of what waits behind a hold, over the time after it
 
 Ending ending_for(queue::Id id, const std::string& destination) {
   Ending ending;
@@ -189,17 +191,28 @@ Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const S
   });
 }
 
-Ending deferred_behind(const queue::Backoff& hold, const queue::Job& job, Time now, const Schedule& schedule) {
+// Not all at the moment when the hold ends: should it begin anew, each of them is leased and put back once more, others behind them.
+Ending deferred_behind(const queue::Backoff& hold, Time told_since, const queue::Job& job, Time now,
+                       const Schedule& schedule) {
   const Milliseconds life = schedule.life_of(job.envelope.sender);
   if (queue::is_over({job.received, life}, now)) return expired_behind(hold, job, schedule);
-  return untried(job, now, schedule, [&](const queue::Due& due) {
+  const auto spread = std::chrono::round<Milliseconds>(std::min(hold.interval, longest_spread) * schedule.random);
+  Ending ending = untried(job, now, schedule, [&](const queue::Due& due) {
     queue::RecipientResult result = result_behind(hold, due, queue::Verdict::deferred);
-    result.due = std::min(hold.until, job.received + life);
+    result.due = std::min(hold.until + spread, job.received + life);
     result.interval = due.interval;
     RecipientLine line = ended_line(job, due, result, now);
     line.next = result.due;
     return std::pair(Told{due, std::move(result), words_of_hold(hold)}, std::move(line));
   });
+  const bool told = std::all_of(job.recipients.begin(), job.recipients.end(),
+                                [&](const queue::Due& due) { return due.last && *due.last >= told_since; });
+  if (!told) return ending;
+  ending.events.clear();
+  ending.metrics.clear();
+  ending.settled.story.clear();
+  ending.statistics = {};
+  return ending;
 }
 
 Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time now, const Schedule& schedule) {

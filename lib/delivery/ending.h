@@ -45,7 +45,9 @@ Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule)
 Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule);
 
 // It was not tried, for what it leaves from or whom it comes from is held off there: put off for as long, with that failure.
-Ending deferred_behind(const queue::Backoff& hold, const queue::Job& job, Time now, const Schedule& schedule);
+// `told_since`: who was told of something since then is deferred without a line, and without a row in the history.
+Ending deferred_behind(const queue::Backoff& hold, Time told_since, const queue::Job& job, Time now,
+                       const Schedule& schedule);
 
 // An operator ended it, for all recipients of the job: their senders are told as of any other failure.
 Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time now, const Schedule& schedule);

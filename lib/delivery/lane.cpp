@@ -51,7 +51,7 @@ asio::awaitable<bool> Scheduler::Impl::step(Lane& lane) {
   if (!job && is_wanted(lane)) co_return false;
   if (!job) co_return co_await wait_idle(lane, lane.last_job + options_.idle_session);
   if (const auto slow = slow_senders_.held(*job, site ? site->name : "", now())) {
-    put(deferred_behind(*slow, *job, now(), schedule()));
+    put(deferred_behind(slow->hold, slow->since, *job, now(), schedule()));
     co_return true;
   }
   const bool stay = co_await carry(lane, std::move(*job));

@@ -15,13 +15,18 @@ std::string slow_key(const std::string& destination, const dns::Name& domain, co
 }
 }  // namespace
 
-std::optional<queue::Backoff> SlowSenders::held(const queue::Job& job, const std::string& site, Time now) const {
+const SlowSenders::Entry* SlowSenders::holding(const std::string& key, Time now) const {
+  const auto found = entries_.find(key);
+  const bool holds = found != entries_.end() && found->second.hold && found->second.hold->until > now;
+  return holds ? &found->second : nullptr;
+}
+
+std::optional<SlowSenders::Held> SlowSenders::held(const queue::Job& job, const std::string& site, Time now) const {
   if (entries_.empty()) return std::nullopt;
   for (const By by : all_origins) {
-    auto hold = last(slow_key(job.destination, job.recipients.front().domain, job.envelope, by));
-    if (hold && hold->until > now) return hold;
-    hold = site.empty() ? std::nullopt : last(origin_at_site(site, job.envelope, by));
-    if (hold && hold->until > now) return hold;
+    const Entry* entry = holding(slow_key(job.destination, job.recipients.front().domain, job.envelope, by), now);
+    if (entry == nullptr && !site.empty()) entry = holding(origin_at_site(site, job.envelope, by), now);
+    if (entry != nullptr) return Held{*entry->hold, entry->since};
   }
   return std::nullopt;
 }
@@ -52,6 +57,7 @@ void SlowSenders::hold(const std::string& key, queue::Backoff hold) {
   Entry& entry = entries_[key];
   entry.whom.clear();
   entry.from.clear();
+  if (hold.failures <= 1 || !entry.hold) entry.since = hold.last;
   entry.hold = std::move(hold);
 }
 

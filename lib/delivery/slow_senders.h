@@ -16,8 +16,13 @@ namespace hoplock::delivery {
 
 class SlowSenders {
  public:
+  // A hold, and when the first of those began that followed one on the other: what waits behind them is told of it once.
+  struct Held {
+    queue::Backoff hold;
+    Time since;
+  };
   // How mail of that origin is held there, or at the whole site; nothing: it is not. `site`: "" where it is not known yet.
-  std::optional<queue::Backoff> held(const queue::Job& job, const std::string& site, Time now) const;
+  std::optional<Held> held(const queue::Job& job, const std::string& site, Time now) const;
   // The hold that is there or was the last.
   std::optional<queue::Backoff> last(const std::string& key) const;
   // Its origin was held there, or at the site, and nothing of it was taken since.
@@ -34,7 +39,9 @@ class SlowSenders {
     std::set<std::uint64_t> whom;
     Origins from;
     std::optional<queue::Backoff> hold;
+    Time since;
   };
+  const Entry* holding(const std::string& key, Time now) const;
   std::map<std::string, Entry> entries_;
 };
 

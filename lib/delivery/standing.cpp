@@ -254,12 +254,12 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
   // only now is it known whose site it is
   const auto slow = site && !attempt.full ? slow_senders_.held(job, site->name, now()) : std::nullopt;
   if (slow) {
-    put(deferred_behind(*slow, job, now(), schedule()));
+    put(deferred_behind(slow->hold, slow->since, job, now(), schedule()));
     co_return true;
   }
   if (site && site->is_held(destination->name, now())) {
     if (leaves_from_several(destination->name)) {  // others of it leave from elsewhere
-      put(deferred_behind(*site->hold, job, now(), schedule()));
+      put(deferred_behind(*site->hold, site->hold->last, job, now(), schedule()));
       co_return true;
     }
     destination->held = true;

@@ -80,6 +80,82 @@ void check_goes(Judge& relay, const std::string& from, const std::string& to) {
 
 }  // namespace
 
+TEST_CASE("MX-27: a sender whose mail is put off in twenty sessions at once is held once") {
+  Relay relay;
+  Sink& sink = relay.sink();
+  sink.delay = 60ms;
+  bool hot = false;
+  sink.answer = [&](const std::string& command) {
+    return std::string(hot && command == "." ? "451 4.7.1 content check failed\r\n" : "");
+  };
+  relay.domain("a.example");
+  relay.options.retry.first = 60s;
+  relay.start();
+  relay.sender = "bob@example.org";
+  relay.put({"warm@a.example"});
+  REQUIRE(relay.until([&] { return sink.messages == 1; }));
+  relay.put_many(600, "a.example");  // alice's
+  REQUIRE(relay.until([&] { return sink.open >= 15; }));
+  hot = true;
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() >= 60; }));
+  hot = false;
+  relay.pass(200ms);
+  std::size_t waiting = 0;
+  for (const auto& message : relay.list()) {
+    for (const auto& one : message.recipients) {
+      if (one.state != queue::State::deferred) continue;
+      ++waiting;
+      CHECK(*one.next <= wall() + 121s);  // once, and a part of as much again
+    }
+  }
+  CHECK(waiting >= 40);
+}
+
+TEST_CASE("MX-27: mail behind an origin's hold is told of it once, and does not come due all at once") {
+  Judge relay(1s);
+  relay.start();
+  relay.put_from("bob@example.org", "warm@a.example");
+  REQUIRE(relay.until([&] { return relay.host.messages == 1; }));
+  relay.reply = "451 4.7.1 content check failed\r\n";
+  relay.whose = "app.example";
+  for (int i = 0; i < 200; ++i) relay.put_from("s" + n(i) + "@app.example", "u" + n(i) + "@a.example");
+  REQUIRE(relay.until([&] { return relay.count("deferred", "u") >= 200; }, 20s));
+  REQUIRE(relay.until([&] { return relay.scheduler->counts().deferred >= 600; }, 20s));
+  CHECK(relay.count("deferred", "u") < 300);  // and those that were tried, again
+  auto due = relay.due();
+  std::sort(due.begin(), due.end());
+  REQUIRE(due.size() >= 190);
+  CHECK(due[due.size() * 9 / 10] - due[due.size() / 10] >= 300ms);
+}
+
+TEST_CASE("MX-27: who was told of a hold is deferred without a line, and its row waits for a time of its own") {
+  queue::Backoff hold;
+  hold.last = wall();
+  hold.until = hold.last + 60min;
+  hold.interval = 60min;
+  hold.reply = "451 4.7.1 later";
+  hold.reason = "smtp-reply";
+  queue::Job job;
+  job.received = hold.last - 1min;
+  job.envelope.sender = "a@example.net";
+  job.recipients.emplace_back();
+  job.recipients.back().address = "u@a.example";
+  job.recipients.back().domain = name("a.example");
+  Schedule schedule;
+  schedule.random = 0.5;
+  const auto first = deferred_behind(hold, hold.last, job, hold.last + 1s, schedule);
+  CHECK(first.events.size() == 1);
+  CHECK_FALSE(first.settled.story.empty());
+  CHECK(first.settled.recipients.at(0).due == hold.until + 5min);  // half of at most ten
+  job.recipients.back().last = hold.last + 1s;
+  const auto second = deferred_behind(hold, hold.last, job, hold.last + 2s, schedule);
+  CHECK(second.events.empty());
+  CHECK(second.metrics.empty());
+  CHECK(second.settled.story.empty());
+  CHECK(second.settled.recipients.at(0).due == first.settled.recipients.at(0).due);
+  CHECK(second.settled.recipients.at(0).reply == hold.reply);
+}
+
 TEST_CASE("reputation_hold: turned off by a SIGHUP or over a restart, what one sender's mail waits for is over, too") {
   for (const bool over_restart : {false, true}) {
     CAPTURE(over_restart);
