@@ -30,6 +30,10 @@ class Access {
   Source source;
   // Made: the attempt ends with what it has, as when its time is over, also where it waits for a look-up or a connection.
   net::Cut gives_way;
+  // The host said something there, whatever it was.
+  virtual void answered(const Ip& ip) = 0;
+  // It said nothing until the attempt gave way.
+  virtual void silent(const Ip& ip) = 0;
   // A session is ready for mail.
   virtual void ready() = 0;
   // It opened none: `reply` is what it said, or what happened after it had answered the connection.

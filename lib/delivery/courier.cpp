@@ -542,6 +542,23 @@ class Run {
     return false;
   }
 
+  void note_banner(const route::Host& host, const Ip& ip) {
+    courier_.families_.worked(host_key(host), ip);
+    if (access_ != nullptr) access_->answered(ip);
+  }
+
+  // We gave up on it for other mail that waited: nobody refused anything, and no TLS failed.
+  bool is_cut(const Opened& opened) const {
+    const bool gave_way = access_ != nullptr && access_->gives_way.is_made();
+    return gave_way && opened.ours == Trouble::none && opened.outcome.failure && !opened.outcome.reply;
+  }
+  static hop::Outcome without_tls_failure(hop::Outcome cut) {
+    if (cut.stage <= hop::Stage::ehlo) return cut;
+    cut.stage = hop::Stage::ehlo;
+    cut.failure = hop::Refusal{hop::Reason::connection_lost, "the server did not answer in time"};
+    return cut;
+  }
+
   // No session came of it. What a rule refused says nothing about how many sessions the host takes.
   void note_failure(const route::Host& host, const Ip& ip, const Opened& opened) {
     attempt_.ours = opened.ours != Trouble::none && (failures_ == 0 || attempt_.ours);
@@ -549,8 +566,7 @@ class Run {
     attempt_.at_login = opened.login_failed;
     if (opened.ours == Trouble::machine) return;
     const hop::Outcome& outcome = opened.outcome;
-    const bool left = access_ != nullptr && access_->gives_way.is_made() && outcome.stage == hop::Stage::connect;
-    if (left) return;  // by us: nobody refused anything
+    if (is_cut(opened)) return access_->silent(ip);
     const bool by_rule = outcome.failure && is_policy(outcome.failure->reason);
     const bool refuses_address = outcome.reply && is_about_our_address(outcome.reply->text);
     if (outcome.stage == hop::Stage::connect || refuses_address)
@@ -622,8 +638,9 @@ class Run {
       if (uses_sts(plan)) hop.sts_id = hosts_.domain.sts.id;
       const Time began = now();
       Opened opened = co_await connect(host, ip, plan);
+      if (is_cut(opened)) opened.outcome = without_tls_failure(std::move(opened.outcome));
       const bool banner = opened.outcome.stage > hop::Stage::greeting || opened.outcome.reply;
-      if (banner) courier_.families_.worked(host_key(host), ip);
+      if (banner) note_banner(host, ip);
       if (banner && plan == original) ++sessions_;
       // RPT-10: where EHLO got no answer nothing is known of STARTTLS
       const hop::Outcome& told = opened.before_helo ? opened.before_helo->outcome : opened.outcome;

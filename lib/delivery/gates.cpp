@@ -101,7 +101,7 @@ std::vector<Waiting> Gates::take_ready() {
       opens_ = std::min(opens_.value_or(gate->closed_until), gate->closed_until);
       return false;
     }
-    const std::size_t limit = gate->allowance.sessions();
+    const std::size_t limit = gate->sessions();
     for (std::size_t used = gate->used - gate->spare; used < limit && !gate->waiting.empty(); ++used) {
       parked_.erase(gate->waiting.front().destination);
       ready.push_back(std::move(gate->waiting.front()));
@@ -117,7 +117,7 @@ std::vector<Waiting> Gates::take_ready() {
 }
 
 std::string Gates::reason_of(const GatePtr& gate, const std::unordered_map<const Gate*, std::string>& names) const {
-  const auto all_in_use = [count = gate->allowance.sessions()](const std::string& of) {
+  const auto all_in_use = [count = gate->sessions()](const std::string& of) {
     return count == 1 ? "the one session " + of + " is in use"
                       : "all " + std::to_string(count) + " sessions " + of + " are in use";
   };
@@ -243,6 +243,18 @@ GatePtr Gates::host(const Ip& ip, const std::optional<Ip>& from) {
   return gate;
 }
 
+void Gates::answered(const Ip& ip, const std::optional<Ip>& from) {
+  const auto found = hosts_.find({ip, from});
+  if (found == hosts_.end()) return;
+  found->second->answered_at = Clock::now();
+  room_ = std::exchange(found->second->silent, false) || room_;
+}
+
+void Gates::silent(const Ip& ip, const std::optional<Ip>& from, Clock::time_point since) {
+  const GatePtr gate = host(ip, from);
+  gate->silent = std::max(gate->worked_at, gate->answered_at) < since;
+}
+
 void Gates::tell(const Word& word, std::size_t sessions, std::size_t was) {
   if (sessions == was) return;
   if (sessions < was) ++cuts_;
@@ -286,6 +298,7 @@ void Gates::took(const Word& word) {
   if (gate) {
     const std::size_t was = gate->allowance.sessions();
     gate->worked_at = now;
+    room_ = std::exchange(gate->silent, false) || room_;
     gate->allowance.took(gate->used, now);
     tell(word, gate->allowance.sessions(), was);
     room_ = room_ || gate->allowance.sessions() > was;

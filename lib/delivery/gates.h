@@ -46,12 +46,15 @@ struct Gate {
   Allowance allowance;
   std::size_t used = 0;
   std::size_t spare = 0;  // of these: held by a session without work, which gives way
+  bool silent = false;    // it has one session until it answers
   Allowance::Clock::time_point closed_until{};
-  Allowance::Clock::time_point worked_at{};  // it took a message
-  Allowance::Clock::time_point slowed_at{};  // it was too fast for it
+  Allowance::Clock::time_point worked_at{};    // it took a message
+  Allowance::Clock::time_point answered_at{};  // the last banner
+  Allowance::Clock::time_point slowed_at{};    // it was too fast for it
   std::list<Waiting> waiting;  // mostly empty, and there are thousands of gates: an empty deque has half a KiB
-  bool is_full() const { return used >= allowance.sessions() + spare; }
-  bool must_spare() const { return spare > 0 && used > allowance.sessions(); }
+  std::size_t sessions() const { return silent ? 1 : allowance.sessions(); }
+  bool is_full() const { return used >= sessions() + spare; }
+  bool must_spare() const { return spare > 0 && used > sessions(); }
   bool is_closed(Allowance::Clock::time_point now) const { return is_full() || now < closed_until; }
 };
 using GatePtr = std::shared_ptr<Gate>;
@@ -209,6 +212,11 @@ class Gates {
   void refused(const Word& word);
   // It has to do with how much comes at once, not with how many sessions: a quarter less, once for all that say so in one moment.
   void too_fast(const Word& word);
+  // The host at that address is there.
+  void answered(const Ip& ip, const std::optional<Ip>& from);
+  // A session was given up on since nothing came from there. Unless something did since then, one at a time asks whether it is there: names
+  // on a host that hangs take no sessions from others. It is not the host's word on how many it takes.
+  void silent(const Ip& ip, const std::optional<Ip>& from, Clock::time_point since);
   // A message was taken.
   void took(const Word& word);
   // The site shall have no more than that at once, for now.

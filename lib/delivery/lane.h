@@ -60,6 +60,8 @@ struct Scheduler::Impl::Lane : Access {
   bool admit(const route::Hosts& hosts) override;
   std::shared_ptr<void> enter(const Ip& ip) override;
   void ready() override;
+  void answered(const Ip& ip) override;
+  void silent(const Ip& ip) override;
   void refused(const Ip& ip, const std::string& reply) override;
   void unreachable(const Ip& ip, const std::string& why) override;
 };

@@ -127,7 +127,7 @@ std::size_t Pool::share_at(const Gate& gate, const SitePtr& site) const {
   const auto here =
       std::count_if(active_.begin(), active_.end(), [&](const auto& one) { return one.second->site == site; });
   const std::size_t all = static_cast<std::size_t>(here) + gate.waiting.size();
-  return std::max<std::size_t>(1, gate.allowance.sessions() / std::max<std::size_t>(1, all));
+  return std::max<std::size_t>(1, gate.sessions() / std::max<std::size_t>(1, all));
 }
 
 bool Pool::must_yield(const Destination& destination, Turn turn, const Gate* host) const {

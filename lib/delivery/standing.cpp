@@ -261,6 +261,10 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
     if (leaves_from_several(destination->name)) {  // others of it leave from elsewhere
       put(deferred_behind(*site->hold, site->hold->last, job, now(), schedule()));
       co_return true;
+void Scheduler::Impl::Lane::silent(const Ip& ip) { self.gates_.silent(ip, source.towards(ip), busy.began); }
+
+void Scheduler::Impl::Lane::answered(const Ip& ip) { self.gates_.answered(ip, source.towards(ip)); }
+
     }
     destination->held = true;
     destination->backoff = held_with_site(destination->backoff, *site->hold);

@@ -111,6 +111,44 @@ TEST_CASE("MX-27: a sender whose mail is put off in twenty sessions at once is h
   CHECK(waiting >= 40);
 }
 
+TEST_CASE("MX-26: a host that hangs and is given up on in favour of others keeps the hold that it had grown to") {
+  Relay relay;
+  Sink& evil = relay.sink("127.0.0.2");
+  Sink& good = relay.sink("127.0.0.3");
+  evil.hangs = [](const std::string& command) { return command.empty(); };
+  relay.options.sessions = 2;
+  relay.options.command_timeout = 60s;
+  relay.options.retry.first = 60s;
+  queue::Results known;
+  known.now = wall();
+  for (int i = 0; i < 2; ++i) {
+    const std::string at = "d" + n(i) + ".test";
+    relay.domain(at);
+    relay.put({"a@" + at});
+    queue::Backoff hold;
+    hold.last = wall() - 600s;
+    hold.until = wall() - 1s;
+    hold.failures = 5;
+    hold.interval = 960s;
+    hold.reason = "connect-timeout";
+    hold.reply = "450 4.4.1 connect-timeout: mx: no connection in time";
+    known.destinations.push_back({at, hold});
+  }
+  relay.loop.run(relay.queue->apply(std::move(known))).value();
+  relay.domain("good.example", "127.0.0.3");
+  relay.start();
+  REQUIRE(relay.until([&] { return evil.open == 2; }));
+  relay.put({"x@good.example"});
+  CHECK(relay.until([&] { return good.messages == 1; }, 13s));
+  REQUIRE(relay.until([&] { return relay.log.events("deferred").size() == 1; }));
+  const std::string cut(relay.log.events("deferred").front().get("domain"));
+  const auto hold = relay.loop.run(relay.queue->backoff(cut)).value();
+  REQUIRE(hold);
+  CHECK(hold->failures == 5);
+  CHECK(hold->interval == 960s);
+  relay.stop(0ms);
+}
+
 TEST_CASE("MX-27: mail behind an origin's hold is told of it once, and does not come due all at once") {
   Judge relay(1s);
   relay.start();
@@ -175,6 +213,44 @@ TEST_CASE("reputation_hold: turned off by a SIGHUP or over a restart, what one s
     if (over_restart) relay.restart();
     if (!over_restart) relay.set();
     CHECK(relay.until([&] { return relay.host.messages == 7; }, 5s));
+  }
+}
+
+TEST_CASE("MX-26: a session that is given up on before it was ready is no refusal, and no failure of TLS") {
+  for (const bool in_tls : {false, true}) {
+    CAPTURE(in_tls);
+    Relay relay;
+    Sink& host = relay.sink("127.0.0.2");
+    Sink& good = relay.sink("127.0.0.3");
+    host.hangs = [&](const std::string& command) {
+      const bool in_clear = command.empty() || command.starts_with("EHLO") || command.starts_with("STARTTLS");
+      return in_tls ? !in_clear : command.empty();
+    };
+    host.answer = [](const std::string& command) {
+      if (command.starts_with("EHLO")) return std::string("250-sink\r\n250 STARTTLS\r\n");
+      return std::string(command.starts_with("STARTTLS") ? "220 go\r\n" : "");
+    };
+    relay.options.sessions = 2;
+    relay.options.command_timeout = relay.options.data_timeout = 60s;
+    relay.options.retry.first = 60s;
+    relay.dns.add("mx.provider.example A 127.0.0.2");
+    for (int i = 0; i < 2; ++i) {
+      const std::string at = "d" + n(i) + "." + n(i) + "evil.test";
+      relay.dns.add(at + " MX 10 mx.provider.example");
+      relay.put({"a@" + at}, "Subject: x\r\n\r\nhello\r\n", wall() - 10min);  // old enough to go in clear
+    }
+    relay.domain("good.example", "127.0.0.3");
+    relay.start();
+    REQUIRE(relay.until([&] { return host.open == 2; }));
+    relay.put({"x@good.example"});
+    CHECK(relay.until([&] { return good.messages == 1; }, 25s));
+    CHECK_FALSE(relay.log.events("gave-way").empty());
+    REQUIRE(relay.until([&] { return !relay.log.events("deferred").empty(); }));
+    for (const Event& one : relay.log.events("deferred")) CHECK(one.get("reason") == "connection-lost");
+    for (const Event& one : relay.log.events("hop")) CHECK(one.get("action") != "plaintext");
+    CHECK(relay.log.events("throttled").empty());
+    CHECK(relay.log.counts<counted::SessionLimit>().empty());
+    relay.stop(0ms);
   }
 }
 
