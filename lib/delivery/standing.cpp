@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t put_off_to_slow = 5;  // messages in a row, none taken between
 constexpr std::size_t put_off_by_load = 3;  // when the site says itself that it is too much
+constexpr std::size_t cut_off_of_few = 20;  // of fewer senders than that
 constexpr unsigned refusals_to_hold = 3;    // for reputation, and most of all
 constexpr std::size_t most_noted = 256;
 constexpr std::chrono::minutes alert_again{10};
@@ -98,13 +99,16 @@ void note_put_off(Site& site, const RecipientStatus& whom, const queue::Envelope
 }
 
 // The session's end at RCPT is its recipient's affair (MX-21), until it was everybody's: one after the other, of senders as many, each for
-// the first time. `was_held`: for the same; what waited then has no first time any more.
+// the first time. A relay may have one sender: then more of them, and no other one's mail was taken. `was_held`: for the same; what waited
+// then has no first time any more.
 bool is_cut_off_again_and_again(Site& site, const Attempt& attempt, bool was_held) {
   const RecipientStatus* whom = attempt.cut_at_rcpt ? first_deferred(attempt) : nullptr;
   if (whom == nullptr || (whom->due.attempts > 0 && !was_held)) return false;
   Site::CutOff& cut = site.cut_off;
   cut.add(mark_of(*whom), whom->due.domain.text(), attempt.envelope);
-  return std::min(cut.whom.size(), cut.senders.size()) >= put_off_to_slow;
+  if (std::min(cut.whom.size(), cut.senders.size()) >= put_off_to_slow) return true;
+  const bool has_others = site.known_from.at(Steady::now()).has_others_than(attempt.envelope, By::sender);
+  return cut.whom.size() >= cut_off_of_few && (cut.senders.size() > 1 || !has_others);
 }
 
 // His domain is the recipient's, too, or ours: a reply that has it may mean them.

@@ -216,6 +216,26 @@ TEST_CASE("reputation_hold: turned off by a SIGHUP or over a restart, what one s
   }
 }
 
+TEST_CASE("MX-27: a site that ends each session at RCPT is held off by a relay that has one sender or two, too") {
+  for (const int senders : {1, 2}) {
+    for (const bool warm : {false, true}) {
+      CAPTURE(senders);
+      CAPTURE(warm);
+      Judge relay;
+      relay.start();
+      for (int i = 0; warm && i < senders; ++i) relay.put_from("s" + n(i) + "@example.net", "warm@a.example");
+      REQUIRE(relay.until([&] { return !warm || relay.host.messages == static_cast<std::size_t>(senders); }));
+      relay.stage = "RCPT";
+      relay.reply = "421 4.7.0 closing connection";
+      for (int i = 0; i < 60; ++i) relay.put_from("s" + n(i % senders) + "@example.net", "u" + n(i) + "@a.example");
+      CHECK(relay.until([&] { return !relay.log.events("throttled").empty(); }));
+      relay.pass(300ms);
+      CHECK(relay.told <= 24);
+      CHECK(relay.loop.run(relay.queue->backoff("a.example")).value());
+    }
+  }
+}
+
 TEST_CASE("MX-26: a session that is given up on before it was ready is no refusal, and no failure of TLS") {
   for (const bool in_tls : {false, true}) {
     CAPTURE(in_tls);
