@@ -115,7 +115,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void come_again(Destination& destination, const queue::Job& job, Attempt attempt);
   void hold_site(Site& site, const Attempt& attempt, const Down& why);
   std::optional<Time> hold_mail_of(const std::string& key, const Attempt& attempt);
-  void hold_origin(Site& site, const Attempt& attempt, const Voices& by, const Origins& told);
+  bool hold_origin(Site& site, const Attempt& attempt, const Voices& by, By whose);
   void slow_origin(Site& site, const Attempt& attempt, const RecipientStatus& whom);
   void slow_sender(const Attempt& attempt, const RecipientStatus& whom, const Origins& known);
   asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
@@ -133,6 +133,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   std::optional<Slowness> heed_cut_off(Site& site, const Attempt& attempt);
   static std::optional<Slowness> slowness(Site& site, const Attempt& attempt, const Voices& by);
   std::optional<Slowness> weigh_reputation(Site& site, Attempt& attempt);
+  void tell_reputation(Site& site, const Attempt& attempt, const Down& why);
+  void tell_kept(const Site& site, const Attempt& attempt, By whose);
 
   asio::awaitable<void> give_back_rest(DestinationPtr destination);
   enum class Works : std::uint8_t { ask, no };  // ask: the attempt shows it
@@ -163,6 +165,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   std::mt19937_64 random_;
   Gates gates_;
   SlowSenders slow_senders_;
+  Origins senders_;                // of all mail since the start, wherever it goes
   std::set<std::string> by_rule_;  // destinations that mail goes to from what a rule of `sources` names
   bool lets_go_ = false;           // of what delivery.reputation_hold holds
   Pool pool_{gates_};

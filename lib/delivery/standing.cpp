@@ -184,6 +184,30 @@ bool is_of_domain(const Attempt& attempt, const Down& why) {
          class_of(why.reason, why.reply) == FailureClass::policy;
 }
 
+// All that it refuses for reputation it refuses for the domain of the sender.
+bool judges_domain(const Attempt& attempt) {
+  const auto& all = attempt.recipients;
+  return std::all_of(all.begin(), all.end(), [](const RecipientStatus& one) {
+    return !is_refused_for_reputation(one) || judges_sending_domain(one.reply->one_line());
+  });
+}
+
+// Whose affair that is, and not everybody's; nothing: it may be everybody's. `senders`: all that the relay has.
+std::optional<By> whose_refusal(const Site& site, const Attempt& attempt, const Origins& senders) {
+  if (is_refused_for_our_address(attempt)) return std::nullopt;
+  const bool has_others =
+      site.refused_from.are_several(By::domain) || senders.has_others_than(attempt.envelope, By::domain);
+  if (has_others && judges_domain(attempt)) return By::domain;
+  return site.refused_from.confined_to(site.known_from.at(Steady::now()));
+}
+
+// The site takes mail of others, since it refuses that of this one.
+bool takes_others(const Site& site, const Attempt& attempt, By whose) {
+  const Origins taken = site.taken_from.at(Steady::now());
+  if (taken.has_others_than(attempt.envelope, whose) && judges_domain(attempt)) return true;
+  return site.refused_from.are_confined(taken);
+}
+
 // It stays in the queue with what the server said.
 Attempt with_refused_kept(Attempt attempt) {
   for (RecipientStatus& one : attempt.recipients) {
@@ -237,6 +261,10 @@ std::shared_ptr<void> Scheduler::Impl::Lane::enter(const Ip& ip) {
   return place;
 }
 
+void Scheduler::Impl::Lane::silent(const Ip& ip) { self.gates_.silent(ip, source.towards(ip), busy.began); }
+
+void Scheduler::Impl::Lane::answered(const Ip& ip) { self.gates_.answered(ip, source.towards(ip)); }
+
 // What a server refuses for good it does not refuse for the number of sessions, unless it says so: our address, name or login.
 void Scheduler::Impl::Lane::refused(const Ip& ip, const std::string& reply) {
   if (reply.starts_with('5') && !speaks_of_load(reply)) return;
@@ -265,10 +293,6 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
     if (leaves_from_several(destination->name)) {  // others of it leave from elsewhere
       put(deferred_behind(*site->hold, site->hold->last, job, now(), schedule()));
       co_return true;
-void Scheduler::Impl::Lane::silent(const Ip& ip) { self.gates_.silent(ip, source.towards(ip), busy.began); }
-
-void Scheduler::Impl::Lane::answered(const Ip& ip) { self.gates_.answered(ip, source.towards(ip)); }
-
     }
     destination->held = true;
     destination->backoff = held_with_site(destination->backoff, *site->hold);
@@ -343,14 +367,13 @@ void Scheduler::Impl::hold_site(Site& site, const Attempt& attempt, const Down& 
   note_due(site.hold->until);
 }
 
-// `told`: whose mail was. It waits at the whole site where several of its domains said so, and that of others is asked for itself.
-void Scheduler::Impl::hold_origin(Site& site, const Attempt& attempt, const Voices& by, const Origins& told) {
-  const auto which = told.confined_to(site.known_from.at(Steady::now()));
-  if (!which) return;
+// It waits at the whole site where several of its domains said so, and that of others is asked for itself. False: it waits already.
+bool Scheduler::Impl::hold_origin(Site& site, const Attempt& attempt, const Voices& by, By whose) {
   const std::string key =
-      site.is_meant(by) ? origin_at_site(site.name, attempt.envelope, *which) : origin_at(attempt, *which);
-  if (const auto until = hold_mail_of(key, attempt))
-    site.held_last = Steady::now() + std::max<Milliseconds>(*until - now(), Milliseconds(0));
+      site.is_meant(by) ? origin_at_site(site.name, attempt.envelope, whose) : origin_at(attempt, whose);
+  const auto until = hold_mail_of(key, attempt);
+  if (until) site.held_last = Steady::now() + std::max<Milliseconds>(*until - now(), Milliseconds(0));
+  return until.has_value();
 }
 
 // Until when; nothing: it waits already, and what was under way meanwhile tells the same once more.
@@ -445,6 +468,7 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
 std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Attempt& attempt) {
   const SitePtr site = lane.destination->site;
   if (!attempt.reached || !site) return std::nullopt;
+  if (attempt.envelope.kind == queue::Kind::ordinary) senders_.add(attempt.envelope);
   const bool took = took_any(attempt);
   if (took) note_taken(*site, attempt, lane.busy.began);
   if (const auto refused = weigh_reputation(*site, attempt)) return refused;
@@ -490,9 +514,9 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::slowness(Site& site, c
 
 // The same of sessions that were ended at RCPT.
 std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::heed_cut_off(Site& site, const Attempt& attempt) {
-  if (!site.cut_off.from.are_confined(site.known_from.at(Steady::now())))
-    return slowness(site, attempt, site.cut_off.by);
-  hold_origin(site, attempt, site.cut_off.by, site.cut_off.from);
+  const auto whose = site.cut_off.from.confined_to(site.known_from.at(Steady::now()));
+  if (!whose) return slowness(site, attempt, site.cut_off.by);
+  hold_origin(site, attempt, site.cut_off.by, *whose);
   site.begin_put_off_anew();
   return std::nullopt;
 }
@@ -505,7 +529,8 @@ void Scheduler::Impl::slow_origin(Site& site, const Attempt& attempt, const Reci
   if (class_of(why.reason, why.reply) == FailureClass::greylisting || !site.put_off_by.are_several()) return;
   const bool anew = site.put_off_anew || slow_senders_.was_held(attempt, site.name);
   if (site.put_off.size() < put_off_to_slow || !anew) return;
-  hold_origin(site, attempt, site.put_off_by, site.put_off_from);
+  const auto whose = site.put_off_from.confined_to(site.known_from.at(Steady::now()));
+  if (whose) hold_origin(site, attempt, site.put_off_by, *whose);
   site.begin_put_off_anew();
 }
 
@@ -531,26 +556,40 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site&
     site.refused_whom.clear();
   }
   if (!refused || !most || (site.taken > 0 && is_refused_by_own_list(attempt))) return std::nullopt;
-  if (site.refused_from.are_confined(site.known_from.at(Steady::now())) && !is_refused_for_our_address(attempt)) {
+  if (const auto whose = whose_refusal(site, attempt, senders_)) {
     // That it is his alone shows when others' mail is taken after it; until then it waits, and nobody else's with it.
-    if (site.refused_from.are_confined(site.taken_from.at(Steady::now()))) return std::nullopt;
+    if (takes_others(site, attempt, *whose)) return std::nullopt;
     attempt = with_refused_kept(std::move(attempt));
-    hold_origin(site, attempt, site.refused_by, site.refused_from);
+    if (hold_origin(site, attempt, site.refused_by, *whose)) tell_kept(site, attempt, *whose);
     return std::nullopt;
   }
   const bool whole_site = site.is_meant(site.refused_by);
   if (is_shared(attempt) && !whole_site) return std::nullopt;
   attempt = with_refused_kept(std::move(attempt));
   const Slowness why{failure_of(attempt), whole_site, site.refused_by.are_several()};
-  if (Steady::now() < site.alert_next) return why;
+  tell_reputation(site, attempt, why.why);
+  return why;
+}
+
+void Scheduler::Impl::tell_reputation(Site& site, const Attempt& attempt, const Down& why) {
+  if (Steady::now() < site.alert_next) return;
   site.alert_next = Steady::now() + alert_again;
   Event alert(Level::error, "reputation-hold");
   alert.add("site", site.name).add("domain", attempt.recipients.front().due.domain.text());
   alert.add("refused", static_cast<std::int64_t>(site.refused)).add("taken", static_cast<std::int64_t>(site.taken));
-  alert.add("reply", why.why.reply);
+  alert.add("reply", why.reply);
   log_.write(alert);
   log_.count(counted::Once::reputation_held);
-  return why;
+}
+
+// The mail of one mailbox, domain or client, and nobody else's.
+void Scheduler::Impl::tell_kept(const Site& site, const Attempt& attempt, By whose) {
+  const std::string from = origin_of(attempt.envelope, whose);
+  Event alert(Level::error, "sender-hold");
+  alert.add("site", site.name).add("domain", attempt.recipients.front().due.domain.text());
+  alert.add("from", from.empty() ? "<>" : from).add("reply", failure_of(attempt).reply);
+  log_.write(alert);
+  log_.count(counted::Once::reputation_held);
 }
 
 // The site is ready for mail and takes none: held off as if it were down, while what was tried keeps its own schedule.

@@ -202,7 +202,10 @@ void Counters::write(Exposition& to) const {
   to.counter("hoplock_attempts_gave_way_total",
              "Attempts that got no answer for a while and were ended in favour of domains that waited.", gave_way_);
   to.counter("hoplock_reputation_holds_total",
-             "Times that a site's mail was held, since it refused most of it for reputation.", reputation_holds_);
+             "Times that mail was held since a site refused it for reputation: all for the site, or what one sender, "
+             "domain or "
+             "client sends there.",
+             reputation_holds_);
   to.counter("hoplock_notices_dropped_total", "Notices that could not be delivered and were given up.",
              notices_dropped_);
   to.counter("hoplock_bodies_damaged_total", "Stored messages whose checksum did not fit.", damaged_);
