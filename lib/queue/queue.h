@@ -83,8 +83,7 @@ class Queue {
   asio::awaitable<Result<std::vector<Job>>> lease(std::string destination, Time now, LeaseLimit limit);
   // When the destination has work again, as far as that is known: after lease() gave nothing.
   std::optional<Time> next_due(const std::string& destination) const;
-  // Waiting recipients of messages received before `before`, due or not: to expire those that wait behind a
-  // destination's hold.
+  // Waiting recipients of messages received before `before`, due or not: to expire those that wait behind a destination's hold.
   asio::awaitable<Result<std::vector<Job>>> lease_older(std::string destination, Time before, LeaseLimit limit);
   asio::awaitable<Result<HeldPage>> lease_waiting(std::string destination, HeldQuery waiting);
   // Chunk n of a message, its checksum verified. Error bad_message: damaged, and the message is now held; no_message:
@@ -97,8 +96,7 @@ class Queue {
   asio::awaitable<Result<std::optional<Backoff>>> backoff(std::string destination);
   // Destinations that are held off then, by name, a part of them: those after that name; none: there are no more.
   asio::awaitable<Result<std::vector<Held>>> holds(std::string after, Time now);
-  // Destinations where mail waits, likewise.
-  asio::awaitable<Result<std::vector<Waiting>>> waiting(std::string after, Time now);
+  asio::awaitable<Result<std::vector<Waiting>>> waiting(std::string after, Time now);  // where mail waits, likewise
 
   // What waits at the destination comes due now, though neither its hold nor its own time is over: the wait of recipients that were
   // deferred for one of these reasons ends, in slices, then the hold, with one message to try first as ever.
