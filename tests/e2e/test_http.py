@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operator's HTTP listener: metrics that a strict parser takes, health that turns red, a page that nobody can turn against its reader."""
 
+import base64
 import collections
 import contextlib
 import http.client
@@ -11,6 +12,7 @@ import re
 import smtplib
 import socket
 import sqlite3
+import ssl
 import subprocess
 import time
 
@@ -177,6 +179,54 @@ class Http(Case):
         status, headers, text = get("/metrics", method="HEAD")
         self.assertEqual((status, text), (200, ""))
         self.assertGreater(int(headers["Content-Length"]), 1000)
+
+    def test_who_may_look_says_so_by_a_password_inside_tls_and_health_is_open(self):
+        users = self.world.path("page-users")
+        hashed = subprocess.run(["openssl", "passwd", "-6", "correct horse"], capture_output=True, check=True, text=True).stdout.strip()
+        pathlib.Path(users).write_text(f"anna:{hashed}\n", encoding="utf-8")
+        pair = self.world.authority.leaf("relay.test").path
+        settings = {"http": {"address": "127.0.0.1:9472", "certificate": pair, "key": pair, "users_file": users}}
+        context = ssl.create_default_context(cafile=self.world.authority.ca_file)
+        context.check_hostname = False
+
+        def status(path, login=None):
+            headers = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()} if login else {}
+            with contextlib.closing(http.client.HTTPSConnection("127.0.0.1", 9472, timeout=20, context=context)) as connection:
+                connection.request("GET", path, headers=headers)
+                answer = connection.getresponse()
+                answer.read()
+                return answer.status, answer.headers.get("WWW-Authenticate", "")
+
+        with Relay(self.world, Stage.build, settings, "guarded", 2536):
+            for path in ("/", "/metrics", "/domain/h01.test", "/find?q=h01.test", "/page.css", "/nothing"):
+                self.assertEqual(status(path), (401, 'Basic realm="hoplock", charset="UTF-8"'), path)
+            self.assertEqual(status("/healthz")[0], 200)
+            for login in ("anna:wrong", "anna:", "otto:correct horse", ":", "anna"):
+                self.assertEqual(status("/", login)[0], 401, login)
+            self.assertEqual(status("/", "anna:correct horse")[0], 200)
+            with self.assertRaises((OSError, http.client.HTTPException)):
+                get("/healthz", 9472)  # in clear
+
+    def test_behind_a_proxy_its_header_lets_in_and_nothing_else_does(self):
+        settings = {"http": {"address": "127.0.0.1:9473", "trusted_proxy_header": "X-Forwarded-User", "hosts": ["page.relay.test"]}}
+        with Relay(self.world, Stage.build, settings, "proxied", 2537):
+            self.assertEqual(get("/", 9473)[0], 401)
+            self.assertEqual(get("/", 9473, headers={"X-Forwarded-User": ""})[0], 401)
+            self.assertEqual(get("/", 9473, headers={"X-Forwarded-User": "anna", "Host": "page.relay.test"})[0], 200)
+            self.assertEqual(get("/", 9473, headers={"X-Forwarded-User": "anna", "Host": "evil.example"})[0], 421)
+            self.assertEqual(get("/healthz", 9473)[0], 200)
+
+    def test_hostile_searches_get_a_page_in_time_whatever_they_are(self):
+        words = ("%00", "%ff%fe", "a" * 7000, "%", "%%%", "../../etc/passwd", "'%20OR%201=1--", "@", "a@", "@h01.test", "%25", "*", "%E2%80%AE@x",
+                 "(" * 300, "xn--" + "a" * 60, "." * 200, "x" * 319 + "@")
+        for word in words:
+            start = time.monotonic()
+            status, headers, text = get("/find?q=" + word)
+            self.assertIn(status, (200, 303, 404), word)
+            self.assertLess(time.monotonic() - start, 2, word)
+            self.assertNotIn("\n", headers.get("Location", ""))
+            self.assertNotIn("<script>", text)
+        self.assertEqual(self.relay.log(event="internal-error"), [])
 
     def test_hostile_clients_keep_the_monitoring_waiting_for_nothing(self):
         crowd = [socket.create_connection(("127.0.0.1", PORT)) for _ in range(200)]
