@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // `hoplock audit …`: how mail left, by partner, policy and proof; read straight from the statistics in the store.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <sstream>
 #include <system_error>
 
@@ -81,11 +84,20 @@ void write_report(const Console& console, const AuditReport& report, Form form) 
   }
 }
 
-// Whole, or as it was before.
+// Nothing but a report is replaced: no device, no FIFO, no link that somebody laid there.
+Result<> may_be_replaced(const std::string& path) {
+  struct stat there {};
+  if (::lstat(path.c_str(), &there) != 0) return {};  // what is wrong with the folder, writing says
+  if (S_ISREG(there.st_mode)) return {};
+  return fail(make_error_code(boost::system::errc::invalid_argument), "it is there, and no regular file");
+}
+
+// Whole, or as it was before; in a folder that others write to, too: the draft is a file of our own.
 Result<> write_whole(const std::string& path, std::string_view octets) {
-  const std::string draft = path + ".new";
-  const int file = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-  bool good = file >= 0;
+  if (auto fit = may_be_replaced(path); !fit) return fit;
+  std::string draft = path + ".XXXXXX";
+  const int file = ::mkostemp(draft.data(), O_CLOEXEC);
+  bool good = file >= 0 && ::fchmod(file, 0640) == 0;
   for (std::string_view rest = octets; good && !rest.empty();) {
     const ssize_t written = ::write(file, rest.data(), rest.size());
     good = written > 0;
@@ -100,11 +112,19 @@ Result<> write_whole(const std::string& path, std::string_view octets) {
   return fail(error_code(error, boost::system::system_category()), std::system_category().message(error));
 }
 
+bool is_same_file(const std::string& a, const std::string& b) {
+  std::error_code none;
+  return std::filesystem::equivalent(a, b, none);
+}
+
 // The report into a file, and the signature beside it; the signature first: no report is there that should have one and has none.
 int put_report_down(const Call& call, const std::string& report) {
   const std::string path = *call.arguments.get("--output");
   std::vector<std::pair<std::string, std::string>> files;
   if (const auto key = call.arguments.get("--sign")) {
+    for (const std::string& file : {path, path + ".p7s"}) {
+      if (is_same_file(file, *key)) return complain(call.console, no, "'" + file + "' is the key: it stays as it is");
+    }
     const auto pem = config::read_file(*key, largest_key_file);
     if (!pem) return complain(call.console, io_error, "'" + *key + "': " + pem.error().detail);
     auto signature = cms_signature(*pem, report);

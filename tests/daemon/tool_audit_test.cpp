@@ -254,6 +254,24 @@ TEST_CASE("audit --output: the whole report in a file, or the file as it was") {
   CHECK(nowhere.err.find("No such file") != std::string::npos);
 }
 
+TEST_CASE("audit --output: nothing but a report is replaced, whatever lies there or was laid there") {
+  Stage stage;
+  stage.fill();
+  const std::string victim = stage.dir.write("victim", "keep me");
+  const std::string link = stage.dir.file("link.csv"), file = stage.dir.file("audit.csv");
+  std::filesystem::create_symlink(victim, link);
+  CHECK(stage.ask({"audit", "--csv", "--output", link}).err.find("no regular file") != std::string::npos);
+  CHECK(stage.ask({"audit", "--csv", "--output", "/dev/null"}).code == daemon::cannot_create);
+  CHECK(std::filesystem::is_character_file("/dev/null"));
+  std::filesystem::create_symlink(victim, file + ".new");  // the name of a draft that could be foretold
+  CHECK(stage.ask({"audit", "--csv", "--output", file}).code == 0);
+  CHECK(content(victim) == "keep me");
+  const support::Certificate signer({.cn = "Audit"});
+  const std::string key = stage.dir.write("key.pem", signer.key_pem() + signer.pem());
+  CHECK(stage.ask({"audit", "--output", key, "--sign", key}).err.find("is the key") != std::string::npos);
+  CHECK(content(key) == signer.key_pem() + signer.pem());
+}
+
 TEST_CASE("audit --sign: openssl cms -verify proves every octet of the report, and refuses a changed one") {
   Stage stage;
   stage.fill();
