@@ -25,7 +25,10 @@ std::string verdict_html(const Verdict& verdict) {
   html += "<ul>\n";
   for (const Remark& one : verdict.remarks)
     html += "<li class=\"" + std::string(to_text(one.mood)) + "\">" + foreign(one.text, longest_remark) + ". " +
-            command_html(one.command) + "</li>\n";
+            command_html(one.command) +
+            (one.problem.empty() ? ""
+                                 : " <code title=\"in /healthz and the metrics\">" + escaped(one.problem) + "</code>") +
+            "</li>\n";
   return html + "</ul>\n</section>\n";
 }
 

@@ -151,6 +151,7 @@ void add_problems(const View& view, std::vector<Finding>& to) {
         std::find_if(meanings.begin(), meanings.end(), [&](const auto& one) { return one.problem == problem.name; });
     Finding finding;
     finding.remark.text = capital(problem.text);
+    finding.remark.problem = problem.name;
     finding.sentence = finding.remark.text;
     if (known != meanings.end()) {
       finding.grave = static_cast<std::size_t>(known - meanings.begin());

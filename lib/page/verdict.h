@@ -30,8 +30,9 @@ struct View {
 
 struct Remark {
   Mood mood = Mood::bad;
-  std::string text;     // a sentence
-  std::string command;  // that mends it, or shows more of it
+  std::string text;       // a sentence
+  std::string command;    // that mends it, or shows more of it
+  std::string problem{};  // its name in /healthz and the metrics; "": it is none there
 };
 struct Verdict {
   Mood mood = Mood::good;

@@ -100,6 +100,7 @@ TEST_CASE("verdict: the gravest problem comes first, each with the command that 
   REQUIRE(verdict.remarks.size() == 2);
   CHECK(verdict.remarks[0].text == "Our own DNSSEC validation does not work: . SOA; mail routed by MX waits");
   CHECK(verdict.remarks[1].text == "The disk is full");
+  CHECK(verdict.remarks[0].problem == "dnssec");    // as /healthz and the metrics have it
   for (const auto name : monitor::problem_names) {  // every problem has words and a command
     CAPTURE(name);
     scene.problems = {{name, "details"}};
