@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 #include <utility>
 
 #include "page/markup.h"
@@ -14,6 +15,8 @@ namespace {
 constexpr std::size_t longest_said = 1000;
 constexpr std::size_t most_recipients = 100;
 constexpr std::size_t most_named = 5;  // of an event's recipients
+constexpr std::size_t most_said =
+    256 * 1024;  // octets of all conversations, the newest first: a page is made in one step
 
 std::string fact(std::string_view name, const std::string& html) {
   return html.empty() ? "" : "<dt>" + std::string(name) + "</dt><dd>" + html + "</dd>\n";
@@ -56,6 +59,17 @@ std::string title_of(const StoryEvent& event) {
   if (!event.text("by").empty() && host.empty()) return "<b>" + escaped(name) + "</b> by " + foreign(event.text("by"));
   return "<b>" + escaped(word_of(event)) + "</b>" + (to.empty() ? "" : " " + to) +
          (host.empty() ? "" : " at " + foreign(host));
+}
+
+// Since when conversations are shown: those before would make the page too long.
+Time said_since(const Story& story) {
+  std::size_t octets = 0;
+  for (const StoryEvent& event : std::views::reverse(story.events)) {
+    if (event.name != "conversation") continue;
+    for (const std::string& line : event.list("lines")) octets += line.size();
+    if (octets > most_said) return event.at + Milliseconds(1);
+  }
+  return Time{};
 }
 
 std::string lines_html(const StoryEvent& event, const std::string& key, Time now) {
@@ -104,9 +118,13 @@ std::string waiting_rows(const queue::MessageView& message, Time now) {
 std::string timeline_html(const Story& story, Time now) {
   std::string html = "<ol class=\"time\">\n";
   std::size_t number = 0;
+  const Time since = said_since(story);
   for (const StoryEvent& event : story.events) {
     html += "<li class=\"" + std::string(mood_of(event.name)) + "\">";
-    if (event.name == "conversation")
+    if (event.name == "conversation" && event.at < since)
+      html +=
+          moment_html(event.at, now) + " " + title_of(event) + ": " + command_html("hoplock trace " + story.id.text());
+    else if (event.name == "conversation")
       html += lines_html(
           event, story.id.text() + " " + std::to_string(to_millis(event.at)) + " " + std::to_string(number), now);
     else

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/json/parse.hpp>
+#include <map>
 #include <utility>
 
 #include "base/ascii.h"
@@ -32,6 +33,24 @@ std::vector<std::string> StoryEvent::list(std::string_view key) const {
 
 std::string_view Story::ending() const {
   constexpr std::array<std::string_view, 5> worst_first{"remove", "expired", "bounced", "deferred", "delivered"};
+  const auto rank = [&](const StoryEvent& event) {
+    return static_cast<std::size_t>(std::find(worst_first.begin(), worst_first.end(), event.name) -
+                                    worst_first.begin());
+  };
+  std::map<std::string, std::size_t> last;  // of each recipient
+  bool removed = false;
+  for (const StoryEvent& event : events) {
+    removed = removed || rank(event) == 0;
+    if (rank(event) == worst_first.size()) continue;
+    for (const std::string& one : event.list("to")) last[one] = rank(event);
+  }
+  const bool told =
+      !to.empty() && std::all_of(to.begin(), to.end(), [&](const auto& one) { return last.contains(one); });
+  if (told && !removed) {
+    const auto worst =
+        std::min_element(last.begin(), last.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    return worst_first[worst->second];
+  }
   for (const auto word : worst_first) {
     const bool happened =
         std::any_of(events.begin(), events.end(), [&](const StoryEvent& event) { return event.name == word; });

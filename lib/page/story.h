@@ -29,7 +29,8 @@ struct Story {
   std::vector<StoryEvent> events;
   std::uint64_t left_out = 0;  // behind the first event
 
-  // How it ended so far: "delivered", "bounced", "expired", "removed" or "deferred" by its worst recipient; "": it was not tried.
+  // How it ended so far: "delivered", "bounced", "expired", "removed" or "deferred" by the recipient that fared worst, each by what
+  // became of it last; where that is not known of one, by the worst of all. "": it was not tried.
   std::string_view ending() const;
 };
 Story story_of(const queue::Tail& tail);

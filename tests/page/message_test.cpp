@@ -63,6 +63,30 @@ TEST_CASE("message: a timeline with who, where, under which proof, why, and what
   CHECK_FALSE(has(html, "<b>hello"));
 }
 
+TEST_CASE("story: how it stands is what became of each recipient last") {
+  const std::string one = R"({"event":"accepted","from":"a@one.test","to":["b@two.test"]})";
+  CHECK(page::story_of(tail({{0, one}, {5, deferred}, {300, delivered}})).ending() == "delivered");
+  CHECK(page::story_of(tail({{0, one}, {5, deferred}})).ending() == "deferred");
+  const std::string bounced = R"({"event":"bounced","to":["c@two.test"]})";
+  CHECK(page::story_of(tail({{0, accepted}, {5, deferred}, {6, bounced}, {300, delivered}})).ending() == "bounced");
+  CHECK(page::story_of(tail({{0, one}, {5, delivered}, {9, R"({"event":"remove"})"}})).ending() == "removed");
+}
+
+TEST_CASE("message: however much servers say, a page holds the newest of it, and says where the rest is") {
+  std::string talk =
+      R"({"event":"conversation","mx":"mx.two.test","ip":"192.0.2.2","lines":[")" + std::string(500, '<');
+  for (int line = 1; line < 32; ++line) talk += "\",\"" + std::string(500, '<');
+  queue::Tail all = tail({{0, accepted}});
+  for (int attempt = 1; attempt < 300; ++attempt)
+    all.traced.events.push_back({t0 + Seconds(attempt * 60), talk + "\"]}"});
+  page::MessageLook look;
+  look.story = page::story_of(all);
+  const std::string html = page::message_html(look, t0);
+  CHECK(html.size() < 2'000'000);
+  CHECK(has(html, "<b>said</b> at <bdi>mx.two.test[192.0.2.2]</bdi></summary>"));
+  CHECK(has(html, "<b>said</b> at <bdi>mx.two.test[192.0.2.2]</bdi>: <code class=\"command\">hoplock trace "));
+}
+
 TEST_CASE("message: one that waits tells of each recipient why, bounded") {
   page::MessageLook look;
   look.story = page::story_of(tail({{0, accepted}}));
