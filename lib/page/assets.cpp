@@ -28,7 +28,7 @@ header { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: center; j
 header .home { font-weight: 600; color: inherit; text-decoration: none; min-width: 0 } header .home:hover { text-decoration: underline }
 form { display: flex; gap: .4rem; min-width: 0 } input, button { font: inherit; color: inherit; background: var(--soft); border: 1px solid var(--dim); border-radius: 6px; padding: .35rem .6rem; min-height: 2.4rem }
 input { width: 100%; min-width: 0; max-width: 20rem } input::placeholder { color: var(--dim); opacity: 1 } button { cursor: pointer; white-space: nowrap; overflow-wrap: normal }
-code { font: .92em/1.4 ui-monospace, monospace } .command { background: var(--soft); border: 1px solid var(--line); border-radius: 4px; padding: .05rem .35rem; user-select: all; color: var(--text) }
+code { font: .92em/1.4 ui-monospace, monospace } .command { background: var(--soft); border: 1px solid var(--line); border-radius: 4px; padding: .05rem .35rem; user-select: all; color: var(--text); display: inline-block; max-width: 100% }
 .verdict { border-left: 6px solid; border-radius: 6px; padding: .9rem 1.1rem; margin: .3rem 0 1rem } .verdict ul { margin: .7rem 0 0; padding-left: 1.2rem } .verdict li { margin: .3rem 0 }
 .verdict h1::before { content: "\2713"; margin-right: .5rem } .verdict.attention h1::before { content: "!" } .verdict.bad h1::before { content: "\2717" }
 .verdict.good { color: var(--good); background: var(--good-back) } .verdict.attention { color: var(--attention); background: var(--attention-back) } .verdict.bad { color: var(--bad); background: var(--bad-back) }
@@ -55,7 +55,7 @@ svg text { fill: var(--dim); font: 10px system-ui, sans-serif } svg .grid { stro
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) } table, tbody, tr { display: block } table:not(:has(th:nth-child(4))) { min-width: 0 } tr { padding: .4rem 0; border-bottom: 1px solid var(--line) } td, td.n { border: 0; padding: .1rem 1rem .1rem 0; text-align: left; white-space: normal; overflow-wrap: anywhere } td { display: inline-block; max-width: 100% } td:first-child:not(.n) { min-width: 0 }
   td::before { content: attr(data-label) " "; color: var(--dim) } td[data-empty] { display: none } }
 @media (prefers-reduced-motion: no-preference) { html { scroll-behavior: smooth } }
-@media print { body { max-width: none; font-size: 11pt; padding: 0 } header form, .skip, #live { display: none } details::details-content { content-visibility: visible; display: block; height: auto } section, li, tr, figure { break-inside: avoid } h2 { break-after: avoid } a { color: inherit; text-decoration: none } .verdict { border: 1px solid; border-left-width: 6px } }
+@media print { figure details { display: none } body { max-width: none; font-size: 11pt; padding: 0 } header form, .skip, #live { display: none } details::details-content { content-visibility: visible; display: block; height: auto } section, li, tr, figure { break-inside: avoid } h2 { break-after: avoid } a { color: inherit; text-decoration: none } .verdict { border: 1px solid; border-left-width: 6px } }
 )";
 
 // Brings the parts of a page up to date from a new copy of it. What is open stays open, the focus and what is on the screen stay where

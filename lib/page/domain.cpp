@@ -65,6 +65,11 @@ std::string policy_facts(const std::optional<route::PolicyRow>& row, Time now) {
   return html + "</dl>\n";
 }
 
+std::string why_of(const StoryEvent& event) {
+  const std::string reason = event.text("reason");
+  return reason.empty() ? "" : (event.name == "delivered" ? " in spite of " : ": ") + foreign(reason);
+}
+
 // The newest attempt at each host.
 std::string hosts_table(const DomainView& view) {
   std::vector<const StoryEvent*> newest;
@@ -86,9 +91,8 @@ std::string hosts_table(const DomainView& view) {
   Table table("Hosts", {"host", "last try", "how it went", "proof"});
   for (std::size_t i = 0; i < std::min(most_hosts, newest.size()); ++i) {
     const StoryEvent& event = *newest[i];
-    const std::string reason = event.text("reason");
-    table.row({foreign(host_of(event)), moment_html(event.at, view.now),
-               escaped(word_of(event)) + (reason.empty() ? "" : ": " + foreign(reason)), foreign(proof_of(event))});
+    table.row({unbroken(host_of(event)), moment_html(event.at, view.now), escaped(word_of(event)) + why_of(event),
+               foreign(proof_of(event))});
   }
   std::string html = table.end();
   if (newest.size() > most_hosts) html += dim("and " + count(newest.size() - most_hosts) + " more");

@@ -138,10 +138,13 @@ std::string capital(std::string_view text) {
   return sentence;
 }
 
+std::string unbroken(std::string_view text) {
+  constexpr std::size_t short_text = 28;  // fits the narrowest screen
+  return text.size() > short_text ? foreign(text) : "<span class=\"whole\">" + foreign(text) + "</span>";
+}
+
 std::string link_html(const std::string& path, std::string_view text) {
-  constexpr std::size_t short_text = 24;
-  return "<a" + std::string(text.size() <= short_text ? " class=\"whole\"" : "") + " href=\"" + path + "\">" +
-         foreign(text) + "</a>";
+  return "<a href=\"" + path + "\">" + unbroken(text) + "</a>";
 }
 
 std::string domain_link(std::string_view domain) { return link_html("/domain/" + url_encoded(domain), domain); }

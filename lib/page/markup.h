@@ -32,7 +32,9 @@ std::string moment(Time time, Time now);
 std::string moment_html(const std::optional<Time>& time, Time now);
 std::string capital(std::string_view text);
 
-// A link to `path`, which is encoded already. A short text is never cut by a line's end.
+// As foreign(); a short text is never cut by a line's end.
+std::string unbroken(std::string_view text);
+// A link to `path`, which is encoded already; its text unbroken().
 std::string link_html(const std::string& path, std::string_view text);
 std::string domain_link(std::string_view domain);
 std::string message_link(std::string_view id);
