@@ -101,10 +101,19 @@ struct World {
     };
     loop.run(disk->run(disk::Durability::durable, std::move(job))).value();
   }
+  // For a time in which nothing is to happen.
   void watch(std::chrono::milliseconds time) {
+    watch_until([] { return true; }, time);
+  }
+  void watch_until_followed() {
+    watch_until([this, before = followed] { return followed > before; });
+  }
+  void watch_until(std::function<bool()> enough, std::chrono::milliseconds and_then = std::chrono::milliseconds(20)) {
     net::TaskGroup tasks(loop.executor(), log);
     tasks.spawn("partners", service->watch());
-    loop.run(pause(time));
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+    while (!enough() && std::chrono::steady_clock::now() < deadline) loop.run(pause(std::chrono::milliseconds(5)));
+    loop.run(pause(and_then));
     tasks.stop();
     loop.run(tasks.join(std::chrono::steady_clock::now() + std::chrono::seconds{5}));
   }
@@ -246,9 +255,12 @@ TEST_CASE(
   });
   world.restart();
   CHECK_FALSE(world.terms("a.example").any());
-  world.watch(std::chrono::milliseconds(200));
+  const auto warned_times = [&world](std::size_t times) {
+    world.watch_until([&world, times] { return world.log.events("partner-ends").size() >= times; });
+  };
+  warned_times(1);
   world.restart();
-  world.watch(std::chrono::milliseconds(200));
+  warned_times(2);
   std::vector<std::string> ended;
   for (const auto& event : world.log.events("partner"))
     if (event.get("action") == "ended") ended.emplace_back(event.get("domain"));
@@ -287,13 +299,13 @@ TEST_CASE(
   mandate.until = exception.until = this_day + std::chrono::days(2);
   world.order({put(mandate), put(exception)});
   world.at = now_here + std::chrono::days(5);
-  world.watch(std::chrono::milliseconds(100));
+  world.watch_until_followed();
   CHECK(world.told("ended") == std::vector<std::string>{"e.example", "m.example"});
   world.at = now_here;
   CHECK(world.terms("e.example").dane == nullptr);
   CHECK(world.terms("m.example").mandate != nullptr);
   const int before = world.followed;
-  world.watch(std::chrono::milliseconds(100));
+  world.watch_until_followed();
   CHECK(world.followed == before + 1);
   CHECK(world.told("required") == std::vector<std::string>{"m.example", "m.example"});
   world.restart();
@@ -301,7 +313,7 @@ TEST_CASE(
   CHECK(world.terms("e.example").dane == nullptr);
   CHECK(world.terms("m.example").mandate != nullptr);
   world.at = now_here + std::chrono::days(3);
-  world.watch(std::chrono::milliseconds(100));
+  world.watch_until_followed();
   CHECK(world.told("ended").size() == 3);
   world.at = now_here;  // the same exception, set anew: it counts
   CHECK(world.order({put(exception)}).changed == 1);
@@ -321,7 +333,7 @@ TEST_CASE("Partners: what was stored and not told of when the daemon was killed 
   CHECK(world.listed() == std::vector<std::string>{"b.example dane", "c.example encrypt"});
   CHECK_FALSE(world.terms("a.example").any());
   CHECK(world.told("removed").empty());
-  world.watch(std::chrono::milliseconds(100));
+  world.watch_until_followed();
   CHECK(world.told("removed") == std::vector<std::string>{"a.example"});
   CHECK(world.told("required") == std::vector<std::string>{"a.example", "b.example", "c.example"});
   CHECK(world.all_changed);
