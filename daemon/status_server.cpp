@@ -5,6 +5,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <fstream>
 #include <utility>
@@ -18,7 +21,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t most_damaged = 1000;  // remembered
+constexpr std::size_t most_damaged = 1000;                      // remembered
+constexpr Milliseconds wrong_login{1000}, longest_pause{5000};  // before a wrong password at the page is answered
 
 using net::now;
 
@@ -117,8 +121,12 @@ std::function<asio::awaitable<bool>(monitor::HttpClient)> StatusServer::admissio
     listener::Passwords::Attempt attempt{client.address, client.login->first, client.login->second};
     const auto found = co_await passwords_.check(users, std::move(attempt));
     const auto now = std::chrono::steady_clock::now();
-    if (found == listener::Credentials::wrong) logins_.wrong(client.address, client.login->first, now, Milliseconds(0));
     if (found == listener::Credentials::right) logins_.right(client.address, client.login->first, now);
+    if (found == listener::Credentials::wrong) {
+      const auto pause = logins_.wrong(client.address, client.login->first, now, wrong_login);
+      asio::steady_timer timer(parts_.executor, std::min(pause, longest_pause));
+      co_await timer.async_wait(asio::use_awaitable);
+    }
     co_return found == listener::Credentials::right;
   };
 }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <utility>
 
 #include "mtasts/policy.h"
 #include "page/chart.h"
@@ -72,20 +74,19 @@ std::string why_of(const StoryEvent& event) {
 
 // The newest attempt at each host.
 std::string hosts_table(const DomainView& view) {
-  std::vector<const StoryEvent*> newest;
+  std::map<std::pair<std::string, std::string>, const StoryEvent*>
+      by_host;  // a hostile domain names new ones each time
   for (const Story& story : view.look.stories) {
     for (const StoryEvent& event : story.events) {
-      if (!is_of(event, view.look) || event.text("mx").empty()) continue;
-      const auto same = std::find_if(newest.begin(), newest.end(), [&](const StoryEvent* one) {
-        return one->text("mx") == event.text("mx") && one->text("ip") == event.text("ip");
-      });
-      if (same == newest.end())
-        newest.push_back(&event);
-      else if ((*same)->at <= event.at)
-        *same = &event;
+      const std::string mx = event.text("mx");
+      if (mx.empty() || !is_of(event, view.look)) continue;
+      const StoryEvent*& last = by_host[{mx, event.text("ip")}];
+      if (last == nullptr || last->at <= event.at) last = &event;
     }
   }
-  if (newest.empty()) return dim("No host was tried in the time that the history keeps.");
+  if (by_host.empty()) return dim("No host was tried in the time that the history keeps.");
+  std::vector<const StoryEvent*> newest;
+  for (const auto& [host, event] : by_host) newest.push_back(event);
   std::stable_sort(newest.begin(), newest.end(),
                    [](const StoryEvent* a, const StoryEvent* b) { return a->at > b->at; });
   Table table("Hosts", {"host", "last try", "how it went", "proof"});

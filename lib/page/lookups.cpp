@@ -21,7 +21,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr int worker_niceness = 5;  // Linux: of the calling thread alone
+constexpr std::chrono::seconds longest_wait{5};  // for others that asked before; then the page says that too many ask
+constexpr int worker_niceness = 5;               // Linux: of the calling thread alone
 constexpr std::size_t stories_of_domain = 120;
 constexpr std::size_t stories_of_address = 50;
 constexpr std::size_t events_of_each = 6;        // in a list
@@ -242,17 +243,21 @@ asio::awaitable<std::shared_ptr<const Look>> Lookups::ask(std::function<Look(con
   if (state->waiting >= most_waiting) co_return nullptr;
   ++state->waiting;
   auto answer = std::make_shared<std::shared_ptr<const Look>>();
-  auto work = [state, loop = state->loop, answer, read = std::move(read)]() mutable {
-    auto found = std::make_shared<const Look>(read(state->database));
-    auto done = [state = std::move(state), answer = std::move(answer), found = std::move(found)] {
-      *answer = found;
+  std::weak_ptr<std::shared_ptr<const Look>> asker = answer;
+  auto work = [state, loop = state->loop, asker = std::move(asker), read = std::move(read)]() mutable {
+    std::shared_ptr<const Look> found;
+    if (!asker.expired()) found = std::make_shared<const Look>(read(state->database));
+    auto done = [state = std::move(state), asker = std::move(asker), found = std::move(found)] {
+      if (const auto to = asker.lock()) *to = found;
       --state->waiting;
       state->answered.notify_all();
     };
     asio::post(loop, std::move(done));
   };
   asio::post(worker_, std::move(work));
-  while (!*answer) co_await state->answered.wait();
+  const auto deadline = std::chrono::steady_clock::now() + longest_wait;
+  while (!*answer && co_await state->answered.wait_until(deadline) == net::Woken::notified) {
+  }
   co_return *answer;
 }
 

@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <chrono>
+
 #include "page/rules.h"
 #include "partners/book.h"
 
@@ -75,6 +78,29 @@ TEST_CASE(
   }
   CHECK_FALSE(has(html, "in clear, nothing proves"));  // an older try at the same host
   CHECK_FALSE(page::is_unknown(look));
+}
+
+TEST_CASE("domain: a hostile one that names new hosts each time costs what it names, not the square of it (BND-01)") {
+  const auto took = [](int hosts) {
+    page::DomainLook look;
+    look.domain = name("two.test");
+    std::string events;
+    for (int i = 0; i < hosts; ++i)
+      events += std::string(events.empty() ? "" : "\n") + R"({"event":"hop","domain":"two.test","mx":"mx)" +
+                std::to_string(i) + R"(.two.test","ip":"192.0.2.3","policy":"dane","reason":"tlsa-invalid"})";
+    look.stories = {story(0, events)};
+    const std::vector<std::string> none;
+    auto best = std::chrono::nanoseconds::max();
+    for (int turn = 0; turn < 5; ++turn) {
+      const auto began = std::chrono::steady_clock::now();
+      const std::string html = page::domain_html({look, none, "two.test", page::Trouble::none, t0});
+      best = std::min(best, std::chrono::nanoseconds(std::chrono::steady_clock::now() - began));
+      REQUIRE(has(html, "and " + std::to_string(hosts - 20) + " more"));
+    }
+    return best;
+  };
+  const auto few = took(500), many = took(5'000);
+  CHECK(many < few * 40);  // the square would be 100
 }
 
 TEST_CASE("domain: one that nobody knows is told so") {
