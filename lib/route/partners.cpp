@@ -24,6 +24,7 @@ namespace {
 
 constexpr std::size_t rows_at_once = 512;     // in one job
 constexpr std::size_t entries_at_once = 512;  // on the loop
+constexpr std::size_t puts_at_once = 32;      // likewise: each may copy its part of the book
 constexpr Milliseconds partners_look_again{30'000};
 
 // Others get their turn on the loop.
@@ -195,7 +196,7 @@ awaitable<void> Partners::take_up(PlanPtr plan) {
       book->put(entry);
     }
     changed.push_back(entry.domain);
-    if (++n % entries_at_once == 0) co_await breathe();
+    if (++n % puts_at_once == 0) co_await breathe();
   }
   publish(std::move(book), std::move(changed));
   for (const auto& [entry, row, was] : plan->changes) {
@@ -270,7 +271,7 @@ awaitable<void> Partners::count(std::shared_ptr<const Entries> entries) {
   for (const Entry& entry : *entries) {
     changed.push_back(entry.domain);
     book->put(entry);
-    if (changed.size() % entries_at_once == 0) co_await breathe();
+    if (changed.size() % puts_at_once == 0) co_await breathe();
   }
   publish(std::move(book), std::move(changed));
 }
