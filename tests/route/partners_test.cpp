@@ -25,6 +25,12 @@ using partners::Rule;
 
 namespace {
 
+#ifdef HOPLOCK_SANITIZED
+constexpr int slower = 5;
+#else
+constexpr int slower = 1;
+#endif
+
 const Time now_here = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
 const partners::Day this_day = std::chrono::floor<std::chrono::days>(now_here);
 
@@ -282,12 +288,12 @@ TEST_CASE(
   const auto done = world.loop.run(steps.beside(world.service->carry_out(std::move(orders), "ann"))).value();
   CHECK(done.changed == 100'000);
   MESSAGE("the longest step of an import: " << steps.longest().count() << " ms");
-  CHECK(steps.longest() < std::chrono::milliseconds(200));  // not optimised
+  CHECK(steps.longest() < slower * std::chrono::milliseconds(200));  // not optimised
   support::LongestStep one;
   std::vector<Order> single;
   single.push_back(put(made("one.more.example")));
   CHECK(world.loop.run(one.beside(world.service->carry_out(std::move(single), "ann"))).value().changed == 1);
-  CHECK(one.longest() < std::chrono::milliseconds(50));
+  CHECK(one.longest() < slower * std::chrono::milliseconds(50));
   world.restart();
   CHECK(world.in_force->size() == 100'001);
 }
@@ -383,7 +389,7 @@ TEST_CASE("Partners: 100,000 exceptions that end at the same moment keep no step
   world.loop.run(steps.beside(ended(world)));
   CHECK(world.told("ended").size() == 100'000);
   MESSAGE("the longest step: " << steps.longest().count() << " ms");
-  CHECK(steps.longest() < std::chrono::milliseconds(200));  // not optimised
+  CHECK(steps.longest() < slower * std::chrono::milliseconds(200));  // not optimised
 }
 
 TEST_CASE("Table: exceptions that let mail pass are told apart from those that a route leaves without effect") {
