@@ -20,6 +20,9 @@ class LookUps {
   // REQUIRES: what look-ups refer to outlives the loop's last run.
   LookUps(boost::asio::any_io_executor executor, Log& log) : tasks_(std::move(executor), log) {}
 
+  // What is told of whoever nothing is known of then.
+  static constexpr const char* took_too_long = "its look-up took too long while other mail waited";
+
   // What comes of it, or nothing: it was cut. REQUIRES: `cut` outlives the call.
   template <class Found>
   boost::asio::awaitable<std::optional<Found>> unless_cut(boost::asio::awaitable<Found> look_up, net::Cut& cut) {

@@ -210,7 +210,7 @@ class Run {
     finding_.hosts[host].probes[number] = std::move(probe);
   }
 
-  // As delivery/courier.cpp goes about it.
+  // As delivery/host_sessions.cpp goes about it.
   asio::awaitable<Probe> try_address(delivery::Target target) {
     Probe probe;
     probe.ip = target.at.ip;
