@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/fitting.h"
 
+#include <memory>
+#include <optional>
+#include <string_view>
 #include <utility>
-
-#include "base/utf8.h"
-#include "dsn/plain.h"
 
 namespace hoplock::delivery {
 
 namespace {
 
 constexpr std::string_view seven_bit_only = "the host takes 7-bit mail only";
-constexpr std::size_t most_of_notice = 8U << 20U;  // what comes before a returned message is far shorter
 
 Lack lack_of(message::Obstacle obstacle) {
   Lack lack{{5, 6, 3}, std::string(seven_bit_only)};
@@ -49,24 +48,6 @@ asio::awaitable<Result<std::string>> read_converted(std::shared_ptr<Converting> 
 }
 
 }  // namespace
-
-Form form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer) {
-  if (envelope.kind == queue::Kind::notice && envelope.smtputf8 && !peer.smtputf8) return Form::plain;
-  switch (envelope.body) {
-    case queue::Body::seven_bit:
-      return Form::as_it_is;
-    case queue::Body::eight_bit:
-      return peer.eight_bit_mime ? Form::as_it_is : Form::seven_bit;
-    case queue::Body::binary:
-      break;
-  }
-  return peer.binary_mime && peer.chunking ? Form::binary : Form::seven_bit;
-}
-
-bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient) {
-  const bool utf8 = envelope.smtputf8 && envelope.kind != queue::Kind::notice;
-  return utf8 || !is_ascii(envelope.sender) || !is_ascii(recipient);
-}
 
 Lack lacks_smtputf8() { return {{5, 6, 7}, "the host does not offer SMTPUTF8, which an address or the header needs"}; }
 
@@ -113,18 +94,6 @@ asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content conten
   state->from = std::move(content);
   converted.read = [state](std::uint32_t n) { return read_converted(state, n); };
   Made made = std::move(converted);
-  co_return made;
-}
-
-asio::awaitable<Result<Content>> to_plain_notice(Content content) {
-  std::string notice;
-  for (std::uint32_t n = 0; n < content.pieces() && notice.size() < most_of_notice; ++n) {
-    const auto piece = co_await content.piece(n);
-    if (!piece) co_return piece.error();
-    notice += **piece;
-  }
-  Content made;
-  made.whole = std::make_shared<const std::string>(dsn::to_plain(notice));
   co_return made;
 }
 

@@ -4,12 +4,16 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/utf8.h"
 #include "delivery/signing.h"
 #include "dsn/notice.h"
+#include "dsn/plain.h"
 
 namespace hoplock::delivery {
 
 namespace {
+
+constexpr std::size_t most_of_notice = 8U << 20U;  // what comes before a returned message is far shorter
 
 // An address as it was accepted; it was parsed then.
 smtp::Mailbox mailbox(const std::string& address) {
@@ -18,7 +22,38 @@ smtp::Mailbox mailbox(const std::string& address) {
   throw std::logic_error("the queue holds an address that is none: " + std::get<smtp::BadMailbox>(parsed).why);
 }
 
+// `content` is a notice of ours in UTF-8. Of a message that it returns only the header is left. Error: it cannot be read.
+boost::asio::awaitable<Result<Content>> to_plain_notice(Content content) {
+  std::string notice;
+  for (std::uint32_t n = 0; n < content.pieces() && notice.size() < most_of_notice; ++n) {
+    const auto piece = co_await content.piece(n);
+    if (!piece) co_return piece.error();
+    notice += **piece;
+  }
+  Content made;
+  made.whole = std::make_shared<const std::string>(dsn::to_plain(notice));
+  co_return made;
+}
+
 }  // namespace
+
+Form form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer) {
+  if (envelope.kind == queue::Kind::notice && envelope.smtputf8 && !peer.smtputf8) return Form::plain;
+  switch (envelope.body) {
+    case queue::Body::seven_bit:
+      return Form::as_it_is;
+    case queue::Body::eight_bit:
+      return peer.eight_bit_mime ? Form::as_it_is : Form::seven_bit;
+    case queue::Body::binary:
+      break;
+  }
+  return peer.binary_mime && peer.chunking ? Form::binary : Form::seven_bit;
+}
+
+bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient) {
+  const bool utf8 = envelope.smtputf8 && envelope.kind != queue::Kind::notice;
+  return utf8 || !is_ascii(envelope.sender) || !is_ascii(recipient);
+}
 
 boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form, std::shared_ptr<const dkim::Keyring> keyring,
                                                                Time now) {

@@ -1,22 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is sent of one job: its envelope, and its content in the form that a peer takes, signed in that form (DKIM-07). Signatures are
-// made once a form, whoever is told of the message; the content is read anew each time, and never kept.
+// made once a form, whoever is told of the message; the content is read anew each time, and never kept. Which form a peer takes (RFC 6152,
+// RFC 3030, RFC 6531; MX-18, MX-19) is pure.
 #pragma once
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
 #include "delivery/client.h"
 #include "delivery/fitting.h"
 #include "dkim/signer.h"
+#include "queue/message.h"
 #include "queue/queue.h"
+#include "smtp/capabilities.h"
 #include "smtp/envelope.h"
 
 namespace hoplock::delivery {
+
+// How the content goes out.
+enum class Form : std::uint8_t {
+  as_it_is,
+  binary,     // by BDAT with BODY=BINARYMIME
+  seven_bit,  // converted
+  plain,      // a notice of ours in UTF-8, as those are read who do not know that (DSN-14)
+};
+Form form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer);
+
+// RFC 6531: the header, the sender or this recipient is not ASCII. Recomputed, whatever the client said (MX-19).
+bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient);
 
 class Payload {
  public:
