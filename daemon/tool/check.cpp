@@ -9,9 +9,9 @@
 #include "daemon/tool/commands.h"
 #include "daemon/tool/network.h"
 #include "daemon/tool/route_view.h"
-#include "delivery/credentials.h"
 #include "route/partner_reader.h"
 #include "route/sts_reader.h"
+#include "smtpclient/credentials.h"
 
 namespace hoplock::daemon::tool {
 
@@ -143,7 +143,7 @@ int check_route(const Call& call) {
   explained.destination = table.destination(mailbox->domain(), console.now);
   if (explained.route) {
     explained.unseen = barred_files(*explained.route);
-    const auto credentials = delivery::load_credentials(*explained.route);
+    const auto credentials = smtpclient::load_credentials(*explained.route);
     if (!credentials && explained.unseen.empty()) explained.obstacle = credentials.error().detail;
   }
   probe::Question question;

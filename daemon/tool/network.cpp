@@ -8,6 +8,7 @@
 #include "daemon/system.h"
 #include "daemon/tool/text.h"
 #include "net/task_group.h"
+#include "smtpclient/options.h"
 
 namespace hoplock::daemon::tool {
 
@@ -27,8 +28,8 @@ route::Options routing(const config::Config& config, OwnHosts own_hosts) {
   return options;
 }
 
-delivery::Options conversation(const config::Config& config) {
-  auto options = delivery_options(config);
+smtpclient::Options session_options(const config::Config& config) {
+  smtpclient::Options options = delivery_options(config);
   options.connect_timeout = std::min<Milliseconds>(options.connect_timeout, most_to_connect);
   options.command_timeout = std::min<Milliseconds>(options.command_timeout, most_for_a_command);
   return options;
@@ -50,10 +51,10 @@ class Network::ErrorLog : public Log {
 };
 
 struct Network::Parts {
-  Parts(Console console, delivery::Options with) : log(console), options(std::move(with)) {}
+  Parts(Console console, smtpclient::Options with) : log(console), options(std::move(with)) {}
   asio::io_context loop{1};
   ErrorLog log;
-  delivery::Options options;
+  smtpclient::Options options;
   resolver::Options resolver_options;
   std::shared_ptr<const net::ClientTls> tls;
   std::unique_ptr<resolver::Unbound> resolver;
@@ -65,7 +66,7 @@ Network::Network(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Network::~Network() = default;
 
 Result<std::unique_ptr<Network>> Network::open(const config::Config& config, Console console, OwnHosts own_hosts) {
-  auto parts = std::make_unique<Parts>(console, conversation(config));
+  auto parts = std::make_unique<Parts>(console, session_options(config));
   auto tls = net::ClientTls::load(tls_options(config));
   if (!tls) return tls.error();
   parts->tls = std::move(*tls);

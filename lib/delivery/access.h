@@ -10,9 +10,11 @@
 #include "net/cut.h"
 #include "route/router.h"
 
-namespace hoplock::delivery {
-
+namespace hoplock::smtpclient {
 class Client;
+}
+
+namespace hoplock::delivery {
 
 class Access {
  public:
@@ -25,7 +27,7 @@ class Access {
   // A session's place at that address, until it is let go of; null: it has as many as it may.
   virtual std::shared_ptr<void> enter(const Ip& ip) = 0;
   // The session that its attempt speaks over; null: none.
-  const std::shared_ptr<Client*> speaks = std::make_shared<Client*>(nullptr);
+  const std::shared_ptr<smtpclient::Client*> speaks = std::make_shared<smtpclient::Client*>(nullptr);
   // What its sessions leave from at the moment.
   Source source;
   // Made: the attempt ends with what it has, as when its time is over, also where it waits for a look-up or a connection.

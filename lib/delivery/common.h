@@ -8,7 +8,6 @@
 #include <map>
 #include <memory>
 
-#include "delivery/credentials.h"
 #include "delivery/families.h"
 #include "delivery/look_ups.h"
 #include "delivery/options.h"
@@ -17,6 +16,7 @@
 #include "delivery/witness.h"
 #include "dkim/signer.h"
 #include "net/tls_client.h"
+#include "smtpclient/credentials.h"
 
 namespace hoplock::delivery {
 
@@ -41,7 +41,7 @@ struct Common {
   Rotation rotation;                        // by destination
   Rotation heard;                           // by message, destination and source: who told it to come later
   std::map<std::uint64_t, unsigned> apart;  // by message: how often in a row it broke at somebody, and nobody was taken
-  CredentialStore credentials;
+  smtpclient::CredentialStore credentials;
   Families families;
   reports::Counts cut_off;  // of attempts that were cut off before they could tell of their sessions
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Carries jobs to the hosts of their destinations, each in order, until every recipient is delivered or refused for good or no host is
-// left: facts by route, plan by hop::decide, conversation by Client, verdict by hop::after. It writes nothing; what happened comes back as
+// left: facts by route, plan by hop::decide, session by smtpclient, verdict by hop::after. It writes nothing; what happened comes back as
 // an Attempt (delivery_attempt.h). What it remembers of hosts and messages is shared by all attempts (common.h).
 #pragma once
 #include <boost/asio/awaitable.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/fate.h"
 
-#include "base/utf8.h"
+#include "smtpclient/refusal.h"
 
 namespace hoplock::delivery {
 
@@ -14,14 +14,14 @@ RecipientStatus with_fate(RecipientStatus status, const smtp::RecipientFate& fat
   return status;
 }
 
-RecipientStatus with_halt(RecipientStatus status, const Sent& sent) {
+RecipientStatus with_halt(RecipientStatus status, const smtpclient::Sent& sent) {
   if (sent.unreadable)
     status.halt = Halt{std::nullopt, "the stored message cannot be read: " + sent.unreadable->detail};
   if (sent.withheld)
     status.halt = Halt{std::nullopt, "results of deliveries cannot be stored: nothing more is sent meanwhile"};
   // MX-12: it may have been delivered; another host now would make sure of a duplicate
   if (sent.handed_over && !sent.senseless.empty()) {
-    const hop::Refusal told = refusal_of(smtp::senseless(sent.senseless));
+    const hop::Refusal told = smtpclient::refusal_of(smtp::senseless(sent.senseless));
     status.halt = Halt{told.reason, told.text, told.status, told.words};
   } else if (sent.handed_over) {
     status.halt = Halt{hop::Reason::connection_lost, "no answer to the end of the message"};
@@ -29,7 +29,7 @@ RecipientStatus with_halt(RecipientStatus status, const Sent& sent) {
   return status;
 }
 
-RecipientStatus with_lack(RecipientStatus status, const Lack& lack, std::size_t hop) {
+RecipientStatus with_lack(RecipientStatus status, const smtpclient::Lack& lack, std::size_t hop) {
   status.lacking.hops.push_back(hop);
   status.lacking.status = lack.status.text();
   status.lacking.text = lack.text;
@@ -40,25 +40,12 @@ bool is_lacking(const RecipientStatus& status, std::size_t hop) {
   return !status.lacking.hops.empty() && status.lacking.hops.back() == hop;
 }
 
-hop::Refusal refusal_of(const smtp::Reply& reply) {
-  // one of another class than the reply's is text to smtp::Reply, but its subject and detail say as much ("554 4.7.1 no")
-  auto status = reply.status;
-  if (!status) {
-    const std::string line = to_one_line(reply.text, 100);
-    status = smtp::EnhancedStatus::parse(std::string_view(line).substr(0, line.find(' ')));
-  }
-  hop::Refusal refusal{hop::Reason::smtp_reply, reply.one_line()};
-  if (status) refusal.status = std::to_string(status->subject) + "." + std::to_string(status->detail);
-  refusal.words = hop::Words::peer;
-  return refusal;
-}
-
 hop::Refusal refusal_for(const Lacking& lacking) {
-  return refusal_of({554, smtp::EnhancedStatus::parse(lacking.status), lacking.text});
+  return smtpclient::refusal_of({554, smtp::EnhancedStatus::parse(lacking.status), lacking.text});
 }
 
 hop::Refusal refusal_for(const RecipientStatus& first) {
-  if (first.reply) return refusal_of(*first.reply);
+  if (first.reply) return smtpclient::refusal_of(*first.reply);
   return {hop::Reason::connection_lost, "the connection was lost during the transaction"};
 }
 

@@ -36,14 +36,14 @@ hop::Outcome without_tls_failure(hop::Outcome cut) {
 }
 
 // TLS-14: EHLO got no answer, and so nothing was heard of STARTTLS; HELO gave up on it.
-Hop without_ehlo(Hop hop, const hop::Connect& plan, const Opened& opened) {
+Hop without_ehlo(Hop hop, const hop::Connect& plan, const smtpclient::Opened& opened) {
   hop.refusal = opened.outcome.failure;
   hop.action = plan.on_failure == hop::OnFailure::audit ? Hop::Action::audit : Hop::Action::plaintext;
   hop.conversation = opened.conversation;
   return hop;
 }
 
-Hop with_opened(Hop hop, const hop::Connect& plan, const Opened& opened) {
+Hop with_opened(Hop hop, const hop::Connect& plan, const smtpclient::Opened& opened) {
   hop.tls = opened.outcome.tls;
   hop.conversation = opened.conversation;
   if (opened.outcome.dane) hop.matched = opened.outcome.dane->matched;
@@ -135,7 +135,7 @@ asio::awaitable<bool> HostSessions::try_address(route::Host host, Ip ip, hop::Co
   for (;;) {
     Hop hop = begun(host, ip, plan);
     const Time began = progress_.now();
-    Opened opened = co_await connect(host, ip, plan);
+    smtpclient::Opened opened = co_await connect(host, ip, plan);
     if (is_cut(opened)) opened.outcome = without_tls_failure(std::move(opened.outcome));
     const bool banner = opened.outcome.stage > hop::Stage::greeting || opened.outcome.reply;
     if (banner) note_banner(host, ip);
@@ -200,7 +200,8 @@ Hop HostSessions::begun(const route::Host& host, const Ip& ip, const hop::Connec
   return hop;
 }
 
-OpenSession HostSessions::session_to(const route::Host& host, const Ip& ip, std::unique_ptr<Client> client) const {
+OpenSession HostSessions::session_to(const route::Host& host, const Ip& ip,
+                                     std::unique_ptr<smtpclient::Client> client) const {
   OpenSession session;
   session.client = std::move(client);
   session.host = host_key(host);
@@ -220,19 +221,19 @@ void HostSessions::note_banner(const route::Host& host, const Ip& ip) {
 }
 
 // We gave up on it for other mail that waited: nobody refused anything, and no TLS failed.
-bool HostSessions::is_cut(const Opened& opened) const {
+bool HostSessions::is_cut(const smtpclient::Opened& opened) const {
   const bool gave_way = progress_.access != nullptr && progress_.access->gives_way.is_made();
-  return gave_way && opened.ours == Trouble::none && opened.outcome.failure && !opened.outcome.reply;
+  return gave_way && opened.ours == smtpclient::Trouble::none && opened.outcome.failure && !opened.outcome.reply;
 }
 
 // No session came of it. What a rule refused says nothing about how many sessions the host takes.
-void HostSessions::note_failure(const route::Host& host, const Ip& ip, const Opened& opened) {
+void HostSessions::note_failure(const route::Host& host, const Ip& ip, const smtpclient::Opened& opened) {
   Attempt& attempt = progress_.attempt;
   Access* access = progress_.access;
-  attempt.ours = opened.ours != Trouble::none && (failures_ == 0 || attempt.ours);
+  attempt.ours = opened.ours != smtpclient::Trouble::none && (failures_ == 0 || attempt.ours);
   ++failures_;
   attempt.at_login = opened.login_failed;
-  if (opened.ours == Trouble::machine) return;
+  if (opened.ours == smtpclient::Trouble::machine) return;
   const hop::Outcome& outcome = opened.outcome;
   if (is_cut(opened)) return access->silent(ip);
   const bool by_rule = outcome.failure && is_policy(outcome.failure->reason);
@@ -240,7 +241,7 @@ void HostSessions::note_failure(const route::Host& host, const Ip& ip, const Ope
   if (outcome.stage == hop::Stage::connect || refuses_address)
     common_.families.failed(host_key(host), ip, Steady::now());
   // a login is the route's own, whatever the code: it says nothing of sessions, in which others log in or need not
-  const bool of_others = by_rule || opened.ours != Trouble::none || opened.login_failed;
+  const bool of_others = by_rule || opened.ours != smtpclient::Trouble::none || opened.login_failed;
   if (of_others || !outcome.failure || access == nullptr) return;
   place_.reset();
   if (outcome.stage == hop::Stage::connect) return access->unreachable(ip, outcome.failure->text);
@@ -248,16 +249,16 @@ void HostSessions::note_failure(const route::Host& host, const Ip& ip, const Ope
 }
 
 // The two ends as the world may know them.
-tlsrpt::Ends HostSessions::ends(const Opened& opened, const route::Host& host, const Ip& ip) const {
+tlsrpt::Ends HostSessions::ends(const smtpclient::Opened& opened, const route::Host& host, const Ip& ip) const {
   const Counting& counting = common_.options.counting;
   const auto& known = ip.is_v4() ? counting.public_ipv4 : counting.public_ipv6;
   const bool configured = host.origin == route::Host::Origin::route_name;
   return {known ? known : if_public(opened.local), configured ? if_public(ip) : ip};
 }
 
-asio::awaitable<Opened> HostSessions::connect(route::Host host, Ip ip, hop::Connect plan) {
+asio::awaitable<smtpclient::Opened> HostSessions::connect(route::Host host, Ip ip, hop::Connect plan) {
   Access* access = progress_.access;
-  Target target;
+  smtpclient::Target target;
   target.at = net::Endpoint{ip, host.port};
   target.plan = std::move(plan);
   target.fallback = fallback();
@@ -267,20 +268,20 @@ asio::awaitable<Opened> HostSessions::connect(route::Host host, Ip ip, hop::Conn
   if (progress_.hosts.route) {
     auto credentials = common_.credentials.load(*progress_.hosts.route);
     if (!credentials) {
-      Opened failed;
+      smtpclient::Opened failed;
       failed.outcome.failure = hop::Refusal{hop::Reason::validation_failure, credentials.error().detail};
-      failed.ours = Trouble::machine;
+      failed.ours = smtpclient::Trouble::machine;
       co_return failed;
     }
     target.certificate = std::move(credentials->certificate);
     target.login = std::move(credentials->login);
   }
   const auto tls = common_.tls;
-  Options options = common_.options;
+  smtpclient::Options options = common_.options;
   options.source_ipv4 = progress_.source->ipv4;
   options.source_ipv6 = progress_.source->ipv6;
   options.hostname = progress_.source->hostname;
-  co_return co_await Client::open(std::move(target), *tls, std::move(options));
+  co_return co_await smtpclient::Client::open(std::move(target), *tls, std::move(options));
 }
 
 }  // namespace hoplock::delivery

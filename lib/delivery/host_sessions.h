@@ -31,17 +31,17 @@ class HostSessions {
 
  private:
   boost::asio::awaitable<bool> try_address(route::Host host, Ip ip, hop::Connect plan, tlsrpt::Question question);
-  boost::asio::awaitable<Opened> connect(route::Host host, Ip ip, hop::Connect plan);
+  boost::asio::awaitable<smtpclient::Opened> connect(route::Host host, Ip ip, hop::Connect plan);
   bool may_carry(const hop::Connect& plan) const;
   bool may_ride() const;
   hop::Fallback fallback() const;
-  bool is_cut(const Opened& opened) const;
+  bool is_cut(const smtpclient::Opened& opened) const;
   Hop begun(const route::Host& host, const Ip& ip, const hop::Connect& plan) const;
   void note_banner(const route::Host& host, const Ip& ip);
-  void note_failure(const route::Host& host, const Ip& ip, const Opened& opened);
-  tlsrpt::Ends ends(const Opened& opened, const route::Host& host, const Ip& ip) const;
+  void note_failure(const route::Host& host, const Ip& ip, const smtpclient::Opened& opened);
+  tlsrpt::Ends ends(const smtpclient::Opened& opened, const route::Host& host, const Ip& ip) const;
   void take_session(OpenSession session);
-  OpenSession session_to(const route::Host& host, const Ip& ip, std::unique_ptr<Client> client) const;
+  OpenSession session_to(const route::Host& host, const Ip& ip, std::unique_ptr<smtpclient::Client> client) const;
 
   Progress& progress_;
   Common& common_;

@@ -7,14 +7,14 @@
 #include <string>
 
 #include "delivery/attempt.h"
-#include "delivery/client.h"
 #include "delivery/manner.h"
 #include "delivery/source.h"
+#include "smtpclient/client.h"
 
 namespace hoplock::delivery {
 
 struct OpenSession {
-  std::unique_ptr<Client> client;
+  std::unique_ptr<smtpclient::Client> client;
   std::string host;  // of the route: name and port
   Ip ip;
   hop::Connect plan;

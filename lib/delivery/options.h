@@ -12,6 +12,7 @@
 #include "dns/name.h"
 #include "queue/schedule.h"
 #include "route/options.h"
+#include "smtpclient/options.h"
 
 namespace hoplock::delivery {
 
@@ -27,10 +28,8 @@ struct Counting {
 // The header field `TLS-Required: No` (RFC 8689 section 3).
 enum class TlsRequiredNo : std::uint8_t { honor, ignore };
 
-struct Options {
-  dns::Name hostname;  // said in EHLO
-  std::optional<Ip> source_ipv4;
-  std::optional<Ip> source_ipv6;
+// Sessions are opened with smtpclient::Options, but where a rule of `sources` says otherwise.
+struct Options : smtpclient::Options {
   std::vector<SourceRule> sources;        // the first that takes a message says where it leaves from
   std::size_t sessions = 200;             // at once
   std::size_t sessions_per_domain = 20;   // for one destination
@@ -41,9 +40,6 @@ struct Options {
   bool reputation_hold = true;
   std::size_t messages_per_session = 100;
   std::chrono::milliseconds idle_session{5'000};
-  std::chrono::milliseconds connect_timeout{30'000};
-  std::chrono::milliseconds command_timeout{std::chrono::minutes{5}};
-  std::chrono::milliseconds data_timeout{std::chrono::minutes{10}};  // for the answer to the final dot
   queue::Retry retry;
   Milliseconds expire{std::chrono::hours{24 * 5}};
   Milliseconds expire_bounces{std::chrono::hours{24}};  // mail with the empty sender

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "base/utf8.h"
-#include "delivery/signing.h"
 #include "dsn/notice.h"
 #include "dsn/plain.h"
+#include "smtpclient/signing.h"
 
 namespace hoplock::delivery {
 
@@ -23,14 +23,14 @@ smtp::Mailbox mailbox(const std::string& address) {
 }
 
 // `content` is a notice of ours in UTF-8. Of a message that it returns only the header is left. Error: it cannot be read.
-boost::asio::awaitable<Result<Content>> to_plain_notice(Content content) {
+boost::asio::awaitable<Result<smtpclient::Content>> to_plain_notice(smtpclient::Content content) {
   std::string notice;
   for (std::uint32_t n = 0; n < content.pieces() && notice.size() < most_of_notice; ++n) {
     const auto piece = co_await content.piece(n);
     if (!piece) co_return piece.error();
     notice += **piece;
   }
-  Content made;
+  smtpclient::Content made;
   made.whole = std::make_shared<const std::string>(dsn::to_plain(notice));
   co_return made;
 }
@@ -59,25 +59,25 @@ boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form, std::s
                                                                Time now) {
   Made made = stored();
   if (form == Form::seven_bit) {
-    Content plain = std::get<Content>(std::move(made));
-    auto fit = co_await to_seven_bit(std::move(plain));
+    smtpclient::Content plain = std::get<smtpclient::Content>(std::move(made));
+    auto fit = co_await smtpclient::to_seven_bit(std::move(plain));
     if (!fit) co_return fit.error();
     made = std::move(*fit);
-    if (std::holds_alternative<Lack>(made)) co_return made;
+    if (std::holds_alternative<smtpclient::Lack>(made)) co_return made;
   }
   if (form == Form::plain) {
-    Content notice = std::get<Content>(std::move(made));
+    smtpclient::Content notice = std::get<smtpclient::Content>(std::move(made));
     auto plain = co_await to_plain_notice(std::move(notice));
     if (!plain) co_return plain.error();
     made = std::move(*plain);
   }
   const Form octets = form == Form::binary ? Form::as_it_is : form;  // the same, by BDAT
   if (const auto known = signatures_.find(octets); known != signatures_.end()) {
-    std::get<Content>(made).before = known->second;
+    std::get<smtpclient::Content>(made).before = known->second;
     co_return made;
   }
-  Content unsigned_content = std::get<Content>(std::move(made));
-  auto content = co_await sign(std::move(unsigned_content), std::move(keyring), now);
+  smtpclient::Content unsigned_content = std::get<smtpclient::Content>(std::move(made));
+  auto content = co_await smtpclient::sign(std::move(unsigned_content), std::move(keyring), now);
   if (!content) co_return content.error();
   const bool report = job_->envelope.kind == queue::Kind::report;
   if (report && content->before.empty()) co_return bad_input("a TLS report goes nowhere without a key");  // RPT-37
@@ -110,7 +110,7 @@ smtp::Envelope Payload::envelope(const std::vector<std::size_t>& recipients, For
 }
 
 boost::asio::awaitable<Result<>> Payload::redact() {
-  const Content whole = stored();
+  const smtpclient::Content whole = stored();
   std::string octets;
   for (std::uint32_t n = 0; n < whole.pieces(); ++n) {  // a few at most: no notice of that kind returns a message
     const auto piece = co_await whole.piece(n);
@@ -124,8 +124,8 @@ boost::asio::awaitable<Result<>> Payload::redact() {
   co_return Result<>();
 }
 
-Content Payload::stored() const {
-  Content content;
+smtpclient::Content Payload::stored() const {
+  smtpclient::Content content;
   if (redacted_) {
     content.whole = redacted_;
     return content;

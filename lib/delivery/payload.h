@@ -13,13 +13,13 @@
 #include <variant>
 #include <vector>
 
-#include "delivery/client.h"
-#include "delivery/fitting.h"
 #include "dkim/signer.h"
 #include "queue/message.h"
 #include "queue/queue.h"
 #include "smtp/capabilities.h"
 #include "smtp/envelope.h"
+#include "smtpclient/client.h"
+#include "smtpclient/transcoding.h"
 
 namespace hoplock::delivery {
 
@@ -37,7 +37,7 @@ bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient)
 
 class Payload {
  public:
-  using Made = std::variant<Content, Lack>;
+  using Made = std::variant<smtpclient::Content, smtpclient::Lack>;
 
   // REQUIRES: queue outlives it and what it made.
   Payload(std::shared_ptr<const queue::Job> job, queue::Queue& queue) : job_(std::move(job)), queue_(queue) {}
@@ -51,7 +51,7 @@ class Payload {
   smtp::Envelope envelope(const std::vector<std::size_t>& recipients, Form form) const;
 
  private:
-  Content stored() const;
+  smtpclient::Content stored() const;
 
   std::shared_ptr<const queue::Job> job_;
   queue::Queue& queue_;

@@ -10,6 +10,8 @@
 
 namespace hoplock::delivery {
 
+namespace asio = boost::asio;
+
 struct Services {
   boost::asio::any_io_executor executor;
   queue::Queue& queue;

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "delivery/client.h"
+#include "smtpclient/client.h"
 
 namespace hoplock::delivery {
 
@@ -26,13 +26,13 @@ struct Broken {
 };
 
 // Only what a 421 or a lost connection ended is broken; a 4yz or 5yz has said its recipient itself.
-Broken broken_at(const Sent& sent, std::size_t recipients, Pace pace);
+Broken broken_at(const smtpclient::Sent& sent, std::size_t recipients, Pace pace);
 
 // Who was not judged by it, as indices of its recipients: they go elsewhere, or again, without whom it broke at.
-std::vector<std::size_t> unjudged(const Sent& sent, const Broken& broken);
+std::vector<std::size_t> unjudged(const smtpclient::Sent& sent, const Broken& broken);
 
 // The 4yz with which the message as a whole was put off: at MAIL, DATA or the end of the content. What RCPT is told, 421 too, says nothing of
 // the message (MX-21).
-std::optional<smtp::Reply> put_off_by(const Sent& sent, std::size_t recipients);
+std::optional<smtp::Reply> put_off_by(const smtpclient::Sent& sent, std::size_t recipients);
 
 }  // namespace hoplock::delivery

@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
-#include "delivery/fate.h"
 #include "delivery/lane.h"
 #include "delivery/patience.h"
+#include "smtpclient/refusal.h"
 
 namespace hoplock::delivery {
 
@@ -213,7 +213,7 @@ Attempt with_refused_kept(Attempt attempt) {
   for (RecipientStatus& one : attempt.recipients) {
     if (!is_refused_for_reputation(one)) continue;
     one.fate = Fate::deferred;
-    attempt.hops[*one.hop].refusal = refusal_of(*one.reply);
+    attempt.hops[*one.hop].refusal = smtpclient::refusal_of(*one.reply);
   }
   return concluded(std::move(attempt));
 }

@@ -23,7 +23,7 @@ Transactions::Transactions(Progress& progress, RouteCheck& route_check)
       payload_(progress.job, progress.common.queue) {}
 
 asio::awaitable<Transactions::Heard> Transactions::transact() {
-  Client& client = *progress_.session->client;
+  smtpclient::Client& client = *progress_.session->client;
   const std::size_t hop = progress_.attempt.hops.size() - 1;
   const bool fresh = client.transactions() == 0;
   std::vector<std::size_t> batch = fitting(hop);
@@ -37,23 +37,23 @@ asio::awaitable<Transactions::Heard> Transactions::transact() {
       heard = Heard::something;  // this session did nothing wrong
       break;
     }
-    if (const auto* lack = std::get_if<Lack>(&*made)) {
+    if (const auto* lack = std::get_if<smtpclient::Lack>(&*made)) {
       // BODY=BINARYMIME was announced for what 8BITMIME can carry: where it must not be converted it need not be
       if (lack->eight_bit_would_do && client.peer().eight_bit_mime && form == Form::seven_bit) {
         form = Form::as_it_is;
         continue;
       }
-      const Lack seen = seen_at(client.peer(), *lack);
+      const smtpclient::Lack seen = smtpclient::seen_at(client.peer(), *lack);
       note_lack(batch, seen, hop);
       heard = Heard::something;
       break;
     }
     if (!route_check_.holds()) co_return co_await leave_displaced();
-    Content content = std::get<Content>(std::move(*made));
+    smtpclient::Content content = std::get<smtpclient::Content>(std::move(*made));
     content.leave = common_.leave;
     smtp::Envelope envelope = payload_.envelope(batch, form);
     if (form != Form::seven_bit && form != Form::plain) envelope.size = payload_.size() + content.before.size();
-    const Sent sent = co_await client.send(std::move(envelope), std::move(content));
+    const smtpclient::Sent sent = co_await client.send(std::move(envelope), std::move(content));
     note_sent(sent, hop);
     if (sent.again) form = form_for(progress_.job->envelope, client.peer());
     Heeded heeded = heed(sent, batch, hop);
@@ -75,8 +75,8 @@ asio::awaitable<Transactions::Heard> Transactions::transact() {
   co_return heard;
 }
 
-void Transactions::note_sent(const Sent& sent, std::size_t hop) {
-  const Client& client = *progress_.session->client;
+void Transactions::note_sent(const smtpclient::Sent& sent, std::size_t hop) {
+  const smtpclient::Client& client = *progress_.session->client;
   Hop& at = progress_.attempt.hops[hop];
   at.dsn = client.peer().dsn;
   at.conversation = client.conversation();
@@ -88,7 +88,8 @@ asio::awaitable<Transactions::Heard> Transactions::leave_displaced() {
   co_return Heard::something;
 }
 
-Transactions::Heeded Transactions::heed(const Sent& sent, const std::vector<std::size_t>& batch, std::size_t hop) {
+Transactions::Heeded Transactions::heed(const smtpclient::Sent& sent, const std::vector<std::size_t>& batch,
+                                        std::size_t hop) {
   Heeded heeded;
   heeded.something = sent.begun;
   heeded.progress = sent.again;
@@ -152,7 +153,8 @@ void Transactions::restore_hops(std::vector<Hop> before) {
 
 // MX-21: a transaction of several recipients broke. Those that it did not break at go back untouched and come again without the
 // one it did; too_little: at whom it was has to be found out first.
-Transactions::Heard Transactions::part(const Sent& sent, const std::vector<std::size_t>& batch, Heard heard) {
+Transactions::Heard Transactions::part(const smtpclient::Sent& sent, const std::vector<std::size_t>& batch,
+                                       Heard heard) {
   const Broken broken = broken_at(sent, batch.size(), pace_);
   if (broken.at == Broken::At::somewhere && heard == Heard::nothing) {
     pace_ = Pace::step_by_step;
@@ -168,7 +170,7 @@ Transactions::Heard Transactions::part(const Sent& sent, const std::vector<std::
   }
   // Others were taken before it: perhaps it is not this one, but one too many for a session. Alone it gets its own answer.
   const bool not_first = broken.at == Broken::At::recipient && broken.recipient > 0;
-  if (not_first && sent.cut_off != Sent::CutOff::silence && !std::exchange(alone_, true)) {
+  if (not_first && sent.cut_off != smtpclient::Sent::CutOff::silence && !std::exchange(alone_, true)) {
     forget_words({batch[broken.recipient]});
     return Heard::too_little;
   }
@@ -198,18 +200,18 @@ void Transactions::forget_words(const std::vector<std::size_t>& recipients) {
   }
 }
 
-void Transactions::note_put_off(const Sent& sent, std::size_t recipients) {
+void Transactions::note_put_off(const smtpclient::Sent& sent, std::size_t recipients) {
   Attempt& attempt = progress_.attempt;
   attempt.at_mail = !sent.replies.empty() && sent.replies.front().code >= 400;
   const auto reply = put_off_by(sent, recipients);
   if (reply) attempt.put_off = reply->one_line();
   const Broken broken = broken_at(sent, recipients, pace_);
-  const bool cut_off = sent.cut_off != Sent::CutOff::no && !sent.end;
+  const bool cut_off = sent.cut_off != smtpclient::Sent::CutOff::no && !sent.end;
   if (!reply && cut_off && broken.at == Broken::At::message) attempt.put_off = "";
   attempt.cut_at_rcpt = !reply && (broken.at == Broken::At::recipient || broken.at == Broken::At::somewhere);
 }
 
-void Transactions::note_lack(const std::vector<std::size_t>& whom, const Lack& lack, std::size_t hop) {
+void Transactions::note_lack(const std::vector<std::size_t>& whom, const smtpclient::Lack& lack, std::size_t hop) {
   for (const std::size_t i : whom) {
     RecipientStatus& status = progress_.attempt.recipients[i];
     status = with_lack(std::move(status), lack, hop);
@@ -225,7 +227,7 @@ std::vector<std::size_t> Transactions::fitting(std::size_t hop) {
     if (!needs_smtputf8(job.envelope, job.recipients[i].address)) {
       batch.push_back(i);
     } else {
-      note_lack({i}, lacks_smtputf8(), hop);
+      note_lack({i}, smtpclient::lacks_smtputf8(), hop);
     }
   }
   return batch;
@@ -243,7 +245,7 @@ asio::awaitable<void> Transactions::end_transactions(std::size_t hop) {
   } else if (!open.empty()) {
     attempt.hops[hop].refusal = refusal_for(attempt.recipients[open.front()].lacking);
   }
-  const Client& client = *progress_.session->client;
+  const smtpclient::Client& client = *progress_.session->client;
   const bool goes_on = client.usable() && client.transactions() < messages_per_session();
   if (!goes_on) co_await progress_.leave_session();
 }

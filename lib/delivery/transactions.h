@@ -50,12 +50,12 @@ class Transactions {
     bool progress = false;   // somebody was delivered, or will be asked for in another way
     std::vector<std::size_t> later;
   };
-  Heeded heed(const Sent& sent, const std::vector<std::size_t>& batch, std::size_t hop);
-  Heard part(const Sent& sent, const std::vector<std::size_t>& batch, Heard heard);
-  void note_put_off(const Sent& sent, std::size_t recipients);
-  void note_lack(const std::vector<std::size_t>& whom, const Lack& lack, std::size_t hop);
+  Heeded heed(const smtpclient::Sent& sent, const std::vector<std::size_t>& batch, std::size_t hop);
+  Heard part(const smtpclient::Sent& sent, const std::vector<std::size_t>& batch, Heard heard);
+  void note_put_off(const smtpclient::Sent& sent, std::size_t recipients);
+  void note_lack(const std::vector<std::size_t>& whom, const smtpclient::Lack& lack, std::size_t hop);
   std::vector<std::size_t> fitting(std::size_t hop);
-  void note_sent(const Sent& sent, std::size_t hop);
+  void note_sent(const smtpclient::Sent& sent, std::size_t hop);
   boost::asio::awaitable<void> end_transactions(std::size_t hop);
   boost::asio::awaitable<Heard> leave_displaced();
   std::size_t messages_per_session() const;

@@ -7,9 +7,9 @@
 #include <functional>
 #include <utility>
 
-#include "delivery/credentials.h"
 #include "mtasts/match.h"
 #include "net/task_group.h"
+#include "smtpclient/credentials.h"
 #include "tlsrpt/classify.h"
 
 namespace hoplock::probe {
@@ -202,7 +202,7 @@ class Run {
       probe.reason = refuse->reason.value_or(hop::Reason::dns_failure);
       probe.detail = refuse->text;
     } else {
-      delivery::Target target;
+      smtpclient::Target target;
       target.at = net::Endpoint{probe.ip, finding_.hosts[host].port};
       target.plan = std::get<hop::Connect>(plan);
       probe = co_await try_address(std::move(target));
@@ -211,12 +211,12 @@ class Run {
   }
 
   // As delivery/host_sessions.cpp goes about it.
-  asio::awaitable<Probe> try_address(delivery::Target target) {
+  asio::awaitable<Probe> try_address(smtpclient::Target target) {
     Probe probe;
     probe.ip = target.at.ip;
     probe.reason = hop::Reason::validation_failure;
     if (hosts_.route) {
-      auto credentials = delivery::load_credentials(*hosts_.route);
+      auto credentials = smtpclient::load_credentials(*hosts_.route);
       if (!credentials) {
         probe.detail = credentials.error().detail;
         co_return probe;
@@ -226,7 +226,7 @@ class Run {
     }
     std::optional<hop::Refusal> waived = target.plan.waived;
     for (;;) {
-      auto opened = co_await delivery::Client::open(target, *tools_.tls, tools_.options);
+      auto opened = co_await smtpclient::Client::open(target, *tools_.tls, tools_.options);
       take_session(probe, opened.outcome);
       const hop::Next next = hop::after(target.plan, opened.outcome);
       if (auto observed = hop::observe(target.plan, opened.outcome)) probe.observed = std::move(observed);

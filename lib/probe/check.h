@@ -6,11 +6,11 @@
 #include <memory>
 
 #include "base/log.h"
-#include "delivery/client.h"
 #include "net/tls_client.h"
 #include "probe/finding.h"
 #include "resolver/resolver.h"
 #include "route/router.h"
+#include "smtpclient/client.h"
 
 namespace hoplock::probe {
 
@@ -20,7 +20,7 @@ struct Tools {
   route::PolicyFetch& fetch;
   Log& log;  // for `internal-error` alone
   std::shared_ptr<const net::ClientTls> tls;
-  delivery::Options options;  // hostname, source addresses and time-outs
+  smtpclient::Options options;  // hostname, source addresses and time-outs
 };
 
 // published: by what the domain publishes, as if `security.mta_sts` were `enforce`; configured: by the operator's own rules, so that

@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "delivery/ending.h"
-#include "delivery/fate.h"
+#include "smtpclient/refusal.h"
 
 namespace delivery_describe_test {
 
@@ -60,7 +60,7 @@ smtp::Reply reply(int code, std::optional<smtp::EnhancedStatus> status, const ch
 }
 
 Hop said(Hop hop, smtp::Reply words) {
-  hop.refusal = refusal_of(words);
+  hop.refusal = smtpclient::refusal_of(words);
   return hop;
 }
 

@@ -5,9 +5,9 @@
 
 #include "delivery/describe.h"
 #include "delivery/ending.h"
-#include "delivery/fate.h"
 #include "delivery/story.h"
 #include "queue/message.h"
+#include "smtpclient/refusal.h"
 
 namespace delivery_outcome_test {
 
@@ -34,7 +34,7 @@ Hop failed(const char* mx, Reason reason, Hop::Action action = Hop::Action::none
 }
 Hop said(const char* mx, smtp::Reply reply) {
   Hop hop = host(mx);
-  hop.refusal = refusal_of(reply);
+  hop.refusal = smtpclient::refusal_of(reply);
   return hop;
 }
 Hop gone(const char* mx) {
@@ -214,7 +214,7 @@ TEST_CASE("outcomes_of: MX-06, MX-18, MX-24, RTLS-08: where no host is left that
 }
 
 TEST_CASE("outcomes_of: MX-12: a halt ends it at its host, in our words or in place of a reply") {
-  const hop::Refusal senseless = refusal_of(smtp::senseless("out of step"));
+  const hop::Refusal senseless = smtpclient::refusal_of(smtp::senseless("out of step"));
   for (const Row& row : {
            Row{"no answer",
                {host("a"), failed("b", Reason::tlsa_invalid)},

@@ -155,7 +155,7 @@ TEST_CASE("MX-21: a message whose every recipient ends the session waits as a wh
 TEST_CASE("what a broken transaction says, and of whom") {
   const auto reply = [](int code) { return smtp::Reply(code, std::nullopt, "x"); };
   using At = Broken::At;
-  using CutOff = Sent::CutOff;
+  using CutOff = smtpclient::Sent::CutOff;
   const struct {
     const char* what;
     std::vector<int> codes;  // to MAIL, two RCPT, DATA
@@ -178,7 +178,7 @@ TEST_CASE("what a broken transaction says, and of whom") {
   };
   for (const auto& row : table) {
     CAPTURE(row.what);
-    Sent sent;
+    smtpclient::Sent sent;
     for (const int code : row.codes) sent.replies.push_back(reply(code));
     sent.cut_off = row.cut_off;
     const Broken broken = broken_at(sent, 2, row.pace);
@@ -207,7 +207,7 @@ TEST_CASE(
       {{250, 250, 250, 354}, 550, 0},
   };
   for (const auto& row : table) {
-    Sent sent;
+    smtpclient::Sent sent;
     for (const int code : row.codes) sent.replies.push_back(reply(code));
     if (row.end != 0) sent.end = reply(row.end);
     const auto by = put_off_by(sent, 2);

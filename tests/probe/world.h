@@ -90,7 +90,7 @@ struct World {
   support::FakeResolver dns;
   support::FakeFetch fetch;
   support::MemoryLog log;
-  delivery::Options options;
+  smtpclient::Options options;
   hop::Mode mta_sts = hop::Mode::enforce;
   std::vector<route::Route> routes;
   std::optional<route::PolicyRow> kept;

@@ -5,13 +5,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "tests/delivery/conversation.h"
+#include "tests/smtpclient/world.h"
 
-namespace delivery_step_test {
+namespace smtpclient_step_test {
 
 using namespace hoplock;
-using namespace hoplock::delivery;
-using namespace hoplock::delivery::testing;
+using namespace hoplock::smtpclient;
+using namespace hoplock::smtpclient::testing;
 
 namespace {
 
@@ -287,4 +287,4 @@ TEST_CASE("TLS-14: a session that ends inside TLS before EHLO is answered is a f
   }
 }
 
-}  // namespace delivery_step_test
+}  // namespace smtpclient_step_test

@@ -7,10 +7,10 @@
 #include <string>
 #include <utility>
 
-#include "delivery/client.h"
 #include "route/options.h"
+#include "smtpclient/client.h"
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 struct Credentials {
   std::shared_ptr<const net::ClientCertificate> certificate;
@@ -31,4 +31,4 @@ class CredentialStore {
   std::map<Paths, std::shared_ptr<const net::ClientCertificate>> good_;
 };
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient

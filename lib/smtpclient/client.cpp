@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/client.h"
+#include "smtpclient/client.h"
 
 #include <algorithm>
 #include <array>
 
 #include "base/ascii.h"
-#include "delivery/fate.h"
 #include "net/connect.h"
+#include "smtpclient/refusal.h"
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 namespace {
 
@@ -367,4 +367,4 @@ bool Client::refused(hop::Outcome& outcome, const smtp::Reply& reply, hop::Reaso
   return false;
 }
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient

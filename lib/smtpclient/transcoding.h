@@ -6,12 +6,12 @@
 #include <string>
 #include <variant>
 
-#include "delivery/content.h"
 #include "message/seven_bit.h"
 #include "smtp/capabilities.h"
 #include "smtp/status.h"
+#include "smtpclient/content.h"
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 // Why no host that lacks an extension can be given a message for somebody. Final when every host lacks it.
 struct Lack {
@@ -28,4 +28,4 @@ Lack seen_at(const smtp::Capabilities& peer, Lack lack);
 // of it is read from the first piece to the last, as often as one likes.
 boost::asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content content);
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient

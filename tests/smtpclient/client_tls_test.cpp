@@ -2,14 +2,14 @@
 #include <doctest/doctest.h>
 
 #include "base/ascii.h"
-#include "delivery/client.h"
-#include "tests/delivery/conversation.h"
+#include "smtpclient/client.h"
+#include "tests/smtpclient/world.h"
 
-namespace delivery_client_tls_test {
+namespace smtpclient_client_tls_test {
 
 using namespace hoplock;
-using namespace hoplock::delivery;
-using namespace hoplock::delivery::testing;
+using namespace hoplock::smtpclient;
+using namespace hoplock::smtpclient::testing;
 
 namespace {
 const std::string with_tls = "250-mx.example.org\r\n250 STARTTLS\r\n";
@@ -266,4 +266,4 @@ TEST_CASE("a server that repeats the secret of a login brings it into no log and
   CHECK(peer.finish() == Problems{});
 }
 
-}  // namespace delivery_client_tls_test
+}  // namespace smtpclient_client_tls_test

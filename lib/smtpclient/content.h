@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 namespace asio = boost::asio;
 
@@ -25,4 +25,4 @@ struct Content {
   asio::awaitable<Result<std::shared_ptr<const std::string>>> piece(std::uint32_t n) const;
 };
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/signing.h"
+#include "smtpclient/signing.h"
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 asio::awaitable<Result<Content>> sign(Content content, std::shared_ptr<const dkim::Keyring> keyring, Time now) {
   if (!keyring || keyring->all().empty()) co_return content;
@@ -17,4 +17,4 @@ asio::awaitable<Result<Content>> sign(Content content, std::shared_ptr<const dki
   co_return content;
 }
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient

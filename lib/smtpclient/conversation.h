@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 class Conversation {
  public:
@@ -24,4 +24,4 @@ class Conversation {
   std::vector<std::string> lines_;
 };
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "delivery/client.h"
 #include "smtp/dot_stuffer.h"
+#include "smtpclient/client.h"
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 namespace {
 
@@ -238,4 +238,4 @@ std::optional<smtp::Reply> Client::early_reply() {
   return std::move(early_);
 }
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient

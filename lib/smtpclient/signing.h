@@ -6,13 +6,13 @@
 #include <memory>
 
 #include "base/time.h"
-#include "delivery/content.h"
 #include "dkim/signer.h"
+#include "smtpclient/content.h"
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 // `content` with the signatures of its From domain's keys before it; as it was when none is configured, or when it cannot be signed so
 // that every verifier reads the same. Error: it cannot be read, or OpenSSL failed. REQUIRES: `content.before` is empty.
 boost::asio::awaitable<Result<Content>> sign(Content content, std::shared_ptr<const dkim::Keyring> keyring, Time now);
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/content.h"
+#include "smtpclient/content.h"
 
 #include <utility>
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 asio::awaitable<Result<std::shared_ptr<const std::string>>> Content::piece(std::uint32_t n) const {
   if (whole) co_return whole;
@@ -12,4 +12,4 @@ asio::awaitable<Result<std::shared_ptr<const std::string>>> Content::piece(std::
   co_return std::make_shared<const std::string>(std::move(*octets));
 }
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient

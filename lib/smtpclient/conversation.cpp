@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/conversation.h"
+#include "smtpclient/conversation.h"
 
 #include "base/ascii.h"
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 namespace {
 constexpr std::size_t most_lines = 60;
@@ -29,4 +29,4 @@ void Conversation::said(std::string_view wire) {
 void Conversation::heard(std::string_view reply) { note("S: ", reply); }
 void Conversation::happened(std::string_view what) { note("", "(" + std::string(what) + ")"); }
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient

@@ -8,9 +8,6 @@
 #include <optional>
 #include <string>
 
-#include "delivery/content.h"
-#include "delivery/conversation.h"
-#include "delivery/options.h"
 #include "hop/outcome.h"
 #include "net/cut.h"
 #include "net/stream.h"
@@ -18,8 +15,11 @@
 #include "smtp/capabilities.h"
 #include "smtp/compose.h"
 #include "smtp/settle.h"
+#include "smtpclient/content.h"
+#include "smtpclient/conversation.h"
+#include "smtpclient/options.h"
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 namespace asio = boost::asio;
 // A login at the next hop (RFC 4954), only ever said inside TLS.
@@ -146,4 +146,4 @@ class Client {
   std::string senseless_;                            // why the server's words mean nothing any more; "": they do
 };
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient

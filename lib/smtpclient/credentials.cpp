@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/credentials.h"
+#include "smtpclient/credentials.h"
 
 #include <fstream>
 #include <iterator>
 
 #include "base/ascii.h"
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 namespace {
 
@@ -51,4 +51,4 @@ Result<Credentials> CredentialStore::load(const route::Route& route) {
   return together(std::move(certificate), route);
 }
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient

@@ -3,12 +3,12 @@
 #pragma once
 #include <doctest/doctest.h>
 
-#include "delivery/client.h"
+#include "smtpclient/client.h"
 #include "tests/support/loop.h"
 #include "tests/support/scripted_peer.h"
 #include "tests/support/test_ca.h"
 
-namespace hoplock::delivery::testing {
+namespace hoplock::smtpclient::testing {
 
 using namespace hoplock::support;
 using namespace std::chrono_literals;
@@ -120,4 +120,4 @@ using smtp::Fate;
 inline Fate fate(const Sent& sent, std::size_t i = 0) { return sent.settled.recipients.at(i).fate; }
 inline int code(const Sent& sent, std::size_t i = 0) { return sent.settled.recipients.at(i).reply.code; }
 
-}  // namespace hoplock::delivery::testing
+}  // namespace hoplock::smtpclient::testing

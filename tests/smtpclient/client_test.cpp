@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/client.h"
+#include "smtpclient/client.h"
 
 #include <doctest/doctest.h>
 
-#include "tests/delivery/conversation.h"
+#include "tests/smtpclient/world.h"
 
-namespace delivery_client_test {
+namespace smtpclient_client_test {
 
 using namespace hoplock;
-using namespace hoplock::delivery;
-using namespace hoplock::delivery::testing;
+using namespace hoplock::smtpclient;
+using namespace hoplock::smtpclient::testing;
 
 namespace {
 asio::awaitable<bool> never() { co_return false; }
@@ -401,4 +401,4 @@ TEST_CASE("cut at every step: what was not confirmed is never taken for delivere
   });
 }
 
-}  // namespace delivery_client_test
+}  // namespace smtpclient_client_test

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/fitting.h"
+#include "smtpclient/transcoding.h"
 
 #include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
 
-namespace hoplock::delivery {
+namespace hoplock::smtpclient {
 
 namespace {
 
@@ -97,4 +97,4 @@ asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content conten
   co_return made;
 }
 
-}  // namespace hoplock::delivery
+}  // namespace hoplock::smtpclient
