@@ -11,7 +11,7 @@
 #include "reports/ledger.h"
 #include "route/router.h"
 #include "smtp/settle.h"
-#include "smtpclient/conversation.h"
+#include "smtpclient/transcript.h"
 
 namespace hoplock::delivery {
 
@@ -42,9 +42,9 @@ struct Hop {
   std::optional<hop::Policy> underlying;  // under REQUIRETLS: the rule that governs other mail there
   std::string sts_id;                     // of the MTA-STS policy that governs it, or is watched; "": none
   Action action = Action::none;
-  bool dsn = false;                       // it tells of deliveries itself (RFC 3461)
-  smtpclient::Conversation conversation;  // with it, of the last transaction
-  std::string where() const;              // "mx1.example.org[192.0.2.1]"
+  bool dsn = false;                   // it tells of deliveries itself (RFC 3461)
+  smtpclient::Transcript transcript;  // with it, of the last transaction
+  std::string where() const;          // "mx1.example.org[192.0.2.1]"
   // It was tried again, in clear or under a newer policy: this one is not the last word.
   bool was_tried_again() const { return outdated || action == Action::plaintext || action == Action::audit; }
 };

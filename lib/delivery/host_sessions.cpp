@@ -39,13 +39,13 @@ hop::Outcome without_tls_failure(hop::Outcome cut) {
 Hop without_ehlo(Hop hop, const hop::Connect& plan, const smtpclient::Opened& opened) {
   hop.refusal = opened.outcome.failure;
   hop.action = plan.on_failure == hop::OnFailure::audit ? Hop::Action::audit : Hop::Action::plaintext;
-  hop.conversation = opened.conversation;
+  hop.transcript = opened.transcript;
   return hop;
 }
 
 Hop with_opened(Hop hop, const hop::Connect& plan, const smtpclient::Opened& opened) {
   hop.tls = opened.outcome.tls;
-  hop.conversation = opened.conversation;
+  hop.transcript = opened.transcript;
   if (opened.outcome.dane) hop.matched = opened.outcome.dane->matched;
   hop.observed = hop::observe(plan, opened.outcome);
   hop.no_mail = opened.outcome.reply && opened.outcome.reply->code == 521;
@@ -94,7 +94,7 @@ asio::awaitable<bool> HostSessions::use_open() {
   OpenSession& session = *progress_.session;
   if (session.before) {
     Hop failed = *session.before;
-    failed.conversation = {};
+    failed.transcript = {};
     progress_.add_hop(std::move(failed));
   }
   progress_.add_hop(session.hop);

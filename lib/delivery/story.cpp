@@ -62,7 +62,7 @@ std::string to_history(const HopLine& of) {
   return line.text();
 }
 
-std::vector<std::string> conversations(const Attempt& attempt) {
+std::vector<std::string> transcripts(const Attempt& attempt) {
   std::vector<std::string> told;
   std::size_t octets = 0;
   for (std::size_t i = 0; i < attempt.hops.size() && octets < most_story_octets; ++i) {
@@ -70,9 +70,9 @@ std::vector<std::string> conversations(const Attempt& attempt) {
     const bool failed =
         std::any_of(attempt.recipients.begin(), attempt.recipients.end(),
                     [&](const RecipientStatus& one) { return one.hop == i && one.fate != Fate::delivered; });
-    if ((!failed && !hop.refusal) || hop.conversation.lines().empty()) continue;
+    if ((!failed && !hop.refusal) || hop.transcript.lines().empty()) continue;
     std::string lines;
-    for (const std::string& line : hop.conversation.lines()) lines += (lines.empty() ? "[" : ",") + json_string(line);
+    for (const std::string& line : hop.transcript.lines()) lines += (lines.empty() ? "[" : ",") + json_string(line);
     octets += lines.size();
     JsonLine line("conversation");
     line.add("mx", hop.mx);
@@ -109,7 +109,7 @@ std::string story(const Attempt& attempt, const std::vector<RecipientLine>& reci
   std::string out;
   if (const auto text = overlooked_text(attempt)) append_line(out, overlooked_history(attempt, *text));
   for (const HopLine& line : lines_of_hops(attempt)) append_line(out, to_history(line));
-  for (const std::string& line : conversations(attempt)) append_line(out, line);
+  for (const std::string& line : transcripts(attempt)) append_line(out, line);
   const std::string ends = story(recipients);
   if (!ends.empty()) append_line(out, ends);
   return out;

@@ -13,7 +13,7 @@ namespace hoplock::delivery {
 // Without what the history knows of the message anyway: id, sender and, but for `to` of a group, the recipients.
 std::string to_history(const HopLine& line);
 // What was said at each host that took no mail, or not for all.
-std::vector<std::string> conversations(const Attempt& attempt);
+std::vector<std::string> transcripts(const Attempt& attempt);
 
 // Its hops and what was said there, then its recipients.
 std::string story(const Attempt& attempt, const std::vector<RecipientLine>& recipients);

@@ -79,7 +79,7 @@ void Transactions::note_sent(const smtpclient::Sent& sent, std::size_t hop) {
   const smtpclient::Client& client = *progress_.session->client;
   Hop& at = progress_.attempt.hops[hop];
   at.dsn = client.peer().dsn;
-  at.conversation = client.conversation();
+  at.transcript = client.transcript();
   at.no_mail = sent.settled.connection == smtp::Settled::Connection::host_refuses;
 }
 

@@ -118,7 +118,7 @@ asio::awaitable<Opened> Client::open_once(Target target, const net::ClientTls& t
   client->until(target.deadline);
   client->be_found(target.found_at);
   const bool ready = co_await client->prepare(opened.outcome, target, tls);
-  opened.conversation = client->conversation();
+  opened.transcript = client->transcript();
   opened.ehlo_failed = client->ehlo_failed_;
   opened.login_failed = client->login_failed_;
   opened.before_helo = std::move(client->before_helo_);
@@ -195,7 +195,7 @@ bool Client::goes_on_in_clear(hop::Outcome& outcome, const Target& target) {
   }
   before_helo_ = std::make_unique<Opened>();
   before_helo_->outcome = std::move(without);
-  before_helo_->conversation = conversation_;
+  before_helo_->transcript = transcript_;
   return true;
 }
 
@@ -220,8 +220,8 @@ asio::awaitable<bool> Client::upgrade(hop::Outcome& outcome, const Target& targe
   outcome.pkix = std::move(made.pkix);
   outcome.observed = std::move(made.observed);
   outcome.name = std::move(made.name);
-  conversation_.happened(outcome.failure ? "the TLS handshake failed: " + outcome.failure->text
-                                         : "TLS: " + outcome.tls->version + " " + outcome.tls->cipher);
+  transcript_.note(outcome.failure ? "the TLS handshake failed: " + outcome.failure->text
+                                   : "TLS: " + outcome.tls->version + " " + outcome.tls->cipher);
   if (outcome.failure) {
     usable_ = false;  // neither in clear nor in TLS
     co_return false;
@@ -283,7 +283,7 @@ asio::awaitable<Result<smtp::Reply>> Client::say_secretly(std::string line, std:
   }
   stream_.expires_after(options_.command_timeout);
   if (const auto step = check_step(); !step) co_return step.error();
-  conversation_.said(noted);
+  transcript_.sent(noted);
   const auto written = co_await stream_.write(line);
   auto reply = co_await read_reply();
   if (!reply && !written) co_return written.error();
@@ -305,12 +305,12 @@ Result<> Client::check_step() {
   }
   usable_ = false;
   if (auto reply = replies_.next(); reply && *reply) {
-    conversation_.heard((*reply)->one_line());
+    transcript_.received((*reply)->one_line());
     early_ = std::move(*reply);
     if (early_->code == 421) return fail(errc::connection_reset, early_->one_line());
   }
   senseless_ = "the server spoke out of turn, so that its replies are out of step";
-  conversation_.happened(senseless_);
+  transcript_.note(senseless_);
   return fail(errc::bad_message, senseless_);
 }
 
@@ -320,18 +320,18 @@ asio::awaitable<Result<smtp::Reply>> Client::read_reply() {
     auto reply = replies_.next();
     if (!reply) {
       senseless_ = "the server's reply is malformed: " + reply.error().detail;
-      conversation_.happened(senseless_);
+      transcript_.note(senseless_);
       usable_ = false;
       co_return fail(errc::bad_message, senseless_);
     }
     if (*reply) {
       hide((*reply)->text, secret_);
-      conversation_.heard((*reply)->one_line());
+      transcript_.received((*reply)->one_line());
       co_return std::move(**reply);
     }
     const auto got = co_await stream_.read_some(buffer);
     if (!got) {
-      conversation_.happened(lost_refusal(got.error()).text);
+      transcript_.note(lost_refusal(got.error()).text);
       silent_ = got.error().code == errc::timed_out;
       usable_ = false;
       co_return got.error();

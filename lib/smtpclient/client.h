@@ -16,8 +16,8 @@
 #include "smtp/compose.h"
 #include "smtp/settle.h"
 #include "smtpclient/content.h"
-#include "smtpclient/conversation.h"
 #include "smtpclient/options.h"
+#include "smtpclient/transcript.h"
 
 namespace hoplock::smtpclient {
 
@@ -74,7 +74,7 @@ struct Opened {
   Trouble ours = Trouble::none;
   bool login_failed = false;  // it came to the route's login and no further, whatever the server said or did
   bool ehlo_failed = false;   // in clear: a server that would rather hear HELO, or somebody on the way
-  Conversation conversation;
+  Transcript transcript;
   std::unique_ptr<Opened> before_helo;  // what EHLO came to; null: this is no fall-back from TLS
 };
 
@@ -103,7 +103,7 @@ class Client {
   const smtp::Capabilities& peer() const { return peer_; }
   std::size_t transactions() const { return transactions_; }
   // Of the last transaction; before the second, of all the session.
-  const Conversation& conversation() const { return conversation_; }
+  const Transcript& transcript() const { return transcript_; }
   // QUIT, not waiting long for its answer.
   asio::awaitable<void> quit();
 
@@ -137,7 +137,7 @@ class Client {
   smtp::ReplyParser replies_;
   std::string secret_;  // what was said last that nobody is to read, also when the server repeats it
   smtp::Capabilities peer_;
-  Conversation conversation_;
+  Transcript transcript_;
   std::size_t transactions_ = 0;
   bool usable_ = true, silent_ = false, needs_reset_ = false;  // no answer in time; the last content was not all sent
   bool login_failed_ = false, ehlo_failed_ = false;            // the latter in clear, by a close or too many replies

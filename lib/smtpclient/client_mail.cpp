@@ -22,7 +22,7 @@ bool is_worth_content(const std::vector<smtp::Reply>& replies, std::size_t recip
 asio::awaitable<Sent> Client::send(smtp::Envelope envelope, Content content_of_it) {
   Sent sent;
   smtp::Settled& settled = sent.settled;
-  if (transactions_++ > 0) conversation_.begin_anew();
+  if (transactions_++ > 0) transcript_.begin_anew();
   if (needs_reset_) {
     const auto reply = co_await say("RSET\r\n");
     if (!reply || !reply->is_positive()) usable_ = false;
@@ -115,7 +115,7 @@ asio::awaitable<std::vector<smtp::Reply>> Client::exchange(std::vector<smtp::Gro
     stream_.expires_after(options_.command_timeout);
     if (!check_step()) break;
     // A failed write is looked into by reading: a peer that closes after its 5xx has still said it.
-    conversation_.said(group.wire);
+    transcript_.sent(group.wire);
     co_await stream_.write(group.wire);
     for (std::size_t i = 0; i < group.replies; ++i) {
       stream_.expires_after(options_.command_timeout);  // RFC 5321 section 4.5.3.2: each has a time of its own
@@ -135,7 +135,7 @@ asio::awaitable<std::optional<smtp::Reply>> Client::send_content(Content content
   }
   const auto written = co_await stream_content(content, sent);
   sent.handed_over = written.has_value();
-  conversation_.happened(written ? "the message and its final dot were sent" : "the message could not be sent whole");
+  transcript_.note(written ? "the message and its final dot were sent" : "the message could not be sent whole");
   if (!written) usable_ = false;
   if (early_) {
     stream_.close();  // without its final dot it is no message
@@ -216,7 +216,7 @@ asio::awaitable<std::optional<smtp::Reply>> Client::send_chunks(Content content,
       co_return std::nullopt;
     }
     stream_.expires_after(options_.data_timeout);
-    conversation_.said(command);
+    transcript_.sent(command);
     const auto written = co_await stream_.write(command, before, piece);
     sent.handed_over = last && written.has_value();
     if (!written) usable_ = false;

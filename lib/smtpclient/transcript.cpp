@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "smtpclient/conversation.h"
+#include "smtpclient/transcript.h"
 
 #include "base/ascii.h"
 
@@ -10,7 +10,7 @@ constexpr std::size_t most_lines = 60;
 constexpr std::size_t most_octets = 500;  // of a line
 }  // namespace
 
-void Conversation::note(std::string_view who, std::string_view text) {
+void Transcript::add(std::string_view who, std::string_view text) {
   if (lines_.size() > most_lines) return;
   if (lines_.size() == most_lines) who = "", text = "(and more)";
   std::string line(who);
@@ -19,14 +19,14 @@ void Conversation::note(std::string_view who, std::string_view text) {
   lines_.push_back(std::move(line));
 }
 
-void Conversation::said(std::string_view wire) {
+void Transcript::sent(std::string_view wire) {
   for (std::string_view line : split(wire, '\n')) {
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (!line.empty()) note("C: ", line);
+    if (!line.empty()) add("C: ", line);
   }
 }
 
-void Conversation::heard(std::string_view reply) { note("S: ", reply); }
-void Conversation::happened(std::string_view what) { note("", "(" + std::string(what) + ")"); }
+void Transcript::received(std::string_view reply) { add("S: ", reply); }
+void Transcript::note(std::string_view what) { add("", "(" + std::string(what) + ")"); }
 
 }  // namespace hoplock::smtpclient

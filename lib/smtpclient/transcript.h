@@ -9,18 +9,18 @@
 
 namespace hoplock::smtpclient {
 
-class Conversation {
+class Transcript {
  public:
   // What we send: one line or several, each of them noted.
-  void said(std::string_view wire);
-  void heard(std::string_view reply);
-  void happened(std::string_view what);
+  void sent(std::string_view wire);
+  void received(std::string_view reply);
+  void note(std::string_view what);
   // Another transaction begins: what was before is over.
-  void begin_anew() { *this = Conversation(); }
+  void begin_anew() { *this = Transcript(); }
   const std::vector<std::string>& lines() const { return lines_; }
 
  private:
-  void note(std::string_view who, std::string_view text);
+  void add(std::string_view who, std::string_view text);
   std::vector<std::string> lines_;
 };
 
