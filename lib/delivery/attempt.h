@@ -63,7 +63,7 @@ struct Halt {
 };
 
 // Why a host without some extension can take nothing for somebody.
-struct Lacking {
+struct MissingExtensions {
   std::vector<std::size_t> hops;  // such hosts, as indices
   std::string status;             // "5.6.7"
   std::string text;
@@ -76,7 +76,7 @@ struct RecipientStatus {
   std::optional<std::size_t> hop;    // index of the last hop that was told of it
   std::optional<smtp::Reply> reply;  // that hop's own words, when they decided
   std::optional<Halt> halt;          // it ended at that hop
-  Lacking lacking;
+  MissingExtensions missing;
   bool untouched = false;  // a transaction broke at somebody else before this one was judged: it goes back as it was
 };
 

@@ -29,19 +29,19 @@ RecipientStatus with_halt(RecipientStatus status, const smtpclient::Sent& sent) 
   return status;
 }
 
-RecipientStatus with_lack(RecipientStatus status, const smtpclient::Lack& lack, std::size_t hop) {
-  status.lacking.hops.push_back(hop);
-  status.lacking.status = lack.status.text();
-  status.lacking.text = lack.text;
+RecipientStatus with_missing(RecipientStatus status, const smtpclient::MissingExtension& missing, std::size_t hop) {
+  status.missing.hops.push_back(hop);
+  status.missing.status = missing.status.text();
+  status.missing.text = missing.text;
   return status;
 }
 
-bool is_lacking(const RecipientStatus& status, std::size_t hop) {
-  return !status.lacking.hops.empty() && status.lacking.hops.back() == hop;
+bool lacks_extension(const RecipientStatus& status, std::size_t hop) {
+  return !status.missing.hops.empty() && status.missing.hops.back() == hop;
 }
 
-hop::Refusal refusal_for(const Lacking& lacking) {
-  return smtpclient::refusal_of({554, smtp::EnhancedStatus::parse(lacking.status), lacking.text});
+hop::Refusal refusal_for(const MissingExtensions& missing) {
+  return smtpclient::refusal_of({554, smtp::EnhancedStatus::parse(missing.status), missing.text});
 }
 
 hop::Refusal refusal_for(const RecipientStatus& first) {

@@ -14,11 +14,11 @@ namespace hoplock::delivery {
 RecipientStatus with_fate(RecipientStatus status, const smtp::RecipientFate& fate, std::size_t hop);
 // Nobody else may hear of a recipient whose transaction got no answer.
 RecipientStatus with_halt(RecipientStatus status, const smtpclient::Sent& sent);
-RecipientStatus with_lack(RecipientStatus status, const smtpclient::Lack& lack, std::size_t hop);
-bool is_lacking(const RecipientStatus& status, std::size_t hop);
+RecipientStatus with_missing(RecipientStatus status, const smtpclient::MissingExtension& missing, std::size_t hop);
+bool lacks_extension(const RecipientStatus& status, std::size_t hop);
 // Why this host leaves recipients waiting: what the hop's own log line says when another host is tried.
 hop::Refusal refusal_for(const RecipientStatus& first);
 // It has not what this mail needs: told as the reply that it would have come to.
-hop::Refusal refusal_for(const Lacking& lacking);
+hop::Refusal refusal_for(const MissingExtensions& missing);
 
 }  // namespace hoplock::delivery

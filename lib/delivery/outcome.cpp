@@ -87,11 +87,11 @@ bool was_unfit(const Hop& hop) {
 }
 
 // MX-18, MX-19, RTLS-08: every host that there is lacks what the message needs.
-bool is_closed_everywhere(const Attempt& attempt, const Lacking& lacking) {
+bool is_closed_everywhere(const Attempt& attempt, const MissingExtensions& missing) {
   if (attempt.hosts_left) return false;
   for (std::size_t i = 0; i < attempt.hops.size(); ++i) {
     const Hop& hop = attempt.hops[i];
-    const bool lacks = std::any_of(lacking.hops.begin(), lacking.hops.end(),
+    const bool lacks = std::any_of(missing.hops.begin(), missing.hops.end(),
                                    [&](std::size_t at) { return at == i || speaks_for(attempt.hops[at], hop); });
     const bool elsewhere = std::any_of(attempt.hops.begin(), attempt.hops.end(), [&](const Hop& one) {
       return (one.no_mail || was_unfit(one)) && speaks_for(one, hop);
@@ -147,12 +147,12 @@ RecipientOutcome no_mail(const Attempt& attempt) {
   return outcome;
 }
 
-RecipientOutcome lacking_everywhere(const Attempt& attempt, const Lacking& lacking) {
+RecipientOutcome missing_everywhere(const Attempt& attempt, const MissingExtensions& missing) {
   RecipientOutcome outcome;
   outcome.fate = Fate::bounced;
-  outcome.hop = lacking.hops.back();
-  outcome.status = lacking.status;
-  outcome.reply = "554 " + lacking.status + " " + attempt.hops[*outcome.hop].where() + ": " + lacking.text;
+  outcome.hop = missing.hops.back();
+  outcome.status = missing.status;
+  outcome.reply = "554 " + missing.status + " " + attempt.hops[*outcome.hop].where() + ": " + missing.text;
   return outcome;
 }
 
@@ -186,8 +186,8 @@ RecipientOutcome outcome_for(const Attempt& attempt, const RecipientStatus& reci
     return by_reply(recipient.fate, *recipient.hop, *recipient.reply);
   if (recipient.halt) return by_halt(attempt, recipient);
   if (is_unfit_everywhere(attempt, recipient)) return unfit(attempt);
-  if (!recipient.lacking.hops.empty() && is_closed_everywhere(attempt, recipient.lacking))
-    return lacking_everywhere(attempt, recipient.lacking);
+  if (!recipient.missing.hops.empty() && is_closed_everywhere(attempt, recipient.missing))
+    return missing_everywhere(attempt, recipient.missing);
   if (takes_no_mail(attempt)) return no_mail(attempt);
   return by_hosts(attempt, recipient);
 }
@@ -264,7 +264,7 @@ RecipientOutcome outcome_of(const Hop& hop, const hop::Refusal& refusal) {
 
 bool is_unfit_everywhere(const Attempt& attempt, const RecipientStatus& recipient) {
   return std::any_of(attempt.hops.begin(), attempt.hops.end(), was_unfit) &&
-         is_closed_everywhere(attempt, recipient.lacking);
+         is_closed_everywhere(attempt, recipient.missing);
 }
 
 bool took_any(const Attempt& attempt) {

@@ -63,7 +63,7 @@ boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form, std::s
     auto fit = co_await smtpclient::to_seven_bit(std::move(plain));
     if (!fit) co_return fit.error();
     made = std::move(*fit);
-    if (std::holds_alternative<smtpclient::Lack>(made)) co_return made;
+    if (std::holds_alternative<smtpclient::MissingExtension>(made)) co_return made;
   }
   if (form == Form::plain) {
     smtpclient::Content notice = std::get<smtpclient::Content>(std::move(made));

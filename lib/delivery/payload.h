@@ -37,7 +37,7 @@ bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient)
 
 class Payload {
  public:
-  using Made = std::variant<smtpclient::Content, smtpclient::Lack>;
+  using Made = std::variant<smtpclient::Content, smtpclient::MissingExtension>;
 
   // REQUIRES: queue outlives it and what it made.
   Payload(std::shared_ptr<const queue::Job> job, queue::Queue& queue) : job_(std::move(job)), queue_(queue) {}

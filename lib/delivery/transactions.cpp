@@ -37,14 +37,14 @@ asio::awaitable<Transactions::Heard> Transactions::transact() {
       heard = Heard::something;  // this session did nothing wrong
       break;
     }
-    if (const auto* lack = std::get_if<smtpclient::Lack>(&*made)) {
+    if (const auto* missing = std::get_if<smtpclient::MissingExtension>(&*made)) {
       // BODY=BINARYMIME was announced for what 8BITMIME can carry: where it must not be converted it need not be
-      if (lack->eight_bit_would_do && client.peer().eight_bit_mime && form == Form::seven_bit) {
+      if (missing->eight_bit_would_do && client.peer().eight_bit_mime && form == Form::seven_bit) {
         form = Form::as_it_is;
         continue;
       }
-      const smtpclient::Lack seen = smtpclient::seen_at(client.peer(), *lack);
-      note_lack(batch, seen, hop);
+      const smtpclient::MissingExtension seen = smtpclient::seen_at(client.peer(), *missing);
+      note_missing(batch, seen, hop);
       heard = Heard::something;
       break;
     }
@@ -142,7 +142,7 @@ bool Transactions::is_closed_to_all() const {
   const Hop& hop = attempt.hops[at];
   const bool unfit = hop.refusal && hop.refusal->reason == hop::Reason::requiretls_not_supported;
   return hop.no_mail || unfit || std::all_of(progress_.open.begin(), progress_.open.end(), [&](std::size_t i) {
-           return is_lacking(attempt.recipients[i], at) || refusals_.is_last_at(i, at);
+           return lacks_extension(attempt.recipients[i], at) || refusals_.is_last_at(i, at);
          });
 }
 
@@ -211,10 +211,11 @@ void Transactions::note_put_off(const smtpclient::Sent& sent, std::size_t recipi
   attempt.cut_at_rcpt = !reply && (broken.at == Broken::At::recipient || broken.at == Broken::At::somewhere);
 }
 
-void Transactions::note_lack(const std::vector<std::size_t>& whom, const smtpclient::Lack& lack, std::size_t hop) {
+void Transactions::note_missing(const std::vector<std::size_t>& whom, const smtpclient::MissingExtension& missing,
+                                std::size_t hop) {
   for (const std::size_t i : whom) {
     RecipientStatus& status = progress_.attempt.recipients[i];
-    status = with_lack(std::move(status), lack, hop);
+    status = with_missing(std::move(status), missing, hop);
   }
 }
 
@@ -227,7 +228,7 @@ std::vector<std::size_t> Transactions::fitting(std::size_t hop) {
     if (!needs_smtputf8(job.envelope, job.recipients[i].address)) {
       batch.push_back(i);
     } else {
-      note_lack({i}, smtpclient::lacks_smtputf8(), hop);
+      note_missing({i}, smtpclient::missing_smtputf8(), hop);
     }
   }
   return batch;
@@ -238,12 +239,12 @@ asio::awaitable<void> Transactions::end_transactions(std::size_t hop) {
   std::vector<std::size_t>& open = progress_.open;
   std::erase_if(
       open, [&](std::size_t i) { return attempt.recipients[i].fate != Fate::deferred || attempt.recipients[i].halt; });
-  const auto told =
-      std::find_if(open.begin(), open.end(), [&](std::size_t i) { return !is_lacking(attempt.recipients[i], hop); });
+  const auto told = std::find_if(open.begin(), open.end(),
+                                 [&](std::size_t i) { return !lacks_extension(attempt.recipients[i], hop); });
   if (told != open.end()) {
     attempt.hops[hop].refusal = refusal_for(attempt.recipients[*told]);
   } else if (!open.empty()) {
-    attempt.hops[hop].refusal = refusal_for(attempt.recipients[open.front()].lacking);
+    attempt.hops[hop].refusal = refusal_for(attempt.recipients[open.front()].missing);
   }
   const smtpclient::Client& client = *progress_.session->client;
   const bool goes_on = client.usable() && client.transactions() < messages_per_session();

@@ -53,7 +53,7 @@ class Transactions {
   Heeded heed(const smtpclient::Sent& sent, const std::vector<std::size_t>& batch, std::size_t hop);
   Heard part(const smtpclient::Sent& sent, const std::vector<std::size_t>& batch, Heard heard);
   void note_put_off(const smtpclient::Sent& sent, std::size_t recipients);
-  void note_lack(const std::vector<std::size_t>& whom, const smtpclient::Lack& lack, std::size_t hop);
+  void note_missing(const std::vector<std::size_t>& whom, const smtpclient::MissingExtension& missing, std::size_t hop);
   std::vector<std::size_t> fitting(std::size_t hop);
   void note_sent(const smtpclient::Sent& sent, std::size_t hop);
   boost::asio::awaitable<void> end_transactions(std::size_t hop);

@@ -12,22 +12,22 @@ namespace {
 
 constexpr std::string_view seven_bit_only = "the host takes 7-bit mail only";
 
-Lack lack_of(message::Obstacle obstacle) {
-  Lack lack{{5, 6, 3}, std::string(seven_bit_only)};
-  lack.text += ", and the message cannot be converted: ";
+MissingExtension missing_for(message::Obstacle obstacle) {
+  MissingExtension missing{{5, 6, 3}, std::string(seven_bit_only)};
+  missing.text += ", and the message cannot be converted: ";
   switch (obstacle) {
     case message::Obstacle::header:
-      lack.text += "its header is not of 7-bit lines";
+      missing.text += "its header is not of 7-bit lines";
       break;
     case message::Obstacle::sealed:
-      lack.text += "it is signed or encrypted";
+      missing.text += "it is signed or encrypted";
       break;
     case message::Obstacle::structure:
     case message::Obstacle::none:
-      lack.text += "its MIME structure does not allow it";
+      missing.text += "its MIME structure does not allow it";
       break;
   }
-  return lack;
+  return missing;
 }
 
 // One conversion; begun anew whenever the first piece is asked for.
@@ -49,17 +49,19 @@ asio::awaitable<Result<std::string>> read_converted(std::shared_ptr<Converting> 
 
 }  // namespace
 
-Lack lacks_smtputf8() { return {{5, 6, 7}, "the host does not offer SMTPUTF8, which an address or the header needs"}; }
-
-Lack seen_at(const smtp::Capabilities& peer, Lack lack) {
-  if (peer.eight_bit_mime && lack.text.starts_with(seven_bit_only))
-    lack.text.replace(0, seven_bit_only.size(),
-                      "the host does not offer BINARYMIME, which the message as it was handed in needs");
-  return lack;
+MissingExtension missing_smtputf8() {
+  return {{5, 6, 7}, "the host does not offer SMTPUTF8, which an address or the header needs"};
 }
 
-asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content content) {
-  using Made = std::variant<Content, Lack>;
+MissingExtension seen_at(const smtp::Capabilities& peer, MissingExtension missing) {
+  if (peer.eight_bit_mime && missing.text.starts_with(seven_bit_only))
+    missing.text.replace(0, seven_bit_only.size(),
+                         "the host does not offer BINARYMIME, which the message as it was handed in needs");
+  return missing;
+}
+
+asio::awaitable<Result<std::variant<Content, MissingExtension>>> to_seven_bit(Content content) {
+  using Made = std::variant<Content, MissingExtension>;
   message::SevenBit survey;
   std::string nothing;
   for (std::uint32_t n = 0; n < content.pieces(); ++n) {
@@ -73,9 +75,9 @@ asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content conten
     co_return same;
   }
   if (survey.plan().obstacle != message::Obstacle::none) {
-    Lack lack = lack_of(survey.plan().obstacle);
-    lack.eight_bit_would_do = survey.plan().lines;
-    Made refused = std::move(lack);
+    MissingExtension missing = missing_for(survey.plan().obstacle);
+    missing.eight_bit_would_do = survey.plan().lines;
+    Made refused = std::move(missing);
     co_return refused;
   }
   if (content.whole) {

@@ -14,18 +14,18 @@
 namespace hoplock::smtpclient {
 
 // Why no host that lacks an extension can be given a message for somebody. Final when every host lacks it.
-struct Lack {
+struct MissingExtension {
   smtp::EnhancedStatus status;
   std::string text;
   bool eight_bit_would_do = false;  // the content is 8-bit lines: with 8BITMIME it could go as it is
 };
 
-Lack lacks_smtputf8();
+MissingExtension missing_smtputf8();
 // In words that are true of that peer: one with 8BITMIME lacks only what binary content needs.
-Lack seen_at(const smtp::Capabilities& peer, Lack lack);
+MissingExtension seen_at(const smtp::Capabilities& peer, MissingExtension missing);
 
 // `content` as 7-bit MIME, or why it must not be converted. Error: it cannot be read. REQUIRES: `content.before` is empty; what comes
 // of it is read from the first piece to the last, as often as one likes.
-boost::asio::awaitable<Result<std::variant<Content, Lack>>> to_seven_bit(Content content);
+boost::asio::awaitable<Result<std::variant<Content, MissingExtension>>> to_seven_bit(Content content);
 
 }  // namespace hoplock::smtpclient

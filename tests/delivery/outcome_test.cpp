@@ -73,7 +73,7 @@ RecipientStatus halted(Halt halt, std::optional<std::size_t> hop) {
 }
 RecipientStatus lacking(std::vector<std::size_t> hops) {
   RecipientStatus status = waiting();
-  status.lacking = {std::move(hops), "5.6.7", "needs SMTPUTF8"};
+  status.missing = {std::move(hops), "5.6.7", "needs SMTPUTF8"};
   return status;
 }
 
