@@ -20,17 +20,17 @@ Transactions::Transactions(Progress& progress, RouteCheck& route_check)
     : progress_(progress),
       common_(progress.common),
       route_check_(route_check),
-      payload_(progress.job, progress.common.queue) {}
+      content_(progress.job, progress.common.queue) {}
 
 asio::awaitable<Transactions::Heard> Transactions::transact() {
   smtpclient::Client& client = *progress_.session->client;
   const std::size_t hop = progress_.attempt.hops.size() - 1;
   const bool fresh = client.transactions() == 0;
-  std::vector<std::size_t> batch = fitting(hop);
-  Form form = form_for(progress_.job->envelope, client.peer());
+  std::vector<std::size_t> batch = batch_for(hop);
+  WireForm form = form_for(progress_.job->envelope, client.peer());
   Heard heard = batch.empty() ? Heard::something : Heard::nothing;
   while (!batch.empty()) {
-    Result<Payload::Made> made = co_await payload_.content(form, common_.keyring, progress_.now());
+    Result<MessageContent::Transcoded> made = co_await content_.content(form, common_.keyring, progress_.now());
     if (!made) {
       const Halt unsigned_mail{std::nullopt, "the message cannot be signed: " + made.error().detail};
       for (const std::size_t i : batch) progress_.attempt.recipients[i].halt = unsigned_mail;
@@ -39,8 +39,8 @@ asio::awaitable<Transactions::Heard> Transactions::transact() {
     }
     if (const auto* missing = std::get_if<smtpclient::MissingExtension>(&*made)) {
       // BODY=BINARYMIME was announced for what 8BITMIME can carry: where it must not be converted it need not be
-      if (missing->eight_bit_would_do && client.peer().eight_bit_mime && form == Form::seven_bit) {
-        form = Form::as_it_is;
+      if (missing->eight_bit_would_do && client.peer().eight_bit_mime && form == WireForm::seven_bit) {
+        form = WireForm::as_it_is;
         continue;
       }
       const smtpclient::MissingExtension seen = smtpclient::seen_at(client.peer(), *missing);
@@ -51,8 +51,8 @@ asio::awaitable<Transactions::Heard> Transactions::transact() {
     if (!route_check_.holds()) co_return co_await leave_displaced();
     smtpclient::Content content = std::get<smtpclient::Content>(std::move(*made));
     content.leave = common_.leave;
-    smtp::Envelope envelope = payload_.envelope(batch, form);
-    if (form != Form::seven_bit && form != Form::plain) envelope.size = payload_.size() + content.before.size();
+    smtp::Envelope envelope = content_.envelope(batch, form);
+    if (form != WireForm::seven_bit && form != WireForm::plain) envelope.size = content_.size() + content.before.size();
     const smtpclient::Sent sent = co_await client.send(std::move(envelope), std::move(content));
     note_sent(sent, hop);
     if (sent.again) form = form_for(progress_.job->envelope, client.peer());
@@ -220,7 +220,7 @@ void Transactions::note_missing(const std::vector<std::size_t>& whom, const smtp
 }
 
 // Whom the peer can be told of: without SMTPUTF8 nobody who needs it (MX-19).
-std::vector<std::size_t> Transactions::fitting(std::size_t hop) {
+std::vector<std::size_t> Transactions::batch_for(std::size_t hop) {
   if (progress_.session->client->peer().smtputf8) return progress_.open;
   const queue::Job& job = *progress_.job;
   std::vector<std::size_t> batch;

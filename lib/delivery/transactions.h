@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "delivery/host_refusals.h"
-#include "delivery/payload.h"
+#include "delivery/message_content.h"
 #include "delivery/progress.h"
 #include "delivery/route_check.h"
 #include "delivery/setback.h"
@@ -40,8 +40,8 @@ class Transactions {
   void end_refused();
   // A transaction broke at somebody: each of these costs a session. After some in a row, and nobody taken, the others wait with them.
   void limit_rounds();
-  // Payload::redact.
-  boost::asio::awaitable<Result<>> redact() { return payload_.redact(); }
+  // MessageContent::redact.
+  boost::asio::awaitable<Result<>> redact() { return content_.redact(); }
 
  private:
   // What a transaction's replies mean for those it was for.
@@ -54,7 +54,7 @@ class Transactions {
   Heard part(const smtpclient::Sent& sent, const std::vector<std::size_t>& batch, Heard heard);
   void note_put_off(const smtpclient::Sent& sent, std::size_t recipients);
   void note_missing(const std::vector<std::size_t>& whom, const smtpclient::MissingExtension& missing, std::size_t hop);
-  std::vector<std::size_t> fitting(std::size_t hop);
+  std::vector<std::size_t> batch_for(std::size_t hop);
   void note_sent(const smtpclient::Sent& sent, std::size_t hop);
   boost::asio::awaitable<void> end_transactions(std::size_t hop);
   boost::asio::awaitable<Heard> leave_displaced();
@@ -63,7 +63,7 @@ class Transactions {
   Progress& progress_;
   Common& common_;
   RouteCheck& route_check_;
-  Payload payload_;
+  MessageContent content_;
   HostRefusals refusals_;
   Pace pace_ = Pace::pipelined;
   bool apart_ = false;                 // a transaction broke at somebody: the attempt ends there

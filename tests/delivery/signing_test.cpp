@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "delivery/payload.h"
+#include "delivery/message_content.h"
 #include "dsn/notice.h"
 #include "tests/delivery/courier_world.h"
 #include "tests/smtpclient/keys.h"
@@ -98,19 +98,19 @@ std::string notice_in_utf8() {
 
 namespace {
 // Each form as it leaves, asked for twice; every one is judged by its own octets.
-std::map<Form, std::string> forms_of(const std::string& message, std::initializer_list<Form> forms) {
+std::map<WireForm, std::string> forms_of(const std::string& message, std::initializer_list<WireForm> forms) {
   Courses world;
   auto made = std::make_shared<queue::Job>(*Courses::job());
   made->body = message;
   made->size = message.size();
   made->envelope.kind = queue::Kind::notice;
   made->envelope.body = queue::Body::eight_bit;
-  Payload payload(made, *world.queue);
-  std::map<Form, std::string> sent;
+  MessageContent outgoing(made, *world.queue);
+  std::map<WireForm, std::string> sent;
   for (int time = 0; time < 2; ++time) {
-    for (const Form form : forms) {
+    for (const WireForm form : forms) {
       CAPTURE(static_cast<int>(form));
-      auto one = world.loop.run(payload.content(form, keys().ring, moment)).value();
+      auto one = world.loop.run(outgoing.content(form, keys().ring, moment)).value();
       REQUIRE(std::holds_alternative<smtpclient::Content>(one));
       const smtpclient::Content& content = std::get<smtpclient::Content>(one);
       std::string octets = content.before;
@@ -128,14 +128,14 @@ std::map<Form, std::string> forms_of(const std::string& message, std::initialize
 
 TEST_CASE(
     "DKIM-07: what goes as it is to one host, converted or plain to the next, is signed in each form for itself") {
-  auto notice = forms_of(notice_in_utf8(), {Form::as_it_is, Form::plain, Form::binary});
-  CHECK(notice[Form::plain] != notice[Form::as_it_is]);
-  CHECK(notice[Form::binary] == notice[Form::as_it_is]);
+  auto notice = forms_of(notice_in_utf8(), {WireForm::as_it_is, WireForm::plain, WireForm::binary});
+  CHECK(notice[WireForm::plain] != notice[WireForm::as_it_is]);
+  CHECK(notice[WireForm::binary] == notice[WireForm::as_it_is]);
   const std::string text =
       "From: <postmaster@example.net>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
       "Content-Transfer-Encoding: 8bit\r\n\r\nj\xc3\xb6rg\r\n";
-  auto other = forms_of(text, {Form::as_it_is, Form::seven_bit, Form::plain});
-  CHECK(other[Form::seven_bit] != other[Form::as_it_is]);
+  auto other = forms_of(text, {WireForm::as_it_is, WireForm::seven_bit, WireForm::plain});
+  CHECK(other[WireForm::seven_bit] != other[WireForm::as_it_is]);
 }
 
 }  // namespace delivery_signing_test

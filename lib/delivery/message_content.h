@@ -24,31 +24,32 @@
 namespace hoplock::delivery {
 
 // How the content goes out.
-enum class Form : std::uint8_t {
+enum class WireForm : std::uint8_t {
   as_it_is,
   binary,     // by BDAT with BODY=BINARYMIME
   seven_bit,  // converted
   plain,      // a notice of ours in UTF-8, as those are read who do not know that (DSN-14)
 };
-Form form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer);
+WireForm form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer);
 
 // RFC 6531: the header, the sender or this recipient is not ASCII. Recomputed, whatever the client said (MX-19).
 bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient);
 
-class Payload {
+class MessageContent {
  public:
-  using Made = std::variant<smtpclient::Content, smtpclient::MissingExtension>;
+  using Transcoded = std::variant<smtpclient::Content, smtpclient::MissingExtension>;
 
   // REQUIRES: queue outlives it and what it made.
-  Payload(std::shared_ptr<const queue::Job> job, queue::Queue& queue) : job_(std::move(job)), queue_(queue) {}
+  MessageContent(std::shared_ptr<const queue::Job> job, queue::Queue& queue) : job_(std::move(job)), queue_(queue) {}
 
   // Or why it must not be brought into that form. Error: it cannot be read, or not be signed.
-  boost::asio::awaitable<Result<Made>> content(Form form, std::shared_ptr<const dkim::Keyring> keyring, Time now);
+  boost::asio::awaitable<Result<Transcoded>> content(WireForm form, std::shared_ptr<const dkim::Keyring> keyring,
+                                                     Time now);
   // A notice of ours (queue::Kind::notice) loses what it returns of the message that it is about, and no longer asks for REQUIRETLS.
   boost::asio::awaitable<Result<>> redact();
   std::uint64_t size() const { return redacted_ ? redacted_->size() : job_->size; }
   // For these of the job's recipients, by index; without the size.
-  smtp::Envelope envelope(const std::vector<std::size_t>& recipients, Form form) const;
+  smtp::Envelope envelope(const std::vector<std::size_t>& recipients, WireForm form) const;
 
  private:
   smtpclient::Content stored() const;
@@ -56,7 +57,7 @@ class Payload {
   std::shared_ptr<const queue::Job> job_;
   queue::Queue& queue_;
   std::shared_ptr<const std::string> redacted_;
-  std::map<Form, std::string> signatures_;
+  std::map<WireForm, std::string> signatures_;
 };
 
 }  // namespace hoplock::delivery

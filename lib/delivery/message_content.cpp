@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/payload.h"
+#include "delivery/message_content.h"
 
 #include <stdexcept>
 #include <utility>
@@ -37,17 +37,17 @@ boost::asio::awaitable<Result<smtpclient::Content>> to_plain_notice(smtpclient::
 
 }  // namespace
 
-Form form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer) {
-  if (envelope.kind == queue::Kind::notice && envelope.smtputf8 && !peer.smtputf8) return Form::plain;
+WireForm form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer) {
+  if (envelope.kind == queue::Kind::notice && envelope.smtputf8 && !peer.smtputf8) return WireForm::plain;
   switch (envelope.body) {
     case queue::Body::seven_bit:
-      return Form::as_it_is;
+      return WireForm::as_it_is;
     case queue::Body::eight_bit:
-      return peer.eight_bit_mime ? Form::as_it_is : Form::seven_bit;
+      return peer.eight_bit_mime ? WireForm::as_it_is : WireForm::seven_bit;
     case queue::Body::binary:
       break;
   }
-  return peer.binary_mime && peer.chunking ? Form::binary : Form::seven_bit;
+  return peer.binary_mime && peer.chunking ? WireForm::binary : WireForm::seven_bit;
 }
 
 bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient) {
@@ -55,23 +55,23 @@ bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient)
   return utf8 || !is_ascii(envelope.sender) || !is_ascii(recipient);
 }
 
-boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form, std::shared_ptr<const dkim::Keyring> keyring,
-                                                               Time now) {
-  Made made = stored();
-  if (form == Form::seven_bit) {
+boost::asio::awaitable<Result<MessageContent::Transcoded>> MessageContent::content(
+    WireForm form, std::shared_ptr<const dkim::Keyring> keyring, Time now) {
+  Transcoded made = stored();
+  if (form == WireForm::seven_bit) {
     smtpclient::Content plain = std::get<smtpclient::Content>(std::move(made));
     auto fit = co_await smtpclient::to_seven_bit(std::move(plain));
     if (!fit) co_return fit.error();
     made = std::move(*fit);
     if (std::holds_alternative<smtpclient::MissingExtension>(made)) co_return made;
   }
-  if (form == Form::plain) {
+  if (form == WireForm::plain) {
     smtpclient::Content notice = std::get<smtpclient::Content>(std::move(made));
     auto plain = co_await to_plain_notice(std::move(notice));
     if (!plain) co_return plain.error();
     made = std::move(*plain);
   }
-  const Form octets = form == Form::binary ? Form::as_it_is : form;  // the same, by BDAT
+  const WireForm octets = form == WireForm::binary ? WireForm::as_it_is : form;  // the same, by BDAT
   if (const auto known = signatures_.find(octets); known != signatures_.end()) {
     std::get<smtpclient::Content>(made).before = known->second;
     co_return made;
@@ -86,7 +86,7 @@ boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form, std::s
   co_return made;
 }
 
-smtp::Envelope Payload::envelope(const std::vector<std::size_t>& recipients, Form form) const {
+smtp::Envelope MessageContent::envelope(const std::vector<std::size_t>& recipients, WireForm form) const {
   smtp::Envelope envelope;
   envelope.sender = mailbox(job_->envelope.sender);
   for (const std::size_t i : recipients) {
@@ -98,18 +98,19 @@ smtp::Envelope Payload::envelope(const std::vector<std::size_t>& recipients, For
     envelope.recipients.push_back(std::move(recipient));
     if (needs_smtputf8(job_->envelope, due.address)) envelope.smtputf8 = true;
   }
-  if (job_->envelope.kind == queue::Kind::notice && form != Form::plain) envelope.smtputf8 = job_->envelope.smtputf8;
-  const bool eight_bit = form == Form::as_it_is && job_->envelope.body != queue::Body::seven_bit;
-  envelope.body = form == Form::binary ? smtp::Body::binary_mime
-                  : eight_bit          ? smtp::Body::eight_bit_mime
-                                       : smtp::Body::seven_bit;
+  if (job_->envelope.kind == queue::Kind::notice && form != WireForm::plain)
+    envelope.smtputf8 = job_->envelope.smtputf8;
+  const bool eight_bit = form == WireForm::as_it_is && job_->envelope.body != queue::Body::seven_bit;
+  envelope.body = form == WireForm::binary ? smtp::Body::binary_mime
+                  : eight_bit              ? smtp::Body::eight_bit_mime
+                                           : smtp::Body::seven_bit;
   envelope.require_tls = job_->envelope.requiretls && !redacted_;
   envelope.ret = job_->envelope.ret;
   envelope.envid = job_->envelope.envid;
   return envelope;
 }
 
-boost::asio::awaitable<Result<>> Payload::redact() {
+boost::asio::awaitable<Result<>> MessageContent::redact() {
   const smtpclient::Content whole = stored();
   std::string octets;
   for (std::uint32_t n = 0; n < whole.pieces(); ++n) {  // a few at most: no notice of that kind returns a message
@@ -124,7 +125,7 @@ boost::asio::awaitable<Result<>> Payload::redact() {
   co_return Result<>();
 }
 
-smtpclient::Content Payload::stored() const {
+smtpclient::Content MessageContent::stored() const {
   smtpclient::Content content;
   if (redacted_) {
     content.whole = redacted_;
