@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the courier asks whoever sent it before it opens sessions, and tells of them: limits of sites and hosts are kept there. Nobody
+// What an attempt asks whoever makes it before it opens sessions, and tells of them: limits of sites and hosts are kept there. Nobody
 // there: no limits.
 #pragma once
 #include <memory>

@@ -176,7 +176,7 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   Attempt attempt;
   std::string broken;
   try {
-    attempt = co_await courier_.attempt(kept, lane.session, &lane);
+    attempt = co_await runner_.attempt(kept, lane.session, &lane);
   } catch (const std::exception& error) {
     broken = error.what();
   } catch (...) {
@@ -307,7 +307,7 @@ Settler::Ticket Scheduler::Impl::put(Ending ending) {
         break;
     }
   }
-  ending.counts.add(courier_.take_cut_off());
+  ending.counts.add(runner_.take_cut_off());
   return settler_.add(std::move(ending));
 }
 
@@ -412,7 +412,7 @@ asio::awaitable<Settler::Ticket> Scheduler::Impl::carry_relaxed(queue::Job job, 
   std::string broken;
   Attempt attempt;
   try {
-    attempt = co_await courier_.attempt(kept, session);
+    attempt = co_await runner_.attempt(kept, session);
   } catch (const std::exception& error) {
     broken = error.what();
   }

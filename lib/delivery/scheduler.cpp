@@ -27,7 +27,7 @@ Scheduler::Impl::Impl(const Services& services)
       router_(services.router),
       log_(services.log),
       clock_(services.clock),
-      courier_(services),
+      runner_(services),
       settler_(
           services.queue, services.log, [this] { kick(); }, services.clock),
       watch_(services, [this] { kick(); }),
@@ -38,7 +38,7 @@ Scheduler::Impl::Impl(const Services& services)
       lanes_(services.executor, services.log),
       tasks_(services.executor, services.log),
       watching_(services.executor, services.log) {
-  courier_.ask_leave([this] { return settler_.leave(); });
+  runner_.ask_leave([this] { return settler_.leave(); });
 }
 
 void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls> tls) {
@@ -47,7 +47,7 @@ void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls>
   watch_.every(options_.retry.first);
   pool_.limit(options_.sessions, options_.sessions_per_domain);
   gates_.limit(options_.sessions, options_.sessions_per_host);
-  courier_.reload(std::move(options), std::move(tls));
+  runner_.reload(std::move(options), std::move(tls));
   reopen();
 }
 
@@ -111,7 +111,7 @@ asio::awaitable<void> Scheduler::Impl::stop(net::SteadyTime deadline) {
     lanes_.stop();
     co_await lanes_.join(Steady::now() + std::chrono::seconds(1));
   }
-  courier_.stop();
+  runner_.stop();
   settler_.end();
   co_await tasks_.join(std::max(deadline, Steady::now() + std::chrono::seconds(1)));
   tasks_.stop();
@@ -123,7 +123,7 @@ void Scheduler::Impl::abandon() {
   watching_.stop();
   lanes_.stop();
   tasks_.stop();
-  courier_.stop();
+  runner_.stop();
 }
 
 // An operator wants it tried now, whatever was learnt of its site.

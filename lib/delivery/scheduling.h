@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "delivery/courier.h"
+#include "delivery/attempt_runner.h"
 #include "delivery/gates.h"
 #include "delivery/pool.h"
 #include "delivery/scheduler.h"
@@ -28,7 +28,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
 
   explicit Impl(const Services& services);
   void set(Options options, std::shared_ptr<const net::ClientTls> tls);
-  void sign_with(std::shared_ptr<const dkim::Keyring> keyring) { courier_.sign_with(std::move(keyring)); }
+  void sign_with(std::shared_ptr<const dkim::Keyring> keyring) { runner_.sign_with(std::move(keyring)); }
   void start();
   asio::awaitable<void> stop(net::SteadyTime deadline);
   void abandon();
@@ -158,7 +158,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   route::Router& router_;
   Log& log_;
   net::Clock clock_;
-  Courier courier_;
+  AttemptRunner runner_;
   Settler settler_;
   Watch watch_;
   Options options_;

@@ -281,7 +281,7 @@ void Scheduler::Impl::Lane::unreachable(const Ip& ip, const std::string& why) {
 asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& job, Attempt attempt) {
   const DestinationPtr destination = lane.destination;
   const SitePtr site = destination->site;
-  courier_.keep(std::move(attempt.counts));
+  runner_.keep(std::move(attempt.counts));
   destination->more = true;
   // only now is it known whose site it is
   const auto slow = site && !attempt.full ? slow_senders_.held(job, site->name, now()) : std::nullopt;
@@ -351,7 +351,7 @@ asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const queue::Job&
 void Scheduler::Impl::come_again(Destination& destination, const queue::Job& job, Attempt attempt) {
   const SitePtr& site = destination.site;
   if (site && site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
-  courier_.keep(std::move(attempt.counts));
+  runner_.keep(std::move(attempt.counts));
   destination.jobs.push_front(job);
   destination.given_back = true;
   destination.more = true;

@@ -2,7 +2,7 @@
 // TLS-14: whatever a server, or somebody on the way, can do so that a session has no TLS.
 #include <doctest/doctest.h>
 
-#include "tests/delivery/courier_world.h"
+#include "tests/delivery/attempt_world.h"
 
 namespace delivery_downgrade_test {
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// REQUIRETLS and `TLS-Required: No` (RFC 8689) in the courier: what goes over which session, what ends for good, what is counted.
+// REQUIRETLS and `TLS-Required: No` (RFC 8689) in an attempt: what goes over which session, what ends for good, what is counted.
 #include <doctest/doctest.h>
 
-#include "delivery/courier.h"
+#include "delivery/attempt_runner.h"
 #include "dsn/notice.h"
+#include "tests/delivery/attempt_world.h"
 #include "tests/delivery/counted.h"
-#include "tests/delivery/courier_world.h"
 
 namespace delivery_requiretls_test {
 
@@ -45,7 +45,7 @@ struct World : Courses {
     mine->envelope.tls_required_no = ask == Ask::relaxed;
     return run(std::move(mine));
   }
-  Attempt run(std::shared_ptr<queue::Job> mine) { return loop.run(courier().attempt(std::move(mine), session)); }
+  Attempt run(std::shared_ptr<queue::Job> mine) { return loop.run(runner().attempt(std::move(mine), session)); }
   Attempt send_notice(const std::string& body, std::chrono::hours age = std::chrono::hours{0}) {
     auto mine = std::make_shared<queue::Job>(*job());
     mine->envelope.sender.clear();
@@ -182,7 +182,7 @@ TEST_CASE("RTLS-13: where the operator ignores the header field, the policy stan
   strict.tls_required_no = TlsRequiredNo::ignore;
   net::TlsOptions from;
   from.ca_file = world.dir.write("ca.pem", world.ca.pem());
-  world.courier().reload(strict, net::ClientTls::load(from).value());
+  world.runner().reload(strict, net::ClientTls::load(from).value());
   CHECK(line(world.send(Ask::relaxed), {"policy", "reason"}) == "deferred dane tlsa-invalid");
 }
 

@@ -5,7 +5,7 @@
 
 #include "delivery/message_content.h"
 #include "dsn/notice.h"
-#include "tests/delivery/courier_world.h"
+#include "tests/delivery/attempt_world.h"
 #include "tests/smtpclient/keys.h"
 
 namespace delivery_signing_test {
@@ -26,14 +26,14 @@ TEST_CASE("DKIM-07: the server gets the signature, the message as it is, and SIZ
   Courses world;
   Script script = Courses::clear("250-mx\r\n250 SIZE 100000\r\n");
   ScriptedPeer& peer = world.peer({Courses::takes(script)});
-  world.courier().sign_with(keys().ring);
+  world.runner().sign_with(keys().ring);
   const auto job = [] {
     auto made = std::make_shared<queue::Job>(*Courses::job());
     made->body = ours;
     made->size = ours.size();
     return made;
   }();
-  const Attempt attempt = world.loop.run(world.courier().attempt(job, world.session));
+  const Attempt attempt = world.loop.run(world.runner().attempt(job, world.session));
   CHECK(line(attempt, {"dsn"}) == "delivered 2.0.0");
   world.leave();
   peer.finish();
@@ -52,14 +52,14 @@ TEST_CASE(
   Courses world;
   Script script = Courses::clear();
   ScriptedPeer& peer = world.peer({Courses::takes(script)});
-  world.courier().sign_with(keys().ring);
+  world.runner().sign_with(keys().ring);
   const auto gone = [] {
     auto made = std::make_shared<queue::Job>(*Courses::job());
     made->body.clear();
     made->chunks = 2;  // that the queue does not have
     return made;
   }();
-  const Attempt attempt = world.loop.run(world.courier().attempt(gone, world.session));
+  const Attempt attempt = world.loop.run(world.runner().attempt(gone, world.session));
   CHECK(attempt.reached);
   REQUIRE(attempt.recipients.at(0).halt);
   CHECK(attempt.recipients.at(0).halt->text.starts_with("the message cannot be signed: "));

@@ -2,7 +2,7 @@
 // One host, several domains: which session of theirs may carry whose mail, over real TLS (TLS-08, RFC 7672 section 2.2, RFC 8461 section 4).
 #include <doctest/doctest.h>
 
-#include "tests/delivery/courier_world.h"
+#include "tests/delivery/attempt_world.h"
 
 namespace delivery_site_session_test {
 
@@ -124,7 +124,7 @@ TEST_CASE("TLS-08, RTLS-09: mail that asks for REQUIRETLS never rides on another
   auto strict = std::make_shared<queue::Job>(*Courses::job({"bob@example.com"}));
   strict->destination = "example.com";
   strict->envelope.requiretls = true;
-  const Attempt attempt = world.loop.run(world.courier().attempt(std::move(strict), world.session));
+  const Attempt attempt = world.loop.run(world.runner().attempt(std::move(strict), world.session));
   CHECK(std::string(line(attempt, {"policy"})).ends_with("requiretls"));
   CHECK(attempt.recipients.front().fate != delivery::Fate::delivered);
   world.leave();

@@ -2,7 +2,7 @@
 // `sources:`: which address and name mail leaves under, and that sessions keep to it.
 #include "delivery/source.h"
 
-#include "tests/delivery/courier_world.h"
+#include "tests/delivery/attempt_world.h"
 
 namespace delivery_source_test {
 
@@ -71,7 +71,7 @@ TEST_CASE(
   ScriptedPeer& peer = world.peer({said("out77.example.com"), said("relay.example.net")});
   auto mine = std::make_shared<queue::Job>(*world.job());
   mine->envelope.sender = "ann@example.com";
-  const Attempt first = world.loop.run(world.courier().attempt(mine, world.session));
+  const Attempt first = world.loop.run(world.runner().attempt(mine, world.session));
   CHECK(line(first, {"src", "mx"}) == "delivered 127.0.0.77 mx1.example.org");
   REQUIRE(world.session);
   const Attempt second = world.send();  // alice@example.net: a session of its own

@@ -2,8 +2,8 @@
 // To which day, and to whom, a session belongs.
 #include "delivery/witness.h"
 
+#include "tests/delivery/attempt_world.h"
 #include "tests/delivery/counted.h"
-#include "tests/delivery/courier_world.h"
 
 namespace delivery_witness_test {
 
@@ -17,7 +17,7 @@ const tlsrpt::Day first = tlsrpt::parse_day("2024-12-31").value();
 const Time midnight{first + std::chrono::days{1}};
 
 struct World : Courses {
-  World() : wishes((courier(), *router), loop.executor(), log), witness(&wishes, {}) {
+  World() : wishes((runner(), *router), loop.executor(), log), witness(&wishes, {}) {
     dns.add("_smtp._tls.example.org TXT v=TLSRPTv1; rua=mailto:r@example.org");
     facts.domain.domain = facts.domain.expanded = name("example.org");
     facts.host.name = name("mx1.example.org");

@@ -4,7 +4,7 @@
 
 #include "tests/delivery/relay.h"
 
-namespace delivery_courier_faults_test {
+namespace delivery_attempt_faults_test {
 
 using namespace hoplock;
 using namespace hoplock::delivery;
@@ -199,4 +199,4 @@ TEST_CASE("MX-22: what a session still had to say costs the next message nothing
   CHECK(sink.connections == 2);
 }
 
-}  // namespace delivery_courier_faults_test
+}  // namespace delivery_attempt_faults_test

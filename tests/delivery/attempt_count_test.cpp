@@ -2,12 +2,12 @@
 // Which sessions are counted for TLS reports: RFC 8460 sections 3, 4.
 #include <doctest/doctest.h>
 
-#include "delivery/courier.h"
+#include "delivery/attempt_runner.h"
+#include "tests/delivery/attempt_world.h"
 #include "tests/delivery/counted.h"
-#include "tests/delivery/courier_world.h"
 #include "tests/dkim/verify.h"
 
-namespace delivery_courier_count_test {
+namespace delivery_attempt_count_test {
 
 using namespace hoplock;
 using namespace hoplock::delivery;
@@ -37,8 +37,8 @@ struct World : Courses {
     report->envelope.kind = queue::Kind::report;
     report->body = "From: tlsrpt@example.net\r\n" + report->body;
     report->size = report->body.size();
-    courier().sign_with(ring);
-    return loop.run(courier().attempt(std::move(report), session));
+    runner().sign_with(ring);
+    return loop.run(runner().attempt(std::move(report), session));
   }
   static std::shared_ptr<const dkim::Keyring> keyring() {
     dkim::Identity identity;
@@ -309,21 +309,21 @@ TEST_CASE("an attempt that is cut off tells of its sessions all the same") {
   World world;
   Script silent = world.secured(world.tls()).expect_line("EHLO").send("250 mx\r\n").expect_line("MAIL").stall();
   world.peer({silent});
-  world.courier();
+  world.runner();
   {
     net::TaskGroup tasks(world.loop.executor(), world.log);
-    tasks.spawn("attempt", [](Courier& courier, std::shared_ptr<const queue::Job> job) -> asio::awaitable<void> {
+    tasks.spawn("attempt", [](AttemptRunner& runner, std::shared_ptr<const queue::Job> job) -> asio::awaitable<void> {
       std::optional<OpenSession> session;
-      co_await courier.attempt(std::move(job), session);
-    }(world.courier(), Courses::job()));
+      co_await runner.attempt(std::move(job), session);
+    }(world.runner(), Courses::job()));
     world.loop.io().restart();
     world.loop.io().run_for(1s);
     tasks.stop();
     world.loop.io().restart();
     world.loop.io().run_for(100ms);
   }
-  CHECK(sessions_in(world.courier().take_cut_off()) == Lines{"example.org: no-policy-found 1/0"});
-  CHECK(world.courier().take_cut_off().empty());
+  CHECK(sessions_in(world.runner().take_cut_off()) == Lines{"example.org: no-policy-found 1/0"});
+  CHECK(world.runner().take_cut_off().empty());
 }
 
 TEST_CASE("an attempt that is cut off while a record is looked up still tells what became of its mail") {
@@ -333,11 +333,11 @@ TEST_CASE("an attempt that is cut off while a record is looked up still tells wh
   auto told = std::make_shared<std::optional<Attempt>>();
   net::TaskGroup tasks(world.loop.executor(), world.log);
   tasks.spawn("attempt",
-              [](Courier& courier, std::shared_ptr<const queue::Job> job,
+              [](AttemptRunner& runner, std::shared_ptr<const queue::Job> job,
                  std::shared_ptr<std::optional<Attempt>> into) -> asio::awaitable<void> {
                 std::optional<OpenSession> session;
-                *into = co_await courier.attempt(std::move(job), session);
-              }(world.courier(), Courses::job(), told));
+                *into = co_await runner.attempt(std::move(job), session);
+              }(world.runner(), Courses::job(), told));
   world.loop.io().restart();
   world.loop.io().run_for(1s);
   CHECK_FALSE(told->has_value());
@@ -349,4 +349,4 @@ TEST_CASE("an attempt that is cut off while a record is looked up still tells wh
   CHECK((*told)->counts.empty());
 }
 
-}  // namespace delivery_courier_count_test
+}  // namespace delivery_attempt_count_test

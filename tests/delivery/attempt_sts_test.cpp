@@ -2,10 +2,10 @@
 // MTA-STS from the first look-up to the log line: RFC 8461 sections 4, 5.
 #include <doctest/doctest.h>
 
-#include "delivery/courier.h"
-#include "tests/delivery/courier_world.h"
+#include "delivery/attempt_runner.h"
+#include "tests/delivery/attempt_world.h"
 
-namespace delivery_courier_sts_test {
+namespace delivery_attempt_sts_test {
 
 using namespace hoplock;
 using namespace hoplock::delivery;
@@ -28,7 +28,7 @@ struct Policies : Courses {
   Attempt send_old(std::chrono::seconds age) {
     auto old = std::make_shared<queue::Job>(*job());
     old->received -= age;
-    return loop.run(courier().attempt(std::move(old), session));
+    return loop.run(runner().attempt(std::move(old), session));
   }
   PeerTls tls() { return tls_of(leaf, "mx1"); }
   PeerTls bad_tls() { return tls_of(stranger, "stranger"); }
@@ -75,7 +75,7 @@ TEST_CASE(
   CHECK(line(world.send(), {"reason"}) == "deferred mx-not-in-policy");
   auto relaxed = std::make_shared<queue::Job>(*Courses::job());
   relaxed->envelope.tls_required_no = true;
-  const Attempt attempt = world.loop.run(world.courier().attempt(relaxed, world.session));
+  const Attempt attempt = world.loop.run(world.runner().attempt(relaxed, world.session));
   CHECK(line(attempt, {"mx", "dsn"}) == "delivered mx1.example.org 2.0.0");
   CHECK(peer.finish() == Problems{});
 }
@@ -195,4 +195,4 @@ TEST_CASE("STS-28: a live policy and a TXT record within its time cost no questi
   CHECK(world.policy_hosts.asked.size() == 1);
 }
 
-}  // namespace delivery_courier_sts_test
+}  // namespace delivery_attempt_sts_test

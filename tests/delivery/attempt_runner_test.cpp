@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/courier.h"
+#include "delivery/attempt_runner.h"
 
 #include <doctest/doctest.h>
 
 #include "base/ascii.h"
-#include "tests/delivery/courier_world.h"
+#include "tests/delivery/attempt_world.h"
 
-namespace delivery_courier_test {
+namespace delivery_attempt_runner_test {
 
 using namespace hoplock;
 using namespace hoplock::delivery;
@@ -377,7 +377,7 @@ TEST_CASE("a stored message that cannot be read goes to no further host, and its
   auto job = std::make_shared<queue::Job>(*Courses::job());
   job->body.clear();
   job->chunks = 2;  // which the queue does not have
-  const Attempt attempt = world.loop.run(world.courier().attempt(job, world.session));
+  const Attempt attempt = world.loop.run(world.runner().attempt(job, world.session));
   const auto result = results(attempt, Schedule{}).at(0);
   CHECK(result.status == "4.3.0");
   CHECK(result.reply.starts_with("450 4.3.0 the stored message cannot be read: "));
@@ -395,4 +395,4 @@ TEST_CASE("MX-04: a null MX, and a domain that does not exist, end at once witho
   CHECK(line(world.send({"bob@late.example"}), {"reason", "dsn"}) == "deferred dns-failure 4.4.3");
 }
 
-}  // namespace delivery_courier_test
+}  // namespace delivery_attempt_runner_test

@@ -5,10 +5,10 @@
 #include <functional>
 
 #include "base/ascii.h"
-#include "delivery/courier.h"
-#include "tests/delivery/courier_world.h"
+#include "delivery/attempt_runner.h"
+#include "tests/delivery/attempt_world.h"
 
-namespace delivery_courier_routes_test {
+namespace delivery_attempt_routes_test {
 
 using namespace hoplock;
 using namespace hoplock::delivery;
@@ -285,4 +285,4 @@ TEST_CASE("after a reload a session that was opened for another route carries no
   CHECK(peer.connections() == 2);
 }
 
-}  // namespace delivery_courier_routes_test
+}  // namespace delivery_attempt_routes_test

@@ -16,10 +16,10 @@
 
 namespace hoplock::delivery {
 
-class Courier {
+class AttemptRunner {
  public:
   // REQUIRES: all outlive it.
-  explicit Courier(const Services& services) : common_(services) {}
+  explicit AttemptRunner(const Services& services) : common_(services) {}
   // For sessions opened from now on.
   void reload(Options options, std::shared_ptr<const net::ClientTls> tls) {
     common_.options = std::move(options);

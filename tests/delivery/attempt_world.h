@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A courier between a router over a DNS made of maps and scripted servers with certificates of a CA of the test's own. Servers listen on
+// Attempts between a router over a DNS made of maps and scripted servers with certificates of a CA of the test's own. Servers listen on
 // addresses 127.0.0.x, all on one port.
 #pragma once
 #include <doctest/doctest.h>
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "delivery/courier.h"
+#include "delivery/attempt_runner.h"
 #include "delivery/describe.h"
 #include "disk/disk.h"
 #include "tests/support/fake_policies.h"
@@ -92,16 +92,16 @@ struct Courses {
     dns.remove("_" + std::to_string(routing.port) + "._tcp." + host + " TLSA");
   }
 
-  Courier& courier() {
+  AttemptRunner& runner() {
     if (made) return *made;
     const route::PolicyCache::Parts parts{*disk, dns, policy_hosts, log};
     policies = std::make_unique<route::PolicyCache>(parts, route::PolicyOptions{});
     router = std::make_unique<route::Router>(route::Router::Parts{dns, policies.get()}, routing, std::mt19937_64{7});
-    made = std::make_unique<Courier>(Services{loop.executor(), *queue, *router, log});
+    made = std::make_unique<AttemptRunner>(Services{loop.executor(), *queue, *router, log});
     reload(dir.write("ca.pem", ca.pem()));
     return *made;
   }
-  // As by SIGHUP, with another ca_file. REQUIRES: courier().
+  // As by SIGHUP, with another ca_file. REQUIRES: runner().
   void reload(const std::string& ca_file) {
     Options options;
     options.hostname = name("relay.example.net");
@@ -137,9 +137,9 @@ struct Courses {
   Attempt send(std::vector<std::string> to = {"bob@example.org"}, Access* access = nullptr) {
     auto sent = std::make_shared<queue::Job>(*job(std::move(to)));
     sent->received -= waited;
-    courier();
+    runner();
     sent->destination = router->table().destination(sent->recipients.front().domain, sent->received);
-    return loop.run(courier().attempt(std::move(sent), session, access));
+    return loop.run(runner().attempt(std::move(sent), session, access));
   }
   void leave() {
     if (session) loop.run(session->client->quit());
@@ -161,7 +161,7 @@ struct Courses {
   MemoryLog log;
   std::unique_ptr<route::PolicyCache> policies;
   std::unique_ptr<route::Router> router;
-  std::unique_ptr<Courier> made;
+  std::unique_ptr<AttemptRunner> made;
   std::vector<std::unique_ptr<ScriptedPeer>> peers;
   std::optional<OpenSession> session;
   Milliseconds waited{0};  // how long what is sent has been in the queue
