@@ -13,7 +13,7 @@
 #include "delivery/options.h"
 #include "delivery/rotation.h"
 #include "delivery/services.h"
-#include "delivery/witness.h"
+#include "delivery/tlsrpt_sessions.h"
 #include "dkim/signer.h"
 #include "net/tls_client.h"
 #include "smtpclient/credentials.h"
@@ -27,7 +27,7 @@ struct Common {
         queue(services.queue),
         clock(services.clock),
         look_ups(services.executor, services.log),
-        wishes(services.router, services.executor, services.log) {}
+        interests(services.router, services.executor, services.log) {}
   route::Router& router;
   queue::Queue& queue;
   net::Clock clock;
@@ -37,7 +37,7 @@ struct Common {
   std::shared_ptr<const dkim::Keyring> keyring;         // null: nothing is signed
   std::function<boost::asio::awaitable<bool>()> leave;  // Content::leave
   LookUps look_ups;
-  Wishes wishes;
+  ReportInterests interests;
   Rotation rotation;                        // by destination
   Rotation heard;                           // by message, destination and source: who told it to come later
   std::map<std::uint64_t, unsigned> apart;  // by message: how often in a row it broke at somebody, and nobody was taken

@@ -27,23 +27,23 @@ DeliveryAttempt::DeliveryAttempt(Common& common, std::shared_ptr<const queue::Jo
     : common_(common),
       progress_(common, std::move(job), session, access),
       route_check_(progress_),
-      witness_(wishes(), common.options.counting.except),
+      recorder_(interests(), common.options.counting.except),
       transactions_(progress_, route_check_),
-      hosts_(progress_, route_check_, transactions_, witness_) {}
+      hosts_(progress_, route_check_, transactions_, recorder_) {}
 
 DeliveryAttempt::~DeliveryAttempt() {
-  if (!told_) common_.cut_off.add(witness_.counts());
+  if (!told_) common_.cut_off.add(recorder_.counts());
 }
 
-Wishes* DeliveryAttempt::wishes() {
-  return common_.options.counting.enabled && is_counted(progress_.manner) ? &common_.wishes : nullptr;
+ReportInterests* DeliveryAttempt::interests() {
+  return common_.options.counting.enabled && is_counted(progress_.manner) ? &common_.interests : nullptr;
 }
 
 asio::awaitable<Attempt> DeliveryAttempt::go() {
   try {
     co_await carry();
     progress_.attempt.ended = progress_.now();
-    if (witness_.waits()) co_await witness_.wait();
+    if (recorder_.waits()) co_await recorder_.wait();
   } catch (const std::exception& error) {
     if (!is_partly_over()) throw;
     end_here(error);
@@ -60,7 +60,7 @@ Attempt DeliveryAttempt::ended() {
   attempt.hosts_left = progress_.cut_short || progress_.passed_over || attempt.full;
   attempt.ours = (attempt.ours || hosts_.is_out_of_reach()) && !attempt.reached;
   if (took_any(attempt)) attempt.put_off.reset();
-  attempt.counts = witness_.counts();
+  attempt.counts = recorder_.counts();
   told_ = true;
   return concluded(std::move(attempt));
 }
@@ -170,7 +170,7 @@ asio::awaitable<bool> DeliveryAttempt::has_new_policy() {
   using State = hop::StsFact::State;
   if (progress_.hosts.domain.sts.state == State::live && hosts->domain.sts.state != State::live) co_return false;
   take_hosts(std::move(*hosts));
-  witness_.forget_sts_refusals();
+  recorder_.forget_sts_refusals();
   for (Hop& hop : hops) hop.outdated = refused(hop);
   co_return true;
 }

@@ -11,8 +11,8 @@
 #include "delivery/host_loop.h"
 #include "delivery/progress.h"
 #include "delivery/route_check.h"
+#include "delivery/tlsrpt_sessions.h"
 #include "delivery/transactions.h"
-#include "delivery/witness.h"
 
 namespace hoplock::delivery {
 
@@ -42,13 +42,13 @@ class DeliveryAttempt {
   void end_here(const std::exception& why);
   void leave_undecided_out();
   Attempt ended();
-  Wishes* wishes();
+  ReportInterests* interests();
   const dns::Name& domain() const { return progress_.job->recipients.front().domain; }
 
   Common& common_;
   Progress progress_;
   RouteCheck route_check_;
-  Witness witness_;
+  SessionRecorder recorder_;
   Transactions transactions_;
   HostLoop hosts_;
   bool told_ = false;

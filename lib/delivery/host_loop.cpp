@@ -24,15 +24,15 @@ hop::HostFacts named(const route::Host& host) {
 
 }  // namespace
 
-HostLoop::HostLoop(Progress& progress, RouteCheck& route_check, Transactions& transactions, Witness& witness)
+HostLoop::HostLoop(Progress& progress, RouteCheck& route_check, Transactions& transactions, SessionRecorder& recorder)
     : progress_(progress),
       common_(progress.common),
       route_check_(route_check),
       transactions_(transactions),
-      witness_(witness),
+      recorder_(recorder),
       order_(progress),
       limits_(progress),
-      sessions_(progress, limits_, transactions, witness) {}
+      sessions_(progress, limits_, transactions, recorder) {}
 
 asio::awaitable<void> HostLoop::try_source() {
   Attempt& attempt = progress_.attempt;
@@ -76,7 +76,7 @@ asio::awaitable<void> HostLoop::try_host(route::Host host) {
   const tlsrpt::Question question{facts, rule};
   const hop::Plan plan = hop::decide(facts, rule, asked(progress_.manner));
   if (const auto* no = std::get_if<hop::Refuse>(&plan)) {
-    witness_.saw(question, *no, progress_.now());
+    recorder_.record(question, *no, progress_.now());
     refuse(host, *no);
     co_return;
   }
@@ -92,7 +92,7 @@ asio::awaitable<void> HostLoop::try_host(route::Host host) {
     }
   }
   co_await progress_.leave_session();
-  witness_.expect(facts);
+  recorder_.expect(facts);
   co_await try_addresses(host, connect, question);
 }
 

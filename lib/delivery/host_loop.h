@@ -10,15 +10,15 @@
 #include "delivery/host_sessions.h"
 #include "delivery/progress.h"
 #include "delivery/route_check.h"
+#include "delivery/tlsrpt_sessions.h"
 #include "delivery/transactions.h"
-#include "delivery/witness.h"
 
 namespace hoplock::delivery {
 
 class HostLoop {
  public:
   // REQUIRES: all outlive it.
-  HostLoop(Progress& progress, RouteCheck& route_check, Transactions& transactions, Witness& witness);
+  HostLoop(Progress& progress, RouteCheck& route_check, Transactions& transactions, SessionRecorder& recorder);
 
   // For those that are open, from progress.source. As an attempt of its own: what others used up does not count, and where there is only no
   // place now, its mail goes back.
@@ -43,7 +43,7 @@ class HostLoop {
   Common& common_;
   RouteCheck& route_check_;
   Transactions& transactions_;
-  Witness& witness_;
+  SessionRecorder& recorder_;
   HostOrder order_;
   AttemptLimits limits_;
   HostSessions sessions_;

@@ -54,8 +54,13 @@ Hop with_opened(Hop hop, const hop::Connect& plan, const smtpclient::Opened& ope
 
 }  // namespace
 
-HostSessions::HostSessions(Progress& progress, AttemptLimits& limits, Transactions& transactions, Witness& witness)
-    : progress_(progress), common_(progress.common), limits_(limits), transactions_(transactions), witness_(witness) {}
+HostSessions::HostSessions(Progress& progress, AttemptLimits& limits, Transactions& transactions,
+                           SessionRecorder& recorder)
+    : progress_(progress),
+      common_(progress.common),
+      limits_(limits),
+      transactions_(transactions),
+      recorder_(recorder) {}
 
 // Another domain's mail goes only over what was proved to the full: not in clear after TLS failed, nor past a defect.
 bool HostSessions::may_carry(const hop::Connect& plan) const {
@@ -142,7 +147,7 @@ asio::awaitable<bool> HostSessions::try_address(route::Host host, Ip ip, hop::Co
     if (banner && plan == original) limits_.count_session();
     // RPT-10: where EHLO got no answer nothing is known of STARTTLS
     const hop::Outcome& told = opened.before_helo ? opened.before_helo->outcome : opened.outcome;
-    if (plan == original) witness_.saw({question, plan, told, ends(opened, host, ip), began});
+    if (plan == original) recorder_.record({question, plan, told, ends(opened, host, ip), began});
     if (opened.local) hop.src = opened.local;
     if (opened.before_helo) {
       failed = without_ehlo(hop, plan, *opened.before_helo);

@@ -8,15 +8,15 @@
 
 #include "delivery/attempt_limits.h"
 #include "delivery/progress.h"
+#include "delivery/tlsrpt_sessions.h"
 #include "delivery/transactions.h"
-#include "delivery/witness.h"
 
 namespace hoplock::delivery {
 
 class HostSessions {
  public:
   // REQUIRES: all outlive it.
-  HostSessions(Progress& progress, AttemptLimits& limits, Transactions& transactions, Witness& witness);
+  HostSessions(Progress& progress, AttemptLimits& limits, Transactions& transactions, SessionRecorder& recorder);
 
   // A session is open, and it may carry the mail to that host.
   bool fits(const route::Host& host, const hop::HostFacts& facts, const hop::Connect& plan) const;
@@ -47,7 +47,7 @@ class HostSessions {
   Common& common_;
   AttemptLimits& limits_;
   Transactions& transactions_;
-  Witness& witness_;
+  SessionRecorder& recorder_;
   std::size_t failures_ = 0;  // addresses from which no session came
   std::shared_ptr<void> place_;
 };

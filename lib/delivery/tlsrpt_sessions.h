@@ -19,32 +19,33 @@
 
 namespace hoplock::delivery {
 
-// A domain's wish, as far as it is known.
-struct Wish {
+// Whether a domain wants reports, as far as it is known.
+struct ReportInterest {
   std::optional<bool> wanted;
   net::Condition known;
 };
-using WishPtr = std::shared_ptr<Wish>;
+using ReportInterestPtr = std::shared_ptr<ReportInterest>;
 
 // Look-ups that run on their own.
-class Wishes {
+class ReportInterests {
  public:
   // REQUIRES: both outlive it and the loop's last run.
-  Wishes(route::Router& router, boost::asio::any_io_executor executor, Log& log)
+  ReportInterests(route::Router& router, boost::asio::any_io_executor executor, Log& log)
       : router_(router), tasks_(executor, log) {}
-  WishPtr ask(const dns::Name& domain);
+  ReportInterestPtr ask(const dns::Name& domain);
 
  private:
-  static boost::asio::awaitable<void> find(route::Router& router, dns::Name domain, WishPtr wish);
+  static boost::asio::awaitable<void> find(route::Router& router, dns::Name domain, ReportInterestPtr interest);
   route::Router& router_;
   net::TaskGroup tasks_;
 };
 
 // The sessions of one attempt.
-class Witness {
+class SessionRecorder {
  public:
   // Null: nothing is counted. `except`: nor is what those domains would be told (RPT-45).
-  Witness(Wishes* wishes, std::vector<dns::Pattern> except) : wishes_(wishes), except_(std::move(except)) {}
+  SessionRecorder(ReportInterests* interests, std::vector<dns::Pattern> except)
+      : interests_(interests), except_(std::move(except)) {}
 
   // A connection is coming: whoever is to be told of it is asked meanwhile.
   void expect(const hop::Facts& facts);
@@ -56,8 +57,8 @@ class Witness {
     tlsrpt::Ends ends;
     Time began;  // the day it belongs to
   };
-  void saw(const Connection& connection);
-  void saw(const tlsrpt::Question& question, const hop::Refuse& refused, Time at);
+  void record(const Connection& connection);
+  void record(const tlsrpt::Question& question, const hop::Refuse& refused, Time at);
   // What an MTA-STS policy refused does not count: it was replaced in the course of the attempt.
   void forget_sts_refusals();
 
@@ -77,9 +78,9 @@ class Witness {
   };
   void add(const hop::Facts& facts, Seen seen);
   bool is_told(const hop::Facts& facts) const;
-  Wishes* wishes_;
+  ReportInterests* interests_;
   std::vector<dns::Pattern> except_;
-  std::map<dns::Name, WishPtr> asked_;
+  std::map<dns::Name, ReportInterestPtr> asked_;
   std::vector<Seen> seen_;
 };
 

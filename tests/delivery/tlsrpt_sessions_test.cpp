@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // To which day, and to whom, a session belongs.
-#include "delivery/witness.h"
+#include "delivery/tlsrpt_sessions.h"
 
 #include "tests/delivery/attempt_world.h"
 #include "tests/delivery/counted.h"
 
-namespace delivery_witness_test {
+namespace delivery_tlsrpt_sessions_test {
 
 using namespace hoplock;
 using namespace hoplock::delivery;
@@ -17,17 +17,17 @@ const tlsrpt::Day first = tlsrpt::parse_day("2024-12-31").value();
 const Time midnight{first + std::chrono::days{1}};
 
 struct World : Courses {
-  World() : wishes((runner(), *router), loop.executor(), log), witness(&wishes, {}) {
+  World() : interests((runner(), *router), loop.executor(), log), recorder(&interests, {}) {
     dns.add("_smtp._tls.example.org TXT v=TLSRPTv1; rua=mailto:r@example.org");
     facts.domain.domain = facts.domain.expanded = name("example.org");
     facts.host.name = name("mx1.example.org");
     outcome.stage = hop::Stage::ready;
     outcome.tls = hop::TlsSession{"TLSv1.3", "", "", ""};
   }
-  void connect(Time began) { witness.saw({{facts, rule}, plan, outcome, {}, began}); }
+  void connect(Time began) { recorder.record({{facts, rule}, plan, outcome, {}, began}); }
   reports::Counts counts() {
-    if (witness.waits()) loop.run(witness.wait());
-    return witness.counts();
+    if (recorder.waits()) loop.run(recorder.wait());
+    return recorder.counts();
   }
   std::vector<reports::Key> days() {
     Counted ledger(counts());
@@ -40,8 +40,8 @@ struct World : Courses {
   hop::LocalRule rule;
   hop::Connect plan;
   hop::Outcome outcome;
-  Wishes wishes;
-  Witness witness;
+  ReportInterests interests;
+  SessionRecorder recorder;
 };
 
 }  // namespace
@@ -67,8 +67,8 @@ TEST_CASE("RPT-10: three attempts at a host that a policy refuses count three ti
   const hop::Refuse refused{hop::Policy::sts, hop::Reason::mx_not_in_policy, ""};
   std::uint64_t failures = 0;
   for (int i = 0; i < 3; ++i) {
-    Witness attempt(&world.wishes, {});
-    attempt.saw({world.facts, world.rule}, refused, midnight);
+    SessionRecorder attempt(&world.interests, {});
+    attempt.record({world.facts, world.rule}, refused, midnight);
     if (attempt.waits()) world.loop.run(attempt.wait());
     Counted ledger(attempt.counts());
     failures += ledger.accounts().at(0).failures;
@@ -79,9 +79,9 @@ TEST_CASE("RPT-10: three attempts at a host that a policy refuses count three ti
 TEST_CASE("what is known without waiting is what look-ups have brought so far") {
   World world;
   world.connect(midnight);
-  CHECK(world.witness.counts().empty());
+  CHECK(world.recorder.counts().empty());
   CHECK(world.days() == std::vector<reports::Key>{{first + std::chrono::days{1}, name("example.org")}});
-  CHECK_FALSE(world.witness.counts().empty());
+  CHECK_FALSE(world.recorder.counts().empty());
 }
 
-}  // namespace delivery_witness_test
+}  // namespace delivery_tlsrpt_sessions_test
