@@ -36,7 +36,7 @@ DeliveryAttempt::~DeliveryAttempt() {
 }
 
 ReportInterests* DeliveryAttempt::interests() {
-  return common_.options.counting.enabled && is_counted(progress_.manner) ? &common_.interests : nullptr;
+  return common_.options.counting.enabled && is_counted(progress_.message_class) ? &common_.interests : nullptr;
 }
 
 asio::awaitable<Attempt> DeliveryAttempt::go() {
@@ -180,14 +180,15 @@ asio::awaitable<bool> DeliveryAttempt::is_to_go_redacted() {
   Attempt& attempt = progress_.attempt;
   const std::vector<std::size_t>& open = progress_.open;
   const queue::Job& job = *progress_.job;
-  const bool wanted = progress_.manner == Manner::required && job.envelope.kind == queue::Kind::notice && !open.empty();
+  const bool wanted =
+      progress_.message_class == MessageClass::requiretls && job.envelope.kind == queue::Kind::notice && !open.empty();
   if (!wanted) co_return false;
   // where it is not that clear, the last attempt is the time to give in
   const bool last = queue::is_over({job.received, common_.options.expire_bounces}, progress_.now());
   if (!last && !is_unfit_everywhere(attempt, attempt.recipients[open.front()])) co_return false;
   const auto redacted = co_await transactions_.redact();
   if (!redacted) co_return false;
-  progress_.manner = Manner::ordinary;
+  progress_.message_class = MessageClass::ordinary;
   attempt.redacted = true;
   for (Hop& hop : attempt.hops) hop.outdated = true;
   co_return true;

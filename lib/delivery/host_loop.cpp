@@ -70,11 +70,11 @@ asio::awaitable<void> HostLoop::try_next_hosts() {
 }
 
 asio::awaitable<void> HostLoop::try_host(route::Host host) {
-  const hop::LocalRule rule = rule_for(progress_.manner, progress_.hosts.rule, host.origin);
+  const hop::LocalRule rule = rule_for(progress_.message_class, progress_.hosts.rule, host.origin);
   hop::HostFacts found = co_await facts_of(host, rule);
   const hop::Facts facts{progress_.hosts.domain, std::move(found)};
   const tlsrpt::Question question{facts, rule};
-  const hop::Plan plan = hop::decide(facts, rule, asked(progress_.manner));
+  const hop::Plan plan = hop::decide(facts, rule, asked(progress_.message_class));
   if (const auto* no = std::get_if<hop::Refuse>(&plan)) {
     recorder_.record(question, *no, progress_.now());
     refuse(host, *no);
@@ -128,8 +128,8 @@ void HostLoop::refuse(const route::Host& host, const hop::Refuse& refuse) {
 asio::awaitable<hop::HostFacts> HostLoop::facts_of(route::Host host, hop::LocalRule rule) {
   const bool from_dns = host.origin == route::Host::Origin::mx || host.origin == route::Host::Origin::implicit_mx;
   // REQUIRETLS makes more of DANE than the operator does, and who waives the policy is ruled out by nothing.
-  const bool ruled_out =
-      from_dns && progress_.manner == Manner::ordinary && hop::is_ruled_out(progress_.hosts.domain, host.name, rule);
+  const bool ruled_out = from_dns && progress_.message_class == MessageClass::ordinary &&
+                         hop::is_ruled_out(progress_.hosts.domain, host.name, rule);
   if (ruled_out) co_return named(host);
   hop::HostFacts found = co_await look_up(host);
   co_return reachable(std::move(found));

@@ -73,7 +73,7 @@ bool HostSessions::fits(const route::Host& host, const hop::HostFacts& facts, co
   if (!progress_.session) return false;
   const OpenSession& session = *progress_.session;
   return session.client->usable() && session.host == host_key(host) && may_carry(plan) &&
-         session.route == progress_.hosts.route && session.manner == progress_.manner &&
+         session.route == progress_.hosts.route && session.message_class == progress_.message_class &&
          session.source == progress_.source && session.tls == common_.tls && may_ride() &&
          std::find(facts.addresses.begin(), facts.addresses.end(), session.ip) != facts.addresses.end();
 }
@@ -83,7 +83,8 @@ hop::Fallback HostSessions::fallback() const {
   const route::RoutePtr& route = progress_.hosts.route;
   if (route && !route->username.empty()) return hop::Fallback::never;
   // its sender would rather have it delivered (RFC 8689 section 3); what tells of broken TLS is not to wait for it
-  if (progress_.manner == Manner::relaxed || progress_.manner == Manner::report) return hop::Fallback::now;
+  if (progress_.message_class == MessageClass::tls_required_no || progress_.message_class == MessageClass::report)
+    return hop::Fallback::now;
   const queue::Retry& retry = common_.options.retry;
   const auto least = retry.first - std::chrono::round<Milliseconds>(retry.first * retry.jitter);
   return hop::fallback_after(std::chrono::floor<Milliseconds>(progress_.now() - progress_.job->received), least);
@@ -212,7 +213,7 @@ OpenSession HostSessions::session_to(const route::Host& host, const Ip& ip,
   session.host = host_key(host);
   session.ip = ip;
   session.route = progress_.hosts.route;
-  session.manner = progress_.manner;
+  session.message_class = progress_.message_class;
   session.source = *progress_.source;
   session.tls = common_.tls;
   session.place = place_;

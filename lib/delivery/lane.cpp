@@ -266,8 +266,9 @@ asio::awaitable<void> Scheduler::Impl::give_back_rest(DestinationPtr destination
 // Mail that does without the policy got through: what the policy holds back is held back as before (RTLS-13, RPT-38).
 bool Scheduler::Impl::says_nothing(const Attempt& attempt, const queue::Backoff& hold) const {
   const auto reason = hop::parse_reason(hold.reason);
-  const Manner manner = manner_of(attempt.envelope, options_.tls_required_no);
-  return reason && hop::is_policy(*reason) && (manner == Manner::relaxed || manner == Manner::report);
+  const MessageClass message_class = message_class_of(attempt.envelope, options_.tls_required_no);
+  return reason && hop::is_policy(*reason) &&
+         (message_class == MessageClass::tls_required_no || message_class == MessageClass::report);
 }
 
 // A destination that took mail works again; one that is held keeps its hold.

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "delivery/attempt.h"
-#include "delivery/manner.h"
+#include "delivery/message_class.h"
 #include "delivery/source.h"
 #include "smtpclient/client.h"
 
@@ -19,7 +19,7 @@ struct OpenSession {
   Ip ip;
   hop::Connect plan;
   route::RoutePtr route;  // whose credentials it was opened with
-  Manner manner = Manner::ordinary;
+  MessageClass message_class = MessageClass::ordinary;
   Source source = {};
   std::shared_ptr<const net::ClientTls> tls = nullptr;  // the settings that it was opened under
   Hop hop;                                              // as judged when it was opened

@@ -11,7 +11,7 @@ Progress::Progress(Common& common_, std::shared_ptr<const queue::Job> job_, std:
       job(std::move(job_)),
       session(session_),
       access(access_),
-      manner(manner_of(job->envelope, common.options.tls_required_no)) {
+      message_class(message_class_of(job->envelope, common.options.tls_required_no)) {
   attempt.id = job->id;
   attempt.destination = job->destination;
   attempt.sender = job->envelope.sender;

@@ -33,7 +33,7 @@ struct Progress {
   std::shared_ptr<const queue::Job> job;
   std::optional<OpenSession>& session;
   Access* access;
-  Manner manner;
+  MessageClass message_class;
   Attempt attempt;                // what was seen so far
   std::vector<std::size_t> open;  // recipients for whom hosts are still tried, as indices
   route::Hosts hosts;             // of the destination

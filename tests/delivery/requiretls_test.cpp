@@ -188,14 +188,14 @@ TEST_CASE("RTLS-13: where the operator ignores the header field, the policy stan
 
 TEST_CASE("RTLS-11: of both wishes the stricter one counts; a report is a report") {
   queue::Envelope envelope;
-  CHECK(manner_of(envelope, TlsRequiredNo::honor) == Manner::ordinary);
+  CHECK(message_class_of(envelope, TlsRequiredNo::honor) == MessageClass::ordinary);
   envelope.tls_required_no = true;
-  CHECK(manner_of(envelope, TlsRequiredNo::honor) == Manner::relaxed);
-  CHECK(manner_of(envelope, TlsRequiredNo::ignore) == Manner::ordinary);
+  CHECK(message_class_of(envelope, TlsRequiredNo::honor) == MessageClass::tls_required_no);
+  CHECK(message_class_of(envelope, TlsRequiredNo::ignore) == MessageClass::ordinary);
   envelope.requiretls = true;
-  CHECK(manner_of(envelope, TlsRequiredNo::honor) == Manner::required);
+  CHECK(message_class_of(envelope, TlsRequiredNo::honor) == MessageClass::requiretls);
   envelope.kind = queue::Kind::report;
-  CHECK(manner_of(envelope, TlsRequiredNo::ignore) == Manner::report);
+  CHECK(message_class_of(envelope, TlsRequiredNo::ignore) == MessageClass::report);
 }
 
 TEST_CASE("RTLS-10: a notice of ours goes redacted where the way back lacks REQUIRETLS") {

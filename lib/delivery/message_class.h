@@ -10,21 +10,21 @@
 
 namespace hoplock::delivery {
 
-// Mail of different manners never shares a session: neither does what was proven for one hold for the other, nor is a session that no
+// Mail of different classes never shares a session: neither does what was proven for one hold for the other, nor is a session that no
 // report counts to carry mail that reports tell of.
-enum class Manner : std::uint8_t {
+enum class MessageClass : std::uint8_t {
   ordinary,
-  required,  // REQUIRETLS
-  relaxed,   // `TLS-Required: No`
-  report,    // carries a TLS report (RPT-38, RPT-39)
+  requiretls,
+  tls_required_no,
+  report,  // carries a TLS report (RPT-38, RPT-39)
 };
 
 // RTLS-11: of two wishes that contradict each other the stricter one counts.
-Manner manner_of(const queue::Envelope& envelope, TlsRequiredNo honored);
+MessageClass message_class_of(const queue::Envelope& envelope, TlsRequiredNo honored);
 // Whether its sessions are told of in TLS reports: not those that were told to do without a policy (RTLS-13, RPT-39).
-bool is_counted(Manner manner);
+bool is_counted(MessageClass message_class);
 
-hop::LocalRule rule_for(Manner manner, const hop::LocalRule& rule, hop::HostFacts::Origin origin);
-hop::TlsRequest asked(Manner manner);
+hop::LocalRule rule_for(MessageClass message_class, const hop::LocalRule& rule, hop::HostFacts::Origin origin);
+hop::TlsRequest asked(MessageClass message_class);
 
 }  // namespace hoplock::delivery
