@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "delivery/patience.h"
+#include "delivery/retry_class.h"
 
 namespace hoplock::delivery {
 
@@ -28,7 +28,7 @@ std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedu
     } else if (queue::is_over({attempt.received, schedule.life_of(attempt.sender)}, attempt.ended)) {
       result.verdict = queue::Verdict::expired;
     } else {
-      const queue::Retry retry = retry_for(class_of(outcome.reason, outcome.reply), schedule.retry);
+      const queue::Retry retry = retry_for(retry_class_of(outcome.reason, outcome.reply), schedule.retry);
       const queue::Delay delay = queue::next_delay(retry, due.interval, schedule.random);
       // the last attempt is made when its time is over, not when the retry after that would be due
       result.due = std::min(schedule.hold ? schedule.hold->until : attempt.ended + delay.wait,

@@ -6,7 +6,7 @@
 
 #include "base/ascii.h"
 #include "delivery/gates.h"
-#include "delivery/patience.h"
+#include "delivery/reply_words.h"
 
 namespace hoplock::delivery {
 

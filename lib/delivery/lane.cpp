@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "delivery/lane.h"
-#include "delivery/patience.h"
 
 namespace hoplock::delivery {
 

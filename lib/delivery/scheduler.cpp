@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include "delivery/patience.h"
+#include "delivery/reply_words.h"
 #include "delivery/scheduling.h"
 
 namespace hoplock::delivery {

@@ -7,7 +7,8 @@
 #include <utility>
 
 #include "delivery/lane.h"
-#include "delivery/patience.h"
+#include "delivery/reply_words.h"
+#include "delivery/retry_class.h"
 #include "smtpclient/refusal.h"
 
 namespace hoplock::delivery {
@@ -181,7 +182,7 @@ bool is_about_us(const Down& why) {
 // Rules and DNS: whatever the mail leaves from, and whichever host it is.
 bool is_of_domain(const Attempt& attempt, const Down& why) {
   return attempt.no_hosts || why.reason == hop::Reason::dns_failure ||
-         class_of(why.reason, why.reply) == FailureClass::policy;
+         retry_class_of(why.reason, why.reply) == RetryClass::policy;
 }
 
 // All that it refuses for reputation it refuses for the domain of the sender.
@@ -436,7 +437,7 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
 
 Holding Scheduler::Impl::holding_for(const Down& why, const std::optional<queue::Backoff>& before) {
   Holding holding;
-  holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
+  holding.retry = retry_for(retry_class_of(why.reason, why.reply), options_.retry);
   holding.random = fraction();
   holding.before = before;
   return holding;
@@ -448,7 +449,7 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
   destination.held = true;
   // What was under way when the site was held off tells the same once more: twenty sessions are no twenty failures.
   const bool with_site = site && site->is_held(destination.name, now());
-  const bool by_policy = class_of(why.reason, why.reply) == FailureClass::policy;
+  const bool by_policy = retry_class_of(why.reason, why.reply) == RetryClass::policy;
   if (with_site && !by_policy) {
     destination.backoff = held_with_site(destination.backoff, *site->hold);
     return note_due(destination.backoff->until);
@@ -526,7 +527,7 @@ void Scheduler::Impl::slow_origin(Site& site, const Attempt& attempt, const Reci
   slow_sender(attempt, whom, site.known_from.at(Steady::now()));
   const Down why = failure_of(attempt);
   // what greylists has to be asked for each
-  if (class_of(why.reason, why.reply) == FailureClass::greylisting || !site.put_off_by.are_several()) return;
+  if (retry_class_of(why.reason, why.reply) == RetryClass::greylisting || !site.put_off_by.are_several()) return;
   const bool anew = site.put_off_anew || slow_senders_.was_held(attempt, site.name);
   if (site.put_off.size() < put_off_to_slow || !anew) return;
   const auto whose = site.put_off_from.confined_to(site.known_from.at(Steady::now()));

@@ -10,8 +10,9 @@
 #include <random>
 
 #include "delivery/families.h"
-#include "delivery/patience.h"
 #include "delivery/pool.h"
+#include "delivery/reply_words.h"
+#include "delivery/retry_class.h"
 #include "delivery/rotation.h"
 #include "tests/support/memory_log.h"
 
@@ -624,7 +625,8 @@ TEST_CASE("the words of big receivers") {
   CHECK_FALSE(speaks_of_load("450 4.2.1 <busy.bee@dest.test>: mailbox is locked"));
   CHECK_FALSE(speaks_of_load("450 4.2.1 busy.bee@dest.test: mailbox is locked"));
   CHECK_FALSE(speaks_of_reputation("550 5.7.1 <spamhaus@dest.test>: relaying denied"));
-  CHECK(class_of(hop::Reason::smtp_reply, "450 4.2.1 <greylist@dest.test>: mailbox is locked") == FailureClass::reply);
+  CHECK(retry_class_of(hop::Reason::smtp_reply, "450 4.2.1 <greylist@dest.test>: mailbox is locked") ==
+        RetryClass::reply);
   CHECK(speaks_of_reputation("550 5.7.606 Access denied, banned sending IP [192.0.2.1]"));
   CHECK(speaks_of_reputation("550 5.7.1 Service unavailable; client host [192.0.2.1] blocked using Spamhaus"));
   CHECK(speaks_of_reputation("550 5.7.1 your IP has a poor reputation"));

@@ -1,52 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/patience.h"
+#include "delivery/reply_words.h"
 
 #include <doctest/doctest.h>
 
-namespace delivery_patience_test {
+namespace delivery_reply_words_test {
 
 using namespace hoplock;
 using namespace hoplock::delivery;
-using namespace std::chrono_literals;
-
-TEST_CASE("class_of: by the reason word, and greylisting by what the server says") {
-  struct Row {
-    const char* reason;
-    const char* reply;
-    FailureClass expected;
-  };
-  for (const Row& row : {
-           Row{"tlsa-invalid", "450 4.7.323 tlsa-invalid: mx.example.org", FailureClass::policy},
-           Row{"mx-not-in-policy", "", FailureClass::policy},
-           Row{"dnssec-invalid", "", FailureClass::policy},
-           Row{"connect-timeout", "", FailureClass::connection},
-           Row{"dns-failure", "", FailureClass::connection},
-           Row{"smtp-reply", "451 4.7.1 Greylisted, come back in 300 s", FailureClass::greylisting},
-           Row{"smtp-reply", "450 4.2.0 <a@b>: Recipient address rejected: graylisting", FailureClass::greylisting},
-           Row{"smtp-reply", "451 4.3.0 not now", FailureClass::reply},
-           Row{"", "a trouble of our own", FailureClass::reply},
-       })
-    CHECK_MESSAGE(class_of(hop::parse_reason(row.reason), row.reply) == row.expected, row.reason << " " << row.reply);
-}
-
-TEST_CASE("retry_for: a rule's failure is never left alone for more than an hour, greylisting is knocked at steadily") {
-  queue::Retry retry;  // 5m, doubled up to 4h
-  retry.jitter = 0;
-  const auto after = [&](FailureClass failure, unsigned failures) {
-    return queue::delay_after(retry_for(failure, retry), failures, 0.5).wait;
-  };
-  for (const auto failure :
-       {FailureClass::policy, FailureClass::connection, FailureClass::greylisting, FailureClass::reply})
-    CHECK(after(failure, 1) == 5min);
-  CHECK(after(FailureClass::reply, 3) == 20min);
-  CHECK(after(FailureClass::connection, 3) == 20min);
-  CHECK(after(FailureClass::connection, 20) == 4h);
-  CHECK(after(FailureClass::policy, 3) == 20min);
-  CHECK(after(FailureClass::policy, 20) == 1h);
-  CHECK(after(FailureClass::greylisting, 4) < 9min);
-  retry.first = 2h;
-  CHECK(retry_for(FailureClass::policy, retry).max == 2h);  // the operator's word counts
-}
 
 TEST_CASE("names_sender, names_our_network: whom a refusal for reputation means") {
   const struct {
@@ -87,35 +47,6 @@ TEST_CASE("names_any_address: an address in a reply may be what the world sees o
 }
 
 // A partner whose certificate had expired was told "connection refused" and tried every minute, for the others' host was down as well.
-TEST_CASE("a site's hold neither hides why a policy holds mail back nor lets it go sooner") {
-  queue::Backoff site;
-  site.until = Time(10min);
-  site.failures = 1;
-  site.reason = "connect-refused";
-  CHECK(held_with_site(std::nullopt, site).reason == "connect-refused");
-
-  queue::Backoff own;
-  own.until = Time(5min);
-  own.failures = 7;
-  own.interval = 1h;
-  own.reason = "tlsa-invalid";
-  own.reply = "450 4.7.323 tlsa-invalid: mx.example.org";
-  own.host = "mx.example.org";
-  const queue::Backoff together = held_with_site(own, site);
-  CHECK(together.until == Time(10min));  // behind the site
-  CHECK(together.reason == "tlsa-invalid");
-  CHECK(together.reply == own.reply);
-  CHECK(together.host == own.host);
-  CHECK(together.failures == 7);  // and goes on from there
-  CHECK(together.interval == own.interval);
-  own.until = Time(1h);
-  CHECK(held_with_site(own, site).until == Time(1h));
-
-  own.reason = "connect-timeout";  // no rule: the same trouble, and told anew
-  own.until = Time(5min);
-  CHECK(held_with_site(own, site).reason == "connect-refused");
-}
-
 TEST_CASE("a reply names our address where all of it stands there, also as a literal") {
   const auto ours = Ip::parse("192.0.2.1"), six = Ip::parse("2001:db8::1");
   CHECK(names_address("550 5.7.1 messages from [192.0.2.1] weren't sent", *ours));
@@ -128,4 +59,4 @@ TEST_CASE("a reply names our address where all of it stands there, also as a lit
   CHECK_FALSE(names_address("550 5.7.1 [192.0.2.1] is listed", std::nullopt));
 }
 
-}  // namespace delivery_patience_test
+}  // namespace delivery_reply_words_test

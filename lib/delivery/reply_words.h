@@ -1,32 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// How soon each class of failure is tried again: what `delivery.retry` says, changed for failures that are known to end otherwise than by
-// waiting ever longer. Pure.
+// Whom and what a server's reply means, by its codes and words: load, reputation, our address, the sender, greylisting. Pure.
 #pragma once
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/ip.h"
-#include "hop/names.h"
-#include "queue/message.h"
-#include "queue/schedule.h"
 
 namespace hoplock::delivery {
 
-enum class FailureClass : std::uint8_t {
-  policy,       // a rule or a failed validation: over when somebody mends records or a certificate
-  connection,   // nobody there, a session that was cut, name servers that do not answer
-  greylisting,  // "come back in some minutes"
-  reply,        // any other 4xx
-};
 // What a reply says, lower-case: without mail addresses and the marks of address literals, which many replies repeat and which say
 // nothing of why. The first 1000 octets.
 std::string words_of(std::string_view reply);
 
-// `reply`: as logged.
-FailureClass class_of(std::optional<hop::Reason> reason, std::string_view reply);
-
+// "Come back in some minutes".
+bool speaks_of_greylisting(std::string_view reply);
 // A 4yz that means how much comes from us, whoever it is for: "451 4.7.500 Server busy", "421 4.7.28 unusual rate". Not where its code
 // speaks of an address or a mailbox: "450 4.2.1 mailbox busy".
 bool speaks_of_load(std::string_view reply);
@@ -48,14 +36,5 @@ bool names_sender(std::string_view reply, std::string_view sender);
 bool names_our_network(std::string_view reply);
 // Of these, such as name a list or a judgement that is not the recipient's own, and so means all his neighbours as well.
 bool names_public_list(std::string_view reply);
-
-// connection, reply: as configured. policy: never more than an hour apart, and sooner once records change (watch.h). greylisting: again
-// after the first delay several times, since the gate opens for whoever keeps coming.
-queue::Retry retry_for(FailureClass failure, const queue::Retry& configured);
-
-// Whether a rule or a failed validation holds it back.
-bool is_by_policy(const queue::Backoff& hold);
-// How a destination is held while its site is: with it, but what a policy holds back keeps its reason and is not let go sooner.
-queue::Backoff held_with_site(const std::optional<queue::Backoff>& own, const queue::Backoff& site);
 
 }  // namespace hoplock::delivery

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/patience.h"
+#include "delivery/reply_words.h"
 
 #include <algorithm>
 #include <array>
@@ -10,19 +10,11 @@ namespace hoplock::delivery {
 
 namespace {
 
-constexpr Milliseconds most_for_policy{std::chrono::hours{1}};
-constexpr double growth_for_greylisting = 1.2;
-
 template <std::size_t N>
 bool has_any(std::string_view reply, const std::array<std::string_view, N>& words) {
   const std::string text = words_of(reply);
   return std::any_of(words.begin(), words.end(),
                      [&](std::string_view word) { return text.find(word) != std::string::npos; });
-}
-
-bool speaks_of_greylisting(std::string_view reply) {
-  constexpr std::array<std::string_view, 5> words{"greylist", "graylist", "grey list", "gray list", "grey-list"};
-  return has_any(reply, words);
 }
 
 // The second number of the enhanced code; '\0': there is none.
@@ -170,36 +162,9 @@ bool speaks_of_reputation(std::string_view reply) {
   return has_any(reply, codes) && has_any(reply, words);
 }
 
-FailureClass class_of(std::optional<hop::Reason> reason, std::string_view reply) {
-  switch (reason ? hop::kind(*reason) : hop::Kind::reply) {
-    case hop::Kind::policy:
-    case hop::Kind::waived:
-      return FailureClass::policy;
-    case hop::Kind::lookup:
-    case hop::Kind::transport:
-      return FailureClass::connection;
-    case hop::Kind::reply:
-      break;
-  }
-  return speaks_of_greylisting(reply) ? FailureClass::greylisting : FailureClass::reply;
-}
-
-queue::Retry retry_for(FailureClass failure, const queue::Retry& configured) {
-  queue::Retry retry = configured;
-  if (failure == FailureClass::policy) retry.max = std::min(retry.max, std::max(retry.first, most_for_policy));
-  if (failure == FailureClass::greylisting) retry.factor = std::min(retry.factor, growth_for_greylisting);
-  return retry;
-}
-
-bool is_by_policy(const queue::Backoff& hold) {
-  return class_of(hop::parse_reason(hold.reason), hold.reply) == FailureClass::policy;
-}
-
-queue::Backoff held_with_site(const std::optional<queue::Backoff>& own, const queue::Backoff& site) {
-  if (!own || !is_by_policy(*own)) return site;
-  queue::Backoff hold = *own;
-  hold.until = std::max(own->until, site.until);
-  return hold;
+bool speaks_of_greylisting(std::string_view reply) {
+  constexpr std::array<std::string_view, 5> words{"greylist", "graylist", "grey list", "gray list", "grey-list"};
+  return has_any(reply, words);
 }
 
 }  // namespace hoplock::delivery
