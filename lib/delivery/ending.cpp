@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "base/ascii.h"
+#include "delivery/history_entry.h"
 #include "delivery/remembered.h"
-#include "delivery/story.h"
 
 namespace hoplock::delivery {
 
@@ -134,7 +134,7 @@ Ending untried(const queue::Job& job, Time now, const Schedule& schedule, Each e
     lines.push_back(std::move(one.second));
   }
   describe(ending, lines);
-  ending.settled.story = story(lines);
+  ending.settled.history_entry = history_entry(lines);
   ending.statistics = remembered(now, lines);
   tell(ending, subject_of(job, now), told, schedule);
   return ending;
@@ -147,7 +147,7 @@ Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
   ending.settled.recipients = results(attempt, schedule);
   const std::vector<RecipientLine> lines = lines_of_recipients(attempt, ending.settled.recipients);
   describe(ending, lines);
-  ending.settled.story = story(attempt, lines);
+  ending.settled.history_entry = history_entry(attempt, lines);
   ending.statistics = remembered(attempt, lines);
   Subject subject;
   subject.id = attempt.id;
@@ -210,7 +210,7 @@ Ending deferred_behind(const queue::Backoff& hold, Time told_since, const queue:
   if (!told) return ending;
   ending.events.clear();
   ending.metrics.clear();
-  ending.settled.story.clear();
+  ending.settled.history_entry.clear();
   ending.statistics = {};
   return ending;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A message's history as values: what the JSON lines of its rows say, in the keys of delivery/story.h. Text in them is of foreign
+// A message's history as values: what the JSON lines of its rows say, in the keys of delivery/history_entry.h. Text in them is of foreign
 // origin. Pure.
 #pragma once
 #include <boost/json/object.hpp>

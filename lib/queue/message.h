@@ -91,7 +91,7 @@ struct Settled {
   Id id;
   std::string destination;
   std::vector<RecipientResult> recipients;
-  std::string story;  // for the history: JSON objects, one a line
+  std::string history_entry;  // for the history: JSON objects, one a line
 };
 
 // A destination that is down as a whole.

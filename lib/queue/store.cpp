@@ -73,7 +73,7 @@ Result<std::vector<EnqueuedNotice>> Store::apply(disk::Tx& tx, const Applying& a
   }
   for (std::size_t i = 0; i < results.settled.size(); ++i) {
     const Settled& settled = results.settled[i];
-    if (recording_ == Recording::on) record(tx, settled.id, results.now, settled.story);
+    if (recording_ == Recording::on) record(tx, settled.id, results.now, settled.history_entry);
     settle(tx, places_, Ended{settled, applying.unnamed[i], applying.bodies}, results.now);
   }
   for (const auto& change : results.destinations) places_.set_backoff(tx, change);

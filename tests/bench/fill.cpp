@@ -74,7 +74,7 @@ queue::Settled deferred(const queue::Job& job, Time due) {
     result.host = "mx." + job.destination + "[192.0.2.1]";
     settled.recipients.push_back(std::move(result));
   }
-  settled.story =
+  settled.history_entry =
       R"({"event":"deferred","domain":")" + job.destination +
       R"(","mx":"mx.example.org","ip":"192.0.2.1","policy":"dane","tls":"TLSv1.3","auth":"none","reason":"tlsa-invalid"})";
   return settled;

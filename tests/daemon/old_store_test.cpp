@@ -288,7 +288,7 @@ void fill_queue(World& world) {
   world.act(Action::remove, test::ids({removed}), at(9));
   world.act(Action::hold, test::domain("held.test"), at(9));
   auto gone = World::all(world.lease("gone.test", at(8)).at(0), Verdict::delivered);
-  gone.story = R"({"event":"delivered","to":"x@gone.test"})";
+  gone.history_entry = R"({"event":"delivered","to":"x@gone.test"})";
   Settled mixed;
   const auto job = world.lease("mixed.test", at(8)).at(0);
   mixed.id = job.id;

@@ -80,7 +80,7 @@ TEST_CASE("bounced_by: every recipient ends with 5.0.0 and no reason word, in pl
   CHECK(ending.events[0].get("by") == "carol");
   CHECK(ending.events[0].get("delay") == "90");
   CHECK(ending.notices.size() == 1);
-  CHECK(ending.settled.story.find("\"by\":\"carol\"") != std::string::npos);
+  CHECK(ending.settled.history_entry.find("\"by\":\"carol\"") != std::string::npos);
   job.recipients[0].notify = smtp::notify_never;
   CHECK(bounced_by("carol", job, wall(), schedule).notices.empty());  // DSN-08
   job.envelope.sender.clear();

@@ -211,13 +211,13 @@ TEST_CASE("MX-27: who was told of a hold is deferred without a line, and its row
   schedule.random = 0.5;
   const auto first = deferred_behind(hold, hold.last, job, hold.last + 1s, schedule);
   CHECK(first.events.size() == 1);
-  CHECK_FALSE(first.settled.story.empty());
+  CHECK_FALSE(first.settled.history_entry.empty());
   CHECK(first.settled.recipients.at(0).due == hold.until + 5min);  // half of at most ten
   job.recipients.back().last = hold.last + 1s;
   const auto second = deferred_behind(hold, hold.last, job, hold.last + 2s, schedule);
   CHECK(second.events.empty());
   CHECK(second.metrics.empty());
-  CHECK(second.settled.story.empty());
+  CHECK(second.settled.history_entry.empty());
   CHECK(second.settled.recipients.at(0).due == first.settled.recipients.at(0).due);
   CHECK(second.settled.recipients.at(0).reply == hold.reply);
 }

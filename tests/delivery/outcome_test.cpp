@@ -5,7 +5,7 @@
 
 #include "delivery/describe.h"
 #include "delivery/ending.h"
-#include "delivery/story.h"
+#include "delivery/history_entry.h"
 #include "queue/message.h"
 #include "smtpclient/refusal.h"
 
@@ -246,7 +246,7 @@ TEST_CASE("an attempt's result, log line, history, metric and notice come from i
   CHECK(ending.settled.recipients.at(0).reply == "450 4.7.323 other words");
   CHECK(ending.settled.recipients.at(0).reason == "certificate-expired");
   CHECK(ending.events.at(0).get("reply") == "450 4.7.323 other words");
-  CHECK(ending.settled.story.find(
+  CHECK(ending.settled.history_entry.find(
             R"("reason":"certificate-expired","dsn":"4.7.323","reply":"450 4.7.323 other words")") !=
         std::string::npos);
   const counted::Attempt expected{"deferred", "dane", "none", "none", "certificate-expired", Seconds{90}};

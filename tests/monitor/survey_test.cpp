@@ -110,8 +110,8 @@ TEST_CASE("survey: what waits is told by next hop, with since when it fails, whi
     for (int minute = 0; minute < 15; minute += 5) {
       auto failed = queue::test::World::all(world.lease("route:exch01:25", t0 + std::chrono::minutes(minute), 1).at(0),
                                             queue::Verdict::deferred, t0 + std::chrono::minutes(minute + 5));
-      failed.story = R"({"event":"deferred","domain":"one.test","reason":")" +
-                     std::string(minute == 0 ? "dns-failure" : "connect-refused") + "\"}";
+      failed.history_entry = R"({"event":"deferred","domain":"one.test","reason":")" +
+                             std::string(minute == 0 ? "dns-failure" : "connect-refused") + "\"}";
       queue::DestinationChange change;
       change.destination = "route:exch01:25";
       change.backoff.emplace();

@@ -71,14 +71,14 @@ TEST_CASE("a message's life: accepted, attempts, operators, in the order of its 
   World world(directory.path(), recording());
   const Id id = world.put({"bob@example.org"});
   auto settled = World::all(world.lease("example.org").at(0), Verdict::deferred, at(10));
-  settled.story = R"({"event":"deferred"})";
+  settled.history_entry = R"({"event":"deferred"})";
   world.apply({settled}, at(1));
   Selection selection;
   selection.ids = {id};
   selection.by_whom = "root";
   world.act(Action::retry, selection, at(2));
   settled = World::all(world.lease("example.org", at(3)).at(0), Verdict::delivered);
-  settled.story = "{\"event\":\"hop\"}\n{\"event\":\"delivered\"}";
+  settled.history_entry = "{\"event\":\"hop\"}\n{\"event\":\"delivered\"}";
   world.apply({settled}, at(3));
   CHECK(world.count("message") == 0);
   CHECK(
@@ -113,7 +113,7 @@ TEST_CASE("history goes when its time is over: not of a message that is queued, 
   world.apply({World::all(world.lease("example.com").at(0), Verdict::delivered)}, at(1));
   const Id late = world.put({"dora@example.info"});
   auto settled = World::all(world.lease("example.info").at(0), Verdict::delivered);
-  settled.story = R"({"event":"delivered"})";
+  settled.history_entry = R"({"event":"delivered"})";
   world.apply({settled}, at(5000));
   prune(world, at(1000));
   CHECK(told(world, waiting).size() == 1);

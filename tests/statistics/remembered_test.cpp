@@ -282,7 +282,7 @@ TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and wit
         const auto& one = std::get<counted::RefusedHop>(value);
         ++hosts[one.action + " " + one.policy + " " + one.reason];
       }
-      add_story(ending.settled.story, told);
+      add_story(ending.settled.history_entry, told);
       counts.add(ending.statistics);
     }
     disk::Tx tx(db);

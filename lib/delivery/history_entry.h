@@ -16,8 +16,8 @@ std::string to_history(const HopLine& line);
 std::vector<std::string> transcripts(const Attempt& attempt);
 
 // Its hops and what was said there, then its recipients.
-std::string story(const Attempt& attempt, const std::vector<RecipientLine>& recipients);
+std::string history_entry(const Attempt& attempt, const std::vector<RecipientLine>& recipients);
 // Of recipients that ended without an attempt.
-std::string story(const std::vector<RecipientLine>& recipients);
+std::string history_entry(const std::vector<RecipientLine>& recipients);
 
 }  // namespace hoplock::delivery

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/story.h"
+#include "delivery/history_entry.h"
 
 #include <doctest/doctest.h>
 
 #include "delivery/describe.h"
 
-namespace delivery_story_test {
+namespace delivery_history_entry_test {
 
 using namespace hoplock;
 using namespace hoplock::delivery;
@@ -40,20 +40,21 @@ Hop refused(const std::string& mx, hop::Reason reason) {
 }  // namespace
 
 TEST_CASE(
-    "an attempt's story: refused hosts first, recipients who fared alike together, nothing that the message says "
+    "an attempt's history entry: refused hosts first, recipients who fared alike together, nothing that the message "
+    "says "
     "anyway") {
   using queue::Verdict;
   const Attempt attempt = with_hops({refused("mx1.example.org", hop::Reason::tlsa_invalid)});
-  CHECK(story(attempt, {ended(Verdict::delivered, "b@example.org", "250 ok"),
-                        ended(Verdict::delivered, "c@example.org", "250 ok"),
-                        ended(Verdict::bounced, "d@example.org", "550 \"no\"")}) ==
+  CHECK(history_entry(attempt, {ended(Verdict::delivered, "b@example.org", "250 ok"),
+                                ended(Verdict::delivered, "c@example.org", "250 ok"),
+                                ended(Verdict::bounced, "d@example.org", "550 \"no\"")}) ==
         "{\"event\":\"hop\",\"domain\":\"example.org\",\"mx\":\"mx1.example.org\",\"policy\":\"opportunistic\",\"tls\":"
         "\"none\",\"auth\":\"none\",\"reason\":\"tlsa-invalid\",\"dsn\":\"4.7.323\",\"reply\":\"450 4.7.323 "
         "tlsa-invalid: mx1.example.org: why\",\"action\":\"next-host\",\"mx_dnssec\":\"insecure\"}\n"
         "{\"event\":\"delivered\",\"attempt\":2,\"reply\":\"250 ok\",\"delay\":0,\"to\":[\"b@example.org\","
         "\"c@example.org\"]}\n"
         "{\"event\":\"bounced\",\"attempt\":2,\"reply\":\"550 \\\"no\\\"\",\"delay\":0,\"to\":[\"d@example.org\"]}");
-  CHECK(story(std::vector<RecipientLine>{}).empty());
+  CHECK(history_entry(std::vector<RecipientLine>{}).empty());
 }
 
 TEST_CASE("BND-02: of very many hosts the lines tell of those that were contacted, and count the rest") {
@@ -86,4 +87,4 @@ TEST_CASE("BND-02: of very many hosts the lines tell of those that were contacte
   CHECK(with_policy.back().get("count") == "1");
 }
 
-}  // namespace delivery_story_test
+}  // namespace delivery_history_entry_test

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/story.h"
+#include "delivery/history_entry.h"
 
 #include <algorithm>
 #include <utility>
@@ -83,7 +83,7 @@ std::vector<std::string> transcripts(const Attempt& attempt) {
   return told;
 }
 
-std::string story(const std::vector<RecipientLine>& recipients) {
+std::string history_entry(const std::vector<RecipientLine>& recipients) {
   struct Group {
     std::string what;
     JsonLine line;
@@ -105,12 +105,12 @@ std::string story(const std::vector<RecipientLine>& recipients) {
   return out;
 }
 
-std::string story(const Attempt& attempt, const std::vector<RecipientLine>& recipients) {
+std::string history_entry(const Attempt& attempt, const std::vector<RecipientLine>& recipients) {
   std::string out;
   if (const auto text = overlooked_text(attempt)) append_line(out, overlooked_history(attempt, *text));
   for (const HopLine& line : lines_of_hops(attempt)) append_line(out, to_history(line));
   for (const std::string& line : transcripts(attempt)) append_line(out, line);
-  const std::string ends = story(recipients);
+  const std::string ends = history_entry(recipients);
   if (!ends.empty()) append_line(out, ends);
   return out;
 }
