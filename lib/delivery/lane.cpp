@@ -277,7 +277,7 @@ Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt&
   if (works == Works::ask && shows && destination.backoff && !says_nothing(attempt, *destination.backoff)) {
     destination.backoff.reset();
     destination.held = false;
-    watch_.remove(destination.name);
+    record_watch_.remove(destination.name);
     told_.forget(destination.name);
     Ending ending = ending_of(attempt, when);
     ending.change = queue::DestinationChange{destination.name, std::nullopt};

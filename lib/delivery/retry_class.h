@@ -22,7 +22,7 @@ enum class RetryClass : std::uint8_t {
 // `reply`: as logged.
 RetryClass retry_class_of(std::optional<hop::Reason> reason, std::string_view reply);
 
-// connection, reply: as configured. policy: never more than an hour apart, and sooner once records change (watch.h). greylisting: again
+// connection, reply: as configured. policy: never more than an hour apart, and sooner once records change (record_watch.h). greylisting: again
 // after the first delay several times, since the gate opens for whoever keeps coming.
 queue::Retry retry_for(RetryClass failure, const queue::Retry& configured);
 

@@ -30,7 +30,7 @@ Scheduler::Impl::Impl(const Services& services)
       runner_(services),
       settler_(
           services.queue, services.log, [this] { kick(); }, services.clock),
-      watch_(services, [this] { kick(); }),
+      record_watch_(services, [this] { kick(); }),
       random_(std::random_device{}()),
       gates_(services.log),
       placed_(now()),
@@ -44,7 +44,7 @@ Scheduler::Impl::Impl(const Services& services)
 void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls> tls) {
   lets_go_ = !options.reputation_hold && (options_.reputation_hold || lets_go_);
   options_ = options;
-  watch_.every(options_.retry.first);
+  record_watch_.every(options_.retry.first);
   pool_.limit(options_.sessions, options_.sessions_per_domain);
   gates_.limit(options_.sessions, options_.sessions_per_host);
   runner_.reload(std::move(options), std::move(tls));
@@ -101,7 +101,7 @@ void Scheduler::Impl::start() {
 asio::awaitable<void> Scheduler::Impl::stop(net::SteadyTime deadline) {
   const auto self = shared_from_this();
   stopping_ = true;
-  watch_.end();
+  record_watch_.end();
   watching_.stop();
   wake_.notify_all();
   pool_.wake_all_idle();
@@ -160,7 +160,7 @@ Counts Scheduler::Impl::counts() const {
 std::vector<queue::InLine> Scheduler::Impl::in_line() const { return pool_.in_line(now()); }
 
 asio::awaitable<void> Scheduler::Impl::settle(Self self) { co_await self->settler_.run(); }
-asio::awaitable<void> Scheduler::Impl::watch(Self self) { co_await self->watch_.run(); }
+asio::awaitable<void> Scheduler::Impl::watch(Self self) { co_await self->record_watch_.run(); }
 
 // Looks for due work at the start, when something comes due, and when told to, as long as there are lanes for it.
 asio::awaitable<void> Scheduler::Impl::dispatch(Self self) {

@@ -13,11 +13,11 @@
 #include "delivery/attempt_runner.h"
 #include "delivery/gates.h"
 #include "delivery/pool.h"
+#include "delivery/record_watch.h"
 #include "delivery/scheduler.h"
 #include "delivery/settler.h"
 #include "delivery/slow_senders.h"
 #include "delivery/telling_marks.h"
-#include "delivery/watch.h"
 #include "net/task_group.h"
 
 namespace hoplock::delivery {
@@ -160,7 +160,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   net::Clock clock_;
   AttemptRunner runner_;
   Settler settler_;
-  Watch watch_;
+  RecordWatch record_watch_;
   Options options_;
   std::mt19937_64 random_;
   Gates gates_;

@@ -462,7 +462,7 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
   destination.backoff = hold_for(why, attempt.ended, holding);
   if (with_site) destination.backoff = held_with_site(destination.backoff, *site->hold);
   note_due(destination.backoff->until);
-  if (is_about_records(why.reason)) watch_.add(destination.name, job.recipients.front().domain);
+  if (may_change_by_dns(why.reason)) record_watch_.add(destination.name, job.recipients.front().domain);
 }
 
 // What the end of an attempt says of its site. Something: the site takes nothing at the moment, for this reason.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/watch.h"
+#include "delivery/record_watch.h"
 
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
@@ -35,14 +35,14 @@ std::string tlsa_text(const hop::TlsaFact& fact) {
 std::vector<std::string> reasons_about_records() {
   std::vector<std::string> words;
   for (const hop::Reason reason : hop::all_reasons()) {
-    if (is_about_records(reason)) words.emplace_back(to_text(reason));
+    if (may_change_by_dns(reason)) words.emplace_back(to_text(reason));
   }
   return words;
 }
 
 }  // namespace
 
-bool is_about_records(std::optional<hop::Reason> reason) {
+bool may_change_by_dns(std::optional<hop::Reason> reason) {
   if (!reason) return false;
   const hop::Kind kind = hop::kind(*reason);
   return kind != hop::Kind::transport && kind != hop::Kind::reply;
@@ -70,12 +70,12 @@ asio::awaitable<std::string> records_of(route::Router& router, dns::Name domain)
   co_return text;
 }
 
-void Watch::every(std::chrono::milliseconds interval) {
+void RecordWatch::every(std::chrono::milliseconds interval) {
   interval_ = std::clamp(interval, least_interval, most_interval);
   news_.notify_all();
 }
 
-void Watch::add(const std::string& destination, const dns::Name& domain) {
+void RecordWatch::add(const std::string& destination, const dns::Name& domain) {
   if (watched_.size() >= most_watched && !watched_.contains(destination)) return;
   Watched fresh;
   fresh.domain = domain;
@@ -84,25 +84,25 @@ void Watch::add(const std::string& destination, const dns::Name& domain) {
   news_.notify_all();
 }
 
-void Watch::end() {
+void RecordWatch::end() {
   ended_ = true;
   news_.notify_all();
 }
 
-asio::awaitable<void> Watch::look_one(Watch& self, std::string destination) {
-  const struct Looking {
-    Watch& watch;
-    explicit Looking(Watch& of) : watch(of) { ++watch.looking_; }
-    ~Looking() {
-      --watch.looking_;
+asio::awaitable<void> RecordWatch::check_one(RecordWatch& self, std::string destination) {
+  const struct Checking {
+    RecordWatch& watch;
+    explicit Checking(RecordWatch& of) : watch(of) { ++watch.checking_; }
+    ~Checking() {
+      --watch.checking_;
       watch.news_.notify_all();
     }
   } looking(self);
-  co_await self.look(std::move(destination));
+  co_await self.check(std::move(destination));
 }
 
-asio::awaitable<void> Watch::run() {
-  net::TaskGroup looks(co_await asio::this_coro::executor, log_);
+asio::awaitable<void> RecordWatch::run() {
+  net::TaskGroup checks(co_await asio::this_coro::executor, log_);
   while (!ended_) {
     const auto sooner = [](const auto& a, const auto& b) { return a.second.next < b.second.next; };
     const auto first = std::min_element(watched_.begin(), watched_.end(), sooner);
@@ -110,26 +110,26 @@ asio::awaitable<void> Watch::run() {
       co_await news_.wait();
     } else if (first->second.next > Steady::now()) {
       co_await news_.wait_until(first->second.next);
-    } else if (looking_ >= width) {
+    } else if (checking_ >= width) {
       co_await news_.wait();
     } else {
       first->second.next = Steady::now() + interval_;
-      looks.spawn("watch", look_one(*this, first->first));
+      checks.spawn("watch", check_one(*this, first->first));
       const auto rested = Steady::now() + breath;
       while (!ended_ && Steady::now() < rested) co_await news_.wait_until(rested);
     }
   }
-  looks.stop();
-  co_await looks.join(Steady::now() + std::chrono::seconds(1));
+  checks.stop();
+  co_await checks.join(Steady::now() + std::chrono::seconds(1));
 }
 
 // A hold that ended long ago, or is no more: nothing waits there for records to change, or it comes due anyway.
-asio::awaitable<bool> Watch::is_over(std::string destination) {
+asio::awaitable<bool> RecordWatch::is_over(std::string destination) {
   const auto hold = co_await queue_.backoff(std::move(destination));
   co_return hold && (!*hold || (*hold)->until + grace < clock_());
 }
 
-asio::awaitable<void> Watch::look(std::string destination) {
+asio::awaitable<void> RecordWatch::check(std::string destination) {
   const auto known = watched_.find(destination);
   if (known == watched_.end()) co_return;
   known->second.next = Steady::now() + interval_;

@@ -18,15 +18,15 @@
 namespace hoplock::delivery {
 
 // Whether a hold with this reason may be over before its time because records changed.
-bool is_about_records(std::optional<hop::Reason> reason);
+bool may_change_by_dns(std::optional<hop::Reason> reason);
 // What a delivery there would go by, as one text: two texts differ when a set, a record or the policy's id does, and not when only their
 // order or their time to live does.
 boost::asio::awaitable<std::string> records_of(route::Router& router, dns::Name domain);
 
-class Watch {
+class RecordWatch {
  public:
   // REQUIRES: the services outlive it. `changed` is called when something came due.
-  Watch(const Services& services, std::function<void()> changed)
+  RecordWatch(const Services& services, std::function<void()> changed)
       : router_(services.router),
         queue_(services.queue),
         log_(services.log),
@@ -40,7 +40,7 @@ class Watch {
   // It works again.
   void remove(const std::string& destination) { watched_.erase(destination); }
   std::size_t count() const { return watched_.size(); }
-  // Looks until end().
+  // Checks until end().
   boost::asio::awaitable<void> run();
   void end();
 
@@ -50,8 +50,8 @@ class Watch {
     std::optional<std::string> records;  // nothing: not looked at yet
     net::SteadyTime next;
   };
-  boost::asio::awaitable<void> look(std::string destination);
-  static boost::asio::awaitable<void> look_one(Watch& self, std::string destination);
+  boost::asio::awaitable<void> check(std::string destination);
+  static boost::asio::awaitable<void> check_one(RecordWatch& self, std::string destination);
   boost::asio::awaitable<bool> is_over(std::string destination);
   route::Router& router_;
   queue::Queue& queue_;
@@ -61,7 +61,7 @@ class Watch {
   std::chrono::milliseconds interval_{std::chrono::minutes{5}};
   std::map<std::string, Watched> watched_;
   bool ended_ = false;
-  std::size_t looking_ = 0;
+  std::size_t checking_ = 0;
   net::Condition news_;
 };
 

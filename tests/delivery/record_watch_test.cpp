@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/watch.h"
+#include "delivery/record_watch.h"
 
 #include "tests/delivery/relay.h"
 
-namespace delivery_watch_test {
+namespace delivery_record_watch_test {
 
 using namespace hoplock;
 using namespace hoplock::delivery;
@@ -31,11 +31,11 @@ struct Broken : Relay {
 
 }  // namespace
 
-TEST_CASE("is_about_records: rules and failed look-ups, not servers that are away or say no") {
+TEST_CASE("may_change_by_dns: rules and failed look-ups, not servers that are away or say no") {
   for (const char* reason : {"tlsa-invalid", "mx-not-in-policy", "sts-webpki-invalid", "dnssec-invalid", "dns-failure"})
-    CHECK_MESSAGE(is_about_records(hop::parse_reason(reason)), reason);
+    CHECK_MESSAGE(may_change_by_dns(hop::parse_reason(reason)), reason);
   for (const char* reason : {"", "smtp-reply", "connect-timeout", "connect-refused", "connection-lost"})
-    CHECK_FALSE_MESSAGE(is_about_records(hop::parse_reason(reason)), reason);
+    CHECK_FALSE_MESSAGE(may_change_by_dns(hop::parse_reason(reason)), reason);
 }
 
 TEST_CASE("records_of: other records, another order or none; the order alone is no change") {
@@ -91,7 +91,7 @@ TEST_CASE("a destination where nothing waits any more is watched no longer") {
   Relay relay;
   relay.domain("a.example");
   route::Router router({relay.dns}, route::Options{}, std::mt19937_64{7});
-  Watch watch({relay.loop.executor(), *relay.queue, router, relay.log}, [] {});
+  RecordWatch watch({relay.loop.executor(), *relay.queue, router, relay.log}, [] {});
   watch.every(1s);
   net::TaskGroup tasks(relay.loop.executor(), relay.log);
   tasks.spawn("watch", watch.run());
@@ -110,7 +110,7 @@ TEST_CASE("a destination whose name servers are silent does not keep another one
   relay.domain("z.example");
   relay.dns.slow["a.example MX"] = 30s;
   route::Router router({relay.dns}, route::Options{}, std::mt19937_64{7});
-  Watch watch({relay.loop.executor(), *relay.queue, router, relay.log}, [] {});
+  RecordWatch watch({relay.loop.executor(), *relay.queue, router, relay.log}, [] {});
   watch.every(1s);
   net::TaskGroup tasks(relay.loop.executor(), relay.log);
   watch.add("a.example", name("a.example"));
@@ -122,4 +122,4 @@ TEST_CASE("a destination whose name servers are silent does not keep another one
   relay.loop.run(tasks.join(std::chrono::steady_clock::now() + 2s));
 }
 
-}  // namespace delivery_watch_test
+}  // namespace delivery_record_watch_test
