@@ -54,7 +54,7 @@ bool speaks_for(const Hop& said, const Hop& silent);
 enum class Fate : std::uint8_t { delivered, deferred, bounced };
 
 // Why no other host may hear of a recipient in this attempt, though it stays deferred.
-struct Halt {
+struct StopReason {
   std::optional<hop::Reason> reason;  // nothing: a trouble of our own
   std::string text;
   // smtp_reply: as of a hop::Refusal, for `text` stands in place of a reply
@@ -75,7 +75,7 @@ struct RecipientStatus {
   Fate fate = Fate::deferred;
   std::optional<std::size_t> hop;    // index of the last hop that was told of it
   std::optional<smtp::Reply> reply;  // that hop's own words, when they decided
-  std::optional<Halt> halt;          // it ended at that hop
+  std::optional<StopReason> stop;    // it ended at that hop
   MissingExtensions missing;
   bool untouched = false;  // a transaction broke at somebody else before this one was judged: it goes back as it was
 };

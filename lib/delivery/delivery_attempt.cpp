@@ -209,16 +209,16 @@ void DeliveryAttempt::end_here(const std::exception& why) {
   progress_.session.reset();  // no telling where its conversation stands
   attempt.ended = progress_.now();
   for (RecipientStatus& one : attempt.recipients) {
-    if (one.fate != Fate::deferred || one.halt || one.untouched || (stopped && one.reply)) continue;
+    if (one.fate != Fate::deferred || one.stop || one.untouched || (stopped && one.reply)) continue;
     one.reply.reset();
-    one.halt = Halt{std::nullopt, stopped ? "cut off: the daemon stopped" : "internal error"};
+    one.stop = StopReason{std::nullopt, stopped ? "cut off: the daemon stopped" : "internal error"};
   }
 }
 
 // What was said of somebody stands; the others go back as they were.
 void DeliveryAttempt::leave_undecided_out() {
   std::erase_if(progress_.attempt.recipients,
-                [](const RecipientStatus& one) { return one.fate == Fate::deferred && !one.halt; });
+                [](const RecipientStatus& one) { return one.fate == Fate::deferred && !one.stop; });
   progress_.open.clear();
 }
 

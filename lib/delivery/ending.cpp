@@ -176,7 +176,7 @@ Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule)
   for (const queue::Due& due : job.recipients) {
     RecipientStatus status;
     status.due = due;
-    status.halt = Halt{std::nullopt, "internal error"};
+    status.stop = StopReason{std::nullopt, "internal error"};
     attempt.recipients.push_back(std::move(status));
   }
   return ending_of(concluded(std::move(attempt)), schedule);

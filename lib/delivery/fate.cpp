@@ -14,17 +14,17 @@ RecipientStatus with_fate(RecipientStatus status, const smtp::RecipientFate& fat
   return status;
 }
 
-RecipientStatus with_halt(RecipientStatus status, const smtpclient::Sent& sent) {
+RecipientStatus with_stop(RecipientStatus status, const smtpclient::Sent& sent) {
   if (sent.unreadable)
-    status.halt = Halt{std::nullopt, "the stored message cannot be read: " + sent.unreadable->detail};
+    status.stop = StopReason{std::nullopt, "the stored message cannot be read: " + sent.unreadable->detail};
   if (sent.withheld)
-    status.halt = Halt{std::nullopt, "results of deliveries cannot be stored: nothing more is sent meanwhile"};
+    status.stop = StopReason{std::nullopt, "results of deliveries cannot be stored: nothing more is sent meanwhile"};
   // MX-12: it may have been delivered; another host now would make sure of a duplicate
   if (sent.handed_over && !sent.senseless.empty()) {
     const hop::Refusal told = smtpclient::refusal_of(smtp::senseless(sent.senseless));
-    status.halt = Halt{told.reason, told.text, told.status, told.words};
+    status.stop = StopReason{told.reason, told.text, told.status, told.words};
   } else if (sent.handed_over) {
-    status.halt = Halt{hop::Reason::connection_lost, "no answer to the end of the message"};
+    status.stop = StopReason{hop::Reason::connection_lost, "no answer to the end of the message"};
   }
   return status;
 }

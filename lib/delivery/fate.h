@@ -13,7 +13,7 @@ namespace hoplock::delivery {
 // `hop`: the index of the attempt's hop that said so.
 RecipientStatus with_fate(RecipientStatus status, const smtp::RecipientFate& fate, std::size_t hop);
 // Nobody else may hear of a recipient whose transaction got no answer.
-RecipientStatus with_halt(RecipientStatus status, const smtpclient::Sent& sent);
+RecipientStatus with_stop(RecipientStatus status, const smtpclient::Sent& sent);
 RecipientStatus with_missing(RecipientStatus status, const smtpclient::MissingExtension& missing, std::size_t hop);
 bool lacks_extension(const RecipientStatus& status, std::size_t hop);
 // Why this host leaves recipients waiting: what the hop's own log line says when another host is tried.

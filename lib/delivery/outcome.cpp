@@ -41,23 +41,23 @@ RecipientOutcome by_reply(Fate fate, std::size_t hop, const smtp::Reply& reply) 
   return outcome;
 }
 
-RecipientOutcome by_halt(const Attempt& attempt, const RecipientStatus& recipient) {
-  const Halt& halt = *recipient.halt;
+RecipientOutcome by_stop(const Attempt& attempt, const RecipientStatus& recipient) {
+  const StopReason& stop = *recipient.stop;
   const auto at = recipient.hop;
   RecipientOutcome outcome;
   outcome.fate = recipient.fate;
   outcome.hop = at;
-  outcome.reason = halt.reason;
-  if (halt.reason == Reason::smtp_reply) {  // in the server's words, or in place of them
-    outcome.status = "4." + (halt.status.empty() ? "0.0" : halt.status);
-    outcome.reply = halt.text;
-    outcome.words = halt.words;
+  outcome.reason = stop.reason;
+  if (stop.reason == Reason::smtp_reply) {  // in the server's words, or in place of them
+    outcome.status = "4." + (stop.status.empty() ? "0.0" : stop.status);
+    outcome.reply = stop.text;
+    outcome.words = stop.words;
     return outcome;
   }
-  outcome.status = halt.reason ? "4." + std::string(hop::code(*halt.reason)) : "4.3.0";
-  outcome.reply = halt.reason && at
-                      ? hop::refusal_text({*halt.reason, halt.text}, attempt.hops[*at].where(), hop::Kept::yes)
-                      : "450 " + outcome.status + " " + halt.text;
+  outcome.status = stop.reason ? "4." + std::string(hop::code(*stop.reason)) : "4.3.0";
+  outcome.reply = stop.reason && at
+                      ? hop::refusal_text({*stop.reason, stop.text}, attempt.hops[*at].where(), hop::Kept::yes)
+                      : "450 " + outcome.status + " " + stop.text;
   return outcome;
 }
 
@@ -184,7 +184,7 @@ RecipientOutcome outcome_for(const Attempt& attempt, const RecipientStatus& reci
   if (attempt.no_hosts) return by_destination(*attempt.no_hosts, recipient.due);
   if (recipient.fate != Fate::deferred && recipient.hop && recipient.reply)
     return by_reply(recipient.fate, *recipient.hop, *recipient.reply);
-  if (recipient.halt) return by_halt(attempt, recipient);
+  if (recipient.stop) return by_stop(attempt, recipient);
   if (is_unfit_everywhere(attempt, recipient)) return unfit(attempt);
   if (!recipient.missing.hops.empty() && is_closed_everywhere(attempt, recipient.missing))
     return missing_everywhere(attempt, recipient.missing);

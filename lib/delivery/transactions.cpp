@@ -32,8 +32,8 @@ asio::awaitable<Transactions::Heard> Transactions::transact() {
   while (!batch.empty()) {
     Result<MessageContent::Transcoded> made = co_await content_.content(form, common_.keyring, progress_.now());
     if (!made) {
-      const Halt unsigned_mail{std::nullopt, "the message cannot be signed: " + made.error().detail};
-      for (const std::size_t i : batch) progress_.attempt.recipients[i].halt = unsigned_mail;
+      const StopReason unsigned_mail{std::nullopt, "the message cannot be signed: " + made.error().detail};
+      for (const std::size_t i : batch) progress_.attempt.recipients[i].stop = unsigned_mail;
       heard = Heard::something;  // this session did nothing wrong
       break;
     }
@@ -116,8 +116,8 @@ Transactions::Heeded Transactions::heed(const smtpclient::Sent& sent, const std:
     heeded.progress = heeded.progress || fate.fate == smtp::Fate::accepted;
     if (fate.fate == smtp::Fate::later) heeded.later.push_back(batch[i]);
     status = with_fate(std::move(status), fate, hop);
-    if (fate.fate == smtp::Fate::unanswered) status = with_halt(std::move(status), sent);
-    settled = settled || status.fate != Fate::deferred || status.halt;
+    if (fate.fate == smtp::Fate::unanswered) status = with_stop(std::move(status), sent);
+    settled = settled || status.fate != Fate::deferred || status.stop;
   }
   if (moved) common_.families.failed(progress_.session->host, *from, std::chrono::steady_clock::now());
   if (moved && !heeded.progress && !settled) heeded.something = false;
@@ -189,7 +189,8 @@ void Transactions::limit_rounds() {
   for (const std::size_t i : unjudged_) {
     RecipientStatus& one = progress_.attempt.recipients[i];
     if (!std::exchange(one.untouched, false)) continue;
-    one.halt = Halt{hop::Reason::connection_lost, "the server ended the session at other recipients of the message"};
+    one.stop =
+        StopReason{hop::Reason::connection_lost, "the server ended the session at other recipients of the message"};
   }
 }
 
@@ -238,7 +239,7 @@ asio::awaitable<void> Transactions::end_transactions(std::size_t hop) {
   Attempt& attempt = progress_.attempt;
   std::vector<std::size_t>& open = progress_.open;
   std::erase_if(
-      open, [&](std::size_t i) { return attempt.recipients[i].fate != Fate::deferred || attempt.recipients[i].halt; });
+      open, [&](std::size_t i) { return attempt.recipients[i].fate != Fate::deferred || attempt.recipients[i].stop; });
   const auto told = std::find_if(open.begin(), open.end(),
                                  [&](std::size_t i) { return !lacks_extension(attempt.recipients[i], hop); });
   if (told != open.end()) {

@@ -95,7 +95,7 @@ TEST_CASE("MX-12: no answer to the end of the message is temporary, and told of 
   made.hops.insert(made.hops.begin(), took);
   RecipientStatus& unanswered = made.recipients.front();
   unanswered.hop = 0;
-  unanswered.halt = Halt{Reason::connection_lost, "no answer to the end of the message"};
+  unanswered.stop = StopReason{Reason::connection_lost, "no answer to the end of the message"};
   const auto result = ending_of(concluded(made), Schedule{}).settled.recipients.at(0);
   CHECK(result.verdict == queue::Verdict::deferred);
   CHECK(result.reply == "450 4.4.2 connection-lost: mx0.example.org[192.0.2.9]: no answer to the end of the message");
@@ -106,7 +106,7 @@ TEST_CASE("a message whose stored content is damaged is deferred by a trouble of
   Attempt made = failed(accepted + 1min);
   made.hops.front().refusal.reset();
   made.recipients.front().hop = 0;
-  made.recipients.front().halt = Halt{std::nullopt, "the stored message cannot be read: checksum"};
+  made.recipients.front().stop = StopReason{std::nullopt, "the stored message cannot be read: checksum"};
   const auto result = ending_of(concluded(made), Schedule{}).settled.recipients.at(0);
   CHECK(result.status == "4.3.0");
   CHECK(result.reason.empty());

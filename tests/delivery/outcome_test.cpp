@@ -65,9 +65,9 @@ RecipientStatus told(Fate fate, std::size_t hop, smtp::Reply reply) {
   status.reply = std::move(reply);
   return status;
 }
-RecipientStatus halted(Halt halt, std::optional<std::size_t> hop) {
+RecipientStatus stopped(StopReason stop, std::optional<std::size_t> hop) {
   RecipientStatus status = waiting();
-  status.halt = std::move(halt);
+  status.stop = std::move(stop);
   status.hop = hop;
   return status;
 }
@@ -213,21 +213,21 @@ TEST_CASE("outcomes_of: MX-06, MX-18, MX-24, RTLS-08: where no host is left that
     check(row);
 }
 
-TEST_CASE("outcomes_of: MX-12: a halt ends it at its host, in our words or in place of a reply") {
+TEST_CASE("outcomes_of: MX-12: a stop ends it at its host, in our words or in place of a reply") {
   const hop::Refusal senseless = smtpclient::refusal_of(smtp::senseless("out of step"));
   for (const Row& row : {
            Row{"no answer",
                {host("a"), failed("b", Reason::tlsa_invalid)},
-               halted({Reason::connection_lost, "no answer"}, 0),
+               stopped({Reason::connection_lost, "no answer"}, 0),
                {Fate::deferred, 0, Reason::connection_lost, "4.4.2",
                 "450 4.4.2 connection-lost: a[192.0.2.1]: no answer", Words::ours}},
            Row{"a trouble of ours",
                {host("a")},
-               halted({std::nullopt, "internal error"}, std::nullopt),
+               stopped({std::nullopt, "internal error"}, std::nullopt),
                {Fate::deferred, std::nullopt, std::nullopt, "4.3.0", "450 4.3.0 internal error", Words::ours}},
            Row{"an answer without sense",
                {host("a")},
-               halted({senseless.reason, senseless.text, senseless.status, senseless.words}, 0),
+               stopped({senseless.reason, senseless.text, senseless.status, senseless.words}, 0),
                {Fate::deferred, 0, Reason::smtp_reply, "4.5.0", "450 4.5.0 out of step", Words::peer}},
        })
     check(row);

@@ -61,8 +61,8 @@ TEST_CASE(
   }();
   const Attempt attempt = world.loop.run(world.runner().attempt(gone, world.session));
   CHECK(attempt.reached);
-  REQUIRE(attempt.recipients.at(0).halt);
-  CHECK(attempt.recipients.at(0).halt->text.starts_with("the message cannot be signed: "));
+  REQUIRE(attempt.recipients.at(0).stop);
+  CHECK(attempt.recipients.at(0).stop->text.starts_with("the message cannot be signed: "));
   CHECK(line(attempt, {"reason"}) == "deferred ");
   CHECK(line(world.send(), {"dsn"}) == "delivered 2.0.0");
   world.leave();
