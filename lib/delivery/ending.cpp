@@ -238,7 +238,7 @@ Ending delayed_behind(const queue::Backoff& hold, const queue::Job& job, const S
   return ending;
 }
 
-queue::Backoff hold_for(const Down& why, Time now, const Holding& holding) {
+queue::Backoff hold_for(const DestinationFailure& why, Time now, const Holding& holding) {
   queue::Backoff hold;
   // One that ended long ago is another trouble's: nothing was to be delivered there since.
   const bool follows =

@@ -62,6 +62,6 @@ struct Holding {
   std::optional<queue::Backoff> before;
   std::optional<Time> end;  // of the life of the message that found it so: tried then at the latest
 };
-queue::Backoff hold_for(const Down& why, Time now, const Holding& holding);
+queue::Backoff hold_for(const DestinationFailure& why, Time now, const Holding& holding);
 
 }  // namespace hoplock::delivery

@@ -142,7 +142,7 @@ asio::awaitable<bool> Scheduler::Impl::lease(DestinationPtr destination) {
 asio::awaitable<bool> Scheduler::Impl::give_way(Lane& lane, const queue::Job& job, const Attempt& attempt) {
   const DestinationPtr destination = lane.destination;
   if (!took_any(attempt)) gates_.unproven(destination->name);
-  const auto why = down(attempt);
+  const auto why = destination_failure(attempt);
   // our own haste is no failure of a look-up, and its answer comes; nor does it make the hold of a silent host grow
   const bool holds = why && !attempt.cut_at_look_up && destination->connected == 0 && !destination->held;
   if (holds) hold(*destination, job, attempt, *why, Grows::no);
@@ -194,7 +194,7 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   if (attempt.displaced) co_return co_await place_anew(lane, attempt);
   lane.set_connected(attempt.reached);
   if (lane.gives_way.is_made()) co_return co_await give_way(lane, *kept, attempt);
-  auto why = down(attempt);
+  auto why = destination_failure(attempt);
   // what fails for its sender's source address does not hold up the mail of others
   const bool of_source = why && is_of_source(attempt, *why);
   if (of_source) co_return co_await hold_source(lane, *kept, std::move(attempt), std::move(*why));

@@ -301,16 +301,16 @@ RefusedHops refused_hops(const Attempt& attempt) {
   return found;
 }
 
-std::optional<Down> down(const Attempt& attempt) {
+std::optional<DestinationFailure> destination_failure(const Attempt& attempt) {
   if (attempt.reached || attempt.recipients.empty() || is_about_requiretls(attempt)) return std::nullopt;
   if (attempt.outcomes.front().fate != Fate::deferred) return std::nullopt;
   return failure_of(attempt);
 }
 
-Down failure_of(const Attempt& attempt) {
+DestinationFailure failure_of(const Attempt& attempt) {
   const RecipientOutcome& outcome = attempt.outcomes.front();
   const Hop* hop = deciding_hop(attempt, 0);
-  Down found;
+  DestinationFailure found;
   found.status = outcome.status;
   found.reply = outcome.reply;
   found.reason = outcome.reason;

@@ -42,15 +42,15 @@ struct RefusedHops {
 RefusedHops refused_hops(const Attempt& attempt);
 
 // Why the destination as a whole is down: nothing when some host was ready for mail, or when the refusal is permanent.
-struct Down {
+struct DestinationFailure {
   std::string status;
   std::string reply;
   std::optional<hop::Reason> reason;
   std::string host;
 };
 // REQUIRES of both: the attempt is concluded.
-std::optional<Down> down(const Attempt& attempt);
+std::optional<DestinationFailure> destination_failure(const Attempt& attempt);
 // What became of its first recipient, in the same words, whoever is to blame.
-Down failure_of(const Attempt& attempt);
+DestinationFailure failure_of(const Attempt& attempt);
 
 }  // namespace hoplock::delivery

@@ -110,30 +110,30 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   asio::awaitable<bool> turn_away(Lane& lane, const queue::Job& job, Attempt attempt);
   void note_source(const Attempt& attempt);
   bool leaves_from_several(const std::string& destination) const { return by_rule_.contains(destination); }
-  bool is_of_source(const Attempt& attempt, const Down& why) const;
-  asio::awaitable<bool> hold_source(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
+  bool is_of_source(const Attempt& attempt, const DestinationFailure& why) const;
+  asio::awaitable<bool> hold_source(Lane& lane, const queue::Job& job, Attempt attempt, DestinationFailure why);
   void come_again(Destination& destination, const queue::Job& job, Attempt attempt);
-  void hold_site(Site& site, const Attempt& attempt, const Down& why);
+  void hold_site(Site& site, const Attempt& attempt, const DestinationFailure& why);
   std::optional<Time> hold_mail_of(const std::string& key, const Attempt& attempt);
   bool hold_origin(Site& site, const Attempt& attempt, const Voices& by, By whose);
   void slow_origin(Site& site, const Attempt& attempt, const RecipientStatus& whom);
   void slow_sender(const Attempt& attempt, const RecipientStatus& whom, const Origins& known);
-  asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
+  asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, DestinationFailure why);
   struct Slowness {
-    Down why;
+    DestinationFailure why;
     bool whole_site = false;  // or only this destination
     bool by_several = false;  // destinations
   };
   asio::awaitable<bool> slow_down(Lane& lane, Attempt attempt, Slowness slow);
-  Holding holding_for(const Down& why, const std::optional<queue::Backoff>& before);
+  Holding holding_for(const DestinationFailure& why, const std::optional<queue::Backoff>& before);
   enum class Grows : std::uint8_t { with_each, no };
-  void hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why,
+  void hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const DestinationFailure& why,
             Grows grows = Grows::with_each);
   std::optional<Slowness> learn(Lane& lane, Attempt& attempt);
   std::optional<Slowness> heed_cut_off(Site& site, const Attempt& attempt);
   static std::optional<Slowness> slowness(Site& site, const Attempt& attempt, const Voices& by);
   std::optional<Slowness> weigh_reputation(Site& site, Attempt& attempt);
-  void tell_reputation(Site& site, const Attempt& attempt, const Down& why);
+  void tell_reputation(Site& site, const Attempt& attempt, const DestinationFailure& why);
   void tell_kept(const Site& site, const Attempt& attempt, By whose);
 
   asio::awaitable<void> give_back_rest(DestinationPtr destination);

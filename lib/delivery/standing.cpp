@@ -175,12 +175,12 @@ bool is_refused_by_own_list(const Attempt& attempt) {
 }
 
 // Before any mail a 5yz is said of us: of the address that we come from, the name that we give, the login of the route.
-bool is_about_us(const Down& why) {
+bool is_about_us(const DestinationFailure& why) {
   return why.reason == hop::Reason::smtp_reply && why.reply.starts_with('5') && !speaks_of_load(why.reply);
 }
 
 // Rules and DNS: whatever the mail leaves from, and whichever host it is.
-bool is_of_domain(const Attempt& attempt, const Down& why) {
+bool is_of_domain(const Attempt& attempt, const DestinationFailure& why) {
   return attempt.no_hosts || why.reason == hop::Reason::dns_failure ||
          retry_class_of(why.reason, why.reply) == RetryClass::policy;
 }
@@ -324,14 +324,15 @@ void Scheduler::Impl::note_source(const Attempt& attempt) {
 }
 
 // What is said to one address or name of ours says nothing of another.
-bool Scheduler::Impl::is_of_source(const Attempt& attempt, const Down& why) const {
+bool Scheduler::Impl::is_of_source(const Attempt& attempt, const DestinationFailure& why) const {
   if (options_.sources.empty()) return false;
   if (attempt.ours) return true;
   return !is_of_domain(attempt, why) && leaves_from_several(attempt.destination);
 }
 
 // The site's name has what the mail leaves from: other mail for the destination goes on.
-asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const queue::Job& job, Attempt attempt, Down why) {
+asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const queue::Job& job, Attempt attempt,
+                                                   DestinationFailure why) {
   const DestinationPtr destination = lane.destination;
   const SitePtr site = destination->site;
   const bool through = site && site->connected > 0;
@@ -360,7 +361,7 @@ void Scheduler::Impl::come_again(Destination& destination, const queue::Job& job
 }
 
 // In memory alone. What was under way meanwhile tells the same once more.
-void Scheduler::Impl::hold_site(Site& site, const Attempt& attempt, const Down& why) {
+void Scheduler::Impl::hold_site(Site& site, const Attempt& attempt, const DestinationFailure& why) {
   if (site.hold && site.hold->until > now()) return;
   site.hold = hold_for(why, attempt.ended, holding_for(why, site.hold));
   site.hold_by.clear();
@@ -381,7 +382,7 @@ bool Scheduler::Impl::hold_origin(Site& site, const Attempt& attempt, const Voic
 std::optional<Time> Scheduler::Impl::hold_mail_of(const std::string& key, const Attempt& attempt) {
   const auto before = slow_senders_.last(key);
   if (before && before->until > now()) return std::nullopt;
-  const Down why = failure_of(attempt);
+  const DestinationFailure why = failure_of(attempt);
   queue::Backoff hold = hold_for(why, attempt.ended, holding_for(why, before));
   const Time until = hold.until;
   slow_senders_.hold(key, std::move(hold));
@@ -401,7 +402,8 @@ void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientStatus&
 // No host was ready for mail. Where other sessions get through, it is this one that was too many, and its message goes first in another;
 // else the destination as a whole is held off, and so is its site, where the hosts are to blame and not a rule. The lane ends when that
 // is stored, so that nobody finds the destination ready meanwhile.
-asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why) {
+asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job, Attempt attempt,
+                                               DestinationFailure why) {
   const DestinationPtr destination = lane.destination;
   const SitePtr site = destination->site;
   const bool of_hosts = !is_of_domain(attempt, why) && !attempt.ours;
@@ -435,7 +437,7 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   co_return false;
 }
 
-Holding Scheduler::Impl::holding_for(const Down& why, const std::optional<queue::Backoff>& before) {
+Holding Scheduler::Impl::holding_for(const DestinationFailure& why, const std::optional<queue::Backoff>& before) {
   Holding holding;
   holding.retry = retry_for(retry_class_of(why.reason, why.reply), options_.retry);
   holding.random = fraction();
@@ -443,8 +445,8 @@ Holding Scheduler::Impl::holding_for(const Down& why, const std::optional<queue:
   return holding;
 }
 
-void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why,
-                           Grows grows) {
+void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, const Attempt& attempt,
+                           const DestinationFailure& why, Grows grows) {
   const SitePtr& site = destination.site;
   destination.held = true;
   // What was under way when the site was held off tells the same once more: twenty sessions are no twenty failures.
@@ -525,7 +527,7 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::heed_cut_off(Site& sit
 // One mailbox's, domain's or client's mail is put off, in a row: at one domain it is slowed there, at several at the whole site.
 void Scheduler::Impl::slow_origin(Site& site, const Attempt& attempt, const RecipientStatus& whom) {
   slow_sender(attempt, whom, site.known_from.at(Steady::now()));
-  const Down why = failure_of(attempt);
+  const DestinationFailure why = failure_of(attempt);
   // what greylists has to be asked for each
   if (retry_class_of(why.reason, why.reply) == RetryClass::greylisting || !site.put_off_by.are_several()) return;
   const bool anew = site.put_off_anew || slow_senders_.was_held(attempt, site.name);
@@ -572,7 +574,7 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::weigh_reputation(Site&
   return why;
 }
 
-void Scheduler::Impl::tell_reputation(Site& site, const Attempt& attempt, const Down& why) {
+void Scheduler::Impl::tell_reputation(Site& site, const Attempt& attempt, const DestinationFailure& why) {
   if (Steady::now() < site.alert_next) return;
   site.alert_next = Steady::now() + alert_again;
   Event alert(Level::error, "reputation-hold");
@@ -595,7 +597,7 @@ void Scheduler::Impl::tell_kept(const Site& site, const Attempt& attempt, By who
 
 // The site is ready for mail and takes none: held off as if it were down, while what was tried keeps its own schedule.
 asio::awaitable<bool> Scheduler::Impl::slow_down(Lane& lane, Attempt attempt, Slowness slow) {
-  const Down& why = slow.why;
+  const DestinationFailure& why = slow.why;
   const DestinationPtr destination = lane.destination;
   const SitePtr site = destination->site;
   queue::Job job;

@@ -87,7 +87,7 @@ TEST_CASE("a dead session to a destination that is down now is no sign of life")
   const Attempt attempt = world.send();
   CHECK_FALSE(attempt.reached);
   CHECK(line(attempt, {"reason"}) == "deferred connect-refused");
-  CHECK(down(attempt));
+  CHECK(destination_failure(attempt));
 }
 
 TEST_CASE("messages_per_session: then the session is closed in order") {

@@ -299,7 +299,7 @@ TEST_CASE("MX-04: a null MX fails the recipient at once with 556 5.1.10 and no r
   CHECK(got.status == "5.1.10");
   CHECK(got.reason.empty());
   CHECK(got.reply == "556 5.1.10 example.org: the domain takes no mail");
-  CHECK_FALSE(down(made));
+  CHECK_FALSE(destination_failure(made));
   CHECK(recipient_line(made) ==
         "bounced from=alice@example.net to=bob@example.org attempt=3 domain=example.org dsn=5.1.10 reply=556 5.1.10 "
         "example.org: the domain takes no mail delay=90");
@@ -311,9 +311,9 @@ TEST_CASE("MX-02: a failed MX look-up defers, with its reason, and holds the des
       route::NoHosts{route::NoHosts::Kind::temporary, 451, "4.4.3", Reason::dns_failure, "SERVFAIL", nullptr};
   made = concluded(made);
   CHECK(result(made).reply == "451 4.4.3 dns-failure: example.org: SERVFAIL");
-  REQUIRE(down(made));
-  CHECK(down(made)->status == "4.4.3");
-  CHECK(down(made)->reason == Reason::dns_failure);
+  REQUIRE(destination_failure(made));
+  CHECK(destination_failure(made)->status == "4.4.3");
+  CHECK(destination_failure(made)->reason == Reason::dns_failure);
 }
 
 TEST_CASE("smtp-reply carries the server's own code, in class 4 while the message is kept") {

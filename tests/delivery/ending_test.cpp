@@ -135,20 +135,20 @@ TEST_CASE("what waited behind a hold until its time was over ends with the desti
 
 TEST_CASE("a destination is down when no host answered for mail; not when one did, nor when the refusal is for good") {
   Attempt made = failed(accepted, Reason::connect_timeout);
-  REQUIRE(down(made));
-  CHECK(down(made)->reason == Reason::connect_timeout);
-  CHECK(down(made)->host == "mx1.example.org[192.0.2.1]");
+  REQUIRE(destination_failure(made));
+  CHECK(destination_failure(made)->reason == Reason::connect_timeout);
+  CHECK(destination_failure(made)->host == "mx1.example.org[192.0.2.1]");
   made.reached = true;
-  CHECK_FALSE(down(made));
+  CHECK_FALSE(destination_failure(made));
   made.reached = false;
   made.hops.front().definite = true;
-  CHECK_FALSE(down(concluded(made)));
+  CHECK_FALSE(destination_failure(concluded(made)));
 }
 
 TEST_CASE("a destination's hold grows with each failure in a row") {
   Holding holding;
   holding.random = 0.5;
-  const Down why{"4.4.1", "450 4.4.1 no", Reason::connect_timeout, "mx[192.0.2.1]"};
+  const DestinationFailure why{"4.4.1", "450 4.4.1 no", Reason::connect_timeout, "mx[192.0.2.1]"};
   const auto first = hold_for(why, accepted, holding);
   CHECK(first.failures == 1);
   CHECK(first.until == accepted + 5min);

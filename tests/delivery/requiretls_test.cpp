@@ -93,7 +93,7 @@ TEST_CASE("RTLS-06: under DANE-EE the MX name must be in the certificate all the
   const Attempt attempt = world.send(Ask::requiretls);
   CHECK(line(attempt, keys) == "bounced mx1.example.org requiretls none requiretls-not-supported 5.7.10");
   CHECK(peer.finish() == Problems{});
-  CHECK_FALSE(down(attempt));
+  CHECK_FALSE(destination_failure(attempt));
 }
 
 TEST_CASE("RTLS-07, RTLS-08: what is listed before TLS proves nothing, and the host hears QUIT, not MAIL") {
@@ -113,7 +113,7 @@ TEST_CASE("RTLS-07, RTLS-08: what is listed before TLS proves nothing, and the h
   CHECK(line(attempt, {"reply"})
             .starts_with("bounced 550 5.7.30 requiretls-not-supported: mx1.example.org[127.0.0.2]: "));
   CHECK(peer.finish() == Problems{});
-  CHECK_FALSE(down(attempt));
+  CHECK_FALSE(destination_failure(attempt));
   CHECK_FALSE(world.session);
 }
 
@@ -125,7 +125,7 @@ TEST_CASE("RTLS-08: the next host is tried, and where one failed only for now th
   world.peer({World::quits(lacks), World::quits(again)});
   Attempt attempt = world.send(Ask::requiretls);
   CHECK(line(attempt, {"dsn", "reason"}) == "deferred 4.7.30 requiretls-not-supported");  // nobody listens at mx2
-  CHECK_FALSE(down(attempt));
+  CHECK_FALSE(destination_failure(attempt));
   const Certificate second({.dns = {"mx2.example.org"}}, world.ca);
   Script offers = world.offering(world.tls_of(second, "mx2"));
   world.peer({World::takes_required(offers)}, "127.0.0.3");
