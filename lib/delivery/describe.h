@@ -19,9 +19,9 @@ struct Schedule {
   Milliseconds expire{std::chrono::hours{24 * 5}};
   Milliseconds expire_bounces{std::chrono::hours{24}};  // mail with the empty sender
   Milliseconds life_of(const std::string& sender) const { return sender.empty() ? expire_bounces : expire; }
-  std::optional<Telling> telling;      // nothing: nobody is told
-  double random = 0.5;                 // in [0, 1)
-  std::optional<queue::Backoff> hold;  // the destination is down as a whole: until when
+  std::optional<DsnOptions> dsn_options;  // nothing: nobody is told
+  double random = 0.5;                    // in [0, 1)
+  std::optional<queue::Backoff> hold;     // the destination is down as a whole: until when
 };
 
 // Results for the queue, one for each recipient, in order. REQUIRES: the attempt is concluded.

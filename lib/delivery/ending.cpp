@@ -63,8 +63,8 @@ void describe(Ending& ending, const std::vector<RecipientLine>& lines) {
   }
 }
 
-Subject subject_of(const queue::Job& job, Time now) {
-  Subject subject;
+DsnMessage subject_of(const queue::Job& job, Time now) {
+  DsnMessage subject;
   subject.id = job.id;
   subject.envelope = job.envelope;
   subject.received = job.received;
@@ -74,16 +74,16 @@ Subject subject_of(const queue::Job& job, Time now) {
 }
 
 // RPT-40: nobody is told that a report came back, but the ledger is.
-std::vector<Ending::ReturnedReport> returned_reports(const Subject& subject, const std::vector<Told>& told) {
+std::vector<Ending::ReturnedReport> returned_reports(const DsnMessage& subject, const std::vector<DsnRecipient>& told) {
   std::vector<Ending::ReturnedReport> all;
-  for (const Told& one : told) {
+  for (const DsnRecipient& one : told) {
     if (one.result.verdict != queue::Verdict::bounced && one.result.verdict != queue::Verdict::expired) continue;
     all.push_back({subject.id, "mailto:" + one.due.address, one.result.reply});
   }
   return all;
 }
 
-void tell(Ending& ending, const Subject& subject, const std::vector<Told>& told, const Schedule& schedule) {
+void tell(Ending& ending, const DsnMessage& subject, const std::vector<DsnRecipient>& told, const Schedule& schedule) {
   if (subject.envelope.kind == queue::Kind::report) {
     ending.returned = returned_reports(subject, told);
     return;
@@ -92,7 +92,7 @@ void tell(Ending& ending, const Subject& subject, const std::vector<Told>& told,
     ending.events.push_back(std::move(event));
     ending.metrics.emplace_back(counted::Once::notice_dropped);
   }
-  if (schedule.telling) ending.notices = notices(subject, told, *schedule.telling);
+  if (schedule.dsn_options) ending.notices = notices(subject, told, *schedule.dsn_options);
 }
 
 queue::RecipientResult result_behind(const queue::Backoff& hold, const queue::Due& due, queue::Verdict verdict) {
@@ -106,11 +106,11 @@ queue::RecipientResult result_behind(const queue::Backoff& hold, const queue::Du
   return result;
 }
 
-std::vector<Told> told_of(const Attempt& attempt, const Ending& ending) {
-  std::vector<Told> all;
+std::vector<DsnRecipient> told_of(const Attempt& attempt, const Ending& ending) {
+  std::vector<DsnRecipient> all;
   for (std::size_t i = 0; i < attempt.recipients.size(); ++i) {
     const RecipientStatus& status = attempt.recipients[i];
-    Told told;
+    DsnRecipient told;
     told.due = status.due;
     told.result = ending.settled.recipients[i];
     told.words = attempt.outcomes[i].words;
@@ -125,10 +125,10 @@ std::vector<Told> told_of(const Attempt& attempt, const Ending& ending) {
 template <class Each>
 Ending untried(const queue::Job& job, Time now, const Schedule& schedule, Each each) {
   Ending ending = ending_for(job.id, job.destination);
-  std::vector<Told> told;
+  std::vector<DsnRecipient> told;
   std::vector<RecipientLine> lines;
   for (const queue::Due& due : job.recipients) {
-    std::pair<Told, RecipientLine> one = each(due);
+    std::pair<DsnRecipient, RecipientLine> one = each(due);
     ending.settled.recipients.push_back(one.first.result);
     told.push_back(std::move(one.first));
     lines.push_back(std::move(one.second));
@@ -149,7 +149,7 @@ Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
   describe(ending, lines);
   ending.settled.history_entry = history_entry(attempt, lines);
   ending.statistics = remembered(attempt, lines);
-  Subject subject;
+  DsnMessage subject;
   subject.id = attempt.id;
   subject.envelope = attempt.envelope;
   subject.envelope.sender = attempt.sender;
@@ -187,7 +187,7 @@ Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const S
     queue::RecipientResult result = result_behind(hold, due, queue::Verdict::expired);
     RecipientLine line = ended_line(job, due, result, hold.last);
     line.hop = words_of_host(hold.host);
-    return std::pair(Told{due, std::move(result), words_of_hold(hold)}, std::move(line));
+    return std::pair(DsnRecipient{due, std::move(result), words_of_hold(hold)}, std::move(line));
   });
 }
 
@@ -203,7 +203,7 @@ Ending deferred_behind(const queue::Backoff& hold, Time told_since, const queue:
     result.interval = due.interval;
     RecipientLine line = ended_line(job, due, result, now);
     line.next = result.due;
-    return std::pair(Told{due, std::move(result), words_of_hold(hold)}, std::move(line));
+    return std::pair(DsnRecipient{due, std::move(result), words_of_hold(hold)}, std::move(line));
   });
   const bool told = std::all_of(job.recipients.begin(), job.recipients.end(),
                                 [&](const queue::Due& due) { return due.last && *due.last >= told_since; });
@@ -225,13 +225,13 @@ Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time 
     if (!due.reply.empty()) result.reply += "; the last attempt had ended with: " + due.reply;
     RecipientLine line = ended_line(job, due, result, now);
     line.by = operator_name;
-    return std::pair(Told{due, std::move(result)}, std::move(line));
+    return std::pair(DsnRecipient{due, std::move(result)}, std::move(line));
   });
 }
 
 Ending delayed_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
   Ending ending = give_back(job);
-  std::vector<Told> told;
+  std::vector<DsnRecipient> told;
   for (const queue::Due& due : job.recipients)
     told.push_back({due, result_behind(hold, due, queue::Verdict::deferred), words_of_hold(hold)});
   tell(ending, subject_of(job, hold.last), told, schedule);

@@ -440,12 +440,12 @@ Schedule Scheduler::Impl::schedule() {
   schedule.expire = options_.expire;
   schedule.expire_bounces = options_.expire_bounces;
   if (!options_.postmaster.empty()) {
-    schedule.telling.emplace();
-    schedule.telling->hostname = options_.hostname.text();
-    schedule.telling->from = options_.postmaster;
-    schedule.telling->delay_notice = options_.delay_notice;
-    schedule.telling->expire = options_.expire;
-    schedule.telling->token = random_();
+    schedule.dsn_options.emplace();
+    schedule.dsn_options->hostname = options_.hostname.text();
+    schedule.dsn_options->from = options_.postmaster;
+    schedule.dsn_options->delay_notice = options_.delay_notice;
+    schedule.dsn_options->expire = options_.expire;
+    schedule.dsn_options->token = random_();
   }
   schedule.random = fraction();
   return schedule;

@@ -27,7 +27,7 @@ bool wants(std::uint8_t notify, dsn::Action action) {
   return false;
 }
 
-std::optional<dsn::Action> action_for(const Subject& subject, const Told& told, const Telling& telling) {
+std::optional<dsn::Action> action_for(const DsnMessage& subject, const DsnRecipient& told, const DsnOptions& options) {
   switch (told.result.verdict) {
     case queue::Verdict::bounced:
     case queue::Verdict::expired:
@@ -36,14 +36,14 @@ std::optional<dsn::Action> action_for(const Subject& subject, const Told& told, 
       if (told.peer_tells) return std::nullopt;
       return dsn::Action::relayed;
     case queue::Verdict::deferred:
-      if (telling.delay_notice.count() == 0 || told.due.told_delay) return std::nullopt;
-      if (subject.now - subject.received < telling.delay_notice) return std::nullopt;
+      if (options.delay_notice.count() == 0 || told.due.told_delay) return std::nullopt;
+      if (subject.now - subject.received < options.delay_notice) return std::nullopt;
       return dsn::Action::delayed;
   }
   return std::nullopt;
 }
 
-dsn::Recipient to_dsn(const Subject& subject, const Told& told) {
+dsn::Recipient to_dsn(const DsnMessage& subject, const DsnRecipient& told) {
   dsn::Recipient recipient;
   recipient.address = told.due.address;
   recipient.orcpt = told.due.orcpt;
@@ -58,10 +58,10 @@ dsn::Recipient to_dsn(const Subject& subject, const Told& told) {
 }
 
 // DSN-12, DSN-13, RTLS-10: of mail with REQUIRETLS never more than the header, whatever RET says.
-dsn::Return returned(const Subject& subject, dsn::Action action, const Telling& telling) {
+dsn::Return returned(const DsnMessage& subject, dsn::Action action, const DsnOptions& options) {
   if (subject.envelope.requiretls) return dsn::Return::headers;
   const bool whole = action == dsn::Action::failed && subject.envelope.ret == smtp::Ret::full &&
-                     subject.size <= telling.return_limit && subject.envelope.body != queue::Body::binary;
+                     subject.size <= options.return_limit && subject.envelope.body != queue::Body::binary;
   return whole ? dsn::Return::message : dsn::Return::headers;
 }
 
@@ -75,38 +75,38 @@ queue::NoticeText to_queue(dsn::Text text) {
   return out;
 }
 
-dsn::Notice blank(const Subject& subject, dsn::Action action, const Telling& telling) {
+dsn::Notice blank(const DsnMessage& subject, dsn::Action action, const DsnOptions& options) {
   dsn::Notice notice;
   notice.action = action;
-  notice.hostname = telling.hostname;
-  notice.from = telling.from;
+  notice.hostname = options.hostname;
+  notice.from = options.from;
   notice.to = subject.envelope.sender;
-  const std::string token = std::to_string(telling.token);
+  const std::string token = std::to_string(options.token);
   notice.message_id =
-      subject.id.text() + "." + std::string(dsn::to_text(action)) + "." + token + "@" + telling.hostname;
+      subject.id.text() + "." + std::string(dsn::to_text(action)) + "." + token + "@" + options.hostname;
   notice.boundary = "=_hoplock-" + subject.id.text() + "-" + token;
   notice.date = subject.now;
   notice.arrival = subject.received;
   notice.id = subject.id.text();
   notice.envid = subject.envelope.envid;
   if (subject.envelope.smtputf8 || !is_ascii(notice.to)) notice.script = dsn::Script::utf8;
-  if (action == dsn::Action::delayed) notice.retry_until = subject.received + telling.expire;
+  if (action == dsn::Action::delayed) notice.retry_until = subject.received + options.expire;
   return notice;
 }
 
 // DSN-01: from nobody, asking for nothing, to the sender.
-queue::Notice around(const Subject& subject, dsn::Notice notice, const Telling& telling) {
+queue::Notice around(const DsnMessage& subject, dsn::Notice notice, const DsnOptions& options) {
   queue::Notice out;
   out.about = subject.id;
   out.what = dsn::to_text(notice.action);
   if (notice.action == dsn::Action::delayed) out.kind = queue::Notice::Kind::delay;
-  out.envelope.client = telling.hostname;
+  out.envelope.client = options.hostname;
   out.envelope.kind = queue::Kind::notice;
   out.envelope.requiretls = subject.envelope.requiretls;  // what it tells is to be protected as the message was
   out.recipient.address = subject.envelope.sender;
   const auto sender = smtp::Mailbox::parse(subject.envelope.sender);
   if (const auto* mailbox = std::get_if<smtp::Mailbox>(&sender)) out.recipient.domain = mailbox->domain();
-  const dsn::Return what = returned(subject, notice.action, telling);
+  const dsn::Return what = returned(subject, notice.action, options);
   const auto octets = subject.envelope.body == queue::Body::seven_bit ? dsn::Content::Octets::seven_bit
                                                                       : dsn::Content::Octets::eight_bit;
   out.compose = [notice = std::move(notice), what, octets](std::string_view beginning) {
@@ -119,11 +119,12 @@ queue::Notice around(const Subject& subject, dsn::Notice notice, const Telling& 
   return out;
 }
 
-std::vector<queue::Notice> notices_about(const Subject& subject, const std::vector<std::pair<Told, dsn::Action>>& told,
-                                         const Telling& telling) {
+std::vector<queue::Notice> notices_about(const DsnMessage& subject,
+                                         const std::vector<std::pair<DsnRecipient, dsn::Action>>& told,
+                                         const DsnOptions& options) {
   std::vector<queue::Notice> all;
   for (const auto action : {dsn::Action::failed, dsn::Action::delayed, dsn::Action::relayed}) {
-    dsn::Notice notice = blank(subject, action, telling);
+    dsn::Notice notice = blank(subject, action, options);
     std::vector<std::uint32_t> seqs;
     for (const auto& [one, what] : told) {
       if (what != action) continue;
@@ -132,7 +133,7 @@ std::vector<queue::Notice> notices_about(const Subject& subject, const std::vect
       seqs.push_back(one.due.seq);
     }
     if (seqs.empty()) continue;
-    queue::Notice made = around(subject, std::move(notice), telling);
+    queue::Notice made = around(subject, std::move(notice), options);
     made.seqs = std::move(seqs);
     all.push_back(std::move(made));
   }
@@ -141,20 +142,21 @@ std::vector<queue::Notice> notices_about(const Subject& subject, const std::vect
 
 }  // namespace
 
-std::vector<queue::Notice> notices(const Subject& subject, const std::vector<Told>& told, const Telling& telling) {
+std::vector<queue::Notice> notices(const DsnMessage& subject, const std::vector<DsnRecipient>& told,
+                                   const DsnOptions& options) {
   if (subject.envelope.sender.empty()) return {};
-  std::vector<std::pair<Told, dsn::Action>> due;
-  for (const Told& one : told) {
-    const auto action = action_for(subject, one, telling);
+  std::vector<std::pair<DsnRecipient, dsn::Action>> due;
+  for (const DsnRecipient& one : told) {
+    const auto action = action_for(subject, one, options);
     if (action && wants(one.due.notify, *action)) due.emplace_back(one, *action);
   }
-  return notices_about(subject, due, telling);
+  return notices_about(subject, due, options);
 }
 
-std::vector<Event> dropped(const Subject& subject, const std::vector<Told>& told) {
+std::vector<Event> dropped(const DsnMessage& subject, const std::vector<DsnRecipient>& told) {
   std::vector<Event> events;
   if (!subject.envelope.sender.empty()) return events;
-  for (const Told& one : told) {
+  for (const DsnRecipient& one : told) {
     if (one.result.verdict != queue::Verdict::bounced && one.result.verdict != queue::Verdict::expired) continue;
     Event event(Level::warn, "notice-dropped");  // it has nobody to go back to, which is the rule and no fault of ours
     event.add("id", subject.id.text()).add("from", "<>").add("to", one.due.address);

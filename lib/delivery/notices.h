@@ -14,7 +14,7 @@
 
 namespace hoplock::delivery {
 
-struct Telling {
+struct DsnOptions {
   std::string hostname;
   std::string from;              // the postmaster's address
   Milliseconds delay_notice{0};  // 0: never
@@ -24,14 +24,14 @@ struct Telling {
 };
 
 // The message, and one of its recipients with what became of it.
-struct Subject {
+struct DsnMessage {
   queue::Id id;
   queue::Envelope envelope;
   Time received;
   std::uint64_t size = 0;
   Time now;
 };
-struct Told {
+struct DsnRecipient {
   queue::Due due;
   queue::RecipientResult result;
   hop::Words words = hop::Words::ours;  // whose the result's reply is
@@ -39,8 +39,9 @@ struct Told {
   bool peer_tells = false;              // it was delivered to a server with DSN, which tells of success itself
 };
 
-std::vector<queue::Notice> notices(const Subject& subject, const std::vector<Told>& told, const Telling& telling);
+std::vector<queue::Notice> notices(const DsnMessage& subject, const std::vector<DsnRecipient>& told,
+                                   const DsnOptions& options);
 // DSN-16: a notice, or other mail with the empty sender, that came to its end undelivered: dropped, and the log alone tells of it.
-std::vector<Event> dropped(const Subject& subject, const std::vector<Told>& told);
+std::vector<Event> dropped(const DsnMessage& subject, const std::vector<DsnRecipient>& told);
 
 }  // namespace hoplock::delivery

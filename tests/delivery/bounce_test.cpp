@@ -65,8 +65,8 @@ TEST_CASE("bounced_by: every recipient ends with 5.0.0 and no reason word, in pl
   due.reply = "450 4.7.323 tlsa-invalid: mx.a.example: no TLSA record matches";
   job.recipients.push_back(due);
   Schedule schedule;
-  schedule.telling.emplace();
-  schedule.telling->hostname = "relay.example.net";
+  schedule.dsn_options.emplace();
+  schedule.dsn_options->hostname = "relay.example.net";
   const Ending ending = bounced_by("carol", job, wall(), schedule);
   REQUIRE(ending.settled.recipients.size() == 1);
   const auto& result = ending.settled.recipients[0];

@@ -165,7 +165,7 @@ TEST_CASE("a destination's hold grows with each failure in a row") {
 
 TEST_CASE("RPT-40: a report that its mailbox refuses makes no notice; the ledger is told") {
   Schedule schedule;
-  schedule.telling.emplace();
+  schedule.dsn_options.emplace();
   schedule.expire = 24h;
   Attempt report = failed(accepted + 24h);
   report.envelope.kind = queue::Kind::report;

@@ -15,8 +15,8 @@ namespace {
 
 const Time accepted = from_millis(1'790'000'000'000);
 
-Telling telling() {
-  Telling some;
+DsnOptions dsn_options() {
+  DsnOptions some;
   some.hostname = "relay.example.net";
   some.from = "postmaster@relay.example.net";
   some.delay_notice = std::chrono::hours(4);
@@ -24,8 +24,8 @@ Telling telling() {
   return some;
 }
 
-Subject subject(Milliseconds after = std::chrono::seconds(1)) {
-  Subject some;
+DsnMessage subject(Milliseconds after = std::chrono::seconds(1)) {
+  DsnMessage some;
   some.id = queue::Id::at(accepted);
   some.envelope.sender = "ann@contoso.com";
   some.received = accepted;
@@ -34,8 +34,8 @@ Subject subject(Milliseconds after = std::chrono::seconds(1)) {
   return some;
 }
 
-Told told(Verdict verdict, std::uint8_t notify = 0, const std::string& address = "bob@example.org") {
-  Told one;
+DsnRecipient told(Verdict verdict, std::uint8_t notify = 0, const std::string& address = "bob@example.org") {
+  DsnRecipient one;
   one.due.address = address;
   one.due.notify = notify;
   one.result.verdict = verdict;
@@ -82,20 +82,20 @@ TEST_CASE("DSN-08, DSN-09, DSN-11: NOTIFY decides for each recipient who is told
   };
   for (const Row& row : rows) {
     CAPTURE(row.why);
-    const auto made = notices(subject(std::chrono::hours(5)), {told(row.verdict, row.notify)}, telling());
+    const auto made = notices(subject(std::chrono::hours(5)), {told(row.verdict, row.notify)}, dsn_options());
     CHECK(made.size() == (row.notice ? 1 : 0));
   }
 }
 
 TEST_CASE("DSN-10: a server with DSN tells of success itself") {
-  Told one = told(Verdict::delivered, smtp::notify_success);
+  DsnRecipient one = told(Verdict::delivered, smtp::notify_success);
   one.peer_tells = true;
-  CHECK(notices(subject(), {one}, telling()).empty());
+  CHECK(notices(subject(), {one}, dsn_options()).empty());
 }
 
 TEST_CASE("DSN-09: a delay is told after its time, once, and never when that is switched off") {
-  Telling some = telling();
-  Told one = told(Verdict::deferred);
+  DsnOptions some = dsn_options();
+  DsnRecipient one = told(Verdict::deferred);
   CHECK(notices(subject(std::chrono::hours(3)), {one}, some).empty());
   const auto made = notices(subject(std::chrono::hours(4)), {one}, some);
   REQUIRE(made.size() == 1);
@@ -109,11 +109,11 @@ TEST_CASE("DSN-09: a delay is told after its time, once, and never when that is 
 }
 
 TEST_CASE("DSN-01, DSN-16: nobody is told of mail with the empty sender; its end is an alert in the log") {
-  Subject some = subject();
+  DsnMessage some = subject();
   some.envelope.sender.clear();
-  const std::vector<Told> all{told(Verdict::bounced), told(Verdict::deferred),
-                              told(Verdict::delivered, smtp::notify_success)};
-  CHECK(notices(some, all, telling()).empty());
+  const std::vector<DsnRecipient> all{told(Verdict::bounced), told(Verdict::deferred),
+                                      told(Verdict::delivered, smtp::notify_success)};
+  CHECK(notices(some, all, dsn_options()).empty());
   const auto events = dropped(some, all);
   REQUIRE(events.size() == 1);
   CHECK(events[0].name() == "notice-dropped");
@@ -123,7 +123,7 @@ TEST_CASE("DSN-01, DSN-16: nobody is told of mail with the empty sender; its end
 }
 
 TEST_CASE("DSN-01: a notice has the empty sender, one recipient, and asks for nothing") {
-  const auto made = notices(subject(), {told(Verdict::bounced)}, telling());
+  const auto made = notices(subject(), {told(Verdict::bounced)}, dsn_options());
   REQUIRE(made.size() == 1);
   CHECK(made[0].envelope.sender.empty());
   CHECK(made[0].envelope.ret == smtp::Ret::unset);
@@ -133,11 +133,11 @@ TEST_CASE("DSN-01: a notice has the empty sender, one recipient, and asks for no
 }
 
 TEST_CASE("DSN-15: one notice tells of several recipients, and of nobody for whom none is due") {
-  std::vector<Told> all{told(Verdict::bounced, 0, "b1@example.org"),
-                        told(Verdict::bounced, smtp::notify_never, "b2@example.org"),
-                        told(Verdict::bounced, 0, "b3@example.org"), told(Verdict::delivered, 0, "b4@example.org")};
+  std::vector<DsnRecipient> all{
+      told(Verdict::bounced, 0, "b1@example.org"), told(Verdict::bounced, smtp::notify_never, "b2@example.org"),
+      told(Verdict::bounced, 0, "b3@example.org"), told(Verdict::delivered, 0, "b4@example.org")};
   for (std::uint32_t i = 0; i < all.size(); ++i) all[i].due.seq = i;
-  const auto made = notices(subject(), all, telling());
+  const auto made = notices(subject(), all, dsn_options());
   REQUIRE(made.size() == 1);
   CHECK(made[0].seqs == std::vector<std::uint32_t>{0, 2});
   CHECK(has(text(made[0]), "b1@example.org"));
@@ -147,24 +147,24 @@ TEST_CASE("DSN-15: one notice tells of several recipients, and of nobody for who
 }
 
 TEST_CASE("DSN-12, DSN-13, RTLS-10: what goes back: headers, or all of it for RET=FULL within bounds") {
-  const auto returned = [](Subject about, Verdict verdict) {
-    const auto made =
-        notices(about, {told(verdict, smtp::notify_failure | smtp::notify_success | smtp::notify_delay)}, telling());
+  const auto returned = [](DsnMessage about, Verdict verdict) {
+    const auto made = notices(about, {told(verdict, smtp::notify_failure | smtp::notify_success | smtp::notify_delay)},
+                              dsn_options());
     return text(made.at(0));
   };
-  Subject some = subject(std::chrono::hours(5));
+  DsnMessage some = subject(std::chrono::hours(5));
   CHECK(has(returned(some, Verdict::bounced), "text/rfc822-headers"));
   some.envelope.ret = smtp::Ret::full;
   CHECK(has(returned(some, Verdict::bounced), "<message>"));
   CHECK(has(returned(some, Verdict::delivered), "text/rfc822-headers"));
   CHECK(has(returned(some, Verdict::deferred), "text/rfc822-headers"));
-  Subject eight = some;
+  DsnMessage eight = some;
   eight.envelope.body = queue::Body::eight_bit;
-  const auto made = notices(eight, {told(Verdict::bounced)}, telling());
+  const auto made = notices(eight, {told(Verdict::bounced)}, dsn_options());
   CHECK(made.at(0).compose("Subject: s\r\n\r\n\xe9\r\n").body == queue::Body::eight_bit);
   eight.envelope.body = queue::Body::binary;
   CHECK_FALSE(has(returned(eight, Verdict::bounced), "<message>"));
-  some.size = telling().return_limit + 1;
+  some.size = dsn_options().return_limit + 1;
   CHECK_FALSE(has(returned(some, Verdict::bounced), "<message>"));
   some.size = 1;
   some.envelope.requiretls = true;
@@ -175,11 +175,11 @@ TEST_CASE("DSN-12, DSN-13, RTLS-10: what goes back: headers, or all of it for RE
 TEST_CASE("RTLS-10: every notice about mail with REQUIRETLS asks for it too, and no other does") {
   for (const bool asked : {true, false}) {
     for (const auto verdict : {Verdict::bounced, Verdict::expired, Verdict::deferred, Verdict::delivered}) {
-      Subject some = subject(std::chrono::hours(5));
+      DsnMessage some = subject(std::chrono::hours(5));
       some.envelope.requiretls = asked;
       some.envelope.tls_required_no = !asked;
-      const auto made =
-          notices(some, {told(verdict, smtp::notify_failure | smtp::notify_success | smtp::notify_delay)}, telling());
+      const auto made = notices(some, {told(verdict, smtp::notify_failure | smtp::notify_success | smtp::notify_delay)},
+                                dsn_options());
       REQUIRE(made.size() == 1);
       CHECK(made[0].envelope.requiretls == asked);
       CHECK_FALSE(made[0].envelope.tls_required_no);
@@ -189,25 +189,25 @@ TEST_CASE("RTLS-10: every notice about mail with REQUIRETLS asks for it too, and
 }
 
 TEST_CASE("DSN-07: a server's reply is its own; what we say of it is not") {
-  Told ours = told(Verdict::expired);
+  DsnRecipient ours = told(Verdict::expired);
   ours.words = hop::Words::ours;
   ours.result.reason = "tlsa-invalid";
   ours.result.status = "4.7.323";
   ours.result.reply = "450 4.7.323 tlsa-invalid: mx1.example.org[192.0.2.1]: no TLSA record matches the certificate";
-  CHECK_FALSE(has(text(notices(subject(), {ours}, telling()).at(0)), "Diagnostic-Code"));
-  Told refused = told(Verdict::bounced);
-  CHECK(has(text(notices(subject(), {refused}, telling()).at(0)), "Diagnostic-Code: smtp; 550 5.1.1 nobody"));
+  CHECK_FALSE(has(text(notices(subject(), {ours}, dsn_options()).at(0)), "Diagnostic-Code"));
+  DsnRecipient refused = told(Verdict::bounced);
+  CHECK(has(text(notices(subject(), {refused}, dsn_options()).at(0)), "Diagnostic-Code: smtp; 550 5.1.1 nobody"));
   refused.words = hop::Words::ours;
   refused.result.reply = "the server offers neither AUTH PLAIN nor LOGIN";
-  CHECK_FALSE(has(text(notices(subject(), {refused}, telling()).at(0)), "Diagnostic-Code"));
+  CHECK_FALSE(has(text(notices(subject(), {refused}, dsn_options()).at(0)), "Diagnostic-Code"));
 }
 
 TEST_CASE("DSN-06: an expired recipient failed, with the last temporary status, or 4.4.7 where there is none") {
-  Told one = told(Verdict::expired);
+  DsnRecipient one = told(Verdict::expired);
   one.result.status = "4.4.1";
-  CHECK(has(text(notices(subject(), {one}, telling()).at(0)), "Action: failed\r\nStatus: 4.4.1\r\n"));
+  CHECK(has(text(notices(subject(), {one}, dsn_options()).at(0)), "Action: failed\r\nStatus: 4.4.1\r\n"));
   one.result.status.clear();
-  CHECK(has(text(notices(subject(), {one}, telling()).at(0)), "Action: failed\r\nStatus: 4.4.7\r\n"));
+  CHECK(has(text(notices(subject(), {one}, dsn_options()).at(0)), "Action: failed\r\nStatus: 4.4.7\r\n"));
 }
 
 }  // namespace delivery_notices_test

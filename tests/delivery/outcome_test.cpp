@@ -240,8 +240,8 @@ TEST_CASE("an attempt's result, log line, history, metric and notice come from i
   made.outcomes.front().reply = "450 4.7.323 other words";  // as if it had been concluded so
   made.outcomes.front().reason = Reason::certificate_expired;
   Schedule schedule;
-  schedule.telling.emplace();
-  schedule.telling->delay_notice = std::chrono::seconds(1);
+  schedule.dsn_options.emplace();
+  schedule.dsn_options->delay_notice = std::chrono::seconds(1);
   const Ending ending = ending_of(made, schedule);
   CHECK(ending.settled.recipients.at(0).reply == "450 4.7.323 other words");
   CHECK(ending.settled.recipients.at(0).reason == "certificate-expired");
