@@ -28,7 +28,7 @@ asio::awaitable<Result<>> Scheduler::Impl::bounce_batch(Self self, std::shared_p
   Settler::Ticket ticket = 0;
   std::uint64_t returned = 0;
   for (const queue::Job& job : picked->jobs) {
-    ticket = self->put(bounced_by(order->selection.by_whom, job, self->now(), self->schedule()));
+    ticket = self->put(bounced_by_operator(order->selection.by_whom, job, self->now(), self->schedule()));
     if (job.envelope.ret == queue::Ret::full) returned += job.size;
     if (returned < most_returned) continue;
     returned = 0;

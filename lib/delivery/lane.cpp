@@ -50,7 +50,7 @@ asio::awaitable<bool> Scheduler::Impl::step(Lane& lane) {
   if (!job && is_wanted(lane)) co_return false;
   if (!job) co_return co_await wait_idle(lane, lane.last_job + options_.idle_session);
   if (const auto slow = slow_senders_.held(*job, site ? site->name : "", now())) {
-    put(deferred_behind(slow->hold, slow->since, *job, now(), schedule()));
+    put(deferred_on_hold(slow->hold, slow->since, *job, now(), schedule()));
     co_return true;
   }
   const bool stay = co_await carry(lane, std::move(*job));
@@ -228,7 +228,7 @@ void Scheduler::Impl::tell_broken(queue::Id id, const std::string& why) {
 
 // What was to be an attempt came to nothing.
 Settler::Ticket Scheduler::Impl::put_broken(const queue::Job& job, const std::string& why) {
-  if (stopping_) return put(give_back(job));
+  if (stopping_) return put(released(job));
   tell_broken(job.id, why);
   return put(internal_error(job, now(), schedule()));
 }
@@ -236,7 +236,7 @@ Settler::Ticket Scheduler::Impl::put_broken(const queue::Job& job, const std::st
 // Some of it has another next hop by now. The lane ends when all the queue has followed the rules: whoever came before would lease the
 // same again.
 asio::awaitable<bool> Scheduler::Impl::place_anew(Lane& lane, const Attempt& attempt) {
-  const Settler::Ticket ticket = put(ending_of(attempt, schedule()));
+  const Settler::Ticket ticket = put(settlement_of(attempt, schedule()));
   co_await settler_.stored(ticket);
   lane.destination->more = true;
   displaced_ = true;
@@ -256,7 +256,7 @@ bool Scheduler::Impl::is_displaced(const queue::Job& job) const {
 asio::awaitable<void> Scheduler::Impl::give_back_rest(DestinationPtr destination) {
   if (destination->jobs.empty()) co_return;
   Settler::Ticket ticket = 0;
-  for (const queue::Job& job : destination->jobs) ticket = put(give_back(job));
+  for (const queue::Job& job : destination->jobs) ticket = put(released(job));
   destination->jobs.clear();
   destination->more = true;
   co_await settler_.stored(ticket);
@@ -279,18 +279,19 @@ Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt&
     destination.held = false;
     record_watch_.remove(destination.name);
     told_.forget(destination.name);
-    Ending ending = ending_of(attempt, when);
-    ending.change = queue::DestinationChange{destination.name, std::nullopt};
-    return put(std::move(ending));
+    Settlement settlement = settlement_of(attempt, when);
+    settlement.change = queue::DestinationChange{destination.name, std::nullopt};
+    return put(std::move(settlement));
   }
   if (destination.held && !attempt.reached) when.hold = destination.backoff;
-  Ending ending = ending_of(attempt, when);
-  if (when.hold || works == Works::no) ending.change = queue::DestinationChange{destination.name, destination.backoff};
-  return put(std::move(ending));
+  Settlement settlement = settlement_of(attempt, when);
+  if (when.hold || works == Works::no)
+    settlement.change = queue::DestinationChange{destination.name, destination.backoff};
+  return put(std::move(settlement));
 }
 
-Settler::Ticket Scheduler::Impl::put(Ending ending) {
-  for (const queue::RecipientResult& one : ending.settled.recipients) {
+Settler::Ticket Scheduler::Impl::put(Settlement settlement) {
+  for (const queue::RecipientResult& one : settlement.settled.recipients) {
     switch (one.verdict) {
       case queue::Verdict::delivered:
         ++counts_.delivered;
@@ -307,8 +308,8 @@ Settler::Ticket Scheduler::Impl::put(Ending ending) {
         break;
     }
   }
-  ending.counts.add(runner_.take_cut_off());
-  return settler_.add(std::move(ending));
+  settlement.counts.add(runner_.take_cut_off());
+  return settler_.add(std::move(settlement));
 }
 
 // What waits behind the hold and has waited long enough ends with the destination's own failure (DANE-07, MX-11).
@@ -322,10 +323,10 @@ asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string des
     if (!jobs || jobs->empty()) co_return;
     for (const queue::Job& job : *jobs) {
       if (self->is_displaced(job)) {  // another's hold is no end of it
-        self->put(give_back(job));
+        self->put(released(job));
         self->displaced_ = true;
       } else {
-        self->put(expired_behind(hold, job, self->schedule()));
+        self->put(expired_on_hold(hold, job, self->schedule()));
       }
     }
     if (self->displaced_) {
@@ -367,10 +368,10 @@ asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string desti
       Settler::Ticket ticket = 0;
       for (const queue::Job& job : waited->jobs) {
         if (self->is_displaced(job)) {
-          ticket = self->put(give_back(job));
+          ticket = self->put(released(job));
         } else {
-          ticket = self->put(kind == Kind::notices ? expired_behind(hold, job, self->schedule())
-                                                   : delayed_behind(hold, job, self->schedule()));
+          ticket = self->put(kind == Kind::notices ? expired_on_hold(hold, job, self->schedule())
+                                                   : delay_notice_on_hold(hold, job, self->schedule()));
         }
       }
       co_await self->settler_.stored(ticket);
@@ -408,7 +409,7 @@ asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string desti
 
 asio::awaitable<Settler::Ticket> Scheduler::Impl::carry_relaxed(queue::Job job, std::optional<OpenSession>& session) {
   const auto kept = std::make_shared<const queue::Job>(std::move(job));
-  if (stopping_) co_return put(give_back(*kept));
+  if (stopping_) co_return put(released(*kept));
   std::string broken;
   Attempt attempt;
   try {
@@ -425,7 +426,7 @@ asio::awaitable<Settler::Ticket> Scheduler::Impl::carry_relaxed(queue::Job job, 
     displaced_ = true;
     wake_.notify_all();
   }
-  co_return put(ending_of(attempt, schedule_of(attempt)));
+  co_return put(settlement_of(attempt, schedule_of(attempt)));
 }
 
 Schedule Scheduler::Impl::schedule_of(const Attempt& attempt) {

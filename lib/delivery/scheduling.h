@@ -139,7 +139,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   asio::awaitable<void> give_back_rest(DestinationPtr destination);
   enum class Works : std::uint8_t { ask, no };  // ask: the attempt shows it
   Settler::Ticket finish(Destination& destination, const Attempt& attempt, Works works = Works::ask);
-  Settler::Ticket put(Ending ending);
+  Settler::Ticket put(Settlement settlement);
   Settler::Ticket put_broken(const queue::Job& job, const std::string& why);
   static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold);
   static asio::awaitable<void> send_relaxed(Self self, std::string destination, queue::Backoff hold);

@@ -37,7 +37,7 @@ queue::Along written(statistics::Counts counts) {
 // Reports that came back, and what the ledger knows of them once it was told.
 struct Returned {
   struct One {
-    Ending::ReturnedReport report;
+    Settlement::ReturnedReport report;
     std::optional<reports::Returned> known;
   };
   std::vector<One> all;
@@ -60,8 +60,8 @@ Event event_of(const Returned::One& one) {
 }
 }  // namespace
 
-Settler::Ticket Settler::add(Ending ending) {
-  waiting_.push_back(std::move(ending));
+Settler::Ticket Settler::add(Settlement settlement) {
+  waiting_.push_back(std::move(settlement));
   unstored_since_.push_back(std::chrono::steady_clock::now());
   added_.notify_one();
   return ++added_last_;
@@ -103,13 +103,13 @@ asio::awaitable<void> Settler::run() {
       if (ended_) co_return;
       co_await added_.wait();
     }
-    std::vector<Ending> batch = std::exchange(waiting_, {});
+    std::vector<Settlement> batch = std::exchange(waiting_, {});
     queue::Results results;
     results.now = clock_();
     reports::Counts counts;
     statistics::Counts statistics;
     const auto returned = std::make_shared<Returned>();
-    for (Ending& one : batch) {
+    for (Settlement& one : batch) {
       results.settled.push_back(std::move(one.settled));
       for (queue::Notice& notice : one.notices) results.notices.push_back(std::move(notice));
       if (one.change) results.destinations.push_back(std::move(*one.change));
@@ -126,7 +126,7 @@ asio::awaitable<void> Settler::run() {
       const auto lost = static_cast<std::int64_t>(batch.size() + waiting_.size());
       log_.write(Event(Level::error, "results-lost").add("count", lost));  // what they tell of is tried again
     }
-    for (const Ending& one : batch) {
+    for (const Settlement& one : batch) {
       for (const Event& event : one.events) log_.write(event);
       for (const counted::Value& value : one.metrics) log_.count(value);
     }

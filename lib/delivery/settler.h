@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/log.h"
-#include "delivery/ending.h"
+#include "delivery/settlement.h"
 #include "net/clock.h"
 #include "net/condition.h"
 #include "queue/queue.h"
@@ -25,7 +25,7 @@ class Settler {
       : queue_(queue), log_(log), clock_(std::move(clock)), recovered_(std::move(recovered)) {}
 
   using Ticket = std::uint64_t;
-  Ticket add(Ending ending);
+  Ticket add(Settlement settlement);
   // Until that one is stored, or end() was called.
   boost::asio::awaitable<void> stored(Ticket ticket);
   bool is_stored(Ticket ticket) const { return stored_last_ >= ticket; }
@@ -53,7 +53,7 @@ class Settler {
   Log& log_;
   net::Clock clock_;
   std::function<void()> recovered_;
-  std::vector<Ending> waiting_;
+  std::vector<Settlement> waiting_;
   std::deque<net::SteadyTime> unstored_since_;  // of each ticket that is not stored
   Ticket added_last_ = 0;
   Ticket stored_last_ = 0;

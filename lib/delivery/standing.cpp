@@ -287,18 +287,18 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
   // only now is it known whose site it is
   const auto slow = site && !attempt.full ? slow_senders_.held(job, site->name, now()) : std::nullopt;
   if (slow) {
-    put(deferred_behind(slow->hold, slow->since, job, now(), schedule()));
+    put(deferred_on_hold(slow->hold, slow->since, job, now(), schedule()));
     co_return true;
   }
   if (site && site->is_held(destination->name, now())) {
     if (leaves_from_several(destination->name)) {  // others of it leave from elsewhere
-      put(deferred_behind(*site->hold, site->hold->last, job, now(), schedule()));
+      put(deferred_on_hold(*site->hold, site->hold->last, job, now(), schedule()));
       co_return true;
     }
     destination->held = true;
     destination->backoff = held_with_site(destination->backoff, *site->hold);
     note_due(destination->backoff->until);
-    Ending back = give_back(job);
+    Settlement back = released(job);
     back.change = queue::DestinationChange{destination->name, destination->backoff};
     const Settler::Ticket ticket = put(std::move(back));
     co_await settler_.stored(ticket);
@@ -363,7 +363,7 @@ void Scheduler::Impl::come_again(Destination& destination, const queue::Job& job
 // In memory alone. What was under way meanwhile tells the same once more.
 void Scheduler::Impl::hold_site(Site& site, const Attempt& attempt, const DestinationFailure& why) {
   if (site.hold && site.hold->until > now()) return;
-  site.hold = hold_for(why, attempt.ended, holding_for(why, site.hold));
+  site.hold = backoff_after(why, attempt.ended, holding_for(why, site.hold));
   site.hold_by.clear();
   site.allowance.fit(1);
   note_due(site.hold->until);
@@ -383,7 +383,7 @@ std::optional<Time> Scheduler::Impl::hold_mail_of(const std::string& key, const 
   const auto before = slow_senders_.last(key);
   if (before && before->until > now()) return std::nullopt;
   const DestinationFailure why = failure_of(attempt);
-  queue::Backoff hold = hold_for(why, attempt.ended, holding_for(why, before));
+  queue::Backoff hold = backoff_after(why, attempt.ended, holding_for(why, before));
   const Time until = hold.until;
   slow_senders_.hold(key, std::move(hold));
   return until;
@@ -461,7 +461,7 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
   if (ours && (!holding.before || holding.before->failures < site->hold->failures)) holding.before = site->hold;
   if (grows == Grows::no && holding.before && holding.before->failures > 0) --holding.before->failures;
   holding.end = job.received + (job.envelope.sender.empty() ? options_.expire_bounces : options_.expire);
-  destination.backoff = hold_for(why, attempt.ended, holding);
+  destination.backoff = backoff_after(why, attempt.ended, holding);
   if (with_site) destination.backoff = held_with_site(destination.backoff, *site->hold);
   note_due(destination.backoff->until);
   if (may_change_by_dns(why.reason)) record_watch_.add(destination.name, job.recipients.front().domain);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `hoplock queue bounce` where it meets delivery: what is under way, two operators at once, a store that fails.
-#include "delivery/ending.h"
+#include "delivery/settlement.h"
 #include "tests/delivery/relay.h"
 
 namespace delivery_bounce_test {
@@ -53,7 +53,9 @@ struct TellingRelay : Relay {
 
 }  // namespace
 
-TEST_CASE("bounced_by: every recipient ends with 5.0.0 and no reason word, in plain words, with what was said before") {
+TEST_CASE(
+    "bounced_by_operator: every recipient ends with 5.0.0 and no reason word, in plain words, with what was said "
+    "before") {
   queue::Job job;
   job.id = queue::Id::at(wall());
   job.envelope.sender = "alice@example.net";
@@ -67,24 +69,24 @@ TEST_CASE("bounced_by: every recipient ends with 5.0.0 and no reason word, in pl
   Schedule schedule;
   schedule.dsn_options.emplace();
   schedule.dsn_options->hostname = "relay.example.net";
-  const Ending ending = bounced_by("carol", job, wall(), schedule);
-  REQUIRE(ending.settled.recipients.size() == 1);
-  const auto& result = ending.settled.recipients[0];
+  const Settlement settlement = bounced_by_operator("carol", job, wall(), schedule);
+  REQUIRE(settlement.settled.recipients.size() == 1);
+  const auto& result = settlement.settled.recipients[0];
   CHECK(result.verdict == queue::Verdict::bounced);
   CHECK(result.status == "5.0.0");
   CHECK(result.reason.empty());
   CHECK(result.reply.find("bounced by the administrator") != std::string::npos);
   CHECK(result.reply.find("tlsa-invalid") != std::string::npos);
-  REQUIRE(ending.events.size() == 1);
-  CHECK(ending.events[0].name() == "bounced");
-  CHECK(ending.events[0].get("by") == "carol");
-  CHECK(ending.events[0].get("delay") == "90");
-  CHECK(ending.notices.size() == 1);
-  CHECK(ending.settled.history_entry.find("\"by\":\"carol\"") != std::string::npos);
+  REQUIRE(settlement.events.size() == 1);
+  CHECK(settlement.events[0].name() == "bounced");
+  CHECK(settlement.events[0].get("by") == "carol");
+  CHECK(settlement.events[0].get("delay") == "90");
+  CHECK(settlement.notices.size() == 1);
+  CHECK(settlement.settled.history_entry.find("\"by\":\"carol\"") != std::string::npos);
   job.recipients[0].notify = smtp::notify_never;
-  CHECK(bounced_by("carol", job, wall(), schedule).notices.empty());  // DSN-08
+  CHECK(bounced_by_operator("carol", job, wall(), schedule).notices.empty());  // DSN-08
   job.envelope.sender.clear();
-  CHECK(bounced_by("carol", job, wall(), schedule).notices.empty());  // DSN-16
+  CHECK(bounced_by_operator("carol", job, wall(), schedule).notices.empty());  // DSN-16
 }
 
 TEST_CASE("bounce: waiting and held mail ends with one notice a message, and the log says by whom") {

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "delivery/ending.h"
+#include "delivery/settlement.h"
 #include "smtpclient/refusal.h"
 
 namespace delivery_describe_test {

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/counted.h"
-#include "delivery/ending.h"
+#include "delivery/settlement.h"
 #include "tests/delivery/relay.h"
 
 namespace delivery_origin_hold_test {
@@ -209,12 +209,12 @@ TEST_CASE("MX-27: who was told of a hold is deferred without a line, and its row
   job.recipients.back().domain = name("a.example");
   Schedule schedule;
   schedule.random = 0.5;
-  const auto first = deferred_behind(hold, hold.last, job, hold.last + 1s, schedule);
+  const auto first = deferred_on_hold(hold, hold.last, job, hold.last + 1s, schedule);
   CHECK(first.events.size() == 1);
   CHECK_FALSE(first.settled.history_entry.empty());
   CHECK(first.settled.recipients.at(0).due == hold.until + 5min);  // half of at most ten
   job.recipients.back().last = hold.last + 1s;
-  const auto second = deferred_behind(hold, hold.last, job, hold.last + 2s, schedule);
+  const auto second = deferred_on_hold(hold, hold.last, job, hold.last + 2s, schedule);
   CHECK(second.events.empty());
   CHECK(second.metrics.empty());
   CHECK(second.settled.history_entry.empty());

@@ -4,8 +4,8 @@
 #include <doctest/doctest.h>
 
 #include "delivery/describe.h"
-#include "delivery/ending.h"
 #include "delivery/history_entry.h"
+#include "delivery/settlement.h"
 #include "queue/message.h"
 #include "smtpclient/refusal.h"
 
@@ -242,17 +242,17 @@ TEST_CASE("an attempt's result, log line, history, metric and notice come from i
   Schedule schedule;
   schedule.dsn_options.emplace();
   schedule.dsn_options->delay_notice = std::chrono::seconds(1);
-  const Ending ending = ending_of(made, schedule);
-  CHECK(ending.settled.recipients.at(0).reply == "450 4.7.323 other words");
-  CHECK(ending.settled.recipients.at(0).reason == "certificate-expired");
-  CHECK(ending.events.at(0).get("reply") == "450 4.7.323 other words");
-  CHECK(ending.settled.history_entry.find(
+  const Settlement settlement = settlement_of(made, schedule);
+  CHECK(settlement.settled.recipients.at(0).reply == "450 4.7.323 other words");
+  CHECK(settlement.settled.recipients.at(0).reason == "certificate-expired");
+  CHECK(settlement.events.at(0).get("reply") == "450 4.7.323 other words");
+  CHECK(settlement.settled.history_entry.find(
             R"("reason":"certificate-expired","dsn":"4.7.323","reply":"450 4.7.323 other words")") !=
         std::string::npos);
   const counted::Attempt expected{"deferred", "dane", "none", "none", "certificate-expired", Seconds{90}};
-  REQUIRE(ending.metrics.size() == 1);
-  CHECK((std::get<counted::Attempt>(ending.metrics[0]) == expected));
-  const auto notice = ending.notices.at(0).compose("Subject: s\r\n\r\n");
+  REQUIRE(settlement.metrics.size() == 1);
+  CHECK((std::get<counted::Attempt>(settlement.metrics[0]) == expected));
+  const auto notice = settlement.notices.at(0).compose("Subject: s\r\n\r\n");
   CHECK(notice.head.find("DANE") != std::string::npos);
 }
 

@@ -25,9 +25,9 @@ struct Hanging {
   Hanging() : world(dir.path()), settler(*world.queue, log, [] {}), hang(faulty), later(world.loop.io()) {
     // The commit before it is not the one that hangs.
     world.loop.start(settler.run());
-    delivery::Ending ending;
-    ending.settled = World::all(job, queue::Verdict::delivered);
-    ticket = settler.add(std::move(ending));
+    delivery::Settlement settlement;
+    settlement.settled = World::all(job, queue::Verdict::delivered);
+    ticket = settler.add(std::move(settlement));
     world.loop.io().restart();
     world.loop.io().poll();
     hang.wait();

@@ -7,7 +7,7 @@
 #include <random>
 #include <sstream>
 
-#include "delivery/ending.h"
+#include "delivery/settlement.h"
 #include "disk/db.h"
 #include "statistics/reader.h"
 #include "statistics/store.h"
@@ -56,7 +56,7 @@ Attempt taken(Hop hop, const std::vector<std::string>& recipients, Time at = t0)
   attempt.domain = attempt.recipients.front().due.domain;
   return attempt;
 }
-statistics::Counts kept(Attempt attempt) { return ending_of(concluded(std::move(attempt)), Schedule{}).statistics; }
+statistics::Counts kept(Attempt attempt) { return settlement_of(concluded(std::move(attempt)), Schedule{}).statistics; }
 
 const statistics::Sum* find(const statistics::Counts& counts, const std::string& domain, Kind kind,
                             const std::string& what) {
@@ -181,9 +181,9 @@ TEST_CASE("what ends without an attempt is remembered, and what fails by its rea
 
   queue::Job job;
   job.recipients.push_back(attempt.recipients.front().due);
-  const auto bounced = bounced_by("root", job, t0, Schedule{}).statistics;
+  const auto bounced = bounced_by_operator("root", job, t0, Schedule{}).statistics;
   CHECK(find(bounced, "example.org", Kind::failed, join_words({"bounced", "", ""})));
-  CHECK(give_back(job).statistics.empty());
+  CHECK(released(job).statistics.empty());
 }
 
 namespace {
@@ -265,25 +265,25 @@ TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and wit
     statistics::Counts counts;
     for (int i = 0; i < 100; ++i) {
       const Attempt attempt = any(random, t0 + Seconds(batch * 100 + i));  // over midnight
-      const Ending ending = ending_of(attempt, Schedule{});
+      const Settlement settlement = settlement_of(attempt, Schedule{});
       std::map<std::string, bool> domains;
-      for (const counted::Value& value : ending.metrics) {
+      for (const counted::Value& value : settlement.metrics) {
         const auto& one = std::get<counted::Attempt>(value);
         ++counted[one.outcome + " " + one.policy + " " +
                   (one.outcome == "delivered" ? one.tls + " " + one.auth : one.reason)];
       }
       for (std::size_t r = 0; r < attempt.recipients.size(); ++r) {
         const std::string domain = attempt.recipients[r].due.domain.text();
-        ++counted[domain + " " + std::string(verdict_word(ending.settled.recipients[r].verdict))];
-        const bool delivered = ending.settled.recipients[r].verdict == queue::Verdict::delivered;
+        ++counted[domain + " " + std::string(verdict_word(settlement.settled.recipients[r].verdict))];
+        const bool delivered = settlement.settled.recipients[r].verdict == queue::Verdict::delivered;
         if (delivered && !std::exchange(domains[domain], true)) octets += attempt.size;
       }
       for (const counted::Value& value : hop_counts(attempt)) {
         const auto& one = std::get<counted::RefusedHop>(value);
         ++hosts[one.action + " " + one.policy + " " + one.reason];
       }
-      add_story(ending.settled.history_entry, told);
-      counts.add(ending.statistics);
+      add_story(settlement.settled.history_entry, told);
+      counts.add(settlement.statistics);
     }
     disk::Tx tx(db);
     statistics::add(tx, counts);

@@ -154,14 +154,14 @@ struct Relay {
     const auto jobs = world.lease("all", now, in_flight);
     for (const queue::Job& job : jobs) {
       const Attempt attempt = mixer.session(job, now);
-      Ending ending = ending_of(attempt, schedule);
+      Settlement settlement = settlement_of(attempt, schedule);
       for (const counted::Value& value : hop_counts(attempt)) log.count(value);
       std::set<std::string> domains;
       for (std::size_t i = 0; i < attempt.recipients.size(); ++i) {
-        const bool delivered = ending.settled.recipients[i].verdict == queue::Verdict::delivered;
+        const bool delivered = settlement.settled.recipients[i].verdict == queue::Verdict::delivered;
         if (delivered && domains.insert(attempt.recipients[i].due.domain.text()).second) octets += job.size;
       }
-      ticket = settler.add(std::move(ending));
+      ticket = settler.add(std::move(settlement));
     }
     if (ticket > 0) world.loop.run(settler.stored(ticket));
     return jobs.size();

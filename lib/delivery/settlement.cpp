@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/ending.h"
+#include "delivery/settlement.h"
 
 #include <algorithm>
 #include <utility>
@@ -16,11 +16,11 @@ constexpr Milliseconds longest_rest = std::chrono::hours{1};  // between the end
 constexpr Milliseconds longest_spread =
     std::chrono::minutes{10};  // of what waits behind a hold, over the time after it
 
-Ending ending_for(queue::Id id, const std::string& destination) {
-  Ending ending;
-  ending.settled.id = id;
-  ending.settled.destination = destination;
-  return ending;
+Settlement settlement_for(queue::Id id, const std::string& destination) {
+  Settlement settlement;
+  settlement.settled.id = id;
+  settlement.settled.destination = destination;
+  return settlement;
 }
 
 // The line about a recipient that ends without an attempt.
@@ -56,10 +56,10 @@ hop::Words words_of_hold(const queue::Backoff& hold) {
 }
 
 // What log and metrics tell of them, and the history.
-void describe(Ending& ending, const std::vector<RecipientLine>& lines) {
+void describe(Settlement& settlement, const std::vector<RecipientLine>& lines) {
   for (const RecipientLine& line : lines) {
-    ending.events.push_back(to_event(line));
-    ending.metrics.emplace_back(to_count(line));
+    settlement.events.push_back(to_event(line));
+    settlement.metrics.emplace_back(to_count(line));
   }
 }
 
@@ -74,8 +74,9 @@ DsnMessage subject_of(const queue::Job& job, Time now) {
 }
 
 // RPT-40: nobody is told that a report came back, but the ledger is.
-std::vector<Ending::ReturnedReport> returned_reports(const DsnMessage& subject, const std::vector<DsnRecipient>& told) {
-  std::vector<Ending::ReturnedReport> all;
+std::vector<Settlement::ReturnedReport> returned_reports(const DsnMessage& subject,
+                                                         const std::vector<DsnRecipient>& told) {
+  std::vector<Settlement::ReturnedReport> all;
   for (const DsnRecipient& one : told) {
     if (one.result.verdict != queue::Verdict::bounced && one.result.verdict != queue::Verdict::expired) continue;
     all.push_back({subject.id, "mailto:" + one.due.address, one.result.reply});
@@ -83,16 +84,17 @@ std::vector<Ending::ReturnedReport> returned_reports(const DsnMessage& subject, 
   return all;
 }
 
-void tell(Ending& ending, const DsnMessage& subject, const std::vector<DsnRecipient>& told, const Schedule& schedule) {
+void tell(Settlement& settlement, const DsnMessage& subject, const std::vector<DsnRecipient>& told,
+          const Schedule& schedule) {
   if (subject.envelope.kind == queue::Kind::report) {
-    ending.returned = returned_reports(subject, told);
+    settlement.returned = returned_reports(subject, told);
     return;
   }
   for (Event& event : dropped(subject, told)) {
-    ending.events.push_back(std::move(event));
-    ending.metrics.emplace_back(counted::Once::notice_dropped);
+    settlement.events.push_back(std::move(event));
+    settlement.metrics.emplace_back(counted::Once::notice_dropped);
   }
-  if (schedule.dsn_options) ending.notices = notices(subject, told, *schedule.dsn_options);
+  if (schedule.dsn_options) settlement.notices = notices(subject, told, *schedule.dsn_options);
 }
 
 queue::RecipientResult result_behind(const queue::Backoff& hold, const queue::Due& due, queue::Verdict verdict) {
@@ -106,13 +108,13 @@ queue::RecipientResult result_behind(const queue::Backoff& hold, const queue::Du
   return result;
 }
 
-std::vector<DsnRecipient> told_of(const Attempt& attempt, const Ending& ending) {
+std::vector<DsnRecipient> told_of(const Attempt& attempt, const Settlement& settlement) {
   std::vector<DsnRecipient> all;
   for (std::size_t i = 0; i < attempt.recipients.size(); ++i) {
     const RecipientStatus& status = attempt.recipients[i];
     DsnRecipient told;
     told.due = status.due;
-    told.result = ending.settled.recipients[i];
+    told.result = settlement.settled.recipients[i];
     told.words = attempt.outcomes[i].words;
     if (const Hop* hop = deciding_hop(attempt, i)) told.policy = hop->policy;
     told.peer_tells = status.hop && attempt.hops[*status.hop].dsn;
@@ -123,32 +125,32 @@ std::vector<DsnRecipient> told_of(const Attempt& attempt, const Ending& ending) 
 
 // Of a job that ends without an attempt: `each` has what becomes of a recipient, and the line about it.
 template <class Each>
-Ending untried(const queue::Job& job, Time now, const Schedule& schedule, Each each) {
-  Ending ending = ending_for(job.id, job.destination);
+Settlement untried(const queue::Job& job, Time now, const Schedule& schedule, Each each) {
+  Settlement settlement = settlement_for(job.id, job.destination);
   std::vector<DsnRecipient> told;
   std::vector<RecipientLine> lines;
   for (const queue::Due& due : job.recipients) {
     std::pair<DsnRecipient, RecipientLine> one = each(due);
-    ending.settled.recipients.push_back(one.first.result);
+    settlement.settled.recipients.push_back(one.first.result);
     told.push_back(std::move(one.first));
     lines.push_back(std::move(one.second));
   }
-  describe(ending, lines);
-  ending.settled.history_entry = history_entry(lines);
-  ending.statistics = remembered(now, lines);
-  tell(ending, subject_of(job, now), told, schedule);
-  return ending;
+  describe(settlement, lines);
+  settlement.settled.history_entry = history_entry(lines);
+  settlement.statistics = remembered(now, lines);
+  tell(settlement, subject_of(job, now), told, schedule);
+  return settlement;
 }
 
 }  // namespace
 
-Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
-  Ending ending = ending_for(attempt.id, attempt.destination);
-  ending.settled.recipients = results(attempt, schedule);
-  const std::vector<RecipientLine> lines = lines_of_recipients(attempt, ending.settled.recipients);
-  describe(ending, lines);
-  ending.settled.history_entry = history_entry(attempt, lines);
-  ending.statistics = remembered(attempt, lines);
+Settlement settlement_of(const Attempt& attempt, const Schedule& schedule) {
+  Settlement settlement = settlement_for(attempt.id, attempt.destination);
+  settlement.settled.recipients = results(attempt, schedule);
+  const std::vector<RecipientLine> lines = lines_of_recipients(attempt, settlement.settled.recipients);
+  describe(settlement, lines);
+  settlement.settled.history_entry = history_entry(attempt, lines);
+  settlement.statistics = remembered(attempt, lines);
   DsnMessage subject;
   subject.id = attempt.id;
   subject.envelope = attempt.envelope;
@@ -156,14 +158,14 @@ Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
   subject.received = attempt.received;
   subject.size = attempt.size;
   subject.now = attempt.ended;
-  tell(ending, subject, told_of(attempt, ending), schedule);
-  ending.counts = attempt.counts;
-  return ending;
+  tell(settlement, subject, told_of(attempt, settlement), schedule);
+  settlement.counts = attempt.counts;
+  return settlement;
 }
 
-Ending give_back(const queue::Job& job) { return ending_for(job.id, job.destination); }
+Settlement released(const queue::Job& job) { return settlement_for(job.id, job.destination); }
 
-Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule) {
+Settlement internal_error(const queue::Job& job, Time now, const Schedule& schedule) {
   Attempt attempt;
   attempt.id = job.id;
   attempt.destination = job.destination;
@@ -179,10 +181,10 @@ Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule)
     status.stop = StopReason{std::nullopt, "internal error"};
     attempt.recipients.push_back(std::move(status));
   }
-  return ending_of(concluded(std::move(attempt)), schedule);
+  return settlement_of(concluded(std::move(attempt)), schedule);
 }
 
-Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
+Settlement expired_on_hold(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
   return untried(job, hold.last, schedule, [&](const queue::Due& due) {
     queue::RecipientResult result = result_behind(hold, due, queue::Verdict::expired);
     RecipientLine line = ended_line(job, due, result, hold.last);
@@ -192,12 +194,12 @@ Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const S
 }
 
 // Not all at the moment when the hold ends: should it begin anew, each of them is leased and put back once more, others behind them.
-Ending deferred_behind(const queue::Backoff& hold, Time told_since, const queue::Job& job, Time now,
-                       const Schedule& schedule) {
+Settlement deferred_on_hold(const queue::Backoff& hold, Time told_since, const queue::Job& job, Time now,
+                            const Schedule& schedule) {
   const Milliseconds life = schedule.life_of(job.envelope.sender);
-  if (queue::is_over({job.received, life}, now)) return expired_behind(hold, job, schedule);
+  if (queue::is_over({job.received, life}, now)) return expired_on_hold(hold, job, schedule);
   const auto spread = std::chrono::round<Milliseconds>(std::min(hold.interval, longest_spread) * schedule.random);
-  Ending ending = untried(job, now, schedule, [&](const queue::Due& due) {
+  Settlement settlement = untried(job, now, schedule, [&](const queue::Due& due) {
     queue::RecipientResult result = result_behind(hold, due, queue::Verdict::deferred);
     result.due = std::min(hold.until + spread, job.received + life);
     result.interval = due.interval;
@@ -207,15 +209,16 @@ Ending deferred_behind(const queue::Backoff& hold, Time told_since, const queue:
   });
   const bool told = std::all_of(job.recipients.begin(), job.recipients.end(),
                                 [&](const queue::Due& due) { return due.last && *due.last >= told_since; });
-  if (!told) return ending;
-  ending.events.clear();
-  ending.metrics.clear();
-  ending.settled.history_entry.clear();
-  ending.statistics = {};
-  return ending;
+  if (!told) return settlement;
+  settlement.events.clear();
+  settlement.metrics.clear();
+  settlement.settled.history_entry.clear();
+  settlement.statistics = {};
+  return settlement;
 }
 
-Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time now, const Schedule& schedule) {
+Settlement bounced_by_operator(const std::string& operator_name, const queue::Job& job, Time now,
+                               const Schedule& schedule) {
   return untried(job, now, schedule, [&](const queue::Due& due) {
     queue::RecipientResult result;
     result.seq = due.seq;
@@ -229,16 +232,16 @@ Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time 
   });
 }
 
-Ending delayed_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
-  Ending ending = give_back(job);
+Settlement delay_notice_on_hold(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
+  Settlement settlement = released(job);
   std::vector<DsnRecipient> told;
   for (const queue::Due& due : job.recipients)
     told.push_back({due, result_behind(hold, due, queue::Verdict::deferred), words_of_hold(hold)});
-  tell(ending, subject_of(job, hold.last), told, schedule);
-  return ending;
+  tell(settlement, subject_of(job, hold.last), told, schedule);
+  return settlement;
 }
 
-queue::Backoff hold_for(const DestinationFailure& why, Time now, const Holding& holding) {
+queue::Backoff backoff_after(const DestinationFailure& why, Time now, const Holding& holding) {
   queue::Backoff hold;
   // One that ended long ago is another trouble's: nothing was to be delivered there since.
   const bool follows =

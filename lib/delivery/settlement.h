@@ -15,7 +15,7 @@
 
 namespace hoplock::delivery {
 
-struct Ending {
+struct Settlement {
   queue::Settled settled;
   std::optional<queue::DestinationChange> change;
   std::vector<queue::Notice> notices;
@@ -33,27 +33,28 @@ struct Ending {
 };
 
 // REQUIRES: the attempt is concluded (outcome.h).
-Ending ending_of(const Attempt& attempt, const Schedule& schedule);
+Settlement settlement_of(const Attempt& attempt, const Schedule& schedule);
 
 // Nothing was done: due at once.
-Ending give_back(const queue::Job& job);
+Settlement released(const queue::Job& job);
 
 // A bug may delay mail, never lose it: as after a failed attempt, with 4.3.0.
-Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule);
+Settlement internal_error(const queue::Job& job, Time now, const Schedule& schedule);
 
 // The job waited behind its destination's hold until its time was over: the destination's own failure ends it (DANE-07, MX-11).
-Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule);
+Settlement expired_on_hold(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule);
 
 // It was not tried, for what it leaves from or whom it comes from is held off there: put off for as long, with that failure.
 // `told_since`: who was told of something since then is deferred without a line, and without a row in the history.
-Ending deferred_behind(const queue::Backoff& hold, Time told_since, const queue::Job& job, Time now,
-                       const Schedule& schedule);
+Settlement deferred_on_hold(const queue::Backoff& hold, Time told_since, const queue::Job& job, Time now,
+                            const Schedule& schedule);
 
 // An operator ended it, for all recipients of the job: their senders are told as of any other failure.
-Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time now, const Schedule& schedule);
+Settlement bounced_by_operator(const std::string& operator_name, const queue::Job& job, Time now,
+                               const Schedule& schedule);
 
 // The same wait, long enough for the senders to be told of it: the job goes back as it was.
-Ending delayed_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule);
+Settlement delay_notice_on_hold(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule);
 
 // The hold of a destination that was found down; `before`: the one that it follows, unless that ended long ago.
 struct Holding {
@@ -62,6 +63,6 @@ struct Holding {
   std::optional<queue::Backoff> before;
   std::optional<Time> end;  // of the life of the message that found it so: tried then at the latest
 };
-queue::Backoff hold_for(const DestinationFailure& why, Time now, const Holding& holding);
+queue::Backoff backoff_after(const DestinationFailure& why, Time now, const Holding& holding);
 
 }  // namespace hoplock::delivery

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/ending.h"
+#include "delivery/settlement.h"
 
 #include <doctest/doctest.h>
 
-namespace delivery_ending_test {
+namespace delivery_settlement_test {
 
 using namespace hoplock;
 using namespace hoplock::delivery;
@@ -54,9 +54,9 @@ Attempt failed(Time at, Reason reason = Reason::tlsa_invalid) {
 TEST_CASE("MX-11, DANE-07: an attempt that fails after the message's time ends it as expired, with the last 4.x.x") {
   Schedule schedule;
   schedule.expire = 24h;
-  const auto early = ending_of(failed(accepted + 24h - 1s), schedule);
+  const auto early = settlement_of(failed(accepted + 24h - 1s), schedule);
   CHECK(early.settled.recipients.at(0).verdict == queue::Verdict::deferred);
-  const auto late = ending_of(failed(accepted + 24h), schedule);
+  const auto late = settlement_of(failed(accepted + 24h), schedule);
   CHECK(late.settled.recipients.at(0).verdict == queue::Verdict::expired);
   CHECK(late.settled.recipients.at(0).status == "4.7.323");
   REQUIRE(late.events.size() == 1);
@@ -70,9 +70,9 @@ TEST_CASE("while the destination is held its message comes due when the hold end
   schedule.hold.emplace();
   schedule.hold->until = accepted + 1h;
   schedule.hold->interval = 40min;
-  const auto ending = ending_of(failed(accepted + 1min), schedule);
-  CHECK(ending.settled.recipients.at(0).due == accepted + 1h);
-  CHECK(ending.settled.recipients.at(0).interval == 40min);
+  const auto settlement = settlement_of(failed(accepted + 1min), schedule);
+  CHECK(settlement.settled.recipients.at(0).due == accepted + 1h);
+  CHECK(settlement.settled.recipients.at(0).interval == 40min);
 }
 
 TEST_CASE("an internal error defers with 4.3.0, and expires in the end") {
@@ -96,7 +96,7 @@ TEST_CASE("MX-12: no answer to the end of the message is temporary, and told of 
   RecipientStatus& unanswered = made.recipients.front();
   unanswered.hop = 0;
   unanswered.stop = StopReason{Reason::connection_lost, "no answer to the end of the message"};
-  const auto result = ending_of(concluded(made), Schedule{}).settled.recipients.at(0);
+  const auto result = settlement_of(concluded(made), Schedule{}).settled.recipients.at(0);
   CHECK(result.verdict == queue::Verdict::deferred);
   CHECK(result.reply == "450 4.4.2 connection-lost: mx0.example.org[192.0.2.9]: no answer to the end of the message");
   CHECK(result.host == "mx0.example.org[192.0.2.9]");
@@ -107,7 +107,7 @@ TEST_CASE("a message whose stored content is damaged is deferred by a trouble of
   made.hops.front().refusal.reset();
   made.recipients.front().hop = 0;
   made.recipients.front().stop = StopReason{std::nullopt, "the stored message cannot be read: checksum"};
-  const auto result = ending_of(concluded(made), Schedule{}).settled.recipients.at(0);
+  const auto result = settlement_of(concluded(made), Schedule{}).settled.recipients.at(0);
   CHECK(result.status == "4.3.0");
   CHECK(result.reason.empty());
   CHECK(result.reply == "450 4.3.0 the stored message cannot be read: checksum");
@@ -120,10 +120,10 @@ TEST_CASE("what waited behind a hold until its time was over ends with the desti
   hold.reason = "tlsa-invalid";
   hold.host = "mx1.example.org[192.0.2.1]";
   hold.last = accepted + 24h * 5;
-  const auto ending = expired_behind(hold, job_to({"bob@example.org"}), Schedule{});
-  CHECK(ending.settled.recipients.at(0).verdict == queue::Verdict::expired);
-  CHECK(ending.settled.recipients.at(0).status == "4.7.323");
-  const Event& event = ending.events.at(0);
+  const auto settlement = expired_on_hold(hold, job_to({"bob@example.org"}), Schedule{});
+  CHECK(settlement.settled.recipients.at(0).verdict == queue::Verdict::expired);
+  CHECK(settlement.settled.recipients.at(0).status == "4.7.323");
+  const Event& event = settlement.events.at(0);
   CHECK(event.name() == "expired");
   CHECK(event.get("attempt") == "4");
   CHECK(event.get("mx") == "mx1.example.org");
@@ -149,16 +149,16 @@ TEST_CASE("a destination's hold grows with each failure in a row") {
   Holding holding;
   holding.random = 0.5;
   const DestinationFailure why{"4.4.1", "450 4.4.1 no", Reason::connect_timeout, "mx[192.0.2.1]"};
-  const auto first = hold_for(why, accepted, holding);
+  const auto first = backoff_after(why, accepted, holding);
   CHECK(first.failures == 1);
   CHECK(first.until == accepted + 5min);
   holding.before = first;
-  const auto second = hold_for(why, accepted + 5min, holding);
+  const auto second = backoff_after(why, accepted + 5min, holding);
   CHECK(second.failures == 2);
   CHECK(second.until == accepted + 15min);
   CHECK(second.reply == "450 4.4.1 no");
   holding.before = second;
-  const auto weeks_later = hold_for(why, accepted + 24h * 14, holding);
+  const auto weeks_later = backoff_after(why, accepted + 24h * 14, holding);
   CHECK(weeks_later.failures == 1);
   CHECK(weeks_later.until == accepted + 24h * 14 + 5min);
 }
@@ -169,17 +169,17 @@ TEST_CASE("RPT-40: a report that its mailbox refuses makes no notice; the ledger
   schedule.expire = 24h;
   Attempt report = failed(accepted + 24h);
   report.envelope.kind = queue::Kind::report;
-  const auto ending = ending_of(report, schedule);
-  CHECK(ending.notices.empty());
-  REQUIRE(ending.events.size() == 1);
-  CHECK(ending.events[0].name() == "expired");
-  REQUIRE(ending.returned.size() == 1);
-  CHECK(ending.returned[0].rua == "mailto:bob@example.org");
-  CHECK(ending.returned[0].id == report.id);
-  CHECK_FALSE(ending.returned[0].why.empty());
+  const auto settlement = settlement_of(report, schedule);
+  CHECK(settlement.notices.empty());
+  REQUIRE(settlement.events.size() == 1);
+  CHECK(settlement.events[0].name() == "expired");
+  REQUIRE(settlement.returned.size() == 1);
+  CHECK(settlement.returned[0].rua == "mailto:bob@example.org");
+  CHECK(settlement.returned[0].id == report.id);
+  CHECK_FALSE(settlement.returned[0].why.empty());
   Attempt early = failed(accepted + 1h);
   early.envelope.kind = queue::Kind::report;
-  CHECK(ending_of(early, schedule).returned.empty());  // it is tried again
+  CHECK(settlement_of(early, schedule).returned.empty());  // it is tried again
 }
 
-}  // namespace delivery_ending_test
+}  // namespace delivery_settlement_test
