@@ -22,20 +22,20 @@ struct Scheduler::Impl::Bounce {
 asio::awaitable<Result<>> Scheduler::Impl::bounce_batch(Self self, std::shared_ptr<Bounce> order,
                                                         std::vector<queue::Id> ids) {
   if (self->stopping_) co_return fail(errc::operation_canceled, "the daemon is stopping");
-  co_await self->settler_.room();
+  co_await self->committer_.wait_for_capacity();
   auto picked = co_await self->queue_.pick(order->selection, std::move(ids), self->now());
   if (!picked) co_return picked.error();
-  Settler::Ticket ticket = 0;
+  ResultCommitter::Sequence sequence = 0;
   std::uint64_t returned = 0;
   for (const queue::Job& job : picked->jobs) {
-    ticket = self->put(bounced_by_operator(order->selection.by_whom, job, self->now(), self->schedule()));
+    sequence = self->put(bounced_by_operator(order->selection.by_whom, job, self->now(), self->schedule()));
     if (job.envelope.ret == queue::Ret::full) returned += job.size;
     if (returned < most_returned) continue;
     returned = 0;
-    co_await self->settler_.stored(ticket);
+    co_await self->committer_.wait_committed(sequence);
   }
-  co_await self->settler_.stored(ticket);
-  if (!self->settler_.is_stored(ticket)) co_return fail(errc::operation_canceled, "the daemon is stopping");
+  co_await self->committer_.wait_committed(sequence);
+  if (!self->committer_.is_committed(sequence)) co_return fail(errc::operation_canceled, "the daemon is stopping");
   for (const queue::Job& job : picked->jobs) order->sum.recipients += job.recipients.size();
   order->sum.messages += picked->jobs.size();
   order->sum.active += picked->active;

@@ -96,7 +96,7 @@ asio::awaitable<bool> Scheduler::Impl::wait_idle(Lane& lane, Steady::time_point 
 }
 
 asio::awaitable<std::optional<queue::Job>> Scheduler::Impl::next_job(DestinationPtr destination) {
-  co_await settler_.room();
+  co_await committer_.wait_for_capacity();
   for (;;) {
     if (stopping_ || destination->held || is_paused()) co_return std::nullopt;
     if (auto job = destination->take(Steady::now())) co_return job;
@@ -148,8 +148,8 @@ asio::awaitable<bool> Scheduler::Impl::give_way(Lane& lane, const queue::Job& jo
   if (holds) hold(*destination, job, attempt, *why, Grows::no);
   destination->more = true;
   destination->given_back = false;
-  const Settler::Ticket ticket = finish(*destination, attempt);
-  co_await settler_.stored(ticket);
+  const ResultCommitter::Sequence sequence = finish(*destination, attempt);
+  co_await committer_.wait_committed(sequence);
   co_return false;
 }
 
@@ -205,9 +205,9 @@ asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
   }
   auto slowed = learn(lane, attempt);
   if (slowed) co_return co_await slow_down(lane, std::move(attempt), std::move(*slowed));
-  const Settler::Ticket ticket = finish(*destination, attempt);
+  const ResultCommitter::Sequence sequence = finish(*destination, attempt);
   if (attempt.rest_back) {  // theirs again when it is stored
-    co_await settler_.stored(ticket);
+    co_await committer_.wait_committed(sequence);
     destination->more = true;
   }
   destination->given_back = false;
@@ -227,7 +227,7 @@ void Scheduler::Impl::tell_broken(queue::Id id, const std::string& why) {
 }
 
 // What was to be an attempt came to nothing.
-Settler::Ticket Scheduler::Impl::put_broken(const queue::Job& job, const std::string& why) {
+ResultCommitter::Sequence Scheduler::Impl::put_broken(const queue::Job& job, const std::string& why) {
   if (stopping_) return put(released(job));
   tell_broken(job.id, why);
   return put(internal_error(job, now(), schedule()));
@@ -236,8 +236,8 @@ Settler::Ticket Scheduler::Impl::put_broken(const queue::Job& job, const std::st
 // Some of it has another next hop by now. The lane ends when all the queue has followed the rules: whoever came before would lease the
 // same again.
 asio::awaitable<bool> Scheduler::Impl::place_anew(Lane& lane, const Attempt& attempt) {
-  const Settler::Ticket ticket = put(settlement_of(attempt, schedule()));
-  co_await settler_.stored(ticket);
+  const ResultCommitter::Sequence sequence = put(settlement_of(attempt, schedule()));
+  co_await committer_.wait_committed(sequence);
   lane.destination->more = true;
   displaced_ = true;
   wake_.notify_all();
@@ -255,11 +255,11 @@ bool Scheduler::Impl::is_displaced(const queue::Job& job) const {
 // The last lane leaves: what it leased and did not carry is the queue's again before another lane may come.
 asio::awaitable<void> Scheduler::Impl::give_back_rest(DestinationPtr destination) {
   if (destination->jobs.empty()) co_return;
-  Settler::Ticket ticket = 0;
-  for (const queue::Job& job : destination->jobs) ticket = put(released(job));
+  ResultCommitter::Sequence sequence = 0;
+  for (const queue::Job& job : destination->jobs) sequence = put(released(job));
   destination->jobs.clear();
   destination->more = true;
-  co_await settler_.stored(ticket);
+  co_await committer_.wait_committed(sequence);
 }
 
 // Mail that does without the policy got through: what the policy holds back is held back as before (RTLS-13, RPT-38).
@@ -271,7 +271,7 @@ bool Scheduler::Impl::says_nothing(const Attempt& attempt, const queue::Backoff&
 }
 
 // A destination that took mail works again; one that is held keeps its hold.
-Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt& attempt, Works works) {
+ResultCommitter::Sequence Scheduler::Impl::finish(Destination& destination, const Attempt& attempt, Works works) {
   Schedule when = schedule_of(attempt);
   const bool shows = took_any(attempt) || (attempt.reached && !attempt.put_off && !destination.held);
   if (works == Works::ask && shows && destination.backoff && !says_nothing(attempt, *destination.backoff)) {
@@ -290,7 +290,7 @@ Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt&
   return put(std::move(settlement));
 }
 
-Settler::Ticket Scheduler::Impl::put(Settlement settlement) {
+ResultCommitter::Sequence Scheduler::Impl::put(Settlement settlement) {
   for (const queue::RecipientResult& one : settlement.settled.recipients) {
     switch (one.verdict) {
       case queue::Verdict::delivered:
@@ -309,7 +309,7 @@ Settler::Ticket Scheduler::Impl::put(Settlement settlement) {
     }
   }
   settlement.counts.add(runner_.take_cut_off());
-  return settler_.add(std::move(settlement));
+  return committer_.add(std::move(settlement));
 }
 
 // What waits behind the hold and has waited long enough ends with the destination's own failure (DANE-07, MX-11).
@@ -318,7 +318,7 @@ asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string des
   limit.messages = expire_messages;
   limit.bytes = lease_bytes;
   while (!self->stopping_ && !self->is_paused()) {
-    co_await self->settler_.room();
+    co_await self->committer_.wait_for_capacity();
     auto jobs = co_await self->queue_.lease_older(destination, hold.last - self->options_.expire, limit);
     if (!jobs || jobs->empty()) co_return;
     for (const queue::Job& job : *jobs) {
@@ -360,21 +360,21 @@ asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string desti
     waiting.messages = expire_messages;
     std::optional<queue::HeldQuery> next = waiting;
     while (next && !self->stopping_ && !self->is_paused()) {
-      co_await self->settler_.room();
+      co_await self->committer_.wait_for_capacity();
       queue::HeldQuery from = *next;
       auto waited = co_await self->queue_.lease_waiting(destination, from);
       if (!waited) break;
       next = std::move(waited->next);
-      Settler::Ticket ticket = 0;
+      ResultCommitter::Sequence sequence = 0;
       for (const queue::Job& job : waited->jobs) {
         if (self->is_displaced(job)) {
-          ticket = self->put(released(job));
+          sequence = self->put(released(job));
         } else {
-          ticket = self->put(kind == Kind::notices ? expired_on_hold(hold, job, self->schedule())
-                                                   : delay_notice_on_hold(hold, job, self->schedule()));
+          sequence = self->put(kind == Kind::notices ? expired_on_hold(hold, job, self->schedule())
+                                                     : delay_notice_on_hold(hold, job, self->schedule()));
         }
       }
-      co_await self->settler_.stored(ticket);
+      co_await self->committer_.wait_committed(sequence);
     }
   }
 }
@@ -392,22 +392,23 @@ asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string desti
   std::optional<OpenSession> session;
   std::optional<queue::HeldQuery> next = waiting;
   while (next && !self->stopping_ && !self->is_paused()) {
-    co_await self->settler_.room();
+    co_await self->committer_.wait_for_capacity();
     queue::HeldQuery from = *next;
     auto waited = co_await self->queue_.lease_waiting(destination, from);
     if (!waited) break;
     next = std::move(waited->next);
-    Settler::Ticket ticket = 0;
+    ResultCommitter::Sequence sequence = 0;
     for (queue::Job& job : waited->jobs) {
       queue::Job one = std::move(job);
-      ticket = co_await self->carry_relaxed(std::move(one), session);
+      sequence = co_await self->carry_relaxed(std::move(one), session);
     }
-    co_await self->settler_.stored(ticket);
+    co_await self->committer_.wait_committed(sequence);
   }
   if (session) co_await session->client->quit();
 }
 
-asio::awaitable<Settler::Ticket> Scheduler::Impl::carry_relaxed(queue::Job job, std::optional<OpenSession>& session) {
+asio::awaitable<ResultCommitter::Sequence> Scheduler::Impl::carry_relaxed(queue::Job job,
+                                                                          std::optional<OpenSession>& session) {
   const auto kept = std::make_shared<const queue::Job>(std::move(job));
   if (stopping_) co_return put(released(*kept));
   std::string broken;

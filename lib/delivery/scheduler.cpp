@@ -28,7 +28,7 @@ Scheduler::Impl::Impl(const Services& services)
       log_(services.log),
       clock_(services.clock),
       runner_(services),
-      settler_(
+      committer_(
           services.queue, services.log, [this] { kick(); }, services.clock),
       record_watch_(services, [this] { kick(); }),
       random_(std::random_device{}()),
@@ -38,7 +38,7 @@ Scheduler::Impl::Impl(const Services& services)
       lanes_(services.executor, services.log),
       tasks_(services.executor, services.log),
       watching_(services.executor, services.log) {
-  runner_.ask_leave([this] { return settler_.leave(); });
+  runner_.ask_leave([this] { return committer_.leave(); });
 }
 
 void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls> tls) {
@@ -112,7 +112,7 @@ asio::awaitable<void> Scheduler::Impl::stop(net::SteadyTime deadline) {
     co_await lanes_.join(Steady::now() + std::chrono::seconds(1));
   }
   runner_.stop();
-  settler_.end();
+  committer_.end();
   co_await tasks_.join(std::max(deadline, Steady::now() + std::chrono::seconds(1)));
   tasks_.stop();
   co_await watching_.join(Steady::now() + std::chrono::seconds(1));
@@ -153,13 +153,13 @@ Counts Scheduler::Impl::counts() const {
   Counts counts = counts_;
   counts.lanes = pool_.lanes();
   counts.destinations = pool_.active_count();
-  counts.stalled = settler_.stalled();
+  counts.stalled = committer_.stalled();
   return counts;
 }
 
 std::vector<queue::InLine> Scheduler::Impl::in_line() const { return pool_.in_line(now()); }
 
-asio::awaitable<void> Scheduler::Impl::settle(Self self) { co_await self->settler_.run(); }
+asio::awaitable<void> Scheduler::Impl::settle(Self self) { co_await self->committer_.run(); }
 asio::awaitable<void> Scheduler::Impl::watch(Self self) { co_await self->record_watch_.run(); }
 
 // Looks for due work at the start, when something comes due, and when told to, as long as there are lanes for it.
@@ -179,7 +179,7 @@ asio::awaitable<void> Scheduler::Impl::dispatch(Self self) {
   }
 }
 
-bool Scheduler::Impl::is_paused() const { return settler_.stalled() || Steady::now() < paused_until_; }
+bool Scheduler::Impl::is_paused() const { return committer_.stalled() || Steady::now() < paused_until_; }
 
 // While destinations wait for lanes there is nothing to look for; lane_gone wakes the dispatcher then.
 bool Scheduler::Impl::looks_now() const {
@@ -188,7 +188,7 @@ bool Scheduler::Impl::looks_now() const {
 
 Scheduler::Impl::Steady::time_point Scheduler::Impl::next_wake() const {
   const auto at = Steady::now();
-  if (is_paused()) return settler_.stalled() ? at + pause : paused_until_;
+  if (is_paused()) return committer_.stalled() ? at + pause : paused_until_;
   const bool may_look = pool_.waiting() == 0 && !pool_.is_full();
   const auto end = router_.rules()->next_end(placed_);
   const Milliseconds lasts = end ? std::clamp<Milliseconds>(*end - now(), Milliseconds(0), look_again) : look_again;

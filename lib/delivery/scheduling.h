@@ -14,8 +14,8 @@
 #include "delivery/gates.h"
 #include "delivery/pool.h"
 #include "delivery/record_watch.h"
+#include "delivery/result_committer.h"
 #include "delivery/scheduler.h"
-#include "delivery/settler.h"
 #include "delivery/slow_senders.h"
 #include "delivery/telling_marks.h"
 #include "net/task_group.h"
@@ -138,12 +138,12 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
 
   asio::awaitable<void> give_back_rest(DestinationPtr destination);
   enum class Works : std::uint8_t { ask, no };  // ask: the attempt shows it
-  Settler::Ticket finish(Destination& destination, const Attempt& attempt, Works works = Works::ask);
-  Settler::Ticket put(Settlement settlement);
-  Settler::Ticket put_broken(const queue::Job& job, const std::string& why);
+  ResultCommitter::Sequence finish(Destination& destination, const Attempt& attempt, Works works = Works::ask);
+  ResultCommitter::Sequence put(Settlement settlement);
+  ResultCommitter::Sequence put_broken(const queue::Job& job, const std::string& why);
   static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold);
   static asio::awaitable<void> send_relaxed(Self self, std::string destination, queue::Backoff hold);
-  asio::awaitable<Settler::Ticket> carry_relaxed(queue::Job job, std::optional<OpenSession>& session);
+  asio::awaitable<ResultCommitter::Sequence> carry_relaxed(queue::Job job, std::optional<OpenSession>& session);
   bool says_nothing(const Attempt& attempt, const queue::Backoff& hold) const;
   TellingMarks::Clock telling_clock() const;
   static asio::awaitable<void> tell_waiting(Self self, std::string destination, queue::Backoff hold);
@@ -159,7 +159,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Log& log_;
   net::Clock clock_;
   AttemptRunner runner_;
-  Settler settler_;
+  ResultCommitter committer_;
   RecordWatch record_watch_;
   Options options_;
   std::mt19937_64 random_;

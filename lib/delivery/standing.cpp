@@ -300,8 +300,8 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
     note_due(destination->backoff->until);
     Settlement back = released(job);
     back.change = queue::DestinationChange{destination->name, destination->backoff};
-    const Settler::Ticket ticket = put(std::move(back));
-    co_await settler_.stored(ticket);
+    const ResultCommitter::Sequence sequence = put(std::move(back));
+    co_await committer_.wait_committed(sequence);
     co_return false;
   }
   destination->jobs.push_front(job);
@@ -344,8 +344,8 @@ asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const queue::Job&
   }
   if (site && !through) hold_site(*site, attempt, why);
   destination->more = true;
-  const Settler::Ticket ticket = finish(*destination, attempt);
-  co_await settler_.stored(ticket);
+  const ResultCommitter::Sequence sequence = finish(*destination, attempt);
+  co_await committer_.wait_committed(sequence);
   co_return true;
 }
 
@@ -415,8 +415,8 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   const bool through = destination->connected > 0 || (of_hosts && others && !of_us);
   if (through && (of_us || backs_.are_too_many(destination->name, job.id, Steady::now()))) {
     destination->more = true;  // this message alone has its own schedule
-    const Settler::Ticket ticket = finish(*destination, attempt);
-    co_await settler_.stored(ticket);
+    const ResultCommitter::Sequence sequence = finish(*destination, attempt);
+    co_await committer_.wait_committed(sequence);
     co_return false;
   }
   if (through) {
@@ -432,8 +432,8 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
     site->hold_by.clear();
     site->allowance.fit(1);
   }
-  const Settler::Ticket ticket = finish(*destination, attempt);
-  co_await settler_.stored(ticket);
+  const ResultCommitter::Sequence sequence = finish(*destination, attempt);
+  co_await committer_.wait_committed(sequence);
   co_return false;
 }
 
@@ -611,8 +611,8 @@ asio::awaitable<bool> Scheduler::Impl::slow_down(Lane& lane, Attempt attempt, Sl
     hold_site(*site, attempt, why);
     if (!slow.whole_site) site->hold_by = destination->name;
     destination->more = true;
-    const Settler::Ticket ticket = finish(*destination, attempt, Works::no);
-    co_await settler_.stored(ticket);
+    const ResultCommitter::Sequence sequence = finish(*destination, attempt, Works::no);
+    co_await committer_.wait_committed(sequence);
     co_return true;
   }
   if (!destination->held) hold(*destination, job, attempt, why);
@@ -620,9 +620,9 @@ asio::awaitable<bool> Scheduler::Impl::slow_down(Lane& lane, Attempt attempt, Sl
     site->hold = destination->backoff;
     site->hold_by = slow.by_several ? "" : destination->name;
   }
-  const Settler::Ticket ticket = finish(*destination, attempt, Works::no);
+  const ResultCommitter::Sequence sequence = finish(*destination, attempt, Works::no);
   if (attempt.rest_back) destination->more = true;
-  co_await settler_.stored(ticket);
+  co_await committer_.wait_committed(sequence);
   co_return false;
 }
 

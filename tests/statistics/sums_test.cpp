@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include "delivery/describe.h"
-#include "delivery/settler.h"
+#include "delivery/result_committer.h"
 #include "monitor/counting_log.h"
 #include "net/task_group.h"
 #include "statistics/reader.h"
@@ -117,14 +117,14 @@ struct Relay {
   Relay()
       : world(dir.path(), with_history(), begin, all_migrations()),
         log(lines, world.loop.executor(), [this] { return now; }),
-        settler(
+        committer(
             *world.queue, log, [] {}, [this] { return now; }) {
     world.smarthost = "all";
     schedule.expire = std::chrono::hours{3};
-    world.loop.start(settler.run());
+    world.loop.start(committer.run());
   }
   ~Relay() {
-    settler.end();
+    committer.end();
     world.loop.run_all();
   }
 
@@ -150,7 +150,7 @@ struct Relay {
   }
   // What is due, once. The number of sessions.
   std::size_t deliver() {
-    Settler::Ticket ticket = 0;
+    ResultCommitter::Sequence sequence = 0;
     const auto jobs = world.lease("all", now, in_flight);
     for (const queue::Job& job : jobs) {
       const Attempt attempt = mixer.session(job, now);
@@ -161,9 +161,9 @@ struct Relay {
         const bool delivered = settlement.settled.recipients[i].verdict == queue::Verdict::delivered;
         if (delivered && domains.insert(attempt.recipients[i].due.domain.text()).second) octets += job.size;
       }
-      ticket = settler.add(std::move(settlement));
+      sequence = committer.add(std::move(settlement));
     }
-    if (ticket > 0) world.loop.run(settler.stored(ticket));
+    if (sequence > 0) world.loop.run(committer.wait_committed(sequence));
     return jobs.size();
   }
   void write_series() {
@@ -180,7 +180,7 @@ struct Relay {
   support::MemoryLog lines;
   Time now = begin;
   monitor::CountingLog log;
-  Settler settler;
+  ResultCommitter committer;
   Schedule schedule;
   Mixer mixer;
   std::uint64_t taken = 0;   // recipients

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long a peer is kept waiting for the final dot while the disk hangs: the disk does hang, only the minute is not waited for.
-#include "delivery/settler.h"
+#include "delivery/result_committer.h"
 
 #include <doctest/doctest.h>
 
@@ -11,7 +11,7 @@
 #include "tests/support/later.h"
 #include "tests/support/memory_log.h"
 
-namespace delivery_settler_test {
+namespace delivery_result_committer_test {
 
 using namespace hoplock;
 using namespace std::chrono_literals;
@@ -22,25 +22,25 @@ namespace {
 
 // A result that was given to a disk which hangs.
 struct Hanging {
-  Hanging() : world(dir.path()), settler(*world.queue, log, [] {}), hang(faulty), later(world.loop.io()) {
+  Hanging() : world(dir.path()), committer(*world.queue, log, [] {}), hang(faulty), later(world.loop.io()) {
     // The commit before it is not the one that hangs.
-    world.loop.start(settler.run());
+    world.loop.start(committer.run());
     delivery::Settlement settlement;
     settlement.settled = World::all(job, queue::Verdict::delivered);
-    ticket = settler.add(std::move(settlement));
+    sequence = committer.add(std::move(settlement));
     world.loop.io().restart();
     world.loop.io().poll();
     hang.wait();
   }
   ~Hanging() {
     hang.release();
-    settler.end();
+    committer.end();
     world.loop.run_all();
   }
   void ask(std::optional<bool>& answer) {
-    world.loop.start([](delivery::Settler& settler_, std::optional<bool>& out) -> asio::awaitable<void> {
-      out = co_await settler_.leave();
-    }(settler, answer));
+    world.loop.start([](delivery::ResultCommitter& committer_, std::optional<bool>& out) -> asio::awaitable<void> {
+      out = co_await committer_.leave();
+    }(committer, answer));
     world.loop.io().restart();
     world.loop.io().poll();
   }
@@ -53,10 +53,10 @@ struct Hanging {
     return world.lease("one.test").at(0);
   }();
   support::MemoryLog log;
-  delivery::Settler settler;
+  delivery::ResultCommitter committer;
   support::FaultyVfs::Hang hang;
   support::Later later;
-  delivery::Settler::Ticket ticket = 0;
+  delivery::ResultCommitter::Sequence sequence = 0;
 };
 
 }  // namespace
@@ -77,7 +77,7 @@ TEST_CASE("SUB-29: while the disk hangs a peer waits a minute for the final dot,
   it.later.pass(2s);
   CHECK(first == false);
   CHECK(!second);  // it has half of its minute left
-  CHECK(!it.settler.is_stored(it.ticket));
+  CHECK(!it.committer.is_committed(it.sequence));
 }
 
 TEST_CASE("SUB-29: a disk that answers again within the minute lets those go on who wait for the final dot") {
@@ -91,7 +91,7 @@ TEST_CASE("SUB-29: a disk that answers again within the minute lets those go on 
   it.world.loop.io().restart();
   while (!answer) it.world.loop.io().run_one();
   CHECK(answer == true);
-  CHECK(it.settler.is_stored(it.ticket));
+  CHECK(it.committer.is_committed(it.sequence));
 }
 
 TEST_CASE("SUB-29: who waits for the final dot when the daemon ends does not get it") {
@@ -100,10 +100,10 @@ TEST_CASE("SUB-29: who waits for the final dot when the daemon ends does not get
   it.later.pass(1100ms);
   it.ask(answer);
   CHECK(!answer);
-  it.settler.end();
+  it.committer.end();
   it.world.loop.io().restart();
   it.world.loop.io().poll();
   CHECK(answer == false);
 }
 
-}  // namespace delivery_settler_test
+}  // namespace delivery_result_committer_test

@@ -18,19 +18,19 @@
 
 namespace hoplock::delivery {
 
-class Settler {
+class ResultCommitter {
  public:
   // `recovered` is called when the store works again after it failed.
-  Settler(queue::Queue& queue, Log& log, std::function<void()> recovered, net::Clock clock = net::now)
+  ResultCommitter(queue::Queue& queue, Log& log, std::function<void()> recovered, net::Clock clock = net::now)
       : queue_(queue), log_(log), clock_(std::move(clock)), recovered_(std::move(recovered)) {}
 
-  using Ticket = std::uint64_t;
-  Ticket add(Settlement settlement);
+  using Sequence = std::uint64_t;
+  Sequence add(Settlement settlement);
   // Until that one is stored, or end() was called.
-  boost::asio::awaitable<void> stored(Ticket ticket);
-  bool is_stored(Ticket ticket) const { return stored_last_ >= ticket; }
+  boost::asio::awaitable<void> wait_committed(Sequence sequence);
+  bool is_committed(Sequence sequence) const { return committed_last_ >= sequence; }
   // Until few enough wait, and none for long, that another message may be begun: a crash repeats what was not yet stored.
-  boost::asio::awaitable<void> room();
+  boost::asio::awaitable<void> wait_for_capacity();
   // The same right before a message's final dot, though the peer waits. False: it took too long, the dot is not to be sent.
   boost::asio::awaitable<bool> leave();
   bool stalled() const { return stalled_; }
@@ -54,13 +54,13 @@ class Settler {
   net::Clock clock_;
   std::function<void()> recovered_;
   std::vector<Settlement> waiting_;
-  std::deque<net::SteadyTime> unstored_since_;  // of each ticket that is not stored
-  Ticket added_last_ = 0;
-  Ticket stored_last_ = 0;
+  std::deque<net::SteadyTime> uncommitted_since_;  // of each sequence that is not stored
+  Sequence added_last_ = 0;
+  Sequence committed_last_ = 0;
   bool stalled_ = false;
   bool ended_ = false;
   net::Condition added_;
-  net::Condition stored_;
+  net::Condition committed_;
   net::Condition ending_;
 };
 

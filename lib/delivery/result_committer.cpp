@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/settler.h"
+#include "delivery/result_committer.h"
 
 #include <chrono>
 #include <exception>
@@ -60,44 +60,45 @@ Event event_of(const Returned::One& one) {
 }
 }  // namespace
 
-Settler::Ticket Settler::add(Settlement settlement) {
+ResultCommitter::Sequence ResultCommitter::add(Settlement settlement) {
   waiting_.push_back(std::move(settlement));
-  unstored_since_.push_back(std::chrono::steady_clock::now());
+  uncommitted_since_.push_back(std::chrono::steady_clock::now());
   added_.notify_one();
   return ++added_last_;
 }
 
-asio::awaitable<void> Settler::stored(Ticket ticket) {
-  while (stored_last_ < ticket && !ended_) co_await stored_.wait();
+asio::awaitable<void> ResultCommitter::wait_committed(Sequence sequence) {
+  while (committed_last_ < sequence && !ended_) co_await committed_.wait();
 }
 
-asio::awaitable<void> Settler::room() {
-  while (is_behind() && !ended_) co_await stored_.wait();
+asio::awaitable<void> ResultCommitter::wait_for_capacity() {
+  while (is_behind() && !ended_) co_await committed_.wait();
 }
 
-asio::awaitable<bool> Settler::leave() {
+asio::awaitable<bool> ResultCommitter::leave() {
   const auto until = std::chrono::steady_clock::now() + longest_wait;
   while (is_behind()) {
     if (ended_) co_return false;
-    const net::Woken woken = co_await stored_.wait_until(until);
+    const net::Woken woken = co_await committed_.wait_until(until);
     if (woken == net::Woken::timed_out) co_return false;
   }
   co_return true;
 }
 
-bool Settler::is_behind() const {
-  if (unstored_since_.size() >= most_unstored) return true;
-  return !unstored_since_.empty() && std::chrono::steady_clock::now() - unstored_since_.front() > longest_unstored;
+bool ResultCommitter::is_behind() const {
+  if (uncommitted_since_.size() >= most_unstored) return true;
+  return !uncommitted_since_.empty() &&
+         std::chrono::steady_clock::now() - uncommitted_since_.front() > longest_unstored;
 }
 
-void Settler::end() {
+void ResultCommitter::end() {
   ended_ = true;
   added_.notify_all();
-  stored_.notify_all();
+  committed_.notify_all();
   ending_.notify_all();
 }
 
-asio::awaitable<void> Settler::run() {
+asio::awaitable<void> ResultCommitter::run() {
   for (;;) {
     while (waiting_.empty()) {
       if (ended_) co_return;
@@ -135,14 +136,15 @@ asio::awaitable<void> Settler::run() {
       log_.count(counted::Report{"failed"});
     }
     if (!good) co_return;
-    stored_last_ += batch.size();
-    unstored_since_.erase(unstored_since_.begin(), unstored_since_.begin() + static_cast<std::ptrdiff_t>(batch.size()));
-    stored_.notify_all();
+    committed_last_ += batch.size();
+    uncommitted_since_.erase(uncommitted_since_.begin(),
+                             uncommitted_since_.begin() + static_cast<std::ptrdiff_t>(batch.size()));
+    committed_.notify_all();
   }
 }
 
 // False: given up, because the daemon ends and the store still fails.
-asio::awaitable<bool> Settler::store(queue::Results results, std::vector<Beside> beside) {
+asio::awaitable<bool> ResultCommitter::store(queue::Results results, std::vector<Beside> beside) {
   for (;;) {
     queue::Results copy = results;
     for (const Beside& one : beside) copy.along.push_back(one.write);
@@ -165,7 +167,7 @@ asio::awaitable<bool> Settler::store(queue::Results results, std::vector<Beside>
 
 // Whatever is wrong with the ledger or the statistics, mail that was delivered is marked so: a report may lack sessions, but nobody gets mail
 // twice.
-asio::awaitable<Result<>> Settler::store_apart(queue::Results results, const std::vector<Beside>& beside) {
+asio::awaitable<Result<>> ResultCommitter::store_apart(queue::Results results, const std::vector<Beside>& beside) {
   const Time at = results.now;
   auto applied = co_await apply(std::move(results));
   if (!applied) co_return applied;
@@ -179,7 +181,7 @@ asio::awaitable<Result<>> Settler::store_apart(queue::Results results, const std
   co_return applied;
 }
 
-void Settler::tell_uncounted(Beside::Of of, const std::string& why) const {
+void ResultCommitter::tell_uncounted(Beside::Of of, const std::string& why) const {
   if (of == Beside::Of::statistics) {
     const std::string what = "deliveries are not counted for hoplock audit: ";
     log_.write(Event(Level::error, "store-failed").add("error", what + why));
@@ -189,7 +191,7 @@ void Settler::tell_uncounted(Beside::Of of, const std::string& why) const {
   log_.count(counted::Report{"failed"});
 }
 
-asio::awaitable<Result<>> Settler::apply(queue::Results results) {
+asio::awaitable<Result<>> ResultCommitter::apply(queue::Results results) {
   try {
     co_return co_await queue_.apply(std::move(results));
   } catch (const std::exception& error) {
