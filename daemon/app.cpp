@@ -269,7 +269,7 @@ asio::awaitable<control::Status> App::status() {
   status.config = loaded_.file;
   const auto counts = scheduler_->counts();
   status.counts = {{"connections", static_cast<std::int64_t>(listener_->counts().open)},
-                   {"sessions", static_cast<std::int64_t>(counts.lanes)},
+                   {"sessions", static_cast<std::int64_t>(counts.workers)},
                    {"delivered", static_cast<std::int64_t>(counts.delivered)},
                    {"deferred", static_cast<std::int64_t>(counts.deferred)}};
   const auto problems = co_await status_server_->health();

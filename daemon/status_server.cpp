@@ -175,7 +175,7 @@ monitor::DaemonStatus StatusServer::status() const {
   if (std::string missing = server_.missing(); !missing.empty()) status.missing_listeners.push_back(std::move(missing));
   status.places = places();
   const delivery::Counts deliveries = parts_.scheduler.counts();
-  status.lanes = deliveries.lanes;
+  status.workers = deliveries.workers;
   status.destinations = deliveries.destinations;
   status.stalled = deliveries.stalled;
   status.free_octets = parts_.disk.free_bytes();

@@ -8,7 +8,7 @@ namespace hoplock::delivery {
 
 namespace {
 constexpr std::chrono::milliseconds least_hang{750},
-    most_hang{3000};  // of an attempt, before another lane goes past it
+    most_hang{3000};  // of an attempt, before another worker goes past it
 constexpr std::chrono::milliseconds least_stuck{10'000}, most_stuck{60'000};
 constexpr std::size_t most_hung = 64;         // addresses that are remembered
 constexpr std::size_t most_set_aside = 1000;  // messages to them, leased
@@ -45,25 +45,25 @@ bool Backs::are_too_many(const std::string& destination, queue::Id id, net::Stea
   return too_many;
 }
 
-void Destination::ends(const BusyLane& lane, Took took, net::SteadyTime now) {
-  busy.remove(&lane);
+void Destination::ends(const BusyWorker& worker, Took took, net::SteadyTime now) {
+  busy.remove(&worker);
   if (took == Took::mail && hung.empty()) return;
-  const auto& recipients = lane.job->recipients;
+  const auto& recipients = worker.job->recipients;
   if (took == Took::mail) {
     for (const queue::Due& one : recipients) hung.erase(one.address);
-  } else if (recipients.size() == 1 && now >= lane.since + patience()) {  // of several it may have been any
+  } else if (recipients.size() == 1 && now >= worker.since + patience()) {  // of several it may have been any
     if (hung.size() >= most_hung) hung.clear();
     hung.insert(recipients.front().address);
   }
 }
 
-// The addresses that no further lane shall try.
+// The addresses that no further worker shall try.
 std::set<std::string> Destination::taken_up(net::SteadyTime now) const {
   std::set<std::string> addresses;
-  for (const BusyLane* lane : busy) {
-    const bool hangs = now >= lane->since + patience();
+  for (const BusyWorker* worker : busy) {
+    const bool hangs = now >= worker->since + patience();
     if (!hangs && hung.empty()) continue;
-    for (const queue::Due& one : lane->job->recipients) {
+    for (const queue::Due& one : worker->job->recipients) {
       if (hangs || hung.contains(one.address)) addresses.insert(one.address);
     }
   }
@@ -103,19 +103,19 @@ std::chrono::milliseconds Destination::stuck_after() const {
 }
 
 std::optional<net::SteadyTime> Destination::overdue(net::SteadyTime now) const {
-  if (lanes == 0 || busy.size() < lanes || (!more && takeable(now) == 0)) return std::nullopt;
+  if (workers == 0 || busy.size() < workers || (!more && takeable(now) == 0)) return std::nullopt;
   net::SteadyTime last = busy.front()->since;
-  for (const BusyLane* lane : busy) last = std::max(last, lane->since);
+  for (const BusyWorker* worker : busy) last = std::max(last, worker->since);
   return last + patience();
 }
 
 bool Destination::is_behind() const {
-  const std::size_t count = lanes == 0 ? 0 : takeable(net::SteadyTime::clock::now());
+  const std::size_t count = workers == 0 ? 0 : takeable(net::SteadyTime::clock::now());
   if (count == 0) return false;
   const auto waiting = static_cast<double>(count * (more ? 2 : 1));
-  return waiting * message_ms / static_cast<double>(lanes) > 2 * setup_ms;
+  return waiting * message_ms / static_cast<double>(workers) > 2 * setup_ms;
 }
 
-std::size_t Destination::portion() const { return backoff ? 1 : std::min<std::size_t>(24 + 4 * lanes, 96); }
+std::size_t Destination::portion() const { return backoff ? 1 : std::min<std::size_t>(24 + 4 * workers, 96); }
 
 }  // namespace hoplock::delivery

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A destination while it has lanes, and which mail each of them may take: what hangs at one of them holds up no other. Does no I/O.
+// A destination while it has workers, and which mail each of them may take: what hangs at one of them holds up no other. Does no I/O.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -22,8 +22,8 @@ namespace hoplock::delivery {
 struct Destination;
 using DestinationPtr = std::shared_ptr<Destination>;
 
-// A lane that keeps its session open for more mail. Lives in the lane's frame.
-struct IdleLane {
+// A worker that keeps its session open for more mail. Lives in the worker's frame.
+struct IdleWorker {
   Destination* at = nullptr;
   net::SteadyTime since;
   net::Condition wake;
@@ -31,8 +31,8 @@ struct IdleLane {
   bool evicted = false;
 };
 
-// A lane in its attempt. Lives in the lane's frame.
-struct BusyLane {
+// A worker in its attempt. Lives in the worker's frame.
+struct BusyWorker {
   const Destination* at = nullptr;
   net::SteadyTime began;  // when its attempt did
   net::SteadyTime since;  // its session was ready, or it began
@@ -40,7 +40,7 @@ struct BusyLane {
   Access* access = nullptr;  // its own
 };
 
-// Messages that come back untried, for others get through: how often, and since when, also when their destination had no lane meanwhile.
+// Messages that come back untried, for others get through: how often, and since when, also when their destination had no worker meanwhile.
 // Bounded: what was forgotten begins anew.
 class Backs {
  public:
@@ -56,35 +56,35 @@ class Backs {
   std::map<std::pair<std::string, std::uint64_t>, Back> backs_;
 };
 
-// A destination with lanes.
+// A destination with workers.
 struct Destination {
   std::string name;
-  std::deque<queue::Job> jobs;  // leased, not yet taken by a lane
-  std::size_t lanes = 0;
-  std::size_t connected = 0;    // lanes whose last host answered for mail
+  std::deque<queue::Job> jobs;  // leased, not yet taken by a worker
+  std::size_t workers = 0;
+  std::size_t connected = 0;    // workers whose last host answered for mail
   SitePtr site;                 // once it is known where its mail goes
-  std::size_t most = SIZE_MAX;  // lanes, by its route
-  GatePtr waits_at;             // it has to, when its last lane is gone
-  std::uint64_t place = 0;      // among those that waited for a lane
-  bool given_back = false;      // nothing was tried over its last lane: it keeps that place
+  std::size_t most = SIZE_MAX;  // workers, by its route
+  GatePtr waits_at;             // it has to, when its last worker is gone
+  std::uint64_t place = 0;      // among those that waited for a worker
+  bool given_back = false;      // nothing was tried over its last worker: it keeps that place
   bool leasing = false;
   bool more = true;                       // the queue may have more that is due
   bool held = false;                      // down as a whole
   std::optional<queue::Backoff> backoff;  // it was down and has not worked since: one message at a time
   net::Condition leased;
-  std::list<IdleLane*> idle;
-  std::list<const BusyLane*> busy;
-  std::set<std::string> hung;  // addresses at which an attempt got no reply: one lane at a time tries them
+  std::list<IdleWorker*> idle;
+  std::list<const BusyWorker*> busy;
+  std::set<std::string> hung;  // addresses at which an attempt got no reply: one worker at a time tries them
   double setup_ms = 0;         // of a session with its first message, smoothed
   double message_ms = 0;       // of a further one
 
   // What a message took: the first of a session, or a further one.
   enum class Kind : std::uint8_t { first, further };
   void measure(Kind kind, double ms);
-  void begins(const BusyLane& lane) { busy.push_back(&lane); }
+  void begins(const BusyWorker& worker) { busy.push_back(&worker); }
   enum class Took : std::uint8_t { nothing, mail };
-  void ends(const BusyLane& lane, Took took, net::SteadyTime now);
-  // The next job for a lane, but none to an address at which another one hangs.
+  void ends(const BusyWorker& worker, Took took, net::SteadyTime now);
+  // The next job for a worker, but none to an address at which another one hangs.
   std::optional<queue::Job> take(net::SteadyTime now);
   // So many it might take.
   std::size_t takeable(net::SteadyTime now) const;
@@ -92,9 +92,9 @@ struct Destination {
   std::chrono::milliseconds patience() const;
   // One that lasts so long is stuck, and gives way where there are too many such.
   std::chrono::milliseconds stuck_after() const;
-  // When every lane will have been in its attempt for longer than that, while there may be other mail; nothing: never.
+  // When every worker will have been in its attempt for longer than that, while there may be other mail; nothing: never.
   std::optional<net::SteadyTime> overdue(net::SteadyTime now) const;
-  // What waits would take the lanes there are longer than opening two more sessions.
+  // What waits would take the workers there are longer than opening two more sessions.
   bool is_behind() const;
   // How many messages to lease at a time.
   std::size_t portion() const;

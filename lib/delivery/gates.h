@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who may open a session, beyond the limits of all: sites (the same set of MX hosts, whatever the domain), host addresses, and
 // destinations that have not worked yet, so that those that do always find sessions left. Destinations that must wait stand at their gate,
-// without a lane, and come back when there is room. Also what is remembered of a site's failures. Bounded; all of it is in memory only,
+// without a worker, and come back when there is room. Also what is remembered of a site's failures. Bounded; all of it is in memory only,
 // and what it forgets is learnt again.
 #pragma once
 #include <functional>
@@ -26,7 +26,7 @@
 
 namespace hoplock::delivery {
 
-// A destination that waits for a lane. Whoever asked first goes first; what is given back untried keeps its place.
+// A destination that waits for a worker. Whoever asked first goes first; what is given back untried keeps its place.
 struct Waiting : queue::Ready {
   Waiting() = default;
   Waiting(queue::Ready ready) : queue::Ready(std::move(ready)) {}
@@ -83,7 +83,7 @@ struct Site : Gate {
   using Gate::Gate;
   std::string name;
   Voices known;                     // domains of recipients
-  std::size_t connected = 0;        // lanes whose last session was ready for mail
+  std::size_t connected = 0;        // workers whose last session was ready for mail
   std::optional<route::Rate> rate;  // the operator's, of messages
   std::set<std::uint64_t> put_off;  // recipients told to come later since a message was taken, hashed
   Voices put_off_by;                // their domains
@@ -147,7 +147,7 @@ class Gates {
   void limit(std::size_t sessions, std::size_t per_host);
 
   // --- destinations
-  // The gate at which this one has to wait now; null: it may have a lane.
+  // The gate at which this one has to wait now; null: it may have a worker.
   GatePtr closed_to(const std::string& destination) const;
   // Waits there. False: there are too many.
   bool park(const GatePtr& gate, Waiting ready);
@@ -171,7 +171,7 @@ class Gates {
   bool is_proven(const std::string& destination) const { return proven_.contains(destination); }
   void proven(const std::string& destination);
   void unproven(const std::string& destination);
-  // What a destination without a proof uses while it has lanes: its own domain's share, and that of all such.
+  // What a destination without a proof uses while it has workers: its own domain's share, and that of all such.
   std::vector<GatePtr> for_unproven(const std::string& destination);
 
   // --- sites
@@ -181,7 +181,7 @@ class Gates {
   void forget_holds();
   std::size_t sites_known() const { return sites_.size(); }
 
-  // --- lanes and sessions; a use ends with its value
+  // --- workers and sessions; a use ends with its value
   class Use {
    public:
     Use(Gates& gates, GatePtr gate) : gates_(&gates), gate_(std::move(gate)) { ++gate_->used; }

@@ -8,9 +8,9 @@ namespace hoplock::delivery {
 
 namespace {
 constexpr double setups_of_patience = 5, least_patience_ms = 50, most_patience_ms = 1000;
-constexpr std::size_t stuck_share = 2, stuck_share_of_owner = 10;  // of all lanes, one in so many
-constexpr std::size_t most_past_knock = 3;  // lanes of a destination that was down, while its first message hangs
-constexpr std::size_t working_share = 4;    // of all lanes, one in so many works at least while destinations wait
+constexpr std::size_t stuck_share = 2, stuck_share_of_owner = 10;  // of all workers, one in so many
+constexpr std::size_t most_past_knock = 3;  // workers of a destination that was down, while its first message hangs
+constexpr std::size_t working_share = 4;    // of all workers, one in so many works at least while destinations wait
 }  // namespace
 
 DestinationPtr Pool::active(const std::string& name) const {
@@ -34,7 +34,7 @@ bool Pool::park(const GatePtr& gate, Waiting ready) {
 }
 
 DestinationPtr Pool::next() {
-  // Also while all lanes are taken: for whom there is room at the gate waits for a lane here, and idle sessions give way.
+  // Also while all workers are taken: for whom there is room at the gate waits for a worker here, and idle sessions give way.
   if (gates_ != nullptr && (!is_full() || waiting_.empty())) {
     for (Waiting& one : gates_->take_ready()) {
       if (names_waiting_.insert(one.destination).second) line_up(waiting_, std::move(one));
@@ -61,14 +61,14 @@ DestinationPtr Pool::next() {
   return nullptr;
 }
 
-void Pool::lane_came(Destination& destination) {
-  ++lanes_;
-  ++destination.lanes;
+void Pool::worker_came(Destination& destination) {
+  ++workers_;
+  ++destination.workers;
 }
 
-bool Pool::lane_left(Destination& destination) {
-  --lanes_;
-  if (--destination.lanes > 0) return false;
+bool Pool::worker_left(Destination& destination) {
+  --workers_;
+  if (--destination.workers > 0) return false;
   const auto found = active_.find(destination.name);
   if (found != active_.end() && found->second.get() == &destination) active_.erase(found);
   return true;
@@ -78,32 +78,32 @@ std::size_t Pool::crowd() const {
   return (is_full() ? waiting_.size() : 0) + (gates_ != nullptr ? gates_->waiting_unproven() : 0);
 }
 
-std::vector<const BusyLane*> Pool::stuck_too_many(net::SteadyTime now) const {
+std::vector<const BusyWorker*> Pool::stuck_too_many(net::SteadyTime now) const {
   std::size_t wanted = crowd();
   if (wanted == 0) return {};
-  std::vector<const BusyLane*> stuck, chosen;
+  std::vector<const BusyWorker*> stuck, chosen;
   std::map<std::string, std::size_t> of_owner;
   for (const auto& [name, destination] : active_) {
-    for (const BusyLane* lane : destination->busy) {
-      if (lane->access != nullptr && lane->access->gives_way.is_made()) {
+    for (const BusyWorker* worker : destination->busy) {
+      if (worker->access != nullptr && worker->access->gives_way.is_made()) {
         wanted -= std::min<std::size_t>(wanted, 1);
-      } else if (now >= lane->began + destination->stuck_after()) {
-        stuck.push_back(lane);
+      } else if (now >= worker->began + destination->stuck_after()) {
+        stuck.push_back(worker);
         ++of_owner[owner_of(name)];
       }
     }
   }
-  std::sort(stuck.begin(), stuck.end(), [](const BusyLane* a, const BusyLane* b) { return a->began < b->began; });
+  std::sort(stuck.begin(), stuck.end(), [](const BusyWorker* a, const BusyWorker* b) { return a->began < b->began; });
   const std::size_t most = std::max<std::size_t>(1, sessions_ / stuck_share);
   const std::size_t most_of_owner = std::max<std::size_t>(1, sessions_ / stuck_share_of_owner);
   std::size_t left = stuck.size();
-  for (const BusyLane* lane : stuck) {
+  for (const BusyWorker* worker : stuck) {
     if (chosen.size() >= wanted) break;
-    std::size_t& owned = of_owner[owner_of(lane->at->name)];
+    std::size_t& owned = of_owner[owner_of(worker->at->name)];
     if (left <= most && owned <= most_of_owner) continue;
     --left;
     --owned;
-    chosen.push_back(lane);
+    chosen.push_back(worker);
   }
   return chosen;
 }
@@ -117,12 +117,12 @@ std::vector<DestinationPtr> Pool::all() const {
 bool Pool::may_grow(const Destination& destination, Why why) const {
   const SitePtr& site = destination.site;
   if (site && (site->is_closed(Gates::Clock::now()) || !site->waiting.empty())) return false;
-  if (destination.backoff && (why == Why::backlog || destination.lanes >= most_past_knock)) return false;
+  if (destination.backoff && (why == Why::backlog || destination.workers >= most_past_knock)) return false;
   return !destination.held && destination.connected > 0 && waiting_.empty() && !is_full() &&
-         destination.lanes < std::min(per_destination_, destination.most);
+         destination.workers < std::min(per_destination_, destination.most);
 }
 
-// Of each that has lanes there, and of each that waits. A host's are counted by the site that they share.
+// Of each that has workers there, and of each that waits. A host's are counted by the site that they share.
 std::size_t Pool::share_at(const Gate& gate, const SitePtr& site) const {
   const auto here =
       std::count_if(active_.begin(), active_.end(), [&](const auto& one) { return one.second->site == site; });
@@ -131,52 +131,52 @@ std::size_t Pool::share_at(const Gate& gate, const SitePtr& site) const {
 }
 
 bool Pool::must_yield(const Destination& destination, Turn turn, const Gate* host) const {
-  if (lanes_ > sessions_ || destination.lanes > per_destination_) return true;  // the limits were lowered
+  if (workers_ > sessions_ || destination.workers > per_destination_) return true;  // the limits were lowered
   const SitePtr& site = destination.site;
-  if (site && site->used > site->allowance.sessions() && destination.lanes > 1) return true;
+  if (site && site->used > site->allowance.sessions() && destination.workers > 1) return true;
   for (const Gate* gate : {static_cast<const Gate*>(site.get()), host}) {
     if (gate == nullptr || gate->waiting.empty() || !gate->is_full()) continue;
-    if (turn == Turn::over || destination.lanes > share_at(*gate, site)) return true;
+    if (turn == Turn::over || destination.workers > share_at(*gate, site)) return true;
   }
   if (waiting_.empty() || !is_full()) return false;
   const std::size_t share = std::max<std::size_t>(1, sessions_ / (active_.size() + waiting_.size()));
-  return turn == Turn::over || destination.lanes > share;
+  return turn == Turn::over || destination.workers > share;
 }
 
-void Pool::idle_begins(IdleLane& lane) {
-  lane.at->idle.push_back(&lane);
-  idle_.push_back(&lane);
+void Pool::idle_begins(IdleWorker& worker) {
+  worker.at->idle.push_back(&worker);
+  idle_.push_back(&worker);
 }
 
-void Pool::forget_idle(IdleLane& lane) {
-  lane.at->idle.remove(&lane);
-  idle_.remove(&lane);
+void Pool::forget_idle(IdleWorker& worker) {
+  worker.at->idle.remove(&worker);
+  idle_.remove(&worker);
 }
 
-void Pool::idle_ends(IdleLane& lane) { forget_idle(lane); }
+void Pool::idle_ends(IdleWorker& worker) { forget_idle(worker); }
 
 bool Pool::wake_idle(Destination& destination) {
   if (destination.idle.empty()) return false;
-  IdleLane& lane = *destination.idle.back();  // the one whose session is freshest
-  forget_idle(lane);
-  lane.wake.notify_all();
+  IdleWorker& worker = *destination.idle.back();  // the one whose session is freshest
+  forget_idle(worker);
+  worker.wake.notify_all();
   return true;
 }
 
 void Pool::make_room(const Gate& gate) {
-  const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const IdleLane* lane) {
-    return lane->host.get() == &gate || lane->at->site.get() == &gate;
+  const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const IdleWorker* worker) {
+    return worker->host.get() == &gate || worker->at->site.get() == &gate;
   });
   if (found == idle_.end()) return;
-  IdleLane& lane = **found;
-  forget_idle(lane);
-  lane.evicted = true;
+  IdleWorker& worker = **found;
+  forget_idle(worker);
+  worker.evicted = true;
   ++leaving_;
-  lane.wake.notify_all();
+  worker.wake.notify_all();
 }
 
 void Pool::wake_all_idle() {
-  for (IdleLane* lane : idle_) lane->wake.notify_all();
+  for (IdleWorker* worker : idle_) worker->wake.notify_all();
 }
 
 std::chrono::milliseconds Pool::patience() const {
@@ -189,14 +189,14 @@ std::chrono::milliseconds Pool::patience() const {
 
 std::optional<net::SteadyTime> Pool::evict_idle(net::SteadyTime now) {
   while (is_full() && leaving_ < waiting_.size() && !idle_.empty()) {
-    IdleLane& lane = *idle_.front();
-    const auto due = lane.since + patience();
-    const bool too_few_work = lanes_ - idle_.size() < sessions_ / working_share;
+    IdleWorker& worker = *idle_.front();
+    const auto due = worker.since + patience();
+    const bool too_few_work = workers_ - idle_.size() < sessions_ / working_share;
     if (due > now && !too_few_work) return due;
-    forget_idle(lane);
-    lane.evicted = true;
+    forget_idle(worker);
+    worker.evicted = true;
     ++leaving_;
-    lane.wake.notify_all();
+    worker.wake.notify_all();
   }
   return std::nullopt;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The scheduler's books: destinations that have lanes, destinations that wait for one, lanes that idle, and who gives way to whom. Does
-// no I/O and waits for nothing; it wakes idle lanes. Bounded: what does not fit is in the queue and is asked for again.
+// The scheduler's books: destinations that have workers, destinations that wait for one, workers that idle, and who gives way to whom. Does
+// no I/O and waits for nothing; it wakes idle workers. Bounded: what does not fit is in the queue and is asked for again.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -32,45 +32,45 @@ class Pool {
     per_destination_ = per_destination;
   }
 
-  // A destination that has lanes, or null.
+  // A destination that has workers, or null.
   DestinationPtr active(const std::string& name) const;
   std::size_t active_count() const { return active_.size(); }
-  std::size_t lanes() const { return lanes_; }
-  bool is_full() const { return lanes_ >= sessions_; }
+  std::size_t workers() const { return workers_; }
+  bool is_full() const { return workers_ >= sessions_; }
   std::size_t waiting() const { return waiting_.size(); }
 
-  // Queues it for a lane. False: there are too many; ask the queue again when they are through.
-  // REQUIRES: it has no lanes.
+  // Queues it for a worker. False: there are too many; ask the queue again when they are through.
+  // REQUIRES: it has no workers.
   bool add(Waiting ready);
   // The same at a gate.
   bool park(const GatePtr& gate, Waiting ready);
-  // The next that waits becomes active; null when none does, or all lanes are taken.
+  // The next that waits becomes active; null when none does, or all workers are taken.
   DestinationPtr next();
 
-  void lane_came(Destination& destination);
+  void worker_came(Destination& destination);
   // True: it was the last one, and the destination is no longer active.
-  bool lane_left(Destination& destination);
+  bool worker_left(Destination& destination);
   enum class Why : std::uint8_t { backlog, hung };
   bool may_grow(const Destination& destination, Why why = Why::backlog) const;
-  // Destinations that wait while all lanes, or those for such as have not worked yet, are taken.
+  // Destinations that wait while all workers, or those for such as have not worked yet, are taken.
   std::size_t crowd() const;
-  // Stuck lanes that give way to them, the longest first: of those above half of all sessions, and a tenth for the names of one owner.
-  std::vector<const BusyLane*> stuck_too_many(net::SteadyTime now) const;
-  // All that have lanes.
+  // Stuck workers that give way to them, the longest first: of those above half of all sessions, and a tenth for the names of one owner.
+  std::vector<const BusyWorker*> stuck_too_many(net::SteadyTime now) const;
+  // All that have workers.
   std::vector<DestinationPtr> all() const;
-  // Others wait and this destination has more than its share of all lanes, or of its site's or the host's sessions, or this lane had its
-  // turn. `host`: at which the lane has a session; null: none.
+  // Others wait and this destination has more than its share of all workers, or of its site's or the host's sessions, or this worker had its
+  // turn. `host`: at which the worker has a session; null: none.
   enum class Turn : std::uint8_t { young, over };
   bool must_yield(const Destination& destination, Turn turn, const Gate* host = nullptr) const;
 
-  void idle_begins(IdleLane& lane);
-  void idle_ends(IdleLane& lane);
+  void idle_begins(IdleWorker& worker);
+  void idle_ends(IdleWorker& worker);
   // False: none idles there.
   bool wake_idle(Destination& destination);
   void wake_all_idle();
-  // Somebody waits for a place there: the lane that idles longest over one gives way.
+  // Somebody waits for a place there: the worker that idles longest over one gives way.
   void make_room(const Gate& gate);
-  // While destinations wait and all lanes are taken, those that idle longest end, once they idled for patience(). When the next one
+  // While destinations wait and all workers are taken, those that idle longest end, once they idled for patience(). When the next one
   // will have; nothing: none needs to.
   std::optional<net::SteadyTime> evict_idle(net::SteadyTime now);
   // How long an idle session is kept although others wait: its next mail saves a handshake, and those that wait gather more mail for
@@ -80,15 +80,15 @@ class Pool {
   void measure_setup(double ms) { setup_ms_ = setup_ms_ == 0 ? ms : setup_ms_ * 0.9 + ms * 0.1; }
   void evicted_left() { --leaving_; }
 
-  // Destinations whose lanes all work, sorted: whatever comes due there, they find it.
+  // Destinations whose workers all work, sorted: whatever comes due there, they find it.
   std::vector<std::string> busy() const;
-  // Those without a lane, for people.
+  // Those without a worker, for people.
   std::vector<queue::InLine> in_line(Time now) const;
   // They look into the queue before they rest.
   void remind_busy();
 
  private:
-  void forget_idle(IdleLane& lane);
+  void forget_idle(IdleWorker& worker);
   std::size_t share_at(const Gate& gate, const SitePtr& site) const;
   Gates* gates_ = nullptr;  // null: there are none
   std::size_t sessions_ = 1;
@@ -97,8 +97,8 @@ class Pool {
   std::deque<Waiting> waiting_;
   std::uint64_t places_ = 0;  // given out
   std::set<std::string> names_waiting_;
-  std::list<IdleLane*> idle_;  // longest first
-  std::size_t lanes_ = 0;
+  std::list<IdleWorker*> idle_;  // longest first
+  std::size_t workers_ = 0;
   std::size_t leaving_ = 0;  // evicted, not yet gone
   double setup_ms_ = 0;      // smoothed over all destinations
 };

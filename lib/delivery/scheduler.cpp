@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::chrono::seconds look_again{30};
 constexpr Milliseconds look_gap{100};     // so that dues which differ by little are found together
-constexpr Milliseconds hang_again{1000};  // for a lane that could not be had
+constexpr Milliseconds hang_again{1000};  // for a worker that could not be had
 constexpr std::chrono::seconds pause{1};  // after the queue or the store failed
 constexpr std::chrono::seconds clock_tolerance{5};
 
@@ -35,7 +35,7 @@ Scheduler::Impl::Impl(const Services& services)
       gates_(services.log),
       placed_(now()),
       wall_(now()),
-      lanes_(services.executor, services.log),
+      workers_(services.executor, services.log),
       tasks_(services.executor, services.log),
       watching_(services.executor, services.log) {
   runner_.ask_leave([this] { return committer_.leave(); });
@@ -107,9 +107,9 @@ asio::awaitable<void> Scheduler::Impl::stop(net::SteadyTime deadline) {
   pool_.wake_all_idle();
   replaced_.notify_all();
   drop_spares();
-  if (co_await lanes_.join(deadline) > 0) {
-    lanes_.stop();
-    co_await lanes_.join(Steady::now() + std::chrono::seconds(1));
+  if (co_await workers_.join(deadline) > 0) {
+    workers_.stop();
+    co_await workers_.join(Steady::now() + std::chrono::seconds(1));
   }
   runner_.stop();
   committer_.end();
@@ -121,7 +121,7 @@ asio::awaitable<void> Scheduler::Impl::stop(net::SteadyTime deadline) {
 void Scheduler::Impl::abandon() {
   stopping_ = true;
   watching_.stop();
-  lanes_.stop();
+  workers_.stop();
   tasks_.stop();
   runner_.stop();
 }
@@ -133,7 +133,7 @@ void Scheduler::Impl::kick_by_order() {
   reopen();
 }
 
-// What was known of rates and limits is asked of the rules anew, also by lanes that wait for their turn.
+// What was known of rates and limits is asked of the rules anew, also by workers that wait for their turn.
 void Scheduler::Impl::reopen() {
   gates_.reopen();
   for (const DestinationPtr& destination : pool_.all()) {
@@ -151,7 +151,7 @@ void Scheduler::Impl::kick() {
 
 Counts Scheduler::Impl::counts() const {
   Counts counts = counts_;
-  counts.lanes = pool_.lanes();
+  counts.workers = pool_.workers();
   counts.destinations = pool_.active_count();
   counts.stalled = committer_.stalled();
   return counts;
@@ -162,14 +162,14 @@ std::vector<queue::InLine> Scheduler::Impl::in_line() const { return pool_.in_li
 asio::awaitable<void> Scheduler::Impl::settle(Self self) { co_await self->committer_.run(); }
 asio::awaitable<void> Scheduler::Impl::watch(Self self) { co_await self->record_watch_.run(); }
 
-// Looks for due work at the start, when something comes due, and when told to, as long as there are lanes for it.
+// Looks for due work at the start, when something comes due, and when told to, as long as there are workers for it.
 asio::awaitable<void> Scheduler::Impl::dispatch(Self self) {
   while (!self->stopping_) {
     co_await self->mind_the_clock();
     co_await self->mind_the_routes();
     self->mind_the_holds();
     if (self->looks_now()) co_await self->look();
-    self->start_lanes();
+    self->start_workers();
     self->relieve();
     self->drop_spares();
     if (self->stopping_ || self->looks_now() || (self->displaced_ && !self->is_paused())) continue;
@@ -181,7 +181,7 @@ asio::awaitable<void> Scheduler::Impl::dispatch(Self self) {
 
 bool Scheduler::Impl::is_paused() const { return committer_.stalled() || Steady::now() < paused_until_; }
 
-// While destinations wait for lanes there is nothing to look for; lane_gone wakes the dispatcher then.
+// While destinations wait for workers there is nothing to look for; worker_gone wakes the dispatcher then.
 bool Scheduler::Impl::looks_now() const {
   return (look_ || Steady::now() >= look_at_) && pool_.waiting() == 0 && !pool_.is_full() && !is_paused();
 }
@@ -245,7 +245,7 @@ asio::awaitable<void> Scheduler::Impl::mind_the_clock() {
   if (!rebased) queue_failed(rebased.error().detail);
 }
 
-// MX-20: a route ended, or a lane came upon mail that the rules send elsewhere by now. What waited for the old next hop waits no more.
+// MX-20: a route ended, or a worker came upon mail that the rules send elsewhere by now. What waited for the old next hop waits no more.
 asio::awaitable<void> Scheduler::Impl::mind_the_routes() {
   const Time at = now();
   const auto end = router_.rules()->next_end(placed_);
@@ -281,31 +281,31 @@ void Scheduler::Impl::add_work(std::vector<queue::Ready> ready) {
       look_ = true;
     }
   }
-  start_lanes();
+  start_workers();
 }
 
-void Scheduler::Impl::start_lanes() {
+void Scheduler::Impl::start_workers() {
   if (stopping_ || is_paused()) return;
-  while (const DestinationPtr destination = pool_.next()) add_lane(destination);
+  while (const DestinationPtr destination = pool_.next()) add_worker(destination);
   if (gates_.opens() && *gates_.opens() < asleep_until_) wake_.notify_all();
   evict_at_ = pool_.evict_idle(Steady::now());
   if (evict_at_ && *evict_at_ < asleep_until_) wake_.notify_all();
   if (pool_.crowd() > 0 && Steady::now() + hang_again < asleep_until_) wake_.notify_all();
 }
 
-// More lanes when those there are cannot keep up, or all of them hang.
+// More workers when those there are cannot keep up, or all of them hang.
 void Scheduler::Impl::grow(const DestinationPtr& destination) {
   if (stopping_ || is_paused()) return;
   const auto at = Steady::now();
   if (destination->takeable(at) > 0) {
     if (pool_.wake_idle(*destination)) return;
-    while (pool_.may_grow(*destination) && destination->is_behind()) add_lane(destination);
+    while (pool_.may_grow(*destination) && destination->is_behind()) add_worker(destination);
   }
   const auto overdue = destination->overdue(at);
-  if (overdue && *overdue <= at && pool_.may_grow(*destination, Pool::Why::hung)) add_lane(destination);
+  if (overdue && *overdue <= at && pool_.may_grow(*destination, Pool::Why::hung)) add_worker(destination);
 }
 
-// One message that gets no reply holds up no other: a further lane goes past it.
+// One message that gets no reply holds up no other: a further worker goes past it.
 void Scheduler::Impl::relieve() {
   hung_at_.reset();
   for (const DestinationPtr& destination : pool_.all()) {
@@ -324,15 +324,15 @@ void Scheduler::Impl::relieve() {
 // Servers that hold on to sessions and say nothing shall not have all of them.
 void Scheduler::Impl::make_stuck_give_way() {
   const auto at = Steady::now();
-  for (const BusyLane* lane : pool_.stuck_too_many(at)) {
+  for (const BusyWorker* worker : pool_.stuck_too_many(at)) {
     Event event(Level::info, "gave-way");
-    event.add("id", lane->job->id.text()).add("domain", lane->job->recipients.front().domain.text());
-    event.add("seconds", std::chrono::duration_cast<std::chrono::seconds>(at - lane->began).count());
+    event.add("id", worker->job->id.text()).add("domain", worker->job->recipients.front().domain.text());
+    event.add("seconds", std::chrono::duration_cast<std::chrono::seconds>(at - worker->began).count());
     event.add("waiting", static_cast<std::int64_t>(pool_.crowd()));
     log_.write(event);
     log_.count(counted::Once::gave_way);
-    lane->access->gives_way.now();
-    if (*lane->access->speaks != nullptr) (*lane->access->speaks)->give_up();
+    worker->access->gives_way.now();
+    if (*worker->access->speaks != nullptr) (*worker->access->speaks)->give_up();
   }
   if (pool_.crowd() > 0) hung_at_ = std::min(hung_at_.value_or(at + hang_again), at + hang_again);
 }
@@ -342,10 +342,10 @@ void Scheduler::Impl::mind_hang(const Destination& destination) {
   if (overdue && *overdue < asleep_until_) wake_.notify_all();
 }
 
-void Scheduler::Impl::add_lane(const DestinationPtr& destination) {
-  pool_.lane_came(*destination);
+void Scheduler::Impl::add_worker(const DestinationPtr& destination) {
+  pool_.worker_came(*destination);
   Places places = take_places(*destination);
-  lanes_.spawn("lane", run_lane(shared_from_this(), destination, std::move(places)));
+  workers_.spawn("lane", run_worker(shared_from_this(), destination, std::move(places)));
 }
 
 Scheduler::Impl::Places Scheduler::Impl::take_places(Destination& destination) {
@@ -356,16 +356,16 @@ Scheduler::Impl::Places Scheduler::Impl::take_places(Destination& destination) {
   return places;
 }
 
-void Scheduler::Impl::lane_gone(Destination& destination) {
-  const bool last = pool_.lane_left(destination);
+void Scheduler::Impl::worker_gone(Destination& destination) {
+  const bool last = pool_.worker_left(destination);
   if (stopping_) return;
   if (!last) {
     if (destination.more || !destination.jobs.empty()) pool_.wake_idle(destination);
   } else if (destination.held) {
     look_ = true;  // an operator may have ended the hold meanwhile
     tasks_.spawn("expire", expire_waiting(shared_from_this(), destination.name, *destination.backoff));
-    // with the lanes: whoever waits for them to end waits for this mail too, and stores what became of it
-    lanes_.spawn("relaxed", send_relaxed(shared_from_this(), destination.name, *destination.backoff));
+    // with the workers: whoever waits for them to end waits for this mail too, and stores what became of it
+    workers_.spawn("relaxed", send_relaxed(shared_from_this(), destination.name, *destination.backoff));
     tasks_.spawn("tell", tell_waiting(shared_from_this(), destination.name, *destination.backoff));
   } else if (destination.more) {
     Waiting ready;
@@ -380,7 +380,7 @@ void Scheduler::Impl::lane_gone(Destination& destination) {
       look_ = true;
     }
   }
-  start_lanes();
+  start_workers();
   if (looks_now()) wake_.notify_all();
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// When and over how many sessions: takes work from the queue as lanes free up, a lane being one session's worth of sequential jobs for
+// When and over how many sessions: takes work from the queue as workers free up, a worker being one session's worth of sequential jobs for
 // one destination, and hands every result back in shared transactions. A destination that is down is held off as a whole and
-// tried with one message first; a busy one gets more lanes while its backlog would take longer than opening another session.
+// tried with one message first; a busy one gets more workers while its backlog would take longer than opening another session.
 // Owns no mail: leases are the queue's, and what is lost here is tried again.
 #pragma once
 #include <boost/asio/awaitable.hpp>
@@ -18,7 +18,7 @@
 namespace hoplock::delivery {
 
 struct Counts {
-  std::size_t lanes = 0;  // sessions that are open, being opened, or idle
+  std::size_t workers = 0;  // sessions that are open, being opened, or idle
   std::size_t destinations = 0;
   std::uint64_t delivered = 0;  // recipients, since the start
   std::uint64_t deferred = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The scheduler's inside: a dispatcher that finds due destinations, and their lanes. Only for its own sources.
+// The scheduler's inside: a dispatcher that finds due destinations, and their workers. Only for its own sources.
 #pragma once
 #include <deque>
 #include <map>
@@ -42,9 +42,9 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
 
  private:
   using Self = std::shared_ptr<Impl>;
-  struct Lane;
+  struct DeliveryWorker;
 
-  // --- scheduler.cpp: who gets a lane, and when to look for work
+  // --- scheduler.cpp: who gets a worker, and when to look for work
   static asio::awaitable<void> settle(Self self);
   static asio::awaitable<void> dispatch(Self self);
   static asio::awaitable<void> watch(Self self);
@@ -60,38 +60,38 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Steady::time_point next_wake() const;
   void note_due(Time due);
   void add_work(std::vector<queue::Ready> ready);
-  void start_lanes();
+  void start_workers();
   void grow(const DestinationPtr& destination);
   void relieve();
   void make_stuck_give_way();
-  asio::awaitable<bool> give_way(Lane& lane, const queue::Job& job, const Attempt& attempt);
+  asio::awaitable<bool> give_way(DeliveryWorker& worker, const queue::Job& job, const Attempt& attempt);
   void mind_hang(const Destination& destination);
-  void add_lane(const DestinationPtr& destination);
-  void lane_gone(Destination& destination);
+  void add_worker(const DestinationPtr& destination);
+  void worker_gone(Destination& destination);
   void queue_failed(const std::string& what);
 
-  // --- lane.cpp: one session's worth of jobs for one destination
+  // --- worker.cpp: one session's worth of jobs for one destination
   // Its places at the site, and among those that have not worked yet, from the moment it is decided on.
   struct Places {
     Gates::UsePtr at_site;
     std::vector<Gates::UsePtr> on_trial;
   };
   Places take_places(Destination& destination);
-  static asio::awaitable<void> run_lane(Self self, DestinationPtr destination, Places places);
-  asio::awaitable<bool> step(Lane& lane);
-  asio::awaitable<bool> wait_idle(Lane& lane, Steady::time_point until);
-  bool is_wanted(const Lane& lane);
+  static asio::awaitable<void> run_worker(Self self, DestinationPtr destination, Places places);
+  asio::awaitable<bool> step(DeliveryWorker& worker);
+  asio::awaitable<bool> wait_idle(DeliveryWorker& worker, Steady::time_point until);
+  bool is_wanted(const DeliveryWorker& worker);
   GatePtr host_of(const OpenSession& session) { return gates_.host(session.ip, session.source.towards(session.ip)); }
-  asio::awaitable<bool> wait_turn(Lane& lane, Steady::time_point turn);
+  asio::awaitable<bool> wait_turn(DeliveryWorker& worker, Steady::time_point turn);
   asio::awaitable<std::optional<queue::Job>> next_job(DestinationPtr destination);
   asio::awaitable<bool> lease(DestinationPtr destination);
-  asio::awaitable<bool> carry(Lane& lane, queue::Job job);
+  asio::awaitable<bool> carry(DeliveryWorker& worker, queue::Job job);
   void tell_hops(const Attempt& attempt);
   void tell_broken(queue::Id id, const std::string& why);
-  asio::awaitable<bool> place_anew(Lane& lane, const Attempt& attempt);
+  asio::awaitable<bool> place_anew(DeliveryWorker& worker, const Attempt& attempt);
   bool is_displaced(const queue::Job& job) const;
 
-  // --- spares.cpp: sessions that outlive their lane
+  // --- spares.cpp: sessions that outlive their worker
   struct Spare {
     SitePtr site;
     GatePtr host;
@@ -99,7 +99,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
     Steady::time_point until;
     std::optional<OpenSession> session;  // there is one, with its place
   };
-  void pass_on(Lane& lane);
+  void pass_on(DeliveryWorker& worker);
   std::optional<OpenSession> take_spare(const SitePtr& site);
   void make_room_among_spares(const Gate& gate);
   void drop_spares();
@@ -107,29 +107,30 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   static asio::awaitable<void> quit(OpenSession session);
 
   // --- standing.cpp: what an attempt's end means for the mail that comes after it
-  asio::awaitable<bool> turn_away(Lane& lane, const queue::Job& job, Attempt attempt);
+  asio::awaitable<bool> turn_away(DeliveryWorker& worker, const queue::Job& job, Attempt attempt);
   void note_source(const Attempt& attempt);
   bool leaves_from_several(const std::string& destination) const { return by_rule_.contains(destination); }
   bool is_of_source(const Attempt& attempt, const DestinationFailure& why) const;
-  asio::awaitable<bool> hold_source(Lane& lane, const queue::Job& job, Attempt attempt, DestinationFailure why);
+  asio::awaitable<bool> hold_source(DeliveryWorker& worker, const queue::Job& job, Attempt attempt,
+                                    DestinationFailure why);
   void come_again(Destination& destination, const queue::Job& job, Attempt attempt);
   void hold_site(Site& site, const Attempt& attempt, const DestinationFailure& why);
   std::optional<Time> hold_mail_of(const std::string& key, const Attempt& attempt);
   bool hold_origin(Site& site, const Attempt& attempt, const Voices& by, By whose);
   void slow_origin(Site& site, const Attempt& attempt, const RecipientStatus& whom);
   void slow_sender(const Attempt& attempt, const RecipientStatus& whom, const Origins& known);
-  asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, DestinationFailure why);
+  asio::awaitable<bool> go_down(DeliveryWorker& worker, const queue::Job& job, Attempt attempt, DestinationFailure why);
   struct Slowness {
     DestinationFailure why;
     bool whole_site = false;  // or only this destination
     bool by_several = false;  // destinations
   };
-  asio::awaitable<bool> slow_down(Lane& lane, Attempt attempt, Slowness slow);
+  asio::awaitable<bool> slow_down(DeliveryWorker& worker, Attempt attempt, Slowness slow);
   Holding holding_for(const DestinationFailure& why, const std::optional<queue::Backoff>& before);
   enum class Grows : std::uint8_t { with_each, no };
   void hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const DestinationFailure& why,
             Grows grows = Grows::with_each);
-  std::optional<Slowness> learn(Lane& lane, Attempt& attempt);
+  std::optional<Slowness> learn(DeliveryWorker& worker, Attempt& attempt);
   std::optional<Slowness> heed_cut_off(Site& site, const Attempt& attempt);
   static std::optional<Slowness> slowness(Site& site, const Attempt& attempt, const Voices& by);
   std::optional<Slowness> weigh_reputation(Site& site, Attempt& attempt);
@@ -176,8 +177,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Steady::time_point looked_at_;
   Steady::time_point paused_until_;
   Steady::time_point asleep_until_;
-  std::optional<Steady::time_point> evict_at_;  // an idle lane gives way then
-  std::optional<Steady::time_point> hung_at_;   // all lanes of a destination hang then, and other mail waits
+  std::optional<Steady::time_point> evict_at_;  // an idle worker gives way then
+  std::optional<Steady::time_point> hung_at_;   // all workers of a destination hang then, and other mail waits
   bool stopping_ = false;
   TellingMarks told_;
   Counts counts_;
@@ -187,7 +188,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Time wall_;
   Steady::time_point steady_ = Steady::now();
   net::Condition wake_;
-  net::TaskGroup lanes_;
+  net::TaskGroup workers_;
   net::TaskGroup tasks_;
   net::TaskGroup watching_;  // waits for DNS: nobody waits for it at the end
 };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sessions that outlive their lane: where others of the same site wait for its place, the next lane there takes the session over, and saves
+// Sessions that outlive their worker: where others of the same site wait for its place, the next worker there takes the session over, and saves
 // a handshake where it may carry its mail (hop::may_carry). Each for a moment only.
 #include <algorithm>
 #include <utility>
 
-#include "delivery/lane.h"
+#include "delivery/worker.h"
 
 namespace hoplock::delivery {
 
@@ -13,19 +13,19 @@ constexpr std::chrono::seconds longest_spare{1};
 constexpr std::size_t most_spares = 64;
 }  // namespace
 
-// REQUIRES: the lane has a session, and ends.
-void Scheduler::Impl::pass_on(Lane& lane) {
-  const SitePtr& site = lane.destination->site;
-  const bool placed = lane.session->place && lane.at_site;
-  if (!site || !placed || stopping_ || spares_.size() >= most_spares || !lane.session->client->usable() ||
-      !is_wanted(lane))
+// REQUIRES: the worker has a session, and ends.
+void Scheduler::Impl::pass_on(DeliveryWorker& worker) {
+  const SitePtr& site = worker.destination->site;
+  const bool placed = worker.session->place && worker.at_site;
+  if (!site || !placed || stopping_ || spares_.size() >= most_spares || !worker.session->client->usable() ||
+      !is_wanted(worker))
     return;
   Spare spare;
   spare.site = site;
-  spare.host = host_of(*lane.session);
-  spare.at_site = std::exchange(lane.at_site, nullptr);
+  spare.host = host_of(*worker.session);
+  spare.at_site = std::exchange(worker.at_site, nullptr);
   spare.until = Steady::now() + longest_spare;
-  spare.session = std::exchange(lane.session, std::nullopt);
+  spare.session = std::exchange(worker.session, std::nullopt);
   ++spare.site->spare;
   ++spare.host->spare;
   spares_.push_back(std::move(spare));
@@ -42,7 +42,7 @@ Scheduler::Impl::Spare Scheduler::Impl::without_claim(std::deque<Spare>::iterato
   return taken;
 }
 
-// The new lane has a place at the site already; the spare's is free.
+// The new worker has a place at the site already; the spare's is free.
 std::optional<OpenSession> Scheduler::Impl::take_spare(const SitePtr& site) {
   const auto found =
       std::find_if(spares_.begin(), spares_.end(), [&](const Spare& spare) { return spare.site == site; });

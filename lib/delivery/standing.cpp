@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
-#include "delivery/lane.h"
 #include "delivery/reply_words.h"
 #include "delivery/retry_class.h"
+#include "delivery/worker.h"
 #include "smtpclient/refusal.h"
 
 namespace hoplock::delivery {
@@ -228,7 +228,7 @@ void note_taken(Site& site, const Attempt& attempt, Steady::time_point began) {
 
 }  // namespace
 
-bool Scheduler::Impl::Lane::admit(const route::Hosts& hosts) {
+bool Scheduler::Impl::DeliveryWorker::admit(const route::Hosts& hosts) {
   Gates& gates = self.gates_;
   const route::Limits limits = hosts.route ? hosts.route->limits : route::Limits{};
   destination->most = limits.sessions ? *limits.sessions : SIZE_MAX;
@@ -254,7 +254,7 @@ bool Scheduler::Impl::Lane::admit(const route::Hosts& hosts) {
   return site->take_turn(Steady::now());
 }
 
-std::shared_ptr<void> Scheduler::Impl::Lane::enter(const Ip& ip) {
+std::shared_ptr<void> Scheduler::Impl::DeliveryWorker::enter(const Ip& ip) {
   const GatePtr gate = self.gates_.host(ip, source.towards(ip));
   if (gate->is_full()) return nullptr;
   const auto place = self.gates_.use(gate);
@@ -262,25 +262,25 @@ std::shared_ptr<void> Scheduler::Impl::Lane::enter(const Ip& ip) {
   return place;
 }
 
-void Scheduler::Impl::Lane::silent(const Ip& ip) { self.gates_.silent(ip, source.towards(ip), busy.began); }
+void Scheduler::Impl::DeliveryWorker::silent(const Ip& ip) { self.gates_.silent(ip, source.towards(ip), busy.began); }
 
-void Scheduler::Impl::Lane::answered(const Ip& ip) { self.gates_.answered(ip, source.towards(ip)); }
+void Scheduler::Impl::DeliveryWorker::answered(const Ip& ip) { self.gates_.answered(ip, source.towards(ip)); }
 
 // What a server refuses for good it does not refuse for the number of sessions, unless it says so: our address, name or login.
-void Scheduler::Impl::Lane::refused(const Ip& ip, const std::string& reply) {
+void Scheduler::Impl::DeliveryWorker::refused(const Ip& ip, const std::string& reply) {
   if (reply.starts_with('5') && !speaks_of_load(reply)) return;
   const auto& from = source.towards(ip);
   if (self.gates_.host(ip, from)->used > 0) self.gates_.refused({destination->site, ip, reply, from});
 }
 
 // One session too many, where a firewall counts them, or just a host that is down: the first only while it takes mail of others.
-void Scheduler::Impl::Lane::unreachable(const Ip& ip, const std::string& why) {
+void Scheduler::Impl::DeliveryWorker::unreachable(const Ip& ip, const std::string& why) {
   if (self.gates_.host(ip, source.towards(ip))->worked_at + works_for > Steady::now()) refused(ip, why);
 }
 
 // Nothing was tried: this message goes first when there is room.
-asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& job, Attempt attempt) {
-  const DestinationPtr destination = lane.destination;
+asio::awaitable<bool> Scheduler::Impl::turn_away(DeliveryWorker& worker, const queue::Job& job, Attempt attempt) {
+  const DestinationPtr destination = worker.destination;
   const SitePtr site = destination->site;
   runner_.keep(std::move(attempt.counts));
   destination->more = true;
@@ -331,9 +331,9 @@ bool Scheduler::Impl::is_of_source(const Attempt& attempt, const DestinationFail
 }
 
 // The site's name has what the mail leaves from: other mail for the destination goes on.
-asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const queue::Job& job, Attempt attempt,
+asio::awaitable<bool> Scheduler::Impl::hold_source(DeliveryWorker& worker, const queue::Job& job, Attempt attempt,
                                                    DestinationFailure why) {
-  const DestinationPtr destination = lane.destination;
+  const DestinationPtr destination = worker.destination;
   const SitePtr site = destination->site;
   const bool through = site && site->connected > 0;
   const bool of_us = attempt.ours || attempt.at_login || is_about_us(why);
@@ -400,11 +400,11 @@ void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientStatus&
 }
 
 // No host was ready for mail. Where other sessions get through, it is this one that was too many, and its message goes first in another;
-// else the destination as a whole is held off, and so is its site, where the hosts are to blame and not a rule. The lane ends when that
+// else the destination as a whole is held off, and so is its site, where the hosts are to blame and not a rule. The worker ends when that
 // is stored, so that nobody finds the destination ready meanwhile.
-asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job, Attempt attempt,
+asio::awaitable<bool> Scheduler::Impl::go_down(DeliveryWorker& worker, const queue::Job& job, Attempt attempt,
                                                DestinationFailure why) {
-  const DestinationPtr destination = lane.destination;
+  const DestinationPtr destination = worker.destination;
   const SitePtr site = destination->site;
   const bool of_hosts = !is_of_domain(attempt, why) && !attempt.ours;
   // also such as are only being opened: the last one that fails tells
@@ -468,12 +468,12 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
 }
 
 // What the end of an attempt says of its site. Something: the site takes nothing at the moment, for this reason.
-std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Attempt& attempt) {
-  const SitePtr site = lane.destination->site;
+std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(DeliveryWorker& worker, Attempt& attempt) {
+  const SitePtr site = worker.destination->site;
   if (!attempt.reached || !site) return std::nullopt;
   if (attempt.envelope.kind == queue::Kind::ordinary) senders_.add(attempt.envelope);
   const bool took = took_any(attempt);
-  if (took) note_taken(*site, attempt, lane.busy.began);
+  if (took) note_taken(*site, attempt, worker.busy.began);
   if (const auto refused = weigh_reputation(*site, attempt)) return refused;
   const auto load = told_of_load(attempt);
   const bool by_load = load.has_value();
@@ -486,8 +486,8 @@ std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Atte
     const bool was_held = attempt.cut_at_rcpt && slow_senders_.was_held(attempt, site->name);
     if (!took && is_cut_off_again_and_again(*site, attempt, was_held)) return heed_cut_off(*site, attempt);
     if (!took && !has_answer(attempt)) return std::nullopt;
-    gates_.proven(lane.destination->name);
-    lane.on_trial.clear();
+    gates_.proven(worker.destination->name);
+    worker.on_trial.clear();
     return std::nullopt;
   }
   const RecipientStatus* whom = first_deferred(attempt);
@@ -596,9 +596,9 @@ void Scheduler::Impl::tell_kept(const Site& site, const Attempt& attempt, By who
 }
 
 // The site is ready for mail and takes none: held off as if it were down, while what was tried keeps its own schedule.
-asio::awaitable<bool> Scheduler::Impl::slow_down(Lane& lane, Attempt attempt, Slowness slow) {
+asio::awaitable<bool> Scheduler::Impl::slow_down(DeliveryWorker& worker, Attempt attempt, Slowness slow) {
   const DestinationFailure& why = slow.why;
-  const DestinationPtr destination = lane.destination;
+  const DestinationPtr destination = worker.destination;
   const SitePtr site = destination->site;
   queue::Job job;
   job.received = attempt.received;

@@ -29,7 +29,7 @@ struct DaemonStatus {
     std::uint64_t gave_way = 0;
     bool full = false;  // a client was refused in the last minute
   } places;
-  std::size_t lanes = 0;         // outbound sessions
+  std::size_t workers = 0;       // outbound sessions
   std::size_t destinations = 0;  // that these lead to, or that have work
   bool stalled = false;          // results of deliveries cannot be stored
 

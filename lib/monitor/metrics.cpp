@@ -47,7 +47,7 @@ void write_process(Exposition& to, const DaemonStatus& status) {
   to.gauge("hoplock_listeners_missing", "Addresses that are in use or not there, and are tried again.",
            static_cast<double>(status.missing_listeners.size()));
   to.gauge("hoplock_sessions_open", "Outbound sessions that are open, being opened, or idle.",
-           static_cast<double>(status.lanes));
+           static_cast<double>(status.workers));
   to.gauge("hoplock_destinations", "Next hops that the scheduler knows work for.",
            static_cast<double>(status.destinations));
   to.gauge("hoplock_free_bytes", "Space that the queue may take, pages that the database has free among it.",

@@ -106,7 +106,7 @@ std::string machine(const DaemonStatus& status) {
   const auto fact = [](std::string_view name, const std::string& value) {
     return "<dt>" + std::string(name) + "</dt><dd>" + value + "</dd>\n";
   };
-  const std::string facts = fact("outbound sessions", count(status.lanes)) +
+  const std::string facts = fact("outbound sessions", count(status.workers)) +
                             fact("next hops with work", count(status.destinations)) +
                             fact("memory", octets(status.resident_octets)) +
                             fact("database", octets(status.database_octets + status.log_octets));

@@ -187,7 +187,7 @@ TEST_CASE(
   CHECK(gates.cuts() == 1);
 }
 
-TEST_CASE("destinations wait at a full site without a lane, and come back as places come free") {
+TEST_CASE("destinations wait at a full site without a worker, and come back as places come free") {
   support::MemoryLog log;
   Gates gates(log);
   Pool pool(gates);
@@ -208,7 +208,7 @@ TEST_CASE("destinations wait at a full site without a lane, and come back as pla
   while (const DestinationPtr one = pool.next()) {
     got.push_back(one->name);
     if (one->name != "other.example") uses.push_back(gates.use(site));
-    pool.lane_came(*one);
+    pool.worker_came(*one);
   }
   CHECK(got == std::vector<std::string>{"d0.example", "d1.example", "other.example"});
   CHECK(pool.waiting() == 0);  // so that others are looked for
@@ -221,12 +221,12 @@ TEST_CASE("destinations wait at a full site without a lane, and come back as pla
   CHECK(next->name == "d2.example");
 }
 
-// Two sites and forty destinations whose lanes end in every way there is, in random order.
+// Two sites and forty destinations whose workers end in every way there is, in random order.
 TEST_CASE(
     "MX-27: whoever asked first goes first, what is given back untried keeps its place, and all have their turn") {
   struct Model {
     std::map<std::string, int> asked;  // of those that wait: when
-    std::map<std::string, int> had;    // of those that have a lane
+    std::map<std::string, int> had;    // of those that have a worker
     std::map<std::string, Gates::UsePtr> uses;
     std::map<std::string, int> turns;
     int clock = 0;
@@ -264,7 +264,7 @@ TEST_CASE(
         model.asked.erase(one->name);
         model.uses[one->name] = gates.use(sites[one->name]);
         one->site = sites[one->name];
-        pool.lane_came(*one);
+        pool.worker_came(*one);
         active[one->name] = one;
       }
     };
@@ -276,7 +276,7 @@ TEST_CASE(
       const DestinationPtr one = at->second;
       active.erase(at);
       model.uses.erase(one->name);
-      REQUIRE(pool.lane_left(*one));
+      REQUIRE(pool.worker_left(*one));
       Waiting again;
       again.destination = one->name;
       if (random() % 3 == 0) {  // there was no room at the host
@@ -299,7 +299,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("a destination that has lanes takes no more while others wait at its site, also when the limit has grown") {
+TEST_CASE("a destination that has workers takes no more while others wait at its site, also when the limit has grown") {
   support::MemoryLog log;
   Gates gates(log);
   Pool pool(gates);
@@ -317,7 +317,7 @@ TEST_CASE("a destination that has lanes takes no more while others wait at its s
   busy->site = site;
   busy->connected = 1;
   const auto use = gates.use(site);
-  pool.lane_came(*busy);
+  pool.worker_came(*busy);
   CHECK_FALSE(pool.next());
   CHECK(gates.parked_count() == 1);
   CHECK_FALSE(gates.has_room());
@@ -343,7 +343,7 @@ TEST_CASE("names of one owner that never worked take a tenth of the sessions; th
   bool good = false;
   while (const DestinationPtr one = pool.next()) {
     for (GatePtr& gate : gates.for_unproven(one->name)) uses.push_back(gates.use(gate));
-    pool.lane_came(*one);
+    pool.worker_came(*one);
     good = good || one->name == "good.example";
     if (one->name != "good.example") ++hostile;
   }
@@ -360,20 +360,20 @@ TEST_CASE("three quarters of the sessions at most are for destinations that neve
   for (int i = 0; i < 300; ++i) pool.add(ready("hostile" + std::to_string(i) + ".example"));
   gates.proven("good.example");
   std::vector<Gates::UsePtr> uses;
-  std::size_t lanes = 0;
+  std::size_t workers = 0;
   while (const DestinationPtr one = pool.next()) {
     for (GatePtr& gate : gates.for_unproven(one->name)) uses.push_back(gates.use(gate));
-    pool.lane_came(*one);
-    ++lanes;
+    pool.worker_came(*one);
+    ++workers;
   }
-  CHECK(lanes == 75);
+  CHECK(workers == 75);
   pool.add(ready("good.example"));
   const DestinationPtr good = pool.next();
   REQUIRE(good);
   CHECK(good->name == "good.example");
 }
 
-// The first who worked held all lanes, idle, and the others stood at the gate of those that have not worked yet: for idle_session, five
+// The first who worked held all workers, idle, and the others stood at the gate of those that have not worked yet: for idle_session, five
 // seconds by default, nothing was delivered to anybody.
 TEST_CASE("idle sessions give way to destinations that waited at a gate and for whom there is room by now") {
   support::MemoryLog log;
@@ -387,14 +387,14 @@ TEST_CASE("idle sessions give way to destinations that waited at a gate and for 
   const auto begin = [&] {
     while (const DestinationPtr one = pool.next()) {
       for (GatePtr& gate : gates.for_unproven(one->name)) trials[one->name].push_back(gates.use(gate));
-      pool.lane_came(*one);
+      pool.worker_came(*one);
       active.push_back(one);
     }
   };
   begin();
   CHECK(active.size() == 6);  // three quarters
   for (std::size_t i = 0; i < active.size();
-       ++i) {  // each delivers its mail, and lets another one in, until all lanes are taken
+       ++i) {  // each delivers its mail, and lets another one in, until all workers are taken
     gates.proven(active[i]->name);
     trials[active[i]->name].clear();
     begin();
@@ -402,19 +402,19 @@ TEST_CASE("idle sessions give way to destinations that waited at a gate and for 
   REQUIRE(active.size() == 8);
   CHECK(pool.is_full());
   CHECK(gates.parked_count() > 0);
-  std::vector<IdleLane> idle(active.size());
+  std::vector<IdleWorker> idle(active.size());
   for (std::size_t i = 0; i < idle.size(); ++i) {
     idle[i].at = active[i].get();
     idle[i].since = t0;
     pool.idle_begins(idle[i]);
   }
-  for (IdleLane& lane : idle) {
+  for (IdleWorker& worker : idle) {
     begin();
     if (!pool.is_full()) break;
     pool.evict_idle(t0 + 1s);
-    REQUIRE(lane.evicted);
+    REQUIRE(worker.evicted);
     pool.evicted_left();
-    pool.lane_left(*lane.at);
+    pool.worker_left(*worker.at);
   }
   CHECK(active.size() == 14);  // six more that have not worked; the other places are for those that have
   CHECK_FALSE(idle.back().evicted);

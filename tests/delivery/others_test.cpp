@@ -488,7 +488,7 @@ TEST_CASE("sources: a rule that a SIGHUP brings binds an attempt that is under w
   CHECK(sink.messages == 1);
 }
 
-// Only what had connected was ended: names whose look-ups or connections hang kept all lanes.
+// Only what had connected was ended: names whose look-ups or connections hang kept all workers.
 TEST_CASE("MX-26: look-ups and connections that hang give way to domains that wait") {
   for (const bool at_connect : {false, true}) {
     CAPTURE(at_connect);
@@ -515,7 +515,7 @@ TEST_CASE("MX-26: look-ups and connections that hang give way to domains that wa
       relay.put({"a@" + at});
     }
     relay.start();
-    REQUIRE(relay.until([&] { return relay.scheduler->counts().lanes >= 3; }));
+    REQUIRE(relay.until([&] { return relay.scheduler->counts().workers >= 3; }));
     relay.pass(300ms);
     relay.put({"x@good.example"});
     CHECK(relay.until([&] { return good.messages == 1; }, 25s));

@@ -19,47 +19,47 @@ queue::Ready ready(const std::string& name) {
   return one;
 }
 
-BusyLane busy_with(const std::string& to) {
+BusyWorker busy_with(const std::string& to) {
   queue::Job job;
   queue::Due due;
   due.address = to;
   job.recipients.push_back(due);
-  BusyLane lane;
-  lane.since = t0;
-  lane.job = std::make_shared<const queue::Job>(std::move(job));
-  return lane;
+  BusyWorker worker;
+  worker.since = t0;
+  worker.job = std::make_shared<const queue::Job>(std::move(job));
+  return worker;
 }
 
-// A pool whose lanes are all taken by destinations "a0", "a1", …, each with one idle lane.
+// A pool whose workers are all taken by destinations "a0", "a1", …, each with one idle worker.
 struct Full {
-  explicit Full(std::size_t sessions) : lanes(sessions) {
+  explicit Full(std::size_t sessions) : workers(sessions) {
     pool.limit(sessions, 20);
     pool.measure_setup(40);  // so patience is 200 ms while few wait
     for (std::size_t i = 0; i < sessions; ++i) {
       pool.add(ready("a" + std::to_string(i)));
       destinations.push_back(pool.next());
-      pool.lane_came(*destinations.back());
-      lanes[i].at = destinations.back().get();
-      lanes[i].since = t0 + std::chrono::milliseconds(i);
-      pool.idle_begins(lanes[i]);
+      pool.worker_came(*destinations.back());
+      workers[i].at = destinations.back().get();
+      workers[i].since = t0 + std::chrono::milliseconds(i);
+      pool.idle_begins(workers[i]);
     }
   }
   ~Full() {
-    for (IdleLane& lane : lanes) pool.idle_ends(lane);
+    for (IdleWorker& worker : workers) pool.idle_ends(worker);
   }
   std::size_t evicted() const {
     std::size_t count = 0;
-    for (const IdleLane& lane : lanes) count += lane.evicted ? 1 : 0;
+    for (const IdleWorker& worker : workers) count += worker.evicted ? 1 : 0;
     return count;
   }
   Pool pool;
   std::vector<DestinationPtr> destinations;
-  std::vector<IdleLane> lanes;
+  std::vector<IdleWorker> workers;
 };
 
 }  // namespace
 
-TEST_CASE("a destination waits once, and becomes active when there is a lane") {
+TEST_CASE("a destination waits once, and becomes active when there is a worker") {
   Pool pool;
   pool.limit(1, 20);
   CHECK(pool.add(ready("a")));
@@ -70,10 +70,10 @@ TEST_CASE("a destination waits once, and becomes active when there is a lane") {
   REQUIRE(a);
   CHECK(a->name == "a");
   CHECK(pool.active("a") == a);
-  pool.lane_came(*a);
+  pool.worker_came(*a);
   CHECK(pool.is_full());
   CHECK_FALSE(pool.next());
-  CHECK(pool.lane_left(*a));
+  CHECK(pool.worker_left(*a));
   CHECK_FALSE(pool.active("a"));
   CHECK(pool.next()->name == "b");
 }
@@ -85,9 +85,9 @@ TEST_CASE("no more destinations wait than fit; the queue knows the others") {
   CHECK(pool.add(ready("d0")));  // which waits already
 }
 
-TEST_CASE("an idle lane gives way when it has idled long enough, the longest first, as many as wait") {
+TEST_CASE("an idle worker gives way when it has idled long enough, the longest first, as many as wait") {
   Full full(4);
-  full.pool.idle_ends(full.lanes[3]);          // a quarter of all works
+  full.pool.idle_ends(full.workers[3]);        // a quarter of all works
   CHECK_FALSE(full.pool.evict_idle(t0 + 1h));  // nobody waits
   full.pool.add(ready("b"));
   const auto patience = full.pool.patience();
@@ -95,7 +95,7 @@ TEST_CASE("an idle lane gives way when it has idled long enough, the longest fir
   CHECK(full.pool.evict_idle(t0) == t0 + patience);
   CHECK(full.evicted() == 0);
   CHECK_FALSE(full.pool.evict_idle(t0 + patience));
-  CHECK(full.lanes[0].evicted);
+  CHECK(full.workers[0].evicted);
   CHECK(full.evicted() == 1);
   CHECK_FALSE(full.pool.evict_idle(t0 + 1h));  // one leaves already
   full.pool.add(ready("c"));
@@ -103,12 +103,12 @@ TEST_CASE("an idle lane gives way when it has idled long enough, the longest fir
   CHECK(full.evicted() == 2);
 }
 
-TEST_CASE("where hardly a lane works, those that idle longest give way at once") {
+TEST_CASE("where hardly a worker works, those that idle longest give way at once") {
   Full full(8);
-  full.pool.idle_ends(full.lanes[7]);
+  full.pool.idle_ends(full.workers[7]);
   for (int i = 0; i < 4; ++i) full.pool.add(ready("b" + std::to_string(i)));
   CHECK(full.pool.evict_idle(t0));  // the next one when it has idled long enough
-  CHECK(full.lanes[0].evicted);     // now two of eight work, or will
+  CHECK(full.workers[0].evicted);   // now two of eight work, or will
   CHECK(full.evicted() == 1);
 }
 
@@ -125,18 +125,18 @@ TEST_CASE("the more destinations wait the shorter idle sessions are kept, at las
   CHECK(before == 0ms);
 }
 
-TEST_CASE("a lane that was woken is not evicted, and one that was evicted is not woken: no mail is forgotten") {
+TEST_CASE("a worker that was woken is not evicted, and one that was evicted is not woken: no mail is forgotten") {
   Full full(2);
   CHECK(full.pool.wake_idle(*full.destinations[0]));
   CHECK_FALSE(full.pool.wake_idle(*full.destinations[0]));
   full.pool.add(ready("b"));
   full.pool.evict_idle(t0 + 1h);
-  CHECK_FALSE(full.lanes[0].evicted);
-  CHECK(full.lanes[1].evicted);
+  CHECK_FALSE(full.workers[0].evicted);
+  CHECK(full.workers[1].evicted);
   CHECK_FALSE(full.pool.wake_idle(*full.destinations[1]));
 }
 
-TEST_CASE("destinations with an idle lane are not busy: what comes due there is told to it") {
+TEST_CASE("destinations with an idle worker are not busy: what comes due there is told to it") {
   Full full(2);
   CHECK(full.pool.busy().empty());
   full.pool.wake_idle(*full.destinations[1]);
@@ -147,12 +147,12 @@ TEST_CASE("destinations with an idle lane are not busy: what comes due there is 
   CHECK(full.destinations[1]->more);
 }
 
-TEST_CASE("lanes grow only where mail gets through, nobody waits, and the backlog takes longer than more sessions") {
+TEST_CASE("workers grow only where mail gets through, nobody waits, and the backlog takes longer than more sessions") {
   Pool pool;
   pool.limit(10, 3);
   pool.add(ready("a"));
   const DestinationPtr a = pool.next();
-  pool.lane_came(*a);
+  pool.worker_came(*a);
   CHECK_FALSE(pool.may_grow(*a));  // not connected yet
   a->connected = 1;
   CHECK(pool.may_grow(*a));
@@ -173,21 +173,21 @@ TEST_CASE("lanes grow only where mail gets through, nobody waits, and the backlo
   a->most = 1;
   CHECK_FALSE(pool.may_grow(*a));
   a->most = 9;
-  pool.lane_came(*a);
-  pool.lane_came(*a);
+  pool.worker_came(*a);
+  pool.worker_came(*a);
   CHECK_FALSE(pool.may_grow(*a));  // the limit of one destination
 }
 
-TEST_CASE("while others wait a destination gives up lanes above its share, and each lane after its turn") {
+TEST_CASE("while others wait a destination gives up workers above its share, and each worker after its turn") {
   Pool pool;
   pool.limit(4, 20);
   pool.add(ready("a"));
   const DestinationPtr a = pool.next();
-  for (int i = 0; i < 4; ++i) pool.lane_came(*a);
+  for (int i = 0; i < 4; ++i) pool.worker_came(*a);
   CHECK_FALSE(pool.must_yield(*a, Pool::Turn::over));
   pool.add(ready("b"));
   CHECK(pool.must_yield(*a, Pool::Turn::young));  // 4 of 4, its share is 2
-  a->lanes = 2;
+  a->workers = 2;
   CHECK_FALSE(pool.must_yield(*a, Pool::Turn::young));
   CHECK(pool.must_yield(*a, Pool::Turn::over));
 }
@@ -200,7 +200,7 @@ TEST_CASE("while others wait for a site or host a destination gives up what it h
     pool.limit(100, 20);
     pool.add(ready("a"));
     const DestinationPtr a = pool.next();
-    for (int i = 0; i < 4; ++i) pool.lane_came(*a);
+    for (int i = 0; i < 4; ++i) pool.worker_came(*a);
     a->site = std::make_shared<Site>(20);
     const auto gate = at_host ? std::make_shared<Gate>(4) : GatePtr(a->site);
     gate->allowance.most(4);
@@ -208,7 +208,7 @@ TEST_CASE("while others wait for a site or host a destination gives up what it h
     CHECK_FALSE(pool.must_yield(*a, Pool::Turn::over, gate.get()));
     gate->waiting.push_back(ready("b"));
     CHECK(pool.must_yield(*a, Pool::Turn::young, gate.get()));  // 4 of 4, its share is 2
-    a->lanes = 2;
+    a->workers = 2;
     CHECK_FALSE(pool.must_yield(*a, Pool::Turn::young, gate.get()));
     CHECK(pool.must_yield(*a, Pool::Turn::over, gate.get()));
     gate->used = 3;
@@ -216,17 +216,17 @@ TEST_CASE("while others wait for a site or host a destination gives up what it h
   }
 }
 
-TEST_CASE("limits that were lowered are obeyed by lanes that exist") {
+TEST_CASE("limits that were lowered are obeyed by workers that exist") {
   Pool pool;
   pool.limit(4, 20);
   pool.add(ready("a"));
   const DestinationPtr a = pool.next();
-  for (int i = 0; i < 4; ++i) pool.lane_came(*a);
+  for (int i = 0; i < 4; ++i) pool.worker_came(*a);
   pool.limit(4, 2);
   CHECK(pool.must_yield(*a, Pool::Turn::young));
 }
 
-// Its destination had a lane for each try, and with every lane it began anew: it was tried for ever, without a line.
+// Its destination had a worker for each try, and with every worker it began anew: it was tried for ever, without a line.
 TEST_CASE(
     "MX-27: a message that comes back again and again, while others get through, has its own schedule in the end") {
   Backs backs;
@@ -246,16 +246,16 @@ TEST_CASE(
   CHECK(backs.size() <= 4096);
 }
 
-TEST_CASE("MX-21: when every lane is long in its attempt and there is other mail, another lane goes past") {
+TEST_CASE("MX-21: when every worker is long in its attempt and there is other mail, another worker goes past") {
   Pool pool;
   pool.limit(10, 3);
   pool.add(ready("a"));
   const DestinationPtr a = pool.next();
-  pool.lane_came(*a);
+  pool.worker_came(*a);
   a->connected = 1;
   a->more = true;
-  CHECK_FALSE(a->overdue(t0));  // its lane leases, or rests
-  BusyLane first = busy_with("poison@a"), second = busy_with("eve@a");
+  CHECK_FALSE(a->overdue(t0));  // its worker leases, or rests
+  BusyWorker first = busy_with("poison@a"), second = busy_with("eve@a");
   a->begins(first);
   CHECK(a->overdue(t0) == t0 + 750ms);
   a->message_ms = 400;
@@ -267,22 +267,22 @@ TEST_CASE("MX-21: when every lane is long in its attempt and there is other mail
   CHECK_FALSE(a->overdue(t0));  // nobody waits
   a->jobs.push_back(*busy_with("bob@a").job);
   CHECK(a->overdue(t0));
-  pool.lane_came(*a);
+  pool.worker_came(*a);
   CHECK_FALSE(a->overdue(t0));  // one that is only beginning will take it
   second.since = t0 + 5s;
   a->begins(second);
   CHECK(a->overdue(t0) == t0 + 5s + 750ms);
   a->backoff.emplace();
   CHECK(pool.may_grow(*a, Pool::Why::hung));  // its knock hangs at somebody, while the server is ready for mail
-  pool.lane_came(*a);
+  pool.worker_came(*a);
   CHECK_FALSE(pool.may_grow(*a, Pool::Why::hung));
 }
 
-TEST_CASE("MX-21: an address that hangs keeps one lane, and others take the mail behind it") {
+TEST_CASE("MX-21: an address that hangs keeps one worker, and others take the mail behind it") {
   Destination a;
-  a.lanes = 2;
+  a.workers = 2;
   a.more = false;
-  const BusyLane hanging = busy_with("poison@a");
+  const BusyWorker hanging = busy_with("poison@a");
   a.begins(hanging);
   for (const char* to : {"poison@a", "bob@a", "poison@a"}) a.jobs.push_back(*busy_with(to).job);
   CHECK(a.takeable(t0 + 100ms) == 3);  // nobody knows yet
@@ -291,12 +291,12 @@ TEST_CASE("MX-21: an address that hangs keeps one lane, and others take the mail
   REQUIRE(next);
   CHECK(next->recipients.front().address == "bob@a");
   CHECK_FALSE(a.take(t0 + 1s));
-  a.lanes = 1;
+  a.workers = 1;
   CHECK_FALSE(a.overdue(t0 + 1s));  // what is left waits for the same
   CHECK_FALSE(a.is_behind());
   a.ends(hanging, Destination::Took::nothing, t0 + 300s);
   REQUIRE(a.take(t0 + 300s));  // it is tried again,
-  BusyLane again = busy_with("poison@a");
+  BusyWorker again = busy_with("poison@a");
   again.since = t0 + 300s;
   a.begins(again);
   CHECK_FALSE(a.take(t0 + 300s));  // by one
@@ -305,31 +305,31 @@ TEST_CASE("MX-21: an address that hangs keeps one lane, and others take the mail
   CHECK(a.take(t0 + 303s));
 }
 
-TEST_CASE("MX-26: lanes that are stuck give way to who waits: above half of all, and a tenth of one owner's names") {
+TEST_CASE("MX-26: workers that are stuck give way to who waits: above half of all, and a tenth of one owner's names") {
   for (const bool one_owner : {true, false}) {
     CAPTURE(one_owner);
     Pool pool;
     pool.limit(20, 20);
     std::vector<DestinationPtr> destinations;
-    std::vector<BusyLane> lanes(20);
+    std::vector<BusyWorker> workers(20);
     for (int i = 0; i < 20; ++i) {
       pool.add(ready("n" + std::to_string(i) + (one_owner ? ".hostile.example" : ".example")));
       destinations.push_back(pool.next());
-      pool.lane_came(*destinations.back());
-      BusyLane& lane = lanes[static_cast<std::size_t>(i)];
-      lane = busy_with("a@n");
-      lane.at = destinations.back().get();
-      lane.began = t0 + std::chrono::milliseconds(i);
-      destinations.back()->begins(lane);
+      pool.worker_came(*destinations.back());
+      BusyWorker& worker = workers[static_cast<std::size_t>(i)];
+      worker = busy_with("a@n");
+      worker.at = destinations.back().get();
+      worker.began = t0 + std::chrono::milliseconds(i);
+      destinations.back()->begins(worker);
     }
     CHECK(pool.stuck_too_many(t0 + 1h).empty());  // nobody waits
     pool.add(ready("good.test"));
     CHECK(pool.stuck_too_many(t0 + 9s).empty());
     const auto one = pool.stuck_too_many(t0 + 11s);
     REQUIRE(one.size() == 1);
-    CHECK(one.front() == &lanes[0]);
+    CHECK(one.front() == &workers[0]);
     destinations[0]->message_ms = 4000;  // it always takes its time
-    CHECK(pool.stuck_too_many(t0 + 11s).front() == &lanes[1]);
+    CHECK(pool.stuck_too_many(t0 + 11s).front() == &workers[1]);
     for (int i = 0; i < 40; ++i) pool.add(ready("w" + std::to_string(i) + ".test"));
     CHECK(pool.stuck_too_many(t0 + 30s).size() == (one_owner ? 18 : 10));
     CHECK(pool.stuck_too_many(t0 + 10005ms).size() == (one_owner ? 3 : 0));

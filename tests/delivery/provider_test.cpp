@@ -133,7 +133,7 @@ TEST_CASE("MX-27: after a second of 421 the sessions come back, given-back mail 
     }
   }
   CAPTURE(last_old);
-  CHECK(new_before <= 60);  // what the lanes had in hand
+  CHECK(new_before <= 60);  // what the workers had in hand
   for (const Event& one : relay.log.events("throttled")) CHECK(one.level() == Level::info);
 }
 
@@ -358,7 +358,7 @@ TEST_CASE("MX-27: what a server refuses one source of ours holds up and slows do
     for (const char* to : {"x@d0.example", "x@d2.example"}) {
       const std::size_t before = sink.messages;
       CHECK(delay_of_other(relay, to) < 1s);
-      // at a site that another destination has for itself it waits for as long as a lane's message takes, not for its turn to end
+      // at a site that another destination has for itself it waits for as long as a worker's message takes, not for its turn to end
       CHECK(sink.messages - before <= 100);
       CHECK((!busy || sink.messages < 3000));
     }
@@ -1164,7 +1164,7 @@ TEST_CASE("MX-21: what gets no reply, at MAIL, RCPT or the end, delays other mai
       relay.options.command_timeout = relay.options.data_timeout = 60s;
       relay.put({"warm@a.example"});
       relay.start();
-      REQUIRE(relay.until([&] { return sink.messages == 1 && relay.scheduler->counts().lanes == 0; }));
+      REQUIRE(relay.until([&] { return sink.messages == 1 && relay.scheduler->counts().workers == 0; }));
       relay.sender = "bad@example.net";
       for (int i = 0; i < poisons; ++i) relay.put({"poison@a.example"});
       relay.pass(200ms);
@@ -1201,7 +1201,7 @@ TEST_CASE("MX-26: names whose servers hang do not keep all sessions: mail to oth
       for (int i = 0; i < 8; ++i) relay.put({"a@" + numbered(i, proven ? "evil.test" : "test")});
     };
     if (proven) send();
-    REQUIRE(relay.until([&] { return !proven || (evil.messages == 8 && relay.scheduler->counts().lanes == 0); }));
+    REQUIRE(relay.until([&] { return !proven || (evil.messages == 8 && relay.scheduler->counts().workers == 0); }));
     hang = true;
     send();
     REQUIRE(relay.until([&] { return evil.open >= 6; }));

@@ -33,7 +33,7 @@ TEST_CASE("what waited before the start is found, and nothing is done at rest") 
   relay.put_many(50, "a.example");
   relay.start();
   REQUIRE(relay.until([&] { return sink.messages == 50; }));
-  REQUIRE(relay.until([&] { return relay.scheduler->counts().lanes == 0; }));
+  REQUIRE(relay.until([&] { return relay.scheduler->counts().workers == 0; }));
   const auto rests = relay.scheduler->counts().rests;
   relay.pass(500ms);
   CHECK(relay.scheduler->counts().rests - rests <= 1);
@@ -52,7 +52,7 @@ TEST_CASE("sessions are reused for waiting mail to the same hop, and closed afte
   CHECK(sink.connections == 3);
 }
 
-TEST_CASE("lanes grow with the backlog up to the limit of the destination, and go when it is through") {
+TEST_CASE("workers grow with the backlog up to the limit of the destination, and go when it is through") {
   Relay relay;
   Sink& sink = relay.sink();
   sink.delay = 3ms;
@@ -62,7 +62,7 @@ TEST_CASE("lanes grow with the backlog up to the limit of the destination, and g
   relay.start();
   REQUIRE(relay.until([&] { return sink.messages == 300; }));
   CHECK(sink.most_open == 5);
-  CHECK(relay.until([&] { return relay.scheduler->counts().lanes == 0 && sink.open == 0; }));
+  CHECK(relay.until([&] { return relay.scheduler->counts().workers == 0 && sink.open == 0; }));
   CHECK(sink.twice() == 0);
 }
 

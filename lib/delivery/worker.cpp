@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A lane: one session's worth of sequential jobs for one destination, and what their ends mean for the destination as a whole.
+// A worker: one session's worth of sequential jobs for one destination, and what their ends mean for the destination as a whole.
 #include <algorithm>
 #include <chrono>
 #include <exception>
 #include <utility>
 
-#include "delivery/lane.h"
+#include "delivery/worker.h"
 
 namespace hoplock::delivery {
 
@@ -16,7 +16,7 @@ using Steady = std::chrono::steady_clock;
 constexpr std::size_t lease_bytes = 128U << 10U;
 constexpr std::size_t expire_messages = 32;
 constexpr Milliseconds report_life = std::chrono::hours{24};  // RPT-43
-constexpr std::chrono::seconds turn{2};                       // of a lane while other destinations wait
+constexpr std::chrono::seconds turn{2};                       // of a worker while other destinations wait
 
 double milliseconds_since(Steady::time_point then) {
   return std::chrono::duration<double, std::milli>(Steady::now() - then).count();
@@ -24,74 +24,75 @@ double milliseconds_since(Steady::time_point then) {
 
 }  // namespace
 
-asio::awaitable<void> Scheduler::Impl::run_lane(Self self, DestinationPtr destination, Places places) {
-  Lane lane(*self, destination, std::move(places));
+asio::awaitable<void> Scheduler::Impl::run_worker(Self self, DestinationPtr destination, Places places) {
+  DeliveryWorker worker(*self, destination, std::move(places));
   bool goes_on = true;  // by name: GCC 12 may drop the loop of `while (co_await …) {}`
-  while (goes_on) goes_on = co_await self->step(lane);
-  if (lane.session) self->pass_on(lane);
-  if (lane.session) co_await lane.session->client->quit();
-  lane.session.reset();
-  lane.set_connected(false);
-  if (destination->lanes == 1 && !self->stopping_) co_await self->give_back_rest(destination);
+  while (goes_on) goes_on = co_await self->step(worker);
+  if (worker.session) self->pass_on(worker);
+  if (worker.session) co_await worker.session->client->quit();
+  worker.session.reset();
+  worker.set_connected(false);
+  if (destination->workers == 1 && !self->stopping_) co_await self->give_back_rest(destination);
 }
 
-// One job, or a rest. False: the lane ends.
-asio::awaitable<bool> Scheduler::Impl::step(Lane& lane) {
-  if (stopping_ || lane.destination->held) co_return false;
-  const bool turn_over = Steady::now() >= lane.began + turn;
-  const GatePtr host = lane.session && lane.session->place ? host_of(*lane.session) : nullptr;
-  if (pool_.must_yield(*lane.destination, turn_over ? Pool::Turn::over : Pool::Turn::young, host.get())) {
-    lane.destination->more = true;
+// One job, or a rest. False: the worker ends.
+asio::awaitable<bool> Scheduler::Impl::step(DeliveryWorker& worker) {
+  if (stopping_ || worker.destination->held) co_return false;
+  const bool turn_over = Steady::now() >= worker.began + turn;
+  const GatePtr host = worker.session && worker.session->place ? host_of(*worker.session) : nullptr;
+  if (pool_.must_yield(*worker.destination, turn_over ? Pool::Turn::over : Pool::Turn::young, host.get())) {
+    worker.destination->more = true;
     co_return false;
   }
-  const SitePtr site = lane.destination->site;
-  if (site && site->rate && Steady::now() < site->closed_until) co_return co_await wait_turn(lane, site->closed_until);
-  auto job = co_await next_job(lane.destination);
-  if (!job && is_wanted(lane)) co_return false;
-  if (!job) co_return co_await wait_idle(lane, lane.last_job + options_.idle_session);
+  const SitePtr site = worker.destination->site;
+  if (site && site->rate && Steady::now() < site->closed_until)
+    co_return co_await wait_turn(worker, site->closed_until);
+  auto job = co_await next_job(worker.destination);
+  if (!job && is_wanted(worker)) co_return false;
+  if (!job) co_return co_await wait_idle(worker, worker.last_job + options_.idle_session);
   if (const auto slow = slow_senders_.held(*job, site ? site->name : "", now())) {
     put(deferred_on_hold(slow->hold, slow->since, *job, now(), schedule()));
     co_return true;
   }
-  const bool stay = co_await carry(lane, std::move(*job));
-  lane.last_job = Steady::now();
+  const bool stay = co_await carry(worker, std::move(*job));
+  worker.last_job = Steady::now();
   co_return stay;
 }
 
 // Others have work for its place at the site or the host.
-bool Scheduler::Impl::is_wanted(const Lane& lane) {
-  const SitePtr& site = lane.destination->site;
+bool Scheduler::Impl::is_wanted(const DeliveryWorker& worker) {
+  const SitePtr& site = worker.destination->site;
   if (site && !site->waiting.empty()) return true;
-  return lane.session && lane.session->place && !host_of(*lane.session)->waiting.empty();
+  return worker.session && worker.session->place && !host_of(*worker.session)->waiting.empty();
 }
 
 // Under the operator's rate: over its open session, unless that would idle too long.
-asio::awaitable<bool> Scheduler::Impl::wait_turn(Lane& lane, Steady::time_point turn) {
-  const bool soon = lane.session && turn <= lane.last_job + options_.idle_session;
+asio::awaitable<bool> Scheduler::Impl::wait_turn(DeliveryWorker& worker, Steady::time_point turn) {
+  const bool soon = worker.session && turn <= worker.last_job + options_.idle_session;
   if (soon) {
-    const bool stays = co_await wait_idle(lane, turn);
-    co_return stays || (!lane.evicted && !stopping_);
+    const bool stays = co_await wait_idle(worker, turn);
+    co_return stays || (!worker.evicted && !stopping_);
   }
-  lane.destination->more = true;
-  lane.destination->waits_at = lane.destination->site;
+  worker.destination->more = true;
+  worker.destination->waits_at = worker.destination->site;
   co_return false;
 }
 
-asio::awaitable<bool> Scheduler::Impl::wait_idle(Lane& lane, Steady::time_point until) {
-  if (!lane.session || stopping_ || Steady::now() >= until) co_return false;
-  IdleLane me;
-  me.at = lane.destination.get();
+asio::awaitable<bool> Scheduler::Impl::wait_idle(DeliveryWorker& worker, Steady::time_point until) {
+  if (!worker.session || stopping_ || Steady::now() >= until) co_return false;
+  IdleWorker me;
+  me.at = worker.destination.get();
   me.since = Steady::now();
-  if (lane.session->place) me.host = host_of(*lane.session);
+  if (worker.session->place) me.host = host_of(*worker.session);
   pool_.idle_begins(me);
   const struct Leave {
     Pool& pool;
-    IdleLane& lane;
-    ~Leave() { pool.idle_ends(lane); }
+    IdleWorker& worker;
+    ~Leave() { pool.idle_ends(worker); }
   } leave{pool_, me};
-  start_lanes();  // its turn to give way may have come
+  start_workers();  // its turn to give way may have come
   const net::Woken woken = me.evicted ? net::Woken::notified : co_await me.wake.wait_until(until);
-  lane.evicted = me.evicted;
+  worker.evicted = me.evicted;
   co_return woken == net::Woken::notified && !me.evicted;
 }
 
@@ -139,8 +140,8 @@ asio::awaitable<bool> Scheduler::Impl::lease(DestinationPtr destination) {
 }
 
 // It took too long while others waited: as if the server's time were over, and this message has its own schedule.
-asio::awaitable<bool> Scheduler::Impl::give_way(Lane& lane, const queue::Job& job, const Attempt& attempt) {
-  const DestinationPtr destination = lane.destination;
+asio::awaitable<bool> Scheduler::Impl::give_way(DeliveryWorker& worker, const queue::Job& job, const Attempt& attempt) {
+  const DestinationPtr destination = worker.destination;
   if (!took_any(attempt)) gates_.unproven(destination->name);
   const auto why = destination_failure(attempt);
   // our own haste is no failure of a look-up, and its answer comes; nor does it make the hold of a silent host grow
@@ -154,64 +155,65 @@ asio::awaitable<bool> Scheduler::Impl::give_way(Lane& lane, const queue::Job& jo
 }
 
 // Mail gets through to here; what comes after it is measured from now.
-void Scheduler::Impl::Lane::ready() {
+void Scheduler::Impl::DeliveryWorker::ready() {
   set_connected(true);
   busy.since = Steady::now();
   self.mind_hang(*destination);
 }
 
-// One job; false: this lane has to end.
-asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
-  const DestinationPtr destination = lane.destination;
+// One job; false: this worker has to end.
+asio::awaitable<bool> Scheduler::Impl::carry(DeliveryWorker& worker, queue::Job job) {
+  const DestinationPtr destination = worker.destination;
   const auto kept = std::make_shared<const queue::Job>(std::move(job));
-  const auto kind = lane.session ? Destination::Kind::further : Destination::Kind::first;
+  const auto kind = worker.session ? Destination::Kind::further : Destination::Kind::first;
   const auto began = Steady::now();
-  lane.busy.job = kept;
-  lane.busy.at = destination.get();
-  lane.busy.access = &lane;
-  lane.busy.began = lane.busy.since = began;
-  destination->begins(lane.busy);
+  worker.busy.job = kept;
+  worker.busy.at = destination.get();
+  worker.busy.access = &worker;
+  worker.busy.began = worker.busy.since = began;
+  destination->begins(worker.busy);
   mind_hang(*destination);
   Attempt attempt;
   std::string broken;
   try {
-    attempt = co_await runner_.attempt(kept, lane.session, &lane);
+    attempt = co_await runner_.attempt(kept, worker.session, &worker);
   } catch (const std::exception& error) {
     broken = error.what();
   } catch (...) {
     broken = "an exception of an unknown kind";
   }
-  destination->ends(lane.busy, took_any(attempt) ? Destination::Took::mail : Destination::Took::nothing, Steady::now());
-  lane.busy.job.reset();
+  destination->ends(worker.busy, took_any(attempt) ? Destination::Took::mail : Destination::Took::nothing,
+                    Steady::now());
+  worker.busy.job.reset();
   if (!broken.empty()) {
-    lane.session.reset();  // no telling where its conversation stands
+    worker.session.reset();  // no telling where its conversation stands
     put_broken(*kept, broken);
     co_return false;
   }
   note_source(attempt);
-  if (attempt.turned_away != TurnedAway::no) co_return co_await turn_away(lane, *kept, std::move(attempt));
+  if (attempt.turned_away != TurnedAway::no) co_return co_await turn_away(worker, *kept, std::move(attempt));
   tell_hops(attempt);
-  if (attempt.displaced) co_return co_await place_anew(lane, attempt);
-  lane.set_connected(attempt.reached);
-  if (lane.gives_way.is_made()) co_return co_await give_way(lane, *kept, attempt);
+  if (attempt.displaced) co_return co_await place_anew(worker, attempt);
+  worker.set_connected(attempt.reached);
+  if (worker.gives_way.is_made()) co_return co_await give_way(worker, *kept, attempt);
   auto why = destination_failure(attempt);
   // what fails for its sender's source address does not hold up the mail of others
   const bool of_source = why && is_of_source(attempt, *why);
-  if (of_source) co_return co_await hold_source(lane, *kept, std::move(attempt), std::move(*why));
-  if (why) co_return co_await go_down(lane, *kept, std::move(attempt), std::move(*why));
+  if (of_source) co_return co_await hold_source(worker, *kept, std::move(attempt), std::move(*why));
+  if (why) co_return co_await go_down(worker, *kept, std::move(attempt), std::move(*why));
   if (attempt.reached) {
     destination->measure(kind, milliseconds_since(began));
     if (kind == Destination::Kind::first) pool_.measure_setup(destination->setup_ms);
   }
-  auto slowed = learn(lane, attempt);
-  if (slowed) co_return co_await slow_down(lane, std::move(attempt), std::move(*slowed));
+  auto slowed = learn(worker, attempt);
+  if (slowed) co_return co_await slow_down(worker, std::move(attempt), std::move(*slowed));
   const ResultCommitter::Sequence sequence = finish(*destination, attempt);
   if (attempt.rest_back) {  // theirs again when it is stored
     co_await committer_.wait_committed(sequence);
     destination->more = true;
   }
   destination->given_back = false;
-  if (gates_.has_room()) start_lanes();  // a limit has grown: for those that wait first
+  if (gates_.has_room()) start_workers();  // a limit has grown: for those that wait first
   if (attempt.reached && !attempt.put_off) grow(destination);
   co_return true;
 }
@@ -233,12 +235,12 @@ ResultCommitter::Sequence Scheduler::Impl::put_broken(const queue::Job& job, con
   return put(internal_error(job, now(), schedule()));
 }
 
-// Some of it has another next hop by now. The lane ends when all the queue has followed the rules: whoever came before would lease the
+// Some of it has another next hop by now. The worker ends when all the queue has followed the rules: whoever came before would lease the
 // same again.
-asio::awaitable<bool> Scheduler::Impl::place_anew(Lane& lane, const Attempt& attempt) {
+asio::awaitable<bool> Scheduler::Impl::place_anew(DeliveryWorker& worker, const Attempt& attempt) {
   const ResultCommitter::Sequence sequence = put(settlement_of(attempt, schedule()));
   co_await committer_.wait_committed(sequence);
-  lane.destination->more = true;
+  worker.destination->more = true;
   displaced_ = true;
   wake_.notify_all();
   if (!stopping_) co_await replaced_.wait();
@@ -252,7 +254,7 @@ bool Scheduler::Impl::is_displaced(const queue::Job& job) const {
                      [&](const queue::Due& due) { return rules->destination(due.domain, at) != job.destination; });
 }
 
-// The last lane leaves: what it leased and did not carry is the queue's again before another lane may come.
+// The last worker leaves: what it leased and did not carry is the queue's again before another worker may come.
 asio::awaitable<void> Scheduler::Impl::give_back_rest(DestinationPtr destination) {
   if (destination->jobs.empty()) co_return;
   ResultCommitter::Sequence sequence = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A lane as the scheduler's coroutines share it. Only for lane.cpp and standing.cpp.
+// A worker as the scheduler's coroutines share it. Only for worker.cpp and standing.cpp.
 #pragma once
 #include <memory>
 #include <optional>
@@ -13,20 +13,20 @@
 namespace hoplock::delivery {
 
 // Counts until its frame is gone, however it ends.
-struct Scheduler::Impl::Lane : Access {
+struct Scheduler::Impl::DeliveryWorker : Access {
   Impl& self;
   DestinationPtr destination;
   std::optional<OpenSession> session;
   Steady::time_point began = Steady::now();
   Steady::time_point last_job = began;
-  BusyLane busy;
+  BusyWorker busy;
   bool connected = false;
   SitePtr connected_at;
   bool evicted = false;
   Gates::UsePtr at_site;
   std::vector<Gates::UsePtr> on_trial;  // among those that have not worked yet
 
-  Lane(Impl& impl, DestinationPtr to, Places places)
+  DeliveryWorker(Impl& impl, DestinationPtr to, Places places)
       : self(impl),
         destination(std::move(to)),
         at_site(std::move(places.at_site)),
@@ -35,19 +35,19 @@ struct Scheduler::Impl::Lane : Access {
     session = self.take_spare(destination->site);
     self.make_room_among_spares(*destination->site);
   }
-  ~Lane() override {
+  ~DeliveryWorker() override {
     destination->busy.remove(&busy);
     set_connected(false);
     session.reset();
     at_site.reset();
     on_trial.clear();
     if (evicted) self.pool_.evicted_left();
-    if (destination->lanes == 1) {  // the last one; what it should have given back in order
+    if (destination->workers == 1) {  // the last one; what it should have given back in order
       for (const queue::Job& job : destination->jobs) self.put(released(job));
       if (!destination->jobs.empty()) destination->more = true;
       destination->jobs.clear();
     }
-    self.lane_gone(*destination);
+    self.worker_gone(*destination);
   }
   void set_connected(bool value) {
     if (connected == value) return;
