@@ -45,7 +45,7 @@ void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls>
   lets_go_ = !options.reputation_hold && (options_.reputation_hold || lets_go_);
   options_ = options;
   record_watch_.every(options_.retry.first);
-  pool_.limit(options_.sessions, options_.sessions_per_domain);
+  concurrency_.limit(options_.sessions, options_.sessions_per_domain);
   gates_.limit(options_.sessions, options_.sessions_per_host);
   runner_.reload(std::move(options), std::move(tls));
   reopen();
@@ -81,7 +81,7 @@ asio::awaitable<void> Scheduler::Impl::let_go(Self self) {
       if (!woken) co_return self->let_go_failed(woken.error().detail);
     }
   }
-  self->pool_.remind_busy();
+  self->concurrency_.remind_busy();
   self->kick();
 }
 void Scheduler::Impl::let_go_failed(const std::string& what) {
@@ -104,7 +104,7 @@ asio::awaitable<void> Scheduler::Impl::stop(net::SteadyTime deadline) {
   record_watch_.end();
   watching_.stop();
   wake_.notify_all();
-  pool_.wake_all_idle();
+  concurrency_.wake_all_idle();
   replaced_.notify_all();
   drop_spares();
   if (co_await workers_.join(deadline) > 0) {
@@ -136,11 +136,11 @@ void Scheduler::Impl::kick_by_order() {
 // What was known of rates and limits is asked of the rules anew, also by workers that wait for their turn.
 void Scheduler::Impl::reopen() {
   gates_.reopen();
-  for (const DestinationPtr& destination : pool_.all()) {
+  for (const ActiveDestinationPtr& destination : concurrency_.all()) {
     destination->site.reset();
     destination->most = SIZE_MAX;
   }
-  pool_.wake_all_idle();
+  concurrency_.wake_all_idle();
   kick();
 }
 
@@ -151,13 +151,13 @@ void Scheduler::Impl::kick() {
 
 Counts Scheduler::Impl::counts() const {
   Counts counts = counts_;
-  counts.workers = pool_.workers();
-  counts.destinations = pool_.active_count();
+  counts.workers = concurrency_.workers();
+  counts.destinations = concurrency_.active_count();
   counts.stalled = committer_.stalled();
   return counts;
 }
 
-std::vector<queue::InLine> Scheduler::Impl::in_line() const { return pool_.in_line(now()); }
+std::vector<queue::InLine> Scheduler::Impl::in_line() const { return concurrency_.in_line(now()); }
 
 asio::awaitable<void> Scheduler::Impl::settle(Self self) { co_await self->committer_.run(); }
 asio::awaitable<void> Scheduler::Impl::watch(Self self) { co_await self->record_watch_.run(); }
@@ -183,34 +183,34 @@ bool Scheduler::Impl::is_paused() const { return committer_.stalled() || Steady:
 
 // While destinations wait for workers there is nothing to look for; worker_gone wakes the dispatcher then.
 bool Scheduler::Impl::looks_now() const {
-  return (look_ || Steady::now() >= look_at_) && pool_.waiting() == 0 && !pool_.is_full() && !is_paused();
+  return (look_ || Steady::now() >= look_at_) && concurrency_.waiting() == 0 && !concurrency_.is_full() && !is_paused();
 }
 
 Scheduler::Impl::Steady::time_point Scheduler::Impl::next_wake() const {
   const auto at = Steady::now();
   if (is_paused()) return committer_.stalled() ? at + pause : paused_until_;
-  const bool may_look = pool_.waiting() == 0 && !pool_.is_full();
+  const bool may_look = concurrency_.waiting() == 0 && !concurrency_.is_full();
   const auto end = router_.rules()->next_end(placed_);
   const Milliseconds lasts = end ? std::clamp<Milliseconds>(*end - now(), Milliseconds(0), look_again) : look_again;
   const auto spare = spares_.empty() ? at + look_again : spares_.front().until;
   return std::min({spare, may_look ? look_at_ : at + look_again, at + lasts, evict_at_.value_or(at + look_again),
                    hung_at_.value_or(at + look_again),
-                   pool_.is_full() ? at + look_again : gates_.opens().value_or(at + look_again)});
+                   concurrency_.is_full() ? at + look_again : gates_.opens().value_or(at + look_again)});
 }
 
 asio::awaitable<void> Scheduler::Impl::look() {
   const auto began = Steady::now();
-  if (began >= look_at_) pool_.remind_busy();
+  if (began >= look_at_) concurrency_.remind_busy();
   look_ = false;
   looked_at_ = began;
   look_at_ = began + look_again;
-  auto work = co_await queue_.ready(now(), Pool::most_waiting, pool_.busy());
+  auto work = co_await queue_.ready(now(), ConcurrencyLimits::most_waiting, concurrency_.busy());
   if (!work) {
     look_ = true;
     queue_failed(work.error().detail);
     co_return;
   }
-  if (work->ready.size() >= Pool::most_waiting) look_ = true;  // there are more
+  if (work->ready.size() >= ConcurrencyLimits::most_waiting) look_ = true;  // there are more
   if (work->next_due) note_due(*work->next_due);
   add_work(std::move(work->ready));
 }
@@ -271,13 +271,13 @@ void Scheduler::Impl::queue_failed(const std::string& what) {
 
 void Scheduler::Impl::add_work(std::vector<queue::Ready> ready) {
   for (queue::Ready& one : ready) {
-    if (const DestinationPtr destination = pool_.active(one.destination)) {
+    if (const ActiveDestinationPtr destination = concurrency_.active(one.destination)) {
       destination->more = true;
-      if (!pool_.wake_idle(*destination)) {
+      if (!concurrency_.wake_idle(*destination)) {
         grow(destination);
         mind_hang(*destination);
       }
-    } else if (!pool_.add(std::move(one))) {
+    } else if (!concurrency_.add(std::move(one))) {
       look_ = true;
     }
   }
@@ -286,29 +286,30 @@ void Scheduler::Impl::add_work(std::vector<queue::Ready> ready) {
 
 void Scheduler::Impl::start_workers() {
   if (stopping_ || is_paused()) return;
-  while (const DestinationPtr destination = pool_.next()) add_worker(destination);
+  while (const ActiveDestinationPtr destination = concurrency_.next()) add_worker(destination);
   if (gates_.opens() && *gates_.opens() < asleep_until_) wake_.notify_all();
-  evict_at_ = pool_.evict_idle(Steady::now());
+  evict_at_ = concurrency_.evict_idle(Steady::now());
   if (evict_at_ && *evict_at_ < asleep_until_) wake_.notify_all();
-  if (pool_.crowd() > 0 && Steady::now() + hang_again < asleep_until_) wake_.notify_all();
+  if (concurrency_.crowd() > 0 && Steady::now() + hang_again < asleep_until_) wake_.notify_all();
 }
 
 // More workers when those there are cannot keep up, or all of them hang.
-void Scheduler::Impl::grow(const DestinationPtr& destination) {
+void Scheduler::Impl::grow(const ActiveDestinationPtr& destination) {
   if (stopping_ || is_paused()) return;
   const auto at = Steady::now();
   if (destination->takeable(at) > 0) {
-    if (pool_.wake_idle(*destination)) return;
-    while (pool_.may_grow(*destination) && destination->is_behind()) add_worker(destination);
+    if (concurrency_.wake_idle(*destination)) return;
+    while (concurrency_.may_grow(*destination) && destination->is_behind()) add_worker(destination);
   }
   const auto overdue = destination->overdue(at);
-  if (overdue && *overdue <= at && pool_.may_grow(*destination, Pool::Why::hung)) add_worker(destination);
+  if (overdue && *overdue <= at && concurrency_.may_grow(*destination, ConcurrencyLimits::Why::hung))
+    add_worker(destination);
 }
 
 // One message that gets no reply holds up no other: a further worker goes past it.
 void Scheduler::Impl::relieve() {
   hung_at_.reset();
-  for (const DestinationPtr& destination : pool_.all()) {
+  for (const ActiveDestinationPtr& destination : concurrency_.all()) {
     auto at = Steady::now();
     auto overdue = destination->overdue(at);
     if (!overdue) continue;
@@ -324,31 +325,31 @@ void Scheduler::Impl::relieve() {
 // Servers that hold on to sessions and say nothing shall not have all of them.
 void Scheduler::Impl::make_stuck_give_way() {
   const auto at = Steady::now();
-  for (const BusyWorker* worker : pool_.stuck_too_many(at)) {
+  for (const BusyWorker* worker : concurrency_.stuck_too_many(at)) {
     Event event(Level::info, "gave-way");
     event.add("id", worker->job->id.text()).add("domain", worker->job->recipients.front().domain.text());
     event.add("seconds", std::chrono::duration_cast<std::chrono::seconds>(at - worker->began).count());
-    event.add("waiting", static_cast<std::int64_t>(pool_.crowd()));
+    event.add("waiting", static_cast<std::int64_t>(concurrency_.crowd()));
     log_.write(event);
     log_.count(counted::Once::gave_way);
     worker->access->gives_way.now();
     if (*worker->access->speaks != nullptr) (*worker->access->speaks)->give_up();
   }
-  if (pool_.crowd() > 0) hung_at_ = std::min(hung_at_.value_or(at + hang_again), at + hang_again);
+  if (concurrency_.crowd() > 0) hung_at_ = std::min(hung_at_.value_or(at + hang_again), at + hang_again);
 }
 
-void Scheduler::Impl::mind_hang(const Destination& destination) {
+void Scheduler::Impl::mind_hang(const ActiveDestination& destination) {
   const auto overdue = destination.overdue(Steady::now());
   if (overdue && *overdue < asleep_until_) wake_.notify_all();
 }
 
-void Scheduler::Impl::add_worker(const DestinationPtr& destination) {
-  pool_.worker_came(*destination);
+void Scheduler::Impl::add_worker(const ActiveDestinationPtr& destination) {
+  concurrency_.worker_came(*destination);
   Places places = take_places(*destination);
   workers_.spawn("lane", run_worker(shared_from_this(), destination, std::move(places)));
 }
 
-Scheduler::Impl::Places Scheduler::Impl::take_places(Destination& destination) {
+Scheduler::Impl::Places Scheduler::Impl::take_places(ActiveDestination& destination) {
   Places places;
   if (!destination.site) destination.site = gates_.site_of(destination.name);
   if (destination.site) places.at_site = gates_.use(destination.site);
@@ -356,11 +357,11 @@ Scheduler::Impl::Places Scheduler::Impl::take_places(Destination& destination) {
   return places;
 }
 
-void Scheduler::Impl::worker_gone(Destination& destination) {
-  const bool last = pool_.worker_left(destination);
+void Scheduler::Impl::worker_gone(ActiveDestination& destination) {
+  const bool last = concurrency_.worker_left(destination);
   if (stopping_) return;
   if (!last) {
-    if (destination.more || !destination.jobs.empty()) pool_.wake_idle(destination);
+    if (destination.more || !destination.jobs.empty()) concurrency_.wake_idle(destination);
   } else if (destination.held) {
     look_ = true;  // an operator may have ended the hold meanwhile
     tasks_.spawn("expire", expire_waiting(shared_from_this(), destination.name, *destination.backoff));
@@ -375,8 +376,8 @@ void Scheduler::Impl::worker_gone(Destination& destination) {
     ready.backoff = destination.backoff;
     const GatePtr gate = std::exchange(destination.waits_at, nullptr);
     if (gate) {
-      if (!pool_.park(gate, std::move(ready))) look_ = true;
-    } else if (!pool_.add(std::move(ready))) {
+      if (!concurrency_.park(gate, std::move(ready))) look_ = true;
+    } else if (!concurrency_.add(std::move(ready))) {
       look_ = true;
     }
   }

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "delivery/attempt_runner.h"
+#include "delivery/concurrency.h"
 #include "delivery/gates.h"
-#include "delivery/pool.h"
 #include "delivery/record_watch.h"
 #include "delivery/result_committer.h"
 #include "delivery/scheduler.h"
@@ -61,13 +61,13 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void note_due(Time due);
   void add_work(std::vector<queue::Ready> ready);
   void start_workers();
-  void grow(const DestinationPtr& destination);
+  void grow(const ActiveDestinationPtr& destination);
   void relieve();
   void make_stuck_give_way();
   asio::awaitable<bool> give_way(DeliveryWorker& worker, const queue::Job& job, const Attempt& attempt);
-  void mind_hang(const Destination& destination);
-  void add_worker(const DestinationPtr& destination);
-  void worker_gone(Destination& destination);
+  void mind_hang(const ActiveDestination& destination);
+  void add_worker(const ActiveDestinationPtr& destination);
+  void worker_gone(ActiveDestination& destination);
   void queue_failed(const std::string& what);
 
   // --- worker.cpp: one session's worth of jobs for one destination
@@ -76,15 +76,15 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
     Gates::UsePtr at_site;
     std::vector<Gates::UsePtr> on_trial;
   };
-  Places take_places(Destination& destination);
-  static asio::awaitable<void> run_worker(Self self, DestinationPtr destination, Places places);
+  Places take_places(ActiveDestination& destination);
+  static asio::awaitable<void> run_worker(Self self, ActiveDestinationPtr destination, Places places);
   asio::awaitable<bool> step(DeliveryWorker& worker);
   asio::awaitable<bool> wait_idle(DeliveryWorker& worker, Steady::time_point until);
   bool is_wanted(const DeliveryWorker& worker);
   GatePtr host_of(const OpenSession& session) { return gates_.host(session.ip, session.source.towards(session.ip)); }
   asio::awaitable<bool> wait_turn(DeliveryWorker& worker, Steady::time_point turn);
-  asio::awaitable<std::optional<queue::Job>> next_job(DestinationPtr destination);
-  asio::awaitable<bool> lease(DestinationPtr destination);
+  asio::awaitable<std::optional<queue::Job>> next_job(ActiveDestinationPtr destination);
+  asio::awaitable<bool> lease(ActiveDestinationPtr destination);
   asio::awaitable<bool> carry(DeliveryWorker& worker, queue::Job job);
   void tell_hops(const Attempt& attempt);
   void tell_broken(queue::Id id, const std::string& why);
@@ -113,7 +113,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   bool is_of_source(const Attempt& attempt, const DestinationFailure& why) const;
   asio::awaitable<bool> hold_source(DeliveryWorker& worker, const queue::Job& job, Attempt attempt,
                                     DestinationFailure why);
-  void come_again(Destination& destination, const queue::Job& job, Attempt attempt);
+  void come_again(ActiveDestination& destination, const queue::Job& job, Attempt attempt);
   void hold_site(Site& site, const Attempt& attempt, const DestinationFailure& why);
   std::optional<Time> hold_mail_of(const std::string& key, const Attempt& attempt);
   bool hold_origin(Site& site, const Attempt& attempt, const Voices& by, By whose);
@@ -128,8 +128,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   asio::awaitable<bool> slow_down(DeliveryWorker& worker, Attempt attempt, Slowness slow);
   Holding holding_for(const DestinationFailure& why, const std::optional<queue::Backoff>& before);
   enum class Grows : std::uint8_t { with_each, no };
-  void hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const DestinationFailure& why,
-            Grows grows = Grows::with_each);
+  void hold(ActiveDestination& destination, const queue::Job& job, const Attempt& attempt,
+            const DestinationFailure& why, Grows grows = Grows::with_each);
   std::optional<Slowness> learn(DeliveryWorker& worker, Attempt& attempt);
   std::optional<Slowness> heed_cut_off(Site& site, const Attempt& attempt);
   static std::optional<Slowness> slowness(Site& site, const Attempt& attempt, const Voices& by);
@@ -137,9 +137,9 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void tell_reputation(Site& site, const Attempt& attempt, const DestinationFailure& why);
   void tell_kept(const Site& site, const Attempt& attempt, By whose);
 
-  asio::awaitable<void> give_back_rest(DestinationPtr destination);
+  asio::awaitable<void> give_back_rest(ActiveDestinationPtr destination);
   enum class Works : std::uint8_t { ask, no };  // ask: the attempt shows it
-  ResultCommitter::Sequence finish(Destination& destination, const Attempt& attempt, Works works = Works::ask);
+  ResultCommitter::Sequence finish(ActiveDestination& destination, const Attempt& attempt, Works works = Works::ask);
   ResultCommitter::Sequence put(Settlement settlement);
   ResultCommitter::Sequence put_broken(const queue::Job& job, const std::string& why);
   static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold);
@@ -169,7 +169,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Origins senders_;                // of all mail since the start, wherever it goes
   std::set<std::string> by_rule_;  // destinations that mail goes to from what a rule of `sources` names
   bool lets_go_ = false;           // of what delivery.reputation_hold holds
-  Pool pool_{gates_};
+  ConcurrencyLimits concurrency_{gates_};
   Backs backs_;
   std::deque<Spare> spares_;    // oldest first
   bool look_ = true;            // told to look for due work

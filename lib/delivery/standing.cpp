@@ -280,7 +280,7 @@ void Scheduler::Impl::DeliveryWorker::unreachable(const Ip& ip, const std::strin
 
 // Nothing was tried: this message goes first when there is room.
 asio::awaitable<bool> Scheduler::Impl::turn_away(DeliveryWorker& worker, const queue::Job& job, Attempt attempt) {
-  const DestinationPtr destination = worker.destination;
+  const ActiveDestinationPtr destination = worker.destination;
   const SitePtr site = destination->site;
   runner_.keep(std::move(attempt.counts));
   destination->more = true;
@@ -308,11 +308,11 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(DeliveryWorker& worker, const q
   destination->given_back = true;
   if (attempt.full) {
     destination->waits_at = gates_.host(*attempt.full, attempt.full_from);
-    pool_.make_room(*destination->waits_at);
+    concurrency_.make_room(*destination->waits_at);
     if (site && site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
   } else {
     destination->waits_at = site;
-    if (site) pool_.make_room(*site);
+    if (site) concurrency_.make_room(*site);
   }
   co_return false;
 }
@@ -333,7 +333,7 @@ bool Scheduler::Impl::is_of_source(const Attempt& attempt, const DestinationFail
 // The site's name has what the mail leaves from: other mail for the destination goes on.
 asio::awaitable<bool> Scheduler::Impl::hold_source(DeliveryWorker& worker, const queue::Job& job, Attempt attempt,
                                                    DestinationFailure why) {
-  const DestinationPtr destination = worker.destination;
+  const ActiveDestinationPtr destination = worker.destination;
   const SitePtr site = destination->site;
   const bool through = site && site->connected > 0;
   const bool of_us = attempt.ours || attempt.at_login || is_about_us(why);
@@ -350,7 +350,7 @@ asio::awaitable<bool> Scheduler::Impl::hold_source(DeliveryWorker& worker, const
 }
 
 // This session was one too many: its message goes first in another.
-void Scheduler::Impl::come_again(Destination& destination, const queue::Job& job, Attempt attempt) {
+void Scheduler::Impl::come_again(ActiveDestination& destination, const queue::Job& job, Attempt attempt) {
   const SitePtr& site = destination.site;
   if (site && site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
   runner_.keep(std::move(attempt.counts));
@@ -404,7 +404,7 @@ void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientStatus&
 // is stored, so that nobody finds the destination ready meanwhile.
 asio::awaitable<bool> Scheduler::Impl::go_down(DeliveryWorker& worker, const queue::Job& job, Attempt attempt,
                                                DestinationFailure why) {
-  const DestinationPtr destination = worker.destination;
+  const ActiveDestinationPtr destination = worker.destination;
   const SitePtr site = destination->site;
   const bool of_hosts = !is_of_domain(attempt, why) && !attempt.ours;
   // also such as are only being opened: the last one that fails tells
@@ -445,7 +445,7 @@ Holding Scheduler::Impl::holding_for(const DestinationFailure& why, const std::o
   return holding;
 }
 
-void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, const Attempt& attempt,
+void Scheduler::Impl::hold(ActiveDestination& destination, const queue::Job& job, const Attempt& attempt,
                            const DestinationFailure& why, Grows grows) {
   const SitePtr& site = destination.site;
   destination.held = true;
@@ -598,7 +598,7 @@ void Scheduler::Impl::tell_kept(const Site& site, const Attempt& attempt, By who
 // The site is ready for mail and takes none: held off as if it were down, while what was tried keeps its own schedule.
 asio::awaitable<bool> Scheduler::Impl::slow_down(DeliveryWorker& worker, Attempt attempt, Slowness slow) {
   const DestinationFailure& why = slow.why;
-  const DestinationPtr destination = worker.destination;
+  const ActiveDestinationPtr destination = worker.destination;
   const SitePtr site = destination->site;
   queue::Job job;
   job.received = attempt.received;

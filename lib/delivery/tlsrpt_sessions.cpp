@@ -10,7 +10,7 @@ namespace hoplock::delivery {
 namespace asio = boost::asio;
 
 namespace {
-constexpr std::chrono::seconds patience{5};
+constexpr std::chrono::seconds interest_timeout{5};
 }
 
 ReportInterestPtr ReportInterests::ask(const dns::Name& domain) {
@@ -75,7 +75,7 @@ bool SessionRecorder::waits() const {
 }
 
 asio::awaitable<void> SessionRecorder::wait() const {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
+  const auto deadline = std::chrono::steady_clock::now() + interest_timeout;
   for (const Seen& seen : seen_) {
     const ReportInterestPtr interest = asked_.at(seen.key.domain);
     if (!interest->wanted && co_await interest->known.wait_until(deadline) == net::Woken::timed_out) co_return;

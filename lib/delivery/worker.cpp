@@ -24,7 +24,7 @@ double milliseconds_since(Steady::time_point then) {
 
 }  // namespace
 
-asio::awaitable<void> Scheduler::Impl::run_worker(Self self, DestinationPtr destination, Places places) {
+asio::awaitable<void> Scheduler::Impl::run_worker(Self self, ActiveDestinationPtr destination, Places places) {
   DeliveryWorker worker(*self, destination, std::move(places));
   bool goes_on = true;  // by name: GCC 12 may drop the loop of `while (co_await …) {}`
   while (goes_on) goes_on = co_await self->step(worker);
@@ -40,7 +40,8 @@ asio::awaitable<bool> Scheduler::Impl::step(DeliveryWorker& worker) {
   if (stopping_ || worker.destination->held) co_return false;
   const bool turn_over = Steady::now() >= worker.began + turn;
   const GatePtr host = worker.session && worker.session->place ? host_of(*worker.session) : nullptr;
-  if (pool_.must_yield(*worker.destination, turn_over ? Pool::Turn::over : Pool::Turn::young, host.get())) {
+  if (concurrency_.must_yield(*worker.destination,
+                              turn_over ? ConcurrencyLimits::Turn::over : ConcurrencyLimits::Turn::young, host.get())) {
     worker.destination->more = true;
     co_return false;
   }
@@ -84,19 +85,19 @@ asio::awaitable<bool> Scheduler::Impl::wait_idle(DeliveryWorker& worker, Steady:
   me.at = worker.destination.get();
   me.since = Steady::now();
   if (worker.session->place) me.host = host_of(*worker.session);
-  pool_.idle_begins(me);
+  concurrency_.idle_begins(me);
   const struct Leave {
-    Pool& pool;
+    ConcurrencyLimits& limits;
     IdleWorker& worker;
-    ~Leave() { pool.idle_ends(worker); }
-  } leave{pool_, me};
+    ~Leave() { limits.idle_ends(worker); }
+  } leave{concurrency_, me};
   start_workers();  // its turn to give way may have come
   const net::Woken woken = me.evicted ? net::Woken::notified : co_await me.wake.wait_until(until);
   worker.evicted = me.evicted;
   co_return woken == net::Woken::notified && !me.evicted;
 }
 
-asio::awaitable<std::optional<queue::Job>> Scheduler::Impl::next_job(DestinationPtr destination) {
+asio::awaitable<std::optional<queue::Job>> Scheduler::Impl::next_job(ActiveDestinationPtr destination) {
   co_await committer_.wait_for_capacity();
   for (;;) {
     if (stopping_ || destination->held || is_paused()) co_return std::nullopt;
@@ -110,10 +111,10 @@ asio::awaitable<std::optional<queue::Job>> Scheduler::Impl::next_job(Destination
 }
 
 // False: nothing came.
-asio::awaitable<bool> Scheduler::Impl::lease(DestinationPtr destination) {
+asio::awaitable<bool> Scheduler::Impl::lease(ActiveDestinationPtr destination) {
   const struct Leasing {
-    Destination& at;
-    explicit Leasing(Destination& destination) : at(destination) { at.leasing = true; }
+    ActiveDestination& at;
+    explicit Leasing(ActiveDestination& destination) : at(destination) { at.leasing = true; }
     ~Leasing() {
       at.leasing = false;
       at.leased.notify_all();
@@ -141,7 +142,7 @@ asio::awaitable<bool> Scheduler::Impl::lease(DestinationPtr destination) {
 
 // It took too long while others waited: as if the server's time were over, and this message has its own schedule.
 asio::awaitable<bool> Scheduler::Impl::give_way(DeliveryWorker& worker, const queue::Job& job, const Attempt& attempt) {
-  const DestinationPtr destination = worker.destination;
+  const ActiveDestinationPtr destination = worker.destination;
   if (!took_any(attempt)) gates_.unproven(destination->name);
   const auto why = destination_failure(attempt);
   // our own haste is no failure of a look-up, and its answer comes; nor does it make the hold of a silent host grow
@@ -163,9 +164,9 @@ void Scheduler::Impl::DeliveryWorker::ready() {
 
 // One job; false: this worker has to end.
 asio::awaitable<bool> Scheduler::Impl::carry(DeliveryWorker& worker, queue::Job job) {
-  const DestinationPtr destination = worker.destination;
+  const ActiveDestinationPtr destination = worker.destination;
   const auto kept = std::make_shared<const queue::Job>(std::move(job));
-  const auto kind = worker.session ? Destination::Kind::further : Destination::Kind::first;
+  const auto kind = worker.session ? ActiveDestination::Kind::further : ActiveDestination::Kind::first;
   const auto began = Steady::now();
   worker.busy.job = kept;
   worker.busy.at = destination.get();
@@ -182,7 +183,7 @@ asio::awaitable<bool> Scheduler::Impl::carry(DeliveryWorker& worker, queue::Job 
   } catch (...) {
     broken = "an exception of an unknown kind";
   }
-  destination->ends(worker.busy, took_any(attempt) ? Destination::Took::mail : Destination::Took::nothing,
+  destination->ends(worker.busy, took_any(attempt) ? ActiveDestination::Took::mail : ActiveDestination::Took::nothing,
                     Steady::now());
   worker.busy.job.reset();
   if (!broken.empty()) {
@@ -203,7 +204,7 @@ asio::awaitable<bool> Scheduler::Impl::carry(DeliveryWorker& worker, queue::Job 
   if (why) co_return co_await go_down(worker, *kept, std::move(attempt), std::move(*why));
   if (attempt.reached) {
     destination->measure(kind, milliseconds_since(began));
-    if (kind == Destination::Kind::first) pool_.measure_setup(destination->setup_ms);
+    if (kind == ActiveDestination::Kind::first) concurrency_.measure_setup(destination->setup_ms);
   }
   auto slowed = learn(worker, attempt);
   if (slowed) co_return co_await slow_down(worker, std::move(attempt), std::move(*slowed));
@@ -255,7 +256,7 @@ bool Scheduler::Impl::is_displaced(const queue::Job& job) const {
 }
 
 // The last worker leaves: what it leased and did not carry is the queue's again before another worker may come.
-asio::awaitable<void> Scheduler::Impl::give_back_rest(DestinationPtr destination) {
+asio::awaitable<void> Scheduler::Impl::give_back_rest(ActiveDestinationPtr destination) {
   if (destination->jobs.empty()) co_return;
   ResultCommitter::Sequence sequence = 0;
   for (const queue::Job& job : destination->jobs) sequence = put(released(job));
@@ -273,7 +274,7 @@ bool Scheduler::Impl::says_nothing(const Attempt& attempt, const queue::Backoff&
 }
 
 // A destination that took mail works again; one that is held keeps its hold.
-ResultCommitter::Sequence Scheduler::Impl::finish(Destination& destination, const Attempt& attempt, Works works) {
+ResultCommitter::Sequence Scheduler::Impl::finish(ActiveDestination& destination, const Attempt& attempt, Works works) {
   Schedule when = schedule_of(attempt);
   const bool shows = took_any(attempt) || (attempt.reached && !attempt.put_off && !destination.held);
   if (works == Works::ask && shows && destination.backoff && !says_nothing(attempt, *destination.backoff)) {

@@ -15,7 +15,7 @@ namespace hoplock::delivery {
 // Counts until its frame is gone, however it ends.
 struct Scheduler::Impl::DeliveryWorker : Access {
   Impl& self;
-  DestinationPtr destination;
+  ActiveDestinationPtr destination;
   std::optional<OpenSession> session;
   Steady::time_point began = Steady::now();
   Steady::time_point last_job = began;
@@ -26,7 +26,7 @@ struct Scheduler::Impl::DeliveryWorker : Access {
   Gates::UsePtr at_site;
   std::vector<Gates::UsePtr> on_trial;  // among those that have not worked yet
 
-  DeliveryWorker(Impl& impl, DestinationPtr to, Places places)
+  DeliveryWorker(Impl& impl, ActiveDestinationPtr to, Places places)
       : self(impl),
         destination(std::move(to)),
         at_site(std::move(places.at_site)),
@@ -41,7 +41,7 @@ struct Scheduler::Impl::DeliveryWorker : Access {
     session.reset();
     at_site.reset();
     on_trial.clear();
-    if (evicted) self.pool_.evicted_left();
+    if (evicted) self.concurrency_.evicted_left();
     if (destination->workers == 1) {  // the last one; what it should have given back in order
       for (const queue::Job& job : destination->jobs) self.put(released(job));
       if (!destination->jobs.empty()) destination->more = true;

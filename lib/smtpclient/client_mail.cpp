@@ -73,9 +73,9 @@ asio::awaitable<void> Client::settle_envelope(Sent& sent, const smtp::Envelope& 
 // leaves after its refusal has said it, and one that does not know RSET has answered it.
 asio::awaitable<void> Client::confirm(smtp::Settled& settled) {
   if (settled.connection != smtp::Settled::Connection::usable) co_return;
-  const auto patience = std::exchange(options_.command_timeout, std::min(options_.command_timeout, confirm_time));
+  const auto usual = std::exchange(options_.command_timeout, std::min(options_.command_timeout, confirm_time));
   const auto reply = co_await say("RSET\r\n");
-  options_.command_timeout = patience;
+  options_.command_timeout = usual;
   if (!reply || reply->code == 421) {
     usable_ = false;
     co_return;

@@ -9,8 +9,8 @@
 #include <map>
 #include <random>
 
+#include "delivery/concurrency.h"
 #include "delivery/families.h"
-#include "delivery/pool.h"
 #include "delivery/reply_words.h"
 #include "delivery/retry_class.h"
 #include "delivery/rotation.h"
@@ -190,8 +190,8 @@ TEST_CASE(
 TEST_CASE("destinations wait at a full site without a worker, and come back as places come free") {
   support::MemoryLog log;
   Gates gates(log);
-  Pool pool(gates);
-  pool.limit(200, 20);
+  ConcurrencyLimits limits(gates);
+  limits.limit(200, 20);
   gates.limit(200, 20);
   route::Limits two;
   two.sessions = 2;
@@ -202,21 +202,21 @@ TEST_CASE("destinations wait at a full site without a worker, and come back as p
     gates.belongs(name, site);
   }
   std::vector<Gates::UsePtr> uses;
-  for (int i = 0; i < 5; ++i) pool.add(ready("d" + std::to_string(i) + ".example"));
-  pool.add(ready("other.example"));
+  for (int i = 0; i < 5; ++i) limits.add(ready("d" + std::to_string(i) + ".example"));
+  limits.add(ready("other.example"));
   std::vector<std::string> got;
-  while (const DestinationPtr one = pool.next()) {
+  while (const ActiveDestinationPtr one = limits.next()) {
     got.push_back(one->name);
     if (one->name != "other.example") uses.push_back(gates.use(site));
-    pool.worker_came(*one);
+    limits.worker_came(*one);
   }
   CHECK(got == std::vector<std::string>{"d0.example", "d1.example", "other.example"});
-  CHECK(pool.waiting() == 0);  // so that others are looked for
+  CHECK(limits.waiting() == 0);  // so that others are looked for
   CHECK(gates.parked_count() == 3);
-  CHECK(pool.add(ready("d2.example")));  // it waits already
-  CHECK(pool.waiting() == 0);
+  CHECK(limits.add(ready("d2.example")));  // it waits already
+  CHECK(limits.waiting() == 0);
   uses.pop_back();
-  const DestinationPtr next = pool.next();
+  const ActiveDestinationPtr next = limits.next();
   REQUIRE(next);
   CHECK(next->name == "d2.example");
 }
@@ -236,24 +236,24 @@ TEST_CASE(
     std::mt19937 random(seed);
     support::MemoryLog log;
     Gates gates(log);
-    Pool pool(gates);
-    pool.limit(7, 20);
+    ConcurrencyLimits limits(gates);
+    limits.limit(7, 20);
     gates.limit(7, 20);
     route::Limits few;
     few.sessions = 3;
     std::map<std::string, SitePtr> sites;
     Model model;
-    std::map<std::string, DestinationPtr> active;
+    std::map<std::string, ActiveDestinationPtr> active;
     for (int i = 0; i < 40; ++i) {
       const std::string name = "d" + std::to_string(i) + ".example";
       sites[name] = gates.site(i % 2 == 0 ? "even" : "odd", few);
       gates.proven(name);
       gates.belongs(name, sites[name]);
-      REQUIRE(pool.add(ready(name)));
+      REQUIRE(limits.add(ready(name)));
       model.asked[name] = ++model.clock;
     }
     const auto begin = [&] {
-      while (const DestinationPtr one = pool.next()) {
+      while (const ActiveDestinationPtr one = limits.next()) {
         const int place = model.asked.at(one->name);
         for (const auto& [name, asked] : model.asked) {
           CAPTURE(one->name);
@@ -264,7 +264,7 @@ TEST_CASE(
         model.asked.erase(one->name);
         model.uses[one->name] = gates.use(sites[one->name]);
         one->site = sites[one->name];
-        pool.worker_came(*one);
+        limits.worker_came(*one);
         active[one->name] = one;
       }
     };
@@ -273,22 +273,22 @@ TEST_CASE(
       REQUIRE_FALSE(active.empty());
       auto at = active.begin();
       std::advance(at, static_cast<std::ptrdiff_t>(random() % active.size()));
-      const DestinationPtr one = at->second;
+      const ActiveDestinationPtr one = at->second;
       active.erase(at);
       model.uses.erase(one->name);
-      REQUIRE(pool.worker_left(*one));
+      REQUIRE(limits.worker_left(*one));
       Waiting again;
       again.destination = one->name;
       if (random() % 3 == 0) {  // there was no room at the host
         again.place = one->place;
         model.asked[one->name] = model.had.at(one->name);
         const bool parks = random() % 2 == 0;
-        const bool waits = parks ? pool.park(one->site, std::move(again)) : pool.add(std::move(again));
+        const bool waits = parks ? limits.park(one->site, std::move(again)) : limits.add(std::move(again));
         REQUIRE(waits);
       } else {  // it had its turn, and has more mail
         ++model.turns[one->name];
         model.asked[one->name] = ++model.clock;
-        REQUIRE(pool.add(std::move(again)));
+        REQUIRE(limits.add(std::move(again)));
       }
       begin();
     }
@@ -302,30 +302,30 @@ TEST_CASE(
 TEST_CASE("a destination that has workers takes no more while others wait at its site, also when the limit has grown") {
   support::MemoryLog log;
   Gates gates(log);
-  Pool pool(gates);
-  pool.limit(200, 20);
+  ConcurrencyLimits limits(gates);
+  limits.limit(200, 20);
   gates.limit(200, 20);
   const SitePtr site = gates.site("mx.example", {});
   site->allowance.fit(1);
   for (const char* name : {"busy.example", "waits.example"}) {
     gates.proven(name);
     gates.belongs(name, site);
-    pool.add(ready(name));
+    limits.add(ready(name));
   }
-  const DestinationPtr busy = pool.next();
+  const ActiveDestinationPtr busy = limits.next();
   REQUIRE(busy);
   busy->site = site;
   busy->connected = 1;
   const auto use = gates.use(site);
-  pool.worker_came(*busy);
-  CHECK_FALSE(pool.next());
+  limits.worker_came(*busy);
+  CHECK_FALSE(limits.next());
   CHECK(gates.parked_count() == 1);
   CHECK_FALSE(gates.has_room());
   gates.took({site, std::nullopt, ""});
   CHECK(site->allowance.sessions() == 2);
   CHECK(gates.has_room());
-  CHECK_FALSE(pool.may_grow(*busy));
-  const DestinationPtr next = pool.next();
+  CHECK_FALSE(limits.may_grow(*busy));
+  const ActiveDestinationPtr next = limits.next();
   REQUIRE(next);
   CHECK(next->name == "waits.example");
 }
@@ -333,17 +333,17 @@ TEST_CASE("a destination that has workers takes no more while others wait at its
 TEST_CASE("names of one owner that never worked take a tenth of the sessions; those that work are not counted") {
   support::MemoryLog log;
   Gates gates(log);
-  Pool pool(gates);
-  pool.limit(100, 20);
+  ConcurrencyLimits limits(gates);
+  limits.limit(100, 20);
   gates.limit(100, 20);
-  for (int i = 0; i < 300; ++i) pool.add(ready("w" + std::to_string(i) + ".hostile.example"));
-  pool.add(ready("good.example"));
+  for (int i = 0; i < 300; ++i) limits.add(ready("w" + std::to_string(i) + ".hostile.example"));
+  limits.add(ready("good.example"));
   std::vector<Gates::UsePtr> uses;
   std::size_t hostile = 0;
   bool good = false;
-  while (const DestinationPtr one = pool.next()) {
+  while (const ActiveDestinationPtr one = limits.next()) {
     for (GatePtr& gate : gates.for_unproven(one->name)) uses.push_back(gates.use(gate));
-    pool.worker_came(*one);
+    limits.worker_came(*one);
     good = good || one->name == "good.example";
     if (one->name != "good.example") ++hostile;
   }
@@ -354,21 +354,21 @@ TEST_CASE("names of one owner that never worked take a tenth of the sessions; th
 TEST_CASE("three quarters of the sessions at most are for destinations that never worked") {
   support::MemoryLog log;
   Gates gates(log);
-  Pool pool(gates);
-  pool.limit(100, 20);
+  ConcurrencyLimits limits(gates);
+  limits.limit(100, 20);
   gates.limit(100, 20);
-  for (int i = 0; i < 300; ++i) pool.add(ready("hostile" + std::to_string(i) + ".example"));
+  for (int i = 0; i < 300; ++i) limits.add(ready("hostile" + std::to_string(i) + ".example"));
   gates.proven("good.example");
   std::vector<Gates::UsePtr> uses;
   std::size_t workers = 0;
-  while (const DestinationPtr one = pool.next()) {
+  while (const ActiveDestinationPtr one = limits.next()) {
     for (GatePtr& gate : gates.for_unproven(one->name)) uses.push_back(gates.use(gate));
-    pool.worker_came(*one);
+    limits.worker_came(*one);
     ++workers;
   }
   CHECK(workers == 75);
-  pool.add(ready("good.example"));
-  const DestinationPtr good = pool.next();
+  limits.add(ready("good.example"));
+  const ActiveDestinationPtr good = limits.next();
   REQUIRE(good);
   CHECK(good->name == "good.example");
 }
@@ -378,16 +378,16 @@ TEST_CASE("three quarters of the sessions at most are for destinations that neve
 TEST_CASE("idle sessions give way to destinations that waited at a gate and for whom there is room by now") {
   support::MemoryLog log;
   Gates gates(log);
-  Pool pool(gates);
-  pool.limit(8, 20);
+  ConcurrencyLimits limits(gates);
+  limits.limit(8, 20);
   gates.limit(8, 20);
-  for (int i = 0; i < 20; ++i) pool.add(ready("d" + std::to_string(i) + ".example"));
-  std::vector<DestinationPtr> active;
+  for (int i = 0; i < 20; ++i) limits.add(ready("d" + std::to_string(i) + ".example"));
+  std::vector<ActiveDestinationPtr> active;
   std::map<std::string, std::vector<Gates::UsePtr>> trials;
   const auto begin = [&] {
-    while (const DestinationPtr one = pool.next()) {
+    while (const ActiveDestinationPtr one = limits.next()) {
       for (GatePtr& gate : gates.for_unproven(one->name)) trials[one->name].push_back(gates.use(gate));
-      pool.worker_came(*one);
+      limits.worker_came(*one);
       active.push_back(one);
     }
   };
@@ -400,25 +400,25 @@ TEST_CASE("idle sessions give way to destinations that waited at a gate and for 
     begin();
   }
   REQUIRE(active.size() == 8);
-  CHECK(pool.is_full());
+  CHECK(limits.is_full());
   CHECK(gates.parked_count() > 0);
   std::vector<IdleWorker> idle(active.size());
   for (std::size_t i = 0; i < idle.size(); ++i) {
     idle[i].at = active[i].get();
     idle[i].since = t0;
-    pool.idle_begins(idle[i]);
+    limits.idle_begins(idle[i]);
   }
   for (IdleWorker& worker : idle) {
     begin();
-    if (!pool.is_full()) break;
-    pool.evict_idle(t0 + 1s);
+    if (!limits.is_full()) break;
+    limits.evict_idle(t0 + 1s);
     REQUIRE(worker.evicted);
-    pool.evicted_left();
-    pool.worker_left(*worker.at);
+    limits.evicted_left();
+    limits.worker_left(*worker.at);
   }
   CHECK(active.size() == 14);  // six more that have not worked; the other places are for those that have
   CHECK_FALSE(idle.back().evicted);
-  pool.idle_ends(idle.back());
+  limits.idle_ends(idle.back());
 }
 
 TEST_CASE("the owner of a name") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/pool.h"
+#include "delivery/concurrency.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,18 +7,18 @@
 namespace hoplock::delivery {
 
 namespace {
-constexpr double setups_of_patience = 5, least_patience_ms = 50, most_patience_ms = 1000;
+constexpr double setups_kept = 5, least_keepalive_ms = 50, most_keepalive_ms = 1000;
 constexpr std::size_t stuck_share = 2, stuck_share_of_owner = 10;  // of all workers, one in so many
 constexpr std::size_t most_past_knock = 3;  // workers of a destination that was down, while its first message hangs
 constexpr std::size_t working_share = 4;    // of all workers, one in so many works at least while destinations wait
 }  // namespace
 
-DestinationPtr Pool::active(const std::string& name) const {
+ActiveDestinationPtr ConcurrencyLimits::active(const std::string& name) const {
   const auto found = active_.find(name);
   return found == active_.end() ? nullptr : found->second;
 }
 
-bool Pool::add(Waiting ready) {
+bool ConcurrencyLimits::add(Waiting ready) {
   if (names_waiting_.contains(ready.destination)) return true;
   if (gates_ != nullptr && gates_->is_parked(ready.destination)) return true;
   if (waiting_.size() >= most_waiting) return false;
@@ -28,12 +28,12 @@ bool Pool::add(Waiting ready) {
   return true;
 }
 
-bool Pool::park(const GatePtr& gate, Waiting ready) {
+bool ConcurrencyLimits::park(const GatePtr& gate, Waiting ready) {
   if (ready.place == 0) ready.place = ++places_;
   return gates_->park(gate, std::move(ready));
 }
 
-DestinationPtr Pool::next() {
+ActiveDestinationPtr ConcurrencyLimits::next() {
   // Also while all workers are taken: for whom there is room at the gate waits for a worker here, and idle sessions give way.
   if (gates_ != nullptr && (!is_full() || waiting_.empty())) {
     for (Waiting& one : gates_->take_ready()) {
@@ -51,7 +51,7 @@ DestinationPtr Pool::next() {
       gates_->park(closed, std::move(ready));  // what there is no room for is in the queue
       continue;
     }
-    auto destination = std::make_shared<Destination>();
+    auto destination = std::make_shared<ActiveDestination>();
     destination->name = ready.destination;
     destination->place = ready.place;
     destination->backoff = std::move(ready.backoff);
@@ -61,12 +61,12 @@ DestinationPtr Pool::next() {
   return nullptr;
 }
 
-void Pool::worker_came(Destination& destination) {
+void ConcurrencyLimits::worker_came(ActiveDestination& destination) {
   ++workers_;
   ++destination.workers;
 }
 
-bool Pool::worker_left(Destination& destination) {
+bool ConcurrencyLimits::worker_left(ActiveDestination& destination) {
   --workers_;
   if (--destination.workers > 0) return false;
   const auto found = active_.find(destination.name);
@@ -74,11 +74,11 @@ bool Pool::worker_left(Destination& destination) {
   return true;
 }
 
-std::size_t Pool::crowd() const {
+std::size_t ConcurrencyLimits::crowd() const {
   return (is_full() ? waiting_.size() : 0) + (gates_ != nullptr ? gates_->waiting_unproven() : 0);
 }
 
-std::vector<const BusyWorker*> Pool::stuck_too_many(net::SteadyTime now) const {
+std::vector<const BusyWorker*> ConcurrencyLimits::stuck_too_many(net::SteadyTime now) const {
   std::size_t wanted = crowd();
   if (wanted == 0) return {};
   std::vector<const BusyWorker*> stuck, chosen;
@@ -108,13 +108,13 @@ std::vector<const BusyWorker*> Pool::stuck_too_many(net::SteadyTime now) const {
   return chosen;
 }
 
-std::vector<DestinationPtr> Pool::all() const {
-  std::vector<DestinationPtr> destinations;
+std::vector<ActiveDestinationPtr> ConcurrencyLimits::all() const {
+  std::vector<ActiveDestinationPtr> destinations;
   for (const auto& [name, destination] : active_) destinations.push_back(destination);
   return destinations;
 }
 
-bool Pool::may_grow(const Destination& destination, Why why) const {
+bool ConcurrencyLimits::may_grow(const ActiveDestination& destination, Why why) const {
   const SitePtr& site = destination.site;
   if (site && (site->is_closed(Gates::Clock::now()) || !site->waiting.empty())) return false;
   if (destination.backoff && (why == Why::backlog || destination.workers >= most_past_knock)) return false;
@@ -123,14 +123,14 @@ bool Pool::may_grow(const Destination& destination, Why why) const {
 }
 
 // Of each that has workers there, and of each that waits. A host's are counted by the site that they share.
-std::size_t Pool::share_at(const Gate& gate, const SitePtr& site) const {
+std::size_t ConcurrencyLimits::share_at(const Gate& gate, const SitePtr& site) const {
   const auto here =
       std::count_if(active_.begin(), active_.end(), [&](const auto& one) { return one.second->site == site; });
   const std::size_t all = static_cast<std::size_t>(here) + gate.waiting.size();
   return std::max<std::size_t>(1, gate.sessions() / std::max<std::size_t>(1, all));
 }
 
-bool Pool::must_yield(const Destination& destination, Turn turn, const Gate* host) const {
+bool ConcurrencyLimits::must_yield(const ActiveDestination& destination, Turn turn, const Gate* host) const {
   if (workers_ > sessions_ || destination.workers > per_destination_) return true;  // the limits were lowered
   const SitePtr& site = destination.site;
   if (site && site->used > site->allowance.sessions() && destination.workers > 1) return true;
@@ -143,19 +143,19 @@ bool Pool::must_yield(const Destination& destination, Turn turn, const Gate* hos
   return turn == Turn::over || destination.workers > share;
 }
 
-void Pool::idle_begins(IdleWorker& worker) {
+void ConcurrencyLimits::idle_begins(IdleWorker& worker) {
   worker.at->idle.push_back(&worker);
   idle_.push_back(&worker);
 }
 
-void Pool::forget_idle(IdleWorker& worker) {
+void ConcurrencyLimits::forget_idle(IdleWorker& worker) {
   worker.at->idle.remove(&worker);
   idle_.remove(&worker);
 }
 
-void Pool::idle_ends(IdleWorker& worker) { forget_idle(worker); }
+void ConcurrencyLimits::idle_ends(IdleWorker& worker) { forget_idle(worker); }
 
-bool Pool::wake_idle(Destination& destination) {
+bool ConcurrencyLimits::wake_idle(ActiveDestination& destination) {
   if (destination.idle.empty()) return false;
   IdleWorker& worker = *destination.idle.back();  // the one whose session is freshest
   forget_idle(worker);
@@ -163,7 +163,7 @@ bool Pool::wake_idle(Destination& destination) {
   return true;
 }
 
-void Pool::make_room(const Gate& gate) {
+void ConcurrencyLimits::make_room(const Gate& gate) {
   const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const IdleWorker* worker) {
     return worker->host.get() == &gate || worker->at->site.get() == &gate;
   });
@@ -175,22 +175,22 @@ void Pool::make_room(const Gate& gate) {
   worker.wake.notify_all();
 }
 
-void Pool::wake_all_idle() {
+void ConcurrencyLimits::wake_all_idle() {
   for (IdleWorker* worker : idle_) worker->wake.notify_all();
 }
 
-std::chrono::milliseconds Pool::patience() const {
+std::chrono::milliseconds ConcurrencyLimits::idle_keepalive() const {
   const std::size_t most = std::min(3 * sessions_, most_waiting);
   if (waiting_.size() >= most) return std::chrono::milliseconds(0);
   const auto room = static_cast<double>(most - waiting_.size()) / static_cast<double>(most);
-  const double wish = std::clamp(setup_ms_ * setups_of_patience, least_patience_ms, most_patience_ms);
-  return std::chrono::milliseconds(static_cast<int>(std::min(1.0, room * 1.5) * wish));
+  const double longest = std::clamp(setup_ms_ * setups_kept, least_keepalive_ms, most_keepalive_ms);
+  return std::chrono::milliseconds(static_cast<int>(std::min(1.0, room * 1.5) * longest));
 }
 
-std::optional<net::SteadyTime> Pool::evict_idle(net::SteadyTime now) {
+std::optional<net::SteadyTime> ConcurrencyLimits::evict_idle(net::SteadyTime now) {
   while (is_full() && leaving_ < waiting_.size() && !idle_.empty()) {
     IdleWorker& worker = *idle_.front();
-    const auto due = worker.since + patience();
+    const auto due = worker.since + idle_keepalive();
     const bool too_few_work = workers_ - idle_.size() < sessions_ / working_share;
     if (due > now && !too_few_work) return due;
     forget_idle(worker);
@@ -201,7 +201,7 @@ std::optional<net::SteadyTime> Pool::evict_idle(net::SteadyTime now) {
   return std::nullopt;
 }
 
-std::vector<std::string> Pool::busy() const {
+std::vector<std::string> ConcurrencyLimits::busy() const {
   std::vector<std::string> names;
   if (gates_ != nullptr) names = gates_->parked();
   for (const auto& [name, destination] : active_) {
@@ -211,7 +211,7 @@ std::vector<std::string> Pool::busy() const {
   return names;
 }
 
-std::vector<queue::InLine> Pool::in_line(Time now) const {
+std::vector<queue::InLine> ConcurrencyLimits::in_line(Time now) const {
   std::vector<queue::InLine> all;
   if (gates_ != nullptr) all = gates_->in_line(now);
   const std::string why = "all " + std::to_string(sessions_) + " sessions are in use";
@@ -219,7 +219,7 @@ std::vector<queue::InLine> Pool::in_line(Time now) const {
   return all;
 }
 
-void Pool::remind_busy() {
+void ConcurrencyLimits::remind_busy() {
   for (const auto& [name, destination] : active_) {
     if (destination->idle.empty()) destination->more = true;
   }

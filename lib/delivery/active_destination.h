@@ -19,12 +19,12 @@
 
 namespace hoplock::delivery {
 
-struct Destination;
-using DestinationPtr = std::shared_ptr<Destination>;
+struct ActiveDestination;
+using ActiveDestinationPtr = std::shared_ptr<ActiveDestination>;
 
 // A worker that keeps its session open for more mail. Lives in the worker's frame.
 struct IdleWorker {
-  Destination* at = nullptr;
+  ActiveDestination* at = nullptr;
   net::SteadyTime since;
   net::Condition wake;
   GatePtr host = nullptr;  // at which it has a place
@@ -33,7 +33,7 @@ struct IdleWorker {
 
 // A worker in its attempt. Lives in the worker's frame.
 struct BusyWorker {
-  const Destination* at = nullptr;
+  const ActiveDestination* at = nullptr;
   net::SteadyTime began;  // when its attempt did
   net::SteadyTime since;  // its session was ready, or it began
   std::shared_ptr<const queue::Job> job;
@@ -57,7 +57,7 @@ class Backs {
 };
 
 // A destination with workers.
-struct Destination {
+struct ActiveDestination {
   std::string name;
   std::deque<queue::Job> jobs;  // leased, not yet taken by a worker
   std::size_t workers = 0;
@@ -89,7 +89,7 @@ struct Destination {
   // So many it might take.
   std::size_t takeable(net::SteadyTime now) const;
   // An attempt that lasts longer holds up what comes after it.
-  std::chrono::milliseconds patience() const;
+  std::chrono::milliseconds hang_timeout() const;
   // One that lasts so long is stuck, and gives way where there are too many such.
   std::chrono::milliseconds stuck_after() const;
   // When every worker will have been in its attempt for longer than that, while there may be other mail; nothing: never.

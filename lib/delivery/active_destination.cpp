@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/destination.h"
+#include "delivery/active_destination.h"
 
 #include <algorithm>
 #include <utility>
@@ -19,7 +19,7 @@ bool is_for_any(const queue::Job& job, const std::set<std::string>& addresses) {
 }
 }  // namespace
 
-void Destination::measure(Kind kind, double ms) {
+void ActiveDestination::measure(Kind kind, double ms) {
   double& figure = kind == Kind::first ? setup_ms : message_ms;
   figure = figure == 0 ? ms : figure * 0.75 + ms * 0.25;
   if (message_ms == 0) message_ms = ms / 4;  // a guess until a second message was sent
@@ -45,23 +45,23 @@ bool Backs::are_too_many(const std::string& destination, queue::Id id, net::Stea
   return too_many;
 }
 
-void Destination::ends(const BusyWorker& worker, Took took, net::SteadyTime now) {
+void ActiveDestination::ends(const BusyWorker& worker, Took took, net::SteadyTime now) {
   busy.remove(&worker);
   if (took == Took::mail && hung.empty()) return;
   const auto& recipients = worker.job->recipients;
   if (took == Took::mail) {
     for (const queue::Due& one : recipients) hung.erase(one.address);
-  } else if (recipients.size() == 1 && now >= worker.since + patience()) {  // of several it may have been any
+  } else if (recipients.size() == 1 && now >= worker.since + hang_timeout()) {  // of several it may have been any
     if (hung.size() >= most_hung) hung.clear();
     hung.insert(recipients.front().address);
   }
 }
 
 // The addresses that no further worker shall try.
-std::set<std::string> Destination::taken_up(net::SteadyTime now) const {
+std::set<std::string> ActiveDestination::taken_up(net::SteadyTime now) const {
   std::set<std::string> addresses;
   for (const BusyWorker* worker : busy) {
-    const bool hangs = now >= worker->since + patience();
+    const bool hangs = now >= worker->since + hang_timeout();
     if (!hangs && hung.empty()) continue;
     for (const queue::Due& one : worker->job->recipients) {
       if (hangs || hung.contains(one.address)) addresses.insert(one.address);
@@ -70,7 +70,7 @@ std::set<std::string> Destination::taken_up(net::SteadyTime now) const {
   return addresses;
 }
 
-std::optional<queue::Job> Destination::take(net::SteadyTime now) {
+std::optional<queue::Job> ActiveDestination::take(net::SteadyTime now) {
   if (jobs.empty()) return std::nullopt;
   auto next = jobs.begin();
   if (jobs.size() < most_set_aside) {
@@ -84,7 +84,7 @@ std::optional<queue::Job> Destination::take(net::SteadyTime now) {
   return job;
 }
 
-std::size_t Destination::takeable(net::SteadyTime now) const {
+std::size_t ActiveDestination::takeable(net::SteadyTime now) const {
   if (jobs.empty() || jobs.size() >= most_set_aside) return jobs.size();
   const auto addresses = taken_up(now);
   if (addresses.empty()) return jobs.size();
@@ -92,30 +92,30 @@ std::size_t Destination::takeable(net::SteadyTime now) const {
       std::count_if(jobs.begin(), jobs.end(), [&](const queue::Job& job) { return !is_for_any(job, addresses); }));
 }
 
-std::chrono::milliseconds Destination::patience() const {
+std::chrono::milliseconds ActiveDestination::hang_timeout() const {
   const auto usual = std::chrono::milliseconds(static_cast<int>(std::min(3 * message_ms, 1e6)));
   return std::clamp(usual, least_hang, most_hang);
 }
 
-std::chrono::milliseconds Destination::stuck_after() const {
+std::chrono::milliseconds ActiveDestination::stuck_after() const {
   const auto usual = std::chrono::milliseconds(static_cast<int>(std::min(5 * message_ms, 1e6)));
   return std::clamp(usual, least_stuck, most_stuck);
 }
 
-std::optional<net::SteadyTime> Destination::overdue(net::SteadyTime now) const {
+std::optional<net::SteadyTime> ActiveDestination::overdue(net::SteadyTime now) const {
   if (workers == 0 || busy.size() < workers || (!more && takeable(now) == 0)) return std::nullopt;
   net::SteadyTime last = busy.front()->since;
   for (const BusyWorker* worker : busy) last = std::max(last, worker->since);
-  return last + patience();
+  return last + hang_timeout();
 }
 
-bool Destination::is_behind() const {
+bool ActiveDestination::is_behind() const {
   const std::size_t count = workers == 0 ? 0 : takeable(net::SteadyTime::clock::now());
   if (count == 0) return false;
   const auto waiting = static_cast<double>(count * (more ? 2 : 1));
   return waiting * message_ms / static_cast<double>(workers) > 2 * setup_ms;
 }
 
-std::size_t Destination::portion() const { return backoff ? 1 : std::min<std::size_t>(24 + 4 * workers, 96); }
+std::size_t ActiveDestination::portion() const { return backoff ? 1 : std::min<std::size_t>(24 + 4 * workers, 96); }
 
 }  // namespace hoplock::delivery
