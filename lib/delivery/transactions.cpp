@@ -6,8 +6,8 @@
 #include <map>
 #include <utility>
 
-#include "delivery/fate.h"
 #include "delivery/outcome.h"
+#include "delivery/recipient_status.h"
 
 namespace hoplock::delivery {
 
@@ -106,7 +106,7 @@ Transactions::Heeded Transactions::heed(const smtpclient::Sent& sent, const std:
     if (about_us && (progress_.has_v4 || progress_.hosts.hosts.size() > 1)) {
       if (!progress_.has_v4) refusals_.add(batch[i], {hop, fate});
       fate.fate = smtp::Fate::deferred;
-      status = with_fate(std::move(status), fate, hop);
+      status = with_reply(std::move(status), fate, hop);
       moved = true;
       continue;
     }
@@ -115,7 +115,7 @@ Transactions::Heeded Transactions::heed(const smtpclient::Sent& sent, const std:
     if (fate.reply.code != 0 && fate.reply.code != 421) heeded.something = true;
     heeded.progress = heeded.progress || fate.fate == smtp::Fate::accepted;
     if (fate.fate == smtp::Fate::later) heeded.later.push_back(batch[i]);
-    status = with_fate(std::move(status), fate, hop);
+    status = with_reply(std::move(status), fate, hop);
     if (fate.fate == smtp::Fate::unanswered) status = with_stop(std::move(status), sent);
     settled = settled || status.fate != Fate::deferred || status.stop;
   }
@@ -131,7 +131,7 @@ void Transactions::end_refused() {
     const HostRefusals::Refusal* last = refusals_.everywhere(i, progress_.attempt.hops);
     if (last == nullptr) return false;
     RecipientStatus& status = progress_.attempt.recipients[i];
-    status = with_fate(std::move(status), last->fate, last->hop);
+    status = with_reply(std::move(status), last->fate, last->hop);
     return true;
   });
 }

@@ -11,7 +11,7 @@
 namespace hoplock::delivery {
 
 // `hop`: the index of the attempt's hop that said so.
-RecipientStatus with_fate(RecipientStatus status, const smtp::RecipientFate& fate, std::size_t hop);
+RecipientStatus with_reply(RecipientStatus status, const smtp::RecipientFate& fate, std::size_t hop);
 // Nobody else may hear of a recipient whose transaction got no answer.
 RecipientStatus with_stop(RecipientStatus status, const smtpclient::Sent& sent);
 RecipientStatus with_missing(RecipientStatus status, const smtpclient::MissingExtension& missing, std::size_t hop);

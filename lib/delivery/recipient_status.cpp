@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/fate.h"
+#include "delivery/recipient_status.h"
 
 #include "smtpclient/refusal.h"
 
 namespace hoplock::delivery {
 
-RecipientStatus with_fate(RecipientStatus status, const smtp::RecipientFate& fate, std::size_t hop) {
+RecipientStatus with_reply(RecipientStatus status, const smtp::RecipientFate& fate, std::size_t hop) {
   status.hop = hop;
   status.reply.reset();
   if (fate.reply.code != 0) status.reply = fate.reply;
