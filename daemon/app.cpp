@@ -228,7 +228,7 @@ std::optional<StartFailure> App::open_network() {
   scheduler_ = std::make_unique<delivery::Scheduler>(delivery::Services{executor, *queue_, *router_, *log_, now});
   scheduler_->set(delivery_options(config), client_tls_);
   scheduler_->sign_with(keyring_);
-  partner_news_ = std::make_unique<PartnerNews>(*queue_, *router_, *log_, [this] { scheduler_->kick(); });
+  partner_news_ = std::make_unique<PartnerNews>(*queue_, *router_, *log_, [this] { scheduler_->notify(); });
   report_post_ = std::make_unique<reports::HttpsPost>(*resolver_);
   const reports::Sender::Parts report_parts{executor, *disk_, *resolver_, *queue_, *report_post_, *log_, now};
   report_sender_ = std::make_unique<reports::Sender>(report_parts, random);
@@ -239,7 +239,7 @@ std::optional<StartFailure> App::open_network() {
   control::Calls calls;
   delivery::Scheduler& scheduler = *scheduler_;
   calls.waiting = [&scheduler] { return scheduler.in_line(); };
-  calls.kick = [&scheduler] { scheduler.kick(); };
+  calls.kick = [&scheduler] { scheduler.notify(); };
   calls.bounce = [&scheduler](queue::Selection selection, queue::Queue::Progress progress) {
     return scheduler.bounce(std::move(selection), std::move(progress));
   };
@@ -512,7 +512,7 @@ void App::follow_routes() {
   tasks_->spawn("reroute", [](queue::Queue& queue, Log& log, delivery::Scheduler& scheduler) -> asio::awaitable<void> {
     const auto rerouted = co_await queue.reroute(now());
     if (!rerouted) log.write(Event(Level::error, "queue-failed").add("error", rerouted.error().detail));
-    scheduler.kick();
+    scheduler.notify();
   }(*queue_, *log_, *scheduler_));
 }
 

@@ -219,7 +219,7 @@ std::vector<queue::InLine> ConcurrencyLimits::in_line(Time now) const {
   return all;
 }
 
-void ConcurrencyLimits::remind_busy() {
+void ConcurrencyLimits::recheck_busy() {
   for (const auto& [name, destination] : active_) {
     if (destination->idle.empty()) destination->more = true;
   }

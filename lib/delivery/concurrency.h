@@ -85,7 +85,7 @@ class ConcurrencyLimits {
   // Those without a worker, for people.
   std::vector<queue::InLine> in_line(Time now) const;
   // They look into the queue before they rest.
-  void remind_busy();
+  void recheck_busy();
 
  private:
   void forget_idle(IdleWorker& worker);

@@ -17,7 +17,7 @@ using Steady = std::chrono::steady_clock;
 constexpr std::size_t most_watched = 1000;
 constexpr std::size_t most_hosts = 10;
 constexpr std::size_t width = 8;  // looks at a time: one whose name servers are silent holds no other up
-constexpr std::chrono::milliseconds breath{100};  // between the beginnings of two
+constexpr std::chrono::milliseconds between_checks{100};  // between the beginnings of two
 constexpr std::chrono::milliseconds least_interval{1'000}, most_interval{std::chrono::minutes{5}};
 constexpr std::chrono::minutes grace{10};  // what comes due is tried by then, also by a busy scheduler
 
@@ -115,7 +115,7 @@ asio::awaitable<void> RecordWatch::run() {
     } else {
       first->second.next = Steady::now() + interval_;
       checks.spawn("watch", check_one(*this, first->first));
-      const auto rested = Steady::now() + breath;
+      const auto rested = Steady::now() + between_checks;
       while (!ended_ && Steady::now() < rested) co_await news_.wait_until(rested);
     }
   }

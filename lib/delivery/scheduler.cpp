@@ -29,8 +29,8 @@ Scheduler::Impl::Impl(const Services& services)
       clock_(services.clock),
       runner_(services),
       committer_(
-          services.queue, services.log, [this] { kick(); }, services.clock),
-      record_watch_(services, [this] { kick(); }),
+          services.queue, services.log, [this] { notify(); }, services.clock),
+      record_watch_(services, [this] { notify(); }),
       random_(std::random_device{}()),
       gates_(services.log),
       placed_(now()),
@@ -81,8 +81,8 @@ asio::awaitable<void> Scheduler::Impl::let_go(Self self) {
       if (!woken) co_return self->let_go_failed(woken.error().detail);
     }
   }
-  self->concurrency_.remind_busy();
-  self->kick();
+  self->concurrency_.recheck_busy();
+  self->notify();
 }
 void Scheduler::Impl::let_go_failed(const std::string& what) {
   lets_go_ = !options_.reputation_hold;
@@ -127,7 +127,7 @@ void Scheduler::Impl::abandon() {
 }
 
 // An operator wants it tried now, whatever was learnt of its site.
-void Scheduler::Impl::kick_by_order() {
+void Scheduler::Impl::notify_by_order() {
   gates_.forget_holds();
   slow_senders_.forget();
   reopen();
@@ -141,10 +141,10 @@ void Scheduler::Impl::reopen() {
     destination->most = SIZE_MAX;
   }
   concurrency_.wake_all_idle();
-  kick();
+  notify();
 }
 
-void Scheduler::Impl::kick() {
+void Scheduler::Impl::notify() {
   look_ = true;
   wake_.notify_all();
 }
@@ -165,15 +165,15 @@ asio::awaitable<void> Scheduler::Impl::watch(Self self) { co_await self->record_
 // Looks for due work at the start, when something comes due, and when told to, as long as there are workers for it.
 asio::awaitable<void> Scheduler::Impl::dispatch(Self self) {
   while (!self->stopping_) {
-    co_await self->mind_the_clock();
-    co_await self->mind_the_routes();
+    co_await self->check_clock();
+    co_await self->check_routes();
     self->mind_the_holds();
     if (self->looks_now()) co_await self->look();
     self->start_workers();
     self->relieve();
     self->drop_spares();
     if (self->stopping_ || self->looks_now() || (self->displaced_ && !self->is_paused())) continue;
-    ++self->counts_.rests;
+    ++self->counts_.idle_count;
     self->asleep_until_ = self->next_wake();
     co_await self->wake_.wait_until(self->asleep_until_);
   }
@@ -200,7 +200,7 @@ Scheduler::Impl::Steady::time_point Scheduler::Impl::next_wake() const {
 
 asio::awaitable<void> Scheduler::Impl::look() {
   const auto began = Steady::now();
-  if (began >= look_at_) concurrency_.remind_busy();
+  if (began >= look_at_) concurrency_.recheck_busy();
   look_ = false;
   looked_at_ = began;
   look_at_ = began + look_again;
@@ -217,7 +217,7 @@ asio::awaitable<void> Scheduler::Impl::look() {
 
 // Something comes due then: the dispatcher shall be awake.
 void Scheduler::Impl::note_due(Time due) {
-  if (clock_went_back()) return kick();  // or `due` would seem far away until it is noticed otherwise
+  if (clock_went_back()) return notify();  // or `due` would seem far away until it is noticed otherwise
   const auto at = std::max(Steady::now() + std::min<Milliseconds>(due - now(), look_again), looked_at_ + look_gap);
   if (at >= look_at_) return;
   look_at_ = at;
@@ -229,7 +229,7 @@ bool Scheduler::Impl::clock_went_back() const {
 }
 
 // CONTRACT: a clock set back delays no message by more than its own retry interval.
-asio::awaitable<void> Scheduler::Impl::mind_the_clock() {
+asio::awaitable<void> Scheduler::Impl::check_clock() {
   const bool set_back = clock_went_back();
   const auto wall = now();
   wall_ = wall;
@@ -246,7 +246,7 @@ asio::awaitable<void> Scheduler::Impl::mind_the_clock() {
 }
 
 // MX-20: a route ended, or a worker came upon mail that the rules send elsewhere by now. What waited for the old next hop waits no more.
-asio::awaitable<void> Scheduler::Impl::mind_the_routes() {
+asio::awaitable<void> Scheduler::Impl::check_routes() {
   const Time at = now();
   const auto end = router_.rules()->next_end(placed_);
   if (is_paused() || (!displaced_ && (!end || at < *end))) co_return;
@@ -393,7 +393,7 @@ void Scheduler::set(Options options, std::shared_ptr<const net::ClientTls> tls) 
 void Scheduler::start() { impl_->start(); }
 asio::awaitable<void> Scheduler::stop(net::SteadyTime deadline) { return impl_->stop(deadline); }
 void Scheduler::sign_with(std::shared_ptr<const dkim::Keyring> keyring) { impl_->sign_with(std::move(keyring)); }
-void Scheduler::kick() { impl_->kick_by_order(); }
+void Scheduler::notify() { impl_->notify_by_order(); }
 asio::awaitable<Result<queue::Affected>> Scheduler::bounce(queue::Selection selection,
                                                            queue::Queue::Progress progress) {
   return Impl::bounce(impl_, std::move(selection), std::move(progress));

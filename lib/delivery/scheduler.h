@@ -24,8 +24,9 @@ struct Counts {
   std::uint64_t deferred = 0;
   std::uint64_t bounced = 0;
   std::uint64_t expired = 0;
-  bool stalled = false;     // results cannot be stored: nothing new is sent until they can
-  std::uint64_t rests = 0;  // how often the dispatcher went to sleep: of a busy loop there would be none or millions
+  bool stalled = false;  // results cannot be stored: nothing new is sent until they can
+  // How often the dispatcher went to sleep: of a busy loop there would be none or millions.
+  std::uint64_t idle_count = 0;
 };
 
 class Scheduler {
@@ -44,7 +45,7 @@ class Scheduler {
   // Takes no more work, lets messages under way end until `deadline`, then cuts; results so far are stored in any case.
   boost::asio::awaitable<void> stop(net::SteadyTime deadline);
   // Somebody changed what is due (an operator's retry or release): look now, and forget what holds sites back.
-  void kick();
+  void notify();
   // Ends what the selection means with a notice to the senders, in bounded steps, each on stable storage before the next; what is under
   // way is left alone and counted as active.
   boost::asio::awaitable<Result<queue::Affected>> bounce(queue::Selection selection, queue::Queue::Progress progress);

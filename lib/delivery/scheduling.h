@@ -32,8 +32,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void start();
   asio::awaitable<void> stop(net::SteadyTime deadline);
   void abandon();
-  void kick();
-  void kick_by_order();
+  void notify();
+  void notify_by_order();
   void reopen();
   Counts counts() const;
   std::vector<queue::InLine> in_line() const;
@@ -50,8 +50,8 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   static asio::awaitable<void> watch(Self self);
   asio::awaitable<void> look();
   bool clock_went_back() const;
-  asio::awaitable<void> mind_the_clock();
-  asio::awaitable<void> mind_the_routes();
+  asio::awaitable<void> check_clock();
+  asio::awaitable<void> check_routes();
   void mind_the_holds();
   static asio::awaitable<void> let_go(Self self);
   void let_go_failed(const std::string& what);

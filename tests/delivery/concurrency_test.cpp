@@ -142,7 +142,7 @@ TEST_CASE("destinations with an idle worker are not busy: what comes due there i
   full.limits.wake_idle(*full.destinations[1]);
   CHECK(full.limits.busy() == std::vector<std::string>{"a1"});
   full.destinations[0]->more = full.destinations[1]->more = false;
-  full.limits.remind_busy();
+  full.limits.recheck_busy();
   CHECK_FALSE(full.destinations[0]->more);
   CHECK(full.destinations[1]->more);
 }

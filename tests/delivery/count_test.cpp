@@ -130,7 +130,7 @@ TEST_CASE("a damaged ledger stops no mail, and nothing is sent twice for it") {
   relay.start();
   REQUIRE(relay.until([&] { return sink.messages == 1 && relay.list().empty(); }));
   relay.put({"b@one.example"});
-  relay.scheduler->kick();
+  relay.scheduler->notify();
   REQUIRE(relay.until([&] { return sink.messages == 2 && relay.list().empty(); }));
   relay.stop();
   CHECK(sink.messages == 2);

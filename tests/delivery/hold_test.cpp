@@ -45,7 +45,7 @@ TEST_CASE("RTLS-13: mail that does without TLS gets through, and what the policy
   REQUIRE(hold);
   REQUIRE(relay.until([&] { return relay.log.events("delivered").size() == 2; }));
   relay.put({"behind@dane.example"});
-  relay.scheduler->kick();
+  relay.scheduler->notify();
   relay.pass(500ms);
   CHECK(sink.messages == 2);
   CHECK(sink.recipients.count("held@dane.example") + sink.recipients.count("behind@dane.example") == 0);

@@ -257,7 +257,7 @@ TEST_CASE("reputation_hold: turned off by a SIGHUP or over a restart, what one s
     for (int i = 0; i < 8; ++i) relay.put_from("news@spam.example", "u" + n(i) + "@a.example");
     REQUIRE(relay.until([&] { return relay.count("deferred", "u") == 6; }));
     relay.reply.clear();
-    relay.scheduler->kick();  // an order that wakes nothing by itself
+    relay.scheduler->notify();  // an order that wakes nothing by itself
     relay.pass(300ms);
     CHECK(relay.host.messages == 1);
     relay.options.reputation_hold = false;

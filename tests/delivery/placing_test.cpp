@@ -68,7 +68,7 @@ TEST_CASE("MX-20: the hold of the hop that a reload takes away delays nobody who
   REQUIRE(relay.until([&] { return relay.scheduler->counts().deferred >= 2; }));
   relay.reload({over(relay, {"a.test"}, {"127.0.0.9"})});
   relay.loop.run(relay.queue->reroute(wall())).value();
-  relay.scheduler->kick();
+  relay.scheduler->notify();
   CHECK(relay.until([&] { return b.recipients.size() == 2; }, 2s));
 }
 
