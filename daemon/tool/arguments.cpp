@@ -227,11 +227,13 @@ const std::vector<Syntax>& commands() {
        "records, next hops, what waits, what the last day failed with; exit 1 when something needs a hand"},
       {"audit",
        audit,
-       "[--since 30d|--from D --to D] [--domain D] [--csv|--json|--html] [--output FILE [--sign KEY.pem]]",
+       "[--since 30d|--from D --to D] [--domain D] [--csv|--json|--html] [--output FILE] [--sign KEY.pem]",
        "how mail left, by partner domain: under which policy and proof, with which keys and records, what was relaxed, "
        "refused or never proved; kept by the day, in UTC, for years. --html prints as a report on A4. --output: into "
        "FILE; --sign: and a detached CMS signature (DER) into FILE.p7s, with the key and the certificate that KEY.pem "
-       "holds: openssl cms -verify -binary -inform DER -in FILE.p7s -content FILE -CAfile CA.pem -purpose any",
+       "holds: openssl cms -verify -binary -inform DER -in FILE.p7s -content FILE -CAfile CA.pem -purpose any; without "
+       "--output report and signature go to standard output, as one signed message (S/MIME): openssl cms -verify -in "
+       "MESSAGE -CAfile CA.pem -purpose any",
        0,
        0,
        {"--since", "--from", "--to", "--domain", "--output", "--sign"},

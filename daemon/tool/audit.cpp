@@ -63,8 +63,6 @@ Result<Form> form_of(const Call& call) {
   const Arguments& said = call.arguments;
   const int forms = (said.json ? 1 : 0) + (said.has("--csv") ? 1 : 0) + (said.has("--html") ? 1 : 0);
   if (forms > 1) return bad_input("one of --csv, --json and --html");
-  if (said.has("--sign") && !said.has("--output"))
-    return bad_input("--sign needs --output FILE: the signature is written beside it, as FILE.p7s");
   return said.json ? Form::json : said.has("--csv") ? Form::csv : said.has("--html") ? Form::html : Form::text;
 }
 
@@ -82,6 +80,37 @@ void write_report(const Console& console, const AuditReport& report, Form form) 
       console.out << audit_to_html(report);
       return;
   }
+}
+
+ReportPart part_of(const AuditReport& report, Form form, std::string text) {
+  const std::string days = to_text(report.from) + " to " + to_text(report.to);
+  const auto of = [&](std::string media_type, std::string_view ending) {
+    std::string name = "audit-" + to_text(report.from) + "-" + to_text(report.to) + std::string(ending);
+    return ReportPart{"How mail left " + report.relay + ", " + days, std::move(media_type), std::move(name),
+                      std::move(text)};
+  };
+  switch (form) {
+    case Form::json:
+      return of("application/json", ".json");
+    case Form::csv:
+      return of("text/csv", ".csv");
+    case Form::html:
+      return of("text/html", ".html");
+    case Form::text:
+      break;
+  }
+  return of("text/plain", ".txt");
+}
+
+// Report and signature as one message on standard output, or nothing there.
+int print_signed(const Call& call, const ReportPart& part) {
+  const std::string key = *call.arguments.get("--sign");
+  const auto pem = config::read_file(key, largest_key_file);
+  if (!pem) return complain(call.console, io_error, "'" + key + "': " + pem.error().detail);
+  const auto message = signed_message(*pem, part);
+  if (!message) return complain(call.console, no, "'" + key + "': " + message.error().detail);
+  call.console.out << *message;
+  return ok;
 }
 
 // Nothing but a report is replaced: no device, no FIFO, no link that somebody laid there.
@@ -159,13 +188,14 @@ int audit(const Call& call) {
   if (report.partners.empty() && *form == Form::text)
     return complain(console, no,
                     "nothing was delivered or refused from " + to_text(range->from) + " to " + to_text(range->to));
-  if (!call.arguments.has("--output")) {
+  const bool apart = call.arguments.has("--output");
+  if (!apart && !call.arguments.has("--sign")) {
     write_report(console, report, *form);
     return ok;
   }
   std::ostringstream text;
   write_report({text, console.err, std::nullopt, console.now}, report, *form);
-  return put_report_down(call, text.str());
+  return apart ? put_report_down(call, text.str()) : print_signed(call, part_of(report, *form, text.str()));
 }
 
 }  // namespace hoplock::daemon::tool

@@ -9,6 +9,9 @@
 
 #include <memory>
 
+#include "base/ascii.h"
+#include "dkim/sha256.h"
+
 namespace hoplock::daemon::tool {
 
 namespace {
@@ -36,6 +39,34 @@ Error no_signature(const char* what) {
     if (const char* reason = ERR_reason_error_string(code)) why += std::string(" (") + reason + ")";
   ERR_clear_error();
   return fail(errc::invalid_argument, why);
+}
+
+// As a signature over text has them (RFC 8551 section 3.1.1).
+std::string with_crlf(std::string_view text) {
+  std::string lines;
+  lines.reserve(text.size() + text.size() / 16);
+  for (std::string_view line : split(text, '\n')) {
+    while (line.ends_with('\r')) line.remove_suffix(1);
+    lines.append(line).append("\r\n");
+  }
+  lines.resize(lines.size() - 2);  // split() gave one more than there are ends of lines
+  return lines;
+}
+
+std::string base64_lines(std::string_view octets) {
+  constexpr std::size_t longest = 76;  // RFC 2045 section 6.8
+  const std::string text = to_base64(octets);
+  std::string lines;
+  for (std::size_t at = 0; at < text.size(); at += longest) lines.append(text, at, longest).append("\r\n");
+  return lines;
+}
+
+// No line of the text can be it: it is made of the text's hash.
+std::string boundary_for(std::string_view text) {
+  constexpr std::size_t octets = 16;
+  dkim::Sha256 hash;
+  hash.update(text);
+  return "=_" + to_hex(hash.finish().substr(0, octets));
 }
 
 }  // namespace
@@ -66,6 +97,26 @@ Result<std::string> cms_signature(std::string_view pem, std::string_view content
   char* begin = nullptr;
   const long length = BIO_get_mem_data(der.get(), &begin);
   return std::string(begin, static_cast<std::size_t>(length));
+}
+
+// RFC 8551 section 3.5.3
+Result<std::string> signed_message(std::string_view pem, const ReportPart& part) {
+  std::string entity = "Content-Type: " + part.media_type + "; charset=utf-8\r\n";
+  entity += "Content-Transfer-Encoding: 8bit\r\n";
+  entity += "Content-Disposition: attachment; filename=\"" + part.file_name + "\"\r\n\r\n";
+  entity += with_crlf(part.text);
+  const auto signature = cms_signature(pem, entity);
+  if (!signature) return signature.error();
+  const std::string boundary = boundary_for(entity);
+  std::string message = "MIME-Version: 1.0\r\nSubject: " + part.subject + "\r\n";
+  message += "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\";\r\n";
+  message += "\tmicalg=\"sha-256\"; boundary=\"" + boundary + "\"\r\n\r\n";
+  message += "--" + boundary + "\r\n" + entity + "\r\n--" + boundary + "\r\n";
+  message += "Content-Type: application/pkcs7-signature; name=\"smime.p7s\"\r\n";
+  message += "Content-Transfer-Encoding: base64\r\n";
+  message += "Content-Disposition: attachment; filename=\"smime.p7s\"\r\n\r\n";
+  message += base64_lines(*signature) + "\r\n--" + boundary + "--\r\n";
+  return message;
 }
 
 }  // namespace hoplock::daemon::tool

@@ -224,8 +224,7 @@ TEST_CASE(
                                              {"--from", "2026-11-27", "--to", "2026-11-26"},
                                              {"--domain", "no domain"},
                                              {"--csv", "--html"},
-                                             {"--json", "--csv"},
-                                             {"--sign", "key.pem"}}) {
+                                             {"--json", "--csv"}}) {
     std::vector<std::string> all{"audit"};
     all.insert(all.end(), words.begin(), words.end());
     CHECK(stage.ask(all).code == daemon::usage);
@@ -291,6 +290,51 @@ TEST_CASE("audit --sign: openssl cms -verify proves every octet of the report, a
     stage.dir.write("audit.html", content(file) + " ");
     CHECK(run(verify) != 0);
   }
+}
+
+TEST_CASE(
+    "audit --sign alone: report and signature as one message on standard output, which openssl cms -verify proves") {
+  Stage stage;
+  stage.fill();
+  const support::Certificate authority({.cn = "Our CA", .ca = true});
+  const support::Certificate signer({.cn = "Audit"}, authority);
+  const std::string ca = stage.dir.write("ca.pem", authority.pem());
+  const std::string key = stage.dir.write("key.pem", signer.key_pem() + signer.pem());
+  const std::string file = stage.dir.file("signed.eml"), part = stage.dir.file("verified");
+  const std::string verify = "openssl cms -verify -in " + file + " -CAfile " + ca + " -purpose any -out " + part;
+  const auto without_cr = [](std::string text) {
+    std::erase(text, '\r');
+    return text;
+  };
+  for (const char* form : {"", "--csv", "--json", "--html"}) {
+    CAPTURE(form);
+    std::vector<std::string> words{"audit"};
+    if (*form != 0) words.emplace_back(form);
+    const std::string plain = stage.ask(words).out;
+    words.insert(words.end(), {"--sign", key});
+    const auto said = stage.ask(words);
+    CHECK(said.code == 0);
+    CHECK(said.err.empty());
+    CHECK(said.out.find("Content-Type: multipart/signed") != std::string::npos);
+    stage.dir.write("signed.eml", said.out);
+    CHECK(run(verify) == 0);
+    const std::string entity = without_cr(content(part));
+    const auto head = entity.find("\n\n");
+    REQUIRE(head != std::string::npos);
+    CHECK(entity.substr(head + 2) == without_cr(plain));
+    CHECK(entity.find("; filename=\"audit-2026-10-31-2026-11-30.") < head);
+    std::string changed = said.out;
+    changed.replace(changed.find("dane.example"), 4, "sane");
+    stage.dir.write("signed.eml", changed);
+    CHECK(run(verify) != 0);
+  }
+  stage.dir.write("signed.eml",
+                  without_cr(stage.ask({"audit", "--html", "--sign", key}).out));  // as an editor leaves it
+  CHECK(run(verify) == 0);
+  const auto none = stage.ask({"audit", "--sign", stage.dir.file("none.pem")});
+  CHECK(none.code == daemon::io_error);
+  CHECK(none.out.empty());
+  CHECK(stage.ask({"audit", "--sign", ca}).out.empty());
 }
 
 TEST_CASE(

@@ -149,6 +149,13 @@ class Audit(Case):
                   "-purpose", "any", "-out", "/dev/null"]
         done = subprocess.run(verify, capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
+        code, text, error = self.relay.text("audit", "--csv", "--sign", path("audit.pem"))
+        self.assertEqual(code, 0, error)
+        message = self.world.write("report.eml", text)
+        done = subprocess.run(["openssl", "cms", "-verify", "-in", message, "-CAfile", path("audit.crt"), "-purpose", "any"], capture_output=True,
+                              text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("Content-Type: text/csv", done.stdout)
 
     def test_mixed_mail_adds_up_in_every_form(self):
         """DANE, MTA-STS, a certificate that a route asks for, TLS without a proof, clear, an exception, refused hosts and refused mail."""
