@@ -65,6 +65,9 @@ StatusServer::StatusServer(Parts parts)
     : parts_(std::move(parts)),
       started_(now()),
       passwords_(parts_.executor, logins_),
+      proven_([this](std::shared_ptr<const listener::Users> users, listener::Passwords::Attempt attempt) {
+        return passwords_.check(std::move(users), std::move(attempt));
+      }),
       surveyor_(parts_.executor, survey_options(parts_.disk), [&queue = parts_.queue] { return queue.active(); }),
       recorder_(parts_.executor, parts_.disk, parts_.log, surveyor_),
       lookups_(parts_.executor, parts_.disk.path()),
@@ -119,7 +122,7 @@ std::function<asio::awaitable<bool>(monitor::HttpClient)> StatusServer::admissio
     if (by_proxy && client.has_trusted_header && client.address.unmapped().is_loopback()) co_return true;
     if (!users || !client.login) co_return false;
     listener::Passwords::Attempt attempt{client.address, client.login->first, client.login->second};
-    const auto found = co_await passwords_.check(users, std::move(attempt));
+    const auto found = co_await proven_.check(users, std::move(attempt));
     const auto now = std::chrono::steady_clock::now();
     if (found == listener::Credentials::right) logins_.right(client.address, client.login->first, now);
     if (found == listener::Credentials::wrong) {

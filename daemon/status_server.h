@@ -15,6 +15,7 @@
 #include "disk/disk.h"
 #include "listener/logins.h"
 #include "listener/passwords.h"
+#include "listener/proven.h"
 #include "listener/server.h"
 #include "monitor/counting_log.h"
 #include "monitor/endpoints.h"
@@ -77,6 +78,7 @@ class StatusServer {
   std::vector<monitor::DaemonStatus::Damage> damaged_;
   listener::Logins logins_;
   listener::Passwords passwords_;
+  listener::ProvenLogins proven_;
   monitor::Surveyor surveyor_;
   monitor::Recorder recorder_;
   page::Lookups lookups_;

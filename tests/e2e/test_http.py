@@ -207,6 +207,37 @@ class Http(Case):
             with self.assertRaises((OSError, http.client.HTTPException)):
                 get("/healthz", 9472)  # in clear
 
+    def test_a_page_that_is_asked_for_often_costs_one_hash_until_its_users_change(self):
+        def hashed(password):  # some tenths of a second
+            command = ["openssl", "passwd", "-6", "-salt", "rounds=400000$relaytest", password]
+            return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+        users = pathlib.Path(self.world.path("costly-users"))
+        users.write_text(f"anna:{hashed('first')}\n", encoding="utf-8")
+        pair = self.world.authority.leaf("relay.test").path
+        settings = {"http": {"address": "127.0.0.1:9474", "certificate": pair, "key": pair, "users_file": str(users)}}
+        context = ssl.create_default_context(cafile=self.world.authority.ca_file)
+        context.check_hostname = False
+
+        def asked(password):
+            """(status, seconds)"""
+            start = time.monotonic()
+            headers = {"Authorization": "Basic " + base64.b64encode(f"anna:{password}".encode()).decode()}
+            with contextlib.closing(http.client.HTTPSConnection("127.0.0.1", 9474, timeout=20, context=context)) as connection:
+                connection.request("GET", "/page.css", headers=headers)
+                return connection.getresponse().status, time.monotonic() - start
+
+        with Relay(self.world, Stage.build, settings, "costly", 2539) as relay:
+            status, first = asked("first")
+            self.assertEqual(status, 200)
+            again = [asked("first") for _ in range(20)]
+            self.assertEqual({status for status, _ in again}, {200})
+            self.assertLess(sum(seconds for _, seconds in again), 10 * first)
+            users.write_text(f"anna:{hashed('second')}\n", encoding="utf-8")
+            self.assertEqual(relay.reload()["ok"], "true")
+            self.assertEqual(asked("first")[0], 401)
+            self.assertEqual(asked("second")[0], 200)
+
     def test_behind_a_proxy_its_header_lets_in_and_nothing_else_does(self):
         settings = {"http": {"address": "127.0.0.1:9473", "trusted_proxy_header": "X-Forwarded-User", "hosts": ["page.relay.test"]}}
         with Relay(self.world, Stage.build, settings, "proxied", 2537):
