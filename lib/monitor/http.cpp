@@ -79,12 +79,20 @@ bool is_ours(std::string_view field, const Ip& local, const std::vector<std::str
 }
 
 struct Connection {
+  // The first gives way first. idle: nothing is being answered; a request that is not whole yet counts as nothing. sending: the peer has
+  // its answer to take. answering: that ends by itself, and soon.
+  enum class Doing : std::uint8_t { idle, sending, answering };
   explicit Connection(net::Stream connected) : stream(std::move(connected)) {}
+  void begin(Doing what) {
+    doing = what;
+    since = steady_clock::now();
+  }
   net::Stream stream;
   std::string unread;  // what came and was not parsed yet
-  bool idle = true;    // nothing is being answered; a request that is not whole yet counts as nothing
+  Doing doing = Doing::idle;
   steady_clock::time_point since = steady_clock::now();
 };
+using Doing = Connection::Doing;
 
 Heard refused(unsigned status) {
   Heard heard;
@@ -201,13 +209,13 @@ asio::awaitable<void> HttpServer::State::accept_all(std::shared_ptr<State> self,
 }
 
 // The monitoring of a machine in trouble must get in: idle connections, however many, do not keep it out, and no more do those whose
-// request never gets whole.
+// request never gets whole or who do not read what they asked for.
 void HttpServer::State::admit(net::Stream stream) {
   if (connections.size() >= settings.connections) {
     const auto longest = std::min_element(connections.begin(), connections.end(), [](const auto& a, const auto& b) {
-      return std::pair(!a->idle, a->since) < std::pair(!b->idle, b->since);
+      return std::pair(a->doing, a->since) < std::pair(b->doing, b->since);
     });
-    if (!(*longest)->idle) return;  // `stream` closes
+    if ((*longest)->doing == Doing::answering) return;  // `stream` closes
     (*longest)->stream.close();
     connections.erase(longest);
   }
@@ -218,7 +226,7 @@ void HttpServer::State::admit(net::Stream stream) {
 
 void HttpServer::State::cut_idle() {
   for (const auto& one : connections) {
-    if (one->idle) one->stream.close();
+    if (one->doing == Doing::idle) one->stream.close();
   }
 }
 
@@ -273,7 +281,7 @@ asio::awaitable<Go> HttpServer::State::exchange(std::shared_ptr<Connection> conn
     const bool let_in = co_await is_let_in(*heard, connection->stream.peer().ip);
     if (!let_in) heard->status = 401;
   }
-  connection->idle = false;
+  connection->begin(Doing::answering);
   HttpReply reply;
   if (heard->status == 200) {
     HttpRequest request = heard->request;
@@ -285,6 +293,7 @@ asio::awaitable<Go> HttpServer::State::exchange(std::shared_ptr<Connection> conn
   const std::string header = header_of(reply, after, settings.clock());
   connection->stream.expires_after(settings.request);
   const std::string_view body = heard->show == Show::all ? std::string_view(reply.body) : std::string_view();
+  connection->begin(Doing::sending);
   const auto written = co_await connection->stream.write(header, body);
   co_return written ? after : Go::end;
 }
@@ -303,8 +312,7 @@ asio::awaitable<void> HttpServer::State::serve(std::shared_ptr<State> self, std:
   }
   while (go == Go::on) {
     go = co_await self->exchange(connection);
-    connection->idle = true;
-    connection->since = steady_clock::now();
+    connection->begin(Doing::idle);
   }
   co_await connection->stream.shutdown();
 }

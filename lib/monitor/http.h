@@ -59,7 +59,8 @@ struct HttpReply {
 };
 
 struct HttpSettings {
-  std::size_t connections = 64;              // beyond them the one that has been idle for longest gives way
+  // Beyond them the one that has been idle for longest gives way; where none is, that whose answer has not been taken for longest.
+  std::size_t connections = 64;
   std::size_t header = 8192;                 // octets of a request
   std::chrono::milliseconds request{10000};  // from its first octet to its last, and for its answer to be taken
   std::chrono::milliseconds idle{120000};    // between two requests

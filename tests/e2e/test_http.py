@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import smtplib
 import socket
 import sqlite3
@@ -227,7 +228,7 @@ class Http(Case):
                 connection.request("GET", "/page.css", headers=headers)
                 return connection.getresponse().status, time.monotonic() - start
 
-        with Relay(self.world, Stage.build, settings, "costly", 2539) as relay:
+        with Relay(self.world, Stage.build, settings, "costly", 2545) as relay:
             status, first = asked("first")
             self.assertEqual(status, 200)
             again = [asked("first") for _ in range(20)]
@@ -269,6 +270,43 @@ class Http(Case):
         self.assertLess(time.monotonic() - start, 5)
         for one in crowd:
             one.close()
+        self.assertEqual(self.relay.log(event="internal-error"), [])
+
+    def test_clients_that_read_nothing_or_never_end_a_request_keep_nobody_out(self):
+        """64 who ask for more than they take, then 64 whose request comes octet by octet; whoever comes then is answered at once."""
+        with contextlib.ExitStack() as stack:
+            deaf = []
+            for _ in range(64):
+                one = stack.enter_context(contextlib.closing(socket.socket()))
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                one.connect(("127.0.0.1", PORT))
+                one.setblocking(False)
+                deaf.append(one)
+            request = b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100
+            quiet = 0  # rounds in which nobody took a request any more: all are stuck in an answer
+            while quiet < 3:
+                _, writable, _ = select.select([], deaf, [], 0.1)
+                quiet = 0 if writable else quiet + 1
+                for one in writable:
+                    try:
+                        one.send(request)
+                    except BlockingIOError:
+                        pass
+                    except OSError:
+                        deaf.remove(one)
+            self.assertGreater(len(deaf), 60)
+            for path in ("/healthz", "/metrics", "/"):
+                start = time.monotonic()
+                self.assertEqual(get(path)[0], 200)
+                self.assertLess(time.monotonic() - start, 3, path)
+            slow = [stack.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", PORT)))) for _ in range(64)]
+            for octet in b"GET /healthz HTTP/1.1\r\nHost: l":
+                for one in slow:
+                    with contextlib.suppress(OSError):
+                        one.sendall(bytes([octet]))
+                start = time.monotonic()
+                self.assertEqual(get("/healthz")[0], 200)
+                self.assertLess(time.monotonic() - start, 3)
         self.assertEqual(self.relay.log(event="internal-error"), [])
 
     def test_DNS_04_health_turns_red_while_validation_does_not_work(self):

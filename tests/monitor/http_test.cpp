@@ -73,6 +73,11 @@ class Client {
       all.append(room.data(), static_cast<std::size_t>(got));
     }
   }
+  // Until something has come, which is left where it is.
+  bool is_answered() const {
+    pollfd ready{descriptor_, POLLIN, 0};
+    return poll(&ready, 1, 5000) == 1;
+  }
   bool ended() const { return ended_; }  // as of the last rest()
 
  private:
@@ -80,6 +85,8 @@ class Client {
   bool connected_ = false;
   bool ended_ = false;
 };
+
+constexpr std::size_t large = 24 << 20;  // more than the system buffers for one connection
 
 struct Served {
   explicit Served(HttpSettings limits = {}) : server(loop.executor(), log, &Served::answer, limits) {
@@ -91,6 +98,7 @@ struct Served {
     HttpReply reply;
     if (request.path == "/missing") reply.status = 404;
     reply.body = request.path + (request.accepts == HttpRequest::Accepts::json ? " json" : "");
+    if (request.path == "/large") reply.body.assign(large, 'x');
     co_return reply;
   }
   std::uint16_t port() const { return server.bound()->port; }
@@ -320,6 +328,41 @@ TEST_CASE("http: connections whose request never gets whole keep nobody out") {
   });
   REQUIRE(has(told, "\r\n\r\n"));
   CHECK(body(told) == "/in");
+}
+
+TEST_CASE("http: connections that do not read what they asked for keep nobody out") {
+  HttpSettings limits;
+  limits.connections = 3;
+  limits.request = std::chrono::minutes(1);
+  Served served(limits);
+  const auto told = served.apart([&served] {
+    std::vector<std::unique_ptr<Client>> deaf;
+    for (int i = 0; i < 6; ++i) {
+      deaf.push_back(std::make_unique<Client>(served.port()));
+      deaf.back()->send("GET /large" + std::string(rest_of_request));
+      if (!deaf.back()->is_answered()) return std::string("one was not answered\r\n\r\n");
+    }
+    Client last(served.port());
+    last.send("GET /in" + std::string(rest_of_request));
+    return last.rest();
+  });
+  REQUIRE(has(told, "\r\n\r\n"));
+  CHECK(body(told) == "/in");
+}
+
+TEST_CASE("http: who does not read the answer is let go in time") {
+  HttpSettings limits;
+  limits.request = std::chrono::milliseconds(300);
+  Served served(limits);
+  const auto got = served.apart([&served] {
+    Client deaf(served.port());
+    deaf.send("GET /large" + std::string(rest_of_request));
+    std::this_thread::sleep_for(std::chrono::milliseconds(900));
+    const std::string late = deaf.rest();
+    return std::pair(late.size(), deaf.ended());
+  });
+  CHECK(got.first < large);
+  CHECK(got.second);
 }
 
 TEST_CASE("http: an address that cannot be had is named, and served as soon as its holder is gone") {
