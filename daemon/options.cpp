@@ -244,6 +244,7 @@ disk::Options disk_options(const config::Config& config) {
   to.migrations.push_back(route::refused_migration());
   to.migrations.push_back(route::partner_migration());
   to.migrations.push_back(statistics::migration());
+  to.migrations.push_back(statistics::batch_migration());
   return to;
 }
 

@@ -16,6 +16,7 @@ namespace {
 constexpr std::chrono::seconds patience{20};      // for what waits; a million messages take seconds
 constexpr std::chrono::milliseconds behind{200};  // the minute's beginning
 constexpr std::size_t written_octets = 1024;      // by a round, about
+constexpr std::size_t tended_octets = 64 << 10;   // likewise
 
 std::chrono::milliseconds to_next_minute(Time at) {
   return std::chrono::floor<std::chrono::minutes>(at) + std::chrono::minutes{1} - at + behind;
@@ -48,13 +49,20 @@ asio::awaitable<void> Recorder::round() {
   if (minutes->empty()) co_return;
   auto job = [minutes](disk::Tx& tx) -> Result<> {
     statistics::write(tx, *minutes);
-    statistics::forget(tx);  // a slice of what is older than the statistics go
     return {};
   };
   const auto written = co_await disk_.run(disk::Durability::relaxed, written_octets, std::move(job));
-  const std::string complaint = written ? "" : "the status page's figures: " + written.error().detail;
   if (!written) log_.tally().put_back(*minutes);
-  if (!written && complaint != told_) log_.write(Event(Level::warn, "store-failed").add("error", complaint));
+  auto tend = [](disk::Tx& tx) -> Result<> {
+    statistics::fold(tx);
+    statistics::forget(tx);  // a slice of what is older than the statistics go
+    return {};
+  };
+  const auto tended = co_await disk_.run(disk::Durability::relaxed, tended_octets, std::move(tend));
+  std::string complaint;
+  if (!written) complaint = "the status page's figures: " + written.error().detail;
+  if (written && !tended) complaint = "the rows for hoplock audit: " + tended.error().detail;
+  if (!complaint.empty() && complaint != told_) log_.write(Event(Level::warn, "store-failed").add("error", complaint));
   told_ = complaint;
 }
 

@@ -1,11 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "statistics/reader.h"
 
+#include <set>
+
 #include "disk/guarded.h"
 #include "disk/migrations.h"
+#include "statistics/batch.h"
 #include "statistics/tables.h"
 
 namespace hoplock::statistics {
+
+namespace {
+
+// One state of the database, while the daemon counts and makes rows of batches.
+class Snapshot {
+ public:
+  explicit Snapshot(disk::Database& db) : db_(db) { db_.execute("BEGIN"); }
+  ~Snapshot() {
+    try {
+      if (db_.in_transaction()) db_.execute("ROLLBACK");
+    } catch (const disk::Failure&) {  // what it was for has failed before
+    }
+  }
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+ private:
+  disk::Database& db_;
+};
+
+}  // namespace
 
 Result<Reader> Reader::open(const std::filesystem::path& database) {
   auto db = disk::open_read_only(database);
@@ -13,13 +37,19 @@ Result<Reader> Reader::open(const std::filesystem::path& database) {
   return Reader(std::move(*db));
 }
 
-Reader::Days Reader::days(disk::Tx& tx, const Range& range) {
-  Days found;
+Reader::Days Reader::days(disk::Tx& tx, const Range& range, Batches batches) {
+  std::set<Day> all;
   auto first = tx.prepare("SELECT min(day) FROM statistics_day");
-  if (first.step() && !first.null(0)) found.since = day_of_number(first.integer(0));
-  auto rows = tx.prepare("SELECT day FROM statistics_day WHERE day BETWEEN ?1 AND ?2 ORDER BY day");
-  for (rows.bind(number_of(range.from), number_of(range.to)); rows.step();)
-    found.days.push_back(day_of_number(rows.integer(0)));
+  if (first.step() && !first.null(0)) all.insert(day_of_number(first.integer(0)));
+  auto rows = tx.prepare("SELECT day FROM statistics_day WHERE day BETWEEN ?1 AND ?2");
+  for (rows.bind(number_of(range.from), number_of(range.to)); rows.step();) all.insert(day_of_number(rows.integer(0)));
+  if (batches == Batches::there) {
+    auto counted = tx.prepare("SELECT DISTINCT day FROM statistics_batch");
+    while (counted.step()) all.insert(day_of_number(counted.integer(0)));
+  }
+  Days found;
+  if (!all.empty()) found.since = *all.begin();
+  if (range.from <= range.to) found.days.assign(all.lower_bound(range.from), all.upper_bound(range.to));
   return found;
 }
 
@@ -42,19 +72,35 @@ Partners Reader::read_day(disk::Tx& tx, Day day, const std::string& domain) {
   return found;
 }
 
+void Reader::add_batches(disk::Tx& tx, Day day, const std::string& domain, Partners& to) {
+  auto batches = tx.prepare("SELECT data FROM statistics_batch WHERE day = ?1");
+  for (batches.bind(number_of(day)); batches.step();) {
+    unpack(batches.blob(0), day, [&](const Unpacked& one) {
+      if (static_cast<int>(one.kind) > last_kind || (!domain.empty() && one.domain != domain)) return;
+      to[std::string(one.domain)][{one.kind, std::string(one.what)}].add(one.sum);
+    });
+  }
+}
+
 Result<Found> Reader::read(const Range& range) {
   return disk::guarded([&]() -> Result<Found> {
     Found found;
     Days days_;
+    Batches batches = Batches::none;
     {
+      const Snapshot snapshot(db_);
       disk::Tx tx(db_);
       if (!disk::has_table(tx, "statistics")) return found;
-      days_ = days(tx, range);
+      if (disk::has_table(tx, "statistics_batch")) batches = Batches::there;
+      days_ = days(tx, range, batches);
     }
     found.since = days_.since;
     for (const Day day : days_.days) {
+      const Snapshot snapshot(db_);
       disk::Tx tx(db_);
-      for (const auto& [domain, partner] : read_day(tx, day, range.domain))
+      Partners read = read_day(tx, day, range.domain);
+      if (batches == Batches::there) add_batches(tx, day, range.domain, read);
+      for (const auto& [domain, partner] : read)
         for (const auto& [row, sum] : partner) found.partners[domain][row].add(sum);
     }
     return found;

@@ -39,12 +39,14 @@ class Reader {
 
  private:
   explicit Reader(disk::Database db) : db_(std::move(db)) {}
+  enum class Batches : bool { none, there };  // an older version's database has no table of them
   struct Days {
     std::vector<Day> days;  // of the range, of which anything is known
     std::optional<Day> since;
   };
-  static Days days(disk::Tx& tx, const Range& range);
+  static Days days(disk::Tx& tx, const Range& range, Batches batches);
   static Partners read_day(disk::Tx& tx, Day day, const std::string& domain);
+  static void add_batches(disk::Tx& tx, Day day, const std::string& domain, Partners& to);
   disk::Database db_;
 };
 

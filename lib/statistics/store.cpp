@@ -3,7 +3,9 @@
 
 #include <map>
 #include <optional>
+#include <tuple>
 
+#include "statistics/batch.h"
 #include "statistics/tables.h"
 
 namespace hoplock::statistics {
@@ -54,12 +56,26 @@ CREATE TABLE statistics_series (
 ) WITHOUT ROWID;
 )";
 
+// `octets`: of all the batches up to and with this one, and something for each.
+constexpr std::string_view batch_tables = R"(
+CREATE TABLE statistics_batch (
+  id INTEGER PRIMARY KEY,
+  day INTEGER NOT NULL,
+  octets INTEGER NOT NULL,
+  data BLOB NOT NULL
+);
+)";
+
 constexpr std::string_view raise_row =
     "UPDATE statistics SET count = count + ?5, messages = messages + ?6, octets = octets + ?7, first = min(first, ?8),"
     " last = max(last, ?9) WHERE day = ?1 AND domain = (SELECT id FROM statistics_text WHERE text = ?2) AND kind = ?3"
     " AND what = (SELECT id FROM statistics_text WHERE text = ?4)";
 
 constexpr std::int64_t forgotten_at_once = 200;  // rows: some milliseconds
+// Of batches, from which rows are made of them: a thing that is counted often is then one row for many. For each batch some octets more, so
+// that there are never many to go through.
+constexpr std::int64_t most_octets = 1 << 20;
+constexpr std::size_t octets_of_any = 512;
 
 std::int64_t second_of(Time time, Day day) { return std::chrono::floor<Seconds>(time - day).count(); }
 
@@ -186,6 +202,39 @@ class Adding {
   std::map<Day, Totals> totals_;
 };
 
+// Sums of many batches; what is there already is found without a copy of its texts.
+class Gathering {
+ public:
+  void add(Day day, const Unpacked& one) {
+    const Key<std::string_view> key{day, one.domain, one.kind, one.what};
+    auto at = sums_.find(key);
+    if (at == sums_.end())
+      at = sums_.emplace(Key<std::string>{day, std::string(one.domain), one.kind, std::string(one.what)}, Sum{}).first;
+    at->second.add(one.sum);
+  }
+  void write(Adding& to) const {
+    for (const auto& [key, sum] : sums_) to.add(Row{key.day, key.domain, key.kind, key.what}, sum);
+  }
+
+ private:
+  template <class Text>
+  struct Key {
+    Day day{};
+    Text domain;
+    Kind kind = Kind::delivered;
+    Text what;
+  };
+  struct Less {
+    using is_transparent = void;
+    template <class A, class B>
+    bool operator()(const Key<A>& a, const Key<B>& b) const {
+      return std::tuple<Day, std::string_view, Kind, std::string_view>(a.day, a.domain, a.kind, a.what) <
+             std::tuple<Day, std::string_view, Kind, std::string_view>(b.day, b.domain, b.kind, b.what);
+    }
+  };
+  std::map<Key<std::string>, Sum, Less> sums_;
+};
+
 }  // namespace
 
 disk::Migration migration() {
@@ -195,10 +244,41 @@ disk::Migration migration() {
   return all;
 }
 
+disk::Migration batch_migration() {
+  disk::Migration all;
+  all.name = "statistics: batches, of which rows are made";
+  all.sql = batch_tables;
+  return all;
+}
+
 void add(disk::Tx& tx, const Counts& counts, const Limits& limits) {
+  std::int64_t octets = 0;
+  for (const auto& [day, data] : packed(counts)) {
+    auto made = tx.prepare(
+        "INSERT INTO statistics_batch (day, octets, data) VALUES (?1, ?2 + ifnull((SELECT octets FROM statistics_batch"
+        " ORDER BY id DESC LIMIT 1), 0), ?3) RETURNING octets");
+    made.bind(number_of(day), data.size() + octets_of_any, disk::Blob{data}).step();
+    octets = made.integer(0);
+  }
+  if (octets > most_octets) fold(tx, limits);
+}
+
+void fold(disk::Tx& tx, const Limits& limits) {
+  Gathering gathering;
+  bool any = false;
+  {
+    auto batches = tx.prepare("SELECT day, data FROM statistics_batch ORDER BY id");
+    while (batches.step()) {
+      any = true;
+      const Day day = day_of_number(batches.integer(0));
+      unpack(batches.blob(1), day, [&](const Unpacked& one) { gathering.add(day, one); });
+    }
+  }
+  if (!any) return;
   Adding adding(tx, limits);
-  for (const auto& [row, sum] : counts.rows()) adding.add(row, sum);
+  gathering.write(adding);
   adding.finish();
+  tx.prepare("DELETE FROM statistics_batch").run();
 }
 
 bool forget(disk::Tx& tx, const Limits& limits) {

@@ -39,7 +39,7 @@ struct Stage {
     config = dir.write("hoplock.yaml",
                        "hostname: relay.example.net\ndata_dir: .\ntls: {ca_file: \"\"}\n"
                        "dns: {trust_anchor: \"\", root_hints: \"\"}\n");
-    disk::migrate(db, {statistics::migration()}).value();
+    disk::migrate(db, {statistics::migration(), statistics::batch_migration()}).value();
   }
   void note(const std::string& domain, Kind kind, const std::string& what, int days_ago = 0, std::uint64_t octets = 0,
             std::uint64_t count = 1) {

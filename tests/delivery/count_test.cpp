@@ -144,7 +144,7 @@ TEST_CASE("damaged statistics stop no mail, nothing is sent twice for it, and th
   Sink& sink = relay.sink();
   relay.reporting("one.example");
   const auto drop = [](disk::Tx& tx) -> Result<> {
-    tx.prepare("DROP TABLE statistics").run();
+    tx.prepare("DROP TABLE statistics_batch").run();
     return {};
   };
   relay.loop.run(relay.disk->run(disk::Durability::durable, drop)).value();
@@ -155,6 +155,28 @@ TEST_CASE("damaged statistics stop no mail, nothing is sent twice for it, and th
   CHECK(relay.sessions("one.example") == 1);
   REQUIRE(relay.log.events("store-failed").size() == 1);
   CHECK(relay.log.events("store-failed")[0].get("error").find("hoplock audit") != std::string_view::npos);
+}
+
+TEST_CASE("statistics of which no rows can be made are kept as they were counted") {
+  World relay;
+  Sink& sink = relay.sink();
+  relay.domain("one.example");
+  const auto drop = [](disk::Tx& tx) -> Result<> {
+    tx.prepare("ALTER TABLE statistics RENAME TO elsewhere").run();
+    return {};
+  };
+  const auto count = [](disk::Tx& tx) -> Result<std::int64_t> {
+    auto row = tx.prepare("SELECT count(*) FROM statistics_batch");
+    row.step();
+    return row.integer(0);
+  };
+  relay.loop.run(relay.disk->run(disk::Durability::durable, drop)).value();
+  relay.put({"a@one.example"});
+  relay.start();
+  REQUIRE(relay.until([&] { return sink.messages == 1 && relay.list().empty(); }));
+  CHECK(relay.loop.run(relay.disk->run(disk::Durability::read, count)).value() == 1);
+  relay.stop();
+  CHECK(relay.log.events("store-failed").empty());
 }
 
 TEST_CASE("the statistics count each delivery once, before and after a restart") {

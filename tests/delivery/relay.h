@@ -53,6 +53,7 @@ struct Relay {
     for (const auto& more : reports::migrations()) on_disk.migrations.push_back(more);
     on_disk.migrations.push_back(reports::mail_migration());
     on_disk.migrations.push_back(statistics::migration());
+    on_disk.migrations.push_back(statistics::batch_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue::Options options_of_queue;
     options_of_queue.min_free_space = 0;

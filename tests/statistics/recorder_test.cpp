@@ -20,6 +20,7 @@ namespace {
 std::vector<disk::Migration> with_statistics() {
   auto all = queue::test::World::own_migrations();
   all.push_back(statistics::migration());
+  all.push_back(statistics::batch_migration());
   return all;
 }
 

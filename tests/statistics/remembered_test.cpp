@@ -257,7 +257,7 @@ void add_story(const std::string& story, Sums& sums) {
 TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and with trace") {
   support::TempDirectory dir;
   auto db = disk::Database::open(dir.file("queue.db"), disk::Access::read_write).value();
-  disk::migrate(db, {statistics::migration()}).value();
+  disk::migrate(db, {statistics::migration(), statistics::batch_migration()}).value();
   std::mt19937 random(16);
   Sums counted, told, hosts;
   std::uint64_t octets = 0;

@@ -31,14 +31,15 @@ struct World {
   World() : db(open(dir.file("queue.db"))) {}
   static disk::Database open(const std::string& file) {
     auto made = disk::Database::open(file, disk::Access::read_write).value();
-    disk::migrate(made, {migration()}).value();
+    disk::migrate(made, {migration(), batch_migration()}).value();
     return made;
   }
-  // One transaction.
+  // One transaction, and the rows that are made of it.
   void add(const Counts& counts, const Limits& limits = {}) {
     db.execute("BEGIN IMMEDIATE");
     disk::Tx tx(db);
     statistics::add(tx, counts, limits);
+    statistics::fold(tx, limits);
     db.execute("COMMIT");
   }
   void note(const Row& one, Time at, std::uint64_t octets = 0) {

@@ -104,6 +104,7 @@ class Mixer {
 std::vector<disk::Migration> all_migrations() {
   auto all = queue::test::World::own_migrations();
   all.push_back(statistics::migration());
+  all.push_back(statistics::batch_migration());
   return all;
 }
 queue::Options with_history() {
