@@ -33,6 +33,15 @@ awaitable<void> breathe() {
   co_await asio::post(executor, asio::use_awaitable);
 }
 
+// What is many goes a few at a time, too.
+template <class T>
+awaitable<void> dismantle(std::vector<T> all) {
+  while (!all.empty()) {
+    all.erase(all.end() - static_cast<std::ptrdiff_t>(std::min(all.size(), entries_at_once)), all.end());
+    co_await breathe();
+  }
+}
+
 void add_entry(Event& event, const Entry& entry) {
   event.add("rule", std::string(kind_of(entry))).add("level", std::string(word_of(entry)));
   event.add("until", entry.until ? partners::to_text(*entry.until) : "").add("note", entry.note).add("by", entry.by);
@@ -104,21 +113,28 @@ awaitable<Result<>> Partners::load() {
 awaitable<Result<partners::Done>> Partners::carry_out(std::vector<Order> orders, std::string by) {
   while (busy_) co_await free_.wait();
   const Turn turn(*this);
-  const PlanPtr planned = co_await plan(std::move(orders), std::move(by));
-  if (!planned->done.refused.empty() || planned->done.changed == 0) co_return planned->done;
-  const auto stored = co_await store(planned);
+  const auto ordered = std::make_shared<std::vector<Order>>(std::move(orders));
+  const auto planned = co_await plan(ordered, std::move(by));
+  co_await dismantle(std::move(*ordered));
+  Result<> stored;
+  if (planned->done.refused.empty() && planned->done.changed > 0) {
+    stored = co_await store(planned);
+    if (stored) co_await take_up(planned);
+    if (!stored) co_await clean();  // of what was written; where that fails, too, watch() does it later
+  }
+  co_await dismantle(std::move(planned->changes));
   if (!stored) co_return stored.error();
-  co_await take_up(planned);
   co_return planned->done;
 }
 
-awaitable<Partners::PlanPtr> Partners::plan(std::vector<Order> orders, std::string by) {
+awaitable<std::shared_ptr<Partners::Plan>> Partners::plan(OrdersPtr orders, std::string by) {
   const auto made = std::make_shared<Plan>();
   Plan& to = *made;
   const Time now = clock_();
-  for (std::size_t i = 0; i < orders.size(); ++i) {
+  to.changes.reserve(orders->size());
+  for (std::size_t i = 0; i < orders->size(); ++i) {
     if (i % entries_at_once == entries_at_once - 1) co_await breathe();
-    Order& order = orders[i];
+    Order& order = (*orders)[i];
     if (order.what == Order::What::remove) {
       for (const partners::Rule rule : partner_rules) {
         const auto there = book_->at(order.entry.domain, rule);
@@ -161,6 +177,14 @@ awaitable<Result<>> Partners::clean() {
   co_return Result<>();
 }
 
+// Rows of a change that came to nothing, which a full disk did not let go: they count for nothing, and take room.
+awaitable<void> Partners::tidy() {
+  if (!unclean_) co_return;
+  while (busy_) co_await free_.wait();
+  const Turn turn(*this);
+  co_await clean();
+}
+
 awaitable<Result<>> Partners::store(PlanPtr plan) {
   const auto cleaned = co_await clean();
   if (!cleaned) co_return cleaned.error();
@@ -188,6 +212,7 @@ awaitable<Result<>> Partners::store(PlanPtr plan) {
 awaitable<void> Partners::take_up(PlanPtr plan) {
   auto book = std::make_shared<Book>(*book_);
   std::vector<dns::Pattern> changed;
+  changed.reserve(plan->changes.size());
   std::size_t n = 0;
   for (const auto& [entry, row, was] : plan->changes) {
     if (row == PartnerRow::gone) {
@@ -321,6 +346,7 @@ awaitable<void> Partners::watch() {
   co_await follow_up();
   std::optional<partners::Day> warned;
   for (;;) {
+    co_await tidy();
     const Time at = clock_();
     const auto today = std::chrono::floor<std::chrono::days>(at);
     const auto passed = looked_ ? book_->next_end(*looked_) : std::nullopt;

@@ -59,10 +59,12 @@ class Partners {
     partners::Done done;
   };
   using PlanPtr = std::shared_ptr<const Plan>;
+  using OrdersPtr = std::shared_ptr<std::vector<partners::Order>>;
   class Turn;
-  boost::asio::awaitable<PlanPtr> plan(std::vector<partners::Order> orders, std::string by);
+  boost::asio::awaitable<std::shared_ptr<Plan>> plan(OrdersPtr orders, std::string by);
   boost::asio::awaitable<Result<>> store(PlanPtr plan);
   boost::asio::awaitable<Result<>> clean();
+  boost::asio::awaitable<void> tidy();
   boost::asio::awaitable<void> take_up(PlanPtr plan);
   boost::asio::awaitable<void> clear_behind(PlanPtr plan);
   boost::asio::awaitable<void> follow_up();

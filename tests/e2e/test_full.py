@@ -180,3 +180,32 @@ class Full(Case):
         self.unfill()
         sent.add(self.taken_again(5))
         self.all_leave(sent, 15)
+
+    def test_a_change_of_partners_that_the_disk_does_not_hold_is_refused_in_words_and_changes_nothing(self):
+        def partners():
+            return [one["domain"] for one in self.full.tool("partner", "list")[1]]
+
+        def imported(name, count, note):
+            rows = "".join(f"p{one:06}.test,encrypt,,,{note}\n" for one in range(count))
+            return self.full.text("partner", "import", Stage.world.write(name, "domain,level,exceptions,until,note\n" + rows))
+
+        self.assertEqual(self.full.tool("partner", "require", "kept.test", "encrypt")[0], 0)
+        code, out, error = imported("large.csv", 60_000, "x" * 500)  # 30 MB and more, on a disk of 24
+        self.assertEqual((code, out), (74, ""), error)
+        self.assertRegex(error, "partners cannot be changed now: .*full")
+        self.assertEqual(partners(), ["kept.test"])
+        self.assertEqual(self.full.log(event="partner", action="required", domain="p000000.test"), [])
+        sent = {self.taken_again(10)}
+        self.full.kill9()
+        self.full.start()
+        self.assertEqual(partners(), ["kept.test"])
+        self.sink = Sink(self.subjects)
+        self.all_leave(sent, 15)
+        code, out, error = imported("small.csv", 100, "y")
+        self.assertEqual(code, 0, error)
+        self.assertEqual(len(partners()), 101)
+        self.fill()
+        code, _, error = self.full.text("partner", "require", "late.test", "encrypt", "--note", "z" * 900)
+        self.assertIn(code, (0, 74), error)  # there may be room left that is set aside
+        self.assertEqual("late.test" in partners(), code == 0)
+        self.unfill()
