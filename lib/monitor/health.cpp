@@ -74,6 +74,21 @@ std::string next_hops_text(const Survey& survey, Time now) {
   return text;
 }
 
+// Which part of the database, and why.
+std::string unread_text(const Survey& survey) {
+  const Survey::Unread& unread = survey.unread;
+  const bool all = unread.queue == unread.reports && unread.queue == unread.policies;
+  if (all) return "the database cannot be read: " + survey.error;
+  std::string text;
+  const auto add = [&text](std::string_view part, const std::string& why) {
+    if (!why.empty()) text += (text.empty() ? "" : "; ") + std::string(part) + " cannot be read: " + why;
+  };
+  add("the queue", unread.queue);
+  add("the ledger of TLS reports", unread.reports);
+  add("the MTA-STS policies", unread.policies);
+  return text;
+}
+
 }  // namespace
 
 std::vector<const queue::Wait*> failing_next_hops(const Survey& survey) {
@@ -121,7 +136,7 @@ std::vector<Problem> problems(const DaemonStatus& status, const Survey* survey, 
     add("policies", "all " + std::to_string(fetches.failed) +
                         " fetches of MTA-STS policies in the last hour failed: can this machine reach port 443?");
   }
-  if (survey != nullptr && !survey->error.empty()) add("survey", "the database cannot be read: " + survey->error);
+  if (survey != nullptr && !survey->error.empty()) add("survey", unread_text(*survey));
   if (const auto text = certificates_text(status); !text.empty()) add("certificates", text);
   if (!status.log_problem.empty()) add("log", status.log_problem);
   if (survey != nullptr) {

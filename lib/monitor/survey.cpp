@@ -21,14 +21,15 @@ namespace {
 
 constexpr int rest_share = 20;  // of the time that a survey takes: it uses a twentieth of one processor at most
 constexpr int niceness = 10;    // Linux: of the calling thread alone
-constexpr std::size_t events_looked_at = 64;  // of the oldest message of a domain that was tried in vain
+constexpr std::size_t events_looked_at = 64;         // of the oldest message of a domain that was tried in vain
+constexpr std::size_t most_story_octets = 16 << 20;  // of all of them; then the last attempt stands for since when
 
-// Notes why it could not be read, if so.
+// Why it could not be read; "": it was.
 template <class Reader, class Read>
-void read_with(Survey& survey, const std::filesystem::path& database, Read read) {
+std::string read_with(const std::filesystem::path& database, Read read) {
   auto reader = Reader::open(database);
   const Result<> done = reader ? read(*reader) : Result<>(reader.error());
-  if (!done && survey.error.empty()) survey.error = done.error().detail;
+  return done ? std::string() : done.error().detail;
 }
 
 template <class T>
@@ -48,11 +49,13 @@ void put_own_first(std::vector<queue::Stats::NextHop>& hops) {
 Result<> read_waits(queue::Reader& reader, Survey& survey) {
   auto waits = reader.waits(survey.queue, Survey::most_domains);
   if (!waits) return waits.error();
+  std::size_t octets = 0;
   for (queue::Wait& wait : *waits) {
     for (queue::DomainWait& one : wait.shown) {
-      if (!one.tried) continue;
+      if (!one.tried || octets > most_story_octets) continue;
       const auto tail = reader.tail(*one.tried, events_looked_at);
       if (!tail) return tail.error();
+      for (const auto& event : tail->traced.events) octets += event.text.size();
       one.since = failing_since(tail->traced, one);
     }
   }
@@ -66,17 +69,24 @@ Survey survey(const std::filesystem::path& database, const std::vector<queue::Le
   const auto began = steady_clock::now();
   Survey found;
   found.taken = now;
-  read_with<queue::Reader>(found, database, [&](queue::Reader& reader) -> Result<> {
+  found.unread.queue = read_with<queue::Reader>(database, [&](queue::Reader& reader) -> Result<> {
     if (auto kept = keep(reader.stats(active), found.queue); !kept) return kept;
     put_own_first(found.queue.hops);
     if (auto kept = read_waits(reader, found); !kept) return kept;
     return keep(reader.damaged(Survey::most_damaged), found.damaged);
   });
-  read_with<reports::LedgerReader>(found, database, [&](reports::LedgerReader& reader) {
+  if (!found.unread.queue.empty()) {  // half of it would be a wrong figure
+    found.queue = {};
+    found.waits.clear();
+    found.damaged.clear();
+  }
+  found.unread.reports = read_with<reports::LedgerReader>(database, [&](reports::LedgerReader& reader) {
     return keep(reader.summary(tlsrpt::day_of(now) - std::chrono::days(1)), found.reports);
   });
-  read_with<route::PolicyReader>(
-      found, database, [&](route::PolicyReader& reader) { return keep(reader.summary(now), found.policies); });
+  found.unread.policies = read_with<route::PolicyReader>(
+      database, [&](route::PolicyReader& reader) { return keep(reader.summary(now), found.policies); });
+  for (const std::string* why : {&found.unread.queue, &found.unread.reports, &found.unread.policies})
+    if (found.error.empty()) found.error = *why;
   found.domains = found.queue.domains.size();
   if (found.domains > Survey::most_domains) {
     found.queue.domains.resize(Survey::most_domains);

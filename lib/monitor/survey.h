@@ -32,7 +32,13 @@ struct Survey {
   std::vector<queue::Id> damaged;  // messages held because their body is damaged; at most most_damaged
   reports::DaySummary reports;     // of yesterday
   route::PolicySummary policies;
-  std::string error;  // "": all of it could be read
+  // Why a part could not be read; "": it was. Of one that was not nothing is known, and what stands above is no word about it.
+  struct Unread {
+    std::string queue;  // and where mail waits, and what is damaged
+    std::string reports;
+    std::string policies;
+  } unread;
+  std::string error;  // of the first of them; "": all of it could be read
 
   static constexpr std::size_t most_domains = 25;
   static constexpr std::size_t most_damaged = 100;

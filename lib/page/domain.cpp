@@ -34,7 +34,13 @@ std::string section(std::string_view name, std::string_view heading, const std::
          "</section>\n";
 }
 
+std::string not_read(std::string_view what, const std::string& why) {
+  return dim(std::string(what) + " could not be read: " + foreign(why));
+}
+
 std::string waiting(const DomainView& view) {
+  const std::string& unread = view.look.unread.mail;
+  if (!view.look.wait && !unread.empty()) return not_read("Whether mail waits", unread);
   if (!view.look.wait) return "<p>No mail waits for this domain.</p>\n";
   const queue::DomainWait& wait = *view.look.wait;
   std::string html = "<p>Mail for " + counted(wait.count.count, "recipient") + " waits";
@@ -46,7 +52,9 @@ std::string waiting(const DomainView& view) {
   return html + to_html(advice_for(wait, view.nexthop, view.trouble));
 }
 
-std::string policy_facts(const std::optional<route::PolicyRow>& row, Time now) {
+std::string policy_facts(const DomainLook& look, Time now) {
+  const auto& row = look.policy;
+  if (!row && !look.unread.policy.empty()) return not_read("MTA-STS: what is kept", look.unread.policy);
   if (!row) return dim("MTA-STS: no policy is kept, and no fetch failed.");
   std::string html = "<dl class=\"facts\">\n<dt>MTA-STS</dt><dd>";
   const auto policy =
@@ -84,6 +92,7 @@ std::string hosts_table(const DomainView& view) {
       if (last == nullptr || last->at <= event.at) last = &event;
     }
   }
+  if (by_host.empty() && !view.look.unread.mail.empty()) return not_read("The history", view.look.unread.mail);
   if (by_host.empty()) return dim("No host was tried in the time that the history keeps.");
   std::vector<const StoryEvent*> newest;
   for (const auto& [host, event] : by_host) newest.push_back(event);
@@ -105,6 +114,7 @@ std::string over_time(const DomainView& view) {
   constexpr std::array<int, 5> colors{2, 1, 5, 3, 4};
   const DomainLook& look = view.look;
   const auto first = tlsrpt::day_of(view.now) - std::chrono::days(days_of_proofs - 1);
+  if (!look.unread.deliveries.empty()) return not_read("What was delivered", look.unread.deliveries);
   if (look.delivered.empty())
     return dim("Nothing was delivered in the last " + std::to_string(days_of_proofs) + " days.");
   Chart chart;
@@ -153,11 +163,13 @@ std::string failures(const DomainView& view) {
       html += "</li>\n";
     }
   }
+  if (html.empty() && !view.look.unread.mail.empty()) return not_read("The history", view.look.unread.mail);
   return html.empty() ? dim("No failure in the messages looked at.") : "<ol class=\"time\">\n" + html + "</ol>\n";
 }
 
 std::string reports_table(const DomainLook& look) {
-  if (look.reports.empty()) return dim("No report was counted for this domain.");
+  const std::string unread = look.unread.reports.empty() ? "" : not_read("All that was counted", look.unread.reports);
+  if (look.reports.empty()) return unread.empty() ? dim("No report was counted for this domain.") : unread;
   Table table("TLS reports", {"day", "report", "#sessions", "#failed", "sent to"});
   for (const auto& row : look.reports) {
     std::string to;
@@ -167,7 +179,7 @@ std::string reports_table(const DomainLook& look) {
     table.row({tlsrpt::to_text(row.account.key.day), escaped(to_text(row.account.state)), count(row.account.sessions),
                count(row.account.failures), foreign(to, longest_said_there)});
   }
-  return table.end() + "<p>" +
+  return table.end() + unread + "<p>" +
          command_html("hoplock tlsrpt show --day " + tlsrpt::to_text(look.reports.front().account.key.day) +
                       " --domain " + look.domain.text()) +
          "</p>\n";
@@ -175,19 +187,22 @@ std::string reports_table(const DomainLook& look) {
 
 }  // namespace
 
-bool is_unknown(const DomainLook& look) {
-  return look.stories.empty() && !look.wait && !look.policy && look.reports.empty() && look.delivered.empty();
+Known known_of(const DomainLook& look) {
+  const bool none =
+      look.stories.empty() && !look.wait && !look.policy && look.reports.empty() && look.delivered.empty();
+  if (!none) return Known::something;
+  const DomainLook::Unread& unread = look.unread;
+  const bool read = unread.mail.empty() && unread.policy.empty() && unread.reports.empty() && unread.deliveries.empty();
+  return read ? Known::nothing : Known::unread;
 }
 
 std::string domain_html(const DomainView& view) {
   const DomainLook& look = view.look;
   const std::string name = look.domain.text();
   std::string html = "<section data-part=\"domain\">\n<h1>" + foreign(name) + "</h1>\n" + waiting(view);
-  if (!look.error.empty()) html += "<p>It could not be read whole: " + foreign(look.error) + "</p>\n";
   if (!look.wait) html += "<p>" + command_html("hoplock check " + name) + "</p>\n";
   html += "</section>\n";
-  html += section("published", "What it publishes, by the last look",
-                  policy_facts(look.policy, view.now) + hosts_table(view));
+  html += section("published", "What it publishes, by the last look", policy_facts(look, view.now) + hosts_table(view));
   std::string rules;
   for (const std::string& one : view.rules) rules += "<p>" + foreign(one) + "</p>\n";
   html += section("rules", "Our rules that apply", rules);
@@ -197,7 +212,9 @@ std::string domain_html(const DomainView& view) {
   std::vector<Story> newest(look.stories.begin(), look.stories.begin() + static_cast<std::ptrdiff_t>(std::min(
                                                                              most_messages, look.stories.size())));
   html += section("messages", "Newest messages",
-                  newest.empty() ? dim("None in the time that the history keeps.") : messages_html(newest, view.now));
+                  !newest.empty()            ? messages_html(newest, view.now)
+                  : look.unread.mail.empty() ? dim("None in the time that the history keeps.")
+                                             : not_read("The history", look.unread.mail));
   return html;
 }
 

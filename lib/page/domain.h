@@ -34,7 +34,11 @@ struct DomainLook {
   std::vector<reports::LedgerReader::Row> reports;     // newest first
   std::map<std::chrono::sys_days, Proofs> delivered;   // of the days with any
   std::optional<std::chrono::sys_days> counted_since;  // nothing: nothing was ever counted
-  std::string error;                                   // "": all of it could be read
+  // Why a part could not be read; "": it was. Of one that was not nothing is known.
+  struct Unread {
+    std::string mail;  // what waits, and the history
+    std::string policy, reports, deliveries;
+  } unread;
 };
 struct DomainView {
   const DomainLook& look;
@@ -43,8 +47,9 @@ struct DomainView {
   Trouble trouble = Trouble::none;
   Time now{};
 };
-// Nothing is known of it: neither mail nor policy nor report.
-bool is_unknown(const DomainLook& look);
+// Whether nothing is known of it: neither mail nor policy nor report; or whether that could not be read.
+enum class Known : std::uint8_t { something, nothing, unread };
+Known known_of(const DomainLook& look);
 std::string domain_html(const DomainView& view);
 
 }  // namespace hoplock::page

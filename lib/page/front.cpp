@@ -45,7 +45,9 @@ std::uint64_t last_hour_of(const View& view, std::string_view outcome) {
 
 std::string figures(const View& view) {
   std::string html = "<section data-part=\"figures\" aria-label=\"Figures\">\n<dl class=\"figures\">\n";
-  if (view.survey != nullptr) {
+  if (view.survey != nullptr && !view.survey->unread.queue.empty()) {
+    html += figure("not known", "messages queued");
+  } else if (view.survey != nullptr) {
     const queue::Stats& stats = view.survey->queue;
     html += figure(count(stats.messages), stats.messages == 1 ? "message queued" : "messages queued");
     html += figure(stats.oldest ? age(view.status.now - *stats.oldest) : "\u2013", "age of the oldest");
@@ -83,17 +85,22 @@ std::string last_hour(const View& view) {
 
 std::string policies(const View& view) {
   const auto& found = view.survey->policies;
+  const std::string& unread = view.survey->unread.policies;
+  const std::string kept = !unread.empty() ? "What is kept could not be read: " + foreign(unread)
+                                           : count(found.in_force) + " in force, " + count(found.lapsed) + " lapsed, " +
+                                                 count(found.failing) + " whose last fetch failed";
   return "<section data-part=\"policies\" aria-labelledby=\"policies\">\n<h2 id=\"policies\">MTA-STS "
          "policies</h2>\n<p>" +
-         count(found.in_force) + " in force, " + count(found.lapsed) + " lapsed, " + count(found.failing) +
-         " whose last fetch failed. Fetches in the last hour: " + count(view.fetches.good) + " good, " +
-         count(view.fetches.failed) + " failed. <code>hoplock sts list</code></p>\n</section>\n";
+         kept + ". Fetches in the last hour: " + count(view.fetches.good) + " good, " + count(view.fetches.failed) +
+         " failed. <code>hoplock sts list</code></p>\n</section>\n";
 }
 
 std::string reports(const Survey& survey) {
   const auto& found = survey.reports;
   std::string html =
       "<section data-part=\"reports\" aria-labelledby=\"reports\">\n<h2 id=\"reports\">TLS reports of yesterday</h2>\n";
+  if (!survey.unread.reports.empty())
+    return html + dim("They could not be read: " + foreign(survey.unread.reports)) + "</section>\n";
   if (found.states.empty()) return html + dim("Nothing was counted.") + "</section>\n";
   html += "<p>" + counted(found.sessions, "session") + ", of which " + count(found.failures) +
           " failed. <code>hoplock tlsrpt list</code></p>\n";
@@ -131,7 +138,9 @@ std::string to_html(const View& view, const std::string& pictures) {
     const auto trouble = status.dns_silence || status.validation_failure ? Trouble::look_ups : Trouble::none;
     main += waiting_html(*view.survey, trouble, status.now) + states(*view.survey, status.now);
     main += last_hour(view) + policies(view) + reports(*view.survey) + machine(status);
-    frame.foot += ". The database was read " + age(status.now - view.survey->taken) + " ago.";
+    const bool whole = view.survey->error.empty();
+    frame.foot += whole ? ". The database was read " : ". Not all of the database could be read ";
+    frame.foot += age(status.now - view.survey->taken) + " ago.";
   } else {
     main += last_hour(view) + machine(status);
     frame.foot += ". The database is being read.";

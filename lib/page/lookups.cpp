@@ -86,54 +86,54 @@ bool is_at(const Story& story, const dns::Name& domain) {
 
 void read_queue(const std::filesystem::path& database, DomainLook& look) {
   auto reader = queue::Reader::open(database);
-  if (!reader) return note(look.error, reader.error());
+  if (!reader) return note(look.unread.mail, reader.error());
   queue::PartyQuery query;
   query.domain = look.domain.text();
   query.most = stories_of_domain;
   auto listed = read_stories(*reader, query);
-  if (!listed) return note(look.error, listed.error());
+  if (!listed) return note(look.unread.mail, listed.error());
   look.extent = listed->extent;
   look.stories = std::move(listed->stories);
   std::erase_if(look.stories, [&](const Story& story) { return !is_at(story, look.domain); });
   auto wait = reader->wait_of(look.domain.text());
-  if (!wait) return note(look.error, wait.error());
+  if (!wait) return note(look.unread.mail, wait.error());
   look.wait = std::move(*wait);
   if (!look.wait || !look.wait->tried) return;
   const auto tail = reader->tail(*look.wait->tried, events_of_one);
-  if (!tail) return note(look.error, tail.error());
+  if (!tail) return note(look.unread.mail, tail.error());
   look.wait->since = monitor::failing_since(tail->traced, *look.wait);
 }
 
 void read_policy(const std::filesystem::path& database, DomainLook& look) {
   auto reader = route::PolicyReader::open(database);
-  if (!reader) return note(look.error, reader.error());
+  if (!reader) return note(look.unread.policy, reader.error());
   auto row = reader->find(look.domain);
-  if (!row) return note(look.error, row.error());
+  if (!row) return note(look.unread.policy, row.error());
   look.policy = std::move(*row);
 }
 
 // Day by day: the ledger is ordered by day, and has no other index.
 void read_reports(const std::filesystem::path& database, DomainLook& look, Time now) {
   auto reader = reports::LedgerReader::open(database);
-  if (!reader) return note(look.error, reader.error());
+  if (!reader) return note(look.unread.reports, reader.error());
   for (int ago = 0; ago < days_of_reports; ++ago) {
     reports::Selection selection;
     selection.day = tlsrpt::day_of(now) - std::chrono::days(ago);
     selection.domain = look.domain;
     const auto read = reader->list(std::move(selection), [&](const auto& row) { look.reports.push_back(row); });
-    if (!read) return note(look.error, read.error());
+    if (!read) return note(look.unread.reports, read.error());
   }
 }
 
 // Day by day, as its index has them.
 void read_proofs(const std::filesystem::path& database, DomainLook& look, Time now) {
   auto reader = statistics::Reader::open(database);
-  if (!reader) return note(look.error, reader.error());
+  if (!reader) return note(look.unread.deliveries, reader.error());
   const auto today = statistics::day_of(now);
   for (int ago = 0; ago < days_of_proofs; ++ago) {
     const auto day = today - std::chrono::days(ago);
     const auto found = reader->read({day, day, look.domain.text()});
-    if (!found) return note(look.error, found.error());
+    if (!found) return note(look.unread.deliveries, found.error());
     look.counted_since = found->since;
     const auto partner = found->partners.find(look.domain.text());
     if (partner == found->partners.end()) continue;
@@ -163,17 +163,18 @@ MessageLook look_at_message(const std::filesystem::path& database, queue::Id id,
   look.story.id = id;
   auto reader = queue::Reader::open(database);
   if (!reader) {
-    note(look.error, reader.error());
+    note(look.unread.history, reader.error());
+    note(look.unread.queue, reader.error());
     return look;
   }
   if (const auto tail = reader->tail(id, events_of_one))
     look.story = story_of(*tail);
   else
-    note(look.error, tail.error());
+    note(look.unread.history, tail.error());
   if (auto queued = reader->show(id, active))
     look.queued = std::move(*queued);
   else
-    note(look.error, queued.error());
+    note(look.unread.queue, queued.error());
   return look;
 }
 

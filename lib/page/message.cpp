@@ -113,6 +113,14 @@ std::string waiting_rows(const queue::MessageView& message, Time now) {
   return html;
 }
 
+// What is known of it, and no more.
+std::string standing_of(const MessageLook& look) {
+  if (look.queued) return std::string(look.queued->state()) + ", in the queue";
+  const std::string ending(look.story.ending());
+  const std::string place = look.unread.queue.empty() ? "gone from the queue" : "whether it is queued is not known";
+  return ending.empty() ? place : ending + ", " + place;
+}
+
 }  // namespace
 
 std::string timeline_html(const Story& story, Time now) {
@@ -152,19 +160,19 @@ std::string message_html(const MessageLook& look, Time now) {
   const std::string id = story.id.text();
   std::string html =
       "<section data-part=\"message\">\n<h1>Message <code>" + id + "</code></h1>\n<dl class=\"facts\">\n";
-  const std::string state = look.queued ? std::string(look.queued->state()) + ", in the queue"
-                                        : std::string(story.ending()) + ", gone from the queue";
-  html += fact("how it stands", escaped(state));
+  html += fact("how it stands", escaped(standing_of(look)));
   html += fact("from", address_html(look.queued && !look.queued->envelope.sender.empty() ? look.queued->envelope.sender
                                                                                          : story.from));
   html += fact("to", recipients_html(story.to, most_recipients));
   html += fact("accepted", moment_html(look.queued ? std::optional(look.queued->received) : story.received, now));
   if (look.queued) html += fact("size", octets(look.queued->size));
   html += "</dl>\n";
-  if (!look.error.empty()) html += "<p>It could not be read whole: " + foreign(look.error) + "</p>\n";
+  if (!look.unread.queue.empty()) html += "<p>The queue could not be read: " + foreign(look.unread.queue) + "</p>\n";
   if (look.queued) html += waiting_rows(*look.queued, now);
   html += "<h2>What happened</h2>\n";
-  html += story.events.empty() ? dim("The history knows nothing of it.") : timeline_html(story, now);
+  if (!look.unread.history.empty()) html += dim("The history could not be read: " + foreign(look.unread.history));
+  if (!story.events.empty()) html += timeline_html(story, now);
+  if (story.events.empty() && look.unread.history.empty()) html += dim("The history knows nothing of it.");
   return html + "</section>\n";
 }
 

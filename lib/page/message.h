@@ -14,7 +14,10 @@ namespace hoplock::page {
 struct MessageLook {
   Story story;
   std::optional<queue::MessageView> queued;  // nothing: it is not in the queue any more
-  std::string error;                         // "": all of it could be read
+  // Why a part could not be read; "": it was. Of one that was not nothing is known.
+  struct Unread {
+    std::string history, queue;
+  } unread;
 };
 std::string message_html(const MessageLook& look, Time now);
 // The timeline alone; conversations fold.

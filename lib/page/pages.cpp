@@ -102,7 +102,9 @@ asio::awaitable<HttpReply> Pages::domain(std::string name) {
   if (status.dns_silence || status.validation_failure) view.trouble = Trouble::look_ups;
   Frame all = frame(parsed->text());
   all.sought = parsed->text();
-  co_return html_reply(in_frame(all, domain_html(view)), is_unknown(*look) ? 404 : 200);
+  const Known known = known_of(*look);
+  const unsigned code = known == Known::something ? 200 : (known == Known::nothing ? 404 : 503);
+  co_return html_reply(in_frame(all, domain_html(view)), code);
 }
 
 asio::awaitable<HttpReply> Pages::message(std::string name) {
@@ -110,13 +112,15 @@ asio::awaitable<HttpReply> Pages::message(std::string name) {
   if (!id) co_return told("Not found", paragraph("", name, " is no message's ID."), 404);
   const auto look = co_await parts_.lookups.message(*id, parts_.active());
   if (!look) co_return told("Busy", "<h1>Too many ask at once</h1>\n<p>Try again in a moment.</p>\n", 503);
-  if (!look->queued && look->story.events.empty() && look->error.empty())
+  const bool none = !look->queued && look->story.events.empty();
+  const bool read = look->unread.history.empty() && look->unread.queue.empty();
+  if (none && read)
     co_return told("Not found",
                    paragraph("Nothing is known of message ", name, ": it never was here, or its history is over."),
                    404);
   Frame all = frame(id->text());
   all.sought = id->text();
-  co_return html_reply(in_frame(all, message_html(*look, parts_.status().now)));
+  co_return html_reply(in_frame(all, message_html(*look, parts_.status().now)), none ? 503 : 200);
 }
 
 asio::awaitable<HttpReply> Pages::find(std::string word) {
@@ -133,10 +137,11 @@ asio::awaitable<HttpReply> Pages::find(std::string word) {
   for (const queue::Id id : sought->ids) html += "<p>" + message_link(id.text()) + "</p>\n";
   if (!sought->stories.empty()) html += messages_html(sought->stories, now);
   const bool nothing = sought->ids.empty() && sought->stories.empty();
-  if (nothing) html += "<p>Nothing is known of it in the time that the history keeps.</p>\n";
+  const bool read = sought->error.empty();
+  if (nothing && read) html += "<p>Nothing is known of it in the time that the history keeps.</p>\n";
   Frame all = frame(word);
   all.sought = word;
-  co_return html_reply(in_frame(all, html + "</section>\n"), nothing ? 404 : 200);
+  co_return html_reply(in_frame(all, html + "</section>\n"), !nothing ? 200 : (read ? 404 : 503));
 }
 
 asio::awaitable<HttpReply> Pages::answer(monitor::HttpRequest request) {

@@ -42,13 +42,14 @@ constexpr std::array<Meaning, 14> meanings{{
     {"nexthop", "A next hop of our own takes no mail", "hoplock queue stats"},
     {"listeners", "An address of ours is not listened on", "ss -ltnp"},
     {"connections", "Clients are turned away for want of a place", "hoplock status"},
-    {"survey", "The database cannot be read", "hoplock doctor"},
+    {"survey", "Not all of the database can be read", "hoplock doctor"},
     {"damaged", "Stored mail is damaged and held", "hoplock queue list --state held"},
     {"certificates", "A certificate of ours has ended", "hoplock doctor"},
     {"policies", "No MTA-STS policy can be fetched", "hoplock sts list"},
     {"log", "The log takes no lines", "hoplock doctor"},
 }};
 constexpr std::string_view next_hop_problem = "nexthop";
+constexpr std::string_view survey_problem = "survey";
 
 // A remark, and how the first sentence puts it.
 struct Finding {
@@ -162,6 +163,22 @@ void add_problems(const View& view, std::vector<Finding>& to) {
   }
 }
 
+// Of what could not be read nobody knows that it is good, whoever else tells of it or does not.
+void add_unread(const View& view, std::vector<Finding>& to) {
+  if (view.survey == nullptr || view.survey->error.empty()) return;
+  const auto place =
+      std::find_if(meanings.begin(), meanings.end(), [](const auto& one) { return one.problem == survey_problem; });
+  for (const Finding& one : to)
+    if (one.remark.problem == survey_problem) return;
+  Finding finding;
+  finding.grave = static_cast<std::size_t>(place - meanings.begin());
+  finding.sentence = place->sentence;
+  finding.remark.text = std::string(place->sentence) + ": " + view.survey->error;
+  finding.remark.command = place->command;
+  finding.remark.problem = survey_problem;
+  to.push_back(std::move(finding));
+}
+
 void add_certificates(const View& view, std::vector<Finding>& to) {
   for (const auto& one : view.status.certificates) {
     const auto left = one.expires - view.status.now;
@@ -220,6 +237,7 @@ Verdict verdict_of(const View& view) {
   std::vector<Finding> found;
   add_next_hops(view, found);
   add_problems(view, found);
+  add_unread(view, found);
   add_old_look(view, found);
   add_standstill(view, found);
   add_backlogs(view, found);

@@ -171,6 +171,8 @@ std::string to_html(const Advice& advice) {
 std::string waiting_html(const monitor::Survey& survey, Trouble trouble, Time now) {
   std::string html =
       "<section data-part=\"waiting\" aria-labelledby=\"waiting\">\n<h2 id=\"waiting\">Where mail waits</h2>\n";
+  if (!survey.unread.queue.empty())
+    return html + dim("It could not be read: " + foreign(survey.unread.queue)) + "</section>\n";
   if (survey.waits.empty()) return html + dim("No mail waits.") + "</section>\n";
   html += "<ul class=\"waits\">\n";
   for (const queue::Wait& wait : survey.waits) html += wait_html(wait, trouble, now);

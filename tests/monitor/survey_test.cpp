@@ -250,4 +250,40 @@ TEST_CASE("watch: each path has its page, and health decides over the status of 
   CHECK(get("").status == 404);
 }
 
+TEST_CASE("survey: what of it could not be read is told by its part, and no half of a part is taken for the whole") {
+  support::TempDirectory dir;
+  auto tables = queue::test::World::own_migrations();
+  for (auto&& list : {route::migrations(), reports::migrations()})
+    tables.insert(tables.end(), list.begin(), list.end());
+  queue::test::World world(dir.path(), {}, t0, tables);
+  world.put({"a@one.test"});
+  const auto break_it = [&world](const std::string& statement) {
+    auto job = [statement](disk::Tx& tx) -> Result<> {
+      tx.prepare(statement).run();
+      return {};
+    };
+    world.loop.run(world.disk->run(disk::Durability::durable, std::move(job))).value();
+  };
+  const auto text_of = [](const Survey& survey) {
+    for (const auto& one : monitor::problems({}, &survey, {}))
+      if (one.name == "survey") return one.text;
+    return std::string();
+  };
+  break_it("ALTER TABLE tlsrpt_account RENAME COLUMN sessions TO elsewhere");
+  const Survey first = monitor::survey(dir / "queue.db", {}, t0);
+  CHECK(first.unread.queue.empty());
+  CHECK(first.unread.policies.empty());
+  CHECK_FALSE(first.unread.reports.empty());
+  CHECK(first.error == first.unread.reports);
+  CHECK(first.queue.messages == 1);
+  CHECK(text_of(first).starts_with("the ledger of TLS reports cannot be read: "));
+  break_it("ALTER TABLE destination RENAME COLUMN host TO elsewhere");  // read behind the counts
+  const Survey second = monitor::survey(dir / "queue.db", {}, t0);
+  CHECK_FALSE(second.unread.queue.empty());
+  CHECK(second.queue.messages == 0);
+  CHECK(second.queue.states.empty());
+  CHECK(second.waits.empty());
+  CHECK(text_of(second).starts_with("the queue cannot be read: "));
+}
+
 }  // namespace monitor_survey_test

@@ -77,7 +77,7 @@ TEST_CASE(
     CHECK(has(html, text));
   }
   CHECK_FALSE(has(html, "in clear, nothing proves"));  // an older try at the same host
-  CHECK_FALSE(page::is_unknown(look));
+  CHECK(page::known_of(look) == page::Known::something);
 }
 
 TEST_CASE("domain: a hostile one that names new hosts each time costs what it names, not the square of it (BND-01)") {
@@ -106,7 +106,7 @@ TEST_CASE("domain: a hostile one that names new hosts each time costs what it na
 TEST_CASE("domain: one that nobody knows is told so") {
   page::DomainLook look;
   look.domain = name("unknown.test");
-  CHECK(page::is_unknown(look));
+  CHECK(page::known_of(look) == page::Known::nothing);
   const std::string html = page::domain_html({look, {}, "unknown.test", page::Trouble::none, t0});
   for (const std::string_view text :
        {"No host was tried", "Nothing was delivered", "No failure", "No report was counted", "no policy is kept"}) {
@@ -196,6 +196,32 @@ TEST_CASE("rules: the route that a domain takes, until when and why, else the ge
   CHECK(rules[1] == "It ends on 2052-02-20.");
   CHECK(rules[2] == "Its note: agreed on the phone");
   CHECK(rules[3].starts_with("The route sets tls: dane-only"));
+}
+
+TEST_CASE("domain: what could not be read is said, and nothing is said of it that nobody knows") {
+  page::DomainLook look;
+  look.domain = name("two.test");
+  look.unread = {"no mail read", "no policy read", "no report read", "no day read"};
+  CHECK(page::known_of(look) == page::Known::unread);
+  const auto html_of = [](const page::DomainLook& of) {
+    return page::domain_html({of, {}, "two.test", page::Trouble::none, t0});
+  };
+  for (const char* wrong : {"No mail waits", "no policy is kept", "No host was tried", "Nothing was delivered",
+                            "No failure in", "No report was counted", "None in the time"}) {
+    CAPTURE(wrong);
+    CHECK_FALSE(has(html_of(look), wrong));
+  }
+  for (const char* why : {"no mail read", "no policy read", "no report read", "no day read"}) {
+    CAPTURE(why);
+    CHECK(has(html_of(look), std::string("could not be read: <bdi>") + why));
+  }
+  page::DomainLook part = known();  // some of it was read before that
+  part.unread = {"", "", "no older report", "no older day"};
+  CHECK(page::known_of(part) == page::Known::something);
+  CHECK(has(html_of(part), "mailto:tls@two.test"));
+  CHECK(has(html_of(part), "no older report"));
+  CHECK(has(html_of(part), "no older day"));
+  CHECK_FALSE(has(html_of(part), "Delivered recipients a day"));  // days without mail are not to be told from those
 }
 
 }  // namespace page_domain_test

@@ -121,4 +121,25 @@ TEST_CASE("page: is there before the database was read, and is not green then") 
   CHECK_FALSE(has(html, "verdict good"));
 }
 
+TEST_CASE("page: what could not be read is said, and nothing is said of it that nobody knows") {
+  Shown shown;
+  shown.survey.unread = {"no queue read", "no report read", "no policy read"};
+  shown.survey.error = "no queue read";
+  const std::string html = shown.html();
+  for (const char* wrong : {"Mail flows", "No mail waits", "<dd>0</dd></div>\n<div><dt>age of the oldest", "0 in force",
+                            "Nothing was counted", "The database was read"}) {
+    CAPTURE(wrong);
+    CHECK_FALSE(has(html, wrong));
+  }
+  for (const char* why : {"<h1><bdi>Not all of the database can be read", "<dt>messages queued</dt><dd>not known",
+                          "no queue read", "no report read", "no policy read", "href=\"/icon/bad.svg\""}) {
+    CAPTURE(why);
+    CHECK(has(html, why));
+  }
+  shown.survey.unread = {"", "no report read", ""};  // the others stay what they are
+  CHECK(has(shown.html(), "No mail waits."));
+  CHECK(has(shown.html(), "0 in force"));
+  CHECK(has(shown.html(), "They could not be read: <bdi>no report read"));
+}
+
 }  // namespace page_front_test

@@ -106,4 +106,18 @@ TEST_CASE("message: one that waits tells of each recipient why, bounded") {
   CHECK(has(html, "and 50 more"));
 }
 
+TEST_CASE("message: what could not be read is said, and nothing is said of it that nobody knows") {
+  page::MessageLook look;
+  look.story.id = queue::Id::at(t0);
+  look.unread = {"no history read", "no queue read"};
+  const std::string nothing = page::message_html(look, t0);
+  CHECK(has(nothing, "whether it is queued is not known"));
+  CHECK(has(nothing, "The queue could not be read: <bdi>no queue read"));
+  CHECK(has(nothing, "The history could not be read: <bdi>no history read"));
+  for (const char* wrong : {"gone from the queue", "knows nothing of it"}) CHECK_FALSE(has(nothing, wrong));
+  look.story = page::story_of(tail({{0, accepted}, {5, deferred}}));
+  look.unread = {"", "no queue read"};
+  CHECK(has(page::message_html(look, t0), "deferred, whether it is queued is not known"));
+}
+
 }  // namespace page_message_test

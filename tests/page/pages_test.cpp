@@ -27,16 +27,17 @@ queue::Options recording() {
 }
 
 struct Site {
+  std::string file;  // what the pages take for the database
   support::TempDirectory dir;
   queue::test::World world{dir.path(), recording(), t0, all_tables()};
   monitor::Surveyor surveyor{
-      world.loop.executor(), {dir / "queue.db", std::chrono::hours(1)}, [this] { return world.queue->active(); }};
+      world.loop.executor(), {dir / file, std::chrono::hours(1)}, [this] { return world.queue->active(); }};
   monitor::Counters counters;
-  page::Lookups lookups{world.loop.executor(), dir / "queue.db"};
+  page::Lookups lookups{world.loop.executor(), dir / file};
   route::Table table{{}, {}};
   page::Pages pages;
 
-  Site() : pages(parts()) {}
+  explicit Site(std::string of = "queue.db") : file(std::move(of)), pages(parts()) {}
   page::Pages::Parts parts() {
     page::Pages::Parts made{surveyor, counters, lookups, nullptr, nullptr, nullptr};
     made.status = [] {
@@ -137,6 +138,34 @@ TEST_CASE("pages: more questions at once than there is room for are told so, and
     if (one.get()) ++answered;
   }
   CHECK(answered == page::Lookups::most_waiting);
+}
+
+TEST_CASE("pages: a database that cannot be read is said on each page, and nothing is said of what nobody knows") {
+  Site site("broken.db");
+  const auto id = site.world.put({"b@two.test"}).text();
+  for (const bool there : {false, true}) {
+    CAPTURE(there);
+    if (there) site.dir.write("broken.db", std::string(8192, 'x'));
+    const auto front = site.get("/");
+    CHECK(front.status == 200);
+    CHECK(has(front, "Not all of the database can be read"));
+    for (const std::string& path :
+         {std::string("/message/") + id, std::string("/domain/two.test"), std::string("/find?q=b%40two.test")}) {
+      CAPTURE(path);
+      const auto page = site.get(path);
+      CHECK(page.status == 503);
+      CHECK(has(page, "could not be read"));
+      for (const char* wrong : {"Nothing is known", "gone from the queue", "No mail waits", "Nothing was delivered",
+                                "No report was counted", "None in the time", "Mail flows"}) {
+        CAPTURE(wrong);
+        CHECK_FALSE(has(page, wrong));
+      }
+    }
+    for (const char* wrong : {"Mail flows", "No mail waits", "0 in force", "Nothing was counted"}) {
+      CAPTURE(wrong);
+      CHECK_FALSE(has(front, wrong));
+    }
+  }
 }
 
 }  // namespace page_pages_test

@@ -223,4 +223,19 @@ TEST_CASE("verdict: before anything is known of the queue it claims nothing") {
   CHECK(verdict.sentence == "The queue is being read");
 }
 
+TEST_CASE("verdict: where the database could not be read nobody knows whether mail flows") {
+  Scene scene;
+  scene.survey.error = scene.survey.unread.reports = "file is not a database";
+  for (const bool told : {false, true}) {  // by the health of the daemon, too
+    CAPTURE(told);
+    if (told) scene.problems = {{"survey", "the ledger of TLS reports cannot be read: file is not a database"}};
+    const auto verdict = scene.verdict();
+    CHECK(verdict.mood == Mood::bad);
+    CHECK(verdict.sentence == "Not all of the database can be read");
+    REQUIRE(verdict.remarks.size() == 1);
+    CHECK(verdict.remarks[0].text.find("file is not a database") != std::string::npos);
+    CHECK(verdict.remarks[0].problem == "survey");
+  }
+}
+
 }  // namespace page_verdict_test
