@@ -24,6 +24,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="fewer messages and rounds: a few minutes")
     parser.add_argument("--rounds", type=int, help="rounds of each case (default 5; quick 3)")
     parser.add_argument("--only", choices=["hoplock", "postfix"], help="one side alone; nothing is judged")
+    parser.add_argument("--against", help="another hoplockd, in place of Postfix: what a change costs")
     parser.add_argument("--case", default="", help="only cases whose name contains this")
     parser.add_argument("--dir", default="/var/tmp", help="the disk to measure on (default %(default)s)")
     parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
@@ -66,6 +67,18 @@ def print_comparison(wanted):
     return good
 
 
+def print_against(wanted):
+    """Two hoplockd: what ours takes more, or less, of the processor for a message."""
+    rows = []
+    for case in wanted:
+        rates = [measure.median([one.rate for one in case.results[side]]) for side in ("hoplock", "against")]
+        spent = [measure.median([one.cpu for one in case.results[side]]) for side in ("hoplock", "against")]
+        rows.append([case.name, *(measure.number(rate) for rate in rates), *(measure.number(one, 3) for one in spent),
+                     f"{(spent[0] - spent[1]) / spent[1]:+.1%}" if spent[1] else "-"])
+    print("\nMessages a second and CPU time a message, medians\n")
+    print(measure.table(["case", "hoplock /s", "against /s", "hoplock CPU ms", "against CPU ms", "more"], rows))
+
+
 def front_door(bench, base, daemon, relays, options):
     ours = door.Door(base / "door", bench.world, daemon)
     pair = [ours, door.Postfix(base / "postfix-door", bench.world)]
@@ -98,6 +111,10 @@ def main():
         bench = cases.Bench(programs, base, ours, progress)
         hoplock = sides.Hoplock(base / "hoplock", ours, daemon)
         relays = [side for side in (hoplock, sides.Postfix(base / "postfix", ours)) if options.only in (None, side.name)]
+        if options.against:
+            other = sides.Hoplock(base / "against", ours, pathlib.Path(options.against))
+            other.name = "against"
+            relays = [hoplock, other]
         if not daemon.exists():
             print(f"{daemon} is not built: Postfix alone", file=sys.stderr)
             relays = [side for side in relays if side.name != "hoplock"]
@@ -110,7 +127,10 @@ def main():
             print(measure.table(["what", "1", "10", "50", ""], rows), flush=True)
         wanted = [case for case in cases.plan(groups, options.quick) if options.case in case.name]
         compare(bench, relays, wanted, options.rounds or (3 if options.quick else 5), progress)
-        if wanted:
+        if wanted and options.against:
+            print_against(wanted)
+            groups = set()
+        elif wanted:
             good = print_comparison(wanted) and good
         if groups & {"intake", "door"} and hoplock in relays and not options.case:
             good = front_door(bench, base, daemon, relays, options) and good
