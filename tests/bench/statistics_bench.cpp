@@ -42,7 +42,7 @@ void note(Counts& counts, std::size_t domain, std::size_t second) {
   const Time at = today + Seconds(second % 86'400);
   const std::string name = "domain" + std::to_string(domain) + ".example";
   const std::string digest = std::to_string(100'000 + domain) + std::string(58, 'a');
-  const auto add = [&](Kind kind, std::string what) {
+  const auto put = [&](Kind kind, std::string what) {
     Row row;
     row.day = today;
     row.domain = name;
@@ -50,9 +50,9 @@ void note(Counts& counts, std::size_t domain, std::size_t second) {
     row.what = std::move(what);
     counts.note(std::move(row), at, 4'096);
   };
-  add(Kind::delivered, join_words({"dane", "TLSv1.3", "dane-ee", "pfs-aead"}));
-  add(Kind::key, join_words({digest}));
-  add(Kind::tlsa, join_words({"3 1 1 " + digest, signed_mx}));
+  put(Kind::delivered, join_words({"dane", "TLSv1.3", "dane-ee", "pfs-aead"}));
+  put(Kind::key, join_words({digest}));
+  put(Kind::tlsa, join_words({"3 1 1 " + digest, signed_mx}));
 }
 
 // Processor time of one delivery, in microseconds.
