@@ -168,8 +168,10 @@ std::string failures(const DomainView& view) {
 }
 
 std::string reports_table(const DomainLook& look) {
-  const std::string unread = look.unread.reports.empty() ? "" : not_read("All that was counted", look.unread.reports);
-  if (look.reports.empty()) return unread.empty() ? dim("No report was counted for this domain.") : unread;
+  const std::string& why = look.unread.reports;
+  if (look.reports.empty())
+    return why.empty() ? dim("No report was counted for this domain.") : not_read("What was counted", why);
+  const std::string unread = why.empty() ? "" : not_read("Older ones", why);
   Table table("TLS reports", {"day", "report", "#sessions", "#failed", "sent to"});
   for (const auto& row : look.reports) {
     std::string to;
