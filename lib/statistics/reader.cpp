@@ -98,9 +98,9 @@ Result<Found> Reader::read(const Range& range) {
     for (const Day day : days_.days) {
       const Snapshot snapshot(db_);
       disk::Tx tx(db_);
-      Partners read = read_day(tx, day, range.domain);
-      if (batches == Batches::there) add_batches(tx, day, range.domain, read);
-      for (const auto& [domain, partner] : read)
+      Partners of_day = read_day(tx, day, range.domain);
+      if (batches == Batches::there) add_batches(tx, day, range.domain, of_day);
+      for (const auto& [domain, partner] : of_day)
         for (const auto& [row, sum] : partner) found.partners[domain][row].add(sum);
     }
     return found;
