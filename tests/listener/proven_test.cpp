@@ -22,13 +22,11 @@ namespace {
 // Counts the hashes that would be made. Right is the password "right".
 struct Counted {
   Counted()
-      : logins([this](std::shared_ptr<const Users> users,
-                      Passwords::Attempt attempt) { return hash(*this, std::move(users), std::move(attempt)); },
+      : logins([this](std::shared_ptr<const Users> against,
+                      Passwords::Attempt attempt) { return hash(*this, std::move(against), std::move(attempt)); },
                [this] { return now; }) {}
 
-  static asio::awaitable<Credentials> hash(Counted& self, std::shared_ptr<const Users> users,
-                                           Passwords::Attempt attempt) {
-    (void)users;
+  static asio::awaitable<Credentials> hash(Counted& self, std::shared_ptr<const Users>, Passwords::Attempt attempt) {
     ++self.hashes;
     co_await asio::post(self.loop.executor(), asio::use_awaitable);
     co_return attempt.password == "right" ? Credentials::right : self.otherwise;
