@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "partners/book.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace hoplock::partners {
@@ -8,6 +9,7 @@ namespace hoplock::partners {
 namespace {
 
 constexpr std::size_t shard_count = 512;
+constexpr std::size_t shed_at_once = 8;  // shards
 
 }  // namespace
 
@@ -98,6 +100,11 @@ std::optional<Time> Book::next_end(Time after) const {
   const auto next = ends_.lower_bound(std::chrono::floor<std::chrono::days>(after));
   if (next == ends_.end()) return std::nullopt;
   return Time{next->first + std::chrono::days(1)};
+}
+
+bool Book::shed() {
+  shards_.resize(shards_.size() - std::min(shards_.size(), shed_at_once));
+  return !shards_.empty();
 }
 
 void Book::each(const std::function<void(const EntryPtr&)>& call) const {

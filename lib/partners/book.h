@@ -45,6 +45,9 @@ class Book {
   std::size_t size() const { return size_; }
   // When the next of all ends, of those that count at `after`.
   std::optional<Time> next_end(Time after) const;
+  // Whoever has the last copy of many entries lets go of them a part at a time: false: nothing is left. It is of no use for anything else
+  // from the first call on.
+  bool shed();
   // In no order.
   void each(const std::function<void(const EntryPtr&)>& call) const;
 

@@ -89,10 +89,21 @@ class Partners::Turn {
   Partners& of_;
 };
 
-void Partners::publish(partners::BookPtr book, std::vector<dns::Pattern> changed) {
-  book_ = std::move(book);
+void Partners::publish(std::shared_ptr<Book> book, std::vector<dns::Pattern> changed) {
+  retired_.push_back(std::exchange(book_, std::move(book)));
   if (follow_) follow_(book_, std::move(changed));
   news_.notify_all();
+}
+
+// What was in force goes when nobody reads it any more, a part at a time: all 100,000 entries of it may have been changed.
+awaitable<void> Partners::retire() {
+  for (;;) {
+    const auto unread = std::find_if(retired_.begin(), retired_.end(), [](auto& one) { return one.use_count() == 1; });
+    if (unread == retired_.end()) co_return;
+    const auto old = std::move(*unread);
+    retired_.erase(unread);
+    while (old->shed()) co_await breathe();
+  }
 }
 
 awaitable<Result<>> Partners::load() {
@@ -123,6 +134,7 @@ awaitable<Result<partners::Done>> Partners::carry_out(std::vector<Order> orders,
     if (!stored) co_await clean();  // of what was written; where that fails, too, watch() does it later
   }
   co_await dismantle(std::move(planned->changes));
+  co_await retire();
   if (!stored) co_return stored.error();
   co_return planned->done;
 }
@@ -305,7 +317,7 @@ awaitable<void> Partners::tell_ended(Time at) {
   while (busy_) co_await free_.wait();
   const Turn turn(*this);
   Entries found = co_await turned(at);
-  const auto entries = std::make_shared<const Entries>(std::move(found));
+  const auto entries = std::make_shared<Entries>(std::move(found));
   if (entries->empty()) co_return;
   for (std::size_t from = 0; from < entries->size();) {
     const std::size_t end = std::min(from + rows_at_once, entries->size());
@@ -313,7 +325,7 @@ awaitable<void> Partners::tell_ended(Time at) {
       const Entry& entry = (*entries)[i];
       log_.write(event_of(entry, entry.told ? "ended" : action_word(entry, PartnerRow::there)));
     }
-    auto job = [entries, from, end](disk::Tx& tx) -> Result<> {
+    auto job = [entries = std::shared_ptr<const Entries>(entries), from, end](disk::Tx& tx) -> Result<> {
       for (std::size_t i = from; i < end; ++i) mark_told(tx, (*entries)[i]);
       return {};
     };
@@ -322,6 +334,7 @@ awaitable<void> Partners::tell_ended(Time at) {
     from = end;
   }
   co_await count(entries);
+  co_await dismantle(std::move(*entries));
 }
 
 awaitable<void> Partners::tell_soon_over(Time at) {
@@ -347,6 +360,7 @@ awaitable<void> Partners::watch() {
   std::optional<partners::Day> warned;
   for (;;) {
     co_await tidy();
+    co_await retire();
     const Time at = clock_();
     const auto today = std::chrono::floor<std::chrono::days>(at);
     const auto passed = looked_ ? book_->next_end(*looked_) : std::nullopt;

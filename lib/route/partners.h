@@ -72,13 +72,15 @@ class Partners {
   boost::asio::awaitable<void> count(std::shared_ptr<const Entries> entries);
   boost::asio::awaitable<void> tell_ended(Time at);
   boost::asio::awaitable<void> tell_soon_over(Time at);
-  void publish(partners::BookPtr book, std::vector<dns::Pattern> changed);
+  void publish(std::shared_ptr<partners::Book> book, std::vector<dns::Pattern> changed);
+  boost::asio::awaitable<void> retire();
 
   disk::Disk& disk_;
   Log& log_;
   net::Clock clock_;
   Follow follow_;
-  partners::BookPtr book_ = std::make_shared<const partners::Book>();
+  std::shared_ptr<partners::Book> book_ = std::make_shared<partners::Book>();
+  std::vector<std::shared_ptr<partners::Book>> retired_;  // were in force, and may be read still
   bool busy_ = false;
   bool unclean_ = false;  // there may be rows that never came to count
   net::Condition free_;

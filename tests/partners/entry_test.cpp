@@ -100,6 +100,24 @@ TEST_CASE(
   CHECK(book.find(name("a.eu.contoso.com"), noon + std::chrono::hours(12)).dane == nullptr);
 }
 
+TEST_CASE("Book: one that nobody reads any more goes a part at a time, and takes nothing from its copies") {
+  Book book;
+  for (int i = 0; i < 5'000; ++i) {
+    Entry entry;
+    entry.domain = parse_domain("partner" + std::to_string(i) + ".example").value();
+    book.put(entry);
+  }
+  const Book copy = book;
+  int parts = 0;
+  while (book.shed()) ++parts;
+  CHECK(parts > 20);
+  CHECK_FALSE(book.shed());
+  CHECK(copy.at(parse_domain("partner4999.example").value(), Rule::mandate) != nullptr);
+  std::size_t left = 0;
+  copy.each([&](const EntryPtr&) { ++left; });
+  CHECK(left == 5'000);
+}
+
 TEST_CASE("Book: a copy shares what it does not change, and the one it was made of stays as it is") {
   Book book;
   for (int i = 0; i < 3000; ++i)
