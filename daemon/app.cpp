@@ -191,6 +191,7 @@ std::optional<StartFailure> App::open_store() {
   disk_ = std::move(*disk);
   disk_->on_news([this](const disk::News& news) { heard(news); });
   partners_ = std::make_unique<route::Partners>(*disk_, *log_);
+  partners_->set_min_free_space(queue_options(config).min_free_space);
   partners_->on_change([this](partners::BookPtr book, std::vector<dns::Pattern> changed) {
     follow_partners(std::move(book), std::move(changed));
   });
@@ -485,6 +486,7 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   scheduler_->sign_with(keyring_);
   set_reports(config);
   queue_->set_min_free_space(queue_options(config).min_free_space);
+  partners_->set_min_free_space(queue_options(config).min_free_space);
   queue_->set_history(queue_options(config).history);
   loaded_ = std::move(loaded);
   certificates_->set(loaded_.config);

@@ -26,6 +26,9 @@ constexpr std::size_t rows_at_once = 512;     // in one job
 constexpr std::size_t entries_at_once = 512;  // on the loop
 constexpr std::size_t puts_at_once = 32;      // likewise: each may copy its part of the book
 constexpr Milliseconds partners_look_again{30'000};
+constexpr std::uint64_t octets_of_any_row = 128;  // beside its texts
+constexpr std::uint64_t times_written = 3;        // into the log, into the database, and when it is cleared behind
+constexpr std::uint64_t mebibyte = 1 << 20;
 
 // Others get their turn on the loop.
 awaitable<void> breathe() {
@@ -129,7 +132,8 @@ awaitable<Result<partners::Done>> Partners::carry_out(std::vector<Order> orders,
   co_await dismantle(std::move(*ordered));
   Result<> stored;
   if (planned->done.refused.empty() && planned->done.changed > 0) {
-    stored = co_await store(planned);
+    stored = has_room(*planned);
+    if (stored) stored = co_await store(planned);
     if (stored) co_await take_up(planned);
     if (!stored) co_await clean();  // of what was written; where that fails, too, watch() does it later
   }
@@ -175,7 +179,19 @@ awaitable<std::shared_ptr<Partners::Plan>> Partners::plan(OrdersPtr orders, std:
     to.changes.push_back({std::move(*entry), PartnerRow::there, counted ? std::string(word_of(*counted)) : ""});
   }
   to.done.changed = to.changes.size();
+  for (const Change& one : to.changes)
+    to.octets += octets_of_any_row + 2 * one.entry.domain.name.text().size() + one.entry.note.size();
   co_return made;
+}
+
+Result<> Partners::has_room(const Plan& plan) const {
+  const std::uint64_t needed = plan.octets * times_written;
+  const std::uint64_t free = disk_.free_bytes();
+  if (plan.changes.size() <= rows_at_once || free >= min_free_space_ + needed) return {};
+  const std::uint64_t left = free - std::min(free, min_free_space_);
+  return fail(errc::no_space_on_device, std::to_string(needed / mebibyte + 1) + " MiB are needed for it, and " +
+                                            std::to_string(left / mebibyte) +
+                                            " MiB are free beyond limits.min_free_space");
 }
 
 // A batch that came to nothing must be gone before another one takes its number.

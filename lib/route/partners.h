@@ -7,6 +7,7 @@
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,6 +35,8 @@ class Partners {
   using Follow = std::function<void(partners::BookPtr book, std::vector<dns::Pattern> changed)>;
   void on_change(Follow call) { follow_ = std::move(call); }
 
+  // limits.min_free_space: what many orders at once leave alone, so that they do not stop mail. A few are tried all the same.
+  void set_min_free_space(std::uint64_t octets) { min_free_space_ = octets; }
   // Once. An Error: what was agreed on is not known, and no mail may leave.
   boost::asio::awaitable<Result<>> load();
   partners::BookPtr book() const { return book_; }
@@ -57,12 +60,14 @@ class Partners {
   struct Plan {
     Changes changes;
     partners::Done done;
+    std::uint64_t octets = 0;  // of the rows, about
   };
   using PlanPtr = std::shared_ptr<const Plan>;
   using OrdersPtr = std::shared_ptr<std::vector<partners::Order>>;
   class Turn;
   boost::asio::awaitable<std::shared_ptr<Plan>> plan(OrdersPtr orders, std::string by);
   boost::asio::awaitable<Result<>> store(PlanPtr plan);
+  Result<> has_room(const Plan& plan) const;
   boost::asio::awaitable<Result<>> clean();
   boost::asio::awaitable<void> tidy();
   boost::asio::awaitable<void> take_up(PlanPtr plan);
@@ -81,6 +86,7 @@ class Partners {
   Follow follow_;
   std::shared_ptr<partners::Book> book_ = std::make_shared<partners::Book>();
   std::vector<std::shared_ptr<partners::Book>> retired_;  // were in force, and may be read still
+  std::uint64_t min_free_space_ = 0;
   bool busy_ = false;
   bool unclean_ = false;  // there may be rows that never came to count
   net::Condition free_;

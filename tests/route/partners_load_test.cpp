@@ -141,6 +141,23 @@ TEST_CASE("Partners: a disk that is full in the middle of a change: all of it co
   CHECK(refused > 3);
 }
 
+TEST_CASE("Partners: many at once take nothing of the space that is kept free; a few are tried all the same") {
+  World world;
+  const std::uint64_t free = world.disk->free_bytes();
+  world.service->set_min_free_space(free + (std::uint64_t{1} << 30U));
+  const auto many_at_once = [&] {
+    return world.loop.run(world.service->carry_out(orders_for(1'000, hop::Mandate::verify), "ann"));
+  };
+  const auto refused = many_at_once();
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(disk::is_full(refused.error()));
+  CHECK(refused.error().detail == "1 MiB are needed for it, and 0 MiB are free beyond limits.min_free_space");
+  CHECK(world.listed().empty());
+  CHECK(world.order({put(made("one.example"))}).changed == 1);
+  world.service->set_min_free_space(0);
+  CHECK(many_at_once().value().changed == 1'000);
+}
+
 TEST_CASE("Partners: what a full disk took of a refused change is given back once there is room") {
   support::FaultyVfs faulty;
   World world;

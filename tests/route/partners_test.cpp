@@ -242,7 +242,7 @@ TEST_CASE("Partners: 100,000 exceptions that end at the same moment keep no step
   world.loop.run(steps.beside(ended(world)));
   CHECK(world.told("ended").size() == 100'000);
   MESSAGE("the longest step: " << steps.longest().count() << " ms");
-  CHECK(steps.longest() < slower * std::chrono::milliseconds(200));  // not optimised
+  CHECK(steps.longest() < slower * std::chrono::milliseconds(50));
 }
 
 TEST_CASE("Table: exceptions that let mail pass are told apart from those that a route leaves without effect") {
