@@ -17,7 +17,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t looked_for_at_once = 512;  // on the loop
-constexpr std::string_view by_route = "route:";  // Table::destination
 
 }  // namespace
 
@@ -30,7 +29,7 @@ PartnerNews::PartnerNews(queue::Queue& queue, route::Router& router, Log& log, s
 }
 
 bool PartnerNews::Wanted::has(const std::string& destination) const {
-  if (destination.starts_with(by_route)) return below || routes.contains(destination);
+  if (route::has_hosts(destination)) return below || routes.contains(destination);
   const auto name = dns::Name::parse(destination);
   return name && partners::is_among(patterns, *name);
 }
@@ -42,7 +41,7 @@ asio::awaitable<PartnerNews::Wanted> PartnerNews::wanted(std::vector<dns::Patter
   for (const dns::Pattern& one : changed) {
     if (one.kind == dns::Pattern::Kind::exact) {
       std::string destination = router_.table().destination(one.name, clock_());
-      if (destination.starts_with(by_route)) to.routes.insert(std::move(destination));
+      if (route::has_hosts(destination)) to.routes.insert(std::move(destination));
     } else {
       to.below = true;
     }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ip.h"
@@ -88,6 +89,8 @@ enum class Mandate : std::uint8_t {
   dane_audit,  // as dane, but for the time of an exception what fails it is told and lets mail pass
   dane,        // usable TLSA records, secured from the domain on, one of which matches
 };
+// "none", "encrypt", "verify", "dane-audit", "dane"
+std::string_view to_text(Mandate mandate);
 
 // What the operator demands of this hop: `security`, as the matching route changes it, and what he agreed on with the partner.
 struct LocalRule {

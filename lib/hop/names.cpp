@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "hop/facts.h"
+
 namespace hoplock::hop {
 
 namespace {
@@ -49,6 +51,22 @@ static_assert(in_order() && static_cast<std::size_t>(Reason::smtp_reply) + 1 == 
 
 const ReasonWord& word(Reason reason) { return reason_words.at(static_cast<std::size_t>(reason)); }
 }  // namespace
+
+std::string_view to_text(Mandate mandate) {
+  switch (mandate) {
+    case Mandate::none:
+      return "none";
+    case Mandate::encrypt:
+      return "encrypt";
+    case Mandate::verify:
+      return "verify";
+    case Mandate::dane_audit:
+      return "dane-audit";
+    case Mandate::dane:
+      return "dane";
+  }
+  return "none";
+}
 
 std::string_view to_text(Policy policy) {
   switch (policy) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "route/table.h"
 
 namespace hoplock::monitor {
 
@@ -14,7 +15,6 @@ namespace {
 constexpr std::size_t longest_sentence = 500;
 constexpr std::uint64_t enough_fetches = 5;
 constexpr std::chrono::minutes long_enough{5};  // that a next hop of our own refuses
-constexpr std::string_view own_mark = "route:";
 
 // Found since the start or by a survey, but no longer those that a later survey does not see held: somebody removed them.
 std::vector<queue::Id> damaged(const DaemonStatus& status, const Survey* survey) {
@@ -67,7 +67,7 @@ std::string next_hops_text(const Survey& survey, Time now) {
     const auto begun = since(*wait);
     if (!begun || now - *begun < long_enough) continue;
     const queue::DomainWait& first = wait->shown.front();
-    text += (text.empty() ? "" : "; ") + std::string(name_of(*wait)) + " has taken nothing since " +
+    text += (text.empty() ? "" : "; ") + std::string(route::next_hop(wait->nexthop)) + " has taken nothing since " +
             to_rfc3339(*begun) + ", " + std::to_string(wait->count.count) +
             " wait: " + (first.reply.empty() ? wait->reason : first.reply);
   }
@@ -94,18 +94,9 @@ std::string unread_text(const Survey& survey) {
 std::vector<const queue::Wait*> failing_next_hops(const Survey& survey) {
   std::vector<const queue::Wait*> all;
   for (const queue::Wait& wait : survey.waits) {
-    if (is_own(wait.nexthop) && wait.extent == queue::Wait::Extent::whole && !wait.shown.empty()) all.push_back(&wait);
+    if (route::has_hosts(wait.nexthop) && wait.extent == queue::Wait::Extent::whole && !wait.shown.empty()) all.push_back(&wait);
   }
   return all;
-}
-
-bool is_own(std::string_view nexthop) { return nexthop.starts_with(own_mark); }
-
-std::string_view name_of(const queue::Wait& wait) {
-  std::string_view name = wait.nexthop;
-  if (!is_own(name)) return name;
-  name.remove_prefix(own_mark.size());
-  return name.substr(0, name.find('#'));  // tells routes apart that lead to the same hosts
 }
 
 std::optional<Time> since(const queue::Wait& wait) {

@@ -9,8 +9,8 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
-#include "monitor/health.h"
 #include "monitor/since.h"
+#include "route/table.h"
 
 namespace hoplock::monitor {
 
@@ -42,7 +42,7 @@ Result<> keep(Result<T> read, T& into) {
 // The first next hops are shown and judged; what fails at our own is told however little waits there.
 void put_own_first(std::vector<queue::Stats::NextHop>& hops) {
   std::stable_partition(hops.begin(), hops.end(),
-                        [](const auto& hop) { return is_own(hop.name) && !hop.reason.empty(); });
+                        [](const auto& hop) { return route::has_hosts(hop.name) && !hop.reason.empty(); });
 }
 
 // What the waits are shown with: the first domains of each next hop, and since when.

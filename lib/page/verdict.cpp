@@ -9,6 +9,7 @@
 #include "hop/names.h"
 #include "page/markup.h"
 #include "page/waiting.h"
+#include "route/table.h"
 
 namespace hoplock::page {
 
@@ -85,7 +86,7 @@ std::string manner(const queue::Wait& wait) {
 // "102,048 messages wait behind exch01.contoso.local:25, refused since 14:02 UTC"
 std::string backlog(const queue::Wait& wait, const View& view) {
   const auto since = monitor::since(wait);
-  return mail(wait.count.count, *view.survey) + " behind " + std::string(monitor::name_of(wait)) + ", " + manner(wait) +
+  return mail(wait.count.count, *view.survey) + " behind " + std::string(route::next_hop(wait.nexthop)) + ", " + manner(wait) +
          (since ? " since " + moment(*since, view.status.now) : "");
 }
 
@@ -117,7 +118,7 @@ void add_next_hops(const View& view, std::vector<Finding>& to) {
 void add_backlogs(const View& view, std::vector<Finding>& to) {
   if (view.survey == nullptr) return;
   for (const queue::Wait& wait : view.survey->waits) {
-    const bool own = monitor::is_own(wait.nexthop);
+    const bool own = route::has_hosts(wait.nexthop);
     const bool told = own && wait.extent == queue::Wait::Extent::whole;
     const bool failed = !wait.shown.empty() && !wait.shown.front().reason.empty();
     if (told || !failed || wait.count.count < (own ? own_backlog : others_backlog)) continue;

@@ -10,6 +10,7 @@
 #include "monitor/health.h"
 #include "page/markup.h"
 #include "probe/finding.h"
+#include "route/table.h"
 
 namespace hoplock::page {
 
@@ -18,7 +19,7 @@ namespace {
 constexpr std::size_t longest_reply = 600;
 
 Side side_of(const std::optional<hop::Reason>& reason, std::string_view nexthop, Trouble trouble) {
-  if (monitor::is_own(nexthop)) return Side::ours;
+  if (route::has_hosts(nexthop)) return Side::ours;
   if (!reason) return Side::theirs;
   const auto kind = hop::kind(*reason);
   const bool by_look_up = kind == hop::Kind::lookup || *reason == hop::Reason::dnssec_invalid;
@@ -51,7 +52,7 @@ std::string to_tell(const queue::DomainWait& wait, const std::optional<hop::Reas
 }
 
 std::string to_do(std::string_view nexthop, const std::string& retry) {
-  if (!monitor::is_own(nexthop)) return "Our own DNS look-ups do not work: mend them, and this mail goes by itself.";
+  if (!route::has_hosts(nexthop)) return "Our own DNS look-ups do not work: mend them, and this mail goes by itself.";
   return "The host is one of our own routes: have it take mail from us again, then run: " + retry;
 }
 
@@ -113,7 +114,7 @@ std::string domain_rows(const queue::Wait& wait, Time now) {
 }
 
 std::string summary(const queue::Wait& wait, Side side, Time now) {
-  std::string html = "<summary><span class=\"who\">" + foreign(monitor::name_of(wait)) + "</span> <b class=\"n\">" +
+  std::string html = "<summary><span class=\"who\">" + foreign(route::next_hop(wait.nexthop)) + "</span> <b class=\"n\">" +
                      count(wait.count.count) + "</b> ";
   const auto since = monitor::since(wait);
   html += "<span class=\"why\">" + foreign(reason_of(wait), 120) + "</span> ";

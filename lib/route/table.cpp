@@ -10,31 +10,15 @@ namespace hoplock::route {
 
 namespace {
 
-std::string hosts_key(const Route& route) {
-  std::string key = "route";
-  char separator = ':';
-  for (const NextHop& hop : route.hosts) {
-    key += separator + to_text(hop);
-    separator = ',';
-  }
-  return key;
-}
+// A destination with hosts is "route:" and its hosts; '#' and a number where another route has the same hosts, '+' and a mandate follow.
+constexpr std::string_view hosts_mark = "route:";
+constexpr char number_mark = '#';
+constexpr char mandate_mark = '+';
 
-// One transaction has one rule, so that what a mandate makes wait holds up nobody else.
-std::string_view word_of(hop::Mandate mandate) {
-  switch (mandate) {
-    case hop::Mandate::none:
-      break;
-    case hop::Mandate::encrypt:
-      return "encrypt";
-    case hop::Mandate::verify:
-      return "verify";
-    case hop::Mandate::dane_audit:
-      return "dane-audit";
-    case hop::Mandate::dane:
-      return "dane";
-  }
-  return "";
+std::string hosts_key(const Route& route) {
+  std::string key(hosts_mark);
+  for (const NextHop& hop : route.hosts) key += (key.size() == hosts_mark.size() ? "" : ",") + to_text(hop);
+  return key;
 }
 
 bool watch(hop::Mode& mode) {
@@ -71,6 +55,14 @@ hop::LocalRule rule_of(const hop::LocalRule& security, const Route* route) {
 
 }  // namespace
 
+bool has_hosts(std::string_view destination) { return destination.starts_with(hosts_mark); }
+
+std::string_view next_hop(std::string_view destination) {
+  if (!has_hosts(destination)) return destination;
+  destination.remove_prefix(hosts_mark.size());
+  return destination.substr(0, destination.find_first_of(std::string{number_mark, mandate_mark}));
+}
+
 bool is_expired(const Route& route, Time now) {
   return route.until && std::chrono::floor<std::chrono::days>(now) > *route.until;
 }
@@ -94,7 +86,7 @@ Table::Table(std::vector<Route> routes, hop::LocalRule security, partners::BookP
       entry.key = base;
       const auto taken = [&entry](const Entry& other) { return other.key == entry.key; };
       for (int n = 2; std::any_of(entries_.begin(), entries_.end(), taken); ++n)
-        entry.key = base + "#" + std::to_string(n);
+        entry.key = base + number_mark + std::to_string(n);
     }
     entry.route = std::make_shared<const Route>(std::move(route));
     entries_.push_back(std::move(entry));
@@ -118,8 +110,10 @@ RoutePtr Table::match(const dns::Name& domain, Time now) const {
 std::string Table::destination(const dns::Name& domain, Time now) const {
   const Entry* entry = find(domain, now);
   if (entry == nullptr || entry->key.empty()) return domain.text();
-  const std::string_view mandate = word_of(rule(domain, now).mandate);
-  return mandate.empty() ? entry->key : entry->key + "+" + std::string(mandate);
+  // One transaction has one rule, so that what a mandate makes wait holds up nobody else.
+  const hop::Mandate mandate = rule(domain, now).mandate;
+  if (mandate == hop::Mandate::none) return entry->key;
+  return entry->key + mandate_mark + std::string(to_text(mandate));
 }
 
 hop::LocalRule Table::rule(const dns::Name& domain, Time now) const {

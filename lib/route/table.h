@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -59,6 +60,11 @@ class Table {
 
 // A configuration's rules; whoever holds one can tell whether it is still the one in force.
 using TablePtr = std::shared_ptr<const Table>;
+
+// Of a destination: whether it is that of a route with hosts, and its hosts as an administrator names them ("relay.example:25"), without
+// what tells it from others that lead to them; of a domain the domain. The view lives as long as the argument's octets.
+bool has_hosts(std::string_view destination);
+std::string_view next_hop(std::string_view destination);
 
 bool is_expired(const Route& route, Time now);
 

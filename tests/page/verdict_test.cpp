@@ -81,6 +81,8 @@ TEST_CASE("verdict: recipients are called messages only where each message has o
   scene.survey.queue.messages = 1;
   scene.survey.queue.states = {{"queued", {1, t0}}};
   CHECK(scene.verdict().sentence.starts_with("1 message waits behind exch01.contoso.local:25, "));
+  scene.survey.waits = {behind("route:exch01.contoso.local:25#2+verify", 1)};
+  CHECK(scene.verdict().sentence.starts_with("1 message waits behind exch01.contoso.local:25, "));
 }
 
 TEST_CASE("verdict: what fails for some mail of a next hop of our own is no standstill of it") {

@@ -286,6 +286,10 @@ TEST_CASE("Table: domains of one route with hosts share a destination only under
   CHECK(to("bank.example") == "route:smarthost.example:25+verify");
   CHECK(to("clinic.example") == to("bank.example"));
   CHECK(to("ends.example") == "route:smarthost.example:25+dane-audit");
+  for (const char* one : {"free.example", "bank.example", "ends.example"}) {
+    CHECK(route::has_hosts(to(one)));
+    CHECK(route::next_hop(to(one)) == "smarthost.example:25");
+  }
   CHECK(Table({}, {}, book).destination(named("bank.example"), now_here) == "bank.example");
 }
 
