@@ -77,8 +77,9 @@ class Service:
                 "-days", "90", "-copy_extensions", "copy", "-out", f"{name}.pem")
         hashed = run("mkpasswd", "-m", "yescrypt", PASSWORD).strip()
         pathlib.Path("users").write_text(f"exchange:{hashed}\n", "utf-8")
-        (rights_given,) = typed("cd")
-        run("sh", "-c", f"umask 077; {rights_given}")
+        steps = [*typed("cd"), *typed("chown")]
+        expect(len(steps) == 4, f"the guide gives rights in {len(steps)} lines")
+        run("sh", "-ec", "umask 077\n" + "\n".join(steps))
         listeners = next(block for block in guide("yaml") if "client_ca" in block)
         self.listeners = listeners.replace("allow: [192.0.2.10,", f"allow: [{RELAY}, 192.0.2.10,")  # "the host's own address must be in allow"
         configure(self.listeners + ROUTE)
