@@ -14,6 +14,7 @@
 #include "daemon/tool/present.h"
 #include "daemon/tool/queue_view.h"
 #include "daemon/tool/text.h"
+#include "daemon/tool/trace_view.h"
 #include "queue/reader.h"
 #include "smtp/mailbox.h"
 
@@ -353,7 +354,13 @@ int queue_show(const Call& call) {
     return read ? static_cast<int>(ok) : cannot_read(call, "the queue", read.error());
   }
   json::object object = to_json(**message);
-  object["history"] = history(**message);
+  json::array attempts;
+  const auto traced = reader->trace({id, "", "", std::nullopt}, [&](const queue::Traced& found) {
+    attempts = attempts_of(found);
+    return queue::Go::stop;
+  });
+  if (!traced) return cannot_read(call, "the history in", traced.error());
+  object["history"] = history(**message, std::move(attempts));
   if (body) {
     std::string content;
     const auto read = reader->body(*id, [&](std::string_view octets) {

@@ -100,21 +100,34 @@ json::object to_json(const queue::MessageView& message) {
   return to;
 }
 
-json::array history(const queue::MessageView& message) {
-  json::array attempts;
+namespace {
+bool has_attempt(const json::array& attempts, const queue::RecipientView& recipient) {
+  const json::value number = recipient.attempts, to = clean(recipient.address);
+  return std::any_of(attempts.begin(), attempts.end(), [&](const json::value& one) {
+    return one.as_object().at("attempt") == number && one.as_object().at("to") == to;
+  });
+}
+
+json::object last_attempt(const queue::RecipientView& of) {
+  json::object attempt;
+  attempt["time"] = time_or_null(of.last);
+  attempt["to"] = clean(of.address);
+  attempt["attempt"] = of.attempts;
+  attempt["outcome"] = of.state > queue::State::held ? queue::to_text(of.state) : "deferred";
+  attempt["host"] = text_or_null(of.host);
+  for (const char* unknown : {"policy", "tls", "auth", "cert"}) attempt[unknown] = nullptr;
+  attempt["dsn"] = text_or_null(of.status);
+  attempt["reply"] = text_or_null(of.reply);
+  attempt["reason"] = text_or_null(of.reason);
+  return attempt;
+}
+}  // namespace
+
+json::array history(const queue::MessageView& message, json::array kept) {
   for (const auto& one : message.recipients) {
-    if (one.attempts == 0) continue;
-    json::object attempt;
-    attempt["time"] = time_or_null(one.last);
-    attempt["to"] = clean(one.address);
-    attempt["attempt"] = one.attempts;
-    attempt["host"] = text_or_null(one.host);
-    attempt["dsn"] = text_or_null(one.status);
-    attempt["reply"] = text_or_null(one.reply);
-    attempt["reason"] = text_or_null(one.reason);
-    attempts.push_back(std::move(attempt));
+    if (one.attempts > 0 && !has_attempt(kept, one)) kept.push_back(last_attempt(one));
   }
-  return attempts;
+  return kept;
 }
 
 json::array waiting_of(const queue::MessageView& message) {

@@ -11,8 +11,8 @@ namespace hoplock::daemon::tool {
 
 // `{id, from, received, size, state, recipients:[…]}` of CONTRACT, and what else is known.
 json::object to_json(const queue::MessageView& message);
-// Its attempts: of every recipient the last one, which is what the queue keeps.
-json::array history(const queue::MessageView& message);
+// Its attempts: those of `kept` (trace_view.h); where its history is not kept, of every recipient the last one, which the queue knows.
+json::array history(const queue::MessageView& message, json::array kept);
 // `[{to, state, next, nexthop, why}]` of those that are not ended and not under way.
 json::array waiting_of(const queue::MessageView& message);
 // `{total, oldest, states:{S:{count, oldest}}, domains:[{domain, count, oldest, reason}]}`, and `nexthops` and `reasons`

@@ -183,6 +183,29 @@ json::object to_json(const queue::Traced& traced, std::string_view state_in_queu
   return story;
 }
 
+json::array attempts_of(const queue::Traced& traced) {
+  constexpr std::array<std::string_view, 4> outcomes{"delivered", "deferred", "bounced", "expired"};
+  json::array attempts;
+  for (const json::value& value : events_of(traced)) {
+    const json::object& event = value.as_object();
+    const std::string outcome = text_of(event, "event");
+    if (std::find(outcomes.begin(), outcomes.end(), outcome) == outcomes.end()) continue;
+    for (const std::string& to : list_of(event, "to")) {
+      json::object attempt;
+      attempt["time"] = event.at("time");
+      attempt["to"] = clean(to);
+      const auto* number = event.if_contains("attempt");
+      attempt["attempt"] = number == nullptr ? json::value() : *number;
+      attempt["outcome"] = clean(outcome);
+      attempt["host"] = text_or_null(where(event));
+      for (const char* key : {"policy", "tls", "auth", "cert", "dsn", "reply", "reason"})
+        attempt[key] = text_or_null(text_of(event, key));
+      attempts.push_back(std::move(attempt));
+    }
+  }
+  return attempts;
+}
+
 void print_story(const Console& console, const json::object& story) {
   console.out << text_of(story, "id") << "  from " << printable(text_of(story, "from")) << "  to "
               << joined_words(list_of(story, "to")) << "  " << text_of(story, "state") << '\n';

@@ -63,6 +63,8 @@ AdminResult Store::act(disk::Tx& tx, const AdminBatch& act) {
 Result<std::vector<EnqueuedNotice>> Store::apply(disk::Tx& tx, const Applying& applying) {
   const Results& results = applying.results;
   see(tx, results.now);
+  if (recording_ == Recording::on)  // what happened, and then who was told of it
+    for (const Settled& settled : results.settled) record(tx, settled.id, results.now, settled.history_entry);
   std::vector<EnqueuedNotice> noticed;
   for (const auto& placed : applying.notices) {
     reserve(tx, placed.id);
@@ -73,7 +75,6 @@ Result<std::vector<EnqueuedNotice>> Store::apply(disk::Tx& tx, const Applying& a
   }
   for (std::size_t i = 0; i < results.settled.size(); ++i) {
     const Settled& settled = results.settled[i];
-    if (recording_ == Recording::on) record(tx, settled.id, results.now, settled.history_entry);
     settle(tx, places_, Ended{settled, applying.unnamed[i], applying.bodies}, results.now);
   }
   for (const auto& change : results.destinations) places_.set_backoff(tx, change);

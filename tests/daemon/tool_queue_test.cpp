@@ -211,6 +211,43 @@ TEST_CASE("queue show: envelope, recipients, attempts; the body raw only where n
   CHECK(stage.ask({"queue", "show", "no-id-at-all"}).code == 1);
 }
 
+// CONTRACT: `history:[…]`, its attempts. It had the last one of each recipient.
+TEST_CASE("queue show --json: every attempt at every recipient, as long as a history is kept of it") {
+  Stage stage;
+  stage.world.queue->set_history(queue::Recording::on);
+  const auto id = stage.world.put({"e@four.test", "f@four.test"}, "x\r\n", at(10), "s@example.net");
+  for (const int second : {20, 400}) {
+    const std::string attempt = second == 20 ? "1" : "2";
+    auto settled = World::all(stage.world.lease("four.test", at(second)).at(0), Verdict::deferred, at(second + 300));
+    settled.story =
+        R"({"event":"hop","mx":"mx0.four.test","reason":"connect-refused"})"
+        "\n"
+        R"({"event":"deferred","attempt":)" +
+        attempt +
+        R"(,"mx":"mx.four.test","ip":"192.0.2.4","policy":"dane","tls":"TLSv1.3","auth":"none",)"
+        R"("reason":"tlsa-invalid","dsn":"4.7.323","reply":"450 4.7.323 no","to":["e@four.test","f@four.test"]})";
+    stage.world.apply({settled}, at(second));
+  }
+  const auto data = stage.ask_json({"queue", "show", id.text()}).data().as_object();
+  const auto& history = data.at("history").as_array();
+  REQUIRE(history.size() == 4);
+  const auto& second = history[1].as_object();
+  CHECK(text(second.at("time")) == to_rfc3339(at(20)));
+  CHECK(text(second.at("to")) == "f@four.test");
+  CHECK(second.at("attempt").as_int64() == 1);
+  CHECK(text(second.at("outcome")) == "deferred");
+  CHECK(text(second.at("host")) == "mx.four.test[192.0.2.4]");
+  CHECK(text(second.at("policy")) == "dane");
+  CHECK(text(second.at("tls")) == "TLSv1.3");
+  CHECK(text(second.at("auth")) == "none");
+  CHECK(text(second.at("cert")) == "null");
+  CHECK(text(second.at("dsn")) == "4.7.323");
+  CHECK(text(second.at("reply")) == "450 4.7.323 no");
+  CHECK(text(second.at("reason")) == "tlsa-invalid");
+  CHECK(history[3].as_object().at("attempt").as_int64() == 2);
+  CHECK(text(history[3].as_object().at("time")) == to_rfc3339(at(400)));
+}
+
 TEST_CASE("queue stats: by state and by domain") {
   Stage stage;
   const auto data = stage.ask_json({"queue", "stats"}).data().as_object();

@@ -89,6 +89,34 @@ TEST_CASE("a message's life: accepted, attempts, operators, in the order of its 
           "{\"event\":\"hop\"}\n{\"event\":\"delivered\"}"});
 }
 
+// A trace told of the notice before the bounce that it is about.
+TEST_CASE("of one moment an attempt's story comes first, and behind it who was told of its end") {
+  TempDirectory directory;
+  World world(directory.path(), recording());
+  const Id id = world.put({"bob@example.org", "eve@example.org"});
+  auto settled = World::all(world.lease("example.org").at(0), Verdict::bounced);
+  settled.story = R"({"event":"bounced"})";
+  Results results;
+  results.now = at(1);
+  results.settled.push_back(std::move(settled));
+  Notice notice;
+  notice.about = id;
+  notice.seqs = {0, 1};
+  notice.what = "failed";
+  notice.recipient = World::recipients({"sender@example.net"}).at(0);
+  notice.compose = [](std::string_view) {
+    NoticeText text;
+    text.head = "Subject: notice\r\n\r\n";
+    return text;
+  };
+  results.notices.push_back(std::move(notice));
+  world.loop.run(world.queue->apply(std::move(results))).value();
+  const auto events = told(world, id);
+  REQUIRE(events.size() == 3);
+  CHECK(events[1] == R"({"event":"bounced"})");
+  CHECK(events[2].starts_with(R"({"event":"notice","action":"failed")"));
+}
+
 TEST_CASE("messages are found by address and by domain, of sender and recipients, in any case") {
   TempDirectory directory;
   World world(directory.path(), recording());
