@@ -40,7 +40,7 @@ void ServerSession::log_refused_command(const smtp::Reply& reply, std::string_vi
     case smtp::Verb::rcpt: {
       Event event(Level::info, "rejected");
       event.add("client", stream_.peer().ip.text());
-      if (reply.code != 503) event.add("from", std::string(session_.envelope().sender.display()));
+      if (session_.has_sender()) event.add("from", std::string(session_.envelope().sender.display()));
       event.add("to", path);
       const bool denied =
           !session_.may_relay() && reply.status && reply.status->subject == 7 && reply.status->detail == 1;

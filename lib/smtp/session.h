@@ -120,8 +120,9 @@ class Session {
   bool is_receiving() const { return state_ == State::data || state_ == State::chunks; }
   // From receive_data or the first receive_chunk on until the content ended. Recipients are each listed once.
   const Envelope& envelope() const { return envelope_; }
-  const std::string& helo() const { return helo_; }  // "" before EHLO or HELO
-  const Login& login() const { return login_; }      // REQUIRES: Action::check_login
+  bool has_sender() const { return state_ == State::mail; }  // who waits for recipients, or for the content
+  const std::string& helo() const { return helo_; }          // "" before EHLO or HELO
+  const Login& login() const { return login_; }              // REQUIRES: Action::check_login
   // The next line answers a challenge of ours: it may be a password, and no log may show it.
   bool is_secret_next() const { return challenge_ != Challenge::none; }
   const std::string& user() const { return user_; }  // who logged in; "" nobody

@@ -2,6 +2,7 @@
 // What a client may say, and what it gets for it, over a real socket.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <future>
 #include <regex>
 #include <sstream>
@@ -116,6 +117,24 @@ TEST_CASE("rejected: the sender is the one that the command named; a command tha
     REQUIRE(rejected.size() == 1);
     CHECK(rejected[0].get("from") == row.from);
   }
+}
+
+// It was told as one from <>.
+TEST_CASE("rejected: a recipient for whom no sender was named before has no from") {
+  Intake intake;
+  SmtpClient client(intake.port());
+  client.reply();
+  client.command("EHLO client.test");
+  CHECK(client.command("RCPT TO:<u\x01@example.org>").starts_with("500 5.5.2 "));
+  client.command("MAIL FROM:<>");
+  CHECK(client.command("RCPT TO:<u\x01@example.org>").starts_with("500 5.5.2 "));
+  const auto rejected = intake.log().events("rejected");
+  REQUIRE(rejected.size() == 2);
+  const auto has_from = [](const Event& event) {
+    return std::any_of(event.fields().begin(), event.fields().end(), [](const auto& one) { return one.key == "from"; });
+  };
+  CHECK_FALSE(has_from(rejected[0]));
+  CHECK(has_from(rejected[1]));
 }
 
 TEST_CASE("SUB-05: a lone LF or CR in a command is answered 500 5.5.2 and ends the session, nothing of it is obeyed") {
