@@ -49,6 +49,7 @@ Given given(const Call& call) {
   order.entry.note = call.arguments.get("--note").value_or("");
   if (call.arguments.command == "partner remove") {
     order.what = partners::Order::What::remove;
+    if (const auto note = partners::parse_note(order.entry.note); !note) return refuse(note.error());
     if (words.size() > 1) order.only = order.entry.rule;
     to.order = std::move(order);
     return to;

@@ -150,6 +150,7 @@ json::object order_to_json(const partners::Order& order) {
   json::object to;
   const partners::Entry& entry = order.entry;
   to["domain"] = dns::to_text(entry.domain);
+  if (!entry.note.empty()) to["note"] = entry.note;
   if (order.what == partners::Order::What::remove) {
     partners::Entry only;
     only.rule = order.only.value_or(partners::Rule::mandate);
@@ -158,7 +159,6 @@ json::object order_to_json(const partners::Order& order) {
   }
   to[entry.rule == partners::Rule::mandate ? "level" : "except"] = word_of(entry);
   if (entry.until) to["until"] = partners::to_text(*entry.until);
-  if (!entry.note.empty()) to["note"] = entry.note;
   return to;
 }
 

@@ -76,6 +76,14 @@ Result<Day> parse_day(std::string_view text) {
   return bad_input("'" + std::string(text) + "' is no date; allowed: a day such as 2027-01-31 (UTC)");
 }
 
+// One line of a file, and nothing that a terminal obeys.
+Result<std::string> parse_note(std::string_view text) {
+  std::string line = to_one_line(text, text.size());
+  if (line.size() <= most_note && without_blanks(line) == without_blanks(std::string(text))) return line;
+  return bad_input("a note like this cannot be kept; allowed: text in UTF-8 without control characters, of at most " +
+                   std::to_string(most_note) + " octets");
+}
+
 Result<Entry> admitted(Entry entry, Time now) {
   const Day today = std::chrono::floor<std::chrono::days>(now);
   const Day latest = today + longest_exception;
@@ -87,13 +95,9 @@ Result<Entry> admitted(Entry entry, Time now) {
     return bad_input("an exception may last 90 days, and " + to_text(*entry.until) + " is later; allowed: until " +
                      to_text(latest));
   }
-  // One line of a file, and nothing that a terminal obeys.
-  std::string line = to_one_line(entry.note, entry.note.size());
-  if (line.size() > most_note || without_blanks(line) != without_blanks(entry.note)) {
-    return bad_input("a note like this cannot be kept; allowed: text in UTF-8 without control characters, of at most " +
-                     std::to_string(most_note) + " octets");
-  }
-  entry.note = std::move(line);
+  auto note = parse_note(entry.note);
+  if (!note) return note.error();
+  entry.note = std::move(*note);
   return entry;
 }
 

@@ -48,6 +48,7 @@ Result<dns::Pattern> parse_domain(std::string_view text);
 Result<hop::Mandate> parse_level(std::string_view text);
 Result<Rule> parse_exception(std::string_view text);
 Result<Day> parse_day(std::string_view text);
+Result<std::string> parse_note(std::string_view text);
 
 // Whether an entry may be set at this time, its end filled in where it must have one: the day is not over, an exception's not too far
 // away, and the note is one line of text.

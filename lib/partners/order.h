@@ -15,7 +15,7 @@ inline constexpr std::size_t most_orders = 200'000;  // carried out as one
 struct Order {
   enum class What : std::uint8_t { put, remove };
   What what = What::put;
-  Entry entry;               // of a removal only its domain
+  Entry entry;               // of a removal only its domain, and as its note why
   std::optional<Rule> only;  // of a removal: dane or mta_sts
 };
 

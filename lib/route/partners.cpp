@@ -152,11 +152,17 @@ awaitable<std::shared_ptr<Partners::Plan>> Partners::plan(OrdersPtr orders, std:
     if (i % entries_at_once == entries_at_once - 1) co_await breathe();
     Order& order = (*orders)[i];
     if (order.what == Order::What::remove) {
+      const auto note = partners::parse_note(order.entry.note);
+      if (!note) {
+        to.done.refused = note.error().detail;
+        co_return made;
+      }
       for (const partners::Rule rule : partner_rules) {
         const auto there = book_->at(order.entry.domain, rule);
         if (!there || (order.only && rule != *order.only)) continue;
         to.changes.push_back({*there, PartnerRow::gone, ""});
         to.changes.back().entry.by = by;
+        if (!note->empty()) to.changes.back().entry.note = *note;
       }
       continue;
     }

@@ -59,6 +59,7 @@ TEST_CASE("parse_request: orders about partners come out as they went in, and wh
   except.entry.rule = partners::Rule::mta_sts;
   remove.what = end.what = partners::Order::What::remove;
   end.only = partners::Rule::dane;
+  end.entry.note = "they mended it";
   change.orders = {require, except, remove, end};
   change.more = ChangePartners::More::follow;
   const std::string line = to_json(Request(change));
@@ -70,6 +71,7 @@ TEST_CASE("parse_request: orders about partners come out as they went in, and wh
   CHECK(says_the_same(again.orders[1].entry, except.entry));
   CHECK(again.orders[2].what == partners::Order::What::remove);
   CHECK(again.orders[3].only == partners::Rule::dane);
+  CHECK(again.orders[3].entry.note == "they mended it");
   for (const char* bad : {R"({"do":"partner"})", R"({"do":"partner","orders":[1]})",
                           R"({"do":"partner","orders":[{"domain":"*","level":"dane"}]})",
                           R"({"do":"partner","orders":[{"domain":"a.example"}]})",

@@ -85,10 +85,10 @@ class Partner(Case):
         self.assertIn("note: partner, encrypt required: agreed with Ann", out)
         code, found = self.relay.tool("check", "clear.lab", "--no-connect")
         self.assertEqual(found["note"], line["note"])
-        self.order("remove", "clear.lab")
+        self.order("remove", "clear.lab", "--note", "they have no TLS yet")
         sent = self.relay.wait_log(10, mark, event="delivered", to="user@clear.lab", attempt="2")
         self.assertEqual((sent["tls"], sent["policy"]), ("none", "opportunistic"))
-        self.event("clear.lab", "removed")
+        self.assertEqual(self.event("clear.lab", "removed")["note"], "they have no TLS yet")
         self.assertEqual(self.relay.tool("partner", "remove", "clear.lab")[0], 1)
 
     def test_dane_is_required_where_there_is_none_and_an_exception_lets_mail_pass_with_its_reason(self):

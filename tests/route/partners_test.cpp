@@ -53,6 +53,22 @@ TEST_CASE(
   CHECK_FALSE(world.terms("contoso.com").any());
 }
 
+TEST_CASE("Partners: a removal is told with why it was ordered, or else with what had been noted") {
+  World world;
+  world.order({put(made("a.example")), put(made("b.example"))});
+  Order why = removal("a.example");
+  why.entry.note = "they  mended\tit";
+  world.order({why, removal("b.example")});
+  std::vector<std::string> notes;
+  for (const Event& event : world.log.events("partner"))
+    if (event.get("action") == "removed") notes.emplace_back(event.get("note"));
+  CHECK(notes == std::vector<std::string>{"they mended it", "ticket 4711"});
+  why.entry.note = "\x1b[31m";
+  world.order({put(made("a.example"))});
+  CHECK_FALSE(world.order({why}).refused.empty());
+  CHECK(world.terms("a.example").any());
+}
+
 TEST_CASE("Partners: orders are carried out all or none") {
   World world;
   Entry late = made("b.example", Rule::dane);
