@@ -294,8 +294,10 @@ int dkim_check(const Call& call) {
   if (!keys) return config_error;
   const auto& all = keys->ring->all();
   const auto gone = keys->gone();
-  if (all.empty() && gone.empty() && keys->barred.empty())
+  if (all.empty() && gone.empty() && keys->barred.empty()) {
+    if (call.arguments.json) console.out << "[]\n";
     return complain(console, no, "no keys are configured; 'hoplock dkim new DOMAIN' makes one");
+  }
   const auto network = Network::open(call.loaded.config, console, OwnHosts::refused);
   if (!network) return complain(console, config_error, network.error().detail);
   auto task = look_at_records(keys->ring, report_domain(call.loaded.config), (*network)->tools().resolver);

@@ -78,7 +78,7 @@ int run(std::vector<std::string> words, Console console) {
   Call call{std::move(*parsed.good), {}, console};
   if (call.arguments.ask == Arguments::Ask::help) return print_help(call, call.arguments.command);
   if (call.arguments.ask == Arguments::Ask::version || call.arguments.command == "version") {
-    console.out << "hoplock " HOPLOCK_VERSION "\n";
+    console.out << (call.arguments.json ? R"({"version":")" HOPLOCK_VERSION "\"}\n" : "hoplock " HOPLOCK_VERSION "\n");
     return ok;
   }
   if (call.arguments.command == "help") return help_command(call);

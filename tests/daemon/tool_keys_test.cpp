@@ -153,6 +153,18 @@ TEST_CASE("dkim new: a key that nobody else reads, the record in strings that fi
   }
 }
 
+TEST_CASE("--json: programs get JSON also of the version, and of keys that there are none of") {
+  support::TempDirectory dir;
+  const std::string file = dir.write("hoplock.yaml", configuration());
+  CHECK(run_tool({"--json", "version"}).data().as_object().at("version").as_string().size() > 4);
+  CHECK(run_tool({"version"}).out.starts_with("hoplock "));
+  for (const std::string command : {"list", "check"}) {
+    const auto said = run_tool({"--config", file, "--json", "dkim", command});
+    CHECK(said.code == (command == "check" ? 1 : 0));
+    CHECK(said.out == "[]\n");
+  }
+}
+
 TEST_CASE("dkim: what is wrong is said in a line") {
   support::TempDirectory dir;
   const std::string file = dir.write("h.yaml", configuration());
