@@ -64,6 +64,9 @@ constexpr std::array<Meaning, 17> meanings{{
      "The recipient's administrators must repair the name servers of their domain."},
 }};
 
+// As the resolver says it when nothing that it hears can be believed: then nobody else has anything to mend.
+constexpr std::string_view own_fault = "our own DNSSEC validation does not work";
+
 std::string rule(hop::Policy policy) {
   switch (policy) {
     case hop::Policy::dane:
@@ -101,6 +104,10 @@ std::vector<std::string> without_reason(const Recipient& recipient) {
 
 std::vector<std::string> explain(const Recipient& recipient) {
   if (recipient.by == Recipient::By::peer) return {};
+  if (recipient.reason == Reason::dns_failure && recipient.reply.find(own_fault) != std::string::npos) {
+    return {"Look-ups in the DNS do not work at this relay itself: the fault is not the recipient's.",
+            "Our administrators must mend them; the recipient's side need do nothing."};
+  }
   const auto known = std::find_if(meanings.begin(), meanings.end(),
                                   [&](const Meaning& meaning) { return meaning.reason == recipient.reason; });
   if (known == meanings.end()) return without_reason(recipient);

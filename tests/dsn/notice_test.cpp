@@ -111,6 +111,21 @@ TEST_CASE("every reason that refuses a hop is explained to people, with what wou
   CHECK(explain(refused()).empty());
 }
 
+// The recipient's administrators were told to repair their name servers.
+TEST_CASE("DNS-04: what our own resolver is the cause of is not laid at the recipient's door") {
+  Recipient recipient = refused();
+  recipient.by = Recipient::By::us;
+  recipient.reason = hop::Reason::dns_failure;
+  recipient.reply = "451 4.4.3 dns-failure: example.org: the look-up of MX failed: timed out after 20s";
+  CHECK(explain(recipient)[1].starts_with("The recipient's administrators must repair "));
+  recipient.reply =
+      "451 4.4.3 dns-failure: example.org: our own DNSSEC validation does not work: . SOA is not secure (timed out "
+      "after 20s)";
+  REQUIRE(explain(recipient).size() == 2);
+  CHECK(explain(recipient)[0].ends_with("the fault is not the recipient's."));
+  CHECK(explain(recipient)[1].starts_with("Our administrators must mend them"));
+}
+
 TEST_CASE("DSN-09: a notice of delay says until when it is tried, to people and to programs") {
   Notice some = notice(tlsa_mismatch());
   some.action = Action::delayed;

@@ -207,5 +207,5 @@ class OtherResolvers(Case):
                 with self.subTest(relay=name, domain=domain):
                     line = self.outcome_of(name, domain)
                     self.assertEqual((line["event"], line["reason"], line["dsn"]), ("deferred", "dns-failure", "4.4.3"), line)
-                    self.assertRegex(line["reply"].lower(), "dnssec|validat")
+                    self.assertIn("our own DNSSEC validation does not work", line["reply"])  # dsn/explain.cpp goes by it
                     self.untouched(f"mx.{domain}")
