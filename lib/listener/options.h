@@ -23,7 +23,7 @@ struct Address {
   std::string users_file;             // who may log in, inside TLS; "": nobody
   std::string client_ca;              // clients are asked for a certificate of these authorities; "": not asked
   std::vector<dns::Name>
-      client_names;                // who may relay when such a certificate says so, "*.contoso.com" for those below
+      client_names;                // who may relay when such a certificate says so, "*.contoso.com" for one label there
   std::vector<dns::Name> senders;  // "*.contoso.com" for those below; empty: any
   smtp::BareNewline bare_newline = smtp::BareNewline::reject;
 };

@@ -33,15 +33,12 @@ smtp::SessionOptions session_options(const Profile& profile) {
   return options;
 }
 
-// "*.contoso.com" stands for every name below contoso.com, and for a certificate's own wildcard.
+// "*.contoso.com" takes one label in place of the star, and a certificate's own wildcard.
 bool names(const std::vector<dns::Name>& wanted, const std::string& proven) {
   const auto name = dns::Name::parse(proven);
   if (!name) return false;
   return std::any_of(wanted.begin(), wanted.end(), [&](const dns::Name& one) {
-    if (*name == one) return true;
-    if (!one.text().starts_with("*.")) return false;
-    const dns::Name above = one.parent();
-    return *name != above && name->is_within(above);
+    return *name == one || (one.text().starts_with("*.") && name->parent() == one.parent());
   });
 }
 

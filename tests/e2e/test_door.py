@@ -89,6 +89,7 @@ class Door(Case):
         for port in (MUTUAL, BOTH_IMPLICIT):
             self.assertEqual(self.client(port, leaf("exch01.contoso.test")), [250, 250, 250])
             self.assertEqual(self.client(port, leaf("mail.edge.test")), [250, 250, 250])
+            self.assertEqual(self.client(port, leaf("a.mail.edge.test")), [250, 454])  # one label in place of the star
             self.assertEqual(self.client(port, leaf("exch02.contoso.test")), [250, 454])
             self.assertEqual(self.client(port, leaf("exch01.contoso.test", issuer=self.world.authority.stranger)), [250, 454])
             self.assertEqual(self.client(port, leaf("exch01.contoso.test", expired=True)), [250, 454])

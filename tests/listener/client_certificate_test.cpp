@@ -79,6 +79,8 @@ TEST_CASE("SUB-01: a client may relay when its certificate verifies and names on
   add(leaf({"edge1.fabrikam.com"}), door.ca, "250 2.1.5", "below the wildcard");
   add(leaf({"*.fabrikam.com"}), door.ca, "250 2.1.5", "the certificate's own wildcard");
   add(leaf({"fabrikam.com"}), door.ca, "454 4.7.1", "the wildcard does not take the domain itself");
+  add(leaf({"a.edge1.fabrikam.com"}), door.ca, "454 4.7.1", "one label in place of the star, not two");
+  add(leaf({"*.edge1.fabrikam.com"}), door.ca, "454 4.7.1", "nor a wildcard below it");
   add(leaf({"edge1.fabrikam.com.evil.example"}), door.ca, "454 4.7.1", "a longer name");
   add(leaf({"other.contoso.com"}), door.ca, "454 4.7.1", "another name");
   add(leaf({}), door.ca, "454 4.7.1", "the name only in the subject");
