@@ -27,7 +27,7 @@ constexpr Exit exits[] = {{"0", "good"},
                           {"64", "the command line is wrong"},
                           {"69", "the daemon is not reachable"},
                           {"73", "a file cannot be made"},
-                          {"74", "the queue cannot be read or written"},
+                          {"74", "the queue or a file cannot be read or written"},
                           {"78", "the configuration is wrong"}};
 
 std::string roff(std::string_view text) {

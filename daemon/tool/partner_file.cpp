@@ -86,7 +86,7 @@ int partner_import(const Call& call) {
   const Console& console = call.console;
   const std::string& path = call.arguments.words.front();
   const auto text = octets_of(path);
-  if (!text) return complain(console, usage, "'" + path + "': " + text.error().detail);
+  if (!text) return complain(console, io_error, "'" + path + "': " + text.error().detail);
   auto lines = partners::parse_csv(*text, console.now);
   if (!lines) return complain(console, usage, path + ":" + lines.error().detail);
   if (lines->size() > partners::most_orders) {

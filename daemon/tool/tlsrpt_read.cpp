@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `hoplock tlsrpt read FILE…`: what others report about us, as a table. Needs neither the daemon nor its data.
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <fstream>
@@ -19,9 +20,9 @@ namespace json = boost::json;
 
 Result<tlsrpt::Report> report_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(errc::no_such_file_or_directory, "it cannot be read");
   std::string octets(tlsrpt::most_foreign_octets + 1, '\0');
   file.read(octets.data(), static_cast<std::streamsize>(octets.size()));
+  if (!file.is_open() || file.bad()) return fail(errc::io_error, "it cannot be read");
   octets.resize(static_cast<std::size_t>(file.gcount()));
   return tlsrpt::read_foreign(octets);
 }
@@ -91,7 +92,7 @@ json::object report_to_json(const std::string& file, const tlsrpt::Report& repor
 
 }  // namespace
 
-// Exit 1: some file is no report; the others are told all the same.
+// Exit 1: some file is no report, 74: some cannot be read; the others are told all the same.
 int tlsrpt_read(const Call& call) {
   using Align = Table::Align;
   const Console& console = call.console;
@@ -103,7 +104,8 @@ int tlsrpt_read(const Call& call) {
   for (const std::string& path : call.arguments.words) {
     const auto report = report_of(path);
     if (!report) {
-      code = complain(console, no, path + ": " + report.error().detail);
+      const bool unread = report.error().code == errc::io_error;
+      code = std::max(code, complain(console, unread ? io_error : no, path + ": " + report.error().detail));
       continue;
     }
     if (call.arguments.json) {

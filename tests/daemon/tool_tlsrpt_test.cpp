@@ -64,6 +64,19 @@ std::string text(const json::value& value) { return value.is_null() ? "null" : s
 
 }  // namespace
 
+TEST_CASE("tlsrpt read: a file that cannot be read is 74, one that is no report 1, and 74 goes first") {
+  Stage stage;
+  const std::string none = stage.dir.write("none", "hello"), nowhere = stage.dir.file("nowhere");
+  const std::string folder = stage.dir.path().string();
+  CHECK(stage.ask({"tlsrpt", "read", none}).code == daemon::no);
+  CHECK(stage.ask({"tlsrpt", "read", nowhere}).code == daemon::io_error);
+  CHECK(stage.ask({"tlsrpt", "read", folder}).code == daemon::io_error);
+  CHECK(stage.ask({"tlsrpt", "read", nowhere, none}).code == daemon::io_error);
+  CHECK(stage.ask({"partner", "import", nowhere}).code == daemon::io_error);
+  CHECK(stage.ask({"partner", "import", folder}).code == daemon::io_error);
+  CHECK(stage.ask({"partner", "import", none}).code == daemon::usage);
+}
+
 TEST_CASE("tlsrpt list: days, domains, sessions, failures and states, with the daemon stopped") {
   Stage stage;
   stage.fill();

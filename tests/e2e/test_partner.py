@@ -331,7 +331,7 @@ class Partner(Case):
                 self.assertEqual((code, out), (64, ""))
                 self.assertIn(f"{path}:4: ", err)
                 self.assertIn(words, err)
-        self.assertEqual(self.relay.text("partner", "import", "/nowhere.csv")[0], 64)
+        self.assertEqual(self.relay.text("partner", "import", "/nowhere.csv")[0], 74)  # as every file that cannot be read
         self.assertEqual(self.order("list"), before)
 
     # --- the tool
