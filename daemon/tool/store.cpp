@@ -78,15 +78,13 @@ Result<Counts> verified(const std::filesystem::path& file) {
 }
 
 // In one read transaction, so that whatever the daemon does meanwhile the copy is of one moment.
-Result<Counts> back_up(const std::filesystem::path& database, const std::filesystem::path& to, const Console& console) {
-  auto db = disk::open_read_only(database);
-  if (!db) return db.error();
+Result<Counts> back_up(disk::Database& db, const std::filesystem::path& to, const Console& console) {
   try {
-    db->execute("BEGIN");
-    const Counts before = counts_of(*db);
+    db.execute("BEGIN");
+    const Counts before = counts_of(db);
     Watched watched(console, "copied");
-    if (auto copied = disk::copy_to(*db, to, std::ref(watched)); !copied) return copied.error();
-    db->execute("ROLLBACK");
+    if (auto copied = disk::copy_to(db, to, std::ref(watched)); !copied) return copied.error();
+    db.execute("ROLLBACK");
     const auto found = verified(to);
     if (!found) return found.error();
     if (*found != before) return fail(errc::io_error, to.string() + ": the copy holds other messages than the store");
@@ -153,7 +151,9 @@ int say(const Call& call, const Counts& counts, std::string_view what) {
 
 int backup(const Call& call) {
   const std::filesystem::path to = call.arguments.words.front();
-  const auto done = back_up(database_path(call.loaded.config), to, call.console);
+  auto db = disk::open_read_only(database_path(call.loaded.config));
+  if (!db) return complain(call.console, io_error, db.error().detail);
+  const auto done = back_up(*db, to, call.console);
   if (!done) return complain(call.console, code_of(done.error()), done.error().detail);
   return say(call, *done, "backed up to " + printable(to.string()));
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <boost/json.hpp>
+#include <filesystem>
 #include <sstream>
 
 #include "daemon/system.h"
@@ -246,6 +247,19 @@ TEST_CASE("queue show --json: every attempt at every recipient, as long as a his
   CHECK(text(second.at("reason")) == "tlsa-invalid");
   CHECK(history[3].as_object().at("attempt").as_int64() == 2);
   CHECK(text(history[3].as_object().at("time")) == to_rfc3339(at(400)));
+}
+
+TEST_CASE("backup: 73 where the copy cannot be made, 74 where there is no store to copy") {
+  Stage stage;
+  const std::string copy = stage.dir.file("copy.db");
+  CHECK(stage.ask({"backup", copy}).code == 0);
+  CHECK(stage.ask({"backup", copy}).code == daemon::cannot_create);
+  CHECK(stage.ask({"backup", stage.dir.file("none/copy.db")}).code == daemon::cannot_create);
+  const support::TempDirectory empty;
+  const auto nothing = tool({"--config", configure(empty), "backup", empty.file("copy.db")});
+  CHECK(nothing.code == daemon::io_error);
+  CHECK(nothing.err.find("queue.db") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(empty.file("copy.db")));
 }
 
 TEST_CASE("queue stats: by state and by domain") {
