@@ -141,6 +141,16 @@ std::unordered_map<const Gate*, std::string> Gates::names_of_crowded() const {
   return names;
 }
 
+namespace {
+// The two clocks are read one after the other: whoever asks again is told the same millisecond, unless the system's clock was set.
+Time by_system_clock(Gate& gate, Allowance::Clock::time_point at, Time now) {
+  constexpr Seconds set_anew{1};
+  const Time until = now + std::chrono::ceil<Milliseconds>(gate.closed_until - at);
+  if (std::chrono::abs(until - gate.told_until) >= set_anew) gate.told_until = until;
+  return gate.told_until;
+}
+}  // namespace
+
 std::vector<queue::InLine> Gates::in_line(Time now) const {
   std::vector<queue::InLine> all;
   const auto at = Clock::now();
@@ -148,7 +158,7 @@ std::vector<queue::InLine> Gates::in_line(Time now) const {
   for (const GatePtr& gate : crowded_) {
     queue::InLine one;
     one.why = reason_of(gate, names);
-    if (at < gate->closed_until) one.until = now + std::chrono::ceil<Milliseconds>(gate->closed_until - at);
+    if (at < gate->closed_until) one.until = by_system_clock(*gate, at, now);
     for (const Waiting& waiting : gate->waiting) {
       one.destination = waiting.destination;
       all.push_back(one);

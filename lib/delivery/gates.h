@@ -48,6 +48,7 @@ struct Gate {
   std::size_t spare = 0;  // of these: held by a session without work, which gives way
   bool silent = false;    // it has one session until it answers
   Allowance::Clock::time_point closed_until{};
+  Time told_until{};                           // the same by the system's clock, as it was told last
   Allowance::Clock::time_point worked_at{};    // it took a message
   Allowance::Clock::time_point answered_at{};  // the last banner
   Allowance::Clock::time_point slowed_at{};    // it was too fast for it

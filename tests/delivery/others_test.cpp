@@ -561,6 +561,12 @@ TEST_CASE("what waits for a session says for which, and until when where a clock
       CHECK(one.until.has_value() == by_rate);
       CHECK(one.why.find(by_rate ? "rate" : "the one session of the site") != std::string::npos);
     }
+    const auto until = waiting.front().until;
+    for (int again = 0; by_rate && again < 30; ++again) {  // it was another millisecond now and then
+      relay.pass(1ms);
+      REQUIRE(those());
+      CHECK(waiting.front().until == until);
+    }
     relay.stop(0ms);
   }
 }
