@@ -95,7 +95,7 @@ TEST_CASE("of one moment an attempt's story comes first, and behind it who was t
   World world(directory.path(), recording());
   const Id id = world.put({"bob@example.org", "eve@example.org"});
   auto settled = World::all(world.lease("example.org").at(0), Verdict::bounced);
-  settled.story = R"({"event":"bounced"})";
+  settled.history_entry = R"({"event":"bounced"})";
   Results results;
   results.now = at(1);
   results.settled.push_back(std::move(settled));
