@@ -220,7 +220,7 @@ TEST_CASE("queue show --json: every attempt at every recipient, as long as a his
   for (const int second : {20, 400}) {
     const std::string attempt = second == 20 ? "1" : "2";
     auto settled = World::all(stage.world.lease("four.test", at(second)).at(0), Verdict::deferred, at(second + 300));
-    settled.story =
+    settled.history_entry =
         R"({"event":"hop","mx":"mx0.four.test","reason":"connect-refused"})"
         "\n"
         R"({"event":"deferred","attempt":)" +
