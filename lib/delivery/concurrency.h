@@ -106,7 +106,7 @@ class ConcurrencyLimits {
   std::size_t workers_ = 0;
   std::size_t leaving_ = 0;  // evicted, not yet gone
   Openings openings_;
-  double setup_ms_ = 0;      // smoothed over all destinations
+  double setup_ms_ = 0;  // smoothed over all destinations
 };
 
 }  // namespace hoplock::delivery

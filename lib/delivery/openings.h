@@ -15,7 +15,7 @@ class Openings {
  public:
   using Clock = std::chrono::steady_clock;
   static constexpr std::size_t least = 6;                    // at a time, however busy the machine is
-  static constexpr std::chrono::milliseconds counted{25};   // of an opening's time
+  static constexpr std::chrono::milliseconds counted{25};    // of an opening's time
   static constexpr std::chrono::microseconds is_busy{1500};  // above it fewer are opened
   static constexpr std::chrono::microseconds is_calm{500};   // below it more
 

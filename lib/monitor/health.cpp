@@ -94,7 +94,8 @@ std::string unread_text(const Survey& survey) {
 std::vector<const queue::Wait*> failing_next_hops(const Survey& survey) {
   std::vector<const queue::Wait*> all;
   for (const queue::Wait& wait : survey.waits) {
-    if (route::has_hosts(wait.nexthop) && wait.extent == queue::Wait::Extent::whole && !wait.shown.empty()) all.push_back(&wait);
+    if (route::has_hosts(wait.nexthop) && wait.extent == queue::Wait::Extent::whole && !wait.shown.empty())
+      all.push_back(&wait);
   }
   return all;
 }

@@ -86,8 +86,8 @@ std::string manner(const queue::Wait& wait) {
 // "102,048 messages wait behind exch01.contoso.local:25, refused since 14:02 UTC"
 std::string backlog(const queue::Wait& wait, const View& view) {
   const auto since = monitor::since(wait);
-  return mail(wait.count.count, *view.survey) + " behind " + std::string(route::next_hop(wait.nexthop)) + ", " + manner(wait) +
-         (since ? " since " + moment(*since, view.status.now) : "");
+  return mail(wait.count.count, *view.survey) + " behind " + std::string(route::next_hop(wait.nexthop)) + ", " +
+         manner(wait) + (since ? " since " + moment(*since, view.status.now) : "");
 }
 
 std::uint64_t delivered_in(const View& view) {

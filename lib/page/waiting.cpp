@@ -114,8 +114,8 @@ std::string domain_rows(const queue::Wait& wait, Time now) {
 }
 
 std::string summary(const queue::Wait& wait, Side side, Time now) {
-  std::string html = "<summary><span class=\"who\">" + foreign(route::next_hop(wait.nexthop)) + "</span> <b class=\"n\">" +
-                     count(wait.count.count) + "</b> ";
+  std::string html = "<summary><span class=\"who\">" + foreign(route::next_hop(wait.nexthop)) +
+                     "</span> <b class=\"n\">" + count(wait.count.count) + "</b> ";
   const auto since = monitor::since(wait);
   html += "<span class=\"why\">" + foreign(reason_of(wait), 120) + "</span> ";
   html += "<span class=\"dim\">" +

@@ -34,7 +34,9 @@ TEST_CASE("Openings: on a calm machine as many sessions are opened at a time as 
   CHECK(openings.has_room(t0));
 }
 
-TEST_CASE("Openings: one slow step is no busy machine; while much waits for the loop, a few are opened at a time, and more again after it") {
+TEST_CASE(
+    "Openings: one slow step is no busy machine; while much waits for the loop, a few are opened at a time, and more "
+    "again after it") {
   Openings openings;
   openings.limit(200);
   openings.measured(10ms);
@@ -77,7 +79,9 @@ TEST_CASE("Openings: there is room for one, however few sessions there may be") 
   CHECK(openings.most() == 200);
 }
 
-TEST_CASE("ConcurrencyLimits: while this machine is busy a destination waits for its turn to open a session, and is told so") {
+TEST_CASE(
+    "ConcurrencyLimits: while this machine is busy a destination waits for its turn to open a session, and is told "
+    "so") {
   ConcurrencyLimits limits;
   limits.limit(200, 20);
   measure(limits.openings(), 10ms, 100);
