@@ -59,7 +59,7 @@ class Orders(Case):
         self.assertEqual((line["by"], line["dsn"], line.get("reason", "")), ("root", "5.0.0", ""))
         code, (story,) = self.relay.tool("trace", queue_id)
         self.assertEqual((code, story["state"], story["queued"]), (0, "bounced", False))
-        self.assertEqual([event["event"] for event in story["events"]], ["accepted", "conversation", "deferred", "notice", "bounced"])
+        self.assertEqual([event["event"] for event in story["events"]], ["accepted", "conversation", "deferred", "bounced", "notice"])
         self.assertEqual(self.queue("show", queue_id)[0], 1)
         self.assertEqual(self.queue("bounce", queue_id), (1, {"touched": 0, "recipients": 0, "active": 0}))
 
