@@ -14,7 +14,7 @@ void Openings::limit(std::size_t sessions) {
 // Down by an eighth, up by one, as TCP looks for what a path takes.
 void Openings::measured(Clock::duration delay) {
   delay_ += (delay - delay_) / 8;
-  if (delay_ > is_busy) most_ = std::max(std::min(least, sessions_), most_ - most_ / 8);
+  if (delay_ > is_busy) most_ = std::max(std::min(least, sessions_), most_ - std::max<std::size_t>(1, most_ / 8));
   if (delay_ < is_calm) most_ = std::min(sessions_, most_ + 1);
 }
 
