@@ -246,6 +246,7 @@ class Run {
       probe.auth = proceed.auth;
       if (proceed.waived) waived = proceed.waived;
       probe.reason = waived ? std::optional(waived->reason) : std::nullopt;
+      probe.goes_anyhow = waived.has_value();
       if (waived) probe.detail = waived->text + "; only watched (audit), mail would go all the same";
       if (!waived && probe.tls == "none" && probe.detail.empty() && target.plan.tls != hop::Tls::never)
         probe.detail = "the server does not offer STARTTLS";

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace hoplock::probe {
 
@@ -82,6 +83,7 @@ struct Trouble {
   std::string host;
   std::optional<hop::Reason> reason;
   std::string detail;
+  bool goes_anyhow = false;
 };
 
 std::vector<Trouble> troubles(const Finding& finding) {
@@ -92,7 +94,7 @@ std::vector<Trouble> troubles(const Finding& finding) {
       continue;
     }
     for (const Probe& probe : host.probes) {
-      if (probe.reason) all.push_back({host.host, probe.reason, probe.detail});
+      if (probe.reason) all.push_back({host.host, probe.reason, probe.detail, probe.goes_anyhow});
     }
   }
   return all;
@@ -133,16 +135,29 @@ std::string_view words_of(Kind kind) {
 std::string why_not(const Finding& finding) {
   if (finding.hosts.empty()) return finding.detail.empty() ? "no host takes mail for this domain" : finding.detail;
   const auto all = troubles(finding);
-  if (all.empty()) {  // under audit mail goes although the rule failed
-    return "mail goes, but only since the rules are in audit: no host meets the policy that the domain publishes";
-  }
+  const std::string in_audit =
+      "mail goes, but only since the rules are in audit: no host meets the policy that the domain publishes";
+  if (all.empty()) return in_audit;
   // the gravest is the one to mend: a policy that is not met stays so when everybody answers
-  const auto& worst = *std::max_element(
-      all.begin(), all.end(), [](const Trouble& a, const Trouble& b) { return kind_of(a.reason) < kind_of(b.reason); });
-  std::string text(words_of(kind_of(worst.reason)));
+  const auto& worst = *std::max_element(all.begin(), all.end(), [](const Trouble& a, const Trouble& b) {
+    return std::pair(a.goes_anyhow, kind_of(a.reason)) < std::pair(b.goes_anyhow, kind_of(b.reason));
+  });
+  std::string text = worst.goes_anyhow ? in_audit : std::string(words_of(kind_of(worst.reason)));
   text += " (" + worst.host + ": " + (worst.reason ? std::string(to_text(*worst.reason)) : "no-address");
   if (!worst.detail.empty() && worst.detail != text) text += ", " + worst.detail;
   return text + ")";
+}
+
+// Of the best hosts under DANE one demands TLS and proves nothing (DANE-10).
+bool has_unusable_tlsa(const Finding& finding) {
+  std::optional<std::size_t> best;
+  for (const Host& host : finding.hosts) {
+    const auto* plan = std::get_if<hop::Connect>(&host.plan);
+    if (plan == nullptr || plan->policy != hop::Policy::dane || host.rank > best.value_or(host.rank)) continue;
+    if (plan->tlsa_unusable) return true;
+    best = host.rank;
+  }
+  return false;
 }
 
 }  // namespace
@@ -153,6 +168,9 @@ std::string why(const Finding& finding, Verdict verdict) {
   const std::string to = finding.route.empty() ? "mail goes" : "mail goes to the hosts of the route";
   switch (verdict) {
     case Verdict::dane:
+      if (has_unusable_tlsa(finding))
+        return to +
+               " encrypted, as TLSA records demand, but none of a host's is usable, and nothing proves who receives it";
       return to + " under DANE: TLSA records prove who receives it";
     case Verdict::sts:
       return to + " under an MTA-STS policy that is enforced";

@@ -33,6 +33,7 @@ struct Probe {
   hop::Auth auth = hop::Auth::none;
   std::optional<dns::Tlsa> matched;
   std::optional<hop::Reason> reason;  // nothing: mail would be taken ("ok")
+  bool goes_anyhow = false;           // it would for all the reason: the rule is only watched (audit)
   std::string detail;
   std::optional<hop::Observation> observed;  // what became of a rule that refuses nothing here
 };

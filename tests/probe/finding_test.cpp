@@ -117,6 +117,25 @@ TEST_CASE("why: the sentence fits what was found") {
   audited.hosts = {host(10, hop::Policy::dane, {Answer::tls})};
   std::get<hop::Connect>(audited.hosts[0].plan).waived = hop::Refusal{};
   CHECK(said(audited).find("in audit") != std::string::npos);
+  // "mail does not go: …, mail would go all the same"
+  Finding asked;
+  asked.hosts = {host(10, hop::Policy::dane, {Answer::broken, Answer::tls})};
+  asked.hosts[0].host = "mx.audited.test";
+  Probe& probe = asked.hosts[0].probes[1];
+  probe.reason = hop::Reason::tlsa_invalid;
+  probe.detail = "no TLSA record matches the certificate";
+  probe.goes_anyhow = true;
+  CHECK(said(asked) ==
+        "mail goes, but only since the rules are in audit: no host meets the policy that the domain publishes "
+        "(mx.audited.test: tlsa-invalid, no TLSA record matches the certificate)");
+  // "TLSA records prove who receives it"
+  Finding unusable;
+  unusable.hosts = {host(10, hop::Policy::dane, {Answer::tls})};
+  CHECK(said(unusable) == "mail goes under DANE: TLSA records prove who receives it");
+  std::get<hop::Connect>(unusable.hosts[0].plan).tlsa_unusable = true;
+  CHECK(said(unusable) ==
+        "mail goes encrypted, as TLSA records demand, but none of a host's is usable, and nothing proves who receives "
+        "it");
 }
 
 }  // namespace probe_finding_test
