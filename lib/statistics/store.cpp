@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <tuple>
+#include <unordered_map>
 
 #include "statistics/batch.h"
 #include "statistics/tables.h"
@@ -68,8 +69,7 @@ CREATE TABLE statistics_batch (
 
 constexpr std::string_view raise_row =
     "UPDATE statistics SET count = count + ?5, messages = messages + ?6, octets = octets + ?7, first = min(first, ?8),"
-    " last = max(last, ?9) WHERE day = ?1 AND domain = (SELECT id FROM statistics_text WHERE text = ?2) AND kind = ?3"
-    " AND what = (SELECT id FROM statistics_text WHERE text = ?4)";
+    " last = max(last, ?9) WHERE day = ?1 AND domain = ?2 AND kind = ?3 AND what = ?4";
 
 constexpr std::int64_t forgotten_at_once = 200;  // rows: some milliseconds
 // Of batches, from which rows are made of them: a thing that is counted often is then one row for many. For each batch some octets more, so
@@ -132,10 +132,12 @@ class Adding {
     return known_[text] = made.integer(0);
   }
 
-  // Nearly all that is ever added: the row is there, and one statement finds it.
+  // Nearly all that is ever added: the row is there.
   bool raise(const Row& at, const Sum& sum) {
+    const auto domain = find(at.domain), what = domain ? find(at.what) : std::nullopt;
+    if (!what) return false;
     raise_
-        .bind(number_of(at.day), at.domain, at.kind, at.what, sum.count, sum.messages, sum.octets,
+        .bind(number_of(at.day), *domain, at.kind, *what, sum.count, sum.messages, sum.octets,
               second_of(sum.first, at.day), second_of(sum.last, at.day))
         .run();
     return tx_.changes() > 0;
@@ -198,7 +200,7 @@ class Adding {
   disk::Tx& tx_;
   disk::Statement raise_;
   Limits limits_;
-  std::map<std::string, std::int64_t> known_;
+  std::unordered_map<std::string, std::int64_t> known_;
   std::map<Day, Totals> totals_;
 };
 
