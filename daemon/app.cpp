@@ -240,7 +240,7 @@ std::optional<StartFailure> App::open_network() {
   delivery::Scheduler& scheduler = *scheduler_;
   calls.waiting = [&scheduler] { return scheduler.in_line(); };
   calls.kick = [&scheduler] { scheduler.kick(); };
-  calls.bounce = [&scheduler](queue::Selection selection, queue::Queue::Progress progress) {
+  calls.bounce = [&scheduler](store::Selection selection, queue::Queue::Progress progress) {
     return scheduler.bounce(std::move(selection), std::move(progress));
   };
   calls.status = [this] { return status(); };
@@ -540,7 +540,7 @@ asio::awaitable<void> App::prune() {
   boost::asio::steady_timer pause(loop_);
   for (;;) {
     const auto keep = loaded_.config.history.keep.value;
-    for (std::optional<queue::PruneFrom> from(std::in_place); from;) {
+    for (std::optional<store::PruneFrom> from(std::in_place); from;) {
       auto pruned = co_await queue_->prune(now() - keep, *from);
       if (!pruned) break;
       from = std::move(*pruned);

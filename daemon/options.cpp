@@ -267,7 +267,7 @@ bool has_named_hosts(const config::Config& config) {
 queue::Options queue_options(const config::Config& config) {
   queue::Options to;
   to.min_free_space = config.limits.min_free_space.octets;
-  if (config.history.keep.value.count() > 0) to.history = queue::Recording::on;
+  if (config.history.keep.value.count() > 0) to.history = store::Recording::on;
   return to;
 }
 

@@ -74,7 +74,7 @@ StatusServer::StatusServer(Parts parts)
           [this](monitor::HttpRequest request) { return pages_.answer(std::move(request)); }),
       server_(parts_.executor, parts_.log,
               [this](monitor::HttpRequest request) { return endpoints_.answer(std::move(request)); }) {
-  parts_.queue.on_damage([this](queue::Id id) { damaged(id); });
+  parts_.queue.on_damage([this](store::Id id) { damaged(id); });
 }
 
 page::Pages::Parts StatusServer::page_parts() {
@@ -132,7 +132,7 @@ std::function<asio::awaitable<bool>(monitor::HttpClient)> StatusServer::admissio
 }
 
 // CONTRACT: an error log, /healthz red; the message is held already.
-void StatusServer::damaged(queue::Id id) {
+void StatusServer::damaged(store::Id id) {
   parts_.log.write(Event(Level::error, "body-damaged")
                        .add("id", id.text())
                        .add("error", "its checksum does not fit; the message is held"));

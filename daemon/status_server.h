@@ -67,7 +67,7 @@ class StatusServer {
   monitor::DaemonStatus status() const;
   page::Pages::Parts page_parts();
   monitor::DaemonStatus::Places places() const;
-  void damaged(queue::Id id);
+  void damaged(store::Id id);
 
   Parts parts_;
   Time started_;

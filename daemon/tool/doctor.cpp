@@ -165,7 +165,7 @@ void examine_certificates(const Call& call, std::vector<Remark>& to) {
 void examine_queue(const Call& call, std::vector<Remark>& to) {
   constexpr std::size_t most = 5;
   auto reader = queue::Reader::open(database_path(call.loaded.config));
-  const auto stats = reader ? reader->stats({}) : Result<queue::Stats>(reader.error());
+  const auto stats = reader ? reader->stats({}) : Result<store::Stats>(reader.error());
   if (!stats) {
     to.push_back({"queue", State::bad, stats.error().detail});
     return;

@@ -12,7 +12,7 @@ namespace hoplock::daemon::tool {
 inline constexpr std::size_t least_prefix = 3;  // characters
 
 struct NamedMessage {
-  std::optional<queue::Id> id;
+  std::optional<store::Id> id;
   std::string why;  // without an id: a sentence for people
 };
 // A whole ID stands for itself, known or not. Reads only for a prefix.

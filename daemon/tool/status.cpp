@@ -19,7 +19,7 @@ std::int64_t count_of(const control::Status& status, const std::string& name) {
 
 std::string queue_lines(const Call& call) {
   auto reader = queue::Reader::open(database_path(call.loaded.config));
-  const auto stats = reader ? reader->stats({}) : Result<queue::Stats>(reader.error());
+  const auto stats = reader ? reader->stats({}) : Result<store::Stats>(reader.error());
   if (!stats) return printable("cannot be read: " + stats.error().detail);
   std::string line = counted(stats->messages, "message");
   if (stats->oldest) line += ", the oldest " + age(call.console.now - *stats->oldest) + " old";

@@ -30,7 +30,7 @@ struct Calls {
   // Reads the configuration again: the complaint when it is refused.
   std::function<std::optional<std::string>()> reload;
   // The notices of `queue bounce` are delivery's.
-  std::function<boost::asio::awaitable<Result<queue::Affected>>(queue::Selection, queue::Queue::Progress)> bounce;
+  std::function<boost::asio::awaitable<Result<store::Affected>>(store::Selection, queue::Queue::Progress)> bounce;
   std::function<boost::asio::awaitable<route::PolicyEvent>(dns::Name)> refresh_policy;
   std::function<boost::asio::awaitable<Result<reports::Sender::SendNowResult>>(reports::Selection)> send_reports;
   std::function<boost::asio::awaitable<Result<partners::Done>>(std::vector<partners::Order>, std::string by)>

@@ -53,7 +53,7 @@ bool same_policy(const hop::StsFact& a, const hop::StsFact& b) {
 // The state of one attempt.
 class Run {
  public:
-  Run(Courier& courier, std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session, Access* access)
+  Run(Courier& courier, std::shared_ptr<const store::Job> job, std::optional<OpenSession>& session, Access* access)
       : courier_(courier),
         access_(access),
         deadline_(Steady::now() + courier.options_.attempt_timeout),
@@ -153,7 +153,7 @@ class Run {
     const Time at = now();
     const bool same_options = std::exchange(generation_, courier_.generation_) == courier_.generation_;
     if (same_options && rules == placed_by_ && at >= placed_at_ && (!placed_until_ || at < *placed_until_)) return true;
-    for (const queue::Due& due : job_.recipients)
+    for (const store::Due& due : job_.recipients)
       attempt_.displaced = attempt_.displaced || rules->destination(due.domain, at) != job_.destination;
     const dns::Name& domain = job_.recipients.front().domain;
     const bool same_way = !has_hosts_ || (route::is_same_way(rules->match(domain, at), hosts_.route) &&
@@ -399,7 +399,7 @@ class Run {
 
   // RTLS-10: a notice of ours whose way back nowhere offers REQUIRETLS leaves without what it would have protected.
   asio::awaitable<bool> is_to_go_redacted() {
-    const bool wanted = manner_ == Manner::required && job_.envelope.kind == queue::Kind::notice && !open_.empty();
+    const bool wanted = manner_ == Manner::required && job_.envelope.kind == store::Kind::notice && !open_.empty();
     if (!wanted) co_return false;
     // where it is not that clear, the last attempt is the time to give in
     const bool last = queue::is_over({job_.received, courier_.options_.expire_bounces}, now());
@@ -1016,8 +1016,8 @@ class Run {
   Rotation::Seen seen_;
   std::map<std::string, Rotation::Seen> heard_;  // by heard_key, of every source that had its turn
   std::string heard_at_;                         // of the one whose turn it is
-  std::shared_ptr<const queue::Job> kept_;
-  const queue::Job& job_;
+  std::shared_ptr<const store::Job> kept_;
+  const store::Job& job_;
   std::optional<OpenSession>& session_;
   Manner manner_;
   Source source_;
@@ -1039,7 +1039,7 @@ class Run {
   std::vector<std::size_t> open_;  // recipients for whom hosts are still tried, as indices
 };
 
-asio::awaitable<Attempt> Courier::attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session,
+asio::awaitable<Attempt> Courier::attempt(std::shared_ptr<const store::Job> job, std::optional<OpenSession>& session,
                                           Access* access) {
   Run run(*this, std::move(job), session, access);
   co_return co_await run.go();

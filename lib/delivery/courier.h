@@ -64,7 +64,7 @@ class Courier {
 
   // `session` belongs to the caller's frame, which waits: it is used when it fits, and left open, or empty.
   // `access`: null, or outlives it.
-  asio::awaitable<Attempt> attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session,
+  asio::awaitable<Attempt> attempt(std::shared_ptr<const store::Job> job, std::optional<OpenSession>& session,
                                    Access* access = nullptr);
   // Nobody waits any longer for what is looked up.
   void stop() { look_ups_.stop(); }

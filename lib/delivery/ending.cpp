@@ -16,7 +16,7 @@ constexpr Milliseconds longest_rest = std::chrono::hours{1};  // between the end
 constexpr Milliseconds longest_spread =
     std::chrono::minutes{10};  // of what waits behind a hold, over the time after it
 
-Ending ending_for(queue::Id id, const std::string& destination) {
+Ending ending_for(store::Id id, const std::string& destination) {
   Ending ending;
   ending.settled.id = id;
   ending.settled.destination = destination;
@@ -24,7 +24,7 @@ Ending ending_for(queue::Id id, const std::string& destination) {
 }
 
 // The line about a recipient that ends without an attempt.
-RecipientLine ended_line(const queue::Job& job, const queue::Due& due, const queue::RecipientResult& result, Time now) {
+RecipientLine ended_line(const store::Job& job, const store::Due& due, const store::RecipientResult& result, Time now) {
   RecipientLine line;
   line.verdict = result.verdict;
   line.id = job.id;
@@ -49,7 +49,7 @@ HopWords words_of_host(const std::string& where) {
 }
 
 // Whose words a stored hold has, its text alone tells: a server's begin with their code.
-hop::Words words_of_hold(const queue::Backoff& hold) {
+hop::Words words_of_hold(const store::Backoff& hold) {
   const std::string& text = hold.reply;
   const bool coded = text.size() >= 3 && is_digit(text[0]) && is_digit(text[1]) && is_digit(text[2]);
   return coded && hop::parse_reason(hold.reason) == hop::Reason::smtp_reply ? hop::Words::peer : hop::Words::ours;
@@ -63,7 +63,7 @@ void describe(Ending& ending, const std::vector<RecipientLine>& lines) {
   }
 }
 
-Subject subject_of(const queue::Job& job, Time now) {
+Subject subject_of(const store::Job& job, Time now) {
   Subject subject;
   subject.id = job.id;
   subject.envelope = job.envelope;
@@ -77,14 +77,14 @@ Subject subject_of(const queue::Job& job, Time now) {
 std::vector<Ending::ReturnedReport> returned_reports(const Subject& subject, const std::vector<Told>& told) {
   std::vector<Ending::ReturnedReport> all;
   for (const Told& one : told) {
-    if (one.result.verdict != queue::Verdict::bounced && one.result.verdict != queue::Verdict::expired) continue;
+    if (one.result.verdict != store::Verdict::bounced && one.result.verdict != store::Verdict::expired) continue;
     all.push_back({subject.id, "mailto:" + one.due.address, one.result.reply});
   }
   return all;
 }
 
 void tell(Ending& ending, const Subject& subject, const std::vector<Told>& told, const Schedule& schedule) {
-  if (subject.envelope.kind == queue::Kind::report) {
+  if (subject.envelope.kind == store::Kind::report) {
     ending.returned = returned_reports(subject, told);
     return;
   }
@@ -95,8 +95,8 @@ void tell(Ending& ending, const Subject& subject, const std::vector<Told>& told,
   if (schedule.telling) ending.notices = notices(subject, told, *schedule.telling);
 }
 
-queue::RecipientResult result_behind(const queue::Backoff& hold, const queue::Due& due, queue::Verdict verdict) {
-  queue::RecipientResult result;
+store::RecipientResult result_behind(const store::Backoff& hold, const store::Due& due, store::Verdict verdict) {
+  store::RecipientResult result;
   result.seq = due.seq;
   result.verdict = verdict;
   result.status = hold.status;
@@ -123,11 +123,11 @@ std::vector<Told> told_of(const Attempt& attempt, const Ending& ending) {
 
 // Of a job that ends without an attempt: `each` has what becomes of a recipient, and the line about it.
 template <class Each>
-Ending untried(const queue::Job& job, Time now, const Schedule& schedule, Each each) {
+Ending untried(const store::Job& job, Time now, const Schedule& schedule, Each each) {
   Ending ending = ending_for(job.id, job.destination);
   std::vector<Told> told;
   std::vector<RecipientLine> lines;
-  for (const queue::Due& due : job.recipients) {
+  for (const store::Due& due : job.recipients) {
     std::pair<Told, RecipientLine> one = each(due);
     ending.settled.recipients.push_back(one.first.result);
     told.push_back(std::move(one.first));
@@ -161,9 +161,9 @@ Ending ending_of(const Attempt& attempt, const Schedule& schedule) {
   return ending;
 }
 
-Ending give_back(const queue::Job& job) { return ending_for(job.id, job.destination); }
+Ending give_back(const store::Job& job) { return ending_for(job.id, job.destination); }
 
-Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule) {
+Ending internal_error(const store::Job& job, Time now, const Schedule& schedule) {
   Attempt attempt;
   attempt.id = job.id;
   attempt.destination = job.destination;
@@ -173,7 +173,7 @@ Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule)
   attempt.domain = job.recipients.front().domain;
   attempt.received = job.received;
   attempt.ended = now;
-  for (const queue::Due& due : job.recipients) {
+  for (const store::Due& due : job.recipients) {
     RecipientStatus status;
     status.due = due;
     status.halt = Halt{std::nullopt, "internal error"};
@@ -182,9 +182,9 @@ Ending internal_error(const queue::Job& job, Time now, const Schedule& schedule)
   return ending_of(concluded(std::move(attempt)), schedule);
 }
 
-Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
-  return untried(job, hold.last, schedule, [&](const queue::Due& due) {
-    queue::RecipientResult result = result_behind(hold, due, queue::Verdict::expired);
+Ending expired_behind(const store::Backoff& hold, const store::Job& job, const Schedule& schedule) {
+  return untried(job, hold.last, schedule, [&](const store::Due& due) {
+    store::RecipientResult result = result_behind(hold, due, store::Verdict::expired);
     RecipientLine line = ended_line(job, due, result, hold.last);
     line.hop = words_of_host(hold.host);
     return std::pair(Told{due, std::move(result), words_of_hold(hold)}, std::move(line));
@@ -192,13 +192,13 @@ Ending expired_behind(const queue::Backoff& hold, const queue::Job& job, const S
 }
 
 // Not all at the moment when the hold ends: should it begin anew, each of them is leased and put back once more, others behind them.
-Ending deferred_behind(const queue::Backoff& hold, Time told_since, const queue::Job& job, Time now,
+Ending deferred_behind(const store::Backoff& hold, Time told_since, const store::Job& job, Time now,
                        const Schedule& schedule) {
   const Milliseconds life = schedule.life_of(job.envelope.sender);
   if (queue::is_over({job.received, life}, now)) return expired_behind(hold, job, schedule);
   const auto spread = std::chrono::round<Milliseconds>(std::min(hold.interval, longest_spread) * schedule.random);
-  Ending ending = untried(job, now, schedule, [&](const queue::Due& due) {
-    queue::RecipientResult result = result_behind(hold, due, queue::Verdict::deferred);
+  Ending ending = untried(job, now, schedule, [&](const store::Due& due) {
+    store::RecipientResult result = result_behind(hold, due, store::Verdict::deferred);
     result.due = std::min(hold.until + spread, job.received + life);
     result.interval = due.interval;
     RecipientLine line = ended_line(job, due, result, now);
@@ -206,7 +206,7 @@ Ending deferred_behind(const queue::Backoff& hold, Time told_since, const queue:
     return std::pair(Told{due, std::move(result), words_of_hold(hold)}, std::move(line));
   });
   const bool told = std::all_of(job.recipients.begin(), job.recipients.end(),
-                                [&](const queue::Due& due) { return due.last && *due.last >= told_since; });
+                                [&](const store::Due& due) { return due.last && *due.last >= told_since; });
   if (!told) return ending;
   ending.events.clear();
   ending.metrics.clear();
@@ -215,11 +215,11 @@ Ending deferred_behind(const queue::Backoff& hold, Time told_since, const queue:
   return ending;
 }
 
-Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time now, const Schedule& schedule) {
-  return untried(job, now, schedule, [&](const queue::Due& due) {
-    queue::RecipientResult result;
+Ending bounced_by(const std::string& operator_name, const store::Job& job, Time now, const Schedule& schedule) {
+  return untried(job, now, schedule, [&](const store::Due& due) {
+    store::RecipientResult result;
     result.seq = due.seq;
-    result.verdict = queue::Verdict::bounced;
+    result.verdict = store::Verdict::bounced;
     result.status = "5.0.0";
     result.reply = "554 5.0.0 bounced by the administrator";
     if (!due.reply.empty()) result.reply += "; the last attempt had ended with: " + due.reply;
@@ -229,17 +229,17 @@ Ending bounced_by(const std::string& operator_name, const queue::Job& job, Time 
   });
 }
 
-Ending delayed_behind(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
+Ending delayed_behind(const store::Backoff& hold, const store::Job& job, const Schedule& schedule) {
   Ending ending = give_back(job);
   std::vector<Told> told;
-  for (const queue::Due& due : job.recipients)
-    told.push_back({due, result_behind(hold, due, queue::Verdict::deferred), words_of_hold(hold)});
+  for (const store::Due& due : job.recipients)
+    told.push_back({due, result_behind(hold, due, store::Verdict::deferred), words_of_hold(hold)});
   tell(ending, subject_of(job, hold.last), told, schedule);
   return ending;
 }
 
-queue::Backoff hold_for(const Down& why, Time now, const Holding& holding) {
-  queue::Backoff hold;
+store::Backoff hold_for(const Down& why, Time now, const Holding& holding) {
+  store::Backoff hold;
   // One that ended long ago is another trouble's: nothing was to be delivered there since.
   const bool follows =
       holding.before && now <= holding.before->until + std::max(holding.before->interval, longest_rest);

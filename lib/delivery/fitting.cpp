@@ -50,21 +50,21 @@ asio::awaitable<Result<std::string>> read_converted(std::shared_ptr<Converting> 
 
 }  // namespace
 
-Form form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer) {
-  if (envelope.kind == queue::Kind::notice && envelope.smtputf8 && !peer.smtputf8) return Form::plain;
+Form form_for(const store::Envelope& envelope, const smtp::Capabilities& peer) {
+  if (envelope.kind == store::Kind::notice && envelope.smtputf8 && !peer.smtputf8) return Form::plain;
   switch (envelope.body) {
-    case queue::Body::seven_bit:
+    case store::Body::seven_bit:
       return Form::as_it_is;
-    case queue::Body::eight_bit:
+    case store::Body::eight_bit:
       return peer.eight_bit_mime ? Form::as_it_is : Form::seven_bit;
-    case queue::Body::binary:
+    case store::Body::binary:
       break;
   }
   return peer.binary_mime && peer.chunking ? Form::binary : Form::seven_bit;
 }
 
-bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient) {
-  const bool utf8 = envelope.smtputf8 && envelope.kind != queue::Kind::notice;
+bool needs_smtputf8(const store::Envelope& envelope, std::string_view recipient) {
+  const bool utf8 = envelope.smtputf8 && envelope.kind != store::Kind::notice;
   return utf8 || !is_ascii(envelope.sender) || !is_ascii(recipient);
 }
 

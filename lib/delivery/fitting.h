@@ -11,9 +11,9 @@
 
 #include "delivery/content.h"
 #include "message/seven_bit.h"
-#include "queue/message.h"
 #include "smtp/capabilities.h"
 #include "smtp/status.h"
+#include "store/message.h"
 
 namespace hoplock::delivery {
 
@@ -31,10 +31,10 @@ enum class Form : std::uint8_t {
   seven_bit,  // converted
   plain,      // a notice of ours in UTF-8, as those are read who do not know that (DSN-14)
 };
-Form form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer);
+Form form_for(const store::Envelope& envelope, const smtp::Capabilities& peer);
 
 // RFC 6531: the header, the sender or this recipient is not ASCII. Recomputed, whatever the client said (MX-19).
-bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient);
+bool needs_smtputf8(const store::Envelope& envelope, std::string_view recipient);
 Lack lacks_smtputf8();
 // In words that are true of that peer: one with 8BITMIME lacks only what binary content needs.
 Lack seen_at(const smtp::Capabilities& peer, Lack lack);

@@ -96,7 +96,7 @@ asio::awaitable<bool> Scheduler::Impl::wait_idle(Lane& lane, Steady::time_point 
   co_return woken == net::Woken::notified && !me.evicted;
 }
 
-asio::awaitable<std::optional<queue::Job>> Scheduler::Impl::next_job(DestinationPtr destination) {
+asio::awaitable<std::optional<store::Job>> Scheduler::Impl::next_job(DestinationPtr destination) {
   co_await settler_.room();
   for (;;) {
     if (stopping_ || destination->held || is_paused()) co_return std::nullopt;
@@ -135,12 +135,12 @@ asio::awaitable<bool> Scheduler::Impl::lease(DestinationPtr destination) {
     co_return destination->more;
   }
   destination->more = true;
-  for (queue::Job& job : *jobs) destination->jobs.push_back(std::move(job));
+  for (store::Job& job : *jobs) destination->jobs.push_back(std::move(job));
   co_return true;
 }
 
 // It took too long while others waited: as if the server's time were over, and this message has its own schedule.
-asio::awaitable<bool> Scheduler::Impl::give_way(Lane& lane, const queue::Job& job, const Attempt& attempt) {
+asio::awaitable<bool> Scheduler::Impl::give_way(Lane& lane, const store::Job& job, const Attempt& attempt) {
   const DestinationPtr destination = lane.destination;
   if (!took_any(attempt)) gates_.unproven(destination->name);
   const auto why = down(attempt);
@@ -162,9 +162,9 @@ void Scheduler::Impl::Lane::ready() {
 }
 
 // One job; false: this lane has to end.
-asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, queue::Job job) {
+asio::awaitable<bool> Scheduler::Impl::carry(Lane& lane, store::Job job) {
   const DestinationPtr destination = lane.destination;
-  const auto kept = std::make_shared<const queue::Job>(std::move(job));
+  const auto kept = std::make_shared<const store::Job>(std::move(job));
   const auto kind = lane.session ? Destination::Kind::further : Destination::Kind::first;
   const auto began = Steady::now();
   lane.busy.job = kept;
@@ -223,12 +223,12 @@ void Scheduler::Impl::tell_hops(const Attempt& attempt) {
   if (!attempt.broken.empty()) tell_broken(attempt.id, attempt.broken);
 }
 
-void Scheduler::Impl::tell_broken(queue::Id id, const std::string& why) {
+void Scheduler::Impl::tell_broken(store::Id id, const std::string& why) {
   log_.write(Event(Level::error, "internal-error").add("id", id.text()).add("error", why));
 }
 
 // What was to be an attempt came to nothing.
-Settler::Ticket Scheduler::Impl::put_broken(const queue::Job& job, const std::string& why) {
+Settler::Ticket Scheduler::Impl::put_broken(const store::Job& job, const std::string& why) {
   if (stopping_) return put(give_back(job));
   tell_broken(job.id, why);
   return put(internal_error(job, now(), schedule()));
@@ -246,25 +246,25 @@ asio::awaitable<bool> Scheduler::Impl::place_anew(Lane& lane, const Attempt& att
   co_return false;
 }
 
-bool Scheduler::Impl::is_displaced(const queue::Job& job) const {
+bool Scheduler::Impl::is_displaced(const store::Job& job) const {
   const route::TablePtr rules = router_.rules();
   const Time at = now();
   return std::any_of(job.recipients.begin(), job.recipients.end(),
-                     [&](const queue::Due& due) { return rules->destination(due.domain, at) != job.destination; });
+                     [&](const store::Due& due) { return rules->destination(due.domain, at) != job.destination; });
 }
 
 // The last lane leaves: what it leased and did not carry is the queue's again before another lane may come.
 asio::awaitable<void> Scheduler::Impl::give_back_rest(DestinationPtr destination) {
   if (destination->jobs.empty()) co_return;
   Settler::Ticket ticket = 0;
-  for (const queue::Job& job : destination->jobs) ticket = put(give_back(job));
+  for (const store::Job& job : destination->jobs) ticket = put(give_back(job));
   destination->jobs.clear();
   destination->more = true;
   co_await settler_.stored(ticket);
 }
 
 // Mail that does without the policy got through: what the policy holds back is held back as before (RTLS-13, RPT-38).
-bool Scheduler::Impl::says_nothing(const Attempt& attempt, const queue::Backoff& hold) const {
+bool Scheduler::Impl::says_nothing(const Attempt& attempt, const store::Backoff& hold) const {
   const auto reason = hop::parse_reason(hold.reason);
   const Manner manner = manner_of(attempt.envelope, options_.tls_required_no);
   return reason && hop::is_policy(*reason) && (manner == Manner::relaxed || manner == Manner::report);
@@ -280,29 +280,29 @@ Settler::Ticket Scheduler::Impl::finish(Destination& destination, const Attempt&
     watch_.remove(destination.name);
     told_.forget(destination.name);
     Ending ending = ending_of(attempt, when);
-    ending.change = queue::DestinationChange{destination.name, std::nullopt};
+    ending.change = store::DestinationChange{destination.name, std::nullopt};
     return put(std::move(ending));
   }
   if (destination.held && !attempt.reached) when.hold = destination.backoff;
   Ending ending = ending_of(attempt, when);
-  if (when.hold || works == Works::no) ending.change = queue::DestinationChange{destination.name, destination.backoff};
+  if (when.hold || works == Works::no) ending.change = store::DestinationChange{destination.name, destination.backoff};
   return put(std::move(ending));
 }
 
 Settler::Ticket Scheduler::Impl::put(Ending ending) {
-  for (const queue::RecipientResult& one : ending.settled.recipients) {
+  for (const store::RecipientResult& one : ending.settled.recipients) {
     switch (one.verdict) {
-      case queue::Verdict::delivered:
+      case store::Verdict::delivered:
         ++counts_.delivered;
         break;
-      case queue::Verdict::deferred:
+      case store::Verdict::deferred:
         ++counts_.deferred;
         note_due(one.due);
         break;
-      case queue::Verdict::bounced:
+      case store::Verdict::bounced:
         ++counts_.bounced;
         break;
-      case queue::Verdict::expired:
+      case store::Verdict::expired:
         ++counts_.expired;
         break;
     }
@@ -312,7 +312,7 @@ Settler::Ticket Scheduler::Impl::put(Ending ending) {
 }
 
 // What waits behind the hold and has waited long enough ends with the destination's own failure (DANE-07, MX-11).
-asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string destination, queue::Backoff hold) {
+asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string destination, store::Backoff hold) {
   queue::LeaseLimit limit;
   limit.messages = expire_messages;
   limit.bytes = lease_bytes;
@@ -320,7 +320,7 @@ asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string des
     co_await self->settler_.room();
     auto jobs = co_await self->queue_.lease_older(destination, hold.last - self->options_.expire, limit);
     if (!jobs || jobs->empty()) co_return;
-    for (const queue::Job& job : *jobs) {
+    for (const store::Job& job : *jobs) {
       if (self->is_displaced(job)) {  // another's hold is no end of it
         self->put(give_back(job));
         self->displaced_ = true;
@@ -346,26 +346,26 @@ TellingMarks::Clock Scheduler::Impl::telling_clock() const {
 
 // What waits behind it and was not tried itself: the senders of notices give up earlier, others are told that it takes long. Each
 // recipient is looked at once for as long as the hold lasts.
-asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string destination, queue::Backoff hold) {
-  using Kind = queue::HeldQuery::Kind;
+asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string destination, store::Backoff hold) {
+  using Kind = store::HeldQuery::Kind;
   for (const Kind kind : {Kind::notices, Kind::untold}) {
     const Options& options = self->options_;
     const Milliseconds wait = kind == Kind::notices ? options.expire_bounces : options.delay_notice;
     if (kind == Kind::untold && (wait.count() == 0 || options.postmaster.empty())) continue;
-    queue::HeldQuery waiting;
+    store::HeldQuery waiting;
     waiting.kind = kind;
     waiting.until = hold.last - wait;
     waiting.after = self->told_.move(destination, kind, waiting.until, self->telling_clock());
     waiting.messages = expire_messages;
-    std::optional<queue::HeldQuery> next = waiting;
+    std::optional<store::HeldQuery> next = waiting;
     while (next && !self->stopping_ && !self->is_paused()) {
       co_await self->settler_.room();
-      queue::HeldQuery from = *next;
+      store::HeldQuery from = *next;
       auto waited = co_await self->queue_.lease_waiting(destination, from);
       if (!waited) break;
       next = std::move(waited->next);
       Settler::Ticket ticket = 0;
-      for (const queue::Job& job : waited->jobs) {
+      for (const store::Job& job : waited->jobs) {
         if (self->is_displaced(job)) {
           ticket = self->put(give_back(job));
         } else {
@@ -380,25 +380,25 @@ asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string desti
 
 // RTLS-13: what was not tried yet and does without the policy that holds the destination is sent all the same, one after the other over
 // a session of its own. What becomes of it says nothing about the destination.
-asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string destination, queue::Backoff hold) {
+asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string destination, store::Backoff hold) {
   const auto reason = hop::parse_reason(hold.reason);
   if (!reason || !hop::is_policy(*reason) || self->options_.tls_required_no == TlsRequiredNo::ignore) co_return;
-  queue::HeldQuery waiting;
-  waiting.kind = queue::HeldQuery::Kind::relaxed;
+  store::HeldQuery waiting;
+  waiting.kind = store::HeldQuery::Kind::relaxed;
   waiting.until = self->now();
   waiting.after = self->told_.move(destination, waiting.kind, waiting.until, self->telling_clock());
   waiting.messages = expire_messages;
   std::optional<OpenSession> session;
-  std::optional<queue::HeldQuery> next = waiting;
+  std::optional<store::HeldQuery> next = waiting;
   while (next && !self->stopping_ && !self->is_paused()) {
     co_await self->settler_.room();
-    queue::HeldQuery from = *next;
+    store::HeldQuery from = *next;
     auto waited = co_await self->queue_.lease_waiting(destination, from);
     if (!waited) break;
     next = std::move(waited->next);
     Settler::Ticket ticket = 0;
-    for (queue::Job& job : waited->jobs) {
-      queue::Job one = std::move(job);
+    for (store::Job& job : waited->jobs) {
+      store::Job one = std::move(job);
       ticket = co_await self->carry_relaxed(std::move(one), session);
     }
     co_await self->settler_.stored(ticket);
@@ -406,8 +406,8 @@ asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string desti
   if (session) co_await session->client->quit();
 }
 
-asio::awaitable<Settler::Ticket> Scheduler::Impl::carry_relaxed(queue::Job job, std::optional<OpenSession>& session) {
-  const auto kept = std::make_shared<const queue::Job>(std::move(job));
+asio::awaitable<Settler::Ticket> Scheduler::Impl::carry_relaxed(store::Job job, std::optional<OpenSession>& session) {
+  const auto kept = std::make_shared<const store::Job>(std::move(job));
   if (stopping_) co_return put(give_back(*kept));
   std::string broken;
   Attempt attempt;
@@ -430,7 +430,7 @@ asio::awaitable<Settler::Ticket> Scheduler::Impl::carry_relaxed(queue::Job job, 
 
 Schedule Scheduler::Impl::schedule_of(const Attempt& attempt) {
   Schedule when = schedule();
-  if (attempt.envelope.kind == queue::Kind::report) when.expire = std::min(when.expire, report_life);
+  if (attempt.envelope.kind == store::Kind::report) when.expire = std::min(when.expire, report_life);
   return when;
 }
 

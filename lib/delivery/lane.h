@@ -43,7 +43,7 @@ struct Scheduler::Impl::Lane : Access {
     on_trial.clear();
     if (evicted) self.pool_.evicted_left();
     if (destination->lanes == 1) {  // the last one; what it should have given back in order
-      for (const queue::Job& job : destination->jobs) self.put(give_back(job));
+      for (const store::Job& job : destination->jobs) self.put(give_back(job));
       if (!destination->jobs.empty()) destination->more = true;
       destination->jobs.clear();
     }

@@ -3,8 +3,8 @@
 
 namespace hoplock::delivery {
 
-Manner manner_of(const queue::Envelope& envelope, TlsRequiredNo honored) {
-  if (envelope.kind == queue::Kind::report) return Manner::report;
+Manner manner_of(const store::Envelope& envelope, TlsRequiredNo honored) {
+  if (envelope.kind == store::Kind::report) return Manner::report;
   if (envelope.requiretls) return Manner::required;
   return envelope.tls_required_no && honored == TlsRequiredNo::honor ? Manner::relaxed : Manner::ordinary;
 }

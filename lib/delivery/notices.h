@@ -9,8 +9,8 @@
 
 #include "base/log.h"
 #include "delivery/attempt.h"
-#include "queue/message.h"
-#include "queue/results.h"
+#include "store/message.h"
+#include "store/results.h"
 
 namespace hoplock::delivery {
 
@@ -25,21 +25,21 @@ struct Telling {
 
 // The message, and one of its recipients with what became of it.
 struct Subject {
-  queue::Id id;
-  queue::Envelope envelope;
+  store::Id id;
+  store::Envelope envelope;
   Time received;
   std::uint64_t size = 0;
   Time now;
 };
 struct Told {
-  queue::Due due;
-  queue::RecipientResult result;
+  store::Due due;
+  store::RecipientResult result;
   hop::Words words = hop::Words::ours;  // whose the result's reply is
   std::optional<hop::Policy> policy{};  // of the hop that decided
   bool peer_tells = false;              // it was delivered to a server with DSN, which tells of success itself
 };
 
-std::vector<queue::Notice> notices(const Subject& subject, const std::vector<Told>& told, const Telling& telling);
+std::vector<store::Notice> notices(const Subject& subject, const std::vector<Told>& told, const Telling& telling);
 // DSN-16: a notice, or other mail with the empty sender, that came to its end undelivered: dropped, and the log alone tells of it.
 std::vector<Event> dropped(const Subject& subject, const std::vector<Told>& told);
 

@@ -44,7 +44,7 @@ boost::asio::awaitable<Result<Payload::Made>> Payload::content(Form form, std::s
   Content unsigned_content = std::get<Content>(std::move(made));
   auto content = co_await sign(std::move(unsigned_content), std::move(keyring), now);
   if (!content) co_return content.error();
-  const bool report = job_->envelope.kind == queue::Kind::report;
+  const bool report = job_->envelope.kind == store::Kind::report;
   if (report && content->before.empty()) co_return bad_input("a TLS report goes nowhere without a key");  // RPT-37
   signatures_[octets] = content->before;
   made = std::move(*content);
@@ -55,7 +55,7 @@ smtp::Envelope Payload::envelope(const std::vector<std::size_t>& recipients, For
   smtp::Envelope envelope;
   envelope.sender = mailbox(job_->envelope.sender);
   for (const std::size_t i : recipients) {
-    const queue::Due& due = job_->recipients[i];
+    const store::Due& due = job_->recipients[i];
     smtp::Recipient recipient;
     recipient.mailbox = mailbox(due.address);
     recipient.notify = due.notify;
@@ -63,8 +63,8 @@ smtp::Envelope Payload::envelope(const std::vector<std::size_t>& recipients, For
     envelope.recipients.push_back(std::move(recipient));
     if (needs_smtputf8(job_->envelope, due.address)) envelope.smtputf8 = true;
   }
-  if (job_->envelope.kind == queue::Kind::notice && form != Form::plain) envelope.smtputf8 = job_->envelope.smtputf8;
-  const bool eight_bit = form == Form::as_it_is && job_->envelope.body != queue::Body::seven_bit;
+  if (job_->envelope.kind == store::Kind::notice && form != Form::plain) envelope.smtputf8 = job_->envelope.smtputf8;
+  const bool eight_bit = form == Form::as_it_is && job_->envelope.body != store::Body::seven_bit;
   envelope.body = form == Form::binary ? smtp::Body::binary_mime
                   : eight_bit          ? smtp::Body::eight_bit_mime
                                        : smtp::Body::seven_bit;
@@ -98,7 +98,7 @@ Content Payload::stored() const {
   if (job_->chunks <= 1) content.whole = std::shared_ptr<const std::string>(job_, &job_->body);
   content.chunks = job_->chunks;
   queue::Queue& queue = queue_;
-  const queue::Id id = job_->id;
+  const store::Id id = job_->id;
   content.read = [&queue, id](std::uint32_t n) { return queue.read_chunk(id, n); };
   return content;
 }

@@ -23,11 +23,11 @@ class Payload {
   using Made = std::variant<Content, Lack>;
 
   // REQUIRES: queue outlives it and what it made.
-  Payload(std::shared_ptr<const queue::Job> job, queue::Queue& queue) : job_(std::move(job)), queue_(queue) {}
+  Payload(std::shared_ptr<const store::Job> job, queue::Queue& queue) : job_(std::move(job)), queue_(queue) {}
 
   // Or why it must not be brought into that form. Error: it cannot be read, or not be signed.
   boost::asio::awaitable<Result<Made>> content(Form form, std::shared_ptr<const dkim::Keyring> keyring, Time now);
-  // A notice of ours (queue::Kind::notice) loses what it returns of the message that it is about, and no longer asks for REQUIRETLS.
+  // A notice of ours (store::Kind::notice) loses what it returns of the message that it is about, and no longer asks for REQUIRETLS.
   boost::asio::awaitable<Result<>> redact();
   std::uint64_t size() const { return redacted_ ? redacted_->size() : job_->size; }
   // For these of the job's recipients, by index; without the size.
@@ -36,7 +36,7 @@ class Payload {
  private:
   Content stored() const;
 
-  std::shared_ptr<const queue::Job> job_;
+  std::shared_ptr<const store::Job> job_;
   queue::Queue& queue_;
   std::shared_ptr<const std::string> redacted_;
   std::map<Form, std::string> signatures_;

@@ -15,7 +15,7 @@
 #include "delivery/destination.h"
 #include "delivery/gates.h"
 #include "net/condition.h"
-#include "queue/message.h"
+#include "store/message.h"
 
 namespace hoplock::delivery {
 

@@ -37,7 +37,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void reopen();
   Counts counts() const;
   std::vector<queue::InLine> in_line() const;
-  static asio::awaitable<Result<queue::Affected>> bounce(std::shared_ptr<Impl> self, queue::Selection selection,
+  static asio::awaitable<Result<store::Affected>> bounce(std::shared_ptr<Impl> self, store::Selection selection,
                                                          queue::Queue::Progress progress);
 
  private:
@@ -59,12 +59,12 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   bool looks_now() const;
   Steady::time_point next_wake() const;
   void note_due(Time due);
-  void add_work(std::vector<queue::Ready> ready);
+  void add_work(std::vector<store::Ready> ready);
   void start_lanes();
   void grow(const DestinationPtr& destination);
   void relieve();
   void make_stuck_give_way();
-  asio::awaitable<bool> give_way(Lane& lane, const queue::Job& job, const Attempt& attempt);
+  asio::awaitable<bool> give_way(Lane& lane, const store::Job& job, const Attempt& attempt);
   void mind_hang(const Destination& destination);
   void add_lane(const DestinationPtr& destination);
   void lane_gone(Destination& destination);
@@ -83,13 +83,13 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   bool is_wanted(const Lane& lane);
   GatePtr host_of(const OpenSession& session) { return gates_.host(session.ip, session.source.towards(session.ip)); }
   asio::awaitable<bool> wait_turn(Lane& lane, Steady::time_point turn);
-  asio::awaitable<std::optional<queue::Job>> next_job(DestinationPtr destination);
+  asio::awaitable<std::optional<store::Job>> next_job(DestinationPtr destination);
   asio::awaitable<bool> lease(DestinationPtr destination);
-  asio::awaitable<bool> carry(Lane& lane, queue::Job job);
+  asio::awaitable<bool> carry(Lane& lane, store::Job job);
   void tell_hops(const Attempt& attempt);
-  void tell_broken(queue::Id id, const std::string& why);
+  void tell_broken(store::Id id, const std::string& why);
   asio::awaitable<bool> place_anew(Lane& lane, const Attempt& attempt);
-  bool is_displaced(const queue::Job& job) const;
+  bool is_displaced(const store::Job& job) const;
 
   // --- spares.cpp: sessions that outlive their lane
   struct Spare {
@@ -107,27 +107,27 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   static asio::awaitable<void> quit(OpenSession session);
 
   // --- standing.cpp: what an attempt's end means for the mail that comes after it
-  asio::awaitable<bool> turn_away(Lane& lane, const queue::Job& job, Attempt attempt);
+  asio::awaitable<bool> turn_away(Lane& lane, const store::Job& job, Attempt attempt);
   void note_source(const Attempt& attempt);
   bool leaves_from_several(const std::string& destination) const { return by_rule_.contains(destination); }
   bool is_of_source(const Attempt& attempt, const Down& why) const;
-  asio::awaitable<bool> hold_source(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
-  void come_again(Destination& destination, const queue::Job& job, Attempt attempt);
+  asio::awaitable<bool> hold_source(Lane& lane, const store::Job& job, Attempt attempt, Down why);
+  void come_again(Destination& destination, const store::Job& job, Attempt attempt);
   void hold_site(Site& site, const Attempt& attempt, const Down& why);
   std::optional<Time> hold_mail_of(const std::string& key, const Attempt& attempt);
   bool hold_origin(Site& site, const Attempt& attempt, const Voices& by, By whose);
   void slow_origin(Site& site, const Attempt& attempt, const RecipientStatus& whom);
   void slow_sender(const Attempt& attempt, const RecipientStatus& whom, const Origins& known);
-  asio::awaitable<bool> go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why);
+  asio::awaitable<bool> go_down(Lane& lane, const store::Job& job, Attempt attempt, Down why);
   struct Slowness {
     Down why;
     bool whole_site = false;  // or only this destination
     bool by_several = false;  // destinations
   };
   asio::awaitable<bool> slow_down(Lane& lane, Attempt attempt, Slowness slow);
-  Holding holding_for(const Down& why, const std::optional<queue::Backoff>& before);
+  Holding holding_for(const Down& why, const std::optional<store::Backoff>& before);
   enum class Grows : std::uint8_t { with_each, no };
-  void hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why,
+  void hold(Destination& destination, const store::Job& job, const Attempt& attempt, const Down& why,
             Grows grows = Grows::with_each);
   std::optional<Slowness> learn(Lane& lane, Attempt& attempt);
   std::optional<Slowness> heed_cut_off(Site& site, const Attempt& attempt);
@@ -140,15 +140,15 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   enum class Works : std::uint8_t { ask, no };  // ask: the attempt shows it
   Settler::Ticket finish(Destination& destination, const Attempt& attempt, Works works = Works::ask);
   Settler::Ticket put(Ending ending);
-  Settler::Ticket put_broken(const queue::Job& job, const std::string& why);
-  static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold);
-  static asio::awaitable<void> send_relaxed(Self self, std::string destination, queue::Backoff hold);
-  asio::awaitable<Settler::Ticket> carry_relaxed(queue::Job job, std::optional<OpenSession>& session);
-  bool says_nothing(const Attempt& attempt, const queue::Backoff& hold) const;
+  Settler::Ticket put_broken(const store::Job& job, const std::string& why);
+  static asio::awaitable<void> expire_waiting(Self self, std::string destination, store::Backoff hold);
+  static asio::awaitable<void> send_relaxed(Self self, std::string destination, store::Backoff hold);
+  asio::awaitable<Settler::Ticket> carry_relaxed(store::Job job, std::optional<OpenSession>& session);
+  bool says_nothing(const Attempt& attempt, const store::Backoff& hold) const;
   TellingMarks::Clock telling_clock() const;
-  static asio::awaitable<void> tell_waiting(Self self, std::string destination, queue::Backoff hold);
+  static asio::awaitable<void> tell_waiting(Self self, std::string destination, store::Backoff hold);
   struct Bounce;
-  static asio::awaitable<Result<>> bounce_batch(Self self, std::shared_ptr<Bounce> order, std::vector<queue::Id> ids);
+  static asio::awaitable<Result<>> bounce_batch(Self self, std::shared_ptr<Bounce> order, std::vector<store::Id> ids);
   Schedule schedule();
   Schedule schedule_of(const Attempt& attempt);
   Time now() const { return clock_(); }

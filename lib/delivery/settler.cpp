@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "disk/db.h"
+#include "queue/along.h"
 #include "reports/returned.h"
 #include "statistics/store.h"
 
@@ -20,19 +21,19 @@ constexpr std::chrono::seconds longest_wait{
     60};  // of a peer for the final dot; RFC 5321 section 4.5.3.2.5 gives it minutes
 constexpr std::chrono::seconds try_again{1};
 // With the results of the deliveries that they tell of.
-queue::Along written(reports::Counts counts) {
+store::AlongPtr written(reports::Counts counts) {
   const auto shared = std::make_shared<const reports::Counts>(std::move(counts));
-  return [shared](disk::Tx& tx) -> Result<> {
+  return queue::Along::of([shared](disk::Tx& tx) -> Result<> {
     reports::add(tx, *shared);
     return {};
-  };
+  });
 }
-queue::Along written(statistics::Counts counts) {
+store::AlongPtr written(statistics::Counts counts) {
   const auto shared = std::make_shared<const statistics::Counts>(std::move(counts));
-  return [shared](disk::Tx& tx) -> Result<> {
+  return queue::Along::of([shared](disk::Tx& tx) -> Result<> {
     statistics::add(tx, *shared);
     return {};
-  };
+  });
 }
 // Reports that came back, and what the ledger knows of them once it was told.
 struct Returned {
@@ -44,11 +45,11 @@ struct Returned {
 };
 using ReturnedPtr = std::shared_ptr<Returned>;
 
-queue::Along given_up(ReturnedPtr returned) {
-  return [returned](disk::Tx& tx) -> Result<> {
+store::AlongPtr given_up(ReturnedPtr returned) {
+  return queue::Along::of([returned](disk::Tx& tx) -> Result<> {
     for (Returned::One& one : returned->all) one.known = reports::give_up_mail(tx, one.report.id.value, one.report.why);
     return {};
-  };
+  });
 }
 
 Event event_of(const Returned::One& one) {
@@ -104,14 +105,14 @@ asio::awaitable<void> Settler::run() {
       co_await added_.wait();
     }
     std::vector<Ending> batch = std::exchange(waiting_, {});
-    queue::Results results;
+    store::Results results;
     results.now = clock_();
     reports::Counts counts;
     statistics::Counts statistics;
     const auto returned = std::make_shared<Returned>();
     for (Ending& one : batch) {
       results.settled.push_back(std::move(one.settled));
-      for (queue::Notice& notice : one.notices) results.notices.push_back(std::move(notice));
+      for (store::Notice& notice : one.notices) results.notices.push_back(std::move(notice));
       if (one.change) results.destinations.push_back(std::move(*one.change));
       counts.add(one.counts);
       statistics.add(std::move(one.statistics));
@@ -142,9 +143,9 @@ asio::awaitable<void> Settler::run() {
 }
 
 // False: given up, because the daemon ends and the store still fails.
-asio::awaitable<bool> Settler::store(queue::Results results, std::vector<Beside> beside) {
+asio::awaitable<bool> Settler::store(store::Results results, std::vector<Beside> beside) {
   for (;;) {
-    queue::Results copy = results;
+    store::Results copy = results;
     for (const Beside& one : beside) copy.along.push_back(one.write);
     auto applied = co_await apply(std::move(copy));
     const bool ours = !applied && !beside.empty() && !disk::is_unavailable(applied.error());
@@ -165,12 +166,12 @@ asio::awaitable<bool> Settler::store(queue::Results results, std::vector<Beside>
 
 // Whatever is wrong with the ledger or the statistics, mail that was delivered is marked so: a report may lack sessions, but nobody gets mail
 // twice.
-asio::awaitable<Result<>> Settler::store_apart(queue::Results results, const std::vector<Beside>& beside) {
+asio::awaitable<Result<>> Settler::store_apart(store::Results results, const std::vector<Beside>& beside) {
   const Time at = results.now;
   auto applied = co_await apply(std::move(results));
   if (!applied) co_return applied;
   for (const Beside& one : beside) {
-    queue::Results alone;
+    store::Results alone;
     alone.now = at;
     alone.along.push_back(one.write);
     const auto noted = co_await apply(std::move(alone));
@@ -189,7 +190,7 @@ void Settler::tell_uncounted(Beside::Of of, const std::string& why) const {
   log_.count(counted::Report{"failed"});
 }
 
-asio::awaitable<Result<>> Settler::apply(queue::Results results) {
+asio::awaitable<Result<>> Settler::apply(store::Results results) {
   try {
     co_return co_await queue_.apply(std::move(results));
   } catch (const std::exception& error) {

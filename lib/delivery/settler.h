@@ -42,12 +42,12 @@ class Settler {
   // Written with the results, and alone where it is what cannot be stored.
   struct Beside {
     enum class Of : std::uint8_t { ledger, statistics } of = Of::ledger;
-    queue::Along write;
+    store::AlongPtr write;
   };
-  boost::asio::awaitable<bool> store(queue::Results results, std::vector<Beside> beside);
-  boost::asio::awaitable<Result<>> store_apart(queue::Results results, const std::vector<Beside>& beside);
+  boost::asio::awaitable<bool> store(store::Results results, std::vector<Beside> beside);
+  boost::asio::awaitable<Result<>> store_apart(store::Results results, const std::vector<Beside>& beside);
   void tell_uncounted(Beside::Of of, const std::string& why) const;
-  boost::asio::awaitable<Result<>> apply(queue::Results results);
+  boost::asio::awaitable<Result<>> apply(store::Results results);
   bool is_behind() const;
   queue::Queue& queue_;
   Log& log_;

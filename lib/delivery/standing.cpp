@@ -90,7 +90,7 @@ const RecipientStatus* first_deferred(const Attempt& attempt) {
 }
 
 // By recipients, each once: whoever writes to one that is not taken, or writes to him often, speaks for nobody else.
-void note_put_off(Site& site, const RecipientStatus& whom, const queue::Envelope& from) {
+void note_put_off(Site& site, const RecipientStatus& whom, const store::Envelope& from) {
   if (site.put_off.size() >= most_noted) site.put_off.clear();
   site.put_off.insert(mark_of(whom));
   site.put_off_by.add(whom.due.domain.text());
@@ -128,7 +128,7 @@ bool is_senders_own(const Site& site, const Attempt& attempt, const RecipientSta
 }
 
 // What was long ago says nothing of whose mail is refused today.
-void note_refused_from(Site& site, const queue::Envelope& from) {
+void note_refused_from(Site& site, const store::Envelope& from) {
   const auto at = Steady::now();
   if (at >= std::max(site.refused_last, site.held_last) + LateOrigins::turn) site.refused_from.clear();
   if (site.refused_from.is_nobody()) {
@@ -220,7 +220,7 @@ Attempt with_refused_kept(Attempt attempt) {
 
 // Mail of ours says nothing of clients.
 void note_taken(Site& site, const Attempt& attempt, Steady::time_point began) {
-  if (attempt.envelope.kind != queue::Kind::ordinary) return;
+  if (attempt.envelope.kind != store::Kind::ordinary) return;
   site.known_from.add(attempt.envelope, Steady::now());
   if (began >= site.refused_since) site.taken_from.add(attempt.envelope, Steady::now());
 }
@@ -278,7 +278,7 @@ void Scheduler::Impl::Lane::unreachable(const Ip& ip, const std::string& why) {
 }
 
 // Nothing was tried: this message goes first when there is room.
-asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& job, Attempt attempt) {
+asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const store::Job& job, Attempt attempt) {
   const DestinationPtr destination = lane.destination;
   const SitePtr site = destination->site;
   courier_.keep(std::move(attempt.counts));
@@ -298,7 +298,7 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(Lane& lane, const queue::Job& j
     destination->backoff = held_with_site(destination->backoff, *site->hold);
     note_due(destination->backoff->until);
     Ending back = give_back(job);
-    back.change = queue::DestinationChange{destination->name, destination->backoff};
+    back.change = store::DestinationChange{destination->name, destination->backoff};
     const Settler::Ticket ticket = put(std::move(back));
     co_await settler_.stored(ticket);
     co_return false;
@@ -330,7 +330,7 @@ bool Scheduler::Impl::is_of_source(const Attempt& attempt, const Down& why) cons
 }
 
 // The site's name has what the mail leaves from: other mail for the destination goes on.
-asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const queue::Job& job, Attempt attempt, Down why) {
+asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const store::Job& job, Attempt attempt, Down why) {
   const DestinationPtr destination = lane.destination;
   const SitePtr site = destination->site;
   const bool through = site && site->connected > 0;
@@ -348,7 +348,7 @@ asio::awaitable<bool> Scheduler::Impl::hold_source(Lane& lane, const queue::Job&
 }
 
 // This session was one too many: its message goes first in another.
-void Scheduler::Impl::come_again(Destination& destination, const queue::Job& job, Attempt attempt) {
+void Scheduler::Impl::come_again(Destination& destination, const store::Job& job, Attempt attempt) {
   const SitePtr& site = destination.site;
   if (site && site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
   courier_.keep(std::move(attempt.counts));
@@ -381,7 +381,7 @@ std::optional<Time> Scheduler::Impl::hold_mail_of(const std::string& key, const 
   const auto before = slow_senders_.last(key);
   if (before && before->until > now()) return std::nullopt;
   const Down why = failure_of(attempt);
-  queue::Backoff hold = hold_for(why, attempt.ended, holding_for(why, before));
+  store::Backoff hold = hold_for(why, attempt.ended, holding_for(why, before));
   const Time until = hold.until;
   slow_senders_.hold(key, std::move(hold));
   return until;
@@ -400,7 +400,7 @@ void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientStatus&
 // No host was ready for mail. Where other sessions get through, it is this one that was too many, and its message goes first in another;
 // else the destination as a whole is held off, and so is its site, where the hosts are to blame and not a rule. The lane ends when that
 // is stored, so that nobody finds the destination ready meanwhile.
-asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job, Attempt attempt, Down why) {
+asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const store::Job& job, Attempt attempt, Down why) {
   const DestinationPtr destination = lane.destination;
   const SitePtr site = destination->site;
   const bool of_hosts = !is_of_domain(attempt, why) && !attempt.ours;
@@ -434,7 +434,7 @@ asio::awaitable<bool> Scheduler::Impl::go_down(Lane& lane, const queue::Job& job
   co_return false;
 }
 
-Holding Scheduler::Impl::holding_for(const Down& why, const std::optional<queue::Backoff>& before) {
+Holding Scheduler::Impl::holding_for(const Down& why, const std::optional<store::Backoff>& before) {
   Holding holding;
   holding.retry = retry_for(class_of(why.reason, why.reply), options_.retry);
   holding.random = fraction();
@@ -442,7 +442,7 @@ Holding Scheduler::Impl::holding_for(const Down& why, const std::optional<queue:
   return holding;
 }
 
-void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, const Attempt& attempt, const Down& why,
+void Scheduler::Impl::hold(Destination& destination, const store::Job& job, const Attempt& attempt, const Down& why,
                            Grows grows) {
   const SitePtr& site = destination.site;
   destination.held = true;
@@ -468,7 +468,7 @@ void Scheduler::Impl::hold(Destination& destination, const queue::Job& job, cons
 std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(Lane& lane, Attempt& attempt) {
   const SitePtr site = lane.destination->site;
   if (!attempt.reached || !site) return std::nullopt;
-  if (attempt.envelope.kind == queue::Kind::ordinary) senders_.add(attempt.envelope);
+  if (attempt.envelope.kind == store::Kind::ordinary) senders_.add(attempt.envelope);
   const bool took = took_any(attempt);
   if (took) note_taken(*site, attempt, lane.busy.began);
   if (const auto refused = weigh_reputation(*site, attempt)) return refused;
@@ -597,7 +597,7 @@ asio::awaitable<bool> Scheduler::Impl::slow_down(Lane& lane, Attempt attempt, Sl
   const Down& why = slow.why;
   const DestinationPtr destination = lane.destination;
   const SitePtr site = destination->site;
-  queue::Job job;
+  store::Job job;
   job.received = attempt.received;
   job.envelope.sender = attempt.sender;
   job.recipients.push_back(attempt.recipients.front().due);

@@ -37,13 +37,13 @@ inline constexpr std::array<std::string_view, 14> problem_names = {
 };
 
 // Next hops of our own routes that have failed as a whole, the most mail first.
-std::vector<const queue::Wait*> failing_next_hops(const Survey& survey);
+std::vector<const store::Wait*> failing_next_hops(const Survey& survey);
 // Behind hosts of our own routes, not somebody's MX.
 bool is_own(std::string_view nexthop);
 // "exch01.contoso.local:25": the hosts of a route, without what the queue marks them with; a domain as it is.
-std::string_view name_of(const queue::Wait& wait);
+std::string_view name_of(const store::Wait& wait);
 // The earliest time since when it is known to fail.
-std::optional<Time> since(const queue::Wait& wait);
+std::optional<Time> since(const store::Wait& wait);
 
 // `survey` may be null: nothing is known of the database yet.
 std::vector<Problem> problems(const DaemonStatus& status, const Survey* survey, Counters::Fetches fetches);

@@ -11,6 +11,7 @@
 
 #include "monitor/health.h"
 #include "monitor/since.h"
+#include "queue/reader.h"
 
 namespace hoplock::monitor {
 
@@ -39,7 +40,7 @@ Result<> keep(Result<T> read, T& into) {
 }
 
 // The first next hops are shown and judged; what fails at our own is told however little waits there.
-void put_own_first(std::vector<queue::Stats::NextHop>& hops) {
+void put_own_first(std::vector<store::Stats::NextHop>& hops) {
   std::stable_partition(hops.begin(), hops.end(),
                         [](const auto& hop) { return is_own(hop.name) && !hop.reason.empty(); });
 }
@@ -48,8 +49,8 @@ void put_own_first(std::vector<queue::Stats::NextHop>& hops) {
 Result<> read_waits(queue::Reader& reader, Survey& survey) {
   auto waits = reader.waits(survey.queue, Survey::most_domains);
   if (!waits) return waits.error();
-  for (queue::Wait& wait : *waits) {
-    for (queue::DomainWait& one : wait.shown) {
+  for (store::Wait& wait : *waits) {
+    for (store::DomainWait& one : wait.shown) {
       if (!one.tried) continue;
       const auto tail = reader.tail(*one.tried, events_looked_at);
       if (!tail) return tail.error();
@@ -62,7 +63,7 @@ Result<> read_waits(queue::Reader& reader, Survey& survey) {
 
 }  // namespace
 
-Survey survey(const std::filesystem::path& database, const std::vector<queue::Lease>& active, Time now) {
+Survey survey(const std::filesystem::path& database, const std::vector<store::Lease>& active, Time now) {
   const auto began = steady_clock::now();
   Survey found;
   found.taken = now;
@@ -94,14 +95,14 @@ Survey survey(const std::filesystem::path& database, const std::vector<queue::Le
 struct Surveyor::State {
   asio::any_io_executor loop;
   Options options;
-  std::function<std::vector<queue::Lease>()> active;
+  std::function<std::vector<store::Lease>()> active;
   std::shared_ptr<const Survey> last;
   steady_clock::time_point stale{};  // from then on a new one is made
   bool under_way = false;
   net::Condition made;
 };
 
-Surveyor::Surveyor(asio::any_io_executor loop, Options options, std::function<std::vector<queue::Lease>()> active)
+Surveyor::Surveyor(asio::any_io_executor loop, Options options, std::function<std::vector<store::Lease>()> active)
     : state_(std::make_shared<State>()) {
   state_->loop = std::move(loop);
   state_->options = std::move(options);

@@ -16,20 +16,20 @@
 
 #include "net/clock.h"
 #include "net/condition.h"
-#include "queue/looks.h"
 #include "reports/ledger_reader.h"
 #include "route/sts_reader.h"
+#include "store/looks.h"
 
 namespace hoplock::monitor {
 
 struct Survey {
   Time taken{};
   Milliseconds took{0};
-  queue::Stats queue;              // of the domains and next hops, the longest
+  store::Stats queue;              // of the domains and next hops, the longest
   std::size_t domains = 0;         // of which mail waits
   std::size_t hops = 0;            // next hop and reason, likewise
-  std::vector<queue::Wait> waits;  // of queue.hops, with since when
-  std::vector<queue::Id> damaged;  // messages held because their body is damaged; at most most_damaged
+  std::vector<store::Wait> waits;  // of queue.hops, with since when
+  std::vector<store::Id> damaged;  // messages held because their body is damaged; at most most_damaged
   reports::DaySummary reports;     // of yesterday
   route::PolicySummary policies;
   std::string error;  // "": all of it could be read
@@ -39,7 +39,7 @@ struct Survey {
 };
 
 // On the calling thread; may take seconds.
-Survey survey(const std::filesystem::path& database, const std::vector<queue::Lease>& active, Time now);
+Survey survey(const std::filesystem::path& database, const std::vector<store::Lease>& active, Time now);
 
 class Surveyor {
  public:
@@ -49,7 +49,7 @@ class Surveyor {
     net::Clock clock = net::now;             // also asked beside the loop
   };
   // `active` is called on the loop.
-  Surveyor(boost::asio::any_io_executor loop, Options options, std::function<std::vector<queue::Lease>()> active);
+  Surveyor(boost::asio::any_io_executor loop, Options options, std::function<std::vector<store::Lease>()> active);
   // Waits for the survey that is being made.
   ~Surveyor();
   Surveyor(const Surveyor&) = delete;

@@ -13,10 +13,10 @@
 #include "dns/name.h"
 #include "page/story.h"
 #include "page/waiting.h"
-#include "queue/looks.h"
 #include "reports/ledger_reader.h"
 #include "route/sts_reader.h"
 #include "statistics/proof.h"
+#include "store/looks.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::page {
@@ -28,8 +28,8 @@ using Proofs = std::array<std::uint64_t, statistics::all_proofs.size()>;  // rec
 struct DomainLook {
   dns::Name domain;
   std::vector<Story> stories;                                 // newest first
-  queue::Recent::Extent extent = queue::Recent::Extent::all;  // part: there are older ones
-  std::optional<queue::DomainWait> wait;
+  store::Recent::Extent extent = store::Recent::Extent::all;  // part: there are older ones
+  std::optional<store::DomainWait> wait;
   std::optional<route::PolicyRow> policy;
   std::vector<reports::LedgerReader::Row> reports;     // newest first
   std::map<std::chrono::sys_days, Proofs> delivered;   // of the days with any

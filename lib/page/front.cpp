@@ -46,7 +46,7 @@ std::uint64_t last_hour_of(const View& view, std::string_view outcome) {
 std::string figures(const View& view) {
   std::string html = "<section data-part=\"figures\" aria-label=\"Figures\">\n<dl class=\"figures\">\n";
   if (view.survey != nullptr) {
-    const queue::Stats& stats = view.survey->queue;
+    const store::Stats& stats = view.survey->queue;
     html += figure(count(stats.messages), stats.messages == 1 ? "message queued" : "messages queued");
     html += figure(stats.oldest ? age(view.status.now - *stats.oldest) : "\u2013", "age of the oldest");
   }

@@ -32,7 +32,7 @@ constexpr int days_of_reports = 31;
 constexpr std::size_t least_prefix = 3;  // characters of an ID
 constexpr std::size_t most_ids = 20;
 
-std::size_t octets_of(const queue::Tail& tail) {
+std::size_t octets_of(const store::Tail& tail) {
   std::size_t sum = 0;
   for (const auto& one : tail.traced.events) sum += one.text.size();
   return sum;
@@ -44,18 +44,18 @@ void note(std::string& error, const Error& happened) {
 
 struct Listed {
   std::vector<Story> stories;
-  queue::Recent::Extent extent = queue::Recent::Extent::all;
+  store::Recent::Extent extent = store::Recent::Extent::all;
 };
 
-Result<Listed> read_stories(queue::Reader& reader, const queue::PartyQuery& query) {
+Result<Listed> read_stories(queue::Reader& reader, const store::PartyQuery& query) {
   Listed listed;
   const auto recent = reader.recent(query);
   if (!recent) return recent.error();
   listed.extent = recent->extent;
   std::size_t read = 0;
-  for (const queue::Id id : recent->ids) {
+  for (const store::Id id : recent->ids) {
     if (read > most_history) {
-      listed.extent = queue::Recent::Extent::part;
+      listed.extent = store::Recent::Extent::part;
       break;
     }
     const auto tail = reader.tail(id, events_of_each);
@@ -87,7 +87,7 @@ bool is_at(const Story& story, const dns::Name& domain) {
 void read_queue(const std::filesystem::path& database, DomainLook& look) {
   auto reader = queue::Reader::open(database);
   if (!reader) return note(look.error, reader.error());
-  queue::PartyQuery query;
+  store::PartyQuery query;
   query.domain = look.domain.text();
   query.most = stories_of_domain;
   auto listed = read_stories(*reader, query);
@@ -157,8 +157,8 @@ DomainLook look_at_domain(const std::filesystem::path& database, const dns::Name
   return look;
 }
 
-MessageLook look_at_message(const std::filesystem::path& database, queue::Id id,
-                            const std::vector<queue::Lease>& active) {
+MessageLook look_at_message(const std::filesystem::path& database, store::Id id,
+                            const std::vector<store::Lease>& active) {
   MessageLook look;
   look.story.id = id;
   auto reader = queue::Reader::open(database);
@@ -186,7 +186,7 @@ Sought seek(const std::filesystem::path& database, const std::string& word) {
   }
   sought.by_address = word.find('@') != std::string::npos;
   if (sought.by_address) {
-    queue::PartyQuery query;
+    store::PartyQuery query;
     query.address = word;
     query.most = stories_of_address;
     auto listed = read_stories(*reader, query);
@@ -269,7 +269,7 @@ asio::awaitable<std::shared_ptr<const DomainLook>> Lookups::domain(dns::Name dom
   return ask<DomainLook>(std::move(read));
 }
 
-asio::awaitable<std::shared_ptr<const MessageLook>> Lookups::message(queue::Id id, std::vector<queue::Lease> active) {
+asio::awaitable<std::shared_ptr<const MessageLook>> Lookups::message(store::Id id, std::vector<store::Lease> active) {
   std::function<MessageLook(const std::filesystem::path&)> read =
       [id, active = std::move(active)](const std::filesystem::path& database) {
         return look_at_message(database, id, active);

@@ -21,12 +21,12 @@ namespace hoplock::page {
 
 // On the calling thread; some milliseconds, whatever is queued.
 DomainLook look_at_domain(const std::filesystem::path& database, const dns::Name& domain, Time now);
-MessageLook look_at_message(const std::filesystem::path& database, queue::Id id,
-                            const std::vector<queue::Lease>& active);
+MessageLook look_at_message(const std::filesystem::path& database, store::Id id,
+                            const std::vector<store::Lease>& active);
 
 // What somebody sought, and what there is.
 struct Sought {
-  std::vector<queue::Id> ids;       // that begin so
+  std::vector<store::Id> ids;       // that begin so
   std::optional<dns::Name> domain;  // it may be one
   std::vector<Story> stories;       // of an address, newest first
   bool by_address = false;
@@ -55,7 +55,7 @@ class Lookups {
 
   // Null: too many ask. REQUIRES: `this` outlives the task that awaits.
   boost::asio::awaitable<std::shared_ptr<const DomainLook>> domain(dns::Name domain, Time now);
-  boost::asio::awaitable<std::shared_ptr<const MessageLook>> message(queue::Id id, std::vector<queue::Lease> active);
+  boost::asio::awaitable<std::shared_ptr<const MessageLook>> message(store::Id id, std::vector<store::Lease> active);
   boost::asio::awaitable<std::shared_ptr<const Sought>> sought(std::string word);
   boost::asio::awaitable<std::shared_ptr<const FiguresLook>> figures(statistics::Span span, Time now);
 

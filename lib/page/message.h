@@ -13,7 +13,7 @@ namespace hoplock::page {
 // What was read of one message.
 struct MessageLook {
   Story story;
-  std::optional<queue::MessageView> queued;  // nothing: it is not in the queue any more
+  std::optional<store::MessageView> queued;  // nothing: it is not in the queue any more
   std::string error;                         // "": all of it could be read
 };
 std::string message_html(const MessageLook& look, Time now);

@@ -71,22 +71,6 @@ void change(disk::Tx& tx, const AdminBatch& act, const Row& row, bool leased) {
 
 }  // namespace
 
-std::string_view to_text(Action action) {
-  switch (action) {
-    case Action::retry:
-      return "retry";
-    case Action::hold:
-      return "hold";
-    case Action::release:
-      return "release";
-    case Action::remove:
-      return "remove";
-    case Action::bounce:
-      return "bounce";
-  }
-  return "";
-}
-
 AdminResult act(disk::Tx& tx, Places& places, const AdminBatch& act) {
   AdminResult result;
   std::set<std::int64_t> domains;

@@ -5,11 +5,13 @@
 #include <vector>
 
 #include "disk/job.h"
-#include "queue/actions.h"
 #include "queue/bodies.h"
 #include "queue/places.h"
+#include "store/actions.h"
 
 namespace hoplock::queue {
+
+using namespace store;
 
 struct AdminBatch {
   Action action = Action::retry;

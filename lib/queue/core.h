@@ -16,6 +16,8 @@
 
 namespace hoplock::queue {
 
+using namespace store;
+
 // Tells of new work once for all commits that came back together. Shared, so that a call under way may outlive the queue.
 struct Announcer {
   std::function<void(std::vector<Ready>)> call;

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "queue/word.h"
+#include "store/state.h"
 
 namespace hoplock::queue {
 

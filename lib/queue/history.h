@@ -15,11 +15,12 @@
 #include <vector>
 
 #include "disk/job.h"
-#include "queue/message.h"
+#include "store/history.h"
+#include "store/message.h"
 
 namespace hoplock::queue {
 
-enum class Recording : std::uint8_t { on, off };
+using namespace store;
 
 struct Draft;
 struct AdminBatch;
@@ -47,10 +48,6 @@ void record(disk::Tx& tx, Id id, Time at, std::string_view text);
 // Forgets messages that left the queue before `before` and have had no event since, one slice of it: its cost is that of what is
 // forgotten, for a message's own first event tells under which keys `party` has it. Where to go on, or nothing at the end,
 // where a slice of `party` is looked through for rows that lead nowhere all the same, each time at another place.
-struct PruneFrom {
-  std::int64_t history = 0;
-  std::size_t parties = 0;  // so many of that message's keys are forgotten already
-};
 std::optional<PruneFrom> prune_history(disk::Tx& tx, Time before, const PruneFrom& from);
 
 }  // namespace hoplock::queue

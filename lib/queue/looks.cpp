@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "queue/looks.h"
+#include "queue/reader.h"
 
 #include <algorithm>
 #include <limits>

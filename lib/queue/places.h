@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "disk/job.h"
-#include "queue/held.h"
-#include "queue/message.h"
+#include "store/message.h"
+#include "store/waiting.h"
 
 namespace hoplock::queue {
+
+using namespace store;
 
 inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 

@@ -16,9 +16,6 @@ bool is_active(const std::vector<Lease>& active, Id id, std::uint32_t seq) {
   return std::binary_search(active.begin(), active.end(), Lease{id, seq});
 }
 
-// The word for a recipient: `removed` is not one of CONTRACT's, its lease is not over.
-std::string_view word(const RecipientView& recipient) { return recipient.active ? "active" : to_text(recipient.state); }
-
 std::vector<RecipientView> recipients_of(disk::Tx& tx, Id id, const std::vector<Lease>& active) {
   std::vector<RecipientView> all;
   auto row = tx.prepare(
@@ -69,7 +66,7 @@ bool matches(const MessageView& message, const Filter& filter) {
   if (message.recipients.empty()) return false;
   if (filter.sender && message.envelope.sender != *filter.sender) return false;
   const auto fits = [&](const RecipientView& r) {
-    return (!filter.domain || r.domain == filter.domain->text()) && (filter.state.empty() || word(r) == filter.state);
+    return (!filter.domain || r.domain == filter.domain->text()) && (filter.state.empty() || r.word() == filter.state);
   };
   return std::any_of(message.recipients.begin(), message.recipients.end(), fits);
 }
@@ -88,14 +85,6 @@ std::vector<Id> ids_of(disk::Tx& tx, const Selection& selection) {
 }
 
 }  // namespace
-
-std::string_view MessageView::state() const {
-  constexpr std::string_view order[] = {"active", "queued", "deferred", "held", "bounced", "expired", "delivered"};
-  for (const auto candidate : order)
-    for (const auto& recipient : recipients)
-      if (word(recipient) == candidate) return candidate;
-  return "removed";
-}
 
 Result<Reader> Reader::open(const std::filesystem::path& database) {
   auto db = disk::open_read_only(database);

@@ -7,14 +7,16 @@
 #include <vector>
 
 #include "disk/job.h"
-#include "queue/actions.h"
-#include "queue/along.h"
 #include "queue/bodies.h"
-#include "queue/message.h"
 #include "queue/places.h"
-#include "queue/results.h"
+#include "store/actions.h"
+#include "store/along.h"
+#include "store/message.h"
+#include "store/results.h"
 
 namespace hoplock::queue {
+
+using namespace store;
 
 constexpr std::int64_t first_key(Id id) { return id.value << 15; }
 constexpr std::int64_t last_key(Id id) { return (id.value << 15) | 32767; }
@@ -36,7 +38,7 @@ struct Draft {
   Envelope envelope;
   std::vector<NewRecipient> recipients;
   std::vector<std::string> destinations;  // of the recipients, one each
-  std::vector<Along> along;
+  std::vector<store::AlongPtr> along;
 };
 
 // What a commit learnt of one destination.

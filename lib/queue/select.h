@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "disk/job.h"
-#include "queue/actions.h"
+#include "store/actions.h"
 
 namespace hoplock::queue {
+
+using namespace store;
 
 // Where the next page begins; nothing: that was the last one.
 struct Cursor {

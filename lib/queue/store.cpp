@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "queue/along.h"
 #include "queue/history.h"
 #include "queue/marks.h"
 #include "queue/ready_queue.h"
@@ -16,9 +17,9 @@ constexpr std::int64_t seen_every_ms = 60'000;
 constexpr std::size_t most_mended = 256;   // destinations in one call of ready()
 constexpr std::size_t most_passed = 4096;  // rows of one look for old mail
 
-Result<> write_along(disk::Tx& tx, const std::vector<Along>& along) {
-  for (const Along& one : along) {
-    if (auto written = one(tx); !written) return written.error();
+Result<> write_along(disk::Tx& tx, const std::vector<AlongPtr>& along) {
+  for (const AlongPtr& one : along) {
+    if (auto written = dynamic_cast<const Along&>(*one).write(tx); !written) return written.error();
   }
   return {};
 }

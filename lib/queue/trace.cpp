@@ -5,9 +5,9 @@
 
 #include "disk/guarded.h"
 #include "queue/history.h"
-#include "queue/id_prefix.h"
 #include "queue/reader.h"
 #include "queue/rows.h"
+#include "store/id_prefix.h"
 
 namespace hoplock::queue {
 namespace {

@@ -11,10 +11,12 @@
 
 #include "disk/job.h"
 #include "queue/forward.h"
-#include "queue/message.h"
 #include "queue/places.h"
+#include "store/message.h"
 
 namespace hoplock::queue {
+
+using namespace store;
 
 // Where the next slice goes on.
 struct Waking {

@@ -74,11 +74,11 @@ asio::awaitable<Result<>> Writer::write(std::string octets) {
 }
 
 asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRecipient> recipients) {
-  return commit(std::move(envelope), std::move(recipients), std::vector<Along>());
+  return commit(std::move(envelope), std::move(recipients), std::vector<AlongPtr>());
 }
 
 asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRecipient> recipients,
-                                           std::vector<Along> along) {
+                                           std::vector<AlongPtr> along) {
   auto loop = co_await asio::this_coro::executor;
   State& state = *state_;
   Queue::Core* alive = state.core.lock().get();  // not kept alive from here

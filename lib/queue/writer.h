@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
-#include "queue/along.h"
-#include "queue/message.h"
+#include "store/along.h"
+#include "store/message.h"
 
 namespace hoplock::queue {
 
@@ -22,7 +22,7 @@ class Writer {
   Writer& operator=(Writer&&) = delete;
   ~Writer();  // abandons what was not committed
 
-  Id id() const;
+  store::Id id() const;
   std::uint64_t size() const;  // octets so far
 
   // Any length; octets as they are. It waits while too much is on its way to the disk. After an Error nothing but
@@ -30,9 +30,10 @@ class Writer {
   asio::awaitable<Result<>> write(std::string octets);
   // Good: message and recipients are on stable storage (SUB-29). REQUIRES: 1 to max_recipients recipients; called once.
   // Error (disk::is_unavailable): 452 4.3.1, and nothing of the message stays.
-  asio::awaitable<Result<Id>> commit(Envelope envelope, std::vector<NewRecipient> recipients);
+  asio::awaitable<Result<store::Id>> commit(store::Envelope envelope, std::vector<store::NewRecipient> recipients);
   // Together with what else is to be written if, and only if, the message is.
-  asio::awaitable<Result<Id>> commit(Envelope envelope, std::vector<NewRecipient> recipients, std::vector<Along> along);
+  asio::awaitable<Result<store::Id>> commit(store::Envelope envelope, std::vector<store::NewRecipient> recipients,
+                                            std::vector<store::AlongPtr> along);
 
  private:
   friend class Queue;

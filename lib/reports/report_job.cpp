@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "queue/along.h"
 #include "reports/returned.h"
 #include "reports/sender_impl.h"
 #include "tlsrpt/mail.h"
@@ -192,7 +193,7 @@ awaitable<void> ReportJob::mail(Attempt& attempt) {
 }
 
 // The mail and the mark that says so are stored together (RPT-30).
-awaitable<Result<queue::Id>> ReportJob::queue_mail(Attempt& attempt) {
+awaitable<Result<store::Id>> ReportJob::queue_mail(Attempt& attempt) {
   queue::Queue& queue = sender_->parts.queue;
   if (const auto accepting = queue.accepting(); !accepting) co_return accepting.error();
   const auto& to = std::get<tlsrpt::MailDestination>(attempt.to);
@@ -200,23 +201,23 @@ awaitable<Result<queue::Id>> ReportJob::queue_mail(Attempt& attempt) {
   std::string octets = message(to, writer.id());
   auto written = co_await writer.write(std::move(octets));
   if (!written) co_return written.error();
-  queue::NewRecipient recipient;
+  store::NewRecipient recipient;
   recipient.address = to.text();
   recipient.domain = to.domain;
   recipient.notify = notify_never;
-  std::vector<queue::NewRecipient> recipients;
+  std::vector<store::NewRecipient> recipients;
   recipients.push_back(std::move(recipient));
   Destination taken = attempt.destination;
   taken.state = Known::accepted;
   ++taken.attempts;
   taken.error.clear();
-  std::vector<queue::Along> along;
-  along.emplace_back([key = key_, done = taken, mail = writer.id().value](disk::Tx& tx) -> Result<> {
+  std::vector<store::AlongPtr> along;
+  along.push_back(queue::Along::of([key = key_, done = taken, mail = writer.id().value](disk::Tx& tx) -> Result<> {
     put_destination(tx, key, done);
     put_mail(tx, mail, key, done.rua);
     return {};
-  });
-  queue::Envelope mine = envelope();
+  }));
+  store::Envelope mine = envelope();
   auto queued = co_await writer.commit(std::move(mine), std::move(recipients), std::move(along));
   if (queued) {
     attempt.destination = std::move(taken);
@@ -225,15 +226,15 @@ awaitable<Result<queue::Id>> ReportJob::queue_mail(Attempt& attempt) {
   co_return queued;
 }
 
-queue::Envelope ReportJob::envelope() const {
-  queue::Envelope made;
+store::Envelope ReportJob::envelope() const {
+  store::Envelope made;
   made.sender = options_.from;
   made.tls_required_no = true;
-  made.kind = queue::Kind::report;
+  made.kind = store::Kind::report;
   return made;
 }
 
-std::string ReportJob::message(const tlsrpt::MailDestination& to, queue::Id id) const {
+std::string ReportJob::message(const tlsrpt::MailDestination& to, store::Id id) const {
   tlsrpt::Mail mail;
   mail.submitter = options_.submitter;
   mail.from = options_.from;

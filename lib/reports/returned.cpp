@@ -98,13 +98,13 @@ Event event_of(const Returned& returned, std::string_view why, std::string_view 
   return event;
 }
 
-std::string message_id(queue::Id mail, const dns::Name& submitter) {
+std::string message_id(store::Id mail, const dns::Name& submitter) {
   return mail.text() + std::string(behind_id) + submitter.text();
 }
 
-std::optional<queue::Id> mail_of(std::string_view message_id) {
+std::optional<store::Id> mail_of(std::string_view message_id) {
   const auto end = message_id.find(behind_id);
-  return end == std::string_view::npos ? std::nullopt : queue::Id::parse(message_id.substr(0, end));
+  return end == std::string_view::npos ? std::nullopt : store::Id::parse(message_id.substr(0, end));
 }
 
 void mark_if_returned(disk::Tx& tx, const Key& key) {

@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "disk/job.h"
 #include "disk/migrations.h"
-#include "queue/id.h"
 #include "reports/ledger.h"
+#include "store/id.h"
 #include "tlsrpt/bounce.h"
 
 namespace hoplock::reports {
@@ -37,8 +37,8 @@ std::optional<Returned> take_bounce(disk::Tx& tx, const tlsrpt::Bounce& bounce);
 // The line about it; `mail` as the queue writes its id.
 Event event_of(const Returned& returned, std::string_view why, std::string_view mail);
 // The id of the mail in the queue, from the Message-ID of a report's mail.
-std::optional<queue::Id> mail_of(std::string_view message_id);
-std::string message_id(queue::Id mail, const dns::Name& submitter);
+std::optional<store::Id> mail_of(std::string_view message_id);
+std::string message_id(store::Id mail, const dns::Name& submitter);
 
 // A report that is called sent though every destination failed, its mails having come back before it was marked, is failed.
 void mark_if_returned(disk::Tx& tx, const Key& key);

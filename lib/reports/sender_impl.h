@@ -73,7 +73,7 @@ class ReportJob : public std::enable_shared_from_this<ReportJob> {
   boost::asio::awaitable<void> try_all();
   static boost::asio::awaitable<void> try_one(std::shared_ptr<ReportJob> self, std::size_t which);
   boost::asio::awaitable<void> mail(Attempt& attempt);
-  boost::asio::awaitable<Result<queue::Id>> queue_mail(Attempt& attempt);
+  boost::asio::awaitable<Result<store::Id>> queue_mail(Attempt& attempt);
   boost::asio::awaitable<void> post(Attempt& attempt);
   boost::asio::awaitable<std::string> over_quota(const tlsrpt::Destination& to, std::size_t octets);
   boost::asio::awaitable<void> close();
@@ -82,8 +82,8 @@ class ReportJob : public std::enable_shared_from_this<ReportJob> {
 
   void add_destinations(const std::vector<tlsrpt::Destination>& to);
   std::string no_mail() const;
-  queue::Envelope envelope() const;
-  std::string message(const tlsrpt::MailDestination& to, queue::Id id) const;
+  store::Envelope envelope() const;
+  std::string message(const tlsrpt::MailDestination& to, store::Id id) const;
   static void put_destinations(disk::Tx& tx, const Key& key, const std::vector<Attempt>& attempts);
   boost::asio::awaitable<Goes> store(std::function<void(disk::Tx&)> write);
   std::optional<Time> next_round() const;

@@ -18,6 +18,7 @@
 
 using namespace hoplock;
 using namespace hoplock::queue;
+using namespace hoplock::store;
 
 namespace {
 

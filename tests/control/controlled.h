@@ -71,7 +71,7 @@ struct Controlled {
     }
     return result.get();
   }
-  queue::Affected act(queue::Action action, queue::Selection selection) {
+  store::Affected act(store::Action action, store::Selection selection) {
     return apart([&, selection] { return Client::connect(path).value().act(action, selection).value(); });
   }
   std::string lines(std::string_view event) const {

@@ -25,6 +25,7 @@ namespace daemon_old_store_test {
 
 using namespace hoplock;
 using namespace hoplock::queue;
+using namespace hoplock::store;
 using queue::test::t0;
 using queue::test::World;
 
@@ -90,13 +91,13 @@ RecipientResult ended(std::uint32_t seq, Verdict verdict, std::string reply) {
 }  // namespace
 
 TEST_CASE("DUR-06: numbers on disk are what they were") {
-  CHECK(static_cast<int>(queue::State::queued) == 0);
-  CHECK(static_cast<int>(queue::State::deferred) == 1);
-  CHECK(static_cast<int>(queue::State::held) == 2);
-  CHECK(static_cast<int>(queue::State::bounced) == 3);
-  CHECK(static_cast<int>(queue::State::expired) == 4);
-  CHECK(static_cast<int>(queue::State::delivered) == 5);
-  CHECK(static_cast<int>(queue::State::removed) == 6);
+  CHECK(static_cast<int>(store::State::queued) == 0);
+  CHECK(static_cast<int>(store::State::deferred) == 1);
+  CHECK(static_cast<int>(store::State::held) == 2);
+  CHECK(static_cast<int>(store::State::bounced) == 3);
+  CHECK(static_cast<int>(store::State::expired) == 4);
+  CHECK(static_cast<int>(store::State::delivered) == 5);
+  CHECK(static_cast<int>(store::State::removed) == 6);
   CHECK(static_cast<int>(reports::State::skipped) == 5);
   CHECK(static_cast<int>(reports::Destination::State::failed) == 2);
   CHECK(static_cast<int>(statistics::Kind::relaxed) == 6);

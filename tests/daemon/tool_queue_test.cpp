@@ -12,9 +12,9 @@ using namespace hoplock;
 using control::test::Controlled;
 using daemon::test::run_tool;
 using daemon::test::Said;
-using queue::Verdict;
 using queue::test::at;
 using queue::test::World;
+using store::Verdict;
 namespace json = boost::json;
 
 namespace {
@@ -39,7 +39,7 @@ struct Stage : Controlled {
     settled.recipients[1].verdict = Verdict::bounced;
     world.apply({settled}, at(2));
     held = world.put({"c@two.test"}, "x\r\n", at(3), "");
-    world.act(queue::Action::hold, queue::test::ids({held}), at(4));
+    world.act(store::Action::hold, queue::test::ids({held}), at(4));
     queued = world.put({"d@three.test"}, "x\r\n", at(5), "s@example.net");
   }
   Said ask(std::vector<std::string> words, std::optional<std::size_t> width = std::nullopt) {
@@ -56,7 +56,7 @@ struct Stage : Controlled {
     return ask(std::move(words));
   }
   std::string config;
-  queue::Id deferred, held, queued;
+  store::Id deferred, held, queued;
 };
 
 std::string text(const json::value& value) { return value.is_null() ? "null" : std::string(value.as_string()); }
@@ -142,7 +142,7 @@ TEST_CASE("queue list for people: one row a recipient, tame, and no wider than t
 
 TEST_CASE("queue list, show, trace: mail that was never tried says which next hop it waits for, and why") {
   Stage stage;
-  queue::DestinationChange down;
+  store::DestinationChange down;
   down.destination = "three.test";
   down.backoff.emplace();
   down.backoff->until = at(5000);
@@ -179,7 +179,7 @@ TEST_CASE("queue list, show: mail that is due and waits for a session says for w
 // Neither had a WHY.
 TEST_CASE("queue list, show, stats: what is held, or was not tried yet, says so") {
   Stage stage;
-  const auto why = [&](queue::Id id) {
+  const auto why = [&](store::Id id) {
     const auto data = stage.ask_json({"queue", "show", id.text()}).data().as_object();
     return text(data.at("recipients").as_array()[0].as_object().at("why"));
   };
@@ -187,7 +187,7 @@ TEST_CASE("queue list, show, stats: what is held, or was not tried yet, says so"
   CHECK(why(stage.held) == "held until it is released");
   CHECK(stage.ask({"queue", "list"}, 80)
             .says("d@three.test\n    from s@example.net: not tried yet; next hop three.test"));
-  stage.world.act(queue::Action::hold, queue::test::ids({stage.deferred}), at(5));
+  stage.world.act(store::Action::hold, queue::test::ids({stage.deferred}), at(5));
   CHECK(why(stage.deferred).ends_with("(held until it is released)"));
   const auto stats = stage.ask({"queue", "stats"}, 80);
   CHECK_MESSAGE(stats.says("two.test    held"), stats.out);
@@ -261,7 +261,7 @@ TEST_CASE("queue: the beginning of an ID stands for it where it is the only one"
   Stage stage;
   const std::string id = stage.deferred.text();
   std::size_t unique = 1;
-  const auto shared = [&](const queue::Id& other) {
+  const auto shared = [&](const store::Id& other) {
     std::size_t n = 0;
     while (n < id.size() && id[n] == other.text()[n]) ++n;
     return n + 1;

@@ -116,9 +116,9 @@ struct Courses {
   // What DNS said is forgotten, as after its TTL.
   void forget() { router->reload(routing); }
 
-  static std::shared_ptr<const queue::Job> job(std::vector<std::string> to = {"bob@example.org"}) {
-    auto job = std::make_shared<queue::Job>();
-    job->id = queue::Id::at(std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()));
+  static std::shared_ptr<const store::Job> job(std::vector<std::string> to = {"bob@example.org"}) {
+    auto job = std::make_shared<store::Job>();
+    job->id = store::Id::at(std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()));
     job->destination = "example.org";
     job->envelope.sender = "alice@example.net";
     job->received = job->id.time();
@@ -126,7 +126,7 @@ struct Courses {
     job->size = job->body.size();
     job->chunks = 1;
     for (const std::string& address : to) {
-      queue::Due due;
+      store::Due due;
       due.seq = static_cast<std::uint32_t>(job->recipients.size());
       due.address = address;
       due.domain = name(address.substr(address.find('@') + 1));
@@ -135,7 +135,7 @@ struct Courses {
     return job;
   }
   Attempt send(std::vector<std::string> to = {"bob@example.org"}, Access* access = nullptr) {
-    auto sent = std::make_shared<queue::Job>(*job(std::move(to)));
+    auto sent = std::make_shared<store::Job>(*job(std::move(to)));
     sent->received -= waited;
     courier();
     sent->destination = router->table().destination(sent->recipients.front().domain, sent->received);

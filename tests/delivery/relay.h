@@ -114,20 +114,20 @@ struct Relay {
     start();
   }
 
-  queue::Id put(const std::vector<std::string>& to, const std::string& body = "Subject: x\r\n\r\nhello\r\n",
+  store::Id put(const std::vector<std::string>& to, const std::string& body = "Subject: x\r\n\r\nhello\r\n",
                 Time received = wall()) {
     return loop.run(commit(*queue, to, body, received, sender));
   }
   std::string sender = "alice@example.net";  // of what is put
-  static asio::awaitable<queue::Id> commit(queue::Queue& into, std::vector<std::string> to, std::string body,
+  static asio::awaitable<store::Id> commit(queue::Queue& into, std::vector<std::string> to, std::string body,
                                            Time received, std::string from = "alice@example.net") {
     auto writer = into.begin(received);
     (co_await writer.write(std::move(body))).value();
-    queue::Envelope envelope;
+    store::Envelope envelope;
     envelope.sender = std::move(from);
-    std::vector<queue::NewRecipient> recipients;
+    std::vector<store::NewRecipient> recipients;
     for (const std::string& address : to) {
-      queue::NewRecipient recipient;
+      store::NewRecipient recipient;
       recipient.address = address;
       recipient.domain = name(address.substr(address.find('@') + 1));
       recipients.push_back(std::move(recipient));
@@ -170,14 +170,14 @@ struct Relay {
     until([] { return false; }, time);
   }
 
-  std::vector<queue::MessageView> list() {
-    queue::Filter filter;
+  std::vector<store::MessageView> list() {
+    store::Filter filter;
     filter.active = queue->active();
-    std::vector<queue::MessageView> all;
+    std::vector<store::MessageView> all;
     auto reader = queue::Reader::open(std::filesystem::path(directory) / "queue.db").value();
-    const auto collect = [&all](const queue::MessageView& one) {
+    const auto collect = [&all](const store::MessageView& one) {
       all.push_back(one);
-      return queue::Go::on;
+      return store::Go::on;
     };
     reader.list(filter, collect).value();
     return all;

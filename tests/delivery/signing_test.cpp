@@ -111,7 +111,7 @@ TEST_CASE("DKIM-07: the server gets the signature, the message as it is, and SIZ
   ScriptedPeer& peer = world.peer({Courses::takes(script)});
   world.courier().sign_with(keys().ring);
   const auto job = [] {
-    auto made = std::make_shared<queue::Job>(*Courses::job());
+    auto made = std::make_shared<store::Job>(*Courses::job());
     made->body = ours;
     made->size = ours.size();
     return made;
@@ -137,7 +137,7 @@ TEST_CASE(
   ScriptedPeer& peer = world.peer({Courses::takes(script)});
   world.courier().sign_with(keys().ring);
   const auto gone = [] {
-    auto made = std::make_shared<queue::Job>(*Courses::job());
+    auto made = std::make_shared<store::Job>(*Courses::job());
     made->body.clear();
     made->chunks = 2;  // that the queue does not have
     return made;
@@ -183,11 +183,11 @@ namespace {
 // Each form as it leaves, asked for twice; every one is judged by its own octets.
 std::map<Form, std::string> forms_of(const std::string& message, std::initializer_list<Form> forms) {
   Courses world;
-  auto made = std::make_shared<queue::Job>(*Courses::job());
+  auto made = std::make_shared<store::Job>(*Courses::job());
   made->body = message;
   made->size = message.size();
-  made->envelope.kind = queue::Kind::notice;
-  made->envelope.body = queue::Body::eight_bit;
+  made->envelope.kind = store::Kind::notice;
+  made->envelope.body = store::Body::eight_bit;
   Payload payload(made, *world.queue);
   std::map<Form, std::string> sent;
   for (int time = 0; time < 2; ++time) {

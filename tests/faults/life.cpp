@@ -19,6 +19,7 @@
 namespace hoplock::faults {
 
 using namespace hoplock::queue;
+using namespace hoplock::store;
 using queue::test::at;
 using queue::test::t0;
 

@@ -11,6 +11,7 @@
 namespace hoplock::faults {
 
 using namespace hoplock::queue;
+using namespace hoplock::store;
 
 namespace {
 

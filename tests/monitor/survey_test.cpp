@@ -24,7 +24,7 @@ struct Surveyed {
         surveyor(world.loop.executor(), {dir / "queue.db", fresh}, [this] { return world.queue->active(); }) {}
   std::shared_ptr<const Survey> look() { return world.loop.run(surveyor.look(std::chrono::seconds(10))); }
   // As a disk does that rots.
-  void spoil(queue::Id id) {
+  void spoil(store::Id id) {
     auto job = [id](disk::Tx& tx) -> Result<> {
       tx.prepare("UPDATE chunk SET data = x'00' WHERE id >> 15 = ?1").bind(id.value).run();
       return {};
@@ -75,8 +75,8 @@ TEST_CASE("survey: names the messages that are held because their body is damage
   const auto good = at.world.put({"a@one.test"});
   const auto bad = at.world.put({"b@two.test", "c@one.test"});
   at.spoil(bad);
-  std::vector<queue::Id> told;
-  at.world.queue->on_damage([&told](queue::Id id) { told.push_back(id); });
+  std::vector<store::Id> told;
+  at.world.queue->on_damage([&told](store::Id id) { told.push_back(id); });
   at.world.loop.run(at.world.queue->sweep(1 << 20)).value();
   CHECK(told == std::vector{bad});
   at.world.loop.io().poll();
@@ -84,7 +84,7 @@ TEST_CASE("survey: names the messages that are held because their body is damage
   CHECK(damaged() == std::vector{bad});
   CHECK(at.world.list()[0].state() == "queued");
   CHECK(at.world.list()[1].state() == "held");
-  at.world.act(queue::Action::remove, queue::test::ids({bad}));
+  at.world.act(store::Action::remove, queue::test::ids({bad}));
   CHECK(damaged().empty());
   CHECK(at.world.list()[0].id == good);
 }
@@ -92,7 +92,7 @@ TEST_CASE("survey: names the messages that are held because their body is damage
 TEST_CASE("survey: a held message that proves damaged is named too") {
   Surveyed at;
   const auto bad = at.world.put({"b@two.test"});
-  at.world.act(queue::Action::hold, queue::test::ids({bad}));
+  at.world.act(store::Action::hold, queue::test::ids({bad}));
   at.spoil(bad);
   at.world.loop.run(at.world.queue->sweep(1 << 20)).value();
   at.world.put({"a@one.test"});  // behind the hold
@@ -103,16 +103,16 @@ TEST_CASE("survey: what waits is told by next hop, with since when it fails, whi
   support::TempDirectory dir;
   {
     queue::Options recording;
-    recording.history = queue::Recording::on;
+    recording.history = store::Recording::on;
     queue::test::World world(dir.path(), recording);
     world.smarthost = "route:exch01:25";
     world.put({"a@one.test"});
     for (int minute = 0; minute < 15; minute += 5) {
       auto failed = queue::test::World::all(world.lease("route:exch01:25", t0 + std::chrono::minutes(minute), 1).at(0),
-                                            queue::Verdict::deferred, t0 + std::chrono::minutes(minute + 5));
+                                            store::Verdict::deferred, t0 + std::chrono::minutes(minute + 5));
       failed.story = R"({"event":"deferred","domain":"one.test","reason":")" +
                      std::string(minute == 0 ? "dns-failure" : "connect-refused") + "\"}";
-      queue::DestinationChange change;
+      store::DestinationChange change;
       change.destination = "route:exch01:25";
       change.backoff.emplace();
       change.backoff->failures = 1;
@@ -124,10 +124,10 @@ TEST_CASE("survey: what waits is told by next hop, with since when it fails, whi
   const Survey survey = monitor::survey(dir / "queue.db", {}, t0 + std::chrono::minutes(20));
   REQUIRE(survey.error.empty());
   REQUIRE(survey.waits.size() == 1);
-  const queue::Wait& wait = survey.waits[0];
+  const store::Wait& wait = survey.waits[0];
   CHECK(wait.count.count == 3);
   CHECK(wait.domains == 2);
-  CHECK(wait.extent == queue::Wait::Extent::whole);
+  CHECK(wait.extent == store::Wait::Extent::whole);
   CHECK(wait.reason == "connect-refused");
   CHECK(wait.shown.at(0).domain == "one.test");
   CHECK(wait.shown.at(0).since == t0 + std::chrono::minutes(5));  // before it failed for another reason
@@ -146,9 +146,9 @@ TEST_CASE("survey: a next hop of our own that fails is shown, however many other
   Surveyed at;
   at.world.smarthost = "route:exch01:25";
   at.world.put({"a@own.test"});
-  auto failed = queue::test::World::all(at.world.lease("route:exch01:25", t0, 1).at(0), queue::Verdict::deferred,
+  auto failed = queue::test::World::all(at.world.lease("route:exch01:25", t0, 1).at(0), store::Verdict::deferred,
                                         t0 + std::chrono::minutes(5));
-  queue::DestinationChange change;
+  store::DestinationChange change;
   change.destination = "route:exch01:25";
   change.backoff.emplace();
   change.backoff->failures = 1;

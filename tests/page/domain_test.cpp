@@ -20,8 +20,8 @@ dns::Name name(const char* text) { return dns::Name::parse(text).value(); }
 bool has(const std::string& html, std::string_view text) { return html.find(text) != std::string::npos; }
 
 page::Story story(int seconds, const std::string& event) {
-  queue::Tail tail;
-  tail.traced.id = queue::Id::at(t0 + Seconds(seconds));
+  store::Tail tail;
+  tail.traced.id = store::Id::at(t0 + Seconds(seconds));
   tail.traced.events.push_back(
       {t0 + Seconds(seconds), R"({"event":"accepted","from":"a@one.test","to":["b@two.test"]})"});
   tail.traced.events.push_back({t0 + Seconds(seconds + 1), event});

@@ -32,13 +32,13 @@ struct Shown {
 
 bool has(const std::string& html, std::string_view text) { return html.find(text) != std::string::npos; }
 
-queue::Wait waiting_at(std::string name, std::string reason, std::string reply) {
-  queue::DomainWait domain;
+store::Wait waiting_at(std::string name, std::string reason, std::string reply) {
+  store::DomainWait domain;
   domain.domain = name;
   domain.count = {12, t0 - Seconds(61)};
   domain.reason = reason;
   domain.reply = std::move(reply);
-  queue::Wait wait;
+  store::Wait wait;
   wait.nexthop = std::move(name);
   wait.reason = std::move(reason);
   wait.count = domain.count;

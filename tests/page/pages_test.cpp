@@ -22,7 +22,7 @@ std::vector<disk::Migration> all_tables() {
 
 queue::Options recording() {
   queue::Options options;
-  options.history = queue::Recording::on;
+  options.history = store::Recording::on;
   return options;
 }
 
@@ -128,7 +128,7 @@ TEST_CASE("pages: more questions at once than there is room for are told so, and
   std::vector<std::future<std::shared_ptr<const page::MessageLook>>> asked;
   for (std::size_t i = 0; i < page::Lookups::most_waiting + 3; ++i)
     asked.push_back(
-        boost::asio::co_spawn(site.world.loop.io(), site.lookups.message(queue::Id{1}, {}), boost::asio::use_future));
+        boost::asio::co_spawn(site.world.loop.io(), site.lookups.message(store::Id{1}, {}), boost::asio::use_future));
   CHECK(site.get("/").status == 200);
   std::size_t answered = 0;
   for (auto& one : asked) {

@@ -8,17 +8,17 @@ namespace hoplock::queue::test::queue_along_test {
 
 namespace {
 
-Along note(const std::string& name) {
-  return [name](disk::Tx& tx) -> Result<> {
+AlongPtr note(const std::string& name) {
+  return Along::of([name](disk::Tx& tx) -> Result<> {
     tx.prepare("INSERT INTO mark (name, value) VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1")
         .bind(name)
         .run();
     return {};
-  };
+  });
 }
 
-Along refuse() {
-  return [](disk::Tx&) -> Result<> { return fail(errc::io_error, "no"); };
+AlongPtr refuse() {
+  return Along::of([](disk::Tx&) -> Result<> { return fail(errc::io_error, "no"); });
 }
 
 std::int64_t noted(World& world, const std::string& name) {
@@ -29,7 +29,7 @@ std::int64_t noted(World& world, const std::string& name) {
   return world.loop.run(world.disk->run(disk::Durability::read, job)).value();
 }
 
-Results one(const Job& job, std::vector<Along> along) {
+Results one(const Job& job, std::vector<AlongPtr> along) {
   Results results;
   results.now = t0;
   results.settled.push_back(World::all(job, Verdict::delivered));

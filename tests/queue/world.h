@@ -15,6 +15,8 @@
 
 namespace hoplock::queue::test {
 
+using namespace store;
+
 inline const Time t0 = from_millis(1'790'000'000'000);
 inline Time at(std::int64_t seconds) { return t0 + Seconds(seconds); }
 inline dns::Name name(const std::string& text) { return dns::Name::parse(text).value(); }

@@ -163,7 +163,7 @@ TEST_CASE("RPT-38, RPT-39, RPT-40: a mailed report is of its own kind, not from 
   REQUIRE(mails.size() == 1);
   const auto jobs = world.loop.run(world.queue->lease("b.test", morning, {})).value();
   REQUIRE(jobs.size() == 1);
-  CHECK(jobs[0].envelope.kind == queue::Kind::report);
+  CHECK(jobs[0].envelope.kind == store::Kind::report);
   CHECK(jobs[0].envelope.sender == "tlsrpt@relay.test");
   CHECK(jobs[0].envelope.tls_required_no);
   REQUIRE(jobs[0].recipients.size() == 1);
@@ -392,7 +392,7 @@ TEST_CASE("RPT-47: a mail that comes back while other destinations are still tri
   world.log.heard = [&world](const Event& event) {
     if (event.get("action") != "queued") return;
     world.disk->post(disk::Durability::durable,
-                     [id = queue::Id::parse(event.get("id")).value()](disk::Tx& tx) -> Result<> {
+                     [id = store::Id::parse(event.get("id")).value()](disk::Tx& tx) -> Result<> {
                        give_up_mail(tx, id.value, "550 no");
                        return {};
                      });
@@ -416,7 +416,7 @@ TEST_CASE(
   REQUIRE(mails.size() == 2);
   const Key key{day_at("2025-03-01"), name("a.example")};
   const auto report = world.read([key](disk::Tx& tx) { return stored(tx, key); }).value();
-  const auto notice = [](queue::Id mail, const std::string& report_id, const std::string& action) {
+  const auto notice = [](store::Id mail, const std::string& report_id, const std::string& action) {
     return "Content-Type: message/delivery-status\r\n\r\nAction: " + action +
            "\r\nDiagnostic-Code: smtp; 550 5.1.1 who?\r\n\r\n--x\r\nContent-Type: text/rfc822-headers\r\n\r\n" +
            "Message-ID: <" + message_id(mail, name("relay.test")) +
@@ -428,7 +428,7 @@ TEST_CASE(
     world.loop.run(
         world.sender->take_bounce(notice(mail.id, "2025-03-01.a.example.000000000000@relay.test", "failed")));
   }
-  world.loop.run(world.sender->take_bounce(notice(queue::Id{77}, report.report_id, "failed")));
+  world.loop.run(world.sender->take_bounce(notice(store::Id{77}, report.report_id, "failed")));
   world.loop.run(world.sender->take_bounce(std::string(300'000, 'x')));
   CHECK(world.state("a.example") == "sent");
   CHECK(world.lines("failed").empty());

@@ -161,13 +161,13 @@ struct Sending {
     }
     return all;
   }
-  std::vector<queue::MessageView> mails() {
-    std::vector<queue::MessageView> all;
+  std::vector<store::MessageView> mails() {
+    std::vector<store::MessageView> all;
     auto reader = queue::Reader::open(std::filesystem::path(directory) / "queue.db").value();
-    queue::Filter filter;
-    const auto collect = [&all](const queue::MessageView& one) {
+    store::Filter filter;
+    const auto collect = [&all](const store::MessageView& one) {
       all.push_back(one);
-      return queue::Go::on;
+      return store::Go::on;
     };
     reader.list(filter, collect).value();
     return all;

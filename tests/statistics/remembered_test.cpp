@@ -38,7 +38,7 @@ Hop hop_over(hop::Policy policy, hop::Auth auth, std::string version = "TLSv1.3"
 // To these, all of whom the last hop took.
 Attempt taken(Hop hop, const std::vector<std::string>& recipients, Time at = t0) {
   Attempt attempt;
-  attempt.id = queue::Id::at(t0);
+  attempt.id = store::Id::at(t0);
   attempt.sender = "ann@example.net";
   attempt.received = attempt.ended = at;
   attempt.size = 1000;
@@ -179,7 +179,7 @@ TEST_CASE("what ends without an attempt is remembered, and what fails by its rea
   CHECK((failed->count == 1 && failed->octets == 0));
   CHECK(counts.rows().size() == 1);
 
-  queue::Job job;
+  store::Job job;
   job.recipients.push_back(attempt.recipients.front().due);
   const auto bounced = bounced_by("root", job, t0, Schedule{}).statistics;
   CHECK(find(bounced, "example.org", Kind::failed, join_words({"bounced", "", ""})));
@@ -275,7 +275,7 @@ TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and wit
       for (std::size_t r = 0; r < attempt.recipients.size(); ++r) {
         const std::string domain = attempt.recipients[r].due.domain.text();
         ++counted[domain + " " + std::string(verdict_word(ending.settled.recipients[r].verdict))];
-        const bool delivered = ending.settled.recipients[r].verdict == queue::Verdict::delivered;
+        const bool delivered = ending.settled.recipients[r].verdict == store::Verdict::delivered;
         if (delivered && !std::exchange(domains[domain], true)) octets += attempt.size;
       }
       for (const counted::Value& value : hop_counts(attempt)) {

@@ -35,7 +35,7 @@ constexpr std::size_t in_flight = 100;
 class Mixer {
  public:
   // What might become of it.
-  Attempt session(const queue::Job& job, Time at) {
+  Attempt session(const store::Job& job, Time at) {
     Attempt attempt;
     attempt.id = job.id;
     attempt.destination = job.destination;
@@ -48,7 +48,7 @@ class Mixer {
     refuse_hosts(attempt, below(8) == 0 ? below(most_hops) : 0);
     attempt.hops.push_back(some_hop());
     const unsigned fate = below(10);
-    for (const queue::Due& due : job.recipients) attempt.recipients.push_back(status(attempt, due, fate));
+    for (const store::Due& due : job.recipients) attempt.recipients.push_back(status(attempt, due, fate));
     if (fate == 8) attempt.hops.back().refusal = hop::Refusal{some_reason(), "why"};
     if (fate < 5 && below(5) == 0) attempt.hops.back().waived = hop::Refusal{hop::Reason::tlsa_invalid, "no match"};
     if (below(9) == 0) attempt.exception = Exception{"dane=audit", std::nullopt, "they renew"};
@@ -86,7 +86,7 @@ class Mixer {
       attempt.hops.push_back(std::move(hop));
     }
   }
-  RecipientStatus status(const Attempt& attempt, const queue::Due& due, unsigned fate) {
+  RecipientStatus status(const Attempt& attempt, const store::Due& due, unsigned fate) {
     RecipientStatus one;
     one.due = due;
     one.hop = attempt.hops.size() - 1;
@@ -108,7 +108,7 @@ std::vector<disk::Migration> all_migrations() {
 }
 queue::Options with_history() {
   queue::Options options;
-  options.history = queue::Recording::on;
+  options.history = store::Recording::on;
   return options;
 }
 
@@ -152,13 +152,13 @@ struct Relay {
   std::size_t deliver() {
     Settler::Ticket ticket = 0;
     const auto jobs = world.lease("all", now, in_flight);
-    for (const queue::Job& job : jobs) {
+    for (const store::Job& job : jobs) {
       const Attempt attempt = mixer.session(job, now);
       Ending ending = ending_of(attempt, schedule);
       for (const counted::Value& value : hop_counts(attempt)) log.count(value);
       std::set<std::string> domains;
       for (std::size_t i = 0; i < attempt.recipients.size(); ++i) {
-        const bool delivered = ending.settled.recipients[i].verdict == queue::Verdict::delivered;
+        const bool delivered = ending.settled.recipients[i].verdict == store::Verdict::delivered;
         if (delivered && domains.insert(attempt.recipients[i].due.domain.text()).second) octets += job.size;
       }
       ticket = settler.add(std::move(ending));
@@ -216,7 +216,7 @@ Told told_by_audit(const statistics::Found& found) {
 
 Told told_by_trace(queue::Reader reader) {
   Told told;
-  const auto take = [&told](const queue::Traced& traced) {
+  const auto take = [&told](const store::Traced& traced) {
     for (const auto& entry : traced.events) {
       std::istringstream lines(entry.text);
       for (std::string line; std::getline(lines, line);) {
@@ -233,9 +233,9 @@ Told told_by_trace(queue::Reader reader) {
         told.domain[word("domain") + " " + event] += count;
       }
     }
-    return queue::Go::on;
+    return store::Go::on;
   };
-  queue::TraceQuery all;
+  store::TraceQuery all;
   all.address = "sender@example.net";
   reader.trace(all, take).value();
   return told;

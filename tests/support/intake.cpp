@@ -154,18 +154,18 @@ std::int64_t Intake::rows(const std::string& table) const {
 std::vector<Intake::Stored> Intake::stored() const {
   auto reader = good(queue::Reader::open(disk_->path()));
   std::vector<Stored> all;
-  good(reader.list({}, [&](const queue::MessageView& view) {
+  good(reader.list({}, [&](const store::MessageView& view) {
     Stored one;
     one.id = view.id;
     one.envelope = view.envelope;
     for (const auto& recipient : view.recipients) one.recipients.push_back(recipient.address);
     all.push_back(std::move(one));
-    return queue::Go::on;
+    return store::Go::on;
   }));
   for (auto& one : all) {
     good(reader.body(one.id, [&one](std::string_view octets) {
       one.content += octets;
-      return queue::Go::on;
+      return store::Go::on;
     }));
   }
   return all;

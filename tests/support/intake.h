@@ -27,8 +27,8 @@ inline constexpr const char* intake_name = "relay.test";
 class Intake {
  public:
   struct Stored {
-    queue::Id id;
-    queue::Envelope envelope;
+    store::Id id;
+    store::Envelope envelope;
     std::vector<std::string> recipients;
     std::string content;  // with our Received field
     // Without it.

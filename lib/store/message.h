@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the queue keeps of a message, as values: the envelope as it was accepted, the recipients with their fate, and
+// What the store keeps of a message, as values: the envelope as it was accepted, the recipients with their fate, and
 // the job that delivery leases. Addresses are plain text, without brackets; the empty sender is "".
 #pragma once
 #include <cstdint>
@@ -9,11 +9,11 @@
 
 #include "base/time.h"
 #include "dns/name.h"
-#include "queue/id.h"
-#include "queue/word.h"
 #include "smtp/dsn.h"
+#include "store/id.h"
+#include "store/state.h"
 
-namespace hoplock::queue {
+namespace hoplock::store {
 
 inline constexpr std::size_t chunk_bytes = 64 << 10;
 inline constexpr std::uint32_t max_recipients = 32767;  // of one message
@@ -116,35 +116,4 @@ struct Wake {
   Time now;
 };
 
-// Recipients that wait behind a destination's hold and were not tried yet themselves, by the time since which they are due.
-struct HeldQuery {
-  enum class Kind : std::uint8_t {  // the numbers stand in SQL (store.cpp)
-    notices = 0,                    // of mail with the empty sender
-    untold = 1,                     // that no notice of delay tells of
-    relaxed = 2,                    // whose sender waives the policy that holds others back (TLS-Required: No)
-  };
-  Kind kind = Kind::untold;
-  Time after;
-  Time until;
-  std::size_t messages = 1;
-  // Behind which recipient to go on: what was passed is not looked at again, however many there are.
-  struct Place {
-    std::int64_t domain = 0;
-    std::int64_t due = 0;
-    std::int64_t recipient = 0;
-  };
-  Place from;
-};
-struct HeldPage {
-  std::vector<Job> jobs;
-  std::optional<HeldQuery> next;  // nothing: that was all
-};
-
-// A destination with due work.
-struct Ready {
-  std::string destination;
-  Time due;
-  std::optional<Backoff> backoff;  // its hold is over, but it has not worked since: try one message first
-};
-
-}  // namespace hoplock::queue
+}  // namespace hoplock::store

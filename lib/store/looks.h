@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the status page reads of the queue: where mail waits, and the newest messages of a domain or an address. Every read is bounded,
-// however much is queued: it looks at the front of an index or at so many rows, and says where it stopped. Read through queue::Reader.
+// however much is queued: it looks at the front of an index or at so many rows, and says where it stopped.
 #pragma once
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "queue/reader.h"
+#include "store/views.h"
 
-namespace hoplock::queue {
+namespace hoplock::store {
 
 // What waits for one domain, and why.
 struct DomainWait {
@@ -56,4 +56,4 @@ struct Tail {
   std::uint64_t left_out = 0;  // events between the first and the others
 };
 
-}  // namespace hoplock::queue
+}  // namespace hoplock::store

@@ -5,11 +5,11 @@
 #include <string_view>
 #include <utility>
 
-#include "queue/id.h"
+#include "store/id.h"
 
-namespace hoplock::queue {
+namespace hoplock::store {
 
 // First and last of the range; nothing when no id can begin so.
 std::optional<std::pair<Id, Id>> ids_beginning_with(std::string_view prefix);
 
-}  // namespace hoplock::queue
+}  // namespace hoplock::store

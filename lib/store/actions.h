@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "dns/name.h"
-#include "queue/message.h"
+#include "store/message.h"
 
-namespace hoplock::queue {
+namespace hoplock::store {
 
 // retry: due now, held ones stay held, the holds of their destinations end; hold: waits for release; release: due now;
 // remove: gone; bounce: its end is told to the sender, which is delivery's work: Queue::pick, never Queue::act.
@@ -46,4 +46,4 @@ struct Lease {
   auto operator<=>(const Lease&) const = default;
 };
 
-}  // namespace hoplock::queue
+}  // namespace hoplock::store

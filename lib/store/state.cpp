@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "queue/message.h"
+#include "store/state.h"
 
 #include <array>
 
-namespace hoplock::queue {
+namespace hoplock::store {
 namespace {
 
 constexpr std::array<std::string_view, 7> words = {"queued",  "deferred",  "held",   "bounced",
@@ -16,4 +16,4 @@ std::string_view to_text(State state) {
   return index < words.size() ? words[index] : "held";  // no state of ours: nothing is done with it, as with a held one
 }
 
-}  // namespace hoplock::queue
+}  // namespace hoplock::store

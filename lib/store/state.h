@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace hoplock::queue {
+namespace hoplock::store {
 
 // As CONTRACT names them; `active` is a lease and so not stored. `removed`: an operator removed it while it was under
 // way; it goes when the lease ends. The numbers are on disk (recipient.state, DUR-06): a word may be added, none renumbered.
@@ -19,4 +19,4 @@ enum class State : std::uint8_t {
 };
 std::string_view to_text(State state);
 
-}  // namespace hoplock::queue
+}  // namespace hoplock::store

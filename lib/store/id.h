@@ -11,7 +11,7 @@
 
 #include "base/time.h"
 
-namespace hoplock::queue {
+namespace hoplock::store {
 
 struct Id {
   std::int64_t value = 0;
@@ -27,9 +27,9 @@ struct Id {
   auto operator<=>(const Id&) const = default;
 };
 
-}  // namespace hoplock::queue
+}  // namespace hoplock::store
 
 template <>
-struct std::hash<hoplock::queue::Id> {
-  std::size_t operator()(const hoplock::queue::Id& id) const noexcept { return std::hash<std::int64_t>{}(id.value); }
+struct std::hash<hoplock::store::Id> {
+  std::size_t operator()(const hoplock::store::Id& id) const noexcept { return std::hash<std::int64_t>{}(id.value); }
 };

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "queue/id.h"
+#include "store/id.h"
 
-#include "queue/id_prefix.h"
+#include "store/id_prefix.h"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 
-namespace queue_id_test {
+namespace store_id_test {
 
 using namespace hoplock;
-using namespace hoplock::queue;
+using namespace hoplock::store;
 
 TEST_CASE("Id: text and number are one, and sort alike") {
   const std::int64_t values[] = {0, 1, 31, 32, 123456789, 27'000'000'000'000, (std::int64_t{1} << 48) - 1};
@@ -52,4 +52,4 @@ TEST_CASE("ids_beginning_with: the range of a prefix, in either case; nothing wh
   for (const auto* bad : {"", "U", "0RQ7N9FA400", "ZZ", "a.b"}) CHECK_MESSAGE(!ids_beginning_with(bad), bad);
 }
 
-}  // namespace queue_id_test
+}  // namespace store_id_test

@@ -7,10 +7,10 @@
 #include <string_view>
 #include <vector>
 
-#include "queue/along.h"
-#include "queue/message.h"
+#include "store/along.h"
+#include "store/message.h"
 
-namespace hoplock::queue {
+namespace hoplock::store {
 
 // A notice as composed: what stands before and behind the message that it is about, and whether that goes between.
 struct NoticeText {
@@ -41,7 +41,7 @@ struct Results {
   std::vector<Notice> notices;  // come first
   std::vector<Settled> settled;
   std::vector<DestinationChange> destinations;
-  std::vector<Along> along;
+  std::vector<AlongPtr> along;
 };
 
-}  // namespace hoplock::queue
+}  // namespace hoplock::store

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "queue/id.h"
+#include "store/id.h"
 
 #include <algorithm>
 #include <array>
 
-#include "queue/id_prefix.h"
+#include "store/id_prefix.h"
 
-namespace hoplock::queue {
+namespace hoplock::store {
 namespace {
 
 constexpr std::string_view alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -58,4 +58,4 @@ Id Id::at(Time time) {
 
 Time Id::time() const { return from_millis(epoch_ms + value / (1000 / unit_us)); }
 
-}  // namespace hoplock::queue
+}  // namespace hoplock::store
