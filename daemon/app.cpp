@@ -190,6 +190,7 @@ std::optional<StartFailure> App::open_store() {
   if (!disk) return StartFailure{exit_code(disk.error()), disk.error().detail};
   disk_ = std::move(*disk);
   disk_->on_news([this](const disk::News& news) { heard(news); });
+  mail_ = std::make_unique<store_sqlite::SqliteMailStore>(*disk_);
   partners_ = std::make_unique<route::Partners>(*disk_, *log_);
   partners_->on_change([this](partners::BookPtr book, std::vector<dns::Pattern> changed) {
     follow_partners(std::move(book), std::move(changed));
@@ -222,7 +223,7 @@ std::optional<StartFailure> App::open_network() {
   const route::Router::Parts router_parts{*watched_, policies_.get(), now};
   router_ = std::make_unique<route::Router>(router_parts, routing(config), random);
   route::Router& router = *router_;
-  queue_ = std::make_unique<queue::Queue>(*disk_, queue_options(config), [&router](const dns::Name& domain) {
+  queue_ = std::make_unique<queue::Queue>(*mail_, queue_options(config), [&router](const dns::Name& domain) {
     return router.table().destination(domain, now());
   });
   scheduler_ = std::make_unique<delivery::Scheduler>(delivery::Services{executor, *queue_, *router_, *log_, now});

@@ -31,6 +31,7 @@
 #include "route/partners.h"
 #include "route/router.h"
 #include "route/sts.h"
+#include "store_sqlite/mail_store.h"
 
 namespace hoplock::daemon {
 
@@ -98,6 +99,7 @@ class App {
   std::shared_ptr<const dkim::Keyring> keyring_;
   std::shared_ptr<const config::Config> checked_;  // whose addresses are looked at in the DNS
   std::unique_ptr<disk::Disk> disk_;
+  std::unique_ptr<store_sqlite::SqliteMailStore> mail_;
   std::unique_ptr<resolver::Unbound> resolver_;
   std::unique_ptr<DnsWatch> dns_watch_;
   std::unique_ptr<WatchedResolver> watched_;

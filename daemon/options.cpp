@@ -11,6 +11,7 @@
 #include "reports/returned.h"
 #include "route/partner_store.h"
 #include "statistics/store.h"
+#include "store_sqlite/mail_store.h"
 
 namespace hoplock::daemon {
 
@@ -235,11 +236,11 @@ disk::Options disk_options(const config::Config& config) {
   disk::Options to;
   to.directory = config.data_dir.path;
   to.ballast_bytes = std::uint64_t{16} << 20U;
-  to.migrations = queue::migrations();
+  to.migrations = store_sqlite::mail_migrations();
   for (const auto& migration : route::migrations()) to.migrations.push_back(migration);
   for (const auto& migration : reports::migrations()) to.migrations.push_back(migration);
   for (const auto& migration : reports::quota_migrations()) to.migrations.push_back(migration);
-  to.migrations.push_back(queue::history_migration());
+  to.migrations.push_back(store_sqlite::history_migration());
   to.migrations.push_back(reports::mail_migration());
   to.migrations.push_back(route::refused_migration());
   to.migrations.push_back(route::partner_migration());

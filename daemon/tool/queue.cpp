@@ -14,8 +14,8 @@
 #include "daemon/tool/present.h"
 #include "daemon/tool/queue_view.h"
 #include "daemon/tool/text.h"
-#include "queue/reader.h"
 #include "smtp/mailbox.h"
+#include "store_sqlite/mail_reader.h"
 
 namespace hoplock::daemon::tool {
 
@@ -142,7 +142,7 @@ void print_message(const Console& console, const store::MessageView& message) {
   table.finish();
 }
 
-Result<> print_body(const Console& console, queue::Reader& reader, store::Id id) {
+Result<> print_body(const Console& console, store_sqlite::MailReader& reader, store::Id id) {
   TerminalSanitizer sanitizer;
   auto read = reader.body(id, [&](std::string_view octets) {
     if (console.width) {
@@ -222,14 +222,14 @@ struct Selected {
 };
 
 void take_ids(const Call& call, Selected& result) {
-  std::optional<queue::Reader> reader;  // only a prefix needs it
+  std::optional<store_sqlite::MailReader> reader;  // only a prefix needs it
   for (const std::string& word : call.arguments.words) {
     if (const auto id = store::Id::parse(word)) {
       result.selection.ids.push_back(*id);
       continue;
     }
     if (!reader) {
-      if (auto opened = queue::Reader::open(database_path(call.loaded.config))) reader = std::move(*opened);
+      if (auto opened = store_sqlite::MailReader::open(database_path(call.loaded.config))) reader = std::move(*opened);
     }
     const auto named = reader ? named_message(*reader, word) : Result<NamedMessage>(NamedMessage());
     if (named && named->id) {
@@ -268,7 +268,7 @@ Selected selected(const Call& call) {
 }
 
 std::optional<std::uint64_t> count_of(const Call& call, const store::Selection& selection) {
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  auto reader = store_sqlite::MailReader::open(database_path(call.loaded.config));
   if (!reader) return std::nullopt;
   if (selection.by == store::Selection::By::all) {
     const auto stats = reader->stats({});
@@ -308,7 +308,7 @@ int queue_list(const Call& call) {
   const Console& console = call.console;
   Wanted which = wanted(call.arguments);
   if (!which.wrong.empty()) return complain(console, usage, which.wrong);
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  auto reader = store_sqlite::MailReader::open(database_path(call.loaded.config));
   if (!reader) return cannot_read(call, "the queue", reader.error());
   Present now = present(call);
   which.filter.active = std::move(now.active);
@@ -334,7 +334,7 @@ int queue_list(const Call& call) {
 int queue_show(const Call& call) {
   const Console& console = call.console;
   const std::string& word = call.arguments.words.front();
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  auto reader = store_sqlite::MailReader::open(database_path(call.loaded.config));
   if (!reader) return cannot_read(call, "the queue", reader.error());
   const auto named = named_message(*reader, word);
   if (!named) return cannot_read(call, "the queue", named.error());
@@ -368,7 +368,7 @@ int queue_show(const Call& call) {
 }
 
 int queue_stats(const Call& call) {
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  auto reader = store_sqlite::MailReader::open(database_path(call.loaded.config));
   if (!reader) return cannot_read(call, "the queue", reader.error());
   const auto stats = reader->stats(active(call));
   if (!stats) return cannot_read(call, "the queue", stats.error());

@@ -5,7 +5,7 @@
 
 #include "daemon/tool/json.h"
 #include "queue/in_line.h"
-#include "queue/reader.h"
+#include "store_sqlite/mail_reader.h"
 
 namespace hoplock::daemon::tool {
 

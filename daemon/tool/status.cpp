@@ -6,7 +6,7 @@
 #include "daemon/tool/commands.h"
 #include "daemon/tool/json.h"
 #include "daemon/tool/text.h"
-#include "queue/reader.h"
+#include "store_sqlite/mail_reader.h"
 
 namespace hoplock::daemon::tool {
 
@@ -18,7 +18,7 @@ std::int64_t count_of(const control::Status& status, const std::string& name) {
 }
 
 std::string queue_lines(const Call& call) {
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  auto reader = store_sqlite::MailReader::open(database_path(call.loaded.config));
   const auto stats = reader ? reader->stats({}) : Result<store::Stats>(reader.error());
   if (!stats) return printable("cannot be read: " + stats.error().detail);
   std::string line = counted(stats->messages, "message");

@@ -54,7 +54,7 @@ Asked asked(const Call& call) {
 
 class Teller {
  public:
-  Teller(const Call& call, queue::Reader& reader, TraceSubject subject)
+  Teller(const Call& call, store_sqlite::MailReader& reader, TraceSubject subject)
       : call_(call), states_(reader), subject_(std::move(subject)), present_(present(call)) {}
 
   store::Go tell(const store::Traced& traced) {
@@ -84,7 +84,7 @@ class Teller {
 
  private:
   const Call& call_;
-  queue::Reader& states_;
+  store_sqlite::MailReader& states_;
   TraceSubject subject_;
   Present present_;
   std::size_t count_ = 0;
@@ -95,7 +95,7 @@ class Teller {
 int trace(const Call& call) {
   Asked what = asked(call);
   if (!what.wrong.empty()) return complain(call.console, usage, what.wrong);
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  auto reader = store_sqlite::MailReader::open(database_path(call.loaded.config));
   if (!reader) return cannot_read(call, "the history in", reader.error());
   if (what.subject.by == TraceSubject::By::domain) {  // a word without a dot may be the beginning of an ID
     const auto named = named_message(*reader, call.arguments.words.front());
@@ -106,7 +106,7 @@ int trace(const Call& call) {
       what.query.id = named->id;
     }
   }
-  auto states = queue::Reader::open(database_path(call.loaded.config));
+  auto states = store_sqlite::MailReader::open(database_path(call.loaded.config));
   if (!states) return cannot_read(call, "the history in", states.error());
   Teller teller(call, *states, what.subject);
   const auto read = reader->trace(what.query, [&](const store::Traced& traced) { return teller.tell(traced); });

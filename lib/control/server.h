@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "control/protocol.h"
+#include "disk/disk.h"
 #include "net/clock.h"
 #include "net/condition.h"
 #include "queue/queue.h"

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "disk/db.h"
-#include "queue/along.h"
 #include "reports/returned.h"
 #include "statistics/store.h"
+#include "store_sqlite/along.h"
 
 namespace hoplock::delivery {
 
@@ -23,14 +23,14 @@ constexpr std::chrono::seconds try_again{1};
 // With the results of the deliveries that they tell of.
 store::AlongPtr written(reports::Counts counts) {
   const auto shared = std::make_shared<const reports::Counts>(std::move(counts));
-  return queue::Along::of([shared](disk::Tx& tx) -> Result<> {
+  return store_sqlite::SqliteAlong::of([shared](disk::Tx& tx) -> Result<> {
     reports::add(tx, *shared);
     return {};
   });
 }
 store::AlongPtr written(statistics::Counts counts) {
   const auto shared = std::make_shared<const statistics::Counts>(std::move(counts));
-  return queue::Along::of([shared](disk::Tx& tx) -> Result<> {
+  return store_sqlite::SqliteAlong::of([shared](disk::Tx& tx) -> Result<> {
     statistics::add(tx, *shared);
     return {};
   });
@@ -46,7 +46,7 @@ struct Returned {
 using ReturnedPtr = std::shared_ptr<Returned>;
 
 store::AlongPtr given_up(ReturnedPtr returned) {
-  return queue::Along::of([returned](disk::Tx& tx) -> Result<> {
+  return store_sqlite::SqliteAlong::of([returned](disk::Tx& tx) -> Result<> {
     for (Returned::One& one : returned->all) one.known = reports::give_up_mail(tx, one.report.id.value, one.report.why);
     return {};
   });

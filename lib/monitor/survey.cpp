@@ -11,7 +11,7 @@
 
 #include "monitor/health.h"
 #include "monitor/since.h"
-#include "queue/reader.h"
+#include "store_sqlite/mail_reader.h"
 
 namespace hoplock::monitor {
 
@@ -46,7 +46,7 @@ void put_own_first(std::vector<store::Stats::NextHop>& hops) {
 }
 
 // What the waits are shown with: the first domains of each next hop, and since when.
-Result<> read_waits(queue::Reader& reader, Survey& survey) {
+Result<> read_waits(store_sqlite::MailReader& reader, Survey& survey) {
   auto waits = reader.waits(survey.queue, Survey::most_domains);
   if (!waits) return waits.error();
   for (store::Wait& wait : *waits) {
@@ -67,7 +67,7 @@ Survey survey(const std::filesystem::path& database, const std::vector<store::Le
   const auto began = steady_clock::now();
   Survey found;
   found.taken = now;
-  read_with<queue::Reader>(found, database, [&](queue::Reader& reader) -> Result<> {
+  read_with<store_sqlite::MailReader>(found, database, [&](store_sqlite::MailReader& reader) -> Result<> {
     if (auto kept = keep(reader.stats(active), found.queue); !kept) return kept;
     put_own_first(found.queue.hops);
     if (auto kept = read_waits(reader, found); !kept) return kept;

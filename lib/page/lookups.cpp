@@ -47,7 +47,7 @@ struct Listed {
   store::Recent::Extent extent = store::Recent::Extent::all;
 };
 
-Result<Listed> read_stories(queue::Reader& reader, const store::PartyQuery& query) {
+Result<Listed> read_stories(store_sqlite::MailReader& reader, const store::PartyQuery& query) {
   Listed listed;
   const auto recent = reader.recent(query);
   if (!recent) return recent.error();
@@ -85,7 +85,7 @@ bool is_at(const Story& story, const dns::Name& domain) {
 }
 
 void read_queue(const std::filesystem::path& database, DomainLook& look) {
-  auto reader = queue::Reader::open(database);
+  auto reader = store_sqlite::MailReader::open(database);
   if (!reader) return note(look.error, reader.error());
   store::PartyQuery query;
   query.domain = look.domain.text();
@@ -161,7 +161,7 @@ MessageLook look_at_message(const std::filesystem::path& database, store::Id id,
                             const std::vector<store::Lease>& active) {
   MessageLook look;
   look.story.id = id;
-  auto reader = queue::Reader::open(database);
+  auto reader = store_sqlite::MailReader::open(database);
   if (!reader) {
     note(look.error, reader.error());
     return look;
@@ -179,7 +179,7 @@ MessageLook look_at_message(const std::filesystem::path& database, store::Id id,
 
 Sought seek(const std::filesystem::path& database, const std::string& word) {
   Sought sought;
-  auto reader = queue::Reader::open(database);
+  auto reader = store_sqlite::MailReader::open(database);
   if (!reader) {
     note(sought.error, reader.error());
     return sought;

@@ -14,8 +14,8 @@
 
 #include "page/domain.h"
 #include "page/message.h"
-#include "queue/reader.h"
 #include "statistics/series.h"
+#include "store_sqlite/mail_reader.h"
 
 namespace hoplock::page {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "page/story.h"
-#include "queue/reader.h"
+#include "store_sqlite/mail_reader.h"
 
 namespace hoplock::page {
 

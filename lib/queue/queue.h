@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The queue: every accepted message and recipient on stable storage, and leases on what is due. Owns the tables
-// message, recipient, chunk, domain and destination; SQL is here only. It decides no schedule, no route and no outcome,
-// and does not log.
+// The queue: what is due, when and to whom, and leases on it. Every accepted message and recipient is in a store::MailStore, which it
+// alone speaks to. It decides no schedule, no route and no outcome, and does not log.
 //
 // A destination is a next hop: the text that `route` gives for a recipient's domain. Leases are in memory and so void
-// on restart. In memory there is a bounded window of fresh or prefetched messages; all else is in the database. One
+// on restart. In memory there is a bounded window of fresh or prefetched messages; all else is in the store. One
 // thread (the loop) calls it.
 #pragma once
 #include <boost/asio/awaitable.hpp>
@@ -12,12 +11,9 @@
 #include <memory>
 
 #include "base/log.h"
-#include "disk/disk.h"
 #include "queue/writer.h"
 #include "store/actions.h"
-#include "store/history.h"
-#include "store/results.h"
-#include "store/waiting.h"
+#include "store/mail_store.h"
 
 namespace hoplock::queue {
 
@@ -25,13 +21,8 @@ struct Options {
   std::size_t window_messages = 4096;
   std::size_t window_bytes = 16 << 20;
   std::uint64_t min_free_space = 256 << 20;
-  store::Recording history = store::Recording::off;  // on: its migration must be applied
+  store::Recording history = store::Recording::off;  // on: the store must have its tables
 };
-
-// The migrations for disk::Options.
-std::vector<disk::Migration> migrations();
-// Later than the first tables of other modules.
-disk::Migration history_migration();
 
 struct LeaseLimit {
   std::size_t messages = 1;
@@ -42,8 +33,8 @@ class Queue {
  public:
   using RouteOf = std::function<std::string(const dns::Name& domain)>;
 
-  // REQUIRES: disk outlives it; nothing but writers, which then do nothing, outlives it. `route` is called on the loop, often; it must be quick.
-  Queue(disk::Disk& disk, Options options, RouteOf route);
+  // REQUIRES: the store outlives it; nothing but writers, which then do nothing, outlives it. `route` is called on the loop, often; it must be quick.
+  Queue(store::MailStore& mail, Options options, RouteOf route);
   ~Queue();
 
   // Once, before anything else: sweeps half-received messages, rebases due times when `now` is before what the queue
@@ -96,7 +87,7 @@ class Queue {
   // What waits at the destination comes due now, though neither its hold nor its own time is over: the wait of recipients that were
   // deferred for one of these reasons ends, in slices, then the hold, with one message to try first as ever.
   asio::awaitable<Result<>> wake(std::string destination, store::Wake wake);
-  // Recipients whose last reply says so (asked on the disk thread) come due now, whatever their destination, in slices; holds stand.
+  // Recipients whose last reply says so (asked on another thread) come due now, whatever their destination, in slices; holds stand.
   asio::awaitable<Result<>> wake_told(std::function<bool(std::string_view reply)> says_so, Time now);
 
   // --- operation

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the queue has in memory: a queue for each destination with work at hand or under way, its fresh or prefetched jobs, and all
-// leases. Bounded; whatever it drops is in the database. Belongs to the loop, touches no disk.
+// leases. Bounded; whatever it drops is in the store. Belongs to the loop.
 //
 // Such a queue knows from when on the database may have due recipients that are neither in its jobs nor leased: `next`.
 #pragma once
@@ -15,17 +15,14 @@
 #include <vector>
 
 #include "store/actions.h"
-#include "store/message.h"
+#include "store/leasing.h"
 
 namespace hoplock::queue {
-
-inline constexpr Time no_earlier_bound{Milliseconds::min()};  // nothing is known: ask
-inline constexpr Time no_due_time{Milliseconds::max()};
 
 struct DestinationQueue {
   std::deque<store::Job> jobs;
   std::unordered_set<store::Id> leased;
-  Time next = no_earlier_bound;
+  Time next = store::no_earlier_bound;
   bool back = false;  // something came back untried: it is the oldest, and goes before what is at hand
   bool more = false;  // the database has older work than what comes fresh: that must wait its turn
   std::optional<store::Backoff> backoff;

@@ -29,7 +29,7 @@ class Writer {
   // destruction makes sense.
   asio::awaitable<Result<>> write(std::string octets);
   // Good: message and recipients are on stable storage (SUB-29). REQUIRES: 1 to max_recipients recipients; called once.
-  // Error (disk::is_unavailable): 452 4.3.1, and nothing of the message stays.
+  // Error, where the store has no room or cannot be written: 452 4.3.1, and nothing of the message stays.
   asio::awaitable<Result<store::Id>> commit(store::Envelope envelope, std::vector<store::NewRecipient> recipients);
   // Together with what else is to be written if, and only if, the message is.
   asio::awaitable<Result<store::Id>> commit(store::Envelope envelope, std::vector<store::NewRecipient> recipients,

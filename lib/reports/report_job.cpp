@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "queue/along.h"
 #include "reports/returned.h"
 #include "reports/sender_impl.h"
+#include "store_sqlite/along.h"
 #include "tlsrpt/mail.h"
 #include "tlsrpt/record.h"
 
@@ -212,11 +212,12 @@ awaitable<Result<store::Id>> ReportJob::queue_mail(Attempt& attempt) {
   ++taken.attempts;
   taken.error.clear();
   std::vector<store::AlongPtr> along;
-  along.push_back(queue::Along::of([key = key_, done = taken, mail = writer.id().value](disk::Tx& tx) -> Result<> {
-    put_destination(tx, key, done);
-    put_mail(tx, mail, key, done.rua);
-    return {};
-  }));
+  along.push_back(
+      store_sqlite::SqliteAlong::of([key = key_, done = taken, mail = writer.id().value](disk::Tx& tx) -> Result<> {
+        put_destination(tx, key, done);
+        put_mail(tx, mail, key, done.rua);
+        return {};
+      }));
   store::Envelope mine = envelope();
   auto queued = co_await writer.commit(std::move(mine), std::move(recipients), std::move(along));
   if (queued) {

@@ -12,6 +12,7 @@
 #include "daemon/options.h"
 #include "disk/disk.h"
 #include "queue/queue.h"
+#include "store_sqlite/mail_store.h"
 
 using namespace hoplock;
 namespace asio = boost::asio;
@@ -127,8 +128,8 @@ int main(int argc, char** argv) {
   if (argc == 5) fill.octets = std::strtoul(argv[4], nullptr, 10);
   Run run;
   auto disk = std::move(disk::Disk::open(run.loop.get_executor(), daemon::disk_options(loaded.config)).value());
-  queue::Queue queue(*disk, daemon::queue_options(loaded.config),
-                     [](const dns::Name& domain) { return domain.text(); });
+  store_sqlite::SqliteMailStore mail(*disk);
+  queue::Queue queue(mail, daemon::queue_options(loaded.config), [](const dns::Name& domain) { return domain.text(); });
   run.spawn(begin(queue));
   run.all();
   for (int i = 0; i < writers; ++i) run.spawn(write(queue, fill));

@@ -17,6 +17,7 @@
 #include "statistics/reader.h"
 #include "statistics/series.h"
 #include "statistics/store.h"
+#include "store_sqlite/history.h"
 #include "tests/queue/world.h"
 #include "tests/reports/ledger_world.h"
 #include "tests/support/memory_log.h"
@@ -26,6 +27,7 @@ namespace daemon_old_store_test {
 using namespace hoplock;
 using namespace hoplock::queue;
 using namespace hoplock::store;
+using namespace hoplock::store_sqlite;
 using queue::test::t0;
 using queue::test::World;
 
@@ -104,7 +106,7 @@ TEST_CASE("DUR-06: numbers on disk are what they were") {
   CHECK(static_cast<int>(statistics::Proof::clear) == 4);
   CHECK(static_cast<int>(tlsrpt::PolicyType::no_policy_found) == 2);
   CHECK(static_cast<int>(tlsrpt::ResultType::sts_webpki_invalid) == 10);
-  CHECK(queue::party_key("user@example.org") == -281229568750335978);  // its hashes, too
+  CHECK(store_sqlite::party_key("user@example.org") == -281229568750335978);  // its hashes, too
 }
 
 TEST_CASE("partners: a store of schema 5 has none, before its daemon has seen it and after, and takes some") {

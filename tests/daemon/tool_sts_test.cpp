@@ -5,6 +5,7 @@
 #include "daemon/system.h"
 #include "daemon/tool/check_view.h"
 #include "daemon/tool/sts_view.h"
+#include "store_sqlite/mail_store.h"
 #include "tests/control/controlled.h"
 #include "tests/daemon/tool_run.h"
 #include "tests/support/fake_policies.h"
@@ -51,7 +52,7 @@ struct Stage {
     support::Loop loop;
     disk::Options options;
     options.directory = dir.path();
-    options.migrations = queue::migrations();
+    options.migrations = store_sqlite::mail_migrations();
     for (const auto& more : route::migrations()) options.migrations.push_back(more);
     const auto disk = std::move(disk::Disk::open(loop.executor(), options).value());
     auto fill = [rows](disk::Tx& tx) -> Result<> {

@@ -12,6 +12,7 @@
 #include "delivery/courier.h"
 #include "delivery/describe.h"
 #include "disk/disk.h"
+#include "store_sqlite/mail_store.h"
 #include "tests/support/fake_policies.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -32,11 +33,12 @@ struct Courses {
   Courses() {
     disk::Options on_disk;
     on_disk.directory = own.file("data");
-    on_disk.migrations = queue::migrations();
+    on_disk.migrations = store_sqlite::mail_migrations();
     for (const auto& more : route::migrations()) on_disk.migrations.push_back(more);
     on_disk.migrations.push_back(route::refused_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
-    queue = std::make_unique<queue::Queue>(*disk, queue::Options{}, [](const dns::Name& at) { return at.text(); });
+    mail = std::make_unique<store_sqlite::SqliteMailStore>(*disk);
+    queue = std::make_unique<queue::Queue>(*mail, queue::Options{}, [](const dns::Name& at) { return at.text(); });
     routing.local_targets = route::LocalTargets::allow;
     dns.secure = {"example.org"};
     dns.add("example.org MX 10 mx1.example.org\nmx1.example.org A 127.0.0.2\nmx2.example.org A 127.0.0.3");
@@ -156,6 +158,7 @@ struct Courses {
   Counting counting;
   std::vector<SourceRule> sources;
   std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<store_sqlite::SqliteMailStore> mail;
   std::unique_ptr<queue::Queue> queue;
   FakeFetch policy_hosts;
   MemoryLog log;

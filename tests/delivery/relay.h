@@ -11,10 +11,11 @@
 #include "delivery/scheduler.h"
 #include "disk/disk.h"
 #include "queue/queue.h"
-#include "queue/reader.h"
 #include "reports/ledger.h"
 #include "reports/returned.h"
 #include "statistics/store.h"
+#include "store_sqlite/mail_reader.h"
+#include "store_sqlite/mail_store.h"
 #include "tests/delivery/sink.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -49,14 +50,15 @@ struct Relay {
   void open_queue() {
     disk::Options on_disk;
     on_disk.directory = directory;
-    on_disk.migrations = queue::migrations();
+    on_disk.migrations = store_sqlite::mail_migrations();
     for (const auto& more : reports::migrations()) on_disk.migrations.push_back(more);
     on_disk.migrations.push_back(reports::mail_migration());
     on_disk.migrations.push_back(statistics::migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue::Options options_of_queue;
     options_of_queue.min_free_space = 0;
-    queue = std::make_unique<queue::Queue>(*disk, options_of_queue, [this](const dns::Name& domain) {
+    mail = std::make_unique<store_sqlite::SqliteMailStore>(*disk);
+    queue = std::make_unique<queue::Queue>(*mail, options_of_queue, [this](const dns::Name& domain) {
       return router ? router->table().destination(domain, wall())
                     : route::Table(routes, {}).destination(domain, wall());
     });
@@ -174,7 +176,7 @@ struct Relay {
     store::Filter filter;
     filter.active = queue->active();
     std::vector<store::MessageView> all;
-    auto reader = queue::Reader::open(std::filesystem::path(directory) / "queue.db").value();
+    auto reader = store_sqlite::MailReader::open(std::filesystem::path(directory) / "queue.db").value();
     const auto collect = [&all](const store::MessageView& one) {
       all.push_back(one);
       return store::Go::on;
@@ -194,6 +196,7 @@ struct Relay {
   std::vector<route::Route> routes;
   route::AddressFamily family = route::AddressFamily::any;
   std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<store_sqlite::SqliteMailStore> mail;
   std::unique_ptr<queue::Queue> queue;
   std::unique_ptr<route::Router> router;
   std::vector<std::unique_ptr<Sink>> sinks;

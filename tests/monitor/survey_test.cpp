@@ -6,6 +6,7 @@
 #include "monitor/endpoints.h"
 #include "reports/ledger.h"
 #include "route/sts_store.h"
+#include "store_sqlite/mail_store.h"
 #include "tests/queue/world.h"
 #include "tests/support/memory_log.h"
 
@@ -176,7 +177,7 @@ TEST_CASE("survey: adds up yesterday's reports and the policies") {
   support::Loop loop;
   disk::Options options;
   options.directory = dir.path();
-  for (auto&& list : {queue::migrations(), route::migrations(), reports::migrations()})
+  for (auto&& list : {store_sqlite::mail_migrations(), route::migrations(), reports::migrations()})
     options.migrations.insert(options.migrations.end(), list.begin(), list.end());
   const auto disk = disk::Disk::open(loop.executor(), options).value();
   auto fill = [](disk::Tx& tx) -> Result<> {

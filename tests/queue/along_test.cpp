@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What other modules write in the queue's transactions, and the kind of a message.
-#include "queue/along.h"
+#include "store_sqlite/along.h"
 
 #include "tests/queue/world.h"
 
@@ -9,7 +9,7 @@ namespace hoplock::queue::test::queue_along_test {
 namespace {
 
 AlongPtr note(const std::string& name) {
-  return Along::of([name](disk::Tx& tx) -> Result<> {
+  return SqliteAlong::of([name](disk::Tx& tx) -> Result<> {
     tx.prepare("INSERT INTO mark (name, value) VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1")
         .bind(name)
         .run();
@@ -18,7 +18,7 @@ AlongPtr note(const std::string& name) {
 }
 
 AlongPtr refuse() {
-  return Along::of([](disk::Tx&) -> Result<> { return fail(errc::io_error, "no"); });
+  return SqliteAlong::of([](disk::Tx&) -> Result<> { return fail(errc::io_error, "no"); });
 }
 
 std::int64_t noted(World& world, const std::string& name) {

@@ -16,9 +16,10 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "disk/disk.h"
-#include "queue/reader.h"
 #include "reports/returned.h"
 #include "reports/sender.h"
+#include "store_sqlite/mail_reader.h"
+#include "store_sqlite/mail_store.h"
 #include "tests/dkim/verify.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -82,14 +83,15 @@ struct Sending {
   void open() {
     disk::Options on_disk;
     on_disk.directory = directory;
-    on_disk.migrations = queue::migrations();
+    on_disk.migrations = store_sqlite::mail_migrations();
     for (const auto& more : reports::migrations()) on_disk.migrations.push_back(more);
     for (const auto& more : quota_migrations()) on_disk.migrations.push_back(more);
     on_disk.migrations.push_back(reports::mail_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue::Options of_queue;
     of_queue.min_free_space = 0;
-    queue = std::make_unique<queue::Queue>(*disk, of_queue, [](const dns::Name& domain) { return domain.text(); });
+    mail = std::make_unique<store_sqlite::SqliteMailStore>(*disk);
+    queue = std::make_unique<queue::Queue>(*mail, of_queue, [](const dns::Name& domain) { return domain.text(); });
     loop.run(queue->start(at("2025-03-02T00:00:00Z"))).value();
     sender =
         std::make_unique<Sender>(Sender::Parts{loop.executor(), *disk, dns, *queue, post, log}, std::mt19937_64{7});
@@ -163,7 +165,7 @@ struct Sending {
   }
   std::vector<store::MessageView> mails() {
     std::vector<store::MessageView> all;
-    auto reader = queue::Reader::open(std::filesystem::path(directory) / "queue.db").value();
+    auto reader = store_sqlite::MailReader::open(std::filesystem::path(directory) / "queue.db").value();
     store::Filter filter;
     const auto collect = [&all](const store::MessageView& one) {
       all.push_back(one);
@@ -181,6 +183,7 @@ struct Sending {
   FakePost post;
   SenderOptions options;
   std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<store_sqlite::SqliteMailStore> mail;
   std::unique_ptr<queue::Queue> queue;
   std::unique_ptr<Sender> sender;
 };

@@ -13,6 +13,7 @@
 #include "net/task_group.h"
 #include "route/answers.h"
 #include "route/router.h"
+#include "store_sqlite/mail_store.h"
 #include "tests/route/sts_world.h"
 
 namespace hoplock::route::route_beside_test {
@@ -128,7 +129,7 @@ struct BesideWorld {
   explicit BesideWorld(const std::string& zone) : dns(zone) {
     disk::Options on_disk;
     on_disk.directory = dir.file("data");
-    on_disk.migrations = queue::migrations();
+    on_disk.migrations = store_sqlite::mail_migrations();
     for (const auto& more : migrations()) on_disk.migrations.push_back(more);
     on_disk.migrations.push_back(refused_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());

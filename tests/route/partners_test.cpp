@@ -10,6 +10,7 @@
 #include "queue/queue.h"
 #include "route/partner_reader.h"
 #include "route/table.h"
+#include "store_sqlite/mail_store.h"
 #include "tests/support/longest_step.h"
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
@@ -63,7 +64,7 @@ struct World {
   void start() {
     disk::Options options;
     options.directory = dir.file("data");
-    options.migrations = queue::migrations();
+    options.migrations = store_sqlite::mail_migrations();
     options.migrations.push_back(partner_migration());
     disk = std::move(disk::Disk::open(loop.executor(), options).value());
     service = std::make_unique<Partners>(*disk, log, [this] { return at; });

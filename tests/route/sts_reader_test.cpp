@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "route/sts_reader.h"
 
+#include "store_sqlite/mail_store.h"
 #include "tests/route/sts_world.h"
 
 namespace route_sts_reader_test {
@@ -47,7 +48,7 @@ TEST_CASE("PolicyReader: a database of a version without policies has none, and 
   CHECK(PolicyReader::open(dir.file("queue.db")).error().code == errc::no_such_file_or_directory);
   disk::Options options;
   options.directory = dir.path();
-  options.migrations = queue::migrations();
+  options.migrations = store_sqlite::mail_migrations();
   const auto old = std::move(disk::Disk::open(loop.executor(), options).value());
   auto reader = PolicyReader::open(old->path()).value();
   CHECK(listed(reader).empty());

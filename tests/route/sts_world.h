@@ -11,6 +11,7 @@
 #include "net/task_group.h"
 #include "queue/queue.h"
 #include "route/sts.h"
+#include "store_sqlite/mail_store.h"
 #include "tests/support/fake_policies.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -35,7 +36,7 @@ struct StsWorld {
   void start() {
     disk::Options on_disk;
     on_disk.directory = dir.file("data");
-    on_disk.migrations = queue::migrations();
+    on_disk.migrations = store_sqlite::mail_migrations();
     for (const auto& more : migrations()) on_disk.migrations.push_back(more);
     on_disk.migrations.push_back(refused_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());

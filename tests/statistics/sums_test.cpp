@@ -214,7 +214,7 @@ Told told_by_audit(const statistics::Found& found) {
   return told;
 }
 
-Told told_by_trace(queue::Reader reader) {
+Told told_by_trace(store_sqlite::MailReader reader) {
   Told told;
   const auto take = [&told](const store::Traced& traced) {
     for (const auto& entry : traced.events) {

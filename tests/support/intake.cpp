@@ -5,7 +5,8 @@
 #include <utility>
 
 #include "net/tls_server.h"
-#include "queue/reader.h"
+#include "store_sqlite/mail_reader.h"
+#include "store_sqlite/mail_store.h"
 
 namespace hoplock::support {
 
@@ -60,9 +61,10 @@ Intake::Intake(listener::Options options, queue::Options queue_options) {
   renew_certificate();
   disk::Options disk_options;
   disk_options.directory = directory_.file("data");
-  disk_options.migrations = queue::migrations();
+  disk_options.migrations = store_sqlite::mail_migrations();
   disk_ = good(disk::Disk::open(io_.get_executor(), disk_options));
-  queue_.emplace(*disk_, queue_options, [](const dns::Name& domain) { return domain.text(); });
+  mail_.emplace(*disk_);
+  queue_.emplace(*mail_, queue_options, [](const dns::Name& domain) { return domain.text(); });
   server_.emplace(io_.get_executor(), *queue_, log_);
   thread_ = std::thread([this] { io_.run(); });
   try {
@@ -152,7 +154,7 @@ std::int64_t Intake::rows(const std::string& table) const {
 }
 
 std::vector<Intake::Stored> Intake::stored() const {
-  auto reader = good(queue::Reader::open(disk_->path()));
+  auto reader = good(store_sqlite::MailReader::open(disk_->path()));
   std::vector<Stored> all;
   good(reader.list({}, [&](const store::MessageView& view) {
     Stored one;
