@@ -191,7 +191,9 @@ std::optional<StartFailure> App::open_store() {
   disk_ = std::move(*disk);
   disk_->on_news([this](const disk::News& news) { heard(news); });
   mail_ = std::make_unique<store_sqlite::SqliteMailStore>(*disk_);
-  partners_ = std::make_unique<route::Partners>(*disk_, *log_);
+  kept_policies_ = std::make_unique<store_sqlite::SqlitePolicyStore>(*disk_);
+  kept_partners_ = std::make_unique<store_sqlite::SqlitePartnerStore>(*disk_);
+  partners_ = std::make_unique<route::Partners>(*kept_partners_, *log_);
   partners_->on_change([this](partners::BookPtr book, std::vector<dns::Pattern> changed) {
     follow_partners(std::move(book), std::move(changed));
   });
@@ -217,7 +219,7 @@ std::optional<StartFailure> App::open_network() {
   watched_ = std::make_unique<WatchedResolver>(*resolver_, *dns_watch_);
   policy_fetch_ = std::make_unique<route::HttpsPolicyFetch>(*resolver_);
   policy_fetch_->set(fetch_options(config), client_tls_);
-  const route::PolicyCache::Parts parts{*disk_, *resolver_, *policy_fetch_, *log_, now};
+  const route::PolicyCache::Parts parts{*kept_policies_, *resolver_, *policy_fetch_, *log_, now};
   policies_ = std::make_unique<route::PolicyCache>(parts, policy_options(config));
   const std::mt19937_64 random(std::random_device{}());
   const route::Router::Parts router_parts{*watched_, policies_.get(), now};

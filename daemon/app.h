@@ -32,6 +32,8 @@
 #include "route/router.h"
 #include "route/sts.h"
 #include "store_sqlite/mail_store.h"
+#include "store_sqlite/partner_store.h"
+#include "store_sqlite/policy_store.h"
 
 namespace hoplock::daemon {
 
@@ -100,6 +102,8 @@ class App {
   std::shared_ptr<const config::Config> checked_;  // whose addresses are looked at in the DNS
   std::unique_ptr<disk::Disk> disk_;
   std::unique_ptr<store_sqlite::SqliteMailStore> mail_;
+  std::unique_ptr<store_sqlite::SqlitePolicyStore> kept_policies_;
+  std::unique_ptr<store_sqlite::SqlitePartnerStore> kept_partners_;
   std::unique_ptr<resolver::Unbound> resolver_;
   std::unique_ptr<DnsWatch> dns_watch_;
   std::unique_ptr<WatchedResolver> watched_;

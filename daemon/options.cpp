@@ -9,9 +9,10 @@
 #include "daemon/system.h"
 #include "reports/ledger.h"
 #include "reports/returned.h"
-#include "route/partner_store.h"
 #include "statistics/store.h"
 #include "store_sqlite/mail_store.h"
+#include "store_sqlite/partners.h"
+#include "store_sqlite/policies.h"
 
 namespace hoplock::daemon {
 
@@ -237,13 +238,13 @@ disk::Options disk_options(const config::Config& config) {
   to.directory = config.data_dir.path;
   to.ballast_bytes = std::uint64_t{16} << 20U;
   to.migrations = store_sqlite::mail_migrations();
-  for (const auto& migration : route::migrations()) to.migrations.push_back(migration);
+  for (const auto& migration : store_sqlite::policy_migrations()) to.migrations.push_back(migration);
   for (const auto& migration : reports::migrations()) to.migrations.push_back(migration);
   for (const auto& migration : reports::quota_migrations()) to.migrations.push_back(migration);
   to.migrations.push_back(store_sqlite::history_migration());
   to.migrations.push_back(reports::mail_migration());
-  to.migrations.push_back(route::refused_migration());
-  to.migrations.push_back(route::partner_migration());
+  to.migrations.push_back(store_sqlite::refused_migration());
+  to.migrations.push_back(store_sqlite::partner_migration());
   to.migrations.push_back(statistics::migration());
   return to;
 }

@@ -7,8 +7,8 @@
 #include "daemon/tool/partner_orders.h"
 #include "daemon/tool/partner_view.h"
 #include "daemon/tool/text.h"
-#include "route/partner_reader.h"
 #include "route/table.h"
+#include "store_sqlite/partner_reader.h"
 
 namespace hoplock::daemon::tool {
 
@@ -90,7 +90,7 @@ std::variant<partners::Done, int> carry_out(const Call& call, const std::vector<
 
 int partner_list(const Call& call) {
   const Console& console = call.console;
-  auto reader = route::PartnerReader::open(database_path(call.loaded.config));
+  auto reader = store_sqlite::PartnerReader::open(database_path(call.loaded.config));
   if (!reader) return cannot_read(call, what_was_read, reader.error());
   PartnerMap partners;
   const auto listed = reader->list([&](const partners::Entry& entry) { take_in(partners, entry); });
@@ -131,7 +131,7 @@ int partner_show(const Call& call) {
   const Console& console = call.console;
   const auto domain = partners::parse_domain(call.arguments.words.front());
   if (!domain) return complain(console, usage, domain.error().detail);
-  auto reader = route::PartnerReader::open(database_path(call.loaded.config));
+  auto reader = store_sqlite::PartnerReader::open(database_path(call.loaded.config));
   if (!reader) return cannot_read(call, what_was_read, reader.error());
   // Of a pattern its own entries; of a domain what counts for it.
   const auto read = domain->kind == dns::Pattern::Kind::exact ? reader->find(domain->name) : reader->find(*domain);

@@ -8,7 +8,7 @@
 #include "daemon/tool/partner_view.h"
 #include "daemon/tool/text.h"
 #include "partners/csv.h"
-#include "route/partner_reader.h"
+#include "store_sqlite/partner_reader.h"
 
 namespace hoplock::daemon::tool {
 
@@ -36,7 +36,7 @@ struct Changes {
   std::size_t unchanged = 0;
 };
 Result<Changes> compare(const Call& call, const std::vector<partners::Imported>& lines) {
-  auto reader = route::PartnerReader::open(database_path(call.loaded.config));
+  auto reader = store_sqlite::PartnerReader::open(database_path(call.loaded.config));
   partners::Book book;
   if (reader) {
     const auto listed = reader->list([&](const partners::Entry& entry) { book.put(entry); });
@@ -111,7 +111,7 @@ int partner_import(const Call& call) {
 int partner_export(const Call& call) {
   const Console& console = call.console;
   if (call.arguments.json) return partner_list(call);
-  auto reader = route::PartnerReader::open(database_path(call.loaded.config));
+  auto reader = store_sqlite::PartnerReader::open(database_path(call.loaded.config));
   if (!reader) return cannot_read(call, "the partners in", reader.error());
   console.out << partners::csv_head();
   const auto listed = reader->list([&](const partners::Entry& entry) {

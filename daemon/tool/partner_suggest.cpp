@@ -13,8 +13,8 @@
 #include "hop/names.h"
 #include "partners/book.h"
 #include "partners/suggestion.h"
-#include "route/partner_reader.h"
 #include "statistics/reader.h"
+#include "store_sqlite/partner_reader.h"
 
 namespace hoplock::daemon::tool {
 
@@ -141,7 +141,7 @@ int partner_suggest(const Call& call) {
   auto studied = study(call);
   if (!studied) return cannot_read(call, "the statistics in", studied.error());
   partners::Book book;
-  auto reader = route::PartnerReader::open(database_path(call.loaded.config));
+  auto reader = store_sqlite::PartnerReader::open(database_path(call.loaded.config));
   if (!reader) return cannot_read(call, "the partners in", reader.error());
   const auto listed = reader->list([&](const partners::Entry& entry) { book.put(entry); });
   if (!listed) return cannot_read(call, "the partners in", listed.error());

@@ -76,8 +76,8 @@ Survey survey(const std::filesystem::path& database, const std::vector<store::Le
   read_with<reports::LedgerReader>(found, database, [&](reports::LedgerReader& reader) {
     return keep(reader.summary(tlsrpt::day_of(now) - std::chrono::days(1)), found.reports);
   });
-  read_with<route::PolicyReader>(
-      found, database, [&](route::PolicyReader& reader) { return keep(reader.summary(now), found.policies); });
+  read_with<store_sqlite::PolicyReader>(
+      found, database, [&](store_sqlite::PolicyReader& reader) { return keep(reader.summary(now), found.policies); });
   found.domains = found.queue.domains.size();
   if (found.domains > Survey::most_domains) {
     found.queue.domains.resize(Survey::most_domains);

@@ -17,8 +17,8 @@
 #include "net/clock.h"
 #include "net/condition.h"
 #include "reports/ledger_reader.h"
-#include "route/sts_reader.h"
 #include "store/looks.h"
+#include "store_sqlite/policy_reader.h"
 
 namespace hoplock::monitor {
 
@@ -31,7 +31,7 @@ struct Survey {
   std::vector<store::Wait> waits;  // of queue.hops, with since when
   std::vector<store::Id> damaged;  // messages held because their body is damaged; at most most_damaged
   reports::DaySummary reports;     // of yesterday
-  route::PolicySummary policies;
+  store::PolicySummary policies;
   std::string error;  // "": all of it could be read
 
   static constexpr std::size_t most_domains = 25;

@@ -46,7 +46,7 @@ std::string waiting(const DomainView& view) {
   return html + to_html(advice_for(wait, view.nexthop, view.trouble));
 }
 
-std::string policy_facts(const std::optional<route::PolicyRow>& row, Time now) {
+std::string policy_facts(const std::optional<store::PolicyRow>& row, Time now) {
   if (!row) return dim("MTA-STS: no policy is kept, and no fetch failed.");
   std::string html = "<dl class=\"facts\">\n<dt>MTA-STS</dt><dd>";
   const auto policy =

@@ -14,9 +14,9 @@
 #include "page/story.h"
 #include "page/waiting.h"
 #include "reports/ledger_reader.h"
-#include "route/sts_reader.h"
 #include "statistics/proof.h"
 #include "store/looks.h"
+#include "store_sqlite/policy_reader.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::page {
@@ -30,7 +30,7 @@ struct DomainLook {
   std::vector<Story> stories;                                 // newest first
   store::Recent::Extent extent = store::Recent::Extent::all;  // part: there are older ones
   std::optional<store::DomainWait> wait;
-  std::optional<route::PolicyRow> policy;
+  std::optional<store::PolicyRow> policy;
   std::vector<reports::LedgerReader::Row> reports;     // newest first
   std::map<std::chrono::sys_days, Proofs> delivered;   // of the days with any
   std::optional<std::chrono::sys_days> counted_since;  // nothing: nothing was ever counted

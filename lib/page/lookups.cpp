@@ -105,7 +105,7 @@ void read_queue(const std::filesystem::path& database, DomainLook& look) {
 }
 
 void read_policy(const std::filesystem::path& database, DomainLook& look) {
-  auto reader = route::PolicyReader::open(database);
+  auto reader = store_sqlite::PolicyReader::open(database);
   if (!reader) return note(look.error, reader.error());
   auto row = reader->find(look.domain);
   if (!row) return note(look.error, row.error());

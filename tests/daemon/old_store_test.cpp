@@ -11,13 +11,15 @@
 #include "daemon/options.h"
 #include "reports/ledger_reader.h"
 #include "reports/quota.h"
-#include "route/partner_reader.h"
 #include "route/partners.h"
-#include "route/sts_store.h"
 #include "statistics/reader.h"
 #include "statistics/series.h"
 #include "statistics/store.h"
 #include "store_sqlite/history.h"
+#include "store_sqlite/partner_reader.h"
+#include "store_sqlite/partner_store.h"
+#include "store_sqlite/partners.h"
+#include "store_sqlite/policies.h"
 #include "tests/queue/world.h"
 #include "tests/reports/ledger_world.h"
 #include "tests/support/memory_log.h"
@@ -115,17 +117,18 @@ TEST_CASE("partners: a store of schema 5 has none, before its daemon has seen it
                         dir / "queue.db");
   std::size_t entries = 0;
   const auto count = [&entries](const partners::Entry&) { ++entries; };
-  route::PartnerReader::open(dir / "queue.db").value().list(count).value();
+  store_sqlite::PartnerReader::open(dir / "queue.db").value().list(count).value();
   World world(dir.path(), with_history(), at(60), all_migrations());
   support::MemoryLog log;
-  route::Partners service(*world.disk, log);
+  store_sqlite::SqlitePartnerStore kept(*world.disk);
+  route::Partners service(kept, log);
   world.loop.run(service.load()).value();
   CHECK(service.book()->size() == 0);
   partners::Order order;
   order.entry.domain = partners::parse_domain("contoso.com").value();
   order.entry.level = hop::Mandate::dane;
   CHECK(world.loop.run(service.carry_out({order}, "ann")).value().changed == 1);
-  route::PartnerReader::open(dir / "queue.db").value().list(count).value();
+  store_sqlite::PartnerReader::open(dir / "queue.db").value().list(count).value();
   CHECK(entries == 1);
 }
 
@@ -234,7 +237,7 @@ TEST_CASE("DUR-06: ledger, quota and policies of a store of schema 5") {
       for (const auto& detail : element.details)
         all["due.test " + std::string(tlsrpt::to_text(element.policy.type))] +=
             std::string(tlsrpt::to_text(detail.type)) + " ";
-    for (const auto& policy : route::list_policies(tx, "", 10))
+    for (const auto& policy : store_sqlite::list_policies(tx, "", 10))
       all["policy " + policy.domain.text()] =
           policy.text.value_or("none") + (policy.problem ? std::string(hop::to_text(policy.problem->reason)) : "");
     const tlsrpt::Destination mailbox = tlsrpt::MailDestination{"r", test::name("quota.test")};
@@ -331,20 +334,20 @@ Result<> fill_ledger(disk::Tx& tx) {
   reports::finish(tx, key(today, "failed.test"), reports::State::failed, "nobody took it");
   reports::finish(tx, key(today, "skipped.test"), reports::State::skipped, "no record");
   reports::take(tx, {today, tlsrpt::MailDestination{"r", test::name("quota.test")}, 10}, {});
-  route::PolicyRow good;
+  store::PolicyRow good;
   good.domain = name("good.test");
   good.freshness.held = mtasts::Held{"20260901", t0, Seconds(604800)};
   good.text = "version: STSv1\r\nmode: enforce\r\nmx: mx.good.test\r\nmax_age: 604800\r\n";
   good.checked = t0;
   good.due = at(86400);
-  route::put_policy(tx, good);
-  route::PolicyRow bad;
+  store_sqlite::put_policy(tx, good);
+  store::PolicyRow bad;
   bad.domain = name("bad.test");
   bad.freshness.failures = mtasts::Failures{2, t0, "1"};
   bad.problem = hop::Refusal{hop::Reason::sts_policy_invalid, "no mode"};
   bad.checked = t0;
   bad.due = at(600);
-  route::put_policy(tx, bad);
+  store_sqlite::put_policy(tx, bad);
   return {};
 }
 

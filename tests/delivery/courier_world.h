@@ -13,6 +13,8 @@
 #include "delivery/describe.h"
 #include "disk/disk.h"
 #include "store_sqlite/mail_store.h"
+#include "store_sqlite/policies.h"
+#include "store_sqlite/policy_store.h"
 #include "tests/support/fake_policies.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -34,8 +36,8 @@ struct Courses {
     disk::Options on_disk;
     on_disk.directory = own.file("data");
     on_disk.migrations = store_sqlite::mail_migrations();
-    for (const auto& more : route::migrations()) on_disk.migrations.push_back(more);
-    on_disk.migrations.push_back(route::refused_migration());
+    for (const auto& more : store_sqlite::policy_migrations()) on_disk.migrations.push_back(more);
+    on_disk.migrations.push_back(store_sqlite::refused_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     mail = std::make_unique<store_sqlite::SqliteMailStore>(*disk);
     queue = std::make_unique<queue::Queue>(*mail, queue::Options{}, [](const dns::Name& at) { return at.text(); });
@@ -96,7 +98,8 @@ struct Courses {
 
   Courier& courier() {
     if (made) return *made;
-    const route::PolicyCache::Parts parts{*disk, dns, policy_hosts, log};
+    kept_policies = std::make_unique<store_sqlite::SqlitePolicyStore>(*disk);
+    const route::PolicyCache::Parts parts{*kept_policies, dns, policy_hosts, log};
     policies = std::make_unique<route::PolicyCache>(parts, route::PolicyOptions{});
     router = std::make_unique<route::Router>(route::Router::Parts{dns, policies.get()}, routing, std::mt19937_64{7});
     made = std::make_unique<Courier>(Services{loop.executor(), *queue, *router, log});
@@ -159,6 +162,7 @@ struct Courses {
   std::vector<SourceRule> sources;
   std::unique_ptr<disk::Disk> disk;
   std::unique_ptr<store_sqlite::SqliteMailStore> mail;
+  std::unique_ptr<store_sqlite::SqlitePolicyStore> kept_policies;
   std::unique_ptr<queue::Queue> queue;
   FakeFetch policy_hosts;
   MemoryLog log;

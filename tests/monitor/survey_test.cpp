@@ -5,8 +5,8 @@
 
 #include "monitor/endpoints.h"
 #include "reports/ledger.h"
-#include "route/sts_store.h"
 #include "store_sqlite/mail_store.h"
+#include "store_sqlite/policies.h"
 #include "tests/queue/world.h"
 #include "tests/support/memory_log.h"
 
@@ -177,7 +177,7 @@ TEST_CASE("survey: adds up yesterday's reports and the policies") {
   support::Loop loop;
   disk::Options options;
   options.directory = dir.path();
-  for (auto&& list : {store_sqlite::mail_migrations(), route::migrations(), reports::migrations()})
+  for (auto&& list : {store_sqlite::mail_migrations(), store_sqlite::policy_migrations(), reports::migrations()})
     options.migrations.insert(options.migrations.end(), list.begin(), list.end());
   const auto disk = disk::Disk::open(loop.executor(), options).value();
   auto fill = [](disk::Tx& tx) -> Result<> {
@@ -191,17 +191,17 @@ TEST_CASE("survey: adds up yesterday's reports and the policies") {
     for (const auto& [domain, fetched, failures] :
          {std::tuple("one.test", t0 - Seconds(10), 0), std::tuple("two.test", t0 - Seconds(10), 3),
           std::tuple("three.test", t0 - Seconds(1000), 0)}) {
-      route::PolicyRow row;
+      store::PolicyRow row;
       row.domain = queue::test::name(domain);
       row.freshness.held = mtasts::Held{"1", fetched, Seconds(100)};
       row.freshness.failures.count = static_cast<unsigned>(failures);
       row.text = "version: STSv1\n";
-      put_policy(tx, row);
+      store_sqlite::put_policy(tx, row);
     }
-    route::PolicyRow never;
+    store::PolicyRow never;
     never.domain = queue::test::name("never.test");
     never.freshness.failures.count = 1;
-    put_policy(tx, never);
+    store_sqlite::put_policy(tx, never);
     return {};
   };
   loop.run(disk->run(disk::Durability::durable, std::move(fill))).value();

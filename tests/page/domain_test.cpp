@@ -42,7 +42,7 @@ page::DomainLook known() {
       story(
           0,
           R"({"event":"delivered","domain":"two.test","mx":"mx1.two.test","ip":"192.0.2.2","policy":"opportunistic","tls":"none","auth":"none","to":["b@two.test"]})")};
-  route::PolicyRow row;
+  store::PolicyRow row;
   row.domain = look.domain;
   row.checked = t0;
   row.text = "version: STSv1\r\nmode: enforce\r\nmx: *.two.test\r\nmax_age: 86400\r\n";

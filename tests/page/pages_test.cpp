@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "reports/ledger.h"
-#include "route/sts_store.h"
+#include "store_sqlite/policies.h"
 #include "tests/queue/world.h"
 
 namespace page_pages_test {
@@ -16,7 +16,8 @@ namespace {
 
 std::vector<disk::Migration> all_tables() {
   auto all = queue::test::World::own_migrations();
-  for (auto&& list : {route::migrations(), reports::migrations()}) all.insert(all.end(), list.begin(), list.end());
+  for (auto&& list : {store_sqlite::policy_migrations(), reports::migrations()})
+    all.insert(all.end(), list.begin(), list.end());
   return all;
 }
 

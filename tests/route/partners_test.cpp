@@ -7,10 +7,11 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "net/task_group.h"
-#include "queue/queue.h"
-#include "route/partner_reader.h"
 #include "route/table.h"
 #include "store_sqlite/mail_store.h"
+#include "store_sqlite/partner_reader.h"
+#include "store_sqlite/partner_store.h"
+#include "store_sqlite/partners.h"
 #include "tests/support/longest_step.h"
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
@@ -20,6 +21,8 @@ namespace route_partners_test {
 
 using namespace hoplock;
 using namespace hoplock::route;
+using namespace hoplock::store;
+using namespace hoplock::store_sqlite;
 using partners::Entry;
 using partners::Order;
 using partners::Rule;
@@ -67,7 +70,8 @@ struct World {
     options.migrations = store_sqlite::mail_migrations();
     options.migrations.push_back(partner_migration());
     disk = std::move(disk::Disk::open(loop.executor(), options).value());
-    service = std::make_unique<Partners>(*disk, log, [this] { return at; });
+    kept = std::make_unique<SqlitePartnerStore>(*disk);
+    service = std::make_unique<Partners>(*kept, log, [this] { return at; });
     service->on_change([this](partners::BookPtr book, std::vector<dns::Pattern> changed) {
       ++followed;
       in_force = std::move(book);
@@ -134,6 +138,7 @@ struct World {
   support::Loop loop;
   support::MemoryLog log;
   std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<SqlitePartnerStore> kept;
   std::unique_ptr<Partners> service;
   partners::BookPtr in_force;
   int followed = 0;
@@ -227,7 +232,7 @@ TEST_CASE("Partners: a later batch counts where an earlier one's row is still th
   World world;
   world.order({put(made("a.example"))});
   world.write([](disk::Tx& tx) {
-    const Batch next = committed_batch(tx) + 1;
+    const PartnerBatch next = committed_batch(tx) + 1;
     put_partner(tx, made("a.example", Rule::mandate, hop::Mandate::encrypt), next);
     commit_batch(tx, next);
   });
@@ -240,7 +245,7 @@ TEST_CASE("Partners: a row that nobody can read lets no daemon start") {
   World world;
   world.order({put(made("a.example"))});
   world.write([](disk::Tx& tx) { tx.prepare("UPDATE partner SET level = 99").run(); });
-  Partners other(*world.disk, world.log);
+  Partners other(*world.kept, world.log);
   const auto loaded = world.loop.run(other.load());
   REQUIRE_FALSE(loaded.has_value());
   CHECK(loaded.error().code == errc::bad_message);
@@ -331,7 +336,7 @@ TEST_CASE("Partners: what was stored and not told of when the daemon was killed 
   World world;
   world.order({put(made("a.example")), put(made("b.example"))});
   world.write([](disk::Tx& tx) {
-    const Batch next = committed_batch(tx) + 1;
+    const PartnerBatch next = committed_batch(tx) + 1;
     put_partner(tx, made("a.example"), next, PartnerRow::gone);
     put_partner(tx, made("c.example", Rule::mandate, hop::Mandate::encrypt), next);
     commit_batch(tx, next);

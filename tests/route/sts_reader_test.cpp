@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "route/sts_reader.h"
+#include "store_sqlite/policy_reader.h"
 
 #include "store_sqlite/mail_store.h"
 #include "tests/route/sts_world.h"

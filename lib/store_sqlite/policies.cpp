@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "route/sts_store.h"
+#include "store_sqlite/policies.h"
 
 #include "disk/db.h"
 
-namespace hoplock::route {
+namespace hoplock::store_sqlite {
 
 namespace {
 
 // `failures` and what follows tell of the fetches since the policy's own; `policy` is NULL where none ever succeeded.
-constexpr std::string_view first_table = R"(
+constexpr std::string_view policy_table = R"(
 CREATE TABLE sts_policy (
   id INTEGER PRIMARY KEY,
   domain TEXT NOT NULL UNIQUE,
@@ -72,10 +72,10 @@ std::string_view error_of(const PolicyRow& row) { return row.problem ? std::stri
 
 }  // namespace
 
-std::vector<disk::Migration> migrations() {
+std::vector<disk::Migration> policy_migrations() {
   disk::Migration first;
   first.name = "route: MTA-STS policies";
-  first.sql = first_table;
+  first.sql = policy_table;
   return {first};
 }
 
@@ -173,4 +173,4 @@ DuePolicies due_policies(disk::Tx& tx, const DueBy& by) {
   return found;
 }
 
-}  // namespace hoplock::route
+}  // namespace hoplock::store_sqlite

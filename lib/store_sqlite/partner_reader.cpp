@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "route/partner_reader.h"
+#include "store_sqlite/partner_reader.h"
 
 #include <utility>
 
 #include "disk/guarded.h"
 
-namespace hoplock::route {
+namespace hoplock::store_sqlite {
 
 namespace {
 
@@ -54,4 +54,4 @@ Result<std::vector<partners::Entry>> PartnerReader::find(const dns::Pattern& pat
   });
 }
 
-}  // namespace hoplock::route
+}  // namespace hoplock::store_sqlite

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "route/sts_reader.h"
+#include "store_sqlite/policy_reader.h"
 
 #include <string>
 #include <utility>
@@ -8,11 +8,11 @@
 #include "disk/guarded.h"
 #include "disk/migrations.h"
 
-namespace hoplock::route {
+namespace hoplock::store_sqlite {
 
 namespace {
 
-constexpr std::size_t page = 256;  // policies of 64 KiB at most
+constexpr std::size_t policies_at_once = 256;  // policies of 64 KiB at most
 
 }  // namespace
 
@@ -29,7 +29,7 @@ Result<> PolicyReader::list(const std::function<void(const PolicyRow&)>& call) {
       std::vector<PolicyRow> rows;
       {
         disk::Tx tx(db_);
-        if (disk::has_table(tx, "sts_policy")) rows = list_policies(tx, after, page);
+        if (disk::has_table(tx, "sts_policy")) rows = list_policies(tx, after, policies_at_once);
       }
       for (const PolicyRow& row : rows) call(row);
       if (rows.empty()) return {};
@@ -63,4 +63,4 @@ Result<PolicySummary> PolicyReader::summary(Time now) {
   });
 }
 
-}  // namespace hoplock::route
+}  // namespace hoplock::store_sqlite

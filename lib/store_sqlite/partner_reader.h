@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "disk/db.h"
-#include "route/partner_store.h"
+#include "store_sqlite/partners.h"
 
-namespace hoplock::route {
+namespace hoplock::store_sqlite {
 
 class PartnerReader {
  public:
@@ -27,4 +27,4 @@ class PartnerReader {
   disk::Database db_;
 };
 
-}  // namespace hoplock::route
+}  // namespace hoplock::store_sqlite

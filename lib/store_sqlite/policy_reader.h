@@ -7,15 +7,9 @@
 #include <optional>
 
 #include "disk/db.h"
-#include "route/sts_store.h"
+#include "store_sqlite/policies.h"
 
-namespace hoplock::route {
-
-struct PolicySummary {
-  std::uint64_t in_force = 0;
-  std::uint64_t lapsed = 0;   // kept though their time is over
-  std::uint64_t failing = 0;  // whose last fetch failed, with a policy at hand or without
-};
+namespace hoplock::store_sqlite {
 
 class PolicyReader {
  public:
@@ -32,4 +26,4 @@ class PolicyReader {
   disk::Database db_;
 };
 
-}  // namespace hoplock::route
+}  // namespace hoplock::store_sqlite

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "route/partner_store.h"
+#include "store_sqlite/partners.h"
 
 #include <utility>
 
 #include "disk/db.h"
 
-namespace hoplock::route {
+namespace hoplock::store_sqlite {
 
 namespace {
 
@@ -101,12 +101,12 @@ disk::Migration partner_migration() {
   return migration;
 }
 
-Batch committed_batch(disk::Tx& tx) {
+PartnerBatch committed_batch(disk::Tx& tx) {
   auto row = tx.prepare("SELECT committed FROM partner_batch");
   return row.step() ? row.integer(0) : 0;
 }
 
-void commit_batch(disk::Tx& tx, Batch batch) {
+void commit_batch(disk::Tx& tx, PartnerBatch batch) {
   tx.prepare("UPDATE partner_batch SET committed = ?1").bind(batch).run();
 }
 
@@ -148,7 +148,7 @@ Result<std::vector<Entry>> find_partners(disk::Tx& tx, const dns::Name& domain) 
   return found;
 }
 
-void put_partner(disk::Tx& tx, const Entry& entry, Batch batch, PartnerRow row) {
+void put_partner(disk::Tx& tx, const Entry& entry, PartnerBatch batch, PartnerRow row) {
   const auto until = entry.until ? std::optional<std::int64_t>(entry.until->time_since_epoch().count()) : std::nullopt;
   tx.prepare(
         "INSERT OR REPLACE INTO partner (domain, rule, batch, level, until, note, who, since, told, gone) VALUES (?1, "
@@ -158,23 +158,24 @@ void put_partner(disk::Tx& tx, const Entry& entry, Batch batch, PartnerRow row) 
       .run();
 }
 
-void drop_earlier(disk::Tx& tx, const Entry& entry, Batch batch) {
+void drop_earlier(disk::Tx& tx, const Entry& entry, PartnerBatch batch) {
   tx.prepare("DELETE FROM partner WHERE domain = ?1 AND rule = ?2 AND (batch < ?3 OR (batch = ?3 AND gone))")
       .bind(dns::to_text(entry.domain), number_of(entry.rule), batch)
       .run();
 }
 
-Batch followed_batch(disk::Tx& tx) {
+PartnerBatch followed_batch(disk::Tx& tx) {
   auto row = tx.prepare("SELECT followed FROM partner_batch");
   return row.step() ? row.integer(0) : 0;
 }
 
-void mark_followed(disk::Tx& tx, Batch batch) {
+void mark_followed(disk::Tx& tx, PartnerBatch batch) {
   tx.prepare("UPDATE partner_batch SET followed = max(followed, ?1)").bind(batch).run();
 }
 
-Result<std::vector<Changed>> changed_since(disk::Tx& tx, Batch followed, const PartnerAt& after, std::size_t limit) {
-  std::vector<Changed> changed;
+Result<std::vector<ChangedPartner>> changed_since(disk::Tx& tx, PartnerBatch followed, const PartnerAt& after,
+                                                  std::size_t limit) {
+  std::vector<ChangedPartner> changed;
   auto rows = tx.prepare("SELECT " + std::string(partner_columns) + std::string(latest_rows) +
                          " AND batch > ?5 AND (domain, rule) > (?2, ?3) ORDER BY domain, rule LIMIT ?4");
   rows.bind(committed_batch(tx), after.domain, after.rule, limit, followed);
@@ -210,4 +211,4 @@ bool drop_uncommitted(disk::Tx& tx, std::size_t limit) {
   return keys.size() < limit;
 }
 
-}  // namespace hoplock::route
+}  // namespace hoplock::store_sqlite
