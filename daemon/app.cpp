@@ -191,6 +191,7 @@ std::optional<StartFailure> App::open_store() {
   disk_ = std::move(*disk);
   disk_->on_news([this](const disk::News& news) { heard(news); });
   mail_ = std::make_unique<store_sqlite::SqliteMailStore>(*disk_);
+  ledger_ = std::make_unique<store_sqlite::SqliteLedgerStore>(*disk_);
   kept_policies_ = std::make_unique<store_sqlite::SqlitePolicyStore>(*disk_);
   kept_partners_ = std::make_unique<store_sqlite::SqlitePartnerStore>(*disk_);
   partners_ = std::make_unique<route::Partners>(*kept_partners_, *log_);
@@ -233,7 +234,7 @@ std::optional<StartFailure> App::open_network() {
   scheduler_->sign_with(keyring_);
   partner_news_ = std::make_unique<PartnerNews>(*queue_, *router_, *log_, [this] { scheduler_->kick(); });
   report_post_ = std::make_unique<reports::HttpsPost>(*resolver_);
-  const reports::Sender::Parts report_parts{executor, *disk_, *resolver_, *queue_, *report_post_, *log_, now};
+  const reports::Sender::Parts report_parts{executor, *ledger_, *resolver_, *queue_, *report_post_, *log_, now};
   report_sender_ = std::make_unique<reports::Sender>(report_parts, random);
   set_reports(config);
   listener_ = std::make_unique<listener::Server>(executor, *queue_, *log_, now);
@@ -251,7 +252,7 @@ std::optional<StartFailure> App::open_network() {
   route::PolicyCache& policies = *policies_;
   calls.refresh_policy = [&policies](dns::Name domain) { return policies.refresh(std::move(domain)); };
   reports::Sender& sender = *report_sender_;
-  calls.send_reports = [&sender](reports::Selection which) { return sender.send_now(std::move(which), now()); };
+  calls.send_reports = [&sender](store::ReportSelection which) { return sender.send_now(std::move(which), now()); };
   route::Partners& partners = *partners_;
   calls.change_partners = [&partners](std::vector<partners::Order> orders, std::string by) {
     return partners.carry_out(std::move(orders), std::move(by));

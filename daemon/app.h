@@ -31,6 +31,7 @@
 #include "route/partners.h"
 #include "route/router.h"
 #include "route/sts.h"
+#include "store_sqlite/ledger_store.h"
 #include "store_sqlite/mail_store.h"
 #include "store_sqlite/partner_store.h"
 #include "store_sqlite/policy_store.h"
@@ -102,6 +103,7 @@ class App {
   std::shared_ptr<const config::Config> checked_;  // whose addresses are looked at in the DNS
   std::unique_ptr<disk::Disk> disk_;
   std::unique_ptr<store_sqlite::SqliteMailStore> mail_;
+  std::unique_ptr<store_sqlite::SqliteLedgerStore> ledger_;
   std::unique_ptr<store_sqlite::SqlitePolicyStore> kept_policies_;
   std::unique_ptr<store_sqlite::SqlitePartnerStore> kept_partners_;
   std::unique_ptr<resolver::Unbound> resolver_;

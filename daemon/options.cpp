@@ -7,12 +7,14 @@
 
 #include "config/syslog.h"
 #include "daemon/system.h"
-#include "reports/ledger.h"
 #include "reports/returned.h"
 #include "statistics/store.h"
+#include "store_sqlite/ledger.h"
 #include "store_sqlite/mail_store.h"
 #include "store_sqlite/partners.h"
 #include "store_sqlite/policies.h"
+#include "store_sqlite/quota.h"
+#include "store_sqlite/report_mails.h"
 
 namespace hoplock::daemon {
 
@@ -239,10 +241,10 @@ disk::Options disk_options(const config::Config& config) {
   to.ballast_bytes = std::uint64_t{16} << 20U;
   to.migrations = store_sqlite::mail_migrations();
   for (const auto& migration : store_sqlite::policy_migrations()) to.migrations.push_back(migration);
-  for (const auto& migration : reports::migrations()) to.migrations.push_back(migration);
-  for (const auto& migration : reports::quota_migrations()) to.migrations.push_back(migration);
+  for (const auto& migration : store_sqlite::ledger_migrations()) to.migrations.push_back(migration);
+  for (const auto& migration : store_sqlite::quota_migrations()) to.migrations.push_back(migration);
   to.migrations.push_back(store_sqlite::history_migration());
-  to.migrations.push_back(reports::mail_migration());
+  to.migrations.push_back(store_sqlite::report_mail_migration());
   to.migrations.push_back(store_sqlite::refused_migration());
   to.migrations.push_back(store_sqlite::partner_migration());
   to.migrations.push_back(statistics::migration());

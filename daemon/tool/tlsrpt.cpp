@@ -6,17 +6,17 @@
 #include "daemon/tool/commands.h"
 #include "daemon/tool/text.h"
 #include "daemon/tool/tlsrpt_view.h"
-#include "reports/ledger_reader.h"
+#include "store_sqlite/ledger_reader.h"
 
 namespace hoplock::daemon::tool {
 
 namespace {
 
-using reports::LedgerReader;
-using reports::Selection;
+using store::ReportSelection;
+using store_sqlite::LedgerReader;
 
-Result<Selection> selection_of(const Call& call) {
-  Selection selection;
+Result<ReportSelection> selection_of(const Call& call) {
+  ReportSelection selection;
   if (const auto word = call.arguments.get("--day")) {
     selection.day = tlsrpt::parse_day(*word);
     if (!selection.day) return bad_input("--day: '" + *word + "' is no day; allowed: YYYY-MM-DD, UTC");
@@ -35,10 +35,10 @@ void put_report(const Console& console, const std::string& json) {
   console.out << (console.width ? printable(json) : json);
 }
 
-Result<std::vector<reports::Key>> keys_of(LedgerReader& reader, const Selection& selection) {
-  if (selection.domain) return std::vector<reports::Key>{{*selection.day, *selection.domain}};
-  std::vector<reports::Key> keys;
-  const auto listed = reader.list(selection, [&](const LedgerReader::Row& row) { keys.push_back(row.account.key); });
+Result<std::vector<store::ReportKey>> keys_of(LedgerReader& reader, const ReportSelection& selection) {
+  if (selection.domain) return std::vector<store::ReportKey>{{*selection.day, *selection.domain}};
+  std::vector<store::ReportKey> keys;
+  const auto listed = reader.list(selection, [&](const store::LedgerRow& row) { keys.push_back(row.account.key); });
   if (!listed) return listed.error();
   return keys;
 }
@@ -56,7 +56,7 @@ int tlsrpt_list(const Call& call) {
       console.out, console.width,
       {{"DAY"}, {"DOMAIN"}, {"STATE"}, {"SESSIONS", Align::right}, {"FAILURES", Align::right}, {"NEXT"}, {"ERROR"}});
   std::size_t count = 0;
-  const auto listed = reader->list(*selection, [&](const LedgerReader::Row& row) {
+  const auto listed = reader->list(*selection, [&](const store::LedgerRow& row) {
     if (call.arguments.json) {
       console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(row));
     } else {

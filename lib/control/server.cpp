@@ -308,7 +308,7 @@ asio::awaitable<std::string> Server::State::refresh(dns::Name domain) {
 
 asio::awaitable<std::string> Server::State::send_reports(SendReports send) {
   if (!calls.send_reports) co_return refusal_to_json("this daemon sends no reports");
-  reports::Selection which;
+  store::ReportSelection which;
   which.day = send.day;
   which.domain = std::move(send.domain);
   const auto result = co_await calls.send_reports(std::move(which));

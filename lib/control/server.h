@@ -33,7 +33,7 @@ struct Calls {
   // The notices of `queue bounce` are delivery's.
   std::function<boost::asio::awaitable<Result<store::Affected>>(store::Selection, queue::Queue::Progress)> bounce;
   std::function<boost::asio::awaitable<route::PolicyEvent>(dns::Name)> refresh_policy;
-  std::function<boost::asio::awaitable<Result<reports::Sender::SendNowResult>>(reports::Selection)> send_reports;
+  std::function<boost::asio::awaitable<Result<reports::Sender::SendNowResult>>(store::ReportSelection)> send_reports;
   std::function<boost::asio::awaitable<Result<partners::Done>>(std::vector<partners::Order>, std::string by)>
       change_partners;
   disk::Disk* disk = nullptr;  // for `compact`

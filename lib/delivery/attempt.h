@@ -8,9 +8,9 @@
 
 #include "delivery/conversation.h"
 #include "hop/outcome.h"
-#include "reports/ledger.h"
 #include "route/router.h"
 #include "smtp/settle.h"
+#include "store/ledger.h"
 #include "store/message.h"
 
 namespace hoplock::delivery {
@@ -139,7 +139,7 @@ struct Attempt {
   std::string note;             // of the route and of what was agreed on with the partner
   std::optional<Exception> exception;
   std::vector<Exception> agreed;  // those with the partner
-  reports::Counts counts;         // its sessions, for TLS reports
+  store::LedgerCounts counts;     // its sessions, for TLS reports
 };
 
 }  // namespace hoplock::delivery

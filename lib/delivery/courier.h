@@ -69,9 +69,9 @@ class Courier {
   // Nobody waits any longer for what is looked up.
   void stop() { look_ups_.stop(); }
   // What was counted in an attempt that is made anew: it comes with take_cut_off().
-  void keep(reports::Counts counts) { cut_off_.add(counts); }
+  void keep(store::LedgerCounts counts) { cut_off_.add(counts); }
   // The sessions of attempts that were cut off before they could tell of them; once.
-  reports::Counts take_cut_off() { return std::exchange(cut_off_, {}); }
+  store::LedgerCounts take_cut_off() { return std::exchange(cut_off_, {}); }
 
  private:
   friend class Run;
@@ -91,7 +91,7 @@ class Courier {
       apart_;  // by message: how often in a row it broke at somebody, and nobody was taken
   CredentialStore credentials_;
   Families families_;
-  reports::Counts cut_off_;
+  store::LedgerCounts cut_off_;
 };
 
 }  // namespace hoplock::delivery

@@ -21,7 +21,7 @@ struct Ending {
   std::vector<store::Notice> notices;
   std::vector<Event> events;
   std::vector<counted::Value> metrics;  // what the events tell, counted
-  reports::Counts counts;
+  store::LedgerCounts counts;
   statistics::Counts statistics;  // the same once more, for years
   // TLS reports that came to their end undelivered: the ledger is told, and the log says whose they were (RPT-47).
   struct ReturnedReport {

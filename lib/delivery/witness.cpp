@@ -82,8 +82,8 @@ asio::awaitable<void> Witness::wait() const {
   }
 }
 
-reports::Counts Witness::counts() const {
-  reports::Counts counts;
+store::LedgerCounts Witness::counts() const {
+  store::LedgerCounts counts;
   for (const Seen& seen : seen_) {
     if (asked_.at(seen.key.domain)->wanted.value_or(false)) counts.add(seen.key, seen.session);
   }

@@ -73,7 +73,7 @@ Survey survey(const std::filesystem::path& database, const std::vector<store::Le
     if (auto kept = read_waits(reader, found); !kept) return kept;
     return keep(reader.damaged(Survey::most_damaged), found.damaged);
   });
-  read_with<reports::LedgerReader>(found, database, [&](reports::LedgerReader& reader) {
+  read_with<store_sqlite::LedgerReader>(found, database, [&](store_sqlite::LedgerReader& reader) {
     return keep(reader.summary(tlsrpt::day_of(now) - std::chrono::days(1)), found.reports);
   });
   read_with<store_sqlite::PolicyReader>(

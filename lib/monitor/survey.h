@@ -16,8 +16,8 @@
 
 #include "net/clock.h"
 #include "net/condition.h"
-#include "reports/ledger_reader.h"
 #include "store/looks.h"
+#include "store_sqlite/ledger_reader.h"
 #include "store_sqlite/policy_reader.h"
 
 namespace hoplock::monitor {
@@ -30,7 +30,7 @@ struct Survey {
   std::size_t hops = 0;            // next hop and reason, likewise
   std::vector<store::Wait> waits;  // of queue.hops, with since when
   std::vector<store::Id> damaged;  // messages held because their body is damaged; at most most_damaged
-  reports::DaySummary reports;     // of yesterday
+  store::LedgerSummary reports;    // of yesterday
   store::PolicySummary policies;
   std::string error;  // "": all of it could be read
 

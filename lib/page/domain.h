@@ -13,9 +13,9 @@
 #include "dns/name.h"
 #include "page/story.h"
 #include "page/waiting.h"
-#include "reports/ledger_reader.h"
 #include "statistics/proof.h"
 #include "store/looks.h"
+#include "store_sqlite/ledger_reader.h"
 #include "store_sqlite/policy_reader.h"
 #include "tlsrpt/report.h"
 
@@ -31,7 +31,7 @@ struct DomainLook {
   store::Recent::Extent extent = store::Recent::Extent::all;  // part: there are older ones
   std::optional<store::DomainWait> wait;
   std::optional<store::PolicyRow> policy;
-  std::vector<reports::LedgerReader::Row> reports;     // newest first
+  std::vector<store::LedgerRow> reports;               // newest first
   std::map<std::chrono::sys_days, Proofs> delivered;   // of the days with any
   std::optional<std::chrono::sys_days> counted_since;  // nothing: nothing was ever counted
   std::string error;                                   // "": all of it could be read

@@ -114,10 +114,10 @@ void read_policy(const std::filesystem::path& database, DomainLook& look) {
 
 // Day by day: the ledger is ordered by day, and has no other index.
 void read_reports(const std::filesystem::path& database, DomainLook& look, Time now) {
-  auto reader = reports::LedgerReader::open(database);
+  auto reader = store_sqlite::LedgerReader::open(database);
   if (!reader) return note(look.error, reader.error());
   for (int ago = 0; ago < days_of_reports; ++ago) {
-    reports::Selection selection;
+    store::ReportSelection selection;
     selection.day = tlsrpt::day_of(now) - std::chrono::days(ago);
     selection.domain = look.domain;
     const auto read = reader->list(std::move(selection), [&](const auto& row) { look.reports.push_back(row); });

@@ -177,7 +177,7 @@ void add_certificates(const View& view, std::vector<Finding>& to) {
 void add_reports(const View& view, std::vector<Finding>& to) {
   if (view.survey == nullptr) return;
   for (const auto& one : view.survey->reports.states) {
-    if (one.state != reports::State::failed || one.accounts == 0) continue;
+    if (one.state != store::ReportState::failed || one.accounts == 0) continue;
     const std::string day = tlsrpt::to_text(tlsrpt::day_of(view.status.now) - std::chrono::days(1));
     Finding finding;
     finding.sentence = counted(one.accounts, "TLS report") + " of yesterday could not be sent";

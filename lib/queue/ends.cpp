@@ -45,7 +45,7 @@ asio::awaitable<void> Queue::Core::drop_left(std::vector<Id> ids) {
   }
 }
 
-asio::awaitable<Result<>> Queue::apply(Results results) {
+asio::awaitable<Result<Queue::GivenUp>> Queue::apply(Results results) {
   Core& core = *core_;
   auto loop = co_await asio::this_coro::executor;
   auto routed = std::make_shared<RoutedResults>();
@@ -69,7 +69,7 @@ asio::awaitable<Result<>> Queue::apply(Results results) {
   for (auto& noticed : applied->notices) core.enqueued(std::move(noticed.enqueued), noticed.draft);
   core.announce_woken(loop, done.now);
   if (!applied->left.empty()) co_await core.drop_left(std::move(applied->left));
-  co_return Result<>();
+  co_return std::move(applied->given_up);
 }
 
 }  // namespace hoplock::queue

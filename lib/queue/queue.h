@@ -76,7 +76,9 @@ class Queue {
   asio::awaitable<Result<std::string>> read_chunk(store::Id id, std::uint32_t n);
   // Ends of leases and changes of destinations, durable when it returns good. After an Error the leases stand and the
   // same Results may be given again: stop leasing until it succeeds.
-  asio::awaitable<Result<>> apply(store::Results results);
+  // What became of the reports that were given up, in their order.
+  using GivenUp = std::vector<std::optional<store::ReturnedReport>>;
+  asio::awaitable<Result<GivenUp>> apply(store::Results results);
   // The destination's hold, if it is known to have one.
   asio::awaitable<Result<std::optional<store::Backoff>>> backoff(std::string destination);
   // Destinations that are held off then, by name, a part of them: those after that name; none: there are no more.

@@ -65,11 +65,11 @@ asio::awaitable<Result<>> Writer::write(std::string octets) {
 }
 
 asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRecipient> recipients) {
-  return commit(std::move(envelope), std::move(recipients), std::vector<AlongPtr>());
+  return commit(std::move(envelope), std::move(recipients), std::nullopt);
 }
 
 asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRecipient> recipients,
-                                           std::vector<AlongPtr> along) {
+                                           std::optional<ReportMark> mark) {
   auto loop = co_await asio::this_coro::executor;
   State& state = *state_;
   Queue::Core* alive = state.core.lock().get();  // not kept alive from here
@@ -86,7 +86,7 @@ asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRec
   draft->destinations.reserve(recipients.size());
   for (const auto& recipient : recipients) draft->destinations.push_back(core.route(recipient.domain));
   draft->recipients = std::move(recipients);
-  draft->along = std::move(along);
+  draft->mark = std::move(mark);
   const std::size_t bytes = draft->last_chunk->size() + draft->recipients.size() * 256;
   const Claim passing(core.passing, places_of_an_octet * bytes);
   state.announced.reset();

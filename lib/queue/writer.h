@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "store/along.h"
+#include "store/ledger.h"
 #include "store/message.h"
 
 namespace hoplock::queue {
@@ -31,9 +31,9 @@ class Writer {
   // Good: message and recipients are on stable storage (SUB-29). REQUIRES: 1 to max_recipients recipients; called once.
   // Error, where the store has no room or cannot be written: 452 4.3.1, and nothing of the message stays.
   asio::awaitable<Result<store::Id>> commit(store::Envelope envelope, std::vector<store::NewRecipient> recipients);
-  // Together with what else is to be written if, and only if, the message is.
+  // The mail of a report: its mark is stored if, and only if, the message is.
   asio::awaitable<Result<store::Id>> commit(store::Envelope envelope, std::vector<store::NewRecipient> recipients,
-                                            std::vector<store::AlongPtr> along);
+                                            std::optional<store::ReportMark> mark);
 
  private:
   friend class Queue;

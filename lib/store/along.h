@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the owner of other tables wants written in the same transaction, so that both are stored or neither is: the ledger's counts with
-// the delivery that they tell of, the mark of a report with the mail that carries it. What it holds, only who made it and the store
+// What the owner of other tables wants written in the same transaction, so that both are stored or neither is. What it holds, only who made it and the store
 // that writes it know.
 #pragma once
 #include <memory>

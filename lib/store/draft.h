@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "store/along.h"
+#include "store/ledger.h"
 #include "store/message.h"
 #include "store/results.h"
 
@@ -24,7 +24,7 @@ struct Draft {
   Envelope envelope;
   std::vector<NewRecipient> recipients;
   std::vector<std::string> destinations;  // of the recipients, one each
-  std::vector<AlongPtr> along;
+  std::optional<ReportMark> mark;         // of the report that this is the mail of
 };
 
 // What a commit learnt of one destination.
@@ -52,6 +52,8 @@ struct RoutedResults {
 };
 struct Applied {
   std::vector<EnqueuedNotice> notices;
+  std::vector<std::optional<ReturnedReport>>
+      given_up;          // of results.given_up, in its order; nothing: no such mail is known
   std::vector<Id> left;  // of messages that went, what could not go with them: to be discarded
 };
 

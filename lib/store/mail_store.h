@@ -47,7 +47,7 @@ class MailStore {
   virtual std::string volume() const = 0;  // that runs out of room, for people
   // Chunk n of a message that is to come; no reader sees it before the commit. The first makes the message a draft.
   virtual asio::awaitable<Result<>> append_chunk(Id id, std::uint32_t n, std::string octets) = 0;
-  // Durable: the message and what is to be written along with it. Of each destination once, in the order of the recipients.
+  // Durable: the message and the mark of the report that it carries. Of each destination once, in the order of the recipients.
   virtual asio::awaitable<Result<std::vector<Enqueued>>> commit(std::shared_ptr<const Draft> draft) = 0;
   // A part of what belongs to no message: of a draft, or what was left (Applied). A message is left alone.
   virtual asio::awaitable<Result<More>> discard_some(Id id) = 0;

@@ -3,11 +3,13 @@
 // the ends.
 #pragma once
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "store/along.h"
+#include "store/ledger.h"
 #include "store/message.h"
 
 namespace hoplock::store {
@@ -41,6 +43,9 @@ struct Results {
   std::vector<Notice> notices;  // come first
   std::vector<Settled> settled;
   std::vector<DestinationChange> destinations;
+  // For the ledger: the sessions of these attempts, and reports whose mail came to its end undelivered.
+  std::shared_ptr<const LedgerCounts> sessions;  // null: none
+  std::vector<GivenUpReport> given_up;
   std::vector<AlongPtr> along;
 };
 

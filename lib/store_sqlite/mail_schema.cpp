@@ -10,7 +10,7 @@
 namespace hoplock::store_sqlite {
 namespace {
 
-constexpr std::string_view first_tables = R"(
+constexpr std::string_view first_mail_tables = R"(
 CREATE TABLE message (
   id INTEGER PRIMARY KEY,
   received INTEGER NOT NULL,
@@ -88,7 +88,7 @@ CREATE TABLE party (
 std::vector<disk::Migration> mail_migrations() {
   disk::Migration first;
   first.name = "queue: first tables";
-  first.sql = first_tables;
+  first.sql = first_mail_tables;
   first.bulk = "chunk";
   return {first};
 }

@@ -6,7 +6,9 @@
 
 #include "store_sqlite/along.h"
 #include "store_sqlite/history.h"
+#include "store_sqlite/ledger.h"
 #include "store_sqlite/marks.h"
+#include "store_sqlite/report_mails.h"
 
 namespace hoplock::store_sqlite {
 namespace {
@@ -50,7 +52,11 @@ Result<std::vector<Enqueued>> MailTables::commit(disk::Tx& tx, const Draft& draf
   reserve(tx, draft.id);
   if (recording_ == Recording::on) record_accepted(tx, draft);
   auto enqueued = insert_message(tx, places_, draft);
-  if (auto written = write_along(tx, draft.along); !written) return written.error();
+  if (draft.mark) {
+    const auto& [key, destination] = *draft.mark;
+    put_report_destination(tx, key, destination);
+    put_report_mail(tx, draft.id.value, key, destination.rua);
+  }
   return enqueued;
 }
 
@@ -80,7 +86,9 @@ Result<Applied> MailTables::apply(disk::Tx& tx, const Applying& applying) {
     if (applying.bodies == Bodies::apart) applied.left.push_back(settled.id);
   }
   for (const auto& change : results.destinations) places_.set_backoff(tx, change);
+  if (results.sessions) add_counts(tx, *results.sessions);
   if (auto written = write_along(tx, results.along); !written) return written.error();
+  for (const auto& [mail, why] : results.given_up) applied.given_up.push_back(give_up_report_mail(tx, mail.value, why));
   return applied;
 }
 

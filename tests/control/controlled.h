@@ -52,7 +52,8 @@ struct Controlled {
       co_return news;
     };
     // Two of three reports of any day, but nothing of a domain.
-    to.send_reports = [](reports::Selection which) -> boost::asio::awaitable<Result<reports::Sender::SendNowResult>> {
+    to.send_reports =
+        [](store::ReportSelection which) -> boost::asio::awaitable<Result<reports::Sender::SendNowResult>> {
       reports::Sender::SendNowResult result;
       if (!which.domain) result = {3, 2};
       co_return result;

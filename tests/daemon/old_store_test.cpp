@@ -9,17 +9,19 @@
 
 #include "config/reader.h"
 #include "daemon/options.h"
-#include "reports/ledger_reader.h"
-#include "reports/quota.h"
 #include "route/partners.h"
 #include "statistics/reader.h"
 #include "statistics/series.h"
 #include "statistics/store.h"
 #include "store_sqlite/history.h"
+#include "store_sqlite/ledger.h"
+#include "store_sqlite/ledger_reader.h"
 #include "store_sqlite/partner_reader.h"
 #include "store_sqlite/partner_store.h"
 #include "store_sqlite/partners.h"
 #include "store_sqlite/policies.h"
+#include "store_sqlite/quota.h"
+#include "store_sqlite/report_mails.h"
 #include "tests/queue/world.h"
 #include "tests/reports/ledger_world.h"
 #include "tests/support/memory_log.h"
@@ -102,8 +104,8 @@ TEST_CASE("DUR-06: numbers on disk are what they were") {
   CHECK(static_cast<int>(store::State::expired) == 4);
   CHECK(static_cast<int>(store::State::delivered) == 5);
   CHECK(static_cast<int>(store::State::removed) == 6);
-  CHECK(static_cast<int>(reports::State::skipped) == 5);
-  CHECK(static_cast<int>(reports::Destination::State::failed) == 2);
+  CHECK(static_cast<int>(store::ReportState::skipped) == 5);
+  CHECK(static_cast<int>(store::ReportDestination::State::failed) == 2);
   CHECK(static_cast<int>(statistics::Kind::relaxed) == 6);
   CHECK(static_cast<int>(statistics::Proof::clear) == 4);
   CHECK(static_cast<int>(tlsrpt::PolicyType::no_policy_found) == 2);
@@ -227,12 +229,13 @@ TEST_CASE("DUR-06: ledger, quota and policies of a store of schema 5") {
   World world(dir.path(), with_history(), at(60), all_migrations());
   auto look = [](disk::Tx& tx) -> Result<std::map<std::string, std::string>> {
     std::map<std::string, std::string> all;
-    for (const auto& account : reports::list(tx, {}))
-      all[account.key.domain.text()] = std::string(reports::to_text(account.state)) + " " +
+    for (const auto& account : store_sqlite::list_accounts(tx, {}))
+      all[account.key.domain.text()] = std::string(store::to_text(account.state)) + " " +
                                        std::to_string(account.sessions) + " " + std::to_string(account.failures);
-    for (const auto& to : reports::destinations(tx, reports::test::key(today, "built.test")))
+    for (const auto& to : store_sqlite::report_destinations(tx, reports::test::key(today, "built.test")))
       all[to.rua] = std::to_string(static_cast<int>(to.state)) + " " + to.error;
-    const auto report = reports::preview(tx, reports::test::key(today, "due.test"), reports::test::submitter()).value();
+    const auto report =
+        store_sqlite::preview_report(tx, reports::test::key(today, "due.test"), reports::test::submitter()).value();
     for (const auto& element : report.policies)
       for (const auto& detail : element.details)
         all["due.test " + std::string(tlsrpt::to_text(element.policy.type))] +=
@@ -241,8 +244,8 @@ TEST_CASE("DUR-06: ledger, quota and policies of a store of schema 5") {
       all["policy " + policy.domain.text()] =
           policy.text.value_or("none") + (policy.problem ? std::string(hop::to_text(policy.problem->reason)) : "");
     const tlsrpt::Destination mailbox = tlsrpt::MailDestination{"r", test::name("quota.test")};
-    all["quota"] =
-        reports::take(tx, {today, mailbox, 10}, {2, 10, 1000}) + reports::take(tx, {today, mailbox, 10}, {2, 10, 1000});
+    all["quota"] = store_sqlite::take_quota(tx, {today, mailbox, 10}, {2, 10, 1000}) +
+                   store_sqlite::take_quota(tx, {today, mailbox, 10}, {2, 10, 1000});
     return all;
   };
   const auto found = world.loop.run(world.disk->run(disk::Durability::relaxed, look)).value();
@@ -314,26 +317,27 @@ void fill_queue(World& world) {
 
 Result<> fill_ledger(disk::Tx& tx) {
   using namespace reports::test;
-  reports::Counts counts;
+  store::LedgerCounts counts;
   for (const char* domain : {"collecting.test", "built.test", "sent.test", "failed.test", "skipped.test"})
     counts.add(key(today, domain), {success(sts_policy(domain))});
   counts.add(key(today, "due.test"),
              {failure(sts_policy("due.test"), {failure_of(tlsrpt::ResultType::certificate_expired)})});
   counts.add(key(today, "due.test"),
              {failure(dane_policy("mx.due.test"), {failure_of(tlsrpt::ResultType::tlsa_invalid)})});
-  reports::add(tx, counts);
+  store_sqlite::add_counts(tx, counts);
   for (const char* domain : {"due.test", "built.test", "sent.test", "failed.test", "skipped.test"})
-    reports::plan(tx, key(today, domain), at(86400));
+    store_sqlite::plan_report(tx, key(today, domain), at(86400));
   for (const char* domain : {"built.test", "sent.test", "failed.test"})
-    reports::build(tx, key(today, domain), submitter());
-  using To = reports::Destination::State;
-  reports::put_destination(tx, key(today, "built.test"), {"https://a.test/", To::waiting, 0, at(90000), ""});
-  reports::put_destination(tx, key(today, "built.test"), {"https://b.test/", To::accepted, 1, {}, "taken"});
-  reports::put_destination(tx, key(today, "built.test"), {"https://c.test/", To::failed, 2, {}, "no"});
-  reports::finish(tx, key(today, "sent.test"), reports::State::sent, "");
-  reports::finish(tx, key(today, "failed.test"), reports::State::failed, "nobody took it");
-  reports::finish(tx, key(today, "skipped.test"), reports::State::skipped, "no record");
-  reports::take(tx, {today, tlsrpt::MailDestination{"r", test::name("quota.test")}, 10}, {});
+    store_sqlite::build_report(tx, key(today, domain), submitter());
+  using To = store::ReportDestination::State;
+  store_sqlite::put_report_destination(tx, key(today, "built.test"),
+                                       {"https://a.test/", To::waiting, 0, at(90000), ""});
+  store_sqlite::put_report_destination(tx, key(today, "built.test"), {"https://b.test/", To::accepted, 1, {}, "taken"});
+  store_sqlite::put_report_destination(tx, key(today, "built.test"), {"https://c.test/", To::failed, 2, {}, "no"});
+  store_sqlite::finish_report(tx, key(today, "sent.test"), store::ReportState::sent, "");
+  store_sqlite::finish_report(tx, key(today, "failed.test"), store::ReportState::failed, "nobody took it");
+  store_sqlite::finish_report(tx, key(today, "skipped.test"), store::ReportState::skipped, "no record");
+  store_sqlite::take_quota(tx, {today, tlsrpt::MailDestination{"r", test::name("quota.test")}, 10}, {});
   store::PolicyRow good;
   good.domain = name("good.test");
   good.freshness.held = mtasts::Held{"20260901", t0, Seconds(604800)};

@@ -11,11 +11,12 @@
 #include "delivery/scheduler.h"
 #include "disk/disk.h"
 #include "queue/queue.h"
-#include "reports/ledger.h"
 #include "reports/returned.h"
 #include "statistics/store.h"
+#include "store_sqlite/ledger.h"
 #include "store_sqlite/mail_reader.h"
 #include "store_sqlite/mail_store.h"
+#include "store_sqlite/report_mails.h"
 #include "tests/delivery/sink.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -51,8 +52,8 @@ struct Relay {
     disk::Options on_disk;
     on_disk.directory = directory;
     on_disk.migrations = store_sqlite::mail_migrations();
-    for (const auto& more : reports::migrations()) on_disk.migrations.push_back(more);
-    on_disk.migrations.push_back(reports::mail_migration());
+    for (const auto& more : store_sqlite::ledger_migrations()) on_disk.migrations.push_back(more);
+    on_disk.migrations.push_back(store_sqlite::report_mail_migration());
     on_disk.migrations.push_back(statistics::migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue::Options options_of_queue;

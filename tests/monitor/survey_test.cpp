@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "monitor/endpoints.h"
-#include "reports/ledger.h"
+#include "store_sqlite/ledger.h"
 #include "store_sqlite/mail_store.h"
 #include "store_sqlite/policies.h"
 #include "tests/queue/world.h"
@@ -177,17 +177,18 @@ TEST_CASE("survey: adds up yesterday's reports and the policies") {
   support::Loop loop;
   disk::Options options;
   options.directory = dir.path();
-  for (auto&& list : {store_sqlite::mail_migrations(), store_sqlite::policy_migrations(), reports::migrations()})
+  for (auto&& list :
+       {store_sqlite::mail_migrations(), store_sqlite::policy_migrations(), store_sqlite::ledger_migrations()})
     options.migrations.insert(options.migrations.end(), list.begin(), list.end());
   const auto disk = disk::Disk::open(loop.executor(), options).value();
   auto fill = [](disk::Tx& tx) -> Result<> {
     const auto day = std::chrono::floor<std::chrono::days>(t0).time_since_epoch().count();
     const auto insert =
         "INSERT INTO tlsrpt_account (day, domain, tag, state, sessions, failures) VALUES (?1, ?2, '', ?3, ?4, ?5)";
-    tx.prepare(insert).bind(day - 1, "a.test", reports::State::sent, 10, 1).run();
-    tx.prepare(insert).bind(day - 1, "b.test", reports::State::sent, 5, 0).run();
-    tx.prepare(insert).bind(day - 1, "c.test", reports::State::failed, 1, 1).run();
-    tx.prepare(insert).bind(day, "c.test", reports::State::collecting, 100, 100).run();
+    tx.prepare(insert).bind(day - 1, "a.test", store::ReportState::sent, 10, 1).run();
+    tx.prepare(insert).bind(day - 1, "b.test", store::ReportState::sent, 5, 0).run();
+    tx.prepare(insert).bind(day - 1, "c.test", store::ReportState::failed, 1, 1).run();
+    tx.prepare(insert).bind(day, "c.test", store::ReportState::collecting, 100, 100).run();
     for (const auto& [domain, fetched, failures] :
          {std::tuple("one.test", t0 - Seconds(10), 0), std::tuple("two.test", t0 - Seconds(10), 3),
           std::tuple("three.test", t0 - Seconds(1000), 0)}) {

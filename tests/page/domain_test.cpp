@@ -48,9 +48,9 @@ page::DomainLook known() {
   row.text = "version: STSv1\r\nmode: enforce\r\nmx: *.two.test\r\nmax_age: 86400\r\n";
   row.freshness.held = mtasts::Held{"id1", t0, Seconds(86400)};
   look.policy = row;
-  reports::LedgerReader::Row report;
+  store::LedgerRow report;
   report.account.key = {tlsrpt::day_of(t0), look.domain};
-  report.account.state = reports::State::sent;
+  report.account.state = store::ReportState::sent;
   report.account.sessions = 9;
   report.destinations.resize(1);
   report.destinations[0].rua = "mailto:tls@two.test";

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "reports/ledger.h"
+#include "store_sqlite/ledger.h"
 #include "store_sqlite/policies.h"
 #include "tests/queue/world.h"
 
@@ -16,7 +16,7 @@ namespace {
 
 std::vector<disk::Migration> all_tables() {
   auto all = queue::test::World::own_migrations();
-  for (auto&& list : {store_sqlite::policy_migrations(), reports::migrations()})
+  for (auto&& list : {store_sqlite::policy_migrations(), store_sqlite::ledger_migrations()})
     all.insert(all.end(), list.begin(), list.end());
   return all;
 }

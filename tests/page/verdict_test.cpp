@@ -129,7 +129,7 @@ TEST_CASE("verdict: a certificate near its end is no green, one that was replace
 
 TEST_CASE("verdict: a failed report is told, with the command that sends it again") {
   Scene scene;
-  scene.survey.reports.states = {{reports::State::sent, 7}, {reports::State::failed, 2}};
+  scene.survey.reports.states = {{store::ReportState::sent, 7}, {store::ReportState::failed, 2}};
   const auto verdict = scene.verdict();
   CHECK(verdict.mood == Mood::attention);
   CHECK(verdict.sentence == "Mail flows, but 2 TLS reports of yesterday could not be sent");

@@ -2,6 +2,8 @@
 // What other modules write in the queue's transactions, and the kind of a message.
 #include "store_sqlite/along.h"
 
+#include "store_sqlite/ledger.h"
+#include "store_sqlite/report_mails.h"
 #include "tests/queue/world.h"
 
 namespace hoplock::queue::test::queue_along_test {
@@ -47,30 +49,68 @@ TEST_CASE("what is written along with the end of a lease is there exactly when t
   REQUIRE(jobs.size() == 1);
 
   Results refused = one(jobs[0], {note("first"), refuse()});
-  CHECK_FALSE(world.loop.run(world.queue->apply(refused)));
+  CHECK_FALSE(world.loop.run(world.queue->apply(refused)).has_value());
   CHECK(noted(world, "first") == 0);
   CHECK(world.queue->active().size() == 1);  // the lease stands
 
-  CHECK(world.loop.run(world.queue->apply(one(jobs[0], {note("first"), note("second")}))));
+  CHECK(world.loop.run(world.queue->apply(one(jobs[0], {note("first"), note("second")}))).has_value());
   CHECK(noted(world, "first") == 1);
   CHECK(noted(world, "second") == 1);
   CHECK(world.queue->active().empty());
 }
 
+namespace {
+
+std::vector<disk::Migration> with_ledger() {
+  auto all = World::own_migrations();
+  for (const auto& more : ledger_migrations()) all.push_back(more);
+  all.push_back(report_mail_migration());
+  return all;
+}
+
+ReportMark mark_of(const std::string& rua) {
+  ReportMark mark;
+  mark.key.day = tlsrpt::day_of(t0);
+  mark.key.domain = name("example.org");
+  mark.destination.rua = rua;
+  mark.destination.state = ReportDestination::State::accepted;
+  return mark;
+}
+
+}  // namespace
+
 TEST_CASE(
     "RPT-39: a message is a report because its writer says so, also after a restart, and its mark is stored with it") {
   support::TempDirectory directory;
+  const ReportMark mark = mark_of("mailto:r@example.org");
   {
-    World world(directory.path());
+    World world(directory.path(), {}, t0, with_ledger());
+    tlsrpt::Sessions session;
+    session.policy.type = tlsrpt::PolicyType::no_policy_found;
+    session.policy.domain = name("example.org");
+    session.successes = 1;
+    LedgerCounts counts;
+    counts.add(mark.key, {session});
+    const auto count = [counts](disk::Tx& tx) -> Result<> {
+      add_counts(tx, counts);
+      return {};
+    };
+    world.loop.run(world.disk->run(disk::Durability::durable, count)).value();
     auto writer = world.queue->begin(t0);
     world.loop.run(writer.write("TLS-Report-Domain: example.org\r\n\r\n")).value();
     Envelope envelope = World::envelope("tlsrpt@example.net");
     envelope.kind = Kind::report;
-    REQUIRE(world.loop.run(writer.commit(envelope, World::recipients({"r@example.org"}), {note("sent")})).has_value());
+    REQUIRE(world.loop.run(writer.commit(envelope, World::recipients({"r@example.org"}), mark)).has_value());
     world.put({"r@example.org"}, "TLS-Report-Domain: example.org\r\n\r\n");  // says so only itself
   }
-  World world(directory.path());
-  CHECK(noted(world, "sent") == 1);
+  World world(directory.path(), {}, t0, with_ledger());
+  const auto read = [key = mark.key](disk::Tx& tx) -> Result<std::vector<ReportDestination>> {
+    return report_destinations(tx, key);
+  };
+  const auto marked = world.loop.run(world.disk->run(disk::Durability::read, read)).value();
+  REQUIRE(marked.size() == 1);
+  CHECK(marked[0].state == ReportDestination::State::accepted);
+  CHECK(world.count("tlsrpt_mail") == 1);
   const auto jobs = world.lease("example.org");
   REQUIRE(jobs.size() == 2);
   CHECK(jobs[0].envelope.kind == Kind::report);
@@ -79,11 +119,13 @@ TEST_CASE(
 
 TEST_CASE("a message whose mark cannot be stored is not stored either") {
   support::TempDirectory directory;
-  World world(directory.path());
+  World world(directory.path());  // without the tables of the ledger
   auto writer = world.queue->begin(t0);
   world.loop.run(writer.write("\r\n")).value();
   CHECK_FALSE(
-      world.loop.run(writer.commit(World::envelope(""), World::recipients({"r@example.org"}), {refuse()})).has_value());
+      world.loop
+          .run(writer.commit(World::envelope(""), World::recipients({"r@example.org"}), mark_of("mailto:r@x.test")))
+          .has_value());
   CHECK(world.lease("example.org").empty());
 }
 

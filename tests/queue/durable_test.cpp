@@ -255,7 +255,7 @@ TEST_CASE("SUB-29: with a disk that is full or fails, a commit is refused, and t
     Results results;
     results.now = t0;
     results.settled.push_back(World::all(jobs[0], Verdict::delivered));
-    CHECK(!world.loop.run(world.queue->apply(results)));
+    CHECK_FALSE(world.loop.run(world.queue->apply(results)).has_value());
     CHECK(world.lease("one.test").empty());  // the lease stands
     vfs.heal();
     CHECK(world.loop.run(world.queue->apply(results)).has_value());

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tables of the ledger. An account's sessions stand under the policies that applied to them (elements), what failed under its
 // kind (details); both go when its report is built, which says the same. Numbers of types and states are those of their enums.
-#include "reports/ledger.h"
+#include "store_sqlite/ledger.h"
 
-namespace hoplock::reports {
+namespace hoplock::store_sqlite {
 namespace {
 
-constexpr std::string_view first_tables = R"(
+constexpr std::string_view ledger_tables = R"(
 CREATE TABLE tlsrpt_account (
   id INTEGER PRIMARY KEY,
   day INTEGER NOT NULL,
@@ -75,11 +75,11 @@ CREATE TABLE tlsrpt_destination (
 
 }  // namespace
 
-std::vector<disk::Migration> migrations() {
+std::vector<disk::Migration> ledger_migrations() {
   disk::Migration first;
   first.name = "reports: the ledger of TLS reports";
-  first.sql = first_tables;
+  first.sql = ledger_tables;
   return {first};
 }
 
-}  // namespace hoplock::reports
+}  // namespace hoplock::store_sqlite

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "base/fnv1a.h"
-#include "reports/ledger_rows.h"
+#include "store_sqlite/ledger_rows.h"
 
-namespace hoplock::reports {
+namespace hoplock::store_sqlite {
 
 namespace {
 
@@ -74,7 +74,8 @@ std::string text_of(const std::optional<Ip>& ip) { return ip ? ip->text() : std:
 // One account while sessions are added to it.
 class Adding {
  public:
-  Adding(disk::Tx& tx, AccountRow row, Key key) : tx_(tx), row_(std::move(row)), key_(std::move(key)), before_(row_) {}
+  Adding(disk::Tx& tx, AccountRow row, ReportKey key)
+      : tx_(tx), row_(std::move(row)), key_(std::move(key)), before_(row_) {}
 
   void add(const tlsrpt::Sessions& sessions) {
     const std::int64_t element = find_or_make(sessions.policy);
@@ -162,15 +163,15 @@ class Adding {
 
   disk::Tx& tx_;
   AccountRow row_;
-  Key key_;
+  ReportKey key_;
   AccountRow before_;
   std::optional<tlsrpt::Limits> limits_;
 };
 
 // The account that a session of that day is counted in, made if need be; `key` becomes that account's own.
-AccountRow open_account(disk::Tx& tx, Key& key) {
+AccountRow open_account(disk::Tx& tx, ReportKey& key) {
   auto row = find_row(tx, key);
-  while (row && row->state >= State::built) {
+  while (row && row->state >= ReportState::built) {
     key.day += std::chrono::days{1};
     row = find_row(tx, key);
   }
@@ -183,27 +184,9 @@ AccountRow open_account(disk::Tx& tx, Key& key) {
 
 }  // namespace
 
-void Counts::add(const Key& key, const std::vector<tlsrpt::Sessions>& session) {
-  if (session.empty()) return;
-  Account& account = accounts_.try_emplace(key, key.domain).first->second;
-  ++account.sessions;
-  const bool failed = std::any_of(session.begin(), session.end(), [](const auto& one) { return one.failures > 0; });
-  if (failed) ++account.failures;
-  for (const auto& one : session) account.tally.add(one);
-}
-
-void Counts::add(const Counts& more) {
-  for (const auto& [key, from] : more.accounts_) {
-    Account& account = accounts_.try_emplace(key, key.domain).first->second;
-    account.sessions += from.sessions;
-    account.failures += from.failures;
-    for (const auto& one : from.tally.sum()) account.tally.add(one);
-  }
-}
-
-void add(disk::Tx& tx, const Counts& counts) {
-  for (const auto& [key, account] : counts.accounts_) {
-    Key open = key;
+void add_counts(disk::Tx& tx, const LedgerCounts& counts) {
+  for (const auto& [key, account] : counts.accounts()) {
+    ReportKey open = key;
     AccountRow row = open_account(tx, open);
     Adding adding(tx, std::move(row), open);
     for (const auto& sessions : account.tally.sum()) adding.add(sessions);
@@ -212,4 +195,4 @@ void add(disk::Tx& tx, const Counts& counts) {
   }
 }
 
-}  // namespace hoplock::reports
+}  // namespace hoplock::store_sqlite

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "reports/ledger.h"
+#include "store_sqlite/ledger.h"
 
-#include <array>
 #include <limits>
 
-#include "reports/ledger_rows.h"
-#include "reports/returned.h"
+#include "store_sqlite/ledger_rows.h"
+#include "store_sqlite/report_mails.h"
 
-namespace hoplock::reports {
+namespace hoplock::store_sqlite {
 
 namespace {
-
-constexpr std::array<std::string_view, 6> state_words{"collecting", "due", "built", "sent", "failed", "skipped"};
 
 std::optional<Time> time_of(const disk::Statement& row, int column) {
   return row.null(column) ? std::nullopt : std::optional(from_millis(row.integer(column)));
@@ -28,12 +25,12 @@ std::string accounts_where(std::string_view condition) {
 }
 
 // Nothing: what stands there is no name of ours.
-std::optional<Account> account_of(const disk::Statement& row) {
+std::optional<ReportAccount> account_of(const disk::Statement& row) {
   auto domain = dns::Name::parse(row.text(1));
   if (!domain) return std::nullopt;
-  Account account;
-  account.key = Key{day_of_number(row.integer(0)), std::move(*domain)};
-  account.state = static_cast<State>(row.integer(2));
+  ReportAccount account;
+  account.key = ReportKey{day_of_number(row.integer(0)), std::move(*domain)};
+  account.state = static_cast<ReportState>(row.integer(2));
   account.sessions = static_cast<std::uint64_t>(row.integer(3));
   account.failures = static_cast<std::uint64_t>(row.integer(4));
   account.due = time_of(row, 5);
@@ -43,23 +40,21 @@ std::optional<Account> account_of(const disk::Statement& row) {
   return account;
 }
 
-std::optional<Key> key_of(const disk::Statement& row) {
+std::optional<ReportKey> key_of(const disk::Statement& row) {
   auto domain = dns::Name::parse(row.text(1));
   if (!domain) return std::nullopt;
-  return Key{day_of_number(row.integer(0)), std::move(*domain)};
+  return ReportKey{day_of_number(row.integer(0)), std::move(*domain)};
 }
 
 }  // namespace
 
-std::string_view to_text(State state) { return state_words.at(static_cast<std::size_t>(state)); }
-
-std::optional<AccountRow> find_row(disk::Tx& tx, const Key& key) {
+std::optional<AccountRow> find_row(disk::Tx& tx, const ReportKey& key) {
   auto row =
       tx.prepare("SELECT id, state, tag, elements, octets, details FROM tlsrpt_account WHERE day = ?1 AND domain = ?2");
   if (!row.bind(number_of(key.day), key.domain.text()).step()) return std::nullopt;
   AccountRow found;
   found.id = row.integer(0);
-  found.state = static_cast<State>(row.integer(1));
+  found.state = static_cast<ReportState>(row.integer(1));
   found.tag = row.text(2);
   found.elements = static_cast<std::uint64_t>(row.integer(3));
   found.octets = static_cast<std::uint64_t>(row.integer(4));
@@ -67,13 +62,13 @@ std::optional<AccountRow> find_row(disk::Tx& tx, const Key& key) {
   return found;
 }
 
-std::optional<Account> find(disk::Tx& tx, const Key& key) {
+std::optional<ReportAccount> find_account(disk::Tx& tx, const ReportKey& key) {
   auto row = tx.prepare(accounts_where("day = ?1 AND domain = ?2"));
   if (!row.bind(number_of(key.day), key.domain.text()).step()) return std::nullopt;
   return account_of(row);
 }
 
-std::vector<Account> list(disk::Tx& tx, const Selection& selection) {
+std::vector<ReportAccount> list_accounts(disk::Tx& tx, const ReportSelection& selection) {
   std::string sql = accounts_where("(day, domain) > (?1, ?2)");
   if (selection.day) sql += " AND day = ?3";
   if (selection.domain) sql += " AND domain = ?4";
@@ -84,15 +79,15 @@ std::vector<Account> list(disk::Tx& tx, const Selection& selection) {
   auto rows = tx.prepare(sql);
   rows.bind(selection.after ? number_of(selection.after->day) : first, after,
             selection.day ? number_of(*selection.day) : first, domain, selection.limit);
-  std::vector<Account> found;
+  std::vector<ReportAccount> found;
   while (rows.step()) {
     if (auto account = account_of(rows)) found.push_back(std::move(*account));
   }
   return found;
 }
 
-std::vector<Key> unplanned(disk::Tx& tx, tlsrpt::Day today, std::size_t limit) {
-  std::vector<Key> found;
+std::vector<ReportKey> unplanned_reports(disk::Tx& tx, tlsrpt::Day today, std::size_t limit) {
+  std::vector<ReportKey> found;
   auto rows =
       tx.prepare("SELECT day, domain FROM tlsrpt_account WHERE state = 0 AND day < ?1 ORDER BY day, id LIMIT ?2");
   rows.bind(number_of(today), limit);
@@ -102,20 +97,20 @@ std::vector<Key> unplanned(disk::Tx& tx, tlsrpt::Day today, std::size_t limit) {
   return found;
 }
 
-void plan(disk::Tx& tx, const Key& key, Time due) {
+void plan_report(disk::Tx& tx, const ReportKey& key, Time due) {
   tx.prepare("UPDATE tlsrpt_account SET state = 1, due = ?3, since = ?3 WHERE day = ?1 AND domain = ?2 AND state = 0")
       .bind(number_of(key.day), key.domain.text(), to_millis(due))
       .run();
 }
 
-void rebase(disk::Tx& tx, Time now, Time latest) {
+void rebase_reports(disk::Tx& tx, Time now, Time latest) {
   tx.prepare("UPDATE tlsrpt_account SET due = ?1, since = ?1 WHERE due > ?2 AND day < ?3")
       .bind(to_millis(now), to_millis(latest), number_of(tlsrpt::day_of(now)))
       .run();
 }
 
-Due due(disk::Tx& tx, Time now, std::size_t limit) {
-  Due found;
+DueReports due_reports(disk::Tx& tx, Time now, std::size_t limit) {
+  DueReports found;
   auto rows = tx.prepare("SELECT day, domain FROM tlsrpt_account WHERE due <= ?1 ORDER BY due LIMIT ?2");
   rows.bind(to_millis(now), limit);
   while (rows.step()) {
@@ -126,11 +121,11 @@ Due due(disk::Tx& tx, Time now, std::size_t limit) {
   return found;
 }
 
-bool send_now(disk::Tx& tx, const Key& key, Time now) {
+bool send_report_now(disk::Tx& tx, const ReportKey& key, Time now) {
   const auto row = find_row(tx, key);
-  if (!row || row->state == State::sent) return false;
-  const bool again = row->state == State::failed || row->state == State::skipped;
-  const bool is_built = stored(tx, key).has_value();
+  if (!row || row->state == ReportState::sent) return false;
+  const bool again = row->state == ReportState::failed || row->state == ReportState::skipped;
+  const bool is_built = stored_report(tx, key).has_value();
   if (again) {
     tx.prepare("UPDATE tlsrpt_account SET since = ?2, attempts = 0, error = '' WHERE id = ?1")
         .bind(row->id, to_millis(now))
@@ -141,21 +136,21 @@ bool send_now(disk::Tx& tx, const Key& key, Time now) {
   }
   tx.prepare("UPDATE tlsrpt_destination SET next = NULL WHERE account = ?1").bind(row->id).run();
   tx.prepare("UPDATE tlsrpt_account SET state = ?2, due = ?3, since = coalesce(since, ?3) WHERE id = ?1")
-      .bind(row->id, is_built ? State::built : State::due, to_millis(now))
+      .bind(row->id, is_built ? ReportState::built : ReportState::due, to_millis(now))
       .run();
   return true;
 }
 
-std::vector<Destination> destinations(disk::Tx& tx, const Key& key) {
-  std::vector<Destination> found;
+std::vector<ReportDestination> report_destinations(disk::Tx& tx, const ReportKey& key) {
+  std::vector<ReportDestination> found;
   const auto row = find_row(tx, key);
   if (!row) return found;
   auto rows =
       tx.prepare("SELECT rua, state, attempts, next, error FROM tlsrpt_destination WHERE account = ?1 ORDER BY rua");
   for (rows.bind(row->id); rows.step();) {
-    Destination one;
+    ReportDestination one;
     one.rua = rows.text(0);
-    one.state = static_cast<Destination::State>(rows.integer(1));
+    one.state = static_cast<ReportDestination::State>(rows.integer(1));
     one.attempts = static_cast<std::uint32_t>(rows.integer(2));
     one.next = time_of(rows, 3);
     one.error = rows.text(4);
@@ -164,7 +159,7 @@ std::vector<Destination> destinations(disk::Tx& tx, const Key& key) {
   return found;
 }
 
-void put_destination(disk::Tx& tx, const Key& key, const Destination& destination) {
+void put_report_destination(disk::Tx& tx, const ReportKey& key, const ReportDestination& destination) {
   const auto row = find_row(tx, key);
   if (!row) return;
   tx.prepare(
@@ -175,7 +170,7 @@ void put_destination(disk::Tx& tx, const Key& key, const Destination& destinatio
       .run();
 }
 
-void postpone(disk::Tx& tx, const Key& key, const Pause& pause, std::string_view error) {
+void postpone_report(disk::Tx& tx, const ReportKey& key, const ReportPause& pause, std::string_view error) {
   tx.prepare(
         "UPDATE tlsrpt_account SET due = ?3, since = ?4, attempts = attempts + 1, error = ?5"
         " WHERE day = ?1 AND domain = ?2 AND state IN (1, 2)")
@@ -183,27 +178,27 @@ void postpone(disk::Tx& tx, const Key& key, const Pause& pause, std::string_view
       .run();
 }
 
-void finish(disk::Tx& tx, const Key& key, State end, std::string_view error) {
+void finish_report(disk::Tx& tx, const ReportKey& key, ReportState end, std::string_view error) {
   tx.prepare(
         "UPDATE tlsrpt_account SET state = ?3, due = NULL, attempts = attempts + ?4, error = ?5"
         " WHERE day = ?1 AND domain = ?2")
-      .bind(number_of(key.day), key.domain.text(), end, end == State::skipped ? 0 : 1, error)
+      .bind(number_of(key.day), key.domain.text(), end, end == ReportState::skipped ? 0 : 1, error)
       .run();
 }
 
-bool prune(disk::Tx& tx, tlsrpt::Day before, Prune which, std::size_t limit) {
+bool prune_reports(disk::Tx& tx, tlsrpt::Day before, PruneReports which, std::size_t limit) {
   std::vector<std::int64_t> ids;
   {
     auto rows =
         tx.prepare("SELECT id FROM tlsrpt_account WHERE day < ?1 AND state >= ?2 ORDER BY day, domain LIMIT ?3");
-    const State from = which == Prune::ended ? State::sent : State::collecting;
+    const ReportState from = which == PruneReports::ended ? ReportState::sent : ReportState::collecting;
     for (rows.bind(number_of(before), from, limit); rows.step();) ids.push_back(rows.integer(0));
   }
   for (const auto id : ids) {
     drop_counts(tx, id);
     tx.prepare("DELETE FROM tlsrpt_destination WHERE account = ?1").bind(id).run();
     tx.prepare("DELETE FROM tlsrpt_report WHERE account = ?1").bind(id).run();
-    forget_mails(tx, id);
+    forget_report_mails(tx, id);
     tx.prepare("DELETE FROM tlsrpt_account WHERE id = ?1").bind(id).run();
   }
   if (ids.size() == limit) return true;
@@ -211,4 +206,4 @@ bool prune(disk::Tx& tx, tlsrpt::Day before, Prune which, std::size_t limit) {
   return false;
 }
 
-}  // namespace hoplock::reports
+}  // namespace hoplock::store_sqlite

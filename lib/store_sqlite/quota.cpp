@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "reports/quota.h"
+#include "store_sqlite/quota.h"
 
 #include <chrono>
 #include <utility>
 
-namespace hoplock::reports {
+namespace hoplock::store_sqlite {
 
 namespace {
 
-constexpr std::string_view table = R"(
+constexpr std::string_view quota_table = R"(
 CREATE TABLE tlsrpt_quota (
   day INTEGER NOT NULL,
   target TEXT NOT NULL,
@@ -29,7 +29,7 @@ std::string host_of(const tlsrpt::HttpsDestination& to) {
   return name != nullptr ? name->text() : std::get<Ip>(to.host).text();
 }
 
-std::vector<Limit> limits_for(const tlsrpt::Destination& to, const Quota& quota) {
+std::vector<Limit> limits_for(const tlsrpt::Destination& to, const ReportQuota& quota) {
   if (const auto* mail = std::get_if<tlsrpt::MailDestination>(&to)) {
     return {{"mailto:" + mail->text(), quota.reports_per_mailbox, 0},
             {"mail:" + mail->domain.text(), quota.reports_per_host, quota.octets_per_host}};
@@ -44,7 +44,7 @@ struct Taken {
   std::uint64_t octets = 0;
 };
 
-Taken taken(disk::Tx& tx, const Load& load, const std::string& target) {
+Taken taken(disk::Tx& tx, const ReportLoad& load, const std::string& target) {
   auto row = tx.prepare("SELECT reports, octets FROM tlsrpt_quota WHERE day = ?1 AND target = ?2");
   if (!row.bind(number(load.day), target).step()) return {};
   return {static_cast<std::uint64_t>(row.integer(0)), static_cast<std::uint64_t>(row.integer(1))};
@@ -55,11 +55,11 @@ Taken taken(disk::Tx& tx, const Load& load, const std::string& target) {
 std::vector<disk::Migration> quota_migrations() {
   disk::Migration first;
   first.name = "reports: quota of destinations";
-  first.sql = table;
+  first.sql = quota_table;
   return {first};
 }
 
-std::string take(disk::Tx& tx, const Load& load, const Quota& quota) {
+std::string take_quota(disk::Tx& tx, const ReportLoad& load, const ReportQuota& quota) {
   const auto limits = limits_for(load.to, quota);
   for (const Limit& limit : limits) {
     const Taken so_far = taken(tx, load, limit.target);
@@ -84,4 +84,4 @@ void forget_quota(disk::Tx& tx, tlsrpt::Day before) {
   tx.prepare("DELETE FROM tlsrpt_quota WHERE day < ?1").bind(number(before)).run();
 }
 
-}  // namespace hoplock::reports
+}  // namespace hoplock::store_sqlite

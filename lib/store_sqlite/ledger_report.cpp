@@ -3,11 +3,11 @@
 #include <limits>
 #include <utility>
 
-#include "reports/ledger_rows.h"
+#include "store_sqlite/ledger_rows.h"
 #include "tlsrpt/gzip.h"
 #include "tlsrpt/json.h"
 
-namespace hoplock::reports {
+namespace hoplock::store_sqlite {
 
 namespace {
 
@@ -58,7 +58,8 @@ std::vector<tlsrpt::Sessions> elements_of(disk::Tx& tx, std::int64_t account, co
   return tally.sum();
 }
 
-tlsrpt::Report report_of(disk::Tx& tx, const AccountRow& row, const Key& key, const tlsrpt::Submitter& submitter) {
+tlsrpt::Report report_of(disk::Tx& tx, const AccountRow& row, const ReportKey& key,
+                         const tlsrpt::Submitter& submitter) {
   tlsrpt::Report report;
   report.organization = submitter.organization;
   report.contact = submitter.contact;
@@ -69,12 +70,12 @@ tlsrpt::Report report_of(disk::Tx& tx, const AccountRow& row, const Key& key, co
   return report;
 }
 
-std::optional<Built> stored_in(disk::Tx& tx, std::int64_t account) {
+std::optional<BuiltReport> stored_in(disk::Tx& tx, std::int64_t account) {
   auto row = tx.prepare(
       "SELECT r.report_id, r.file_name, r.gzip, r.policies, a.sessions, a.failures"
       " FROM tlsrpt_report r CROSS JOIN tlsrpt_account a ON a.id = r.account WHERE r.account = ?1");
   if (!row.bind(account).step()) return std::nullopt;
-  Built built;
+  BuiltReport built;
   built.report_id = row.text(0);
   built.file_name = row.text(1);
   built.gzip = row.blob(2);
@@ -108,18 +109,18 @@ void drop_counts(disk::Tx& tx, std::int64_t account) {
   tx.prepare("DELETE FROM tlsrpt_element WHERE account = ?1").bind(account).run();
 }
 
-std::optional<tlsrpt::Report> preview(disk::Tx& tx, const Key& key, const tlsrpt::Submitter& submitter) {
+std::optional<tlsrpt::Report> preview_report(disk::Tx& tx, const ReportKey& key, const tlsrpt::Submitter& submitter) {
   const auto row = find_row(tx, key);
   if (!row || stored_in(tx, row->id)) return std::nullopt;
   return report_of(tx, *row, key, submitter);
 }
 
-std::optional<Built> stored(disk::Tx& tx, const Key& key) {
+std::optional<BuiltReport> stored_report(disk::Tx& tx, const ReportKey& key) {
   const auto row = find_row(tx, key);
   return row ? stored_in(tx, row->id) : std::nullopt;
 }
 
-std::optional<Built> build(disk::Tx& tx, const Key& key, const tlsrpt::Submitter& submitter) {
+std::optional<BuiltReport> build_report(disk::Tx& tx, const ReportKey& key, const tlsrpt::Submitter& submitter) {
   const auto row = find_row(tx, key);
   if (!row) return std::nullopt;
   if (auto built = stored_in(tx, row->id)) return built;
@@ -129,9 +130,9 @@ std::optional<Built> build(disk::Tx& tx, const Key& key, const tlsrpt::Submitter
       .bind(row->id, report.id, tlsrpt::file_name(submitter, key.domain, key.day, row->tag), report.policies.size(),
             disk::Blob{gzip})
       .run();
-  tx.prepare("UPDATE tlsrpt_account SET state = ?2 WHERE id = ?1").bind(row->id, State::built).run();
+  tx.prepare("UPDATE tlsrpt_account SET state = ?2 WHERE id = ?1").bind(row->id, ReportState::built).run();
   drop_counts(tx, row->id);
   return stored_in(tx, row->id);
 }
 
-}  // namespace hoplock::reports
+}  // namespace hoplock::store_sqlite

@@ -7,27 +7,28 @@
 #include <string_view>
 #include <vector>
 
-#include "reports/ledger.h"
+#include "store_sqlite/ledger.h"
 
-namespace hoplock::reports {
+namespace hoplock::store_sqlite {
 
 // Digits in SQL, and in the condition of an index (ledger_schema.cpp).
-static_assert(static_cast<int>(State::collecting) == 0 && static_cast<int>(State::due) == 1 &&
-              static_cast<int>(State::built) == 2);
-static_assert(static_cast<int>(Destination::State::waiting) == 0 && static_cast<int>(Destination::State::failed) == 2);
+static_assert(static_cast<int>(ReportState::collecting) == 0 && static_cast<int>(ReportState::due) == 1 &&
+              static_cast<int>(ReportState::built) == 2);
+static_assert(static_cast<int>(ReportDestination::State::waiting) == 0 &&
+              static_cast<int>(ReportDestination::State::failed) == 2);
 
 inline std::int64_t number_of(tlsrpt::Day day) { return day.time_since_epoch().count(); }
 inline tlsrpt::Day day_of_number(std::int64_t number) { return tlsrpt::Day{std::chrono::days{number}}; }
 
 struct AccountRow {
   std::int64_t id = 0;
-  State state = State::collecting;
+  ReportState state = ReportState::collecting;
   std::string tag;  // tells reports about one day apart, in report-id and file name
   std::uint64_t elements = 0;
   std::uint64_t octets = 0;  // of their texts
   std::uint64_t details = 0;
 };
-std::optional<AccountRow> find_row(disk::Tx& tx, const Key& key);
+std::optional<AccountRow> find_row(disk::Tx& tx, const ReportKey& key);
 
 // All that an account counted, once its report says it.
 void drop_counts(disk::Tx& tx, std::int64_t account);
@@ -36,4 +37,4 @@ void drop_counts(disk::Tx& tx, std::int64_t account);
 std::string join_lines(const std::vector<std::string>& lines);
 std::vector<std::string> split_lines(std::string_view text);
 
-}  // namespace hoplock::reports
+}  // namespace hoplock::store_sqlite
