@@ -191,6 +191,7 @@ std::optional<StartFailure> App::open_store() {
   disk_ = std::move(*disk);
   disk_->on_news([this](const disk::News& news) { heard(news); });
   mail_ = std::make_unique<store_sqlite::SqliteMailStore>(*disk_);
+  statistics_ = std::make_unique<store_sqlite::SqliteStatisticsStore>(*disk_);
   ledger_ = std::make_unique<store_sqlite::SqliteLedgerStore>(*disk_);
   kept_policies_ = std::make_unique<store_sqlite::SqlitePolicyStore>(*disk_);
   kept_partners_ = std::make_unique<store_sqlite::SqlitePartnerStore>(*disk_);
@@ -261,8 +262,8 @@ std::optional<StartFailure> App::open_network() {
   calls.clock = now;
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
   certificates_ = std::make_unique<CertificateWatch>(*log_, [this] { return take_up_certificates(); });
-  StatusServer::Parts seen{executor, *log_,       *writer_,       *disk_,      *queue_,   *resolver_,
-                           *router_, *dns_watch_, *certificates_, *scheduler_, *listener_};
+  StatusServer::Parts seen{executor,   *log_,    *writer_,    *disk_,         *statistics_, *queue_,
+                           *resolver_, *router_, *dns_watch_, *certificates_, *scheduler_,  *listener_};
   status_server_ = std::make_unique<StatusServer>(std::move(seen));
   return std::nullopt;
 }

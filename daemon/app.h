@@ -35,6 +35,7 @@
 #include "store_sqlite/mail_store.h"
 #include "store_sqlite/partner_store.h"
 #include "store_sqlite/policy_store.h"
+#include "store_sqlite/statistics_store.h"
 
 namespace hoplock::daemon {
 
@@ -103,6 +104,7 @@ class App {
   std::shared_ptr<const config::Config> checked_;  // whose addresses are looked at in the DNS
   std::unique_ptr<disk::Disk> disk_;
   std::unique_ptr<store_sqlite::SqliteMailStore> mail_;
+  std::unique_ptr<store_sqlite::SqliteStatisticsStore> statistics_;
   std::unique_ptr<store_sqlite::SqliteLedgerStore> ledger_;
   std::unique_ptr<store_sqlite::SqlitePolicyStore> kept_policies_;
   std::unique_ptr<store_sqlite::SqlitePartnerStore> kept_partners_;

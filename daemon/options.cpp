@@ -8,13 +8,13 @@
 #include "config/syslog.h"
 #include "daemon/system.h"
 #include "reports/returned.h"
-#include "statistics/store.h"
 #include "store_sqlite/ledger.h"
 #include "store_sqlite/mail_store.h"
 #include "store_sqlite/partners.h"
 #include "store_sqlite/policies.h"
 #include "store_sqlite/quota.h"
 #include "store_sqlite/report_mails.h"
+#include "store_sqlite/statistics.h"
 
 namespace hoplock::daemon {
 
@@ -247,7 +247,7 @@ disk::Options disk_options(const config::Config& config) {
   to.migrations.push_back(store_sqlite::report_mail_migration());
   to.migrations.push_back(store_sqlite::refused_migration());
   to.migrations.push_back(store_sqlite::partner_migration());
-  to.migrations.push_back(statistics::migration());
+  to.migrations.push_back(store_sqlite::statistics_migration());
   return to;
 }
 

@@ -66,7 +66,7 @@ StatusServer::StatusServer(Parts parts)
       started_(now()),
       passwords_(parts_.executor, logins_),
       surveyor_(parts_.executor, survey_options(parts_.disk), [&queue = parts_.queue] { return queue.active(); }),
-      recorder_(parts_.executor, parts_.disk, parts_.log, surveyor_),
+      recorder_(parts_.executor, parts_.statistics, parts_.log, surveyor_),
       lookups_(parts_.executor, parts_.disk.path()),
       pages_(page_parts()),
       endpoints_(

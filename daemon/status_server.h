@@ -23,6 +23,7 @@
 #include "queue/queue.h"
 #include "resolver/unbound.h"
 #include "route/router.h"
+#include "store/statistics_store.h"
 
 namespace hoplock::daemon {
 
@@ -33,6 +34,7 @@ class StatusServer {
     monitor::CountingLog& log;
     const LogWriter& writer;  // behind it
     disk::Disk& disk;
+    store::StatisticsStore& statistics;
     queue::Queue& queue;
     resolver::Unbound& resolver;
     const route::Router& router;

@@ -13,8 +13,8 @@
 #include "hop/names.h"
 #include "partners/book.h"
 #include "partners/suggestion.h"
-#include "statistics/reader.h"
 #include "store_sqlite/partner_reader.h"
+#include "store_sqlite/statistics_reader.h"
 
 namespace hoplock::daemon::tool {
 
@@ -68,7 +68,7 @@ struct Studied {
   bool complete = true;    // each domain has figures of its own
 };
 Result<Studied> study(const Call& call) {
-  auto reader = statistics::Reader::open(database_path(call.loaded.config));
+  auto reader = store_sqlite::StatisticsReader::open(database_path(call.loaded.config));
   if (!reader) return reader.error();
   statistics::Range range;
   range.to = statistics::day_of(call.console.now);

@@ -6,9 +6,7 @@
 #include <utility>
 
 #include "reports/returned.h"
-#include "statistics/store.h"
 #include "store/errors.h"
-#include "store_sqlite/along.h"
 
 namespace hoplock::delivery {
 
@@ -20,15 +18,6 @@ constexpr std::chrono::seconds longest_unstored{1};  // a disk that hangs report
 constexpr std::chrono::seconds longest_wait{
     60};  // of a peer for the final dot; RFC 5321 section 4.5.3.2.5 gives it minutes
 constexpr std::chrono::seconds try_again{1};
-// With the results of the deliveries that they tell of.
-store::AlongPtr written(statistics::Counts counts) {
-  const auto shared = std::make_shared<const statistics::Counts>(std::move(counts));
-  return store_sqlite::SqliteAlong::of([shared](disk::Tx& tx) -> Result<> {
-    statistics::add(tx, *shared);
-    return {};
-  });
-}
-
 Event event_of(const Ending::ReturnedReport& report, const std::optional<store::ReturnedReport>& known) {
   if (known) return reports::event_of(*known, report.why, report.id.text());
   Event event(Level::warn, "tlsrpt");
@@ -38,7 +27,7 @@ Event event_of(const Ending::ReturnedReport& report, const std::optional<store::
 }
 
 bool counts_something(const store::Results& results) {
-  return results.sessions || !results.given_up.empty() || !results.along.empty();
+  return results.sessions || !results.given_up.empty() || results.deliveries;
 }
 }  // namespace
 
@@ -103,7 +92,7 @@ asio::awaitable<void> Settler::run() {
       }
     }
     if (!sessions.empty()) results.sessions = std::make_shared<const store::LedgerCounts>(std::move(sessions));
-    if (!statistics.empty()) results.along.push_back(written(std::move(statistics)));
+    if (!statistics.empty()) results.deliveries = std::make_shared<const statistics::Counts>(std::move(statistics));
     auto stored = co_await store(std::move(results));
     const bool good = stored.has_value();
     if (good) stored->resize(returned.size());
@@ -153,7 +142,7 @@ asio::awaitable<Result<Settler::GivenUp>> Settler::store_apart(store::Results re
   store::Results sessions, deliveries, given_up;
   sessions.now = deliveries.now = given_up.now = results.now;
   sessions.sessions = std::exchange(results.sessions, {});
-  deliveries.along = std::exchange(results.along, {});
+  deliveries.deliveries = std::exchange(results.deliveries, {});
   given_up.given_up = std::exchange(results.given_up, {});
   auto applied = co_await apply(std::move(results));
   if (!applied) co_return applied;

@@ -5,8 +5,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 
-#include "statistics/store.h"
-
 namespace hoplock::monitor {
 
 namespace asio = boost::asio;
@@ -15,7 +13,6 @@ namespace {
 
 constexpr std::chrono::seconds patience{20};      // for what waits; a million messages take seconds
 constexpr std::chrono::milliseconds behind{200};  // the minute's beginning
-constexpr std::size_t written_octets = 1024;      // by a round, about
 
 std::chrono::milliseconds to_next_minute(Time at) {
   return std::chrono::floor<std::chrono::minutes>(at) + std::chrono::minutes{1} - at + behind;
@@ -46,12 +43,7 @@ asio::awaitable<void> Recorder::round() {
     log_.tally().look(waiting_in(*survey), clock_());
   const auto minutes = std::make_shared<const statistics::Tally::Minutes>(log_.tally().take());
   if (minutes->empty()) co_return;
-  auto job = [minutes](disk::Tx& tx) -> Result<> {
-    statistics::write(tx, *minutes);
-    statistics::forget(tx);  // a slice of what is older than the statistics go
-    return {};
-  };
-  const auto written = co_await disk_.run(disk::Durability::relaxed, written_octets, std::move(job));
+  const auto written = co_await kept_.write(minutes);
   const std::string complaint = written ? "" : "the status page's figures: " + written.error().detail;
   if (!written) log_.tally().put_back(*minutes);
   if (!written && complaint != told_) log_.write(Event(Level::warn, "store-failed").add("error", complaint));
@@ -61,10 +53,7 @@ asio::awaitable<void> Recorder::round() {
 void Recorder::end() {
   const auto minutes = std::make_shared<const statistics::Tally::Minutes>(log_.tally().take());
   if (minutes->empty()) return;
-  disk_.post(disk::Durability::relaxed, [minutes](disk::Tx& tx) -> Result<> {
-    statistics::write(tx, *minutes);
-    return {};
-  });
+  kept_.write_later(minutes);
 }
 
 }  // namespace hoplock::monitor

@@ -12,7 +12,8 @@
 #include "base/ascii.h"
 #include "monitor/since.h"
 #include "net/condition.h"
-#include "statistics/reader.h"
+#include "store_sqlite/statistics_reader.h"
+#include "store_sqlite/statistics_series.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::page {
@@ -127,7 +128,7 @@ void read_reports(const std::filesystem::path& database, DomainLook& look, Time 
 
 // Day by day, as its index has them.
 void read_proofs(const std::filesystem::path& database, DomainLook& look, Time now) {
-  auto reader = statistics::Reader::open(database);
+  auto reader = store_sqlite::StatisticsReader::open(database);
   if (!reader) return note(look.error, reader.error());
   const auto today = statistics::day_of(now);
   for (int ago = 0; ago < days_of_proofs; ++ago) {
@@ -207,7 +208,7 @@ Sought seek(const std::filesystem::path& database, const std::string& word) {
 FiguresLook look_at_figures(const std::filesystem::path& database, statistics::Span span, Time now) {
   FiguresLook look;
   for (const auto which : {span, statistics::Span::week}) {
-    auto series = statistics::read_series(database, which, now);
+    auto series = store_sqlite::read_series(database, which, now);
     if (!series) note(look.error, series.error());
     if (!series) continue;
     if (which == statistics::Span::week) look.week = *series;

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/along.h"
+#include "statistics/rows.h"
 #include "store/ledger.h"
 #include "store/message.h"
 
@@ -46,7 +46,8 @@ struct Results {
   // For the ledger: the sessions of these attempts, and reports whose mail came to its end undelivered.
   std::shared_ptr<const LedgerCounts> sessions;  // null: none
   std::vector<GivenUpReport> given_up;
-  std::vector<AlongPtr> along;
+  // For the statistics.
+  std::shared_ptr<const statistics::Counts> deliveries;  // null: none
 };
 
 }  // namespace hoplock::store

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store_sqlite/days.h"
 #include "store_sqlite/ledger.h"
 
 namespace hoplock::store_sqlite {
@@ -16,9 +17,6 @@ static_assert(static_cast<int>(ReportState::collecting) == 0 && static_cast<int>
               static_cast<int>(ReportState::built) == 2);
 static_assert(static_cast<int>(ReportDestination::State::waiting) == 0 &&
               static_cast<int>(ReportDestination::State::failed) == 2);
-
-inline std::int64_t number_of(tlsrpt::Day day) { return day.time_since_epoch().count(); }
-inline tlsrpt::Day day_of_number(std::int64_t number) { return tlsrpt::Day{std::chrono::days{number}}; }
 
 struct AccountRow {
   std::int64_t id = 0;

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "store_sqlite/along.h"
 #include "store_sqlite/history.h"
 #include "store_sqlite/ledger.h"
 #include "store_sqlite/marks.h"
 #include "store_sqlite/report_mails.h"
+#include "store_sqlite/statistics.h"
 
 namespace hoplock::store_sqlite {
 namespace {
@@ -17,13 +17,6 @@ constexpr std::int64_t ids_reserved = std::int64_t{1} << 23;  // about a minute
 constexpr std::int64_t seen_every_ms = 60'000;
 constexpr std::size_t most_mended = 256;   // destinations in one call of due()
 constexpr std::size_t most_passed = 4096;  // rows of one look for old mail
-
-Result<> write_along(disk::Tx& tx, const std::vector<AlongPtr>& along) {
-  for (const AlongPtr& one : along) {
-    if (auto written = dynamic_cast<const SqliteAlong&>(*one).write(tx); !written) return written.error();
-  }
-  return {};
-}
 
 bool contains(const std::vector<Id>& sorted, Id id) { return std::binary_search(sorted.begin(), sorted.end(), id); }
 
@@ -87,7 +80,7 @@ Result<Applied> MailTables::apply(disk::Tx& tx, const Applying& applying) {
   }
   for (const auto& change : results.destinations) places_.set_backoff(tx, change);
   if (results.sessions) add_counts(tx, *results.sessions);
-  if (auto written = write_along(tx, results.along); !written) return written.error();
+  if (results.deliveries) add_statistics(tx, *results.deliveries);
   for (const auto& [mail, why] : results.given_up) applied.given_up.push_back(give_up_report_mail(tx, mail.value, why));
   return applied;
 }

@@ -10,9 +10,7 @@
 #include "config/reader.h"
 #include "daemon/options.h"
 #include "route/partners.h"
-#include "statistics/reader.h"
 #include "statistics/series.h"
-#include "statistics/store.h"
 #include "store_sqlite/history.h"
 #include "store_sqlite/ledger.h"
 #include "store_sqlite/ledger_reader.h"
@@ -22,6 +20,9 @@
 #include "store_sqlite/policies.h"
 #include "store_sqlite/quota.h"
 #include "store_sqlite/report_mails.h"
+#include "store_sqlite/statistics.h"
+#include "store_sqlite/statistics_reader.h"
+#include "store_sqlite/statistics_series.h"
 #include "tests/queue/world.h"
 #include "tests/reports/ledger_world.h"
 #include "tests/support/memory_log.h"
@@ -203,9 +204,9 @@ TEST_CASE("DUR-06: a store of schema 5 has no statistics before its migration, a
   std::filesystem::copy(std::filesystem::path(HOPLOCK_SOURCE_DIR) / "tests/daemon/stores/schema-5.db",
                         dir / "queue.db");
   const statistics::Range range{statistics::day_of(t0), statistics::day_of(t0), ""};
-  const auto look = [&] { return statistics::Reader::open(dir / "queue.db").value().read(range).value(); };
+  const auto look = [&] { return store_sqlite::StatisticsReader::open(dir / "queue.db").value().read(range).value(); };
   CHECK(look().partners.empty());
-  CHECK(statistics::read_series(dir / "queue.db", statistics::Span::day, t0).value().points.size() == 1440);
+  CHECK(store_sqlite::read_series(dir / "queue.db", statistics::Span::day, t0).value().points.size() == 1440);
   World world(dir.path(), with_history(), at(60), all_migrations());
   CHECK(look().partners.empty());
   auto job = [](disk::Tx& tx) -> Result<> {
@@ -215,7 +216,7 @@ TEST_CASE("DUR-06: a store of schema 5 has no statistics before its migration, a
     row.domain = "one.test";
     row.what = statistics::join_words({"dane", "TLSv1.3", "dane-ee", "pfs-aead"});
     counts.note(row, t0, 100);
-    statistics::add(tx, counts);
+    store_sqlite::add_statistics(tx, counts);
     return {};
   };
   world.loop.run(world.disk->run(disk::Durability::durable, job)).value();

@@ -12,11 +12,11 @@
 #include "disk/disk.h"
 #include "queue/queue.h"
 #include "reports/returned.h"
-#include "statistics/store.h"
 #include "store_sqlite/ledger.h"
 #include "store_sqlite/mail_reader.h"
 #include "store_sqlite/mail_store.h"
 #include "store_sqlite/report_mails.h"
+#include "store_sqlite/statistics.h"
 #include "tests/delivery/sink.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -54,7 +54,7 @@ struct Relay {
     on_disk.migrations = store_sqlite::mail_migrations();
     for (const auto& more : store_sqlite::ledger_migrations()) on_disk.migrations.push_back(more);
     on_disk.migrations.push_back(store_sqlite::report_mail_migration());
-    on_disk.migrations.push_back(statistics::migration());
+    on_disk.migrations.push_back(store_sqlite::statistics_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue::Options options_of_queue;
     options_of_queue.min_free_space = 0;

@@ -9,8 +9,8 @@
 
 #include "delivery/ending.h"
 #include "disk/db.h"
-#include "statistics/reader.h"
-#include "statistics/store.h"
+#include "store_sqlite/statistics.h"
+#include "store_sqlite/statistics_reader.h"
 #include "tests/support/temp_directory.h"
 
 namespace statistics_remembered_test {
@@ -257,7 +257,7 @@ void add_story(const std::string& story, Sums& sums) {
 TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and with trace") {
   support::TempDirectory dir;
   auto db = disk::Database::open(dir.file("queue.db"), disk::Access::read_write).value();
-  disk::migrate(db, {statistics::migration()}).value();
+  disk::migrate(db, {store_sqlite::statistics_migration()}).value();
   std::mt19937 random(16);
   Sums counted, told, hosts;
   std::uint64_t octets = 0;
@@ -286,13 +286,13 @@ TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and wit
       counts.add(ending.statistics);
     }
     disk::Tx tx(db);
-    statistics::add(tx, counts);
+    store_sqlite::add_statistics(tx, counts);
   }
 
   statistics::Range range;
   range.from = statistics::day_of(t0);
   range.to = range.from + std::chrono::days(1);
-  const auto found = statistics::Reader::open(dir.file("queue.db")).value().read(range).value();
+  const auto found = store_sqlite::StatisticsReader::open(dir.file("queue.db")).value().read(range).value();
   Sums kept_sums, kept_hosts;
   std::uint64_t kept_octets = 0, keys = 0, under_tls = 0;
   for (const auto& [domain, partner] : found.partners) {

@@ -13,8 +13,9 @@
 #include "delivery/settler.h"
 #include "monitor/counting_log.h"
 #include "net/task_group.h"
-#include "statistics/reader.h"
-#include "statistics/store.h"
+#include "store_sqlite/statistics.h"
+#include "store_sqlite/statistics_reader.h"
+#include "store_sqlite/statistics_series.h"
 #include "tests/queue/world.h"
 #include "tests/support/memory_log.h"
 
@@ -103,7 +104,7 @@ class Mixer {
 
 std::vector<disk::Migration> all_migrations() {
   auto all = queue::test::World::own_migrations();
-  all.push_back(statistics::migration());
+  all.push_back(store_sqlite::statistics_migration());
   return all;
 }
 queue::Options with_history() {
@@ -169,7 +170,7 @@ struct Relay {
   void write_series() {
     const auto minutes = std::make_shared<const statistics::Tally::Minutes>(log.tally().take());
     const auto job = [minutes](disk::Tx& tx) -> Result<> {
-      statistics::write(tx, *minutes);
+      store_sqlite::write_series(tx, *minutes);
       return {};
     };
     world.loop.run(world.disk->run(disk::Durability::relaxed, job)).value();
@@ -293,7 +294,7 @@ TEST_CASE("10,000 mixed sessions: the audit, trace, the metrics, the log and the
   relay.write_series();
 
   const statistics::Range range{statistics::day_of(begin), statistics::day_of(relay.now), ""};
-  const auto found = statistics::Reader::open(relay.dir / "queue.db").value().read(range).value();
+  const auto found = store_sqlite::StatisticsReader::open(relay.dir / "queue.db").value().read(range).value();
   const Told audit = told_by_audit(found);
   const Told trace = told_by_trace(relay.world.reader());
   const Told log = told_by_log(relay.lines);
@@ -323,7 +324,7 @@ TEST_CASE("10,000 mixed sessions: the audit, trace, the metrics, the log and the
 
   statistics::Figures shown;
   for (const auto& point :
-       statistics::read_series(relay.dir / "queue.db", statistics::Span::month, relay.now).value().points)
+       store_sqlite::read_series(relay.dir / "queue.db", statistics::Span::month, relay.now).value().points)
     if (point) shown.add(*point);
   CHECK(shown.accepted == relay.taken);
   CHECK(shown.delivered == counted_in(audit.how, "delivered"));

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "statistics/reader.h"
+#include "store_sqlite/statistics_reader.h"
 
 #include "disk/guarded.h"
 #include "disk/migrations.h"
-#include "statistics/tables.h"
+#include "store_sqlite/days.h"
 
-namespace hoplock::statistics {
+namespace hoplock::store_sqlite {
 
-Result<Reader> Reader::open(const std::filesystem::path& database) {
+Result<StatisticsReader> StatisticsReader::open(const std::filesystem::path& database) {
   auto db = disk::open_read_only(database);
   if (!db) return db.error();
-  return Reader(std::move(*db));
+  return StatisticsReader(std::move(*db));
 }
 
-Reader::Days Reader::days(disk::Tx& tx, const Range& range) {
+StatisticsReader::Days StatisticsReader::days(disk::Tx& tx, const statistics::Range& range) {
   Days found;
   auto first = tx.prepare("SELECT min(day) FROM statistics_day");
   if (first.step() && !first.null(0)) found.since = day_of_number(first.integer(0));
@@ -23,28 +23,29 @@ Reader::Days Reader::days(disk::Tx& tx, const Range& range) {
   return found;
 }
 
-Partners Reader::read_day(disk::Tx& tx, Day day, const std::string& domain) {
-  Partners found;
+statistics::Partners StatisticsReader::read_day(disk::Tx& tx, statistics::Day day, const std::string& domain) {
+  statistics::Partners found;
   auto rows = tx.prepare(
       "SELECT d.text, a.kind, w.text, a.count, a.messages, a.octets, a.first, a.last FROM statistics a"
       " JOIN statistics_text d ON d.id = a.domain JOIN statistics_text w ON w.id = a.what"
       " WHERE a.day = ?1 AND (?2 = '' OR a.domain = (SELECT id FROM statistics_text WHERE text = ?2))");
   for (rows.bind(number_of(day), domain); rows.step();) {
-    if (rows.integer(1) > last_kind) continue;  // of a later version
-    Sum sum;
+    if (rows.integer(1) > statistics::last_kind) continue;  // of a later version
+    statistics::Sum sum;
     sum.count = static_cast<std::uint64_t>(rows.integer(3));
     sum.messages = static_cast<std::uint64_t>(rows.integer(4));
     sum.octets = static_cast<std::uint64_t>(rows.integer(5));
     sum.first = day + Seconds(rows.integer(6));
     sum.last = day + Seconds(rows.integer(7));
-    found[std::string(rows.text(0))][{static_cast<Kind>(rows.integer(1)), std::string(rows.text(2))}].add(sum);
+    found[std::string(rows.text(0))][{static_cast<statistics::Kind>(rows.integer(1)), std::string(rows.text(2))}].add(
+        sum);
   }
   return found;
 }
 
-Result<Found> Reader::read(const Range& range) {
-  return disk::guarded([&]() -> Result<Found> {
-    Found found;
+Result<statistics::Found> StatisticsReader::read(const statistics::Range& range) {
+  return disk::guarded([&]() -> Result<statistics::Found> {
+    statistics::Found found;
     Days days_;
     {
       disk::Tx tx(db_);
@@ -52,7 +53,7 @@ Result<Found> Reader::read(const Range& range) {
       days_ = days(tx, range);
     }
     found.since = days_.since;
-    for (const Day day : days_.days) {
+    for (const statistics::Day day : days_.days) {
       disk::Tx tx(db_);
       for (const auto& [domain, partner] : read_day(tx, day, range.domain))
         for (const auto& [row, sum] : partner) found.partners[domain][row].add(sum);
@@ -61,4 +62,4 @@ Result<Found> Reader::read(const Range& range) {
   });
 }
 
-}  // namespace hoplock::statistics
+}  // namespace hoplock::store_sqlite

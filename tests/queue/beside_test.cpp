@@ -1,61 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-// What other modules write in the queue's transactions, and the kind of a message.
-#include "store_sqlite/along.h"
+// What is counted and marked in the transactions that store mail, and the kind of a message.
 
 #include "store_sqlite/ledger.h"
 #include "store_sqlite/report_mails.h"
+#include "store_sqlite/statistics.h"
 #include "tests/queue/world.h"
 
-namespace hoplock::queue::test::queue_along_test {
+namespace hoplock::queue::test::queue_beside_test {
 
 namespace {
 
-AlongPtr note(const std::string& name) {
-  return SqliteAlong::of([name](disk::Tx& tx) -> Result<> {
-    tx.prepare("INSERT INTO mark (name, value) VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1")
-        .bind(name)
-        .run();
-    return {};
-  });
+std::vector<disk::Migration> with_statistics() {
+  auto all = World::own_migrations();
+  all.push_back(statistics_migration());
+  return all;
 }
 
-AlongPtr refuse() {
-  return SqliteAlong::of([](disk::Tx&) -> Result<> { return fail(errc::io_error, "no"); });
-}
-
-std::int64_t noted(World& world, const std::string& name) {
-  const auto job = [name](disk::Tx& tx) -> Result<std::int64_t> {
-    auto row = tx.prepare("SELECT value FROM mark WHERE name = ?1");
-    return row.bind(name).step() ? row.integer(0) : 0;
-  };
-  return world.loop.run(world.disk->run(disk::Durability::read, job)).value();
-}
-
-Results one(const Job& job, std::vector<AlongPtr> along) {
+Results one(const Job& job) {
   Results results;
   results.now = t0;
   results.settled.push_back(World::all(job, Verdict::delivered));
-  results.along = std::move(along);
+  statistics::Row row;
+  row.day = statistics::day_of(t0);
+  row.domain = "example.org";
+  row.what = statistics::join_words({"dane", "TLSv1.3"});
+  statistics::Counts deliveries;
+  deliveries.note(row, t0, 100);
+  results.deliveries = std::make_shared<const statistics::Counts>(std::move(deliveries));
   return results;
 }
 
 }  // namespace
 
-TEST_CASE("what is written along with the end of a lease is there exactly when that end is") {
+TEST_CASE("what is counted with the end of a lease is there exactly when that end is") {
   support::TempDirectory directory;
-  World world(directory.path());
+  World world(directory.path(), {}, t0, with_statistics());
   world.put({"a@example.org"});
   const auto jobs = world.lease("example.org");
   REQUIRE(jobs.size() == 1);
 
-  Results refused = one(jobs[0], {note("first"), refuse()});
+  Results refused = one(jobs[0]);
+  refused.given_up.push_back({jobs[0].id, "550 no"});  // there are no tables of the ledger
   CHECK_FALSE(world.loop.run(world.queue->apply(refused)).has_value());
-  CHECK(noted(world, "first") == 0);
+  CHECK(world.count("statistics") == 0);
   CHECK(world.queue->active().size() == 1);  // the lease stands
 
-  CHECK(world.loop.run(world.queue->apply(one(jobs[0], {note("first"), note("second")}))).has_value());
-  CHECK(noted(world, "first") == 1);
-  CHECK(noted(world, "second") == 1);
+  CHECK(world.loop.run(world.queue->apply(one(jobs[0]))).has_value());
+  CHECK(world.count("statistics") == 1);
   CHECK(world.queue->active().empty());
 }
 
@@ -129,4 +120,4 @@ TEST_CASE("a message whose mark cannot be stored is not stored either") {
   CHECK(world.lease("example.org").empty());
 }
 
-}  // namespace hoplock::queue::test::queue_along_test
+}  // namespace hoplock::queue::test::queue_beside_test

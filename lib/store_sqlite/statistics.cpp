@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "statistics/store.h"
+#include "store_sqlite/statistics.h"
 
 #include <map>
 #include <optional>
 
-#include "statistics/tables.h"
+#include "store_sqlite/days.h"
 
-namespace hoplock::statistics {
+namespace hoplock::store_sqlite {
 
 namespace {
 
 // `first` and `last` are seconds of the day. A text's day is the latest that refers to it.
-constexpr std::string_view tables = R"(
+constexpr std::string_view statistics_tables = R"(
 CREATE TABLE statistics_text (
   id INTEGER PRIMARY KEY,
   text TEXT NOT NULL UNIQUE,
@@ -61,14 +61,15 @@ constexpr std::string_view raise_row =
 
 constexpr std::int64_t forgotten_at_once = 200;  // rows: some milliseconds
 
-std::int64_t second_of(Time time, Day day) { return std::chrono::floor<Seconds>(time - day).count(); }
+std::int64_t second_of(Time time, statistics::Day day) { return std::chrono::floor<Seconds>(time - day).count(); }
 
-class Adding {
+class AddingStatistics {
  public:
-  Adding(disk::Tx& tx, const Limits& limits) : tx_(tx), raise_(tx.prepare(raise_row)), limits_(limits) {}
+  AddingStatistics(disk::Tx& tx, const StatisticsLimits& limits)
+      : tx_(tx), raise_(tx.prepare(raise_row)), limits_(limits) {}
 
-  void add(const Row& row, const Sum& sum) {
-    Row place = row;
+  void add(const statistics::Row& row, const statistics::Sum& sum) {
+    statistics::Row place = row;
     for (;;) {
       if (raise(place, sum)) return;
       if (!place.domain.empty() && is_new(place) && !has_place(place)) {
@@ -106,7 +107,7 @@ class Adding {
     return known_[text] = row.integer(0);
   }
 
-  std::int64_t find_or_make(const std::string& text, Day day) {
+  std::int64_t find_or_make(const std::string& text, statistics::Day day) {
     if (const auto known = find(text)) {
       tx_.prepare("UPDATE statistics_text SET day = ?2 WHERE id = ?1 AND day < ?2").bind(*known, number_of(day)).run();
       return *known;
@@ -117,7 +118,7 @@ class Adding {
   }
 
   // Nearly all that is ever added: the row is there, and one statement finds it.
-  bool raise(const Row& at, const Sum& sum) {
+  bool raise(const statistics::Row& at, const statistics::Sum& sum) {
     raise_
         .bind(number_of(at.day), at.domain, at.kind, at.what, sum.count, sum.messages, sum.octets,
               second_of(sum.first, at.day), second_of(sum.last, at.day))
@@ -125,7 +126,7 @@ class Adding {
     return tx_.changes() > 0;
   }
 
-  bool is_new(const Row& at) {
+  bool is_new(const statistics::Row& at) {
     const auto domain = find(at.domain);
     if (!domain) return true;
     auto row = tx_.prepare("SELECT 1 FROM statistics WHERE day = ?1 AND domain = ?2 LIMIT 1");
@@ -133,15 +134,16 @@ class Adding {
   }
 
   // REQUIRES: the day has no row of its domain yet.
-  bool has_place(const Row& at) {
+  bool has_place(const statistics::Row& at) {
     const Totals& day = totals(at.day);
     return day.domains < limits_.domains && (find(at.domain) || day.strangers < limits_.strangers);
   }
 
-  bool has_room(const Row& at) {
-    if (at.kind == Kind::delivered) return true;
+  bool has_room(const statistics::Row& at) {
+    if (at.kind == statistics::Kind::delivered) return true;
     if (totals(at.day).rows >= limits_.rows) return false;
-    if (at.kind == Kind::failed || at.kind == Kind::host) return true;  // closed lists of words, too, if longer ones
+    if (at.kind == statistics::Kind::failed || at.kind == statistics::Kind::host)
+      return true;  // closed lists of words, too, if longer ones
     const auto domain = find(at.domain);
     if (!domain) return true;
     auto row = tx_.prepare("SELECT count(*) FROM statistics WHERE day = ?1 AND domain = ?2 AND kind = ?3");
@@ -149,7 +151,7 @@ class Adding {
     return static_cast<std::uint64_t>(row.integer(0)) < limits_.rows_of_kind;
   }
 
-  Totals& totals(Day day) {
+  Totals& totals(statistics::Day day) {
     const auto [at, fresh] = totals_.try_emplace(day);
     if (!fresh) return at->second;
     auto row = tx_.prepare("SELECT domains, strangers, rows FROM statistics_day WHERE day = ?1");
@@ -160,7 +162,7 @@ class Adding {
     return at->second;
   }
 
-  void make(const Row& at, const Sum& sum) {
+  void make(const statistics::Row& at, const statistics::Sum& sum) {
     const bool is_first = !at.domain.empty() && is_new(at);
     const bool is_stranger = is_first && !find(at.domain);
     const std::int64_t domain = find_or_make(at.domain, at.day);
@@ -181,27 +183,27 @@ class Adding {
 
   disk::Tx& tx_;
   disk::Statement raise_;
-  Limits limits_;
+  StatisticsLimits limits_;
   std::map<std::string, std::int64_t> known_;
-  std::map<Day, Totals> totals_;
+  std::map<statistics::Day, Totals> totals_;
 };
 
 }  // namespace
 
-disk::Migration migration() {
+disk::Migration statistics_migration() {
   disk::Migration all;
   all.name = "statistics: rows by day and domain, and the series";
-  all.sql = tables;
+  all.sql = statistics_tables;
   return all;
 }
 
-void add(disk::Tx& tx, const Counts& counts, const Limits& limits) {
-  Adding adding(tx, limits);
+void add_statistics(disk::Tx& tx, const statistics::Counts& counts, const StatisticsLimits& limits) {
+  AddingStatistics adding(tx, limits);
   for (const auto& [row, sum] : counts.rows()) adding.add(row, sum);
   adding.finish();
 }
 
-bool forget(disk::Tx& tx, const Limits& limits) {
+bool forget_statistics(disk::Tx& tx, const StatisticsLimits& limits) {
   std::int64_t before = 0;
   {
     auto row = tx.prepare("SELECT day FROM statistics_day ORDER BY day DESC LIMIT 1 OFFSET ?1");
@@ -223,4 +225,4 @@ bool forget(disk::Tx& tx, const Limits& limits) {
   return false;
 }
 
-}  // namespace hoplock::statistics
+}  // namespace hoplock::store_sqlite

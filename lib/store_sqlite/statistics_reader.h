@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The statistics as the operator's tool reads them: straight from the database file, with or without a running daemon, a day at a time, so
+// that no read keeps the daemon from writing. Changes nothing.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "disk/db.h"
+#include "disk/job.h"
+#include "statistics/found.h"
+
+namespace hoplock::store_sqlite {
+
+class StatisticsReader {
+ public:
+  // no_such_file_or_directory: there is no database yet.
+  static Result<StatisticsReader> open(const std::filesystem::path& database);
+  // A database that an older version made, and that its daemon has not seen since, has no statistics: nothing is found.
+  Result<statistics::Found> read(const statistics::Range& range);
+
+ private:
+  explicit StatisticsReader(disk::Database db) : db_(std::move(db)) {}
+  struct Days {
+    std::vector<statistics::Day> days;  // of the range, of which anything is known
+    std::optional<statistics::Day> since;
+  };
+  static Days days(disk::Tx& tx, const statistics::Range& range);
+  static statistics::Partners read_day(disk::Tx& tx, statistics::Day day, const std::string& domain);
+  disk::Database db_;
+};
+
+}  // namespace hoplock::store_sqlite
