@@ -207,6 +207,32 @@ std::optional<StartFailure> App::open_store() {
   return std::nullopt;
 }
 
+// What the tool asks of services that are there by now.
+control::Calls App::control_calls() {
+  control::Calls calls;
+  delivery::Scheduler& scheduler = *scheduler_;
+  calls.waiting = [&scheduler] { return scheduler.in_line(); };
+  calls.kick = [&scheduler] { scheduler.kick(); };
+  calls.bounce = [&scheduler](store::Selection selection, queue::Queue::Progress progress) {
+    return scheduler.bounce(std::move(selection), std::move(progress));
+  };
+  calls.status = [this] { return status(); };
+  calls.reload = [this] { return reload(); };
+  route::PolicyCache& policies = *policies_;
+  calls.refresh_policy = [&policies](dns::Name domain) { return policies.refresh(std::move(domain)); };
+  reports::Sender& sender = *report_sender_;
+  calls.send_reports = [&sender](store::ReportSelection which) { return sender.send_now(std::move(which), now()); };
+  route::Partners& partners = *partners_;
+  calls.change_partners = [&partners](std::vector<partners::Order> orders, std::string by) {
+    return partners.carry_out(std::move(orders), std::move(by));
+  };
+  disk::Disk& disk = *disk_;
+  calls.compact = [&disk] { return disk.compact(); };
+  calls.store_octets = [&disk] { return disk.sizes().database; };
+  calls.clock = now;
+  return calls;
+}
+
 std::optional<StartFailure> App::open_network() {
   const auto& config = loaded_.config;
   const auto executor = loop_.get_executor();
@@ -241,26 +267,7 @@ std::optional<StartFailure> App::open_network() {
   listener_ = std::make_unique<listener::Server>(executor, *queue_, *log_, now);
   listener_->pass_bounces_to(
       [from = report_sender_.get()](std::string content) { return from->take_bounce(std::move(content)); });
-  control::Calls calls;
-  delivery::Scheduler& scheduler = *scheduler_;
-  calls.waiting = [&scheduler] { return scheduler.in_line(); };
-  calls.kick = [&scheduler] { scheduler.kick(); };
-  calls.bounce = [&scheduler](store::Selection selection, queue::Queue::Progress progress) {
-    return scheduler.bounce(std::move(selection), std::move(progress));
-  };
-  calls.status = [this] { return status(); };
-  calls.reload = [this] { return reload(); };
-  route::PolicyCache& policies = *policies_;
-  calls.refresh_policy = [&policies](dns::Name domain) { return policies.refresh(std::move(domain)); };
-  reports::Sender& sender = *report_sender_;
-  calls.send_reports = [&sender](store::ReportSelection which) { return sender.send_now(std::move(which), now()); };
-  route::Partners& partners = *partners_;
-  calls.change_partners = [&partners](std::vector<partners::Order> orders, std::string by) {
-    return partners.carry_out(std::move(orders), std::move(by));
-  };
-  calls.disk = disk_.get();
-  calls.clock = now;
-  control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
+  control_ = std::make_unique<control::Server>(executor, *queue_, *log_, control_calls());
   certificates_ = std::make_unique<CertificateWatch>(*log_, [this] { return take_up_certificates(); });
   StatusServer::Parts seen{executor,   *log_,    *writer_,    *disk_,         *statistics_, *queue_,
                            *resolver_, *router_, *dns_watch_, *certificates_, *scheduler_,  *listener_};

@@ -63,6 +63,7 @@ class App {
   std::optional<StartFailure> open_store();
   std::optional<StartFailure> open_keys();
   std::optional<StartFailure> open_network();
+  control::Calls control_calls();
   asio::awaitable<void> start();
   asio::awaitable<void> serve_end();
   asio::awaitable<void> serve_hangups();

@@ -336,13 +336,13 @@ asio::awaitable<std::string> Server::State::change_partners(ChangePartners chang
 
 // A little at a time, with a breath between, so that mail does not wait for it.
 asio::awaitable<std::string> Server::State::compact(std::string by, std::shared_ptr<Connection> connection) {
-  if (calls.disk == nullptr) co_return refusal_to_json("this daemon keeps no store");
+  if (!calls.compact) co_return refusal_to_json("this daemon keeps no store");
   auto progress = progress_to(std::move(connection));
   asio::steady_timer breath(acceptor.get_executor());
   std::optional<std::uint64_t> first;
   std::uint64_t last = UINT64_MAX;
   for (;;) {
-    const auto free = co_await calls.disk->compact();
+    const auto free = co_await calls.compact();
     if (!free) co_return refusal_to_json(free.error().detail);
     if (!first) first = *free;
     if (*free == 0 || *free >= last) {
@@ -355,7 +355,7 @@ asio::awaitable<std::string> Server::State::compact(std::string by, std::shared_
     co_await breath.async_wait(asio::use_awaitable);
     if (!acceptor.is_open()) break;
   }
-  const Compacted compacted{calls.disk->sizes().database, *first - std::min(*first, last)};
+  const Compacted compacted{calls.store_octets(), *first - std::min(*first, last)};
   log.write(Event(Level::info, "compacted").add("by", by).add("pages", static_cast<std::int64_t>(compacted.pages)));
   co_return to_json(compacted);
 }

@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "control/protocol.h"
-#include "disk/disk.h"
 #include "net/clock.h"
 #include "net/condition.h"
 #include "queue/queue.h"
@@ -36,7 +35,9 @@ struct Calls {
   std::function<boost::asio::awaitable<Result<reports::Sender::SendNowResult>>(store::ReportSelection)> send_reports;
   std::function<boost::asio::awaitable<Result<partners::Done>>(std::vector<partners::Order>, std::string by)>
       change_partners;
-  disk::Disk* disk = nullptr;  // for `compact`
+  // For `compact`: gives some of the store's free pages back, and how many are left; the store's size in octets.
+  std::function<boost::asio::awaitable<Result<std::uint64_t>>()> compact;
+  std::function<std::uint64_t()> store_octets;
   net::Clock clock = net::now;
 };
 
