@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every implementation of store::MailStore is tried with: the same operations on values, whatever keeps the mail.
+// What every implementation of the interfaces in lib/store is tried with: the same operations on values, whatever keeps it.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -8,7 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "store/ledger_store.h"
 #include "store/mail_store.h"
+#include "store/partner_store.h"
+#include "store/policy_store.h"
 #include "tests/support/loop.h"
 
 namespace hoplock::store::contract {
@@ -26,6 +29,9 @@ class Implementation {
   virtual ~Implementation() = default;
 
   virtual MailStore& store() = 0;
+  virtual PolicyStore& policies() = 0;
+  virtual PartnerStore& partners() = 0;
+  virtual LedgerStore& ledger() = 0;
   virtual void restart() = 0;  // as after the end of the process
   virtual void fail() = 0;     // from now on nothing can be written
   virtual void heal() = 0;

@@ -48,7 +48,7 @@ std::size_t due_at(Mail& mail, const std::string& destination, Time now) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("act: hold, release and retry change when mail is due, and tell where", Kept, HOPLOCK_MAIL_STORES) {
+TEST_CASE_TEMPLATE("act: hold, release and retry change when mail is due, and tell where", Kept, HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   const Id id = mail.put({"a@one.test", "b@two.test"});
@@ -72,7 +72,7 @@ TEST_CASE_TEMPLATE("act: hold, release and retry change when mail is due, and te
 }
 
 TEST_CASE_TEMPLATE("act: what is removed is gone, and what is under way goes when its lease ends", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   const Id gone = mail.put({"a@one.test"});
@@ -93,7 +93,7 @@ TEST_CASE_TEMPLATE("act: what is removed is gone, and what is under way goes whe
 }
 
 TEST_CASE_TEMPLATE("what was removed while it was under way goes behind a restart, where nobody leases it", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   const Id id = mail.put({"a@one.test"});
@@ -103,7 +103,7 @@ TEST_CASE_TEMPLATE("what was removed while it was under way goes behind a restar
   CHECK(mail.ask(mail.store().read_chunk(id, 0)).error().code == errc::no_message);
 }
 
-TEST_CASE_TEMPLATE("select: every message that is meant, page by page", Kept, HOPLOCK_MAIL_STORES) {
+TEST_CASE_TEMPLATE("select: every message that is meant, page by page", Kept, HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   std::vector<Id> ones, all;
@@ -124,7 +124,7 @@ TEST_CASE_TEMPLATE("select: every message that is meant, page by page", Kept, HO
 }
 
 TEST_CASE_TEMPLATE("pick: the recipients that are meant, held ones too, but for those under way", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   const Id id = mail.put({"a@one.test", "b@two.test"});
@@ -141,7 +141,7 @@ TEST_CASE_TEMPLATE("pick: the recipients that are meant, held ones too, but for 
 }
 
 TEST_CASE_TEMPLATE("MX-20: domains go elsewhere, and what waits there is due, however much it is", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   fill(mail, "one.test", 100, at(90'000));
@@ -166,7 +166,7 @@ TEST_CASE_TEMPLATE("MX-20: domains go elsewhere, and what waits there is due, ho
 }
 
 TEST_CASE_TEMPLATE("a clock that was set back: nothing waits longer than its own interval, across a restart too", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   fill(mail, "one.test", 50, at(90'000));
@@ -186,8 +186,7 @@ TEST_CASE_TEMPLATE("a clock that was set back: nothing waits longer than its own
   CHECK_FALSE(kept.ask(kept.store().recover()).value().rebasing);
 }
 
-TEST_CASE_TEMPLATE("wake: what was deferred for these reasons comes due, and the hold ends", Kept,
-                   HOPLOCK_MAIL_STORES) {
+TEST_CASE_TEMPLATE("wake: what was deferred for these reasons comes due, and the hold ends", Kept, HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   fill(mail, "one.test", 3, at(90'000));
@@ -205,8 +204,7 @@ TEST_CASE_TEMPLATE("wake: what was deferred for these reasons comes due, and the
   CHECK(due_at(mail, "two.test", at(100)) == 3);
 }
 
-TEST_CASE_TEMPLATE("the sweep comes to the end of the rows and of the bodies, and begins anew", Kept,
-                   HOPLOCK_MAIL_STORES) {
+TEST_CASE_TEMPLATE("the sweep comes to the end of the rows and of the bodies, and begins anew", Kept, HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   for (int i = 0; i < 20; ++i) mail.put({"a@one.test"}, at(i), std::string(1000, 'x'));
@@ -229,8 +227,7 @@ TEST_CASE_TEMPLATE("the sweep comes to the end of the rows and of the bodies, an
   }
 }
 
-TEST_CASE_TEMPLATE("a message whose body is damaged is held until an operator says otherwise", Kept,
-                   HOPLOCK_MAIL_STORES) {
+TEST_CASE_TEMPLATE("a message whose body is damaged is held until an operator says otherwise", Kept, HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   const Id id = mail.put({"a@one.test"});
@@ -241,7 +238,7 @@ TEST_CASE_TEMPLATE("a message whose body is damaged is held until an operator sa
 }
 
 TEST_CASE_TEMPLATE("the history of messages that are gone is forgotten in its time, and no other", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   kept.store().set_history(Recording::on);

@@ -156,7 +156,7 @@ void look_after(Mail& mail, Model& model) {
 }  // namespace
 
 TEST_CASE_TEMPLATE("at random: what is due is what must be, and nothing is delivered twice or forgotten", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   for (const unsigned seed : {1u, 2u, 3u}) {
     CAPTURE(seed);
     Kept kept;

@@ -35,7 +35,7 @@ RoutedNotice notice_about(Id about, Id id, Notice::Kind kind = Notice::Kind::end
 
 // --- intake ------------------------------------------------------------------------------------------------------------
 
-TEST_CASE_TEMPLATE("a new store has nothing", Kept, HOPLOCK_MAIL_STORES) {
+TEST_CASE_TEMPLATE("a new store has nothing", Kept, HOPLOCK_STORES) {
   Kept kept;
   const Recovered recovered = kept.ask(kept.store().recover()).value();
   CHECK(recovered.last_id == 0);
@@ -49,7 +49,7 @@ TEST_CASE_TEMPLATE("a new store has nothing", Kept, HOPLOCK_MAIL_STORES) {
   CHECK_FALSE(kept.store().name().empty());
 }
 
-TEST_CASE_TEMPLATE("SUB-29: what was committed is there after a restart, octet by octet", Kept, HOPLOCK_MAIL_STORES) {
+TEST_CASE_TEMPLATE("SUB-29: what was committed is there after a restart, octet by octet", Kept, HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   auto draft = mail.draft({"a@one.test", "b@two.test", "c@one.test"});
@@ -92,7 +92,7 @@ TEST_CASE_TEMPLATE("SUB-29: what was committed is there after a restart, octet b
 }
 
 TEST_CASE_TEMPLATE("a commit tells whether something waits at its destinations, and whether they are held off", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   mail.put({"a@one.test"});
@@ -105,7 +105,7 @@ TEST_CASE_TEMPLATE("a commit tells whether something waits at its destinations, 
 }
 
 TEST_CASE_TEMPLATE("what streams ahead is no message before its commit, and goes where there is none", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   auto draft = mail.draft({"a@one.test"}, t0, "the end");
@@ -138,7 +138,7 @@ TEST_CASE_TEMPLATE("what streams ahead is no message before its commit, and goes
 // --- what is due -------------------------------------------------------------------------------------------------------
 
 TEST_CASE_TEMPLATE("due: as many as asked for, without those that are busy or held off; then when there is more", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   mail.put({"a@one.test"}, at(0));
@@ -160,7 +160,7 @@ TEST_CASE_TEMPLATE("due: as many as asked for, without those that are busy or he
 }
 
 TEST_CASE_TEMPLATE("lease: the earliest first, within the limits, at least one, never what is excluded", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   std::vector<Id> ids;
@@ -183,8 +183,7 @@ TEST_CASE_TEMPLATE("lease: the earliest first, within the limits, at least one, 
   CHECK(mail.lease("one.test", at(1)).size() == 2);  // the others came later
 }
 
-TEST_CASE_TEMPLATE("lease: old mail, due or not, and what waits behind a hold, page by page", Kept,
-                   HOPLOCK_MAIL_STORES) {
+TEST_CASE_TEMPLATE("lease: old mail, due or not, and what waits behind a hold, page by page", Kept, HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   const Id tried = mail.put({"a@one.test"}, at(0));
@@ -217,7 +216,7 @@ TEST_CASE_TEMPLATE("lease: old mail, due or not, and what waits behind a hold, p
 // --- ends --------------------------------------------------------------------------------------------------------------
 
 TEST_CASE_TEMPLATE("settle: delivered mail goes, deferred mail waits, the rest goes back as it was", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   const Id id = mail.put({"a@one.test", "b@one.test", "c@one.test"});
@@ -246,7 +245,7 @@ TEST_CASE_TEMPLATE("settle: delivered mail goes, deferred mail waits, the rest g
   CHECK(mail.ask(mail.store().read_chunk(id, 0)).error().code == errc::no_message);
 }
 
-TEST_CASE_TEMPLATE("a destination's hold is kept until it ends or is taken back", Kept, HOPLOCK_MAIL_STORES) {
+TEST_CASE_TEMPLATE("a destination's hold is kept until it ends or is taken back", Kept, HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   mail.put({"a@one.test"});
@@ -271,7 +270,7 @@ TEST_CASE_TEMPLATE("a destination's hold is kept until it ends or is taken back"
 }
 
 TEST_CASE_TEMPLATE("a notice is a message of its own, written with what it tells of; a delay is told once", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   const Id id = mail.put({"a@one.test"});
@@ -299,7 +298,7 @@ TEST_CASE_TEMPLATE("a notice is a message of its own, written with what it tells
   CHECK(mail.ask(mail.store().settle(gone)).value().notices.empty());
 }
 
-TEST_CASE_TEMPLATE("what cannot be stored as a whole is not stored at all", Kept, HOPLOCK_MAIL_STORES) {
+TEST_CASE_TEMPLATE("what cannot be stored as a whole is not stored at all", Kept, HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   const Id id = mail.put({"a@one.test"});
@@ -314,7 +313,7 @@ TEST_CASE_TEMPLATE("what cannot be stored as a whole is not stored at all", Kept
 }
 
 TEST_CASE_TEMPLATE("SUB-29: a store that cannot be written says so, keeps what it has, and recovers", Kept,
-                   HOPLOCK_MAIL_STORES) {
+                   HOPLOCK_STORES) {
   Kept kept;
   Mail mail(kept);
   const Id id = mail.put({"a@one.test"});
