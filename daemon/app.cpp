@@ -269,7 +269,7 @@ std::optional<StartFailure> App::open_network() {
       [from = report_sender_.get()](std::string content) { return from->take_bounce(std::move(content)); });
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, control_calls());
   certificates_ = std::make_unique<CertificateWatch>(*log_, [this] { return take_up_certificates(); });
-  StatusServer::Parts seen{executor,   *log_,    *writer_,    *disk_,         *statistics_, *queue_,
+  StatusServer::Parts seen{executor,   *log_,    *writer_,    *disk_,         *statistics_, readers(config), *queue_,
                            *resolver_, *router_, *dns_watch_, *certificates_, *scheduler_,  *listener_};
   status_server_ = std::make_unique<StatusServer>(std::move(seen));
   return std::nullopt;

@@ -13,6 +13,7 @@
 #include "store_sqlite/partners.h"
 #include "store_sqlite/policies.h"
 #include "store_sqlite/quota.h"
+#include "store_sqlite/readers.h"
 #include "store_sqlite/report_mails.h"
 #include "store_sqlite/statistics.h"
 
@@ -143,6 +144,7 @@ smtp::Mailbox postmaster(const config::Config& config) {
 }
 
 std::string database_path(const config::Config& config) { return in_data_dir(config, "queue.db"); }
+store::ReadersPtr readers(const config::Config& config) { return store_sqlite::readers_of(database_path(config)); }
 std::string control_path(const config::Config& config) { return in_data_dir(config, config.control_socket); }
 net::CertificateFiles self_signed_files(const config::Config& config) {
   return {in_data_dir(config, "self-signed.crt"), in_data_dir(config, "self-signed.key")};

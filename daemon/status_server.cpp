@@ -53,9 +53,9 @@ double processor_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-monitor::Surveyor::Options survey_options(const disk::Disk& disk) {
+monitor::Surveyor::Options survey_options(store::ReadersPtr readers) {
   monitor::Surveyor::Options options;
-  options.database = disk.path();
+  options.readers = std::move(readers);
   return options;
 }
 
@@ -65,9 +65,9 @@ StatusServer::StatusServer(Parts parts)
     : parts_(std::move(parts)),
       started_(now()),
       passwords_(parts_.executor, logins_),
-      surveyor_(parts_.executor, survey_options(parts_.disk), [&queue = parts_.queue] { return queue.active(); }),
+      surveyor_(parts_.executor, survey_options(parts_.readers), [&queue = parts_.queue] { return queue.active(); }),
       recorder_(parts_.executor, parts_.statistics, parts_.log, surveyor_),
-      lookups_(parts_.executor, parts_.disk.path()),
+      lookups_(parts_.executor, parts_.readers),
       pages_(page_parts()),
       endpoints_(
           surveyor_, parts_.log.counters(), [this] { return status(); },

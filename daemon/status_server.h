@@ -35,6 +35,7 @@ class StatusServer {
     const LogWriter& writer;  // behind it
     disk::Disk& disk;
     store::StatisticsStore& statistics;
+    store::ReadersPtr readers;
     queue::Queue& queue;
     resolver::Unbound& resolver;
     const route::Router& router;

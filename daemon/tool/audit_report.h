@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "statistics/proof.h"
-#include "store_sqlite/statistics_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 

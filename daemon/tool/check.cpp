@@ -10,8 +10,7 @@
 #include "daemon/tool/network.h"
 #include "daemon/tool/route_view.h"
 #include "delivery/credentials.h"
-#include "store_sqlite/partner_reader.h"
-#include "store_sqlite/policy_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
@@ -19,9 +18,9 @@ namespace {
 
 // What the daemon keeps of the domain's MTA-STS policy. Where there is no daemon and no queue, nothing is kept.
 std::optional<store::PolicyRow> kept_policy(const Call& call, const dns::Name& domain) {
-  auto reader = store_sqlite::PolicyReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->policies();
   if (!reader && reader.error().code == errc::no_such_file_or_directory) return std::nullopt;
-  auto row = reader ? reader->find(domain) : Result<std::optional<store::PolicyRow>>(reader.error());
+  auto row = reader ? (*reader)->find(domain) : Result<std::optional<store::PolicyRow>>(reader.error());
   if (row) return std::move(*row);
   complain(call.console, ok, "whether a policy of this domain is kept is not known: " + row.error().detail);
   return std::nullopt;
@@ -30,9 +29,9 @@ std::optional<store::PolicyRow> kept_policy(const Call& call, const dns::Name& d
 // Likewise what was agreed on with the partner.
 partners::BookPtr partners_of(const Call& call, const dns::Name& domain) {
   auto book = std::make_shared<partners::Book>();
-  auto reader = store_sqlite::PartnerReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->partners();
   if (!reader && reader.error().code == errc::no_such_file_or_directory) return book;
-  auto found = reader ? reader->find(domain) : Result<std::vector<partners::Entry>>(reader.error());
+  auto found = reader ? (*reader)->find(domain) : Result<std::vector<partners::Entry>>(reader.error());
   if (!found) {
     complain(call.console, ok, "whether anything was agreed on with this domain is not known: " + found.error().detail);
     return book;

@@ -5,7 +5,7 @@
 
 namespace hoplock::daemon::tool {
 
-Result<NamedMessage> named_message(store_sqlite::MailReader& reader, std::string_view word) {
+Result<NamedMessage> named_message(store::MailReader& reader, std::string_view word) {
   constexpr std::size_t shown = 5;
   NamedMessage named;
   named.id = store::Id::parse(word);

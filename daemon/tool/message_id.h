@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "store_sqlite/mail_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
@@ -16,6 +16,6 @@ struct NamedMessage {
   std::string why;  // without an id: a sentence for people
 };
 // A whole ID stands for itself, known or not. Reads only for a prefix.
-Result<NamedMessage> named_message(store_sqlite::MailReader& reader, std::string_view word);
+Result<NamedMessage> named_message(store::MailReader& reader, std::string_view word);
 
 }  // namespace hoplock::daemon::tool

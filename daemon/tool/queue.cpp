@@ -15,7 +15,7 @@
 #include "daemon/tool/queue_view.h"
 #include "daemon/tool/text.h"
 #include "smtp/mailbox.h"
-#include "store_sqlite/mail_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
@@ -142,7 +142,7 @@ void print_message(const Console& console, const store::MessageView& message) {
   table.finish();
 }
 
-Result<> print_body(const Console& console, store_sqlite::MailReader& reader, store::Id id) {
+Result<> print_body(const Console& console, store::MailReader& reader, store::Id id) {
   TerminalSanitizer sanitizer;
   auto read = reader.body(id, [&](std::string_view octets) {
     if (console.width) {
@@ -222,14 +222,14 @@ struct Selected {
 };
 
 void take_ids(const Call& call, Selected& result) {
-  std::optional<store_sqlite::MailReader> reader;  // only a prefix needs it
+  std::unique_ptr<store::MailReader> reader;  // only a prefix needs it
   for (const std::string& word : call.arguments.words) {
     if (const auto id = store::Id::parse(word)) {
       result.selection.ids.push_back(*id);
       continue;
     }
     if (!reader) {
-      if (auto opened = store_sqlite::MailReader::open(database_path(call.loaded.config))) reader = std::move(*opened);
+      if (auto opened = readers(call.loaded.config)->mail()) reader = std::move(*opened);
     }
     const auto named = reader ? named_message(*reader, word) : Result<NamedMessage>(NamedMessage());
     if (named && named->id) {
@@ -268,17 +268,17 @@ Selected selected(const Call& call) {
 }
 
 std::optional<std::uint64_t> count_of(const Call& call, const store::Selection& selection) {
-  auto reader = store_sqlite::MailReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->mail();
   if (!reader) return std::nullopt;
   if (selection.by == store::Selection::By::all) {
-    const auto stats = reader->stats({});
+    const auto stats = (*reader)->stats({});
     return stats ? std::optional(stats->messages) : std::nullopt;
   }
   store::Filter filter;
   if (selection.by == store::Selection::By::domain) filter.domain = selection.domain;
   if (selection.by == store::Selection::By::sender) filter.sender = selection.sender;
   std::uint64_t count = 0;
-  const auto listed = reader->list(filter, [&count](const store::MessageView&) {
+  const auto listed = (*reader)->list(filter, [&count](const store::MessageView&) {
     ++count;
     return store::Go::on;
   });
@@ -308,13 +308,13 @@ int queue_list(const Call& call) {
   const Console& console = call.console;
   Wanted which = wanted(call.arguments);
   if (!which.wrong.empty()) return complain(console, usage, which.wrong);
-  auto reader = store_sqlite::MailReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->mail();
   if (!reader) return cannot_read(call, "the queue", reader.error());
   Present now = present(call);
   which.filter.active = std::move(now.active);
   Table table = message_table(console);
   std::size_t count = 0;
-  const auto listed = reader->list(which.filter, [&](const store::MessageView& stored) {
+  const auto listed = (*reader)->list(which.filter, [&](const store::MessageView& stored) {
     const store::MessageView message = in_line(stored, now.waiting, console.now);
     if (call.arguments.json) {
       console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(message));
@@ -334,14 +334,14 @@ int queue_list(const Call& call) {
 int queue_show(const Call& call) {
   const Console& console = call.console;
   const std::string& word = call.arguments.words.front();
-  auto reader = store_sqlite::MailReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->mail();
   if (!reader) return cannot_read(call, "the queue", reader.error());
-  const auto named = named_message(*reader, word);
+  const auto named = named_message(**reader, word);
   if (!named) return cannot_read(call, "the queue", named.error());
   if (!named->id) return complain(console, no, named->why);
   const auto id = named->id;
   const Present now = present(call);
-  auto message = reader->show(*id, now.active);
+  auto message = (*reader)->show(*id, now.active);
   if (!message) return cannot_read(call, "the queue", message.error());
   if (!*message) return complain(console, no, "there is no message '" + word + "' in the queue");
   *message = in_line(std::move(**message), now.waiting, console.now);
@@ -349,14 +349,14 @@ int queue_show(const Call& call) {
   if (!call.arguments.json) {
     print_message(console, **message);
     if (body) console.out << '\n';
-    const auto read = body ? print_body(console, *reader, *id) : Result<>{};
+    const auto read = body ? print_body(console, **reader, *id) : Result<>{};
     return read ? static_cast<int>(ok) : cannot_read(call, "the queue", read.error());
   }
   json::object object = to_json(**message);
   object["history"] = history(**message);
   if (body) {
     std::string content;
-    const auto read = reader->body(*id, [&](std::string_view octets) {
+    const auto read = (*reader)->body(*id, [&](std::string_view octets) {
       content += octets;
       return store::Go::on;
     });
@@ -368,9 +368,9 @@ int queue_show(const Call& call) {
 }
 
 int queue_stats(const Call& call) {
-  auto reader = store_sqlite::MailReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->mail();
   if (!reader) return cannot_read(call, "the queue", reader.error());
-  const auto stats = reader->stats(active(call));
+  const auto stats = (*reader)->stats(active(call));
   if (!stats) return cannot_read(call, "the queue", stats.error());
   if (call.arguments.json) {
     call.console.out << to_line(to_json(*stats)) << '\n';

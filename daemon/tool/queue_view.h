@@ -5,7 +5,7 @@
 
 #include "daemon/tool/json.h"
 #include "queue/in_line.h"
-#include "store_sqlite/mail_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 

@@ -7,7 +7,7 @@
 #include "daemon/tool/json.h"
 #include "daemon/tool/tool.h"
 #include "probe/finding.h"
-#include "store_sqlite/ledger_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 

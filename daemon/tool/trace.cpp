@@ -54,7 +54,7 @@ Asked asked(const Call& call) {
 
 class Teller {
  public:
-  Teller(const Call& call, store_sqlite::MailReader& reader, TraceSubject subject)
+  Teller(const Call& call, store::MailReader& reader, TraceSubject subject)
       : call_(call), states_(reader), subject_(std::move(subject)), present_(present(call)) {}
 
   store::Go tell(const store::Traced& traced) {
@@ -84,7 +84,7 @@ class Teller {
 
  private:
   const Call& call_;
-  store_sqlite::MailReader& states_;
+  store::MailReader& states_;
   TraceSubject subject_;
   Present present_;
   std::size_t count_ = 0;
@@ -95,10 +95,10 @@ class Teller {
 int trace(const Call& call) {
   Asked what = asked(call);
   if (!what.wrong.empty()) return complain(call.console, usage, what.wrong);
-  auto reader = store_sqlite::MailReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->mail();
   if (!reader) return cannot_read(call, "the history in", reader.error());
   if (what.subject.by == TraceSubject::By::domain) {  // a word without a dot may be the beginning of an ID
-    const auto named = named_message(*reader, call.arguments.words.front());
+    const auto named = named_message(**reader, call.arguments.words.front());
     if (!named) return cannot_read(call, "the history in", named.error());
     if (named->id) {
       what.query.domain.clear();
@@ -106,10 +106,10 @@ int trace(const Call& call) {
       what.query.id = named->id;
     }
   }
-  auto states = store_sqlite::MailReader::open(database_path(call.loaded.config));
+  auto states = readers(call.loaded.config)->mail();
   if (!states) return cannot_read(call, "the history in", states.error());
-  Teller teller(call, *states, what.subject);
-  const auto read = reader->trace(what.query, [&](const store::Traced& traced) { return teller.tell(traced); });
+  Teller teller(call, **states, what.subject);
+  const auto read = (*reader)->trace(what.query, [&](const store::Traced& traced) { return teller.tell(traced); });
   const std::size_t found = teller.finish();
   if (!read) return cannot_read(call, "the history in", read.error());
   if (found == 0) return complain(call.console, no, "nothing is known of '" + call.arguments.words.front() + "'");

@@ -6,7 +6,7 @@
 
 #include "daemon/tool/json.h"
 #include "daemon/tool/tool.h"
-#include "store_sqlite/mail_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 

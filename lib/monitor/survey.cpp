@@ -11,7 +11,6 @@
 
 #include "monitor/health.h"
 #include "monitor/since.h"
-#include "store_sqlite/mail_reader.h"
 
 namespace hoplock::monitor {
 
@@ -26,9 +25,8 @@ constexpr std::size_t events_looked_at = 64;  // of the oldest message of a doma
 
 // Notes why it could not be read, if so.
 template <class Reader, class Read>
-void read_with(Survey& survey, const std::filesystem::path& database, Read read) {
-  auto reader = Reader::open(database);
-  const Result<> done = reader ? read(*reader) : Result<>(reader.error());
+void read_with(Survey& survey, Result<std::unique_ptr<Reader>> reader, Read read) {
+  const Result<> done = reader ? read(**reader) : Result<>(reader.error());
   if (!done && survey.error.empty()) survey.error = done.error().detail;
 }
 
@@ -46,7 +44,7 @@ void put_own_first(std::vector<store::Stats::NextHop>& hops) {
 }
 
 // What the waits are shown with: the first domains of each next hop, and since when.
-Result<> read_waits(store_sqlite::MailReader& reader, Survey& survey) {
+Result<> read_waits(store::MailReader& reader, Survey& survey) {
   auto waits = reader.waits(survey.queue, Survey::most_domains);
   if (!waits) return waits.error();
   for (store::Wait& wait : *waits) {
@@ -63,21 +61,21 @@ Result<> read_waits(store_sqlite::MailReader& reader, Survey& survey) {
 
 }  // namespace
 
-Survey survey(const std::filesystem::path& database, const std::vector<store::Lease>& active, Time now) {
+Survey survey(const store::Readers& readers, const std::vector<store::Lease>& active, Time now) {
   const auto began = steady_clock::now();
   Survey found;
   found.taken = now;
-  read_with<store_sqlite::MailReader>(found, database, [&](store_sqlite::MailReader& reader) -> Result<> {
+  read_with(found, readers.mail(), [&](store::MailReader& reader) -> Result<> {
     if (auto kept = keep(reader.stats(active), found.queue); !kept) return kept;
     put_own_first(found.queue.hops);
     if (auto kept = read_waits(reader, found); !kept) return kept;
     return keep(reader.damaged(Survey::most_damaged), found.damaged);
   });
-  read_with<store_sqlite::LedgerReader>(found, database, [&](store_sqlite::LedgerReader& reader) {
+  read_with(found, readers.ledger(), [&](store::LedgerReader& reader) {
     return keep(reader.summary(tlsrpt::day_of(now) - std::chrono::days(1)), found.reports);
   });
-  read_with<store_sqlite::PolicyReader>(
-      found, database, [&](store_sqlite::PolicyReader& reader) { return keep(reader.summary(now), found.policies); });
+  read_with(found, readers.policies(),
+            [&](store::PolicyReader& reader) { return keep(reader.summary(now), found.policies); });
   found.domains = found.queue.domains.size();
   if (found.domains > Survey::most_domains) {
     found.queue.domains.resize(Survey::most_domains);
@@ -121,7 +119,7 @@ Surveyor::~Surveyor() {
 void Surveyor::start() {
   state_->under_way = true;
   auto work = [state = state_, loop = state_->loop, options = state_->options, active = state_->active()]() mutable {
-    auto made = std::make_shared<const Survey>(survey(options.database, active, options.clock()));
+    auto made = std::make_shared<const Survey>(survey(*options.readers, active, options.clock()));
     auto done = [state = std::move(state), made = std::move(made)] {  // what the loop touches ends on the loop
       state->last = made;
       const auto rest = std::max<std::chrono::milliseconds>(state->options.fresh, made->took * rest_share);

@@ -6,7 +6,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,8 +16,7 @@
 #include "net/clock.h"
 #include "net/condition.h"
 #include "store/looks.h"
-#include "store_sqlite/ledger_reader.h"
-#include "store_sqlite/policy_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::monitor {
 
@@ -39,12 +37,12 @@ struct Survey {
 };
 
 // On the calling thread; may take seconds.
-Survey survey(const std::filesystem::path& database, const std::vector<store::Lease>& active, Time now);
+Survey survey(const store::Readers& readers, const std::vector<store::Lease>& active, Time now);
 
 class Surveyor {
  public:
   struct Options {
-    std::filesystem::path database;
+    store::ReadersPtr readers;
     std::chrono::milliseconds fresh{10000};  // and at least twenty times as long as the last one took
     net::Clock clock = net::now;             // also asked beside the loop
   };

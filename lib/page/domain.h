@@ -15,8 +15,7 @@
 #include "page/waiting.h"
 #include "statistics/proof.h"
 #include "store/looks.h"
-#include "store_sqlite/ledger_reader.h"
-#include "store_sqlite/policy_reader.h"
+#include "store/readers.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::page {

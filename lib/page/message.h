@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "page/story.h"
-#include "store_sqlite/mail_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::page {
 

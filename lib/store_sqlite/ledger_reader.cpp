@@ -27,13 +27,13 @@ LedgerRow row_of(disk::Tx& tx, ReportAccount account) {
 
 }  // namespace
 
-Result<LedgerReader> LedgerReader::open(const std::filesystem::path& database) {
+Result<SqliteLedgerReader> SqliteLedgerReader::open(const std::filesystem::path& database) {
   auto db = disk::open_read_only(database);
   if (!db) return db.error();
-  return LedgerReader(std::move(*db));
+  return SqliteLedgerReader(std::move(*db));
 }
 
-Result<> LedgerReader::list(ReportSelection selection, const std::function<void(const LedgerRow&)>& call) {
+Result<> SqliteLedgerReader::list(ReportSelection selection, const std::function<void(const LedgerRow&)>& call) {
   selection.after.reset();
   selection.limit = accounts_at_once;
   return disk::guarded([&]() -> Result<> {
@@ -51,7 +51,7 @@ Result<> LedgerReader::list(ReportSelection selection, const std::function<void(
   });
 }
 
-Result<std::optional<std::string>> LedgerReader::show(const ReportKey& key, const tlsrpt::Submitter& submitter) {
+Result<std::optional<std::string>> SqliteLedgerReader::show(const ReportKey& key, const tlsrpt::Submitter& submitter) {
   return disk::guarded([&]() -> Result<std::optional<std::string>> {
     disk::Tx tx(db_);
     if (!disk::has_table(tx, "tlsrpt_account")) return std::optional<std::string>();
@@ -67,7 +67,7 @@ Result<std::optional<std::string>> LedgerReader::show(const ReportKey& key, cons
   });
 }
 
-Result<LedgerSummary> LedgerReader::summary(tlsrpt::Day day) {
+Result<LedgerSummary> SqliteLedgerReader::summary(tlsrpt::Day day) {
   return disk::guarded([&]() -> Result<LedgerSummary> {
     disk::Tx tx(db_);
     LedgerSummary summary;

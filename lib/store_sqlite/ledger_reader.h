@@ -9,28 +9,26 @@
 #include <vector>
 
 #include "disk/db.h"
+#include "store/readers.h"
 #include "store_sqlite/ledger.h"
 
 namespace hoplock::store_sqlite {
 
 using namespace store;
 
-class LedgerReader {
+class SqliteLedgerReader final : public store::LedgerReader {
  public:
   // no_such_file_or_directory: there is no database yet.
-  static Result<LedgerReader> open(const std::filesystem::path& database);
+  static Result<SqliteLedgerReader> open(const std::filesystem::path& database);
 
-  // By day and domain, one call an account, whatever selection.after and limit say. A database that never had a ledger has none.
-  Result<> list(ReportSelection selection, const std::function<void(const LedgerRow&)>& call);
+  Result<> list(ReportSelection selection, const std::function<void(const LedgerRow&)>& call) override;
 
-  // The report as it was sent or will be, in the octets of its JSON; of a day that is not built yet, as it would be now. Nothing: no
-  // such account.
-  Result<std::optional<std::string>> show(const ReportKey& key, const tlsrpt::Submitter& submitter);
+  Result<std::optional<std::string>> show(const ReportKey& key, const tlsrpt::Submitter& submitter) override;
 
-  Result<LedgerSummary> summary(tlsrpt::Day day);
+  Result<LedgerSummary> summary(tlsrpt::Day day) override;
 
  private:
-  explicit LedgerReader(disk::Database db) : db_(std::move(db)) {}
+  explicit SqliteLedgerReader(disk::Database db) : db_(std::move(db)) {}
   disk::Database db_;
 };
 

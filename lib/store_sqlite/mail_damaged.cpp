@@ -6,7 +6,7 @@
 
 namespace hoplock::store_sqlite {
 
-Result<std::vector<Id>> MailReader::damaged(std::size_t most) {
+Result<std::vector<Id>> SqliteMailReader::damaged(std::size_t most) {
   return disk::guarded([&]() -> Result<std::vector<Id>> {
     disk::Tx tx(db_);
     std::vector<Id> found;

@@ -110,7 +110,7 @@ std::vector<Id> newest_of(disk::Tx& tx, const std::string& needle, std::size_t m
 
 }  // namespace
 
-Result<std::vector<Wait>> MailReader::waits(const Stats& stats, std::size_t most) {
+Result<std::vector<Wait>> SqliteMailReader::waits(const Stats& stats, std::size_t most) {
   return disk::guarded([&]() -> Result<std::vector<Wait>> {
     std::vector<Wait> waits;
     std::map<std::pair<std::string_view, std::string_view>, std::size_t> places;
@@ -140,7 +140,7 @@ Result<std::vector<Wait>> MailReader::waits(const Stats& stats, std::size_t most
   });
 }
 
-Result<std::optional<DomainWait>> MailReader::wait_of(const std::string& domain) {
+Result<std::optional<DomainWait>> SqliteMailReader::wait_of(const std::string& domain) {
   return disk::guarded([&]() -> Result<std::optional<DomainWait>> {
     disk::Tx tx(db_);
     auto found = describe(tx, domain);
@@ -155,7 +155,7 @@ Result<std::optional<DomainWait>> MailReader::wait_of(const std::string& domain)
   });
 }
 
-Result<Recent> MailReader::recent(const PartyQuery& query) {
+Result<Recent> SqliteMailReader::recent(const PartyQuery& query) {
   return disk::guarded([&]() -> Result<Recent> {
     disk::Tx tx(db_);
     const bool by_address = !query.address.empty();
@@ -171,7 +171,7 @@ Result<Recent> MailReader::recent(const PartyQuery& query) {
   });
 }
 
-Result<Tail> MailReader::tail(Id id, std::size_t most) {
+Result<Tail> SqliteMailReader::tail(Id id, std::size_t most) {
   return disk::guarded([&]() -> Result<Tail> {
     disk::Tx tx(db_);
     Tail tail;

@@ -86,13 +86,13 @@ std::vector<Id> ids_of(disk::Tx& tx, const Selection& selection) {
 
 }  // namespace
 
-Result<MailReader> MailReader::open(const std::filesystem::path& database) {
+Result<SqliteMailReader> SqliteMailReader::open(const std::filesystem::path& database) {
   auto db = disk::open_read_only(database);
   if (!db) return db.error();
-  return MailReader(std::move(*db));
+  return SqliteMailReader(std::move(*db));
 }
 
-Result<> MailReader::list(const Filter& filter, const std::function<Go(const MessageView&)>& call) {
+Result<> SqliteMailReader::list(const Filter& filter, const std::function<Go(const MessageView&)>& call) {
   return disk::guarded([&]() -> Result<> {
     disk::Tx tx(db_);
     Selection selection;
@@ -129,14 +129,14 @@ Result<> MailReader::list(const Filter& filter, const std::function<Go(const Mes
   });
 }
 
-Result<std::optional<MessageView>> MailReader::show(Id id, const std::vector<Lease>& active) {
+Result<std::optional<MessageView>> SqliteMailReader::show(Id id, const std::vector<Lease>& active) {
   return disk::guarded([&]() -> Result<std::optional<MessageView>> {
     disk::Tx tx(db_);
     return message_of(tx, id, active);
   });
 }
 
-Result<> MailReader::body(Id id, const std::function<Go(std::string_view)>& call) {
+Result<> SqliteMailReader::body(Id id, const std::function<Go(std::string_view)>& call) {
   return disk::guarded([&]() -> Result<> {
     disk::Tx tx(db_);
     std::int64_t chunks = 0;

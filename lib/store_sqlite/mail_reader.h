@@ -11,44 +11,32 @@
 #include <vector>
 
 #include "disk/db.h"
-#include "store/looks.h"
-#include "store/views.h"
+#include "store/readers.h"
 
 namespace hoplock::store_sqlite {
 
 using namespace store;
 
-class MailReader {
+class SqliteMailReader final : public store::MailReader {
  public:
-  static Result<MailReader> open(const std::filesystem::path& database);
+  static Result<SqliteMailReader> open(const std::filesystem::path& database);
 
-  // Oldest first, one call a message.
-  Result<> list(const Filter& filter, const std::function<Go(const MessageView&)>& call);
-  Result<std::optional<MessageView>> show(Id id, const std::vector<Lease>& active);
-  // Messages whose id begins so, in the queue or its history, at most `most` of them.
-  Result<std::vector<Id>> beginning_with(std::string_view prefix, std::size_t most);
-  // Chunk by chunk, checksums verified.
-  Result<> body(Id id, const std::function<Go(std::string_view)>& call);
-  // Oldest first, one call a message.
-  Result<> trace(const TraceQuery& query, const std::function<Go(const Traced&)>& call);
-  // What happened to messages that were accepted since then, the latest message first, one call an event's text; in short reads.
-  Result<> history(Time since, const std::function<Go(Time accepted, std::string_view text)>& call);
-  Result<Stats> stats(const std::vector<Lease>& active);
-  // Messages that are held because their body proved damaged, oldest first.
-  Result<std::vector<Id>> damaged(std::size_t most);
+  Result<> list(const Filter& filter, const std::function<Go(const MessageView&)>& call) override;
+  Result<std::optional<MessageView>> show(Id id, const std::vector<Lease>& active) override;
+  Result<std::vector<Id>> beginning_with(std::string_view prefix, std::size_t most) override;
+  Result<> body(Id id, const std::function<Go(std::string_view)>& call) override;
+  Result<> trace(const TraceQuery& query, const std::function<Go(const Traced&)>& call) override;
+  Result<> history(Time since, const std::function<Go(Time accepted, std::string_view text)>& call) override;
+  Result<Stats> stats(const std::vector<Lease>& active) override;
+  Result<std::vector<Id>> damaged(std::size_t most) override;
 
-  // --- store/looks.h: bounded, whatever waits
-
-  // Of these counts the first next hops, with what their domains wait for.
-  Result<std::vector<Wait>> waits(const Stats& stats, std::size_t most);
-  // Nothing: no mail waits for that domain. Counts to 100,000.
-  Result<std::optional<DomainWait>> wait_of(const std::string& domain);
-  Result<Recent> recent(const PartyQuery& query);
-  // No event: nothing is known of the message.
-  Result<Tail> tail(Id id, std::size_t most);
+  Result<std::vector<Wait>> waits(const Stats& stats, std::size_t most) override;
+  Result<std::optional<DomainWait>> wait_of(const std::string& domain) override;
+  Result<Recent> recent(const PartyQuery& query) override;
+  Result<Tail> tail(Id id, std::size_t most) override;
 
  private:
-  explicit MailReader(disk::Database db) : db_(std::move(db)) {}
+  explicit SqliteMailReader(disk::Database db) : db_(std::move(db)) {}
   disk::Database db_;
 };
 

@@ -30,7 +30,7 @@ std::string reason_of(disk::Tx& tx, std::int64_t domain) {
 
 }  // namespace
 
-Result<Stats> MailReader::stats(const std::vector<Lease>& active) try {
+Result<Stats> SqliteMailReader::stats(const std::vector<Lease>& active) try {
   disk::Tx tx(db_);
   std::map<std::string, Stats::Count> states;
   std::map<std::int64_t, Stats::Count> domains;

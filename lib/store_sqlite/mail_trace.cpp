@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// MailReader: the history of messages, in the queue or gone.
+// SqliteMailReader: the history of messages, in the queue or gone.
 #include <algorithm>
 #include <limits>
 
@@ -32,7 +32,7 @@ Traced read(disk::Tx& tx, Id id) {
 
 }  // namespace
 
-Result<std::vector<Id>> MailReader::beginning_with(std::string_view prefix, std::size_t most) {
+Result<std::vector<Id>> SqliteMailReader::beginning_with(std::string_view prefix, std::size_t most) {
   const auto range = ids_beginning_with(prefix);
   if (!range) return std::vector<Id>();
   return disk::guarded([&]() -> Result<std::vector<Id>> {
@@ -56,7 +56,7 @@ Result<std::vector<Id>> MailReader::beginning_with(std::string_view prefix, std:
   });
 }
 
-Result<> MailReader::history(Time since, const std::function<Go(Time, std::string_view)>& call) {
+Result<> SqliteMailReader::history(Time since, const std::function<Go(Time, std::string_view)>& call) {
   constexpr int events_at_once = 500;
   return disk::guarded([&]() -> Result<> {
     std::int64_t before = std::numeric_limits<std::int64_t>::max();
@@ -79,7 +79,7 @@ Result<> MailReader::history(Time since, const std::function<Go(Time, std::strin
   });
 }
 
-Result<> MailReader::trace(const TraceQuery& query, const std::function<Go(const Traced&)>& call) {
+Result<> SqliteMailReader::trace(const TraceQuery& query, const std::function<Go(const Traced&)>& call) {
   try {
     disk::Tx tx(db_);
     const Id since = query.since ? Id::at(*query.since) : Id{};

@@ -13,13 +13,13 @@ constexpr std::size_t partners_at_once = 256;
 
 }  // namespace
 
-Result<PartnerReader> PartnerReader::open(const std::filesystem::path& database) {
+Result<SqlitePartnerReader> SqlitePartnerReader::open(const std::filesystem::path& database) {
   auto db = disk::open_read_only(database);
   if (!db) return db.error();
-  return PartnerReader(std::move(*db));
+  return SqlitePartnerReader(std::move(*db));
 }
 
-Result<> PartnerReader::list(const std::function<void(const partners::Entry&)>& call) {
+Result<> SqlitePartnerReader::list(const std::function<void(const partners::Entry&)>& call) {
   return disk::guarded([&]() -> Result<> {
     std::optional<PartnerAt> at = PartnerAt{};
     while (at) {
@@ -38,7 +38,7 @@ Result<> PartnerReader::list(const std::function<void(const partners::Entry&)>& 
   });
 }
 
-Result<std::vector<partners::Entry>> PartnerReader::find(const dns::Name& domain) {
+Result<std::vector<partners::Entry>> SqlitePartnerReader::find(const dns::Name& domain) {
   return disk::guarded([&]() -> Result<std::vector<partners::Entry>> {
     disk::Tx tx(db_);
     if (!disk::has_table(tx, "partner")) return std::vector<partners::Entry>();
@@ -46,7 +46,7 @@ Result<std::vector<partners::Entry>> PartnerReader::find(const dns::Name& domain
   });
 }
 
-Result<std::vector<partners::Entry>> PartnerReader::find(const dns::Pattern& pattern) {
+Result<std::vector<partners::Entry>> SqlitePartnerReader::find(const dns::Pattern& pattern) {
   return disk::guarded([&]() -> Result<std::vector<partners::Entry>> {
     disk::Tx tx(db_);
     if (!disk::has_table(tx, "partner")) return std::vector<partners::Entry>();

@@ -7,23 +7,22 @@
 #include <vector>
 
 #include "disk/db.h"
+#include "store/readers.h"
 #include "store_sqlite/partners.h"
 
 namespace hoplock::store_sqlite {
 
-class PartnerReader {
+class SqlitePartnerReader final : public store::PartnerReader {
  public:
   // no_such_file_or_directory: there is no database yet.
-  static Result<PartnerReader> open(const std::filesystem::path& database);
+  static Result<SqlitePartnerReader> open(const std::filesystem::path& database);
 
-  // By domain, one call an entry.
-  Result<> list(const std::function<void(const partners::Entry&)>& call);
-  // As find_partners().
-  Result<std::vector<partners::Entry>> find(const dns::Name& domain);
-  Result<std::vector<partners::Entry>> find(const dns::Pattern& pattern);
+  Result<> list(const std::function<void(const partners::Entry&)>& call) override;
+  Result<std::vector<partners::Entry>> find(const dns::Name& domain) override;
+  Result<std::vector<partners::Entry>> find(const dns::Pattern& pattern) override;
 
  private:
-  explicit PartnerReader(disk::Database db) : db_(std::move(db)) {}
+  explicit SqlitePartnerReader(disk::Database db) : db_(std::move(db)) {}
   disk::Database db_;
 };
 

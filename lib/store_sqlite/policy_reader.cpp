@@ -16,13 +16,13 @@ constexpr std::size_t policies_at_once = 256;  // policies of 64 KiB at most
 
 }  // namespace
 
-Result<PolicyReader> PolicyReader::open(const std::filesystem::path& database) {
+Result<SqlitePolicyReader> SqlitePolicyReader::open(const std::filesystem::path& database) {
   auto db = disk::open_read_only(database);
   if (!db) return db.error();
-  return PolicyReader(std::move(*db));
+  return SqlitePolicyReader(std::move(*db));
 }
 
-Result<> PolicyReader::list(const std::function<void(const PolicyRow&)>& call) {
+Result<> SqlitePolicyReader::list(const std::function<void(const PolicyRow&)>& call) {
   return disk::guarded([&]() -> Result<> {
     std::string after;
     for (;;) {
@@ -38,7 +38,7 @@ Result<> PolicyReader::list(const std::function<void(const PolicyRow&)>& call) {
   });
 }
 
-Result<std::optional<PolicyRow>> PolicyReader::find(const dns::Name& domain) {
+Result<std::optional<PolicyRow>> SqlitePolicyReader::find(const dns::Name& domain) {
   return disk::guarded([&]() -> Result<std::optional<PolicyRow>> {
     disk::Tx tx(db_);
     if (!disk::has_table(tx, "sts_policy")) return std::optional<PolicyRow>();
@@ -46,7 +46,7 @@ Result<std::optional<PolicyRow>> PolicyReader::find(const dns::Name& domain) {
   });
 }
 
-Result<PolicySummary> PolicyReader::summary(Time now) {
+Result<PolicySummary> SqlitePolicyReader::summary(Time now) {
   return disk::guarded([&]() -> Result<PolicySummary> {
     disk::Tx tx(db_);
     PolicySummary summary;

@@ -7,22 +7,22 @@
 #include <optional>
 
 #include "disk/db.h"
+#include "store/readers.h"
 #include "store_sqlite/policies.h"
 
 namespace hoplock::store_sqlite {
 
-class PolicyReader {
+class SqlitePolicyReader final : public store::PolicyReader {
  public:
   // no_such_file_or_directory: there is no database yet.
-  static Result<PolicyReader> open(const std::filesystem::path& database);
+  static Result<SqlitePolicyReader> open(const std::filesystem::path& database);
 
-  // By domain, one call a row. A database that never had policies has none.
-  Result<> list(const std::function<void(const PolicyRow&)>& call);
-  Result<std::optional<PolicyRow>> find(const dns::Name& domain);
-  Result<PolicySummary> summary(Time now);
+  Result<> list(const std::function<void(const PolicyRow&)>& call) override;
+  Result<std::optional<PolicyRow>> find(const dns::Name& domain) override;
+  Result<PolicySummary> summary(Time now) override;
 
  private:
-  explicit PolicyReader(disk::Database db) : db_(std::move(db)) {}
+  explicit SqlitePolicyReader(disk::Database db) : db_(std::move(db)) {}
   disk::Database db_;
 };
 

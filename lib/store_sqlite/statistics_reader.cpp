@@ -4,16 +4,17 @@
 #include "disk/guarded.h"
 #include "disk/migrations.h"
 #include "store_sqlite/days.h"
+#include "store_sqlite/statistics_series.h"
 
 namespace hoplock::store_sqlite {
 
-Result<StatisticsReader> StatisticsReader::open(const std::filesystem::path& database) {
+Result<SqliteStatisticsReader> SqliteStatisticsReader::open(const std::filesystem::path& database) {
   auto db = disk::open_read_only(database);
   if (!db) return db.error();
-  return StatisticsReader(std::move(*db));
+  return SqliteStatisticsReader(std::move(*db));
 }
 
-StatisticsReader::Days StatisticsReader::days(disk::Tx& tx, const statistics::Range& range) {
+SqliteStatisticsReader::Days SqliteStatisticsReader::days(disk::Tx& tx, const statistics::Range& range) {
   Days found;
   auto first = tx.prepare("SELECT min(day) FROM statistics_day");
   if (first.step() && !first.null(0)) found.since = day_of_number(first.integer(0));
@@ -23,7 +24,7 @@ StatisticsReader::Days StatisticsReader::days(disk::Tx& tx, const statistics::Ra
   return found;
 }
 
-statistics::Partners StatisticsReader::read_day(disk::Tx& tx, statistics::Day day, const std::string& domain) {
+statistics::Partners SqliteStatisticsReader::read_day(disk::Tx& tx, statistics::Day day, const std::string& domain) {
   statistics::Partners found;
   auto rows = tx.prepare(
       "SELECT d.text, a.kind, w.text, a.count, a.messages, a.octets, a.first, a.last FROM statistics a"
@@ -43,7 +44,7 @@ statistics::Partners StatisticsReader::read_day(disk::Tx& tx, statistics::Day da
   return found;
 }
 
-Result<statistics::Found> StatisticsReader::read(const statistics::Range& range) {
+Result<statistics::Found> SqliteStatisticsReader::read(const statistics::Range& range) {
   return disk::guarded([&]() -> Result<statistics::Found> {
     statistics::Found found;
     Days days_;
@@ -59,6 +60,13 @@ Result<statistics::Found> StatisticsReader::read(const statistics::Range& range)
         for (const auto& [row, sum] : partner) found.partners[domain][row].add(sum);
     }
     return found;
+  });
+}
+
+Result<statistics::Series> SqliteStatisticsReader::series(statistics::Span span, Time now) {
+  return disk::guarded([&]() -> Result<statistics::Series> {
+    disk::Tx tx(db_);
+    return read_series(tx, span, now);
   });
 }
 

@@ -12,18 +12,19 @@
 #include "disk/db.h"
 #include "disk/job.h"
 #include "statistics/found.h"
+#include "store/readers.h"
 
 namespace hoplock::store_sqlite {
 
-class StatisticsReader {
+class SqliteStatisticsReader final : public store::StatisticsReader {
  public:
   // no_such_file_or_directory: there is no database yet.
-  static Result<StatisticsReader> open(const std::filesystem::path& database);
-  // A database that an older version made, and that its daemon has not seen since, has no statistics: nothing is found.
-  Result<statistics::Found> read(const statistics::Range& range);
+  static Result<SqliteStatisticsReader> open(const std::filesystem::path& database);
+  Result<statistics::Found> read(const statistics::Range& range) override;
+  Result<statistics::Series> series(statistics::Span span, Time now) override;
 
  private:
-  explicit StatisticsReader(disk::Database db) : db_(std::move(db)) {}
+  explicit SqliteStatisticsReader(disk::Database db) : db_(std::move(db)) {}
   struct Days {
     std::vector<statistics::Day> days;  // of the range, of which anything is known
     std::optional<statistics::Day> since;

@@ -96,26 +96,21 @@ void write_series(disk::Tx& tx, const statistics::Tally::Minutes& minutes) {
   }
 }
 
-Result<statistics::Series> read_series(const std::filesystem::path& database, statistics::Span span, Time now) {
-  auto db = disk::open_read_only(database);
-  if (!db) return db.error();
-  return disk::guarded([&]() -> Result<statistics::Series> {
-    const Extent extent = extent_of(span);
-    const auto last = floored(std::chrono::floor<Seconds>(now).time_since_epoch().count(), extent.step);
-    const std::int64_t first = last - static_cast<std::int64_t>(extent.points) + 1;
-    statistics::Series series;
-    series.from = Time{Seconds(first * extent.step)};
-    series.step = Seconds(extent.step);
-    series.points.resize(extent.points);
-    disk::Tx tx(*db);
-    if (!disk::has_table(tx, "statistics_series")) return series;
-    auto rows = tx.prepare(
-        "SELECT at, accepted, delivered, deferred, bounced, dane, sts, verified, encrypted, clear, depth, oldest"
-        " FROM statistics_series WHERE step = ?1 AND at BETWEEN ?2 AND ?3");
-    for (rows.bind(extent.step, first, last); rows.step();)
-      series.points[static_cast<std::size_t>(rows.integer(0) - first)] = figures_of(rows, 1);
-    return series;
-  });
+statistics::Series read_series(disk::Tx& tx, statistics::Span span, Time now) {
+  const Extent extent = extent_of(span);
+  const auto last = floored(std::chrono::floor<Seconds>(now).time_since_epoch().count(), extent.step);
+  const std::int64_t first = last - static_cast<std::int64_t>(extent.points) + 1;
+  statistics::Series series;
+  series.from = Time{Seconds(first * extent.step)};
+  series.step = Seconds(extent.step);
+  series.points.resize(extent.points);
+  if (!disk::has_table(tx, "statistics_series")) return series;
+  auto rows = tx.prepare(
+      "SELECT at, accepted, delivered, deferred, bounced, dane, sts, verified, encrypted, clear, depth, oldest"
+      " FROM statistics_series WHERE step = ?1 AND at BETWEEN ?2 AND ?3");
+  for (rows.bind(extent.step, first, last); rows.step();)
+    series.points[static_cast<std::size_t>(rows.integer(0) - first)] = figures_of(rows, 1);
+  return series;
 }
 
 }  // namespace hoplock::store_sqlite

@@ -290,7 +290,7 @@ void million(const std::filesystem::path& directory, int count) {
     back.destinations.push_back(down);
     setup->run(setup->queue->apply(std::move(back))).value();
   });
-  auto reader = MailReader::open(place / "queue.db").value();
+  auto reader = SqliteMailReader::open(place / "queue.db").value();
   const auto look = [&](const char* what) { timed(what, [&] { (void)reader.stats({}).value(); }); };
   look("queue stats");
   look("queue stats, again");

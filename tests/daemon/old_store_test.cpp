@@ -120,7 +120,7 @@ TEST_CASE("partners: a store of schema 5 has none, before its daemon has seen it
                         dir / "queue.db");
   std::size_t entries = 0;
   const auto count = [&entries](const partners::Entry&) { ++entries; };
-  store_sqlite::PartnerReader::open(dir / "queue.db").value().list(count).value();
+  store_sqlite::SqlitePartnerReader::open(dir / "queue.db").value().list(count).value();
   World world(dir.path(), with_history(), at(60), all_migrations());
   support::MemoryLog log;
   store_sqlite::SqlitePartnerStore kept(*world.disk);
@@ -131,7 +131,7 @@ TEST_CASE("partners: a store of schema 5 has none, before its daemon has seen it
   order.entry.domain = partners::parse_domain("contoso.com").value();
   order.entry.level = hop::Mandate::dane;
   CHECK(world.loop.run(service.carry_out({order}, "ann")).value().changed == 1);
-  store_sqlite::PartnerReader::open(dir / "queue.db").value().list(count).value();
+  store_sqlite::SqlitePartnerReader::open(dir / "queue.db").value().list(count).value();
   CHECK(entries == 1);
 }
 
@@ -204,9 +204,15 @@ TEST_CASE("DUR-06: a store of schema 5 has no statistics before its migration, a
   std::filesystem::copy(std::filesystem::path(HOPLOCK_SOURCE_DIR) / "tests/daemon/stores/schema-5.db",
                         dir / "queue.db");
   const statistics::Range range{statistics::day_of(t0), statistics::day_of(t0), ""};
-  const auto look = [&] { return store_sqlite::StatisticsReader::open(dir / "queue.db").value().read(range).value(); };
+  const auto look = [&] {
+    return store_sqlite::SqliteStatisticsReader::open(dir / "queue.db").value().read(range).value();
+  };
   CHECK(look().partners.empty());
-  CHECK(store_sqlite::read_series(dir / "queue.db", statistics::Span::day, t0).value().points.size() == 1440);
+  CHECK(store_sqlite::SqliteStatisticsReader::open(dir / "queue.db")
+            .value()
+            .series(statistics::Span::day, t0)
+            .value()
+            .points.size() == 1440);
   World world(dir.path(), with_history(), at(60), all_migrations());
   CHECK(look().partners.empty());
   auto job = [](disk::Tx& tx) -> Result<> {

@@ -173,7 +173,7 @@ TEST_CASE("the statistics count each delivery once, before and after a restart")
   statistics::Range range;
   range.to = statistics::day_of(wall());
   range.from = range.to - std::chrono::days(1);
-  const auto found = store_sqlite::StatisticsReader::open(std::filesystem::path(relay.directory) / "queue.db")
+  const auto found = store_sqlite::SqliteStatisticsReader::open(std::filesystem::path(relay.directory) / "queue.db")
                          .value()
                          .read(range)
                          .value();

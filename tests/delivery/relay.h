@@ -177,7 +177,7 @@ struct Relay {
     store::Filter filter;
     filter.active = queue->active();
     std::vector<store::MessageView> all;
-    auto reader = store_sqlite::MailReader::open(std::filesystem::path(directory) / "queue.db").value();
+    auto reader = store_sqlite::SqliteMailReader::open(std::filesystem::path(directory) / "queue.db").value();
     const auto collect = [&all](const store::MessageView& one) {
       all.push_back(one);
       return store::Go::on;

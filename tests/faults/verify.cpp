@@ -26,7 +26,7 @@ std::string content(const std::filesystem::path& path) {
 bool in_memory_only(const std::filesystem::path& path) { return path.native().ends_with("-shm"); }
 
 // A body says in its first line how long it is.
-std::string torn(MailReader& reader, Id id) {
+std::string torn(SqliteMailReader& reader, Id id) {
   std::string body;
   const auto read = reader.body(id, [&body](std::string_view octets) {
     body += octets;
@@ -48,7 +48,7 @@ struct Found {
   }
 };
 
-void verify_message(Found& found, MailReader& reader, std::int64_t id, const Ledger::Fate& fate) {
+void verify_message(Found& found, SqliteMailReader& reader, std::int64_t id, const Ledger::Fate& fate) {
   const auto message = reader.show(Id{id}, {});
   const std::string name = "message " + std::to_string(id) + " ";
   if (!message) return found.add(name + message.error().detail);

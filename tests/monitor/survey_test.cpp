@@ -7,6 +7,7 @@
 #include "store_sqlite/ledger.h"
 #include "store_sqlite/mail_store.h"
 #include "store_sqlite/policies.h"
+#include "store_sqlite/readers.h"
 #include "tests/queue/world.h"
 #include "tests/support/memory_log.h"
 
@@ -21,8 +22,9 @@ namespace {
 
 struct Surveyed {
   explicit Surveyed(std::chrono::milliseconds fresh = std::chrono::hours(1))
-      : world(dir.path()),
-        surveyor(world.loop.executor(), {dir / "queue.db", fresh}, [this] { return world.queue->active(); }) {}
+      : world(dir.path()), surveyor(world.loop.executor(), {store_sqlite::readers_of(dir / "queue.db"), fresh}, [this] {
+          return world.queue->active();
+        }) {}
   std::shared_ptr<const Survey> look() { return world.loop.run(surveyor.look(std::chrono::seconds(10))); }
   // As a disk does that rots.
   void spoil(store::Id id) {
@@ -81,7 +83,9 @@ TEST_CASE("survey: names the messages that are held because their body is damage
   at.world.loop.run(at.world.queue->sweep(1 << 20)).value();
   CHECK(told == std::vector{bad});
   at.world.loop.io().poll();
-  const auto damaged = [&at] { return monitor::survey(at.dir / "queue.db", {}, t0).damaged; };
+  const auto damaged = [&at] {
+    return monitor::survey(*store_sqlite::readers_of(at.dir / "queue.db"), {}, t0).damaged;
+  };
   CHECK(damaged() == std::vector{bad});
   CHECK(at.world.list()[0].state() == "queued");
   CHECK(at.world.list()[1].state() == "held");
@@ -97,7 +101,7 @@ TEST_CASE("survey: a held message that proves damaged is named too") {
   at.spoil(bad);
   at.world.loop.run(at.world.queue->sweep(1 << 20)).value();
   at.world.put({"a@one.test"});  // behind the hold
-  CHECK(monitor::survey(at.dir / "queue.db", {}, t0).damaged == std::vector{bad});
+  CHECK(monitor::survey(*store_sqlite::readers_of(at.dir / "queue.db"), {}, t0).damaged == std::vector{bad});
 }
 
 TEST_CASE("survey: what waits is told by next hop, with since when it fails, which outlives a restart") {
@@ -122,7 +126,7 @@ TEST_CASE("survey: what waits is told by next hop, with since when it fails, whi
     }
     world.put({"b@one.test", "c@two.test"});
   }
-  const Survey survey = monitor::survey(dir / "queue.db", {}, t0 + std::chrono::minutes(20));
+  const Survey survey = monitor::survey(*store_sqlite::readers_of(dir / "queue.db"), {}, t0 + std::chrono::minutes(20));
   REQUIRE(survey.error.empty());
   REQUIRE(survey.waits.size() == 1);
   const store::Wait& wait = survey.waits[0];
@@ -160,7 +164,7 @@ TEST_CASE("survey: a next hop of our own that fails is shown, however many other
     const std::string domain = "d" + std::to_string(i) + ".test";
     at.world.put({"a@" + domain, "b@" + domain});
   }
-  const Survey survey = monitor::survey(at.dir / "queue.db", {}, t0);
+  const Survey survey = monitor::survey(*store_sqlite::readers_of(at.dir / "queue.db"), {}, t0);
   REQUIRE(survey.waits.size() == Survey::most_domains);
   CHECK(survey.hops == 31);
   CHECK(survey.waits[0].nexthop == "route:exch01:25");
@@ -169,7 +173,7 @@ TEST_CASE("survey: a next hop of our own that fails is shown, however many other
 
 TEST_CASE("survey: a database that cannot be read is an error in words") {
   const support::TempDirectory empty;
-  CHECK_FALSE(monitor::survey(empty / "queue.db", {}, t0).error.empty());
+  CHECK_FALSE(monitor::survey(*store_sqlite::readers_of(empty / "queue.db"), {}, t0).error.empty());
 }
 
 TEST_CASE("survey: adds up yesterday's reports and the policies") {
@@ -206,7 +210,7 @@ TEST_CASE("survey: adds up yesterday's reports and the policies") {
     return {};
   };
   loop.run(disk->run(disk::Durability::durable, std::move(fill))).value();
-  const Survey survey = monitor::survey(dir / "queue.db", {}, t0);
+  const Survey survey = monitor::survey(*store_sqlite::readers_of(dir / "queue.db"), {}, t0);
   CHECK(survey.error.empty());
   CHECK(survey.reports.sessions == 16);
   CHECK(survey.reports.failures == 2);

@@ -5,6 +5,7 @@
 
 #include "store_sqlite/ledger.h"
 #include "store_sqlite/policies.h"
+#include "store_sqlite/readers.h"
 #include "tests/queue/world.h"
 
 namespace page_pages_test {
@@ -30,10 +31,11 @@ queue::Options recording() {
 struct Site {
   support::TempDirectory dir;
   queue::test::World world{dir.path(), recording(), t0, all_tables()};
-  monitor::Surveyor surveyor{
-      world.loop.executor(), {dir / "queue.db", std::chrono::hours(1)}, [this] { return world.queue->active(); }};
+  monitor::Surveyor surveyor{world.loop.executor(),
+                             {store_sqlite::readers_of(dir / "queue.db"), std::chrono::hours(1)},
+                             [this] { return world.queue->active(); }};
   monitor::Counters counters;
-  page::Lookups lookups{world.loop.executor(), dir / "queue.db"};
+  page::Lookups lookups{world.loop.executor(), store_sqlite::readers_of(dir / "queue.db")};
   route::Table table{{}, {}};
   page::Pages pages;
 

@@ -104,7 +104,7 @@ std::vector<Report> run_and_kill(const std::filesystem::path& directory, std::si
   return reports;
 }
 
-void check_whole(MailReader& reader, Id id) {
+void check_whole(SqliteMailReader& reader, Id id) {
   std::string body;
   const auto read = reader.body(id, [&body](std::string_view octets) {
     body += octets;

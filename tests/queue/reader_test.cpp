@@ -24,7 +24,7 @@ TEST_CASE("list: oldest first, filtered by domain, sender and state, with or wit
     CHECK(world.list(active)[0].state() == "active");
     CHECK(world.list(active)[0].recipients[0].active);
   }
-  auto reader = MailReader::open(dir / "queue.db").value();
+  auto reader = SqliteMailReader::open(dir / "queue.db").value();
   const auto list = [&reader](Filter filter) {
     std::string text;
     CHECK(reader

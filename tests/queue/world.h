@@ -120,7 +120,7 @@ struct World {
     auto db = disk::open_read_only(directory / "queue.db").value();
     return db.integer("SELECT count(*) FROM " + table);
   }
-  MailReader reader() { return MailReader::open(directory / "queue.db").value(); }
+  SqliteMailReader reader() { return SqliteMailReader::open(directory / "queue.db").value(); }
   std::vector<MessageView> list(Filter filter = {}) {
     filter.active = queue->active();
     std::vector<MessageView> all;

@@ -172,7 +172,7 @@ struct Sending {
   }
   std::vector<store::MessageView> mails() {
     std::vector<store::MessageView> all;
-    auto reader = store_sqlite::MailReader::open(std::filesystem::path(directory) / "queue.db").value();
+    auto reader = store_sqlite::SqliteMailReader::open(std::filesystem::path(directory) / "queue.db").value();
     store::Filter filter;
     const auto collect = [&all](const store::MessageView& one) {
       all.push_back(one);

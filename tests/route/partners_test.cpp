@@ -98,7 +98,7 @@ struct World {
   }
   std::vector<std::string> listed() {
     std::vector<std::string> all;
-    auto reader = PartnerReader::open(disk->path()).value();
+    auto reader = SqlitePartnerReader::open(disk->path()).value();
     reader
         .list(
             [&](const Entry& entry) { all.push_back(dns::to_text(entry.domain) + " " + std::string(word_of(entry))); })
@@ -221,7 +221,7 @@ TEST_CASE("PartnerReader: what counts for a domain is found, of all rules and of
   world.order({put(made("sub.contoso.com")), put(made("sub.contoso.com", Rule::dane)),
                put(made("sub.contoso.com", Rule::mta_sts)), put(made("*.contoso.com", Rule::dane)),
                put(made("other.example"))});
-  auto reader = PartnerReader::open(world.disk->path()).value();
+  auto reader = SqlitePartnerReader::open(world.disk->path()).value();
   CHECK(reader.find(named("sub.contoso.com")).value().size() == 4);
   CHECK(reader.find(partners::parse_domain("sub.contoso.com").value()).value().size() == 3);
   CHECK(reader.find(partners::parse_domain("*.contoso.com").value()).value().size() == 1);

@@ -296,7 +296,7 @@ TEST_CASE("PolicyReader: all rows by domain beside a running daemon, and one of 
   };
   world.loop.run(world.disk->run(disk::Durability::durable, std::move(job))).value();
   world.find("none.example");
-  auto reader = PolicyReader::open(world.disk->path()).value();
+  auto reader = SqlitePolicyReader::open(world.disk->path()).value();
   std::vector<std::string> listed;
   reader.list([&](const PolicyRow& row) { listed.push_back(row.domain.text()); }).value();
   CHECK(listed == domains);

@@ -292,7 +292,7 @@ TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and wit
   statistics::Range range;
   range.from = statistics::day_of(t0);
   range.to = range.from + std::chrono::days(1);
-  const auto found = store_sqlite::StatisticsReader::open(dir.file("queue.db")).value().read(range).value();
+  const auto found = store_sqlite::SqliteStatisticsReader::open(dir.file("queue.db")).value().read(range).value();
   Sums kept_sums, kept_hosts;
   std::uint64_t kept_octets = 0, keys = 0, under_tls = 0;
   for (const auto& [domain, partner] : found.partners) {

@@ -5,6 +5,7 @@
 
 #include "disk/db.h"
 #include "store_sqlite/statistics.h"
+#include "store_sqlite/statistics_reader.h"
 #include "store_sqlite/statistics_series.h"
 #include "tests/support/temp_directory.h"
 
@@ -43,7 +44,9 @@ struct World {
     db.execute("COMMIT");
   }
   void write(Tally& tally) { write(tally.take()); }
-  Series read(Span span, Time now) { return store_sqlite::read_series(dir.file("queue.db"), span, now).value(); }
+  Series read(Span span, Time now) {
+    return store_sqlite::SqliteStatisticsReader::open(dir.file("queue.db")).value().series(span, now).value();
+  }
   support::TempDirectory dir;
   disk::Database db;
 };
@@ -230,9 +233,11 @@ TEST_CASE("a database without series, or none at all") {
   support::TempDirectory dir;
   auto db = disk::Database::open(dir.file("queue.db"), disk::Access::read_write).value();
   disk::migrate(db, {{"test", "CREATE TABLE item (id INTEGER PRIMARY KEY)", {}}}).value();
-  const Series series = store_sqlite::read_series(dir.file("queue.db"), Span::week, t0).value();
+  const Series series =
+      store_sqlite::SqliteStatisticsReader::open(dir.file("queue.db")).value().series(Span::week, t0).value();
   CHECK(holes(series) == 7 * 24);
-  CHECK(store_sqlite::read_series(dir.file("none.db"), Span::week, t0).error().code == errc::no_such_file_or_directory);
+  CHECK(store_sqlite::SqliteStatisticsReader::open(dir.file("none.db")).error().code ==
+        errc::no_such_file_or_directory);
 }
 
 }  // namespace statistics_series_test

@@ -51,7 +51,7 @@ struct World {
     range.from = from;
     range.to = to;
     range.domain = domain;
-    return store_sqlite::StatisticsReader::open(dir.file("queue.db")).value().read(range).value();
+    return store_sqlite::SqliteStatisticsReader::open(dir.file("queue.db")).value().read(range).value();
   }
   std::int64_t count(const std::string& of) { return db.integer("SELECT count(*) FROM " + of); }
   support::TempDirectory dir;
@@ -263,10 +263,12 @@ TEST_CASE("a database that an older version made has no statistics, and is read 
   support::TempDirectory dir;
   auto db = disk::Database::open(dir.file("queue.db"), disk::Access::read_write).value();
   disk::migrate(db, {{"test", "CREATE TABLE item (id INTEGER PRIMARY KEY)", {}}}).value();
-  const Found found = store_sqlite::StatisticsReader::open(dir.file("queue.db")).value().read({d1, d1, ""}).value();
+  const Found found =
+      store_sqlite::SqliteStatisticsReader::open(dir.file("queue.db")).value().read({d1, d1, ""}).value();
   CHECK(found.partners.empty());
   CHECK(!found.since);
-  CHECK(store_sqlite::StatisticsReader::open(dir.file("none.db")).error().code == errc::no_such_file_or_directory);
+  CHECK(store_sqlite::SqliteStatisticsReader::open(dir.file("none.db")).error().code ==
+        errc::no_such_file_or_directory);
 }
 
 }  // namespace statistics_store_test

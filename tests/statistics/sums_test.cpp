@@ -215,7 +215,7 @@ Told told_by_audit(const statistics::Found& found) {
   return told;
 }
 
-Told told_by_trace(store_sqlite::MailReader reader) {
+Told told_by_trace(store_sqlite::SqliteMailReader reader) {
   Told told;
   const auto take = [&told](const store::Traced& traced) {
     for (const auto& entry : traced.events) {
@@ -294,7 +294,7 @@ TEST_CASE("10,000 mixed sessions: the audit, trace, the metrics, the log and the
   relay.write_series();
 
   const statistics::Range range{statistics::day_of(begin), statistics::day_of(relay.now), ""};
-  const auto found = store_sqlite::StatisticsReader::open(relay.dir / "queue.db").value().read(range).value();
+  const auto found = store_sqlite::SqliteStatisticsReader::open(relay.dir / "queue.db").value().read(range).value();
   const Told audit = told_by_audit(found);
   const Told trace = told_by_trace(relay.world.reader());
   const Told log = told_by_log(relay.lines);
@@ -323,8 +323,11 @@ TEST_CASE("10,000 mixed sessions: the audit, trace, the metrics, the log and the
   CHECK(octets == relay.octets);
 
   statistics::Figures shown;
-  for (const auto& point :
-       store_sqlite::read_series(relay.dir / "queue.db", statistics::Span::month, relay.now).value().points)
+  for (const auto& point : store_sqlite::SqliteStatisticsReader::open(relay.dir / "queue.db")
+                               .value()
+                               .series(statistics::Span::month, relay.now)
+                               .value()
+                               .points)
     if (point) shown.add(*point);
   CHECK(shown.accepted == relay.taken);
   CHECK(shown.delivered == counted_in(audit.how, "delivered"));

@@ -154,7 +154,7 @@ std::int64_t Intake::rows(const std::string& table) const {
 }
 
 std::vector<Intake::Stored> Intake::stored() const {
-  auto reader = good(store_sqlite::MailReader::open(disk_->path()));
+  auto reader = good(store_sqlite::SqliteMailReader::open(disk_->path()));
   std::vector<Stored> all;
   good(reader.list({}, [&](const store::MessageView& view) {
     Stored one;
