@@ -190,7 +190,12 @@ std::optional<StartFailure> App::open_store() {
   if (!disk) return StartFailure{exit_code(disk.error()), disk.error().detail};
   disk_ = std::move(*disk);
   disk_->on_news([this](const disk::News& news) { heard(news); });
-  partners_ = std::make_unique<route::Partners>(*disk_, *log_);
+  mail_ = std::make_unique<store_sqlite::SqliteMailStore>(*disk_);
+  statistics_ = std::make_unique<store_sqlite::SqliteStatisticsStore>(*disk_);
+  ledger_ = std::make_unique<store_sqlite::SqliteLedgerStore>(*disk_);
+  kept_policies_ = std::make_unique<store_sqlite::SqlitePolicyStore>(*disk_);
+  kept_partners_ = std::make_unique<store_sqlite::SqlitePartnerStore>(*disk_);
+  partners_ = std::make_unique<route::Partners>(*kept_partners_, *log_);
   partners_->set_min_free_space(queue_options(config).min_free_space);
   partners_->on_change([this](partners::BookPtr book, std::vector<dns::Pattern> changed) {
     follow_partners(std::move(book), std::move(changed));
@@ -201,6 +206,32 @@ std::optional<StartFailure> App::open_store() {
     if (!written) return StartFailure{cannot_create, written.error().detail};
   }
   return std::nullopt;
+}
+
+// What the tool asks of services that are there by now.
+control::Calls App::control_calls() {
+  control::Calls calls;
+  delivery::Scheduler& scheduler = *scheduler_;
+  calls.waiting = [&scheduler] { return scheduler.in_line(); };
+  calls.kick = [&scheduler] { scheduler.notify(); };
+  calls.bounce = [&scheduler](store::Selection selection, queue::Queue::Progress progress) {
+    return scheduler.bounce(std::move(selection), std::move(progress));
+  };
+  calls.status = [this] { return status(); };
+  calls.reload = [this] { return reload(); };
+  route::PolicyCache& policies = *policies_;
+  calls.refresh_policy = [&policies](dns::Name domain) { return policies.refresh(std::move(domain)); };
+  reports::Sender& sender = *report_sender_;
+  calls.send_reports = [&sender](store::ReportSelection which) { return sender.send_now(std::move(which), now()); };
+  route::Partners& partners = *partners_;
+  calls.change_partners = [&partners](std::vector<partners::Order> orders, std::string by) {
+    return partners.carry_out(std::move(orders), std::move(by));
+  };
+  disk::Disk& disk = *disk_;
+  calls.compact = [&disk] { return disk.compact(); };
+  calls.store_octets = [&disk] { return disk.sizes().database; };
+  calls.clock = now;
+  return calls;
 }
 
 std::optional<StartFailure> App::open_network() {
@@ -217,13 +248,13 @@ std::optional<StartFailure> App::open_network() {
   watched_ = std::make_unique<WatchedResolver>(*resolver_, *dns_watch_);
   policy_fetch_ = std::make_unique<route::HttpsPolicyFetch>(*resolver_);
   policy_fetch_->set(fetch_options(config), client_tls_);
-  const route::PolicyCache::Parts parts{*disk_, *resolver_, *policy_fetch_, *log_, now};
+  const route::PolicyCache::Parts parts{*kept_policies_, *resolver_, *policy_fetch_, *log_, now};
   policies_ = std::make_unique<route::PolicyCache>(parts, policy_options(config));
   const std::mt19937_64 random(std::random_device{}());
   const route::Router::Parts router_parts{*watched_, policies_.get(), now};
   router_ = std::make_unique<route::Router>(router_parts, routing(config), random);
   route::Router& router = *router_;
-  queue_ = std::make_unique<queue::Queue>(*disk_, queue_options(config), [&router](const dns::Name& domain) {
+  queue_ = std::make_unique<queue::Queue>(*mail_, queue_options(config), [&router](const dns::Name& domain) {
     return router.table().destination(domain, now());
   });
   scheduler_ = std::make_unique<delivery::Scheduler>(delivery::Services{executor, *queue_, *router_, *log_, now});
@@ -231,35 +262,16 @@ std::optional<StartFailure> App::open_network() {
   scheduler_->sign_with(keyring_);
   partner_news_ = std::make_unique<PartnerNews>(*queue_, *router_, *log_, [this] { scheduler_->notify(); });
   report_post_ = std::make_unique<reports::HttpsPost>(*resolver_);
-  const reports::Sender::Parts report_parts{executor, *disk_, *resolver_, *queue_, *report_post_, *log_, now};
+  const reports::Sender::Parts report_parts{executor, *ledger_, *resolver_, *queue_, *report_post_, *log_, now};
   report_sender_ = std::make_unique<reports::Sender>(report_parts, random);
   set_reports(config);
   listener_ = std::make_unique<listener::Server>(executor, *queue_, *log_, now);
   listener_->pass_bounces_to(
       [from = report_sender_.get()](std::string content) { return from->take_bounce(std::move(content)); });
-  control::Calls calls;
-  delivery::Scheduler& scheduler = *scheduler_;
-  calls.waiting = [&scheduler] { return scheduler.in_line(); };
-  calls.kick = [&scheduler] { scheduler.notify(); };
-  calls.bounce = [&scheduler](queue::Selection selection, queue::Queue::Progress progress) {
-    return scheduler.bounce(std::move(selection), std::move(progress));
-  };
-  calls.status = [this] { return status(); };
-  calls.reload = [this] { return reload(); };
-  route::PolicyCache& policies = *policies_;
-  calls.refresh_policy = [&policies](dns::Name domain) { return policies.refresh(std::move(domain)); };
-  reports::Sender& sender = *report_sender_;
-  calls.send_reports = [&sender](reports::Selection which) { return sender.send_now(std::move(which), now()); };
-  route::Partners& partners = *partners_;
-  calls.change_partners = [&partners](std::vector<partners::Order> orders, std::string by) {
-    return partners.carry_out(std::move(orders), std::move(by));
-  };
-  calls.disk = disk_.get();
-  calls.clock = now;
-  control_ = std::make_unique<control::Server>(executor, *queue_, *log_, std::move(calls));
+  control_ = std::make_unique<control::Server>(executor, *queue_, *log_, control_calls());
   certificates_ = std::make_unique<CertificateWatch>(*log_, [this] { return take_up_certificates(); });
-  StatusServer::Parts seen{executor, *log_,       *writer_,       *disk_,      *queue_,   *resolver_,
-                           *router_, *dns_watch_, *certificates_, *scheduler_, *listener_};
+  StatusServer::Parts seen{executor,   *log_,    *writer_,    *disk_,         *statistics_, readers(config), *queue_,
+                           *resolver_, *router_, *dns_watch_, *certificates_, *scheduler_,  *listener_};
   status_server_ = std::make_unique<StatusServer>(std::move(seen));
   return std::nullopt;
 }
@@ -542,7 +554,7 @@ asio::awaitable<void> App::prune() {
   boost::asio::steady_timer pause(loop_);
   for (;;) {
     const auto keep = loaded_.config.history.keep.value;
-    for (std::optional<queue::PruneFrom> from(std::in_place); from;) {
+    for (std::optional<store::PruneFrom> from(std::in_place); from;) {
       auto pruned = co_await queue_->prune(now() - keep, *from);
       if (!pruned) break;
       from = std::move(*pruned);

@@ -31,6 +31,11 @@
 #include "route/partners.h"
 #include "route/router.h"
 #include "route/sts.h"
+#include "store_sqlite/ledger_store.h"
+#include "store_sqlite/mail_store.h"
+#include "store_sqlite/partner_store.h"
+#include "store_sqlite/policy_store.h"
+#include "store_sqlite/statistics_store.h"
 
 namespace hoplock::daemon {
 
@@ -58,6 +63,7 @@ class App {
   std::optional<StartFailure> open_store();
   std::optional<StartFailure> open_keys();
   std::optional<StartFailure> open_network();
+  control::Calls control_calls();
   asio::awaitable<void> start();
   asio::awaitable<void> serve_end();
   asio::awaitable<void> serve_hangups();
@@ -98,6 +104,11 @@ class App {
   std::shared_ptr<const dkim::Keyring> keyring_;
   std::shared_ptr<const config::Config> checked_;  // whose addresses are looked at in the DNS
   std::unique_ptr<disk::Disk> disk_;
+  std::unique_ptr<store_sqlite::SqliteMailStore> mail_;
+  std::unique_ptr<store_sqlite::SqliteStatisticsStore> statistics_;
+  std::unique_ptr<store_sqlite::SqliteLedgerStore> ledger_;
+  std::unique_ptr<store_sqlite::SqlitePolicyStore> kept_policies_;
+  std::unique_ptr<store_sqlite::SqlitePartnerStore> kept_partners_;
   std::unique_ptr<resolver::Unbound> resolver_;
   std::unique_ptr<DnsWatch> dns_watch_;
   std::unique_ptr<WatchedResolver> watched_;

@@ -7,10 +7,15 @@
 
 #include "config/syslog.h"
 #include "daemon/system.h"
-#include "reports/ledger.h"
 #include "reports/returned.h"
-#include "route/partner_store.h"
-#include "statistics/store.h"
+#include "store_sqlite/ledger.h"
+#include "store_sqlite/mail_store.h"
+#include "store_sqlite/partners.h"
+#include "store_sqlite/policies.h"
+#include "store_sqlite/quota.h"
+#include "store_sqlite/readers.h"
+#include "store_sqlite/report_mails.h"
+#include "store_sqlite/statistics.h"
 
 namespace hoplock::daemon {
 
@@ -139,6 +144,7 @@ smtp::Mailbox postmaster(const config::Config& config) {
 }
 
 std::string database_path(const config::Config& config) { return in_data_dir(config, "queue.db"); }
+store::ReadersPtr readers(const config::Config& config) { return store_sqlite::readers_of(database_path(config)); }
 std::string control_path(const config::Config& config) { return in_data_dir(config, config.control_socket); }
 net::CertificateFiles self_signed_files(const config::Config& config) {
   return {in_data_dir(config, "self-signed.crt"), in_data_dir(config, "self-signed.key")};
@@ -235,16 +241,16 @@ disk::Options disk_options(const config::Config& config) {
   disk::Options to;
   to.directory = config.data_dir.path;
   to.ballast_bytes = std::uint64_t{16} << 20U;
-  to.migrations = queue::migrations();
-  for (const auto& migration : route::migrations()) to.migrations.push_back(migration);
-  for (const auto& migration : reports::migrations()) to.migrations.push_back(migration);
-  for (const auto& migration : reports::quota_migrations()) to.migrations.push_back(migration);
-  to.migrations.push_back(queue::history_migration());
-  to.migrations.push_back(reports::mail_migration());
-  to.migrations.push_back(route::refused_migration());
-  to.migrations.push_back(route::partner_migration());
-  to.migrations.push_back(statistics::migration());
-  to.migrations.push_back(statistics::batch_migration());
+  to.migrations = store_sqlite::mail_migrations();
+  for (const auto& migration : store_sqlite::policy_migrations()) to.migrations.push_back(migration);
+  for (const auto& migration : store_sqlite::ledger_migrations()) to.migrations.push_back(migration);
+  for (const auto& migration : store_sqlite::quota_migrations()) to.migrations.push_back(migration);
+  to.migrations.push_back(store_sqlite::history_migration());
+  to.migrations.push_back(store_sqlite::report_mail_migration());
+  to.migrations.push_back(store_sqlite::refused_migration());
+  to.migrations.push_back(store_sqlite::partner_migration());
+  to.migrations.push_back(store_sqlite::statistics_migration());
+  to.migrations.push_back(store_sqlite::statistics_batch_migration());
   return to;
 }
 
@@ -268,7 +274,7 @@ bool has_named_hosts(const config::Config& config) {
 queue::Options queue_options(const config::Config& config) {
   queue::Options to;
   to.min_free_space = config.limits.min_free_space.octets;
-  if (config.history.keep.value.count() > 0) to.history = queue::Recording::on;
+  if (config.history.keep.value.count() > 0) to.history = store::Recording::on;
   return to;
 }
 

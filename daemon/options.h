@@ -16,6 +16,7 @@
 #include "resolver/options.h"
 #include "route/options.h"
 #include "route/sts.h"
+#include "store/readers.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::daemon {
@@ -29,6 +30,8 @@ Result<tlsrpt::Submitter> submitter(const config::Config& config);
 
 // Files in data_dir.
 std::string database_path(const config::Config& config);
+// What the tool reads of the store.
+store::ReadersPtr readers(const config::Config& config);
 std::string control_path(const config::Config& config);
 // What a listener presents that names no certificate.
 net::CertificateFiles self_signed_files(const config::Config& config);

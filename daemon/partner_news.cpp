@@ -52,7 +52,7 @@ asio::awaitable<PartnerNews::Wanted> PartnerNews::wanted(std::vector<dns::Patter
 }
 
 asio::awaitable<bool> PartnerNews::wake(std::string destination) {
-  queue::Wake wake;
+  store::Wake wake;
   wake.reasons = reasons_;
   wake.now = clock_();
   const auto woken = co_await queue_.wake(std::move(destination), std::move(wake));
@@ -71,7 +71,7 @@ asio::awaitable<bool> PartnerNews::wake_waiting(Wanted wanted) {
       co_return false;
     }
     if (some->empty()) co_return true;
-    for (const queue::Waiting& one : *some) {
+    for (const store::Waiting& one : *some) {
       after = one.destination;
       const bool by_rule = !one.held || std::find(reasons_.begin(), reasons_.end(), one.reason) != reasons_.end();
       if (!by_rule || !wanted.has(one.destination)) continue;

@@ -53,9 +53,9 @@ double processor_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-monitor::Surveyor::Options survey_options(const disk::Disk& disk) {
+monitor::Surveyor::Options survey_options(store::ReadersPtr readers) {
   monitor::Surveyor::Options options;
-  options.database = disk.path();
+  options.readers = std::move(readers);
   return options;
 }
 
@@ -68,16 +68,16 @@ StatusServer::StatusServer(Parts parts)
       proven_([this](std::shared_ptr<const listener::Users> users, listener::Passwords::Attempt attempt) {
         return passwords_.check(std::move(users), std::move(attempt));
       }),
-      surveyor_(parts_.executor, survey_options(parts_.disk), [&queue = parts_.queue] { return queue.active(); }),
-      recorder_(parts_.executor, parts_.disk, parts_.log, surveyor_),
-      lookups_(parts_.executor, parts_.disk.path()),
+      surveyor_(parts_.executor, survey_options(parts_.readers), [&queue = parts_.queue] { return queue.active(); }),
+      recorder_(parts_.executor, parts_.statistics, parts_.log, surveyor_),
+      lookups_(parts_.executor, parts_.readers),
       pages_(page_parts()),
       endpoints_(
           surveyor_, parts_.log.counters(), [this] { return status(); },
           [this](monitor::HttpRequest request) { return pages_.answer(std::move(request)); }),
       server_(parts_.executor, parts_.log,
               [this](monitor::HttpRequest request) { return endpoints_.answer(std::move(request)); }) {
-  parts_.queue.on_damage([this](queue::Id id) { damaged(id); });
+  parts_.queue.on_damage([this](store::Id id) { damaged(id); });
 }
 
 page::Pages::Parts StatusServer::page_parts() {
@@ -135,7 +135,7 @@ std::function<asio::awaitable<bool>(monitor::HttpClient)> StatusServer::admissio
 }
 
 // CONTRACT: an error log, /healthz red; the message is held already.
-void StatusServer::damaged(queue::Id id) {
+void StatusServer::damaged(store::Id id) {
   parts_.log.write(Event(Level::error, "body-damaged")
                        .add("id", id.text())
                        .add("error", "its checksum does not fit; the message is held"));

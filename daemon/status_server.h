@@ -24,6 +24,7 @@
 #include "queue/queue.h"
 #include "resolver/unbound.h"
 #include "route/router.h"
+#include "store/statistics_store.h"
 
 namespace hoplock::daemon {
 
@@ -34,6 +35,8 @@ class StatusServer {
     monitor::CountingLog& log;
     const LogWriter& writer;  // behind it
     disk::Disk& disk;
+    store::StatisticsStore& statistics;
+    store::ReadersPtr readers;
     queue::Queue& queue;
     resolver::Unbound& resolver;
     const route::Router& router;
@@ -68,7 +71,7 @@ class StatusServer {
   monitor::DaemonStatus status() const;
   page::Pages::Parts page_parts();
   monitor::DaemonStatus::Places places() const;
-  void damaged(queue::Id id);
+  void damaged(store::Id id);
 
   Parts parts_;
   Time started_;

@@ -18,7 +18,7 @@
 #include "daemon/tool/audit_sign.h"
 #include "daemon/tool/audit_view.h"
 #include "daemon/tool/commands.h"
-#include "statistics/reader.h"
+#include "store/readers.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::daemon::tool {
@@ -176,9 +176,9 @@ int audit(const Call& call) {
   if (!form) return complain(console, usage, form.error().detail);
   const auto range = range_of(call);
   if (!range) return complain(console, usage, range.error().detail);
-  auto reader = statistics::Reader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->statistics();
   if (!reader) return cannot_read(call, "the statistics in", reader.error());
-  auto found = reader->read(*range);
+  auto found = (*reader)->read(*range);
   if (!found) return cannot_read(call, "the statistics in", found.error());
   AuditReport report = audit_report(std::move(*found));
   report.relay = hostname(call.loaded.config).text();

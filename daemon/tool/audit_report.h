@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "statistics/proof.h"
-#include "statistics/reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 

@@ -9,19 +9,18 @@
 #include "daemon/tool/commands.h"
 #include "daemon/tool/network.h"
 #include "daemon/tool/route_view.h"
-#include "route/partner_reader.h"
-#include "route/sts_reader.h"
 #include "smtpclient/credentials.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
 namespace {
 
 // What the daemon keeps of the domain's MTA-STS policy. Where there is no daemon and no queue, nothing is kept.
-std::optional<route::PolicyRow> kept_policy(const Call& call, const dns::Name& domain) {
-  auto reader = route::PolicyReader::open(database_path(call.loaded.config));
+std::optional<store::PolicyRow> kept_policy(const Call& call, const dns::Name& domain) {
+  auto reader = readers(call.loaded.config)->policies();
   if (!reader && reader.error().code == errc::no_such_file_or_directory) return std::nullopt;
-  auto row = reader ? reader->find(domain) : Result<std::optional<route::PolicyRow>>(reader.error());
+  auto row = reader ? (*reader)->find(domain) : Result<std::optional<store::PolicyRow>>(reader.error());
   if (row) return std::move(*row);
   complain(call.console, ok, "whether a policy of this domain is kept is not known: " + row.error().detail);
   return std::nullopt;
@@ -30,9 +29,9 @@ std::optional<route::PolicyRow> kept_policy(const Call& call, const dns::Name& d
 // Likewise what was agreed on with the partner.
 partners::BookPtr partners_of(const Call& call, const dns::Name& domain) {
   auto book = std::make_shared<partners::Book>();
-  auto reader = route::PartnerReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->partners();
   if (!reader && reader.error().code == errc::no_such_file_or_directory) return book;
-  auto found = reader ? reader->find(domain) : Result<std::vector<partners::Entry>>(reader.error());
+  auto found = reader ? (*reader)->find(domain) : Result<std::vector<partners::Entry>>(reader.error());
   if (!found) {
     complain(call.console, ok, "whether anything was agreed on with this domain is not known: " + found.error().detail);
     return book;

@@ -19,7 +19,7 @@
 #include "daemon/system.h"
 #include "daemon/tool/json.h"
 #include "daemon/tool/text.h"
-#include "queue/reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
@@ -164,8 +164,8 @@ void examine_certificates(const Call& call, std::vector<Remark>& to) {
 
 void examine_queue(const Call& call, std::vector<Remark>& to) {
   constexpr std::size_t most = 5;
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
-  const auto stats = reader ? reader->stats({}) : Result<queue::Stats>(reader.error());
+  auto reader = readers(call.loaded.config)->mail();
+  const auto stats = reader ? (*reader)->stats({}) : Result<store::Stats>(reader.error());
   if (!stats) {
     to.push_back({"queue", State::bad, stats.error().detail});
     return;

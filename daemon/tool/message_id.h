@@ -5,17 +5,17 @@
 #include <string>
 #include <string_view>
 
-#include "queue/reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
 inline constexpr std::size_t least_prefix = 3;  // characters
 
 struct NamedMessage {
-  std::optional<queue::Id> id;
+  std::optional<store::Id> id;
   std::string why;  // without an id: a sentence for people
 };
 // A whole ID stands for itself, known or not. Reads only for a prefix.
-Result<NamedMessage> named_message(queue::Reader& reader, std::string_view word);
+Result<NamedMessage> named_message(store::MailReader& reader, std::string_view word);
 
 }  // namespace hoplock::daemon::tool

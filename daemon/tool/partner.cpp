@@ -7,8 +7,8 @@
 #include "daemon/tool/partner_orders.h"
 #include "daemon/tool/partner_view.h"
 #include "daemon/tool/text.h"
-#include "route/partner_reader.h"
 #include "route/table.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
@@ -91,10 +91,10 @@ std::variant<partners::Done, int> carry_out(const Call& call, const std::vector<
 
 int partner_list(const Call& call) {
   const Console& console = call.console;
-  auto reader = route::PartnerReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->partners();
   if (!reader) return cannot_read(call, what_was_read, reader.error());
   PartnerMap partners;
-  const auto listed = reader->list([&](const partners::Entry& entry) { take_in(partners, entry); });
+  const auto listed = (*reader)->list([&](const partners::Entry& entry) { take_in(partners, entry); });
   if (!listed) return cannot_read(call, what_was_read, listed.error());
   if (call.arguments.json) {
     std::size_t count = 0;
@@ -132,10 +132,11 @@ int partner_show(const Call& call) {
   const Console& console = call.console;
   const auto domain = partners::parse_domain(call.arguments.words.front());
   if (!domain) return complain(console, usage, domain.error().detail);
-  auto reader = route::PartnerReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->partners();
   if (!reader) return cannot_read(call, what_was_read, reader.error());
   // Of a pattern its own entries; of a domain what counts for it.
-  const auto read = domain->kind == dns::Pattern::Kind::exact ? reader->find(domain->name) : reader->find(*domain);
+  const auto read =
+      domain->kind == dns::Pattern::Kind::exact ? (*reader)->find(domain->name) : (*reader)->find(*domain);
   if (!read) return cannot_read(call, what_was_read, read.error());
   PartnerMap found;
   for (const partners::Entry& entry : *read) take_in(found, entry);

@@ -8,7 +8,7 @@
 #include "daemon/tool/partner_view.h"
 #include "daemon/tool/text.h"
 #include "partners/csv.h"
-#include "route/partner_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
@@ -36,10 +36,10 @@ struct Changes {
   std::size_t unchanged = 0;
 };
 Result<Changes> compare(const Call& call, const std::vector<partners::Imported>& lines) {
-  auto reader = route::PartnerReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->partners();
   partners::Book book;
   if (reader) {
-    const auto listed = reader->list([&](const partners::Entry& entry) { book.put(entry); });
+    const auto listed = (*reader)->list([&](const partners::Entry& entry) { book.put(entry); });
     if (!listed) return listed.error();
   } else if (reader.error().code != errc::no_such_file_or_directory) {
     return reader.error();
@@ -111,10 +111,10 @@ int partner_import(const Call& call) {
 int partner_export(const Call& call) {
   const Console& console = call.console;
   if (call.arguments.json) return partner_list(call);
-  auto reader = route::PartnerReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->partners();
   if (!reader) return cannot_read(call, "the partners in", reader.error());
   console.out << partners::csv_head();
-  const auto listed = reader->list([&](const partners::Entry& entry) {
+  const auto listed = (*reader)->list([&](const partners::Entry& entry) {
     if (is_over(entry, console.now)) return;
     std::string line = partners::to_csv(entry);
     line.pop_back();

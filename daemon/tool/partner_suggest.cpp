@@ -13,8 +13,7 @@
 #include "hop/names.h"
 #include "partners/book.h"
 #include "partners/suggestion.h"
-#include "route/partner_reader.h"
-#include "statistics/reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
@@ -68,12 +67,12 @@ struct Studied {
   bool complete = true;    // each domain has figures of its own
 };
 Result<Studied> study(const Call& call) {
-  auto reader = statistics::Reader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->statistics();
   if (!reader) return reader.error();
   statistics::Range range;
   range.to = statistics::day_of(call.console.now);
   range.from = range.to - studied_back;
-  auto found = reader->read(range);
+  auto found = (*reader)->read(range);
   if (!found) return found.error();
   AuditReport report = audit_report(std::move(*found));
   Studied studied;
@@ -141,9 +140,9 @@ int partner_suggest(const Call& call) {
   auto studied = study(call);
   if (!studied) return cannot_read(call, "the statistics in", studied.error());
   partners::Book book;
-  auto reader = route::PartnerReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->partners();
   if (!reader) return cannot_read(call, "the partners in", reader.error());
-  const auto listed = reader->list([&](const partners::Entry& entry) { book.put(entry); });
+  const auto listed = (*reader)->list([&](const partners::Entry& entry) { book.put(entry); });
   if (!listed) return cannot_read(call, "the partners in", listed.error());
   const auto rows = rows_of(*studied, book, console.now);
   if (call.arguments.json) {

@@ -11,7 +11,7 @@
 namespace hoplock::daemon::tool {
 
 namespace {
-bool ask_active(const Call& call, control::Client& client, std::vector<queue::Lease>& known) {
+bool ask_active(const Call& call, control::Client& client, std::vector<store::Lease>& known) {
   auto active = client.active();
   if (!active) {
     complain(call.console, ok, "what is active is not known: " + active.error().detail);
@@ -32,8 +32,8 @@ Present present(const Call& call) {
   return known;
 }
 
-std::vector<queue::Lease> active(const Call& call) {
-  std::vector<queue::Lease> known;
+std::vector<store::Lease> active(const Call& call) {
+  std::vector<store::Lease> known;
   auto client = control::Client::connect(control_path(call.loaded.config));
   if (client) ask_active(call, *client, known);
   return known;

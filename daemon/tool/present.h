@@ -4,18 +4,18 @@
 #include <vector>
 
 #include "daemon/tool/commands.h"
-#include "queue/actions.h"
 #include "queue/in_line.h"
+#include "store/actions.h"
 
 namespace hoplock::daemon::tool {
 
 struct Present {
-  std::vector<queue::Lease> active;
+  std::vector<store::Lease> active;
   std::vector<queue::InLine> waiting;
 };
 // Nothing where there is no daemon to ask. `waiting` is in the order of destinations.
 Present present(const Call& call);
 // The first of them alone.
-std::vector<queue::Lease> active(const Call& call);
+std::vector<store::Lease> active(const Call& call);
 
 }  // namespace hoplock::daemon::tool

@@ -15,8 +15,8 @@
 #include "daemon/tool/queue_view.h"
 #include "daemon/tool/text.h"
 #include "daemon/tool/trace_view.h"
-#include "queue/reader.h"
 #include "smtp/mailbox.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
@@ -33,16 +33,16 @@ std::string sender_of(std::string_view text) {
   return mailbox != nullptr ? mailbox->text() : std::string(text);
 }
 
-std::string from_text(const queue::Envelope& envelope) { return envelope.sender.empty() ? "<>" : envelope.sender; }
+std::string from_text(const store::Envelope& envelope) { return envelope.sender.empty() ? "<>" : envelope.sender; }
 
-std::string next_of(const queue::RecipientView& one, Time now) {
+std::string next_of(const store::RecipientView& one, Time now) {
   if (!one.next || one.active) return "";
   return *one.next <= now ? "now" : "in " + age(*one.next - now);
 }
 
 // The filter that --domain, --sender and --state ask for, or what is wrong with them.
 struct Wanted {
-  queue::Filter filter;
+  store::Filter filter;
   std::string wrong;
 };
 Wanted wanted(const Arguments& arguments) {
@@ -85,7 +85,7 @@ Table message_table(const Console& console) {
   return Table(console.out, console.width, std::move(columns));
 }
 
-void add_rows(const Console& console, Table& table, const queue::MessageView& message) {
+void add_rows(const Console& console, Table& table, const store::MessageView& message) {
   for (const auto& one : message.recipients) {
     std::vector<std::string> cells{message.id.text(), age(console.now - message.received), size(message.size),
                                    std::string(state_of(one)), std::to_string(one.attempts)};
@@ -106,7 +106,7 @@ void add_rows(const Console& console, Table& table, const queue::MessageView& me
   }
 }
 
-void print_message(const Console& console, const queue::MessageView& message) {
+void print_message(const Console& console, const store::MessageView& message) {
   auto& out = console.out;
   const auto& envelope = message.envelope;
   out << "ID:        " << message.id.text() << "\nFrom:      " << printable(from_text(envelope))
@@ -143,7 +143,7 @@ void print_message(const Console& console, const queue::MessageView& message) {
   table.finish();
 }
 
-Result<> print_body(const Console& console, queue::Reader& reader, queue::Id id) {
+Result<> print_body(const Console& console, store::MailReader& reader, store::Id id) {
   TerminalSanitizer sanitizer;
   auto read = reader.body(id, [&](std::string_view octets) {
     if (console.width) {
@@ -151,7 +151,7 @@ Result<> print_body(const Console& console, queue::Reader& reader, queue::Id id)
     } else {
       console.out.write(octets.data(), static_cast<std::streamsize>(octets.size()));
     }
-    return console.out.good() ? queue::Go::on : queue::Go::stop;
+    return console.out.good() ? store::Go::on : store::Go::stop;
   });
   if (console.width) console.out << sanitizer.finish();
   return read;
@@ -159,7 +159,7 @@ Result<> print_body(const Console& console, queue::Reader& reader, queue::Id id)
 
 constexpr std::size_t most_rows = 20;  // of each table for people
 
-void print_stats(const Console& console, const queue::Stats& stats) {
+void print_stats(const Console& console, const store::Stats& stats) {
   const auto oldest = [&](const std::optional<Time>& time) { return time ? age(console.now - *time) : std::string(); };
   console.out << counted(stats.messages, "message");
   if (stats.oldest) console.out << ", the oldest " << oldest(stats.oldest) << " old";
@@ -184,53 +184,53 @@ void print_stats(const Console& console, const queue::Stats& stats) {
   print_most("DOMAIN", stats.domains, [](const auto& one) { return one.domain; });
 }
 
-queue::Action action_of(std::string_view command) {
-  if (command == "queue hold") return queue::Action::hold;
-  if (command == "queue release") return queue::Action::release;
-  if (command == "queue remove") return queue::Action::remove;
-  if (command == "queue bounce") return queue::Action::bounce;
-  return queue::Action::retry;
+store::Action action_of(std::string_view command) {
+  if (command == "queue hold") return store::Action::hold;
+  if (command == "queue release") return store::Action::release;
+  if (command == "queue remove") return store::Action::remove;
+  if (command == "queue bounce") return store::Action::bounce;
+  return store::Action::retry;
 }
 
-std::string_view done_word(queue::Action action) {
+std::string_view done_word(store::Action action) {
   switch (action) {
-    case queue::Action::retry:
+    case store::Action::retry:
       return "will be tried again now";
-    case queue::Action::hold:
+    case store::Action::hold:
       return "held";
-    case queue::Action::release:
+    case store::Action::release:
       return "released";
-    case queue::Action::remove:
+    case store::Action::remove:
       return "removed";
-    case queue::Action::bounce:
+    case store::Action::bounce:
       return "bounced";
   }
   return "";
 }
 
-std::string active_words(queue::Action action, std::uint64_t active) {
+std::string active_words(store::Action action, std::uint64_t active) {
   const std::string count = std::to_string(active);
-  if (action == queue::Action::bounce)
+  if (action == store::Action::bounce)
     return " (" + count + " under delivery at this moment left alone: say it again when that attempt has ended)";
   return " (" + count + " of them under way: when that attempt ends)";
 }
 
 // Which messages are meant, or what is wrong with how it was said. For a word that names no message there is a complaint.
 struct Selected {
-  queue::Selection selection;
+  store::Selection selection;
   std::vector<std::string> complaints;
   std::string wrong;
 };
 
 void take_ids(const Call& call, Selected& result) {
-  std::optional<queue::Reader> reader;  // only a prefix needs it
+  std::unique_ptr<store::MailReader> reader;  // only a prefix needs it
   for (const std::string& word : call.arguments.words) {
-    if (const auto id = queue::Id::parse(word)) {
+    if (const auto id = store::Id::parse(word)) {
       result.selection.ids.push_back(*id);
       continue;
     }
     if (!reader) {
-      if (auto opened = queue::Reader::open(database_path(call.loaded.config))) reader = std::move(*opened);
+      if (auto opened = readers(call.loaded.config)->mail()) reader = std::move(*opened);
     }
     const auto named = reader ? named_message(*reader, word) : Result<NamedMessage>(NamedMessage());
     if (named && named->id) {
@@ -253,44 +253,44 @@ Selected selected(const Call& call) {
     auto name = dns::Name::parse(*domain);
     if (!name) result.wrong = "--domain: " + name.error().detail;
     if (name) selection.domain = std::move(*name);
-    selection.by = queue::Selection::By::domain;
+    selection.by = store::Selection::By::domain;
   }
   if (const auto sender = arguments.get("--sender")) {
     ++given;
     selection.sender = sender_of(*sender);
-    selection.by = queue::Selection::By::sender;
+    selection.by = store::Selection::By::sender;
   }
   if (arguments.has("--all")) {
     ++given;
-    selection.by = queue::Selection::By::all;
+    selection.by = store::Selection::By::all;
   }
   if (given != 1) result.wrong = "say which messages, in one way; allowed: ID… | --domain D | --sender S | --all";
   return result;
 }
 
-std::optional<std::uint64_t> count_of(const Call& call, const queue::Selection& selection) {
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
+std::optional<std::uint64_t> count_of(const Call& call, const store::Selection& selection) {
+  auto reader = readers(call.loaded.config)->mail();
   if (!reader) return std::nullopt;
-  if (selection.by == queue::Selection::By::all) {
-    const auto stats = reader->stats({});
+  if (selection.by == store::Selection::By::all) {
+    const auto stats = (*reader)->stats({});
     return stats ? std::optional(stats->messages) : std::nullopt;
   }
-  queue::Filter filter;
-  if (selection.by == queue::Selection::By::domain) filter.domain = selection.domain;
-  if (selection.by == queue::Selection::By::sender) filter.sender = selection.sender;
+  store::Filter filter;
+  if (selection.by == store::Selection::By::domain) filter.domain = selection.domain;
+  if (selection.by == store::Selection::By::sender) filter.sender = selection.sender;
   std::uint64_t count = 0;
-  const auto listed = reader->list(filter, [&count](const queue::MessageView&) {
+  const auto listed = (*reader)->list(filter, [&count](const store::MessageView&) {
     ++count;
-    return queue::Go::on;
+    return store::Go::on;
   });
   return listed ? std::optional(count) : std::nullopt;
 }
 
 // What ends mail for good wants a yes, from a person or as --yes, where no message is named. The exit code when there is none.
-std::optional<int> unconfirmed(const Call& call, queue::Action action, const queue::Selection& selection) {
-  const bool ends = action == queue::Action::remove || action == queue::Action::bounce;
-  if (!ends || selection.by == queue::Selection::By::ids || call.arguments.has("--yes")) return std::nullopt;
-  const std::string verb(queue::to_text(action));
+std::optional<int> unconfirmed(const Call& call, store::Action action, const store::Selection& selection) {
+  const bool ends = action == store::Action::remove || action == store::Action::bounce;
+  if (!ends || selection.by == store::Selection::By::ids || call.arguments.has("--yes")) return std::nullopt;
+  const std::string verb(store::to_text(action));
   const Console& console = call.console;
   if (console.in == nullptr)
     return complain(console, usage, "'" + verb + "' of all that matches cannot be undone; in scripts it needs --yes");
@@ -309,21 +309,21 @@ int queue_list(const Call& call) {
   const Console& console = call.console;
   Wanted which = wanted(call.arguments);
   if (!which.wrong.empty()) return complain(console, usage, which.wrong);
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->mail();
   if (!reader) return cannot_read(call, "the queue", reader.error());
   Present now = present(call);
   which.filter.active = std::move(now.active);
   Table table = message_table(console);
   std::size_t count = 0;
-  const auto listed = reader->list(which.filter, [&](const queue::MessageView& stored) {
-    const queue::MessageView message = in_line(stored, now.waiting, console.now);
+  const auto listed = (*reader)->list(which.filter, [&](const store::MessageView& stored) {
+    const store::MessageView message = in_line(stored, now.waiting, console.now);
     if (call.arguments.json) {
       console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(message));
     } else {
       add_rows(console, table, message);
     }
     ++count;
-    return console.out.good() ? queue::Go::on : queue::Go::stop;
+    return console.out.good() ? store::Go::on : store::Go::stop;
   });
   if (call.arguments.json) console.out << (count == 0 ? "[]\n" : "\n]\n");
   table.finish();
@@ -335,14 +335,14 @@ int queue_list(const Call& call) {
 int queue_show(const Call& call) {
   const Console& console = call.console;
   const std::string& word = call.arguments.words.front();
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->mail();
   if (!reader) return cannot_read(call, "the queue", reader.error());
-  const auto named = named_message(*reader, word);
+  const auto named = named_message(**reader, word);
   if (!named) return cannot_read(call, "the queue", named.error());
   if (!named->id) return complain(console, no, named->why);
   const auto id = named->id;
   const Present now = present(call);
-  auto message = reader->show(*id, now.active);
+  auto message = (*reader)->show(*id, now.active);
   if (!message) return cannot_read(call, "the queue", message.error());
   if (!*message) return complain(console, no, "there is no message '" + word + "' in the queue");
   *message = in_line(std::move(**message), now.waiting, console.now);
@@ -350,22 +350,22 @@ int queue_show(const Call& call) {
   if (!call.arguments.json) {
     print_message(console, **message);
     if (body) console.out << '\n';
-    const auto read = body ? print_body(console, *reader, *id) : Result<>{};
+    const auto read = body ? print_body(console, **reader, *id) : Result<>{};
     return read ? static_cast<int>(ok) : cannot_read(call, "the queue", read.error());
   }
   json::object object = to_json(**message);
   json::array attempts;
-  const auto traced = reader->trace({id, "", "", std::nullopt}, [&](const queue::Traced& found) {
+  const auto traced = (*reader)->trace({id, "", "", std::nullopt}, [&](const store::Traced& found) {
     attempts = attempts_of(found);
-    return queue::Go::stop;
+    return store::Go::stop;
   });
   if (!traced) return cannot_read(call, "the history in", traced.error());
   object["history"] = history(**message, std::move(attempts));
   if (body) {
     std::string content;
-    const auto read = reader->body(*id, [&](std::string_view octets) {
+    const auto read = (*reader)->body(*id, [&](std::string_view octets) {
       content += octets;
-      return queue::Go::on;
+      return store::Go::on;
     });
     if (!read) return cannot_read(call, "the queue", read.error());
     object["content"] = clean(content);
@@ -375,9 +375,9 @@ int queue_show(const Call& call) {
 }
 
 int queue_stats(const Call& call) {
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->mail();
   if (!reader) return cannot_read(call, "the queue", reader.error());
-  const auto stats = reader->stats(active(call));
+  const auto stats = (*reader)->stats(active(call));
   if (!stats) return cannot_read(call, "the queue", stats.error());
   if (call.arguments.json) {
     call.console.out << to_line(to_json(*stats)) << '\n';
@@ -389,15 +389,15 @@ int queue_stats(const Call& call) {
 
 int queue_act(const Call& call) {
   const Console& console = call.console;
-  const queue::Action action = action_of(call.arguments.command);
+  const store::Action action = action_of(call.arguments.command);
   const Selected which = selected(call);
   if (!which.wrong.empty()) return complain(console, usage, which.wrong);
   for (const std::string& complaint : which.complaints) complain(console, no, complaint);
   if (const auto code = unconfirmed(call, action, which.selection)) return *code;
-  queue::Affected affected;
+  store::Affected affected;
   auto client = control::Client::connect(control_path(call.loaded.config));
   if (!client) return complain(console, unavailable, client.error().detail);
-  if (which.selection.by != queue::Selection::By::ids || !which.selection.ids.empty()) {
+  if (which.selection.by != store::Selection::By::ids || !which.selection.ids.empty()) {
     const auto progress = [&](std::uint64_t messages) {
       console.err << counted(messages, "message") << " so far" << std::endl;
     };

@@ -7,19 +7,19 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-std::string_view to_text(queue::Body body) {
+std::string_view to_text(store::Body body) {
   switch (body) {
-    case queue::Body::seven_bit:
+    case store::Body::seven_bit:
       return "7BIT";
-    case queue::Body::eight_bit:
+    case store::Body::eight_bit:
       return "8BITMIME";
-    case queue::Body::binary:
+    case store::Body::binary:
       return "BINARYMIME";
   }
   return "";
 }
 
-json::object recipient_to_json(const queue::RecipientView& from) {
+json::object recipient_to_json(const store::RecipientView& from) {
   json::object to;
   to["to"] = clean(from.address);
   to["state"] = clean(state_of(from));
@@ -37,7 +37,7 @@ json::object recipient_to_json(const queue::RecipientView& from) {
   return to;
 }
 
-json::object count_to_json(const queue::Stats::Count& count) {
+json::object count_to_json(const store::Stats::Count& count) {
   json::object to;
   to["count"] = count.count;
   to["oldest"] = time_or_null(count.oldest);
@@ -46,8 +46,8 @@ json::object count_to_json(const queue::Stats::Count& count) {
 
 }  // namespace
 
-std::string_view state_of(const queue::RecipientView& recipient) {
-  return recipient.active ? "active" : queue::to_text(recipient.state);
+std::string_view state_of(const store::RecipientView& recipient) {
+  return recipient.active ? "active" : store::to_text(recipient.state);
 }
 
 namespace {
@@ -57,19 +57,19 @@ std::string together(const std::string& reason, const std::string& reply) {
 }
 }  // namespace
 
-std::string why(const queue::RecipientView& recipient) {
+std::string why(const store::RecipientView& recipient) {
   std::string own = together(recipient.reason, recipient.reply);
   const std::string hop = together(recipient.hop.reason, recipient.hop.reply);
-  if (recipient.active || recipient.state > queue::State::held) return own;
+  if (recipient.active || recipient.state > store::State::held) return own;
   if (!hop.empty()) return own == hop ? own : hop + " (all mail for " + recipient.destination + " waits)";
   constexpr std::string_view held = "held until it is released";
-  if (recipient.state == queue::State::held)
+  if (recipient.state == store::State::held)
     return own.empty() ? std::string(held) : own + " (" + std::string(held) + ")";
   return own.empty() ? "not tried yet; next hop " + recipient.destination : own;
 }
 
-queue::MessageView in_line(queue::MessageView message, const std::vector<queue::InLine>& waiting, Time now) {
-  for (queue::RecipientView& one : message.recipients) {
+store::MessageView in_line(store::MessageView message, const std::vector<queue::InLine>& waiting, Time now) {
+  for (store::RecipientView& one : message.recipients) {
     const bool due = !one.active && one.next && *one.next <= now;
     if (!due) continue;
     const auto found =
@@ -83,7 +83,7 @@ queue::MessageView in_line(queue::MessageView message, const std::vector<queue::
   return message;
 }
 
-json::object to_json(const queue::MessageView& message) {
+json::object to_json(const store::MessageView& message) {
   json::object to;
   to["id"] = message.id.text();
   to["from"] = address(message.envelope.sender);
@@ -101,19 +101,19 @@ json::object to_json(const queue::MessageView& message) {
 }
 
 namespace {
-bool has_attempt(const json::array& attempts, const queue::RecipientView& recipient) {
+bool has_attempt(const json::array& attempts, const store::RecipientView& recipient) {
   const json::value number = recipient.attempts, to = clean(recipient.address);
   return std::any_of(attempts.begin(), attempts.end(), [&](const json::value& one) {
     return one.as_object().at("attempt") == number && one.as_object().at("to") == to;
   });
 }
 
-json::object last_attempt(const queue::RecipientView& of) {
+json::object last_attempt(const store::RecipientView& of) {
   json::object attempt;
   attempt["time"] = time_or_null(of.last);
   attempt["to"] = clean(of.address);
   attempt["attempt"] = of.attempts;
-  attempt["outcome"] = of.state > queue::State::held ? queue::to_text(of.state) : "deferred";
+  attempt["outcome"] = of.state > store::State::held ? store::to_text(of.state) : "deferred";
   attempt["host"] = text_or_null(of.host);
   for (const char* unknown : {"policy", "tls", "auth", "cert"}) attempt[unknown] = nullptr;
   attempt["dsn"] = text_or_null(of.status);
@@ -123,17 +123,17 @@ json::object last_attempt(const queue::RecipientView& of) {
 }
 }  // namespace
 
-json::array history(const queue::MessageView& message, json::array kept) {
+json::array history(const store::MessageView& message, json::array kept) {
   for (const auto& one : message.recipients) {
     if (one.attempts > 0 && !has_attempt(kept, one)) kept.push_back(last_attempt(one));
   }
   return kept;
 }
 
-json::array waiting_of(const queue::MessageView& message) {
+json::array waiting_of(const store::MessageView& message) {
   json::array all;
   for (const auto& one : message.recipients) {
-    if (one.active || one.state > queue::State::held) continue;
+    if (one.active || one.state > store::State::held) continue;
     json::object to;
     to["to"] = clean(one.address);
     to["state"] = clean(state_of(one));
@@ -145,7 +145,7 @@ json::array waiting_of(const queue::MessageView& message) {
   return all;
 }
 
-json::object to_json(const queue::Stats& stats) {
+json::object to_json(const store::Stats& stats) {
   json::object states;
   for (const auto& one : stats.states) states[clean(one.state)] = count_to_json(one.count);
   json::array domains;

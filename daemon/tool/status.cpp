@@ -6,7 +6,7 @@
 #include "daemon/tool/commands.h"
 #include "daemon/tool/json.h"
 #include "daemon/tool/text.h"
-#include "queue/reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
@@ -18,8 +18,8 @@ std::int64_t count_of(const control::Status& status, const std::string& name) {
 }
 
 std::string queue_lines(const Call& call) {
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
-  const auto stats = reader ? reader->stats({}) : Result<queue::Stats>(reader.error());
+  auto reader = readers(call.loaded.config)->mail();
+  const auto stats = reader ? (*reader)->stats({}) : Result<store::Stats>(reader.error());
   if (!stats) return printable("cannot be read: " + stats.error().detail);
   std::string line = counted(stats->messages, "message");
   if (stats->oldest) line += ", the oldest " + age(call.console.now - *stats->oldest) + " old";

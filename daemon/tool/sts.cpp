@@ -6,7 +6,7 @@
 #include "daemon/tool/commands.h"
 #include "daemon/tool/sts_view.h"
 #include "daemon/tool/text.h"
-#include "route/sts_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
@@ -23,13 +23,13 @@ Result<dns::Name> domain_of(const Call& call) {
 
 int sts_list(const Call& call) {
   const Console& console = call.console;
-  auto reader = route::PolicyReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->policies();
   if (!reader) return cannot_read(call, "the policies in", reader.error());
   std::vector<Table::Column> columns{{"DOMAIN"}, {"MODE"}, {"ID"}, {"EXPIRES"}, {"CHECKED"}};
   if (!console.width) columns.push_back({"ERROR"});  // at a terminal it stands whole below the row
   Table table(console.out, console.width, std::move(columns));
   std::size_t count = 0;
-  const auto listed = reader->list([&](const route::PolicyRow& row) {
+  const auto listed = (*reader)->list([&](const store::PolicyRow& row) {
     if (call.arguments.json) {
       console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(row));
     } else {
@@ -52,9 +52,9 @@ int sts_show(const Call& call) {
   const Console& console = call.console;
   const auto domain = domain_of(call);
   if (!domain) return complain(console, usage, domain.error().detail);
-  auto reader = route::PolicyReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->policies();
   if (!reader) return cannot_read(call, "the policies in", reader.error());
-  const auto row = reader->find(*domain);
+  const auto row = (*reader)->find(*domain);
   if (!row) return cannot_read(call, "the policies in", row.error());
   if (!*row) return complain(console, no, "no policy of " + domain->text() + " is kept");
   if (call.arguments.json) {

@@ -10,7 +10,7 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-std::optional<mtasts::Policy> parsed(const route::PolicyRow& row) {
+std::optional<mtasts::Policy> parsed(const store::PolicyRow& row) {
   if (!row.text) return std::nullopt;
   auto policy = mtasts::parse_policy(*row.text);
   return policy ? std::optional(std::move(*policy)) : std::nullopt;
@@ -18,7 +18,7 @@ std::optional<mtasts::Policy> parsed(const route::PolicyRow& row) {
 
 std::string ago(Time time, Time now) { return time <= now ? age(now - time) + " ago" : "in " + age(time - now); }
 
-json::value failures_of(const route::PolicyRow& row) {
+json::value failures_of(const store::PolicyRow& row) {
   const auto& failures = row.freshness.failures;
   if (failures.count == 0) return {};
   json::object to;
@@ -57,20 +57,20 @@ json::array patterns(const mtasts::Policy& policy) {
   return all;
 }
 
-std::string mode_of(const route::PolicyRow& row) {
+std::string mode_of(const store::PolicyRow& row) {
   const auto policy = parsed(row);
   return policy ? std::string(mtasts::to_text(policy->mode)) : "-";
 }
 
-std::string error_of(const route::PolicyRow& row) {
+std::string error_of(const store::PolicyRow& row) {
   return row.problem ? std::string(to_text(row.problem->reason)) + ": " + row.problem->text : "";
 }
 
-std::string expiry(const route::PolicyRow& row, Time now) {
+std::string expiry(const store::PolicyRow& row, Time now) {
   return row.freshness.held ? ago(mtasts::expires(*row.freshness.held), now) : "";
 }
 
-json::object to_json(const route::PolicyRow& row) {
+json::object to_json(const store::PolicyRow& row) {
   const auto& held = row.freshness.held;
   const auto policy = parsed(row);
   json::object to;
@@ -85,7 +85,7 @@ json::object to_json(const route::PolicyRow& row) {
   return to;
 }
 
-json::object to_full_json(const route::PolicyRow& row) {
+json::object to_full_json(const store::PolicyRow& row) {
   json::object to = to_json(row);
   const auto policy = parsed(row);
   to["mx"] = policy ? json::value(patterns(*policy)) : json::value();
@@ -106,7 +106,7 @@ json::object to_json(const route::PolicyEvent& news) {
   return to;
 }
 
-void print(const Console& console, const route::PolicyRow& row) {
+void print(const Console& console, const store::PolicyRow& row) {
   auto& out = console.out;
   const auto& [held, failures] = row.freshness;
   out << "Domain:    " << printable(row.domain.text()) << '\n';

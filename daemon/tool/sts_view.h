@@ -15,19 +15,19 @@ std::string policy_text(const mtasts::Policy& policy);
 json::array patterns(const mtasts::Policy& policy);
 
 // `{domain, id, mode, max_age, fetched, expires, checked, error}`
-json::object to_json(const route::PolicyRow& row);
+json::object to_json(const store::PolicyRow& row);
 // The same with `mx`, `policy` (as it was served) and `failures` (null, or `{count, last, id}` of those since it was fetched).
-json::object to_full_json(const route::PolicyRow& row);
+json::object to_full_json(const store::PolicyRow& row);
 // `{domain, action, id, mode, max_age, expires, error}`
 json::object to_json(const route::PolicyEvent& news);
 
-void print(const Console& console, const route::PolicyRow& row);
+void print(const Console& console, const store::PolicyRow& row);
 std::string to_text(const route::PolicyEvent& news, Time now);
 
 // The cell of a table that says when it ends: "in 3d2h", "2h ago", "".
-std::string expiry(const route::PolicyRow& row, Time now);
-std::string mode_of(const route::PolicyRow& row);
+std::string expiry(const store::PolicyRow& row, Time now);
+std::string mode_of(const store::PolicyRow& row);
 // What its last fetch failed for; "": it succeeded.
-std::string error_of(const route::PolicyRow& row);
+std::string error_of(const store::PolicyRow& row);
 
 }  // namespace hoplock::daemon::tool

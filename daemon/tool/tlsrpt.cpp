@@ -6,17 +6,16 @@
 #include "daemon/tool/commands.h"
 #include "daemon/tool/text.h"
 #include "daemon/tool/tlsrpt_view.h"
-#include "reports/ledger_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
 namespace {
 
-using reports::LedgerReader;
-using reports::Selection;
+using store::ReportSelection;
 
-Result<Selection> selection_of(const Call& call) {
-  Selection selection;
+Result<ReportSelection> selection_of(const Call& call) {
+  ReportSelection selection;
   if (const auto word = call.arguments.get("--day")) {
     selection.day = tlsrpt::parse_day(*word);
     if (!selection.day) return bad_input("--day: '" + *word + "' is no day; allowed: YYYY-MM-DD, UTC");
@@ -35,10 +34,10 @@ void put_report(const Console& console, const std::string& json) {
   console.out << (console.width ? printable(json) : json);
 }
 
-Result<std::vector<reports::Key>> keys_of(LedgerReader& reader, const Selection& selection) {
-  if (selection.domain) return std::vector<reports::Key>{{*selection.day, *selection.domain}};
-  std::vector<reports::Key> keys;
-  const auto listed = reader.list(selection, [&](const LedgerReader::Row& row) { keys.push_back(row.account.key); });
+Result<std::vector<store::ReportKey>> keys_of(store::LedgerReader& reader, const ReportSelection& selection) {
+  if (selection.domain) return std::vector<store::ReportKey>{{*selection.day, *selection.domain}};
+  std::vector<store::ReportKey> keys;
+  const auto listed = reader.list(selection, [&](const store::LedgerRow& row) { keys.push_back(row.account.key); });
   if (!listed) return listed.error();
   return keys;
 }
@@ -49,14 +48,14 @@ int tlsrpt_list(const Call& call) {
   const Console& console = call.console;
   const auto selection = selection_of(call);
   if (!selection) return complain(console, usage, selection.error().detail);
-  auto reader = LedgerReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->ledger();
   if (!reader) return cannot_read(call, "the ledger in", reader.error());
   using Align = Table::Align;
   Table table(
       console.out, console.width,
       {{"DAY"}, {"DOMAIN"}, {"STATE"}, {"SESSIONS", Align::right}, {"FAILURES", Align::right}, {"NEXT"}, {"ERROR"}});
   std::size_t count = 0;
-  const auto listed = reader->list(*selection, [&](const LedgerReader::Row& row) {
+  const auto listed = (*reader)->list(*selection, [&](const store::LedgerRow& row) {
     if (call.arguments.json) {
       console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(row));
     } else {
@@ -80,14 +79,14 @@ int tlsrpt_show(const Call& call) {
   const auto submitter = daemon::submitter(call.loaded.config);
   if (!submitter)
     return complain(console, config_error, call.loaded.where("tls_rpt") + ": " + submitter.error().detail);
-  auto reader = LedgerReader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->ledger();
   if (!reader) return cannot_read(call, "the ledger in", reader.error());
-  const auto keys = keys_of(*reader, *selection);
+  const auto keys = keys_of(**reader, *selection);
   if (!keys) return cannot_read(call, "the ledger in", keys.error());
   const bool one = selection->domain.has_value();
   std::size_t count = 0;
   for (const auto& key : *keys) {
-    const auto json = reader->show(key, *submitter);
+    const auto json = (*reader)->show(key, *submitter);
     if (!json) return cannot_read(call, "the ledger in", json.error());
     if (!*json) continue;
     if (!one && call.arguments.json) console.out << (count == 0 ? "[\n" : ",\n");

@@ -7,19 +7,19 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-std::string_view to_text(reports::Destination::State state) {
+std::string_view to_text(store::ReportDestination::State state) {
   switch (state) {
-    case reports::Destination::State::waiting:
+    case store::ReportDestination::State::waiting:
       return "waiting";
-    case reports::Destination::State::accepted:
+    case store::ReportDestination::State::accepted:
       return "accepted";
-    case reports::Destination::State::failed:
+    case store::ReportDestination::State::failed:
       break;
   }
   return "failed";
 }
 
-json::object destination_to_json(const reports::Destination& destination) {
+json::object destination_to_json(const store::ReportDestination& destination) {
   json::object to;
   to["rua"] = clean(destination.rua);
   to["state"] = to_text(destination.state);
@@ -33,12 +33,12 @@ bool is_valid(const probe::Reporting& reporting) { return reporting.choice.state
 
 }  // namespace
 
-json::object to_json(const reports::LedgerReader::Row& row) {
+json::object to_json(const store::LedgerRow& row) {
   const auto& account = row.account;
   json::object to;
   to["day"] = tlsrpt::to_text(account.key.day);
   to["domain"] = clean(account.key.domain.text());
-  to["state"] = reports::to_text(account.state);
+  to["state"] = store::to_text(account.state);
   to["sessions"] = account.sessions;
   to["failures"] = account.failures;
   to["due"] = time_or_null(account.due);
@@ -51,13 +51,13 @@ json::object to_json(const reports::LedgerReader::Row& row) {
   return to;
 }
 
-std::vector<std::string> cells(const reports::LedgerReader::Row& row, Time now) {
+std::vector<std::string> cells(const store::LedgerRow& row, Time now) {
   const auto& account = row.account;
   std::string next;
   if (account.due) next = *account.due > now ? "in " + age(*account.due - now) : "now";
   return {tlsrpt::to_text(account.key.day),
           account.key.domain.text(),
-          std::string(reports::to_text(account.state)),
+          std::string(store::to_text(account.state)),
           std::to_string(account.sessions),
           std::to_string(account.failures),
           next,

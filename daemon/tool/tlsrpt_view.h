@@ -7,14 +7,14 @@
 #include "daemon/tool/json.h"
 #include "daemon/tool/tool.h"
 #include "probe/finding.h"
-#include "reports/ledger_reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
 // `{day, domain, state, sessions, failures, due, attempts, error, report_id, destinations:[{rua, state, attempts, next, error}]}`
-json::object to_json(const reports::LedgerReader::Row& row);
+json::object to_json(const store::LedgerRow& row);
 // DAY DOMAIN STATE SESSIONS FAILURES NEXT ERROR
-std::vector<std::string> cells(const reports::LedgerReader::Row& row, Time now);
+std::vector<std::string> cells(const store::LedgerRow& row, Time now);
 
 // `{domain, txt, rua, ignored:[{uri, why}], error}`; the last two beyond CONTRACT.
 json::object reporting_to_json(const probe::Reporting& reporting);

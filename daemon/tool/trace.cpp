@@ -17,7 +17,7 @@ namespace hoplock::daemon::tool {
 namespace {
 
 struct Asked {
-  queue::TraceQuery query;
+  store::TraceQuery query;
   TraceSubject subject;
   std::string wrong;
 };
@@ -41,7 +41,7 @@ Asked asked(const Call& call) {
     }
     result.subject.by = TraceSubject::By::address;
     result.subject.address = result.query.address = word;
-  } else if (const auto id = queue::Id::parse(word)) {
+  } else if (const auto id = store::Id::parse(word)) {
     result.query.id = *id;
   } else if (const auto name = dns::Name::parse(word); name && !name->is_root()) {
     result.subject.by = TraceSubject::By::domain;
@@ -54,10 +54,10 @@ Asked asked(const Call& call) {
 
 class Teller {
  public:
-  Teller(const Call& call, queue::Reader& reader, TraceSubject subject)
+  Teller(const Call& call, store::MailReader& reader, TraceSubject subject)
       : call_(call), states_(reader), subject_(std::move(subject)), present_(present(call)) {}
 
-  queue::Go tell(const queue::Traced& traced) {
+  store::Go tell(const store::Traced& traced) {
     std::string state;
     json::array waiting;
     if (auto message = states_.show(traced.id, present_.active); message && *message) {
@@ -66,7 +66,7 @@ class Teller {
     }
     json::object story = to_json(traced, state);
     if (!waiting.empty()) story["waiting"] = std::move(waiting);
-    if (!is_about(story, subject_)) return queue::Go::on;
+    if (!is_about(story, subject_)) return store::Go::on;
     auto& out = call_.console.out;
     if (call_.arguments.json) {
       out << (count_ == 0 ? "[\n" : ",\n") << to_line(story);
@@ -75,7 +75,7 @@ class Teller {
       print_story(call_.console, story);
     }
     ++count_;
-    return out.good() ? queue::Go::on : queue::Go::stop;
+    return out.good() ? store::Go::on : store::Go::stop;
   }
   std::size_t finish() const {
     if (call_.arguments.json) call_.console.out << (count_ == 0 ? "[]\n" : "\n]\n");
@@ -84,7 +84,7 @@ class Teller {
 
  private:
   const Call& call_;
-  queue::Reader& states_;
+  store::MailReader& states_;
   TraceSubject subject_;
   Present present_;
   std::size_t count_ = 0;
@@ -95,10 +95,10 @@ class Teller {
 int trace(const Call& call) {
   Asked what = asked(call);
   if (!what.wrong.empty()) return complain(call.console, usage, what.wrong);
-  auto reader = queue::Reader::open(database_path(call.loaded.config));
+  auto reader = readers(call.loaded.config)->mail();
   if (!reader) return cannot_read(call, "the history in", reader.error());
   if (what.subject.by == TraceSubject::By::domain) {  // a word without a dot may be the beginning of an ID
-    const auto named = named_message(*reader, call.arguments.words.front());
+    const auto named = named_message(**reader, call.arguments.words.front());
     if (!named) return cannot_read(call, "the history in", named.error());
     if (named->id) {
       what.query.domain.clear();
@@ -106,10 +106,10 @@ int trace(const Call& call) {
       what.query.id = named->id;
     }
   }
-  auto states = queue::Reader::open(database_path(call.loaded.config));
+  auto states = readers(call.loaded.config)->mail();
   if (!states) return cannot_read(call, "the history in", states.error());
-  Teller teller(call, *states, what.subject);
-  const auto read = reader->trace(what.query, [&](const queue::Traced& traced) { return teller.tell(traced); });
+  Teller teller(call, **states, what.subject);
+  const auto read = (*reader)->trace(what.query, [&](const store::Traced& traced) { return teller.tell(traced); });
   const std::size_t found = teller.finish();
   if (!read) return cannot_read(call, "the history in", read.error());
   if (found == 0) return complain(call.console, no, "nothing is known of '" + call.arguments.words.front() + "'");

@@ -63,7 +63,7 @@ std::string_view ending_of(const json::array& events) {
   return "";
 }
 
-json::array events_of(const queue::Traced& traced) {
+json::array events_of(const store::Traced& traced) {
   json::array events;
   for (const auto& entry : traced.events) {
     for (const std::string_view line : split(entry.text, '\n')) {
@@ -168,7 +168,7 @@ bool is_about(const json::object& story, const TraceSubject& subject) {
   return std::any_of(to.begin(), to.end(), [&](const std::string& one) { return fits(one, subject); });
 }
 
-json::object to_json(const queue::Traced& traced, std::string_view state_in_queue) {
+json::object to_json(const store::Traced& traced, std::string_view state_in_queue) {
   json::object story;
   json::array events = events_of(traced);
   story["id"] = traced.id.text();
@@ -183,7 +183,7 @@ json::object to_json(const queue::Traced& traced, std::string_view state_in_queu
   return story;
 }
 
-json::array attempts_of(const queue::Traced& traced) {
+json::array attempts_of(const store::Traced& traced) {
   constexpr std::array<std::string_view, 4> outcomes{"delivered", "deferred", "bounced", "expired"};
   json::array attempts;
   for (const json::value& value : events_of(traced)) {

@@ -6,7 +6,7 @@
 
 #include "daemon/tool/json.h"
 #include "daemon/tool/tool.h"
-#include "queue/reader.h"
+#include "store/readers.h"
 
 namespace hoplock::daemon::tool {
 
@@ -20,9 +20,9 @@ bool is_about(const json::object& story, const TraceSubject& subject);
 
 // `{id, from, to, received, size, client, state, events:[{time, event, …}]}`; `state`: that of the queue while it is there, else how it
 // ended. `waiting`, which the caller adds: who still waits, as queue_view.h has it. `events` have the keys of the log.
-json::object to_json(const queue::Traced& traced, std::string_view state_in_queue);
+json::object to_json(const store::Traced& traced, std::string_view state_in_queue);
 // Of it the attempts at each recipient, in their order: `[{time, to, attempt, outcome, host, policy, tls, auth, cert, dsn, reply, reason}]`.
-json::array attempts_of(const queue::Traced& traced);
+json::array attempts_of(const store::Traced& traced);
 // The same as a story.
 void print_story(const Console& console, const json::object& story);
 

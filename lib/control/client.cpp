@@ -115,12 +115,12 @@ Result<std::string> Client::ask(const Request& request, std::chrono::seconds lim
   }
 }
 
-Result<queue::Affected> Client::act(queue::Action action, const queue::Selection& selection, const Progress& progress) {
-  queue::Affected sum;
+Result<store::Affected> Client::act(store::Action action, const store::Selection& selection, const Progress& progress) {
+  store::Affected sum;
   const Progress report = [&](std::uint64_t messages) {
     if (progress) progress(sum.messages + messages);
   };
-  const bool by_id = selection.by == queue::Selection::By::ids;
+  const bool by_id = selection.by == store::Selection::By::ids;
   for (std::size_t at = 0;;) {
     Act one{action, {}};
     if (by_id) {
@@ -142,7 +142,7 @@ Result<queue::Affected> Client::act(queue::Action action, const queue::Selection
   }
 }
 
-Result<std::vector<queue::Lease>> Client::active() {
+Result<std::vector<store::Lease>> Client::active() {
   const auto reply = ask(Request(AskActive{}), for_questions);
   if (!reply) return reply.error();
   return parse_active(*reply);

@@ -24,8 +24,8 @@ class Client {
   // Messages so far, about once a second.
   using Progress = std::function<void(std::uint64_t messages)>;
   // Many ids go in several requests; what was affected is added up. No answer comes within the deadline: an Error.
-  Result<queue::Affected> act(queue::Action action, const queue::Selection& selection, const Progress& progress = {});
-  Result<std::vector<queue::Lease>> active();  // sorted
+  Result<store::Affected> act(store::Action action, const store::Selection& selection, const Progress& progress = {});
+  Result<std::vector<store::Lease>> active();  // sorted
   Result<std::vector<queue::InLine>> waiting();
   Result<Status> status();
   // The complaint, where the new configuration was refused and the old one stays.

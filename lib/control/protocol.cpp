@@ -13,8 +13,8 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::array actions{queue::Action::retry, queue::Action::hold, queue::Action::release, queue::Action::remove,
-                             queue::Action::bounce};
+constexpr std::array actions{store::Action::retry, store::Action::hold, store::Action::release, store::Action::remove,
+                             store::Action::bounce};
 
 Result<json::object> parse_object(std::string_view line) {
   error_code error;
@@ -34,22 +34,22 @@ std::int64_t number_of(const json::object& object, std::string_view key) {
   return number == nullptr ? 0 : *number;
 }
 
-Result<std::vector<queue::Id>> parse_ids(const json::value& value) {
+Result<std::vector<store::Id>> parse_ids(const json::value& value) {
   const json::array* list = value.if_array();
   if (list == nullptr || list->empty() || list->size() > max_ids)
     return bad_input("'ids' must be a list of 1 to " + std::to_string(max_ids) + " ids");
-  std::vector<queue::Id> ids;
+  std::vector<store::Id> ids;
   for (const json::value& one : *list) {
     const json::string* text = one.if_string();
-    const auto id = text == nullptr ? std::nullopt : queue::Id::parse(std::string_view(text->data(), text->size()));
+    const auto id = text == nullptr ? std::nullopt : store::Id::parse(std::string_view(text->data(), text->size()));
     if (!id) return bad_input("'ids' holds something that is no id");
     ids.push_back(*id);
   }
   return ids;
 }
 
-Result<queue::Selection> parse_selection(const json::object& object) {
-  queue::Selection selection;
+Result<store::Selection> parse_selection(const json::object& object) {
+  store::Selection selection;
   int given = 0;
   if (const json::value* ids = object.if_contains("ids")) {
     auto parsed = parse_ids(*ids);
@@ -60,17 +60,17 @@ Result<queue::Selection> parse_selection(const json::object& object) {
   if (const json::string* domain = text_of(object, "domain")) {
     auto name = dns::Name::parse(std::string_view(domain->data(), domain->size()));
     if (!name) return name.error();
-    selection.by = queue::Selection::By::domain;
+    selection.by = store::Selection::By::domain;
     selection.domain = std::move(*name);
     ++given;
   }
   if (const json::string* sender = text_of(object, "sender")) {
-    selection.by = queue::Selection::By::sender;
+    selection.by = store::Selection::By::sender;
     selection.sender.assign(sender->data(), sender->size());
     ++given;
   }
   if (const json::value* all = object.if_contains("all"); all != nullptr && all->is_bool() && all->get_bool()) {
-    selection.by = queue::Selection::By::all;
+    selection.by = store::Selection::By::all;
     ++given;
   }
   if (given != 1) return bad_input("exactly one of 'ids', 'domain', 'sender' and 'all' is needed");
@@ -224,28 +224,28 @@ std::string to_json(const Request& request) {
   }
   if (const auto* change = std::get_if<ChangePartners>(&request)) return change_to_json(*change);
   const Act& act = std::get<Act>(request);
-  object["do"] = queue::to_text(act.action);
+  object["do"] = store::to_text(act.action);
   switch (act.selection.by) {
-    case queue::Selection::By::ids: {
+    case store::Selection::By::ids: {
       json::array ids;
-      for (const queue::Id id : act.selection.ids) ids.emplace_back(id.text());
+      for (const store::Id id : act.selection.ids) ids.emplace_back(id.text());
       object["ids"] = std::move(ids);
       break;
     }
-    case queue::Selection::By::domain:
+    case store::Selection::By::domain:
       object["domain"] = act.selection.domain.text();
       break;
-    case queue::Selection::By::sender:
+    case store::Selection::By::sender:
       object["sender"] = act.selection.sender;
       break;
-    case queue::Selection::By::all:
+    case store::Selection::By::all:
       object["all"] = true;
       break;
   }
   return json::serialize(object);
 }
 
-std::string to_json(const queue::Affected& affected) {
+std::string to_json(const store::Affected& affected) {
   json::object object;
   object["ok"] = true;
   object["messages"] = affected.messages;
@@ -260,9 +260,9 @@ std::string progress_to_json(std::uint64_t messages) {
   return json::serialize(object);
 }
 
-std::string to_json(const std::vector<queue::Lease>& active) {
+std::string to_json(const std::vector<store::Lease>& active) {
   json::array leases;
-  for (const queue::Lease& lease : active) {
+  for (const store::Lease& lease : active) {
     json::array pair;
     pair.emplace_back(lease.id.text());
     pair.emplace_back(lease.seq);
@@ -382,8 +382,8 @@ Result<Request> parse_request(std::string_view line) {
   }
   if (*what == "tlsrpt-send") return parse_send(*object);
   if (*what == "partner") return parse_orders(*object);
-  for (const queue::Action action : actions) {
-    if (*what != queue::to_text(action)) continue;
+  for (const store::Action action : actions) {
+    if (*what != store::to_text(action)) continue;
     auto selection = parse_selection(*object);
     if (!selection) return selection.error();
     return Request(Act{action, std::move(*selection)});
@@ -393,10 +393,10 @@ Result<Request> parse_request(std::string_view line) {
       "bounce, sts-refresh, tlsrpt-send, compact, partner");
 }
 
-Result<queue::Affected> parse_affected(std::string_view line) {
+Result<store::Affected> parse_affected(std::string_view line) {
   const auto object = parse_reply(line);
   if (!object) return object.error();
-  queue::Affected affected;
+  store::Affected affected;
   affected.messages = static_cast<std::uint64_t>(number_of(*object, "messages"));
   affected.recipients = static_cast<std::uint64_t>(number_of(*object, "recipients"));
   affected.active = static_cast<std::uint64_t>(number_of(*object, "active"));
@@ -409,10 +409,10 @@ std::optional<std::uint64_t> parse_progress(std::string_view line) {
   return static_cast<std::uint64_t>(number_of(*object, "progress"));
 }
 
-Result<std::vector<queue::Lease>> parse_active(std::string_view line) {
+Result<std::vector<store::Lease>> parse_active(std::string_view line) {
   const auto object = parse_reply(line);
   if (!object) return object.error();
-  std::vector<queue::Lease> active;
+  std::vector<store::Lease> active;
   const json::value* value = object->if_contains("active");
   const json::array* list = value == nullptr ? nullptr : value->if_array();
   if (list == nullptr) return fail(errc::protocol_error, "the daemon's answer has no list of active recipients");
@@ -420,7 +420,7 @@ Result<std::vector<queue::Lease>> parse_active(std::string_view line) {
     const json::array* pair = one.if_array();
     const json::string* text = pair != nullptr && pair->size() == 2 ? pair->front().if_string() : nullptr;
     const std::int64_t* seq = text == nullptr ? nullptr : pair->back().if_int64();
-    const auto id = seq == nullptr ? std::nullopt : queue::Id::parse(std::string_view(text->data(), text->size()));
+    const auto id = seq == nullptr ? std::nullopt : store::Id::parse(std::string_view(text->data(), text->size()));
     if (!id || *seq < 0 || *seq > UINT32_MAX)
       return fail(errc::protocol_error, "the daemon's list of active recipients cannot be read");
     active.push_back({*id, static_cast<std::uint32_t>(*seq)});

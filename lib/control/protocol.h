@@ -32,10 +32,10 @@
 
 #include "base/result.h"
 #include "partners/order.h"
-#include "queue/actions.h"
 #include "queue/in_line.h"
 #include "reports/sender.h"
 #include "route/sts.h"
+#include "store/actions.h"
 
 namespace hoplock::control {
 
@@ -45,8 +45,8 @@ inline constexpr std::size_t max_ids = 20'000;  // of one request; the client se
 inline constexpr std::size_t max_orders = 300;  // likewise, of partners, whose notes are long
 
 struct Act {
-  queue::Action action = queue::Action::retry;
-  queue::Selection selection;
+  store::Action action = store::Action::retry;
+  store::Selection selection;
 };
 struct AskActive {};
 struct AskWaiting {};
@@ -92,9 +92,9 @@ struct Status {
 
 // Without the line's end.
 std::string to_json(const Request& request);
-std::string to_json(const queue::Affected& affected);
+std::string to_json(const store::Affected& affected);
 std::string progress_to_json(std::uint64_t messages);
-std::string to_json(const std::vector<queue::Lease>& active);
+std::string to_json(const std::vector<store::Lease>& active);
 std::string to_json(const std::vector<queue::InLine>& waiting);
 std::string to_json(const Status& status);
 std::string to_json(const route::PolicyEvent& news);
@@ -108,8 +108,8 @@ Result<Request> parse_request(std::string_view line);
 // Messages so far, when the line tells of progress.
 std::optional<std::uint64_t> parse_progress(std::string_view line);
 // A refusal is an Error: errc::operation_not_permitted with the daemon's words.
-Result<queue::Affected> parse_affected(std::string_view line);
-Result<std::vector<queue::Lease>> parse_active(std::string_view line);
+Result<store::Affected> parse_affected(std::string_view line);
+Result<std::vector<store::Lease>> parse_active(std::string_view line);
 Result<std::vector<queue::InLine>> parse_waiting(std::string_view line);
 Result<Status> parse_status(std::string_view line);
 // The complaint, where the new configuration was refused.

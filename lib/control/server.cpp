@@ -37,17 +37,17 @@ constexpr std::chrono::milliseconds shortage_pause{100};
 constexpr std::chrono::seconds progress_every{1};
 constexpr std::chrono::milliseconds compact_breath{5};
 
-std::string_view event_of(queue::Action action) {
+std::string_view event_of(store::Action action) {
   switch (action) {
-    case queue::Action::retry:
+    case store::Action::retry:
       return "retried";
-    case queue::Action::hold:
+    case store::Action::hold:
       return "held";
-    case queue::Action::release:
+    case store::Action::release:
       return "released";
-    case queue::Action::remove:
+    case store::Action::remove:
       return "removed";
-    case queue::Action::bounce:
+    case store::Action::bounce:
       return "bounced";
   }
   return "";
@@ -139,8 +139,8 @@ struct Server::State {
                                                std::shared_ptr<Connection> connection);
   asio::awaitable<std::string> compact(std::string by, std::shared_ptr<Connection> connection);
   Result<std::string> admit(local::socket& socket) const;
-  void tell(queue::Action action, const queue::Affected& affected, const std::string& by);
-  void tell_batch(queue::Action action, const queue::Affected& batch, const std::string& by);
+  void tell(store::Action action, const store::Affected& affected, const std::string& by);
+  void tell_batch(store::Action action, const store::Affected& batch, const std::string& by);
   void close();
 
   queue::Queue& queue;
@@ -279,20 +279,20 @@ asio::awaitable<std::string> Server::State::answer(Request request, std::string 
 asio::awaitable<std::string> Server::State::act(Act act, std::string by, std::shared_ptr<Connection> connection) {
   act.selection.by_whom = by;
   auto progress = progress_to(std::move(connection));
-  if (act.action == queue::Action::bounce) {
+  if (act.action == store::Action::bounce) {
     if (!calls.bounce) co_return refusal_to_json("this daemon bounces nothing");
     const auto bounced = co_await calls.bounce(std::move(act.selection), std::move(progress));
     if (!bounced) co_return refusal_to_json("the queue cannot be changed now: " + bounced.error().detail);
     co_return to_json(*bounced);
   }
-  const bool bulk = act.selection.by != queue::Selection::By::ids;
+  const bool bulk = act.selection.by != store::Selection::By::ids;
   // At once with each batch, in the order of the transactions: whatever cuts the order short, what was done has its line.
   queue::Queue::Follow follow;
   follow.progress = std::move(progress);
-  follow.done = [this, action = act.action, by, bulk](const queue::Affected& batch) {
+  follow.done = [this, action = act.action, by, bulk](const store::Affected& batch) {
     bulk ? tell_batch(action, batch, by) : tell(action, batch, by);
   };
-  const bool due = act.action == queue::Action::retry || act.action == queue::Action::release;
+  const bool due = act.action == store::Action::retry || act.action == store::Action::release;
   if (due && calls.kick) calls.kick();  // what is remembered of sites holds nothing of it back meanwhile
   const auto affected = co_await queue.act(act.action, std::move(act.selection), calls.clock(), std::move(follow));
   if (!affected) co_return refusal_to_json("the queue cannot be changed now: " + affected.error().detail);
@@ -308,7 +308,7 @@ asio::awaitable<std::string> Server::State::refresh(dns::Name domain) {
 
 asio::awaitable<std::string> Server::State::send_reports(SendReports send) {
   if (!calls.send_reports) co_return refusal_to_json("this daemon sends no reports");
-  reports::Selection which;
+  store::ReportSelection which;
   which.day = send.day;
   which.domain = std::move(send.domain);
   const auto result = co_await calls.send_reports(std::move(which));
@@ -336,13 +336,13 @@ asio::awaitable<std::string> Server::State::change_partners(ChangePartners chang
 
 // A little at a time, with a breath between, so that mail does not wait for it.
 asio::awaitable<std::string> Server::State::compact(std::string by, std::shared_ptr<Connection> connection) {
-  if (calls.disk == nullptr) co_return refusal_to_json("this daemon keeps no store");
+  if (!calls.compact) co_return refusal_to_json("this daemon keeps no store");
   auto progress = progress_to(std::move(connection));
   asio::steady_timer breath(acceptor.get_executor());
   std::optional<std::uint64_t> first;
   std::uint64_t last = UINT64_MAX;
   for (;;) {
-    const auto free = co_await calls.disk->compact();
+    const auto free = co_await calls.compact();
     if (!free) co_return refusal_to_json(free.error().detail);
     if (!first) first = *free;
     if (*free == 0 || *free >= last) {
@@ -355,22 +355,22 @@ asio::awaitable<std::string> Server::State::compact(std::string by, std::shared_
     co_await breath.async_wait(asio::use_awaitable);
     if (!acceptor.is_open()) break;
   }
-  const Compacted compacted{calls.disk->sizes().database, *first - std::min(*first, last)};
+  const Compacted compacted{calls.store_octets(), *first - std::min(*first, last)};
   log.write(Event(Level::info, "compacted").add("by", by).add("pages", static_cast<std::int64_t>(compacted.pages)));
   co_return to_json(compacted);
 }
 
-void Server::State::tell(queue::Action action, const queue::Affected& affected, const std::string& by) {
-  for (const queue::Id id : affected.ids) {
+void Server::State::tell(store::Action action, const store::Affected& affected, const std::string& by) {
+  for (const store::Id id : affected.ids) {
     log.write(Event(Level::info, event_of(action)).add("id", id.text()).add("by", by));
   }
 }
 
-void Server::State::tell_batch(queue::Action action, const queue::Affected& batch, const std::string& by) {
+void Server::State::tell_batch(store::Action action, const store::Affected& batch, const std::string& by) {
   Event event(Level::info, event_of(action));
   if (batch.ids.size() == 1) event.add("id", batch.ids.front().text());
   std::string ids;
-  for (const queue::Id id : batch.ids) ids += (ids.empty() ? "" : ",") + id.text();
+  for (const store::Id id : batch.ids) ids += (ids.empty() ? "" : ",") + id.text();
   log.write(event.add("by", by).add("count", static_cast<std::int64_t>(batch.messages)).add("ids", ids));
 }
 

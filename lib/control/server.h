@@ -30,12 +30,14 @@ struct Calls {
   // Reads the configuration again: the complaint when it is refused.
   std::function<std::optional<std::string>()> reload;
   // The notices of `queue bounce` are delivery's.
-  std::function<boost::asio::awaitable<Result<queue::Affected>>(queue::Selection, queue::Queue::Progress)> bounce;
+  std::function<boost::asio::awaitable<Result<store::Affected>>(store::Selection, queue::Queue::Progress)> bounce;
   std::function<boost::asio::awaitable<route::PolicyEvent>(dns::Name)> refresh_policy;
-  std::function<boost::asio::awaitable<Result<reports::Sender::SendNowResult>>(reports::Selection)> send_reports;
+  std::function<boost::asio::awaitable<Result<reports::Sender::SendNowResult>>(store::ReportSelection)> send_reports;
   std::function<boost::asio::awaitable<Result<partners::Done>>(std::vector<partners::Order>, std::string by)>
       change_partners;
-  disk::Disk* disk = nullptr;  // for `compact`
+  // For `compact`: gives some of the store's free pages back, and how many are left; the store's size in octets.
+  std::function<boost::asio::awaitable<Result<std::uint64_t>>()> compact;
+  std::function<std::uint64_t()> store_octets;
   net::Clock clock = net::now;
 };
 

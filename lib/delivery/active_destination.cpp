@@ -13,9 +13,9 @@ constexpr std::chrono::milliseconds least_stuck{10'000}, most_stuck{60'000};
 constexpr std::size_t most_hung = 64;         // addresses that are remembered
 constexpr std::size_t most_set_aside = 1000;  // messages to them, leased
 
-bool is_for_any(const queue::Job& job, const std::set<std::string>& addresses) {
+bool is_for_any(const store::Job& job, const std::set<std::string>& addresses) {
   return std::any_of(job.recipients.begin(), job.recipients.end(),
-                     [&](const queue::Due& one) { return addresses.contains(one.address); });
+                     [&](const store::Due& one) { return addresses.contains(one.address); });
 }
 }  // namespace
 
@@ -25,7 +25,7 @@ void ActiveDestination::measure(Kind kind, double ms) {
   if (message_ms == 0) message_ms = ms / 4;  // a guess until a second message was sent
 }
 
-bool Backs::are_too_many(const std::string& destination, queue::Id id, net::SteadyTime now) {
+bool Backs::are_too_many(const std::string& destination, store::Id id, net::SteadyTime now) {
   constexpr unsigned few = 3;
   constexpr std::chrono::seconds a_while{30};
   constexpr std::chrono::minutes another_time{5};  // what comes back after that was tried in between
@@ -50,7 +50,7 @@ void ActiveDestination::ends(const BusyWorker& worker, Took took, net::SteadyTim
   if (took == Took::mail && hung.empty()) return;
   const auto& recipients = worker.job->recipients;
   if (took == Took::mail) {
-    for (const queue::Due& one : recipients) hung.erase(one.address);
+    for (const store::Due& one : recipients) hung.erase(one.address);
   } else if (recipients.size() == 1 && now >= worker.since + hang_timeout()) {  // of several it may have been any
     if (hung.size() >= most_hung) hung.clear();
     hung.insert(recipients.front().address);
@@ -63,23 +63,23 @@ std::set<std::string> ActiveDestination::taken_up(net::SteadyTime now) const {
   for (const BusyWorker* worker : busy) {
     const bool hangs = now >= worker->since + hang_timeout();
     if (!hangs && hung.empty()) continue;
-    for (const queue::Due& one : worker->job->recipients) {
+    for (const store::Due& one : worker->job->recipients) {
       if (hangs || hung.contains(one.address)) addresses.insert(one.address);
     }
   }
   return addresses;
 }
 
-std::optional<queue::Job> ActiveDestination::take(net::SteadyTime now) {
+std::optional<store::Job> ActiveDestination::take(net::SteadyTime now) {
   if (jobs.empty()) return std::nullopt;
   auto next = jobs.begin();
   if (jobs.size() < most_set_aside) {
     const auto addresses = taken_up(now);
     if (!addresses.empty())
-      next = std::find_if(jobs.begin(), jobs.end(), [&](const queue::Job& job) { return !is_for_any(job, addresses); });
+      next = std::find_if(jobs.begin(), jobs.end(), [&](const store::Job& job) { return !is_for_any(job, addresses); });
   }
   if (next == jobs.end()) return std::nullopt;
-  queue::Job job = std::move(*next);
+  store::Job job = std::move(*next);
   jobs.erase(next);
   return job;
 }
@@ -89,7 +89,7 @@ std::size_t ActiveDestination::takeable(net::SteadyTime now) const {
   const auto addresses = taken_up(now);
   if (addresses.empty()) return jobs.size();
   return static_cast<std::size_t>(
-      std::count_if(jobs.begin(), jobs.end(), [&](const queue::Job& job) { return !is_for_any(job, addresses); }));
+      std::count_if(jobs.begin(), jobs.end(), [&](const store::Job& job) { return !is_for_any(job, addresses); }));
 }
 
 std::chrono::milliseconds ActiveDestination::hang_timeout() const {

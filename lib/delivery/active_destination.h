@@ -15,7 +15,7 @@
 #include "delivery/access.h"
 #include "delivery/gates.h"
 #include "net/condition.h"
-#include "queue/message.h"
+#include "store/message.h"
 
 namespace hoplock::delivery {
 
@@ -36,7 +36,7 @@ struct BusyWorker {
   const ActiveDestination* at = nullptr;
   net::SteadyTime began;  // when its attempt did
   net::SteadyTime since;  // its session was ready, or it began
-  std::shared_ptr<const queue::Job> job;
+  std::shared_ptr<const store::Job> job;
   Access* access = nullptr;  // its own
 };
 
@@ -45,7 +45,7 @@ struct BusyWorker {
 class Backs {
  public:
   // Once more. True: so often and for so long that it is no longer only one too many; then it is forgotten.
-  bool are_too_many(const std::string& destination, queue::Id id, net::SteadyTime now);
+  bool are_too_many(const std::string& destination, store::Id id, net::SteadyTime now);
   std::size_t size() const { return backs_.size(); }
 
  private:
@@ -59,7 +59,7 @@ class Backs {
 // A destination with workers.
 struct ActiveDestination {
   std::string name;
-  std::deque<queue::Job> jobs;  // leased, not yet taken by a worker
+  std::deque<store::Job> jobs;  // leased, not yet taken by a worker
   std::size_t workers = 0;
   std::size_t connected = 0;    // workers whose last host answered for mail
   SitePtr site;                 // once it is known where its mail goes
@@ -70,7 +70,7 @@ struct ActiveDestination {
   bool leasing = false;
   bool more = true;                       // the queue may have more that is due
   bool held = false;                      // down as a whole
-  std::optional<queue::Backoff> backoff;  // it was down and has not worked since: one message at a time
+  std::optional<store::Backoff> backoff;  // it was down and has not worked since: one message at a time
   net::Condition leased;
   std::list<IdleWorker*> idle;
   std::list<const BusyWorker*> busy;
@@ -85,7 +85,7 @@ struct ActiveDestination {
   enum class Took : std::uint8_t { nothing, mail };
   void ends(const BusyWorker& worker, Took took, net::SteadyTime now);
   // The next job for a worker, but none to an address at which another one hangs.
-  std::optional<queue::Job> take(net::SteadyTime now);
+  std::optional<store::Job> take(net::SteadyTime now);
   // So many it might take.
   std::size_t takeable(net::SteadyTime now) const;
   // An attempt that lasts longer holds up what comes after it.

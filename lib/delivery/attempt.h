@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "hop/outcome.h"
-#include "queue/message.h"
-#include "reports/ledger.h"
 #include "route/router.h"
 #include "smtp/settle.h"
 #include "smtpclient/transcript.h"
+#include "store/ledger.h"
+#include "store/message.h"
 
 namespace hoplock::delivery {
 
@@ -71,7 +71,7 @@ struct MissingExtensions {
 
 // What the attempt saw of one recipient.
 struct RecipientStatus {
-  queue::Due due;
+  store::Due due;
   Fate fate = Fate::deferred;
   std::optional<std::size_t> hop;    // index of the last hop that was told of it
   std::optional<smtp::Reply> reply;  // that hop's own words, when they decided
@@ -102,9 +102,9 @@ struct Exception {
 };
 
 struct Attempt {
-  queue::Id id;
+  store::Id id;
   std::string destination;
-  queue::Envelope envelope;
+  store::Envelope envelope;
   std::uint64_t size = 0;
   std::string sender;
   dns::Name domain;    // of its first recipient
@@ -139,7 +139,7 @@ struct Attempt {
   std::string note;             // of the route and of what was agreed on with the partner
   std::optional<Exception> exception;
   std::vector<Exception> agreed;  // those with the partner
-  reports::Counts counts;         // its sessions, for TLS reports
+  store::LedgerCounts counts;     // its sessions, for TLS reports
 };
 
 }  // namespace hoplock::delivery

@@ -5,7 +5,7 @@
 
 namespace hoplock::delivery {
 
-asio::awaitable<Attempt> AttemptRunner::attempt(std::shared_ptr<const queue::Job> job,
+asio::awaitable<Attempt> AttemptRunner::attempt(std::shared_ptr<const store::Job> job,
                                                 std::optional<OpenSession>& session, Access* access) {
   DeliveryAttempt attempt(common_, std::move(job), session, access);
   co_return co_await attempt.go();

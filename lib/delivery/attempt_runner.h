@@ -35,14 +35,14 @@ class AttemptRunner {
 
   // `session` belongs to the caller's frame, which waits: it is used when it fits, and left open, or empty.
   // `access`: null, or outlives it.
-  asio::awaitable<Attempt> attempt(std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session,
+  asio::awaitable<Attempt> attempt(std::shared_ptr<const store::Job> job, std::optional<OpenSession>& session,
                                    Access* access = nullptr);
   // Nobody waits any longer for what is looked up.
   void stop() { common_.look_ups.stop(); }
   // What was counted in an attempt that is made anew: it comes with take_cut_off().
-  void keep(reports::Counts counts) { common_.cut_off.add(counts); }
+  void keep(store::LedgerCounts counts) { common_.cut_off.add(counts); }
   // The sessions of attempts that were cut off before they could tell of them; once.
-  reports::Counts take_cut_off() { return std::exchange(common_.cut_off, {}); }
+  store::LedgerCounts take_cut_off() { return std::exchange(common_.cut_off, {}); }
 
  private:
   Common common_;

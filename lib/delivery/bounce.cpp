@@ -14,42 +14,42 @@ constexpr std::uint64_t most_returned = 16U << 20U;  // octets of messages that 
 }  // namespace
 
 struct Scheduler::Impl::Bounce {
-  queue::Selection selection;  // without ids
+  store::Selection selection;  // without ids
   queue::Queue::Progress progress;
-  queue::Affected sum;
+  store::Affected sum;
 };
 
 asio::awaitable<Result<>> Scheduler::Impl::bounce_batch(Self self, std::shared_ptr<Bounce> order,
-                                                        std::vector<queue::Id> ids) {
+                                                        std::vector<store::Id> ids) {
   if (self->stopping_) co_return fail(errc::operation_canceled, "the daemon is stopping");
   co_await self->committer_.wait_for_capacity();
   auto picked = co_await self->queue_.pick(order->selection, std::move(ids), self->now());
   if (!picked) co_return picked.error();
   ResultCommitter::Sequence sequence = 0;
   std::uint64_t returned = 0;
-  for (const queue::Job& job : picked->jobs) {
+  for (const store::Job& job : picked->jobs) {
     sequence = self->put(bounced_by_operator(order->selection.by_whom, job, self->now(), self->schedule()));
-    if (job.envelope.ret == queue::Ret::full) returned += job.size;
+    if (job.envelope.ret == store::Ret::full) returned += job.size;
     if (returned < most_returned) continue;
     returned = 0;
     co_await self->committer_.wait_committed(sequence);
   }
   co_await self->committer_.wait_committed(sequence);
   if (!self->committer_.is_committed(sequence)) co_return fail(errc::operation_canceled, "the daemon is stopping");
-  for (const queue::Job& job : picked->jobs) order->sum.recipients += job.recipients.size();
+  for (const store::Job& job : picked->jobs) order->sum.recipients += job.recipients.size();
   order->sum.messages += picked->jobs.size();
   order->sum.active += picked->active;
   if (order->progress) co_await order->progress(order->sum.messages);
   co_return Result<>();
 }
 
-asio::awaitable<Result<queue::Affected>> Scheduler::Impl::bounce(Self self, queue::Selection selection,
+asio::awaitable<Result<store::Affected>> Scheduler::Impl::bounce(Self self, store::Selection selection,
                                                                  queue::Queue::Progress progress) {
   auto order = std::make_shared<Bounce>();
   order->selection = selection;
   order->selection.ids.clear();
   order->progress = std::move(progress);
-  queue::Queue::Batch call = [self, order](std::vector<queue::Id> ids) {
+  queue::Queue::Batch call = [self, order](std::vector<store::Id> ids) {
     return bounce_batch(self, order, std::move(ids));
   };
   auto done = co_await self->queue_.in_batches(std::move(selection), batch_messages, std::move(call));

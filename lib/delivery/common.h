@@ -43,7 +43,7 @@ struct Common {
   std::map<std::uint64_t, unsigned> apart;  // by message: how often in a row it broke at somebody, and nobody was taken
   smtpclient::CredentialStore credentials;
   Families families;
-  reports::Counts cut_off;  // of attempts that were cut off before they could tell of their sessions
+  store::LedgerCounts cut_off;  // of attempts that were cut off before they could tell of their sessions
 };
 
 }  // namespace hoplock::delivery

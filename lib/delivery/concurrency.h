@@ -16,7 +16,7 @@
 #include "delivery/gates.h"
 #include "delivery/openings.h"
 #include "net/condition.h"
-#include "queue/message.h"
+#include "store/message.h"
 
 namespace hoplock::delivery {
 

@@ -22,7 +22,7 @@ bool same_policy(const hop::StsFact& a, const hop::StsFact& b) {
 
 }  // namespace
 
-DeliveryAttempt::DeliveryAttempt(Common& common, std::shared_ptr<const queue::Job> job,
+DeliveryAttempt::DeliveryAttempt(Common& common, std::shared_ptr<const store::Job> job,
                                  std::optional<OpenSession>& session, Access* access)
     : common_(common),
       progress_(common, std::move(job), session, access),
@@ -179,9 +179,9 @@ asio::awaitable<bool> DeliveryAttempt::has_new_policy() {
 asio::awaitable<bool> DeliveryAttempt::is_to_go_redacted() {
   Attempt& attempt = progress_.attempt;
   const std::vector<std::size_t>& open = progress_.open;
-  const queue::Job& job = *progress_.job;
+  const store::Job& job = *progress_.job;
   const bool wanted =
-      progress_.message_class == MessageClass::requiretls && job.envelope.kind == queue::Kind::notice && !open.empty();
+      progress_.message_class == MessageClass::requiretls && job.envelope.kind == store::Kind::notice && !open.empty();
   if (!wanted) co_return false;
   // where it is not that clear, the last attempt is the time to give in
   const bool last = queue::is_over({job.received, common_.options.expire_bounces}, progress_.now());

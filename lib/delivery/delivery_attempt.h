@@ -19,7 +19,7 @@ namespace hoplock::delivery {
 class DeliveryAttempt {
  public:
   // As AttemptRunner::attempt. REQUIRES: `common` outlives it.
-  DeliveryAttempt(Common& common, std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session,
+  DeliveryAttempt(Common& common, std::shared_ptr<const store::Job> job, std::optional<OpenSession>& session,
                   Access* access);
   // Cut off by the daemon's end, or by a bug: what was seen is not lost.
   ~DeliveryAttempt();

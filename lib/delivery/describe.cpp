@@ -9,24 +9,24 @@
 
 namespace hoplock::delivery {
 
-std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedule& schedule) {
+std::vector<store::RecipientResult> results(const Attempt& attempt, const Schedule& schedule) {
   if (attempt.outcomes.size() != attempt.recipients.size()) throw std::logic_error("an attempt without its outcomes");
-  std::vector<queue::RecipientResult> found;
+  std::vector<store::RecipientResult> found;
   for (std::size_t i = 0; i < attempt.outcomes.size(); ++i) {
     const RecipientOutcome& outcome = attempt.outcomes[i];
-    const queue::Due& due = attempt.recipients[i].due;
-    queue::RecipientResult result;
+    const store::Due& due = attempt.recipients[i].due;
+    store::RecipientResult result;
     result.seq = due.seq;
     result.status = outcome.status;
     result.reply = outcome.reply;
     if (outcome.reason) result.reason = to_text(*outcome.reason);
     if (const Hop* hop = deciding_hop(attempt, i)) result.host = hop->where();
     if (outcome.fate == Fate::delivered) {
-      result.verdict = queue::Verdict::delivered;
+      result.verdict = store::Verdict::delivered;
     } else if (outcome.fate == Fate::bounced) {
-      result.verdict = queue::Verdict::bounced;
+      result.verdict = store::Verdict::bounced;
     } else if (queue::is_over({attempt.received, schedule.life_of(attempt.sender)}, attempt.ended)) {
-      result.verdict = queue::Verdict::expired;
+      result.verdict = store::Verdict::expired;
     } else {
       const queue::Retry retry = retry_for(retry_class_of(outcome.reason, outcome.reply), schedule.retry);
       const queue::Delay delay = queue::next_delay(retry, due.interval, schedule.random);
@@ -47,7 +47,7 @@ std::vector<Event> hop_events(const Attempt& attempt) {
   return events;
 }
 
-std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<queue::RecipientResult>& results) {
+std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<store::RecipientResult>& results) {
   std::vector<Event> events;
   for (const RecipientLine& line : lines_of_recipients(attempt, results)) events.push_back(to_event(line));
   return events;

@@ -9,8 +9,8 @@
 #include "delivery/attempt.h"
 #include "delivery/lines.h"
 #include "delivery/notices.h"
-#include "queue/message.h"
 #include "queue/schedule.h"
+#include "store/message.h"
 
 namespace hoplock::delivery {
 
@@ -21,17 +21,17 @@ struct Schedule {
   Milliseconds life_of(const std::string& sender) const { return sender.empty() ? expire_bounces : expire; }
   std::optional<DsnOptions> dsn_options;  // nothing: nobody is told
   double random = 0.5;                    // in [0, 1)
-  std::optional<queue::Backoff> hold;     // the destination is down as a whole: until when
+  std::optional<store::Backoff> hold;     // the destination is down as a whole: until when
 };
 
 // Results for the queue, one for each recipient, in order. REQUIRES: the attempt is concluded.
-std::vector<queue::RecipientResult> results(const Attempt& attempt, const Schedule& schedule);
+std::vector<store::RecipientResult> results(const Attempt& attempt, const Schedule& schedule);
 
 // `hop` lines: one for each host that was refused before the next was tried, and for each relaxed one. Before them an `sts-policy`
 // line where a policy that nobody could look for was given up.
 std::vector<Event> hop_events(const Attempt& attempt);
 // `delivered`, `deferred`, `bounced` or `expired`: one for each recipient, to be logged once `results` are on stable storage.
-std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<queue::RecipientResult>& results);
+std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<store::RecipientResult>& results);
 
 // What hop_events() tells, counted.
 std::vector<counted::Value> hop_counts(const Attempt& attempt);

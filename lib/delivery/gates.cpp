@@ -36,7 +36,7 @@ std::string owner_of(const std::string& domain) {
 }
 
 // Bounded, also where a sender of its own for each message is cut off at one recipient.
-void Site::CutOff::add(std::uint64_t recipient, const std::string& domain, const queue::Envelope& envelope) {
+void Site::CutOff::add(std::uint64_t recipient, const std::string& domain, const store::Envelope& envelope) {
   if (std::max(whom.size(), senders.size()) >= most_cut_off) *this = {};
   whom.insert(recipient);
   senders.insert(std::hash<std::string>{}(origin_of(envelope, By::sender)));

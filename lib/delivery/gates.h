@@ -21,15 +21,15 @@
 #include "delivery/allowance.h"
 #include "delivery/origin.h"
 #include "queue/in_line.h"
-#include "queue/message.h"
 #include "route/options.h"
+#include "store/waiting.h"
 
 namespace hoplock::delivery {
 
 // A destination that waits for a worker. Whoever asked first goes first; what is given back untried keeps its place.
-struct Waiting : queue::Ready {
+struct Waiting : store::Ready {
   Waiting() = default;
-  Waiting(queue::Ready ready) : queue::Ready(std::move(ready)) {}
+  Waiting(store::Ready ready) : store::Ready(std::move(ready)) {}
   std::uint64_t place = 0;  // 0: none yet
 };
 // Behind all that asked before it.
@@ -95,9 +95,9 @@ struct Site : Gate {
     std::set<std::uint64_t> whom, senders;
     Voices by;
     Origins from;
-    void add(std::uint64_t recipient, const std::string& domain, const queue::Envelope& envelope);
+    void add(std::uint64_t recipient, const std::string& domain, const store::Envelope& envelope);
   } cut_off;
-  std::optional<queue::Backoff> hold;  // down or slowed down as a whole
+  std::optional<store::Backoff> hold;  // down or slowed down as a whole
   std::string hold_by;                 // on the word of this destination alone; "": of several, or of the hosts
   bool is_held(const std::string& destination, Time at) const {
     return hold && hold->until > at && (hold_by.empty() || hold_by == destination);

@@ -81,11 +81,11 @@ HopWords hop_words(const Hop& hop) {
 }
 
 std::vector<RecipientLine> lines_of_recipients(const Attempt& attempt,
-                                               const std::vector<queue::RecipientResult>& results) {
+                                               const std::vector<store::RecipientResult>& results) {
   std::vector<RecipientLine> lines;
   for (std::size_t i = 0; i < results.size() && i < attempt.recipients.size(); ++i) {
-    const queue::Due& due = attempt.recipients[i].due;
-    const queue::RecipientResult& result = results[i];
+    const store::Due& due = attempt.recipients[i].due;
+    const store::RecipientResult& result = results[i];
     RecipientLine line;
     line.verdict = result.verdict;
     line.id = attempt.id;
@@ -97,11 +97,11 @@ std::vector<RecipientLine> lines_of_recipients(const Attempt& attempt,
     line.status = result.status;
     line.reply = result.reply;
     line.delay = std::max(Seconds{0}, std::chrono::duration_cast<Seconds>(attempt.ended - attempt.received));
-    if (result.verdict == queue::Verdict::deferred) line.next = result.due;
+    if (result.verdict == store::Verdict::deferred) line.next = result.due;
     if (const Hop* hop = deciding_hop(attempt, i)) {
       line.hop = hop_words(*hop);
       // under audit, mail that went over a hop which failed its rule carries the reason
-      if (hop->waived && result.verdict == queue::Verdict::delivered) line.reason = to_text(hop->waived->reason);
+      if (hop->waived && result.verdict == store::Verdict::delivered) line.reason = to_text(hop->waived->reason);
     }
     line.redacted = attempt.redacted;
     line.note = attempt.note;
@@ -139,22 +139,22 @@ std::string_view action_word(Hop::Action action) {
   return "";
 }
 
-std::string_view verdict_word(queue::Verdict verdict) {
+std::string_view verdict_word(store::Verdict verdict) {
   switch (verdict) {
-    case queue::Verdict::delivered:
+    case store::Verdict::delivered:
       return "delivered";
-    case queue::Verdict::deferred:
+    case store::Verdict::deferred:
       return "deferred";
-    case queue::Verdict::bounced:
+    case store::Verdict::bounced:
       return "bounced";
-    case queue::Verdict::expired:
+    case store::Verdict::expired:
       return "expired";
   }
   return "?";
 }
 
 Event to_event(const RecipientLine& line) {
-  Event event(line.verdict == queue::Verdict::delivered ? Level::info : Level::warn, verdict_word(line.verdict));
+  Event event(line.verdict == store::Verdict::delivered ? Level::info : Level::warn, verdict_word(line.verdict));
   event.add("id", line.id.text()).add("from", line.from.empty() ? "<>" : line.from).add("to", line.to);
   event.add("attempt", std::int64_t{line.attempt}).add("domain", line.domain);
   if (line.hop) {

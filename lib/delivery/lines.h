@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "delivery/attempt.h"
 #include "delivery/outcome.h"
-#include "queue/message.h"
+#include "store/message.h"
 
 namespace hoplock::delivery {
 
@@ -24,8 +24,8 @@ HopWords hop_words(const Hop& hop);
 
 // One recipient's attempt, or its end without one.
 struct RecipientLine {
-  queue::Verdict verdict = queue::Verdict::deferred;
-  queue::Id id;
+  store::Verdict verdict = store::Verdict::deferred;
+  store::Id id;
   std::string from, to;
   std::uint32_t attempt = 0;  // its number
   std::string domain;
@@ -40,7 +40,7 @@ struct RecipientLine {
 
 // A host that was refused or relaxed; with a count, so many of them.
 struct HopLine {
-  queue::Id id;
+  store::Id id;
   std::string domain;
   std::optional<HopWords> hop;
   std::size_t count = 0;
@@ -49,7 +49,7 @@ struct HopLine {
 
 // REQUIRES: the attempt is concluded, and `results` are its recipients'.
 std::vector<RecipientLine> lines_of_recipients(const Attempt& attempt,
-                                               const std::vector<queue::RecipientResult>& results);
+                                               const std::vector<store::RecipientResult>& results);
 std::vector<HopLine> lines_of_hops(const Attempt& attempt);
 // Why no policy was looked for any longer (STS-06), where so it was.
 std::optional<std::string> overlooked_text(const Attempt& attempt);
@@ -65,7 +65,7 @@ Event overlooked_event(const Attempt& attempt, const std::string& text);
 counted::Attempt to_count(const RecipientLine& line);
 counted::RefusedHop to_count(const HopLine& line);
 
-std::string_view verdict_word(queue::Verdict verdict);
+std::string_view verdict_word(store::Verdict verdict);
 std::string_view action_word(Hop::Action action);  // "" for none
 
 }  // namespace hoplock::delivery

@@ -3,8 +3,8 @@
 
 namespace hoplock::delivery {
 
-MessageClass message_class_of(const queue::Envelope& envelope, TlsRequiredNo honored) {
-  if (envelope.kind == queue::Kind::report) return MessageClass::report;
+MessageClass message_class_of(const store::Envelope& envelope, TlsRequiredNo honored) {
+  if (envelope.kind == store::Kind::report) return MessageClass::report;
   if (envelope.requiretls) return MessageClass::requiretls;
   return envelope.tls_required_no && honored == TlsRequiredNo::honor ? MessageClass::tls_required_no
                                                                      : MessageClass::ordinary;

@@ -6,7 +6,7 @@
 
 #include "delivery/options.h"
 #include "hop/requiretls.h"
-#include "queue/message.h"
+#include "store/message.h"
 
 namespace hoplock::delivery {
 
@@ -20,7 +20,7 @@ enum class MessageClass : std::uint8_t {
 };
 
 // RTLS-11: of two wishes that contradict each other the stricter one counts.
-MessageClass message_class_of(const queue::Envelope& envelope, TlsRequiredNo honored);
+MessageClass message_class_of(const store::Envelope& envelope, TlsRequiredNo honored);
 // Whether its sessions are told of in TLS reports: not those that were told to do without a policy (RTLS-13, RPT-39).
 bool is_counted(MessageClass message_class);
 

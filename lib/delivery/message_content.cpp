@@ -37,21 +37,21 @@ boost::asio::awaitable<Result<smtpclient::Content>> to_plain_notice(smtpclient::
 
 }  // namespace
 
-WireForm form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer) {
-  if (envelope.kind == queue::Kind::notice && envelope.smtputf8 && !peer.smtputf8) return WireForm::plain;
+WireForm form_for(const store::Envelope& envelope, const smtp::Capabilities& peer) {
+  if (envelope.kind == store::Kind::notice && envelope.smtputf8 && !peer.smtputf8) return WireForm::plain;
   switch (envelope.body) {
-    case queue::Body::seven_bit:
+    case store::Body::seven_bit:
       return WireForm::as_it_is;
-    case queue::Body::eight_bit:
+    case store::Body::eight_bit:
       return peer.eight_bit_mime ? WireForm::as_it_is : WireForm::seven_bit;
-    case queue::Body::binary:
+    case store::Body::binary:
       break;
   }
   return peer.binary_mime && peer.chunking ? WireForm::binary : WireForm::seven_bit;
 }
 
-bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient) {
-  const bool utf8 = envelope.smtputf8 && envelope.kind != queue::Kind::notice;
+bool needs_smtputf8(const store::Envelope& envelope, std::string_view recipient) {
+  const bool utf8 = envelope.smtputf8 && envelope.kind != store::Kind::notice;
   return utf8 || !is_ascii(envelope.sender) || !is_ascii(recipient);
 }
 
@@ -79,7 +79,7 @@ boost::asio::awaitable<Result<MessageContent::Transcoded>> MessageContent::conte
   smtpclient::Content unsigned_content = std::get<smtpclient::Content>(std::move(made));
   auto content = co_await smtpclient::sign(std::move(unsigned_content), std::move(keyring), now);
   if (!content) co_return content.error();
-  const bool report = job_->envelope.kind == queue::Kind::report;
+  const bool report = job_->envelope.kind == store::Kind::report;
   if (report && content->before.empty()) co_return bad_input("a TLS report goes nowhere without a key");  // RPT-37
   signatures_[octets] = content->before;
   made = std::move(*content);
@@ -90,7 +90,7 @@ smtp::Envelope MessageContent::envelope(const std::vector<std::size_t>& recipien
   smtp::Envelope envelope;
   envelope.sender = mailbox(job_->envelope.sender);
   for (const std::size_t i : recipients) {
-    const queue::Due& due = job_->recipients[i];
+    const store::Due& due = job_->recipients[i];
     smtp::Recipient recipient;
     recipient.mailbox = mailbox(due.address);
     recipient.notify = due.notify;
@@ -98,9 +98,9 @@ smtp::Envelope MessageContent::envelope(const std::vector<std::size_t>& recipien
     envelope.recipients.push_back(std::move(recipient));
     if (needs_smtputf8(job_->envelope, due.address)) envelope.smtputf8 = true;
   }
-  if (job_->envelope.kind == queue::Kind::notice && form != WireForm::plain)
+  if (job_->envelope.kind == store::Kind::notice && form != WireForm::plain)
     envelope.smtputf8 = job_->envelope.smtputf8;
-  const bool eight_bit = form == WireForm::as_it_is && job_->envelope.body != queue::Body::seven_bit;
+  const bool eight_bit = form == WireForm::as_it_is && job_->envelope.body != store::Body::seven_bit;
   envelope.body = form == WireForm::binary ? smtp::Body::binary_mime
                   : eight_bit              ? smtp::Body::eight_bit_mime
                                            : smtp::Body::seven_bit;
@@ -134,7 +134,7 @@ smtpclient::Content MessageContent::stored() const {
   if (job_->chunks <= 1) content.whole = std::shared_ptr<const std::string>(job_, &job_->body);
   content.chunks = job_->chunks;
   queue::Queue& queue = queue_;
-  const queue::Id id = job_->id;
+  const store::Id id = job_->id;
   content.read = [&queue, id](std::uint32_t n) { return queue.read_chunk(id, n); };
   return content;
 }

@@ -14,12 +14,12 @@
 #include <vector>
 
 #include "dkim/signer.h"
-#include "queue/message.h"
 #include "queue/queue.h"
 #include "smtp/capabilities.h"
 #include "smtp/envelope.h"
 #include "smtpclient/client.h"
 #include "smtpclient/transcoding.h"
+#include "store/message.h"
 
 namespace hoplock::delivery {
 
@@ -30,22 +30,22 @@ enum class WireForm : std::uint8_t {
   seven_bit,  // converted
   plain,      // a notice of ours in UTF-8, as those are read who do not know that (DSN-14)
 };
-WireForm form_for(const queue::Envelope& envelope, const smtp::Capabilities& peer);
+WireForm form_for(const store::Envelope& envelope, const smtp::Capabilities& peer);
 
 // RFC 6531: the header, the sender or this recipient is not ASCII. Recomputed, whatever the client said (MX-19).
-bool needs_smtputf8(const queue::Envelope& envelope, std::string_view recipient);
+bool needs_smtputf8(const store::Envelope& envelope, std::string_view recipient);
 
 class MessageContent {
  public:
   using Transcoded = std::variant<smtpclient::Content, smtpclient::MissingExtension>;
 
   // REQUIRES: queue outlives it and what it made.
-  MessageContent(std::shared_ptr<const queue::Job> job, queue::Queue& queue) : job_(std::move(job)), queue_(queue) {}
+  MessageContent(std::shared_ptr<const store::Job> job, queue::Queue& queue) : job_(std::move(job)), queue_(queue) {}
 
   // Or why it must not be brought into that form. Error: it cannot be read, or not be signed.
   boost::asio::awaitable<Result<Transcoded>> content(WireForm form, std::shared_ptr<const dkim::Keyring> keyring,
                                                      Time now);
-  // A notice of ours (queue::Kind::notice) loses what it returns of the message that it is about, and no longer asks for REQUIRETLS.
+  // A notice of ours (store::Kind::notice) loses what it returns of the message that it is about, and no longer asks for REQUIRETLS.
   boost::asio::awaitable<Result<>> redact();
   std::uint64_t size() const { return redacted_ ? redacted_->size() : job_->size; }
   // For these of the job's recipients, by index; without the size.
@@ -54,7 +54,7 @@ class MessageContent {
  private:
   smtpclient::Content stored() const;
 
-  std::shared_ptr<const queue::Job> job_;
+  std::shared_ptr<const store::Job> job_;
   queue::Queue& queue_;
   std::shared_ptr<const std::string> redacted_;
   std::map<WireForm, std::string> signatures_;

@@ -29,13 +29,13 @@ bool wants(std::uint8_t notify, dsn::Action action) {
 
 std::optional<dsn::Action> action_for(const DsnMessage& subject, const DsnRecipient& told, const DsnOptions& options) {
   switch (told.result.verdict) {
-    case queue::Verdict::bounced:
-    case queue::Verdict::expired:
+    case store::Verdict::bounced:
+    case store::Verdict::expired:
       return dsn::Action::failed;
-    case queue::Verdict::delivered:
+    case store::Verdict::delivered:
       if (told.peer_tells) return std::nullopt;
       return dsn::Action::relayed;
-    case queue::Verdict::deferred:
+    case store::Verdict::deferred:
       if (options.delay_notice.count() == 0 || told.due.told_delay) return std::nullopt;
       if (subject.now - subject.received < options.delay_notice) return std::nullopt;
       return dsn::Action::delayed;
@@ -61,17 +61,17 @@ dsn::Recipient to_dsn(const DsnMessage& subject, const DsnRecipient& told) {
 dsn::Return returned(const DsnMessage& subject, dsn::Action action, const DsnOptions& options) {
   if (subject.envelope.requiretls) return dsn::Return::headers;
   const bool whole = action == dsn::Action::failed && subject.envelope.ret == smtp::Ret::full &&
-                     subject.size <= options.return_limit && subject.envelope.body != queue::Body::binary;
+                     subject.size <= options.return_limit && subject.envelope.body != store::Body::binary;
   return whole ? dsn::Return::message : dsn::Return::headers;
 }
 
-queue::NoticeText to_queue(dsn::Text text) {
-  queue::NoticeText out;
+store::NoticeText to_queue(dsn::Text text) {
+  store::NoticeText out;
   out.head = std::move(text.head);
   out.tail = std::move(text.tail);
-  if (text.between == dsn::Text::Between::message) out.between = queue::NoticeText::Between::message;
-  if (text.octets == dsn::Content::Octets::eight_bit) out.body = queue::Body::eight_bit;
-  if (text.script == dsn::Script::utf8) out.octets = queue::NoticeText::Octets::utf8;
+  if (text.between == dsn::Text::Between::message) out.between = store::NoticeText::Between::message;
+  if (text.octets == dsn::Content::Octets::eight_bit) out.body = store::Body::eight_bit;
+  if (text.script == dsn::Script::utf8) out.octets = store::NoticeText::Octets::utf8;
   return out;
 }
 
@@ -95,19 +95,19 @@ dsn::Notice blank(const DsnMessage& subject, dsn::Action action, const DsnOption
 }
 
 // DSN-01: from nobody, asking for nothing, to the sender.
-queue::Notice around(const DsnMessage& subject, dsn::Notice notice, const DsnOptions& options) {
-  queue::Notice out;
+store::Notice around(const DsnMessage& subject, dsn::Notice notice, const DsnOptions& options) {
+  store::Notice out;
   out.about = subject.id;
   out.what = dsn::to_text(notice.action);
-  if (notice.action == dsn::Action::delayed) out.kind = queue::Notice::Kind::delay;
+  if (notice.action == dsn::Action::delayed) out.kind = store::Notice::Kind::delay;
   out.envelope.client = options.hostname;
-  out.envelope.kind = queue::Kind::notice;
+  out.envelope.kind = store::Kind::notice;
   out.envelope.requiretls = subject.envelope.requiretls;  // what it tells is to be protected as the message was
   out.recipient.address = subject.envelope.sender;
   const auto sender = smtp::Mailbox::parse(subject.envelope.sender);
   if (const auto* mailbox = std::get_if<smtp::Mailbox>(&sender)) out.recipient.domain = mailbox->domain();
   const dsn::Return what = returned(subject, notice.action, options);
-  const auto octets = subject.envelope.body == queue::Body::seven_bit ? dsn::Content::Octets::seven_bit
+  const auto octets = subject.envelope.body == store::Body::seven_bit ? dsn::Content::Octets::seven_bit
                                                                       : dsn::Content::Octets::eight_bit;
   out.compose = [notice = std::move(notice), what, octets](std::string_view beginning) {
     dsn::Content content;
@@ -119,10 +119,10 @@ queue::Notice around(const DsnMessage& subject, dsn::Notice notice, const DsnOpt
   return out;
 }
 
-std::vector<queue::Notice> notices_about(const DsnMessage& subject,
+std::vector<store::Notice> notices_about(const DsnMessage& subject,
                                          const std::vector<std::pair<DsnRecipient, dsn::Action>>& told,
                                          const DsnOptions& options) {
-  std::vector<queue::Notice> all;
+  std::vector<store::Notice> all;
   for (const auto action : {dsn::Action::failed, dsn::Action::delayed, dsn::Action::relayed}) {
     dsn::Notice notice = blank(subject, action, options);
     std::vector<std::uint32_t> seqs;
@@ -133,7 +133,7 @@ std::vector<queue::Notice> notices_about(const DsnMessage& subject,
       seqs.push_back(one.due.seq);
     }
     if (seqs.empty()) continue;
-    queue::Notice made = around(subject, std::move(notice), options);
+    store::Notice made = around(subject, std::move(notice), options);
     made.seqs = std::move(seqs);
     all.push_back(std::move(made));
   }
@@ -142,7 +142,7 @@ std::vector<queue::Notice> notices_about(const DsnMessage& subject,
 
 }  // namespace
 
-std::vector<queue::Notice> notices(const DsnMessage& subject, const std::vector<DsnRecipient>& told,
+std::vector<store::Notice> notices(const DsnMessage& subject, const std::vector<DsnRecipient>& told,
                                    const DsnOptions& options) {
   if (subject.envelope.sender.empty()) return {};
   std::vector<std::pair<DsnRecipient, dsn::Action>> due;
@@ -157,7 +157,7 @@ std::vector<Event> dropped(const DsnMessage& subject, const std::vector<DsnRecip
   std::vector<Event> events;
   if (!subject.envelope.sender.empty()) return events;
   for (const DsnRecipient& one : told) {
-    if (one.result.verdict != queue::Verdict::bounced && one.result.verdict != queue::Verdict::expired) continue;
+    if (one.result.verdict != store::Verdict::bounced && one.result.verdict != store::Verdict::expired) continue;
     Event event(Level::warn, "notice-dropped");  // it has nobody to go back to, which is the rule and no fault of ours
     event.add("id", subject.id.text()).add("from", "<>").add("to", one.due.address);
     event.add("reason", one.result.reason).add("dsn", one.result.status).add("reply", one.result.reply);

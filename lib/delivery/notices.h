@@ -9,8 +9,8 @@
 
 #include "base/log.h"
 #include "delivery/attempt.h"
-#include "queue/message.h"
-#include "queue/results.h"
+#include "store/message.h"
+#include "store/results.h"
 
 namespace hoplock::delivery {
 
@@ -25,21 +25,21 @@ struct DsnOptions {
 
 // The message, and one of its recipients with what became of it.
 struct DsnMessage {
-  queue::Id id;
-  queue::Envelope envelope;
+  store::Id id;
+  store::Envelope envelope;
   Time received;
   std::uint64_t size = 0;
   Time now;
 };
 struct DsnRecipient {
-  queue::Due due;
-  queue::RecipientResult result;
+  store::Due due;
+  store::RecipientResult result;
   hop::Words words = hop::Words::ours;  // whose the result's reply is
   std::optional<hop::Policy> policy{};  // of the hop that decided
   bool peer_tells = false;              // it was delivered to a server with DSN, which tells of success itself
 };
 
-std::vector<queue::Notice> notices(const DsnMessage& subject, const std::vector<DsnRecipient>& told,
+std::vector<store::Notice> notices(const DsnMessage& subject, const std::vector<DsnRecipient>& told,
                                    const DsnOptions& options);
 // DSN-16: a notice, or other mail with the empty sender, that came to its end undelivered: dropped, and the log alone tells of it.
 std::vector<Event> dropped(const DsnMessage& subject, const std::vector<DsnRecipient>& told);

@@ -6,7 +6,7 @@
 
 namespace hoplock::delivery {
 
-std::string origin_of(const queue::Envelope& envelope, By by) {
+std::string origin_of(const store::Envelope& envelope, By by) {
   if (by == By::client) return envelope.client;
   const std::string& sender = envelope.sender;
   const auto at = std::min(sender.rfind('@'), sender.size());
@@ -14,11 +14,11 @@ std::string origin_of(const queue::Envelope& envelope, By by) {
   return sender.substr(0, std::min(sender.find('+'), at)) + sender.substr(at);
 }
 
-std::size_t Origins::mark_of(const queue::Envelope& envelope, By by) {
+std::size_t Origins::mark_of(const store::Envelope& envelope, By by) {
   return std::hash<std::string>{}(origin_of(envelope, by)) | 1U;
 }
 
-void Origins::add(const queue::Envelope& envelope) {
+void Origins::add(const store::Envelope& envelope) {
   for (const By by : all_origins) {
     Mark& one = marks_[static_cast<std::size_t>(by)];
     const std::size_t mark = mark_of(envelope, by);
@@ -34,7 +34,7 @@ std::optional<By> Origins::confined_to(const Origins& known) const {
   return found == all_origins.end() ? std::nullopt : std::optional<By>(*found);
 }
 
-bool Origins::has_others_than(const queue::Envelope& envelope, By by) const {
+bool Origins::has_others_than(const store::Envelope& envelope, By by) const {
   return at(by).has_others_than(mark_of(envelope, by));
 }
 
@@ -47,7 +47,7 @@ void Origins::join(const Origins& others) {
   }
 }
 
-void LateOrigins::add(const queue::Envelope& envelope, Clock::time_point now) {
+void LateOrigins::add(const store::Envelope& envelope, Clock::time_point now) {
   if (now >= since_ + turn) {
     before_ = now < since_ + 2 * turn ? late_ : Origins();
     late_.clear();

@@ -10,7 +10,7 @@
 #include <optional>
 #include <string>
 
-#include "queue/message.h"
+#include "store/message.h"
 
 namespace hoplock::delivery {
 
@@ -18,12 +18,12 @@ enum class By : std::uint8_t { sender, domain, client };
 inline constexpr std::array<By, 3> all_origins{By::sender, By::domain, By::client};  // the narrowest first
 
 // "bounce@app.example" of "bounce+ann=a.example@app.example"; the domain of the empty sender is "".
-std::string origin_of(const queue::Envelope& envelope, By by);
+std::string origin_of(const store::Envelope& envelope, By by);
 
 // Whether they are several: by hash, and no more than needed, for a site has thousands.
 class Origins {
  public:
-  void add(const queue::Envelope& envelope);
+  void add(const store::Envelope& envelope);
   bool are_several(By by) const { return at(by).several; }
   bool is_nobody() const { return marks_.front().first == 0; }
   void clear() { *this = Origins(); }
@@ -31,7 +31,7 @@ class Origins {
   bool are_confined(const Origins& known) const { return confined_to(known).has_value(); }
   // The narrowest of which that is so; nothing: of none.
   std::optional<By> confined_to(const Origins& known) const;
-  bool has_others_than(const queue::Envelope& envelope, By by) const;
+  bool has_others_than(const store::Envelope& envelope, By by) const;
   void join(const Origins& others);
 
  private:
@@ -40,7 +40,7 @@ class Origins {
     bool several = false;
     bool has_others_than(std::size_t mark) const { return several || (first != 0 && first != mark); }
   };
-  static std::size_t mark_of(const queue::Envelope& envelope, By by);
+  static std::size_t mark_of(const store::Envelope& envelope, By by);
   const Mark& at(By by) const { return marks_[static_cast<std::size_t>(by)]; }
   std::array<Mark, all_origins.size()> marks_;
 };
@@ -50,7 +50,7 @@ class LateOrigins {
  public:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::minutes turn{10};
-  void add(const queue::Envelope& envelope, Clock::time_point now);
+  void add(const store::Envelope& envelope, Clock::time_point now);
   Origins at(Clock::time_point now) const;
   void clear() { *this = LateOrigins(); }
 

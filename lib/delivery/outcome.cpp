@@ -61,7 +61,7 @@ RecipientOutcome by_stop(const Attempt& attempt, const RecipientStatus& recipien
   return outcome;
 }
 
-RecipientOutcome by_destination(const route::NoHosts& none, const queue::Due& due) {
+RecipientOutcome by_destination(const route::NoHosts& none, const store::Due& due) {
   RecipientOutcome outcome;
   outcome.fate = none.kind == route::NoHosts::Kind::permanent ? Fate::bounced : Fate::deferred;
   outcome.reason = none.reason;

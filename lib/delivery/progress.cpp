@@ -5,7 +5,7 @@
 
 namespace hoplock::delivery {
 
-Progress::Progress(Common& common_, std::shared_ptr<const queue::Job> job_, std::optional<OpenSession>& session_,
+Progress::Progress(Common& common_, std::shared_ptr<const store::Job> job_, std::optional<OpenSession>& session_,
                    Access* access_)
     : common(common_),
       job(std::move(job_)),

@@ -17,7 +17,7 @@ namespace hoplock::delivery {
 
 struct Progress {
   // `session`: of the caller's frame, which waits. `access`: null: no limits.
-  Progress(Common& common, std::shared_ptr<const queue::Job> job, std::optional<OpenSession>& session, Access* access);
+  Progress(Common& common, std::shared_ptr<const store::Job> job, std::optional<OpenSession>& session, Access* access);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
@@ -30,7 +30,7 @@ struct Progress {
   boost::asio::awaitable<void> leave_session();
 
   Common& common;
-  std::shared_ptr<const queue::Job> job;
+  std::shared_ptr<const store::Job> job;
   std::optional<OpenSession>& session;
   Access* access;
   MessageClass message_class;

@@ -153,7 +153,7 @@ asio::awaitable<void> RecordWatch::check(std::string destination) {
   watched_.erase(watched);
   Event event(Level::info, "records-changed");
   event.add("domain", domain.text());
-  queue::Wake wake;
+  store::Wake wake;
   wake.reasons = reasons_about_records();
   wake.now = clock_();
   const auto woken = co_await queue_.wake(std::move(destination), std::move(wake));

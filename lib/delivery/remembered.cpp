@@ -107,7 +107,7 @@ statistics::Counts remembered(const Attempt& attempt, const std::vector<Recipien
   Book book(attempt.ended, attempt.size);
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const RecipientLine& line = lines[i];
-    if (line.verdict != queue::Verdict::delivered) {
+    if (line.verdict != store::Verdict::delivered) {
       book.note_failed(line);
       continue;
     }

@@ -5,9 +5,8 @@
 #include <exception>
 #include <utility>
 
-#include "disk/db.h"
 #include "reports/returned.h"
-#include "statistics/store.h"
+#include "store/errors.h"
 
 namespace hoplock::delivery {
 
@@ -19,44 +18,16 @@ constexpr std::chrono::seconds longest_unstored{1};  // a disk that hangs report
 constexpr std::chrono::seconds longest_wait{
     60};  // of a peer for the final dot; RFC 5321 section 4.5.3.2.5 gives it minutes
 constexpr std::chrono::seconds try_again{1};
-// With the results of the deliveries that they tell of.
-queue::Along written(reports::Counts counts) {
-  const auto shared = std::make_shared<const reports::Counts>(std::move(counts));
-  return [shared](disk::Tx& tx) -> Result<> {
-    reports::add(tx, *shared);
-    return {};
-  };
-}
-queue::Along written(statistics::Counts counts) {
-  const auto shared = std::make_shared<const statistics::Counts>(std::move(counts));
-  return [shared](disk::Tx& tx) -> Result<> {
-    statistics::add(tx, *shared);
-    return {};
-  };
-}
-// Reports that came back, and what the ledger knows of them once it was told.
-struct Returned {
-  struct One {
-    Settlement::ReturnedReport report;
-    std::optional<reports::Returned> known;
-  };
-  std::vector<One> all;
-};
-using ReturnedPtr = std::shared_ptr<Returned>;
-
-queue::Along given_up(ReturnedPtr returned) {
-  return [returned](disk::Tx& tx) -> Result<> {
-    for (Returned::One& one : returned->all) one.known = reports::give_up_mail(tx, one.report.id.value, one.report.why);
-    return {};
-  };
-}
-
-Event event_of(const Returned::One& one) {
-  if (one.known) return reports::event_of(*one.known, one.report.why, one.report.id.text());
+Event event_of(const Settlement::ReturnedReport& report, const std::optional<store::ReturnedReport>& known) {
+  if (known) return reports::event_of(*known, report.why, report.id.text());
   Event event(Level::warn, "tlsrpt");
-  event.add("action", "failed").add("rua", one.report.rua).add("error", one.report.why);
-  event.add("id", one.report.id.text());
+  event.add("action", "failed").add("rua", report.rua).add("error", report.why);
+  event.add("id", report.id.text());
   return event;
+}
+
+bool counts_something(const store::Results& results) {
+  return results.sessions || !results.given_up.empty() || results.deliveries;
 }
 }  // namespace
 
@@ -105,24 +76,27 @@ asio::awaitable<void> ResultCommitter::run() {
       co_await added_.wait();
     }
     std::vector<Settlement> batch = std::exchange(waiting_, {});
-    queue::Results results;
+    store::Results results;
     results.now = clock_();
-    reports::Counts counts;
+    store::LedgerCounts sessions;
     statistics::Counts statistics;
-    const auto returned = std::make_shared<Returned>();
+    std::vector<Settlement::ReturnedReport> returned;
     for (Settlement& one : batch) {
       results.settled.push_back(std::move(one.settled));
-      for (queue::Notice& notice : one.notices) results.notices.push_back(std::move(notice));
+      for (store::Notice& notice : one.notices) results.notices.push_back(std::move(notice));
       if (one.change) results.destinations.push_back(std::move(*one.change));
-      counts.add(one.counts);
+      sessions.add(one.counts);
       statistics.add(std::move(one.statistics));
-      for (auto& report : one.returned) returned->all.push_back({std::move(report), std::nullopt});
+      for (auto& report : one.returned) {
+        results.given_up.push_back({report.id, report.why});
+        returned.push_back(std::move(report));
+      }
     }
-    std::vector<Beside> beside;
-    if (!counts.empty()) beside.push_back({Beside::Of::ledger, written(std::move(counts))});
-    if (!statistics.empty()) beside.push_back({Beside::Of::statistics, written(std::move(statistics))});
-    if (!returned->all.empty()) beside.push_back({Beside::Of::ledger, given_up(returned)});
-    const bool good = co_await store(std::move(results), std::move(beside));
+    if (!sessions.empty()) results.sessions = std::make_shared<const store::LedgerCounts>(std::move(sessions));
+    if (!statistics.empty()) results.deliveries = std::make_shared<const statistics::Counts>(std::move(statistics));
+    auto stored = co_await store(std::move(results));
+    const bool good = stored.has_value();
+    if (good) stored->resize(returned.size());
     if (!good) {
       const auto lost = static_cast<std::int64_t>(batch.size() + waiting_.size());
       log_.write(Event(Level::error, "results-lost").add("count", lost));  // what they tell of is tried again
@@ -131,8 +105,8 @@ asio::awaitable<void> ResultCommitter::run() {
       for (const Event& event : one.events) log_.write(event);
       for (const counted::Value& value : one.metrics) log_.count(value);
     }
-    for (const Returned::One& one : returned->all) {
-      log_.write(event_of(one));
+    for (std::size_t i = 0; i < returned.size(); ++i) {
+      log_.write(event_of(returned[i], good ? (*stored)[i] : std::nullopt));
       log_.count(counted::Report{"failed"});
     }
     if (!good) co_return;
@@ -143,46 +117,55 @@ asio::awaitable<void> ResultCommitter::run() {
   }
 }
 
-// False: given up, because the daemon ends and the store still fails.
-asio::awaitable<bool> ResultCommitter::store(queue::Results results, std::vector<Beside> beside) {
+// Nothing: given up, because the daemon ends and the store still fails.
+asio::awaitable<std::optional<ResultCommitter::GivenUp>> ResultCommitter::store(store::Results results) {
   for (;;) {
-    queue::Results copy = results;
-    for (const Beside& one : beside) copy.along.push_back(one.write);
+    store::Results copy = results;
     auto applied = co_await apply(std::move(copy));
-    const bool ours = !applied && !beside.empty() && !disk::is_unavailable(applied.error());
-    if (ours) applied = co_await store_apart(results, beside);
+    const bool ours = !applied && counts_something(results) && !store::is_unavailable(applied.error());
+    if (ours) applied = co_await store_apart(results);
     if (applied) {
-      if (!stalled_) co_return true;
+      if (!stalled_) co_return std::move(*applied);
       stalled_ = false;
       log_.write(Event(Level::info, "store-recovered"));
       recovered_();
-      co_return true;
+      co_return std::move(*applied);
     }
     if (!stalled_) log_.write(Event(Level::error, "store-failed").add("error", applied.error().detail));
     stalled_ = true;
-    if (ended_) co_return false;
+    if (ended_) co_return std::nullopt;
     co_await ending_.wait_until(std::chrono::steady_clock::now() + try_again);
   }
 }
 
 // Whatever is wrong with the ledger or the statistics, mail that was delivered is marked so: a report may lack sessions, but nobody gets mail
 // twice.
-asio::awaitable<Result<>> ResultCommitter::store_apart(queue::Results results, const std::vector<Beside>& beside) {
-  const Time at = results.now;
+asio::awaitable<Result<ResultCommitter::GivenUp>> ResultCommitter::store_apart(store::Results results) {
+  store::Results sessions, deliveries, given_up;
+  sessions.now = deliveries.now = given_up.now = results.now;
+  sessions.sessions = std::exchange(results.sessions, {});
+  deliveries.deliveries = std::exchange(results.deliveries, {});
+  given_up.given_up = std::exchange(results.given_up, {});
   auto applied = co_await apply(std::move(results));
   if (!applied) co_return applied;
-  for (const Beside& one : beside) {
-    queue::Results alone;
-    alone.now = at;
-    alone.along.push_back(one.write);
-    const auto noted = co_await apply(std::move(alone));
-    if (!noted) tell_uncounted(one.of, noted.error().detail);
+  if (counts_something(sessions)) {
+    const auto noted = co_await apply(std::move(sessions));
+    if (!noted) tell_uncounted(Of::ledger, noted.error().detail);
+  }
+  if (counts_something(deliveries)) {
+    const auto noted = co_await apply(std::move(deliveries));
+    if (!noted) tell_uncounted(Of::statistics, noted.error().detail);
+  }
+  if (counts_something(given_up)) {
+    auto noted = co_await apply(std::move(given_up));
+    if (!noted) tell_uncounted(Of::ledger, noted.error().detail);
+    if (noted) co_return noted;
   }
   co_return applied;
 }
 
-void ResultCommitter::tell_uncounted(Beside::Of of, const std::string& why) const {
-  if (of == Beside::Of::statistics) {
+void ResultCommitter::tell_uncounted(Of of, const std::string& why) const {
+  if (of == Of::statistics) {
     const std::string what = "deliveries are not counted for hoplock audit: ";
     log_.write(Event(Level::error, "store-failed").add("error", what + why));
     return;
@@ -191,7 +174,7 @@ void ResultCommitter::tell_uncounted(Beside::Of of, const std::string& why) cons
   log_.count(counted::Report{"failed"});
 }
 
-asio::awaitable<Result<>> ResultCommitter::apply(queue::Results results) {
+asio::awaitable<Result<ResultCommitter::GivenUp>> ResultCommitter::apply(store::Results results) {
   try {
     co_return co_await queue_.apply(std::move(results));
   } catch (const std::exception& error) {

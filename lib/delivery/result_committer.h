@@ -39,15 +39,12 @@ class ResultCommitter {
   void end();
 
  private:
-  // Written with the results, and alone where it is what cannot be stored.
-  struct Beside {
-    enum class Of : std::uint8_t { ledger, statistics } of = Of::ledger;
-    queue::Along write;
-  };
-  boost::asio::awaitable<bool> store(queue::Results results, std::vector<Beside> beside);
-  boost::asio::awaitable<Result<>> store_apart(queue::Results results, const std::vector<Beside>& beside);
-  void tell_uncounted(Beside::Of of, const std::string& why) const;
-  boost::asio::awaitable<Result<>> apply(queue::Results results);
+  using GivenUp = queue::Queue::GivenUp;
+  boost::asio::awaitable<std::optional<GivenUp>> store(store::Results results);
+  boost::asio::awaitable<Result<GivenUp>> store_apart(store::Results results);
+  enum class Of : std::uint8_t { ledger, statistics };
+  void tell_uncounted(Of of, const std::string& why) const;
+  boost::asio::awaitable<Result<GivenUp>> apply(store::Results results);
   bool is_behind() const;
   queue::Queue& queue_;
   Log& log_;

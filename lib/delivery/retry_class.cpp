@@ -36,13 +36,13 @@ queue::Retry retry_for(RetryClass failure, const queue::Retry& configured) {
   return retry;
 }
 
-bool is_by_policy(const queue::Backoff& hold) {
+bool is_by_policy(const store::Backoff& hold) {
   return retry_class_of(hop::parse_reason(hold.reason), hold.reply) == RetryClass::policy;
 }
 
-queue::Backoff held_with_site(const std::optional<queue::Backoff>& own, const queue::Backoff& site) {
+store::Backoff held_with_site(const std::optional<store::Backoff>& own, const store::Backoff& site) {
   if (!own || !is_by_policy(*own)) return site;
-  queue::Backoff hold = *own;
+  store::Backoff hold = *own;
   hold.until = std::max(own->until, site.until);
   return hold;
 }

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "hop/names.h"
-#include "queue/message.h"
 #include "queue/schedule.h"
+#include "store/message.h"
 
 namespace hoplock::delivery {
 
@@ -27,8 +27,8 @@ RetryClass retry_class_of(std::optional<hop::Reason> reason, std::string_view re
 queue::Retry retry_for(RetryClass failure, const queue::Retry& configured);
 
 // Whether a rule or a failed validation holds it back.
-bool is_by_policy(const queue::Backoff& hold);
+bool is_by_policy(const store::Backoff& hold);
 // How a destination is held while its site is: with it, but what a policy holds back keeps its reason and is not let go sooner.
-queue::Backoff held_with_site(const std::optional<queue::Backoff>& own, const queue::Backoff& site);
+store::Backoff held_with_site(const std::optional<store::Backoff>& own, const store::Backoff& site);
 
 }  // namespace hoplock::delivery

@@ -21,7 +21,7 @@ bool RouteCheck::holds() {
   const bool same_rules = rules == confirmed_by_ && at >= confirmed_at_;
   if (same_options && same_rules && (!confirmed_until_ || at < *confirmed_until_)) return true;
   const auto& recipients = progress_.job->recipients;
-  for (const queue::Due& due : recipients)
+  for (const store::Due& due : recipients)
     attempt.displaced = attempt.displaced || rules->destination(due.domain, at) != progress_.job->destination;
   const dns::Name& domain = recipients.front().domain;
   const route::Hosts& hosts = progress_.hosts;

@@ -73,11 +73,11 @@ asio::awaitable<void> Scheduler::Impl::let_go(Self self) {
     const auto holds = co_await self->queue_.holds(std::move(from), self->now());
     if (!holds) co_return self->let_go_failed(holds.error().detail);
     if (holds->empty()) break;
-    for (const queue::Held& one : *holds) {
+    for (const store::Held& one : *holds) {
       after = one.destination;
       if (!speaks_of_reputation(one.reply)) continue;
       std::string destination = one.destination;
-      queue::Wake wake;
+      store::Wake wake;
       wake.now = self->now();
       const auto woken = co_await self->queue_.wake(std::move(destination), std::move(wake));
       if (!woken) co_return self->let_go_failed(woken.error().detail);
@@ -92,7 +92,7 @@ void Scheduler::Impl::let_go_failed(const std::string& what) {
 }
 
 void Scheduler::Impl::start() {
-  queue_.on_work([weak = weak_from_this()](std::vector<queue::Ready> ready) {
+  queue_.on_work([weak = weak_from_this()](std::vector<store::Ready> ready) {
     if (const auto self = weak.lock()) self->add_work(std::move(ready));
   });
   tasks_.spawn("settler", settle(shared_from_this()));
@@ -271,8 +271,8 @@ void Scheduler::Impl::queue_failed(const std::string& what) {
   wake_.notify_all();
 }
 
-void Scheduler::Impl::add_work(std::vector<queue::Ready> ready) {
-  for (queue::Ready& one : ready) {
+void Scheduler::Impl::add_work(std::vector<store::Ready> ready) {
+  for (store::Ready& one : ready) {
     if (const ActiveDestinationPtr destination = concurrency_.active(one.destination)) {
       destination->more = true;
       if (!concurrency_.wake_idle(*destination)) {
@@ -411,7 +411,7 @@ void Scheduler::start() { impl_->start(); }
 asio::awaitable<void> Scheduler::stop(net::SteadyTime deadline) { return impl_->stop(deadline); }
 void Scheduler::sign_with(std::shared_ptr<const dkim::Keyring> keyring) { impl_->sign_with(std::move(keyring)); }
 void Scheduler::notify() { impl_->notify_by_order(); }
-asio::awaitable<Result<queue::Affected>> Scheduler::bounce(queue::Selection selection,
+asio::awaitable<Result<store::Affected>> Scheduler::bounce(store::Selection selection,
                                                            queue::Queue::Progress progress) {
   return Impl::bounce(impl_, std::move(selection), std::move(progress));
 }

@@ -48,7 +48,7 @@ class Scheduler {
   void notify();
   // Ends what the selection means with a notice to the senders, in bounded steps, each on stable storage before the next; what is under
   // way is left alone and counted as active.
-  boost::asio::awaitable<Result<queue::Affected>> bounce(queue::Selection selection, queue::Queue::Progress progress);
+  boost::asio::awaitable<Result<store::Affected>> bounce(store::Selection selection, queue::Queue::Progress progress);
   Counts counts() const;
   // Next hops whose mail is due and waits for a session.
   std::vector<queue::InLine> in_line() const;

@@ -37,7 +37,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void reopen();
   Counts counts() const;
   std::vector<queue::InLine> in_line() const;
-  static asio::awaitable<Result<queue::Affected>> bounce(std::shared_ptr<Impl> self, queue::Selection selection,
+  static asio::awaitable<Result<store::Affected>> bounce(std::shared_ptr<Impl> self, store::Selection selection,
                                                          queue::Queue::Progress progress);
 
  private:
@@ -59,13 +59,13 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   bool looks_now() const;
   Steady::time_point next_wake() const;
   void note_due(Time due);
-  void add_work(std::vector<queue::Ready> ready);
+  void add_work(std::vector<store::Ready> ready);
   void start_workers();
   void measure_loop();
   void grow(const ActiveDestinationPtr& destination);
   void relieve();
   void make_stuck_give_way();
-  asio::awaitable<bool> give_way(DeliveryWorker& worker, const queue::Job& job, const Attempt& attempt);
+  asio::awaitable<bool> give_way(DeliveryWorker& worker, const store::Job& job, const Attempt& attempt);
   void mind_hang(const ActiveDestination& destination);
   void add_worker(const ActiveDestinationPtr& destination);
   void worker_gone(ActiveDestination& destination);
@@ -85,13 +85,13 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   bool is_wanted(const DeliveryWorker& worker);
   GatePtr host_of(const OpenSession& session) { return gates_.host(session.ip, session.source.towards(session.ip)); }
   asio::awaitable<bool> wait_turn(DeliveryWorker& worker, Steady::time_point turn);
-  asio::awaitable<std::optional<queue::Job>> next_job(ActiveDestinationPtr destination);
+  asio::awaitable<std::optional<store::Job>> next_job(ActiveDestinationPtr destination);
   asio::awaitable<bool> lease(ActiveDestinationPtr destination);
-  asio::awaitable<bool> carry(DeliveryWorker& worker, queue::Job job);
+  asio::awaitable<bool> carry(DeliveryWorker& worker, store::Job job);
   void tell_hops(const Attempt& attempt);
-  void tell_broken(queue::Id id, const std::string& why);
+  void tell_broken(store::Id id, const std::string& why);
   asio::awaitable<bool> place_anew(DeliveryWorker& worker, const Attempt& attempt);
-  bool is_displaced(const queue::Job& job) const;
+  bool is_displaced(const store::Job& job) const;
 
   // --- spares.cpp: sessions that outlive their worker
   struct Spare {
@@ -109,28 +109,28 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   static asio::awaitable<void> quit(OpenSession session);
 
   // --- standing.cpp: what an attempt's end means for the mail that comes after it
-  asio::awaitable<bool> turn_away(DeliveryWorker& worker, const queue::Job& job, Attempt attempt);
+  asio::awaitable<bool> turn_away(DeliveryWorker& worker, const store::Job& job, Attempt attempt);
   void note_source(const Attempt& attempt);
   bool leaves_from_several(const std::string& destination) const { return by_rule_.contains(destination); }
   bool is_of_source(const Attempt& attempt, const DestinationFailure& why) const;
-  asio::awaitable<bool> hold_source(DeliveryWorker& worker, const queue::Job& job, Attempt attempt,
+  asio::awaitable<bool> hold_source(DeliveryWorker& worker, const store::Job& job, Attempt attempt,
                                     DestinationFailure why);
-  void come_again(ActiveDestination& destination, const queue::Job& job, Attempt attempt);
+  void come_again(ActiveDestination& destination, const store::Job& job, Attempt attempt);
   void hold_site(Site& site, const Attempt& attempt, const DestinationFailure& why);
   std::optional<Time> hold_mail_of(const std::string& key, const Attempt& attempt);
   bool hold_origin(Site& site, const Attempt& attempt, const Voices& by, By whose);
   void slow_origin(Site& site, const Attempt& attempt, const RecipientStatus& whom);
   void slow_sender(const Attempt& attempt, const RecipientStatus& whom, const Origins& known);
-  asio::awaitable<bool> go_down(DeliveryWorker& worker, const queue::Job& job, Attempt attempt, DestinationFailure why);
+  asio::awaitable<bool> go_down(DeliveryWorker& worker, const store::Job& job, Attempt attempt, DestinationFailure why);
   struct Slowness {
     DestinationFailure why;
     bool whole_site = false;  // or only this destination
     bool by_several = false;  // destinations
   };
   asio::awaitable<bool> slow_down(DeliveryWorker& worker, Attempt attempt, Slowness slow);
-  Holding holding_for(const DestinationFailure& why, const std::optional<queue::Backoff>& before);
+  Holding holding_for(const DestinationFailure& why, const std::optional<store::Backoff>& before);
   enum class Grows : std::uint8_t { with_each, no };
-  void hold(ActiveDestination& destination, const queue::Job& job, const Attempt& attempt,
+  void hold(ActiveDestination& destination, const store::Job& job, const Attempt& attempt,
             const DestinationFailure& why, Grows grows = Grows::with_each);
   std::optional<Slowness> learn(DeliveryWorker& worker, Attempt& attempt);
   std::optional<Slowness> heed_cut_off(Site& site, const Attempt& attempt);
@@ -143,15 +143,15 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   enum class Works : std::uint8_t { ask, no };  // ask: the attempt shows it
   ResultCommitter::Sequence finish(ActiveDestination& destination, const Attempt& attempt, Works works = Works::ask);
   ResultCommitter::Sequence put(Settlement settlement);
-  ResultCommitter::Sequence put_broken(const queue::Job& job, const std::string& why);
-  static asio::awaitable<void> expire_waiting(Self self, std::string destination, queue::Backoff hold);
-  static asio::awaitable<void> send_relaxed(Self self, std::string destination, queue::Backoff hold);
-  asio::awaitable<ResultCommitter::Sequence> carry_relaxed(queue::Job job, std::optional<OpenSession>& session);
-  bool says_nothing(const Attempt& attempt, const queue::Backoff& hold) const;
+  ResultCommitter::Sequence put_broken(const store::Job& job, const std::string& why);
+  static asio::awaitable<void> expire_waiting(Self self, std::string destination, store::Backoff hold);
+  static asio::awaitable<void> send_relaxed(Self self, std::string destination, store::Backoff hold);
+  asio::awaitable<ResultCommitter::Sequence> carry_relaxed(store::Job job, std::optional<OpenSession>& session);
+  bool says_nothing(const Attempt& attempt, const store::Backoff& hold) const;
   TellingMarks::Clock telling_clock() const;
-  static asio::awaitable<void> tell_waiting(Self self, std::string destination, queue::Backoff hold);
+  static asio::awaitable<void> tell_waiting(Self self, std::string destination, store::Backoff hold);
   struct Bounce;
-  static asio::awaitable<Result<>> bounce_batch(Self self, std::shared_ptr<Bounce> order, std::vector<queue::Id> ids);
+  static asio::awaitable<Result<>> bounce_batch(Self self, std::shared_ptr<Bounce> order, std::vector<store::Id> ids);
   Schedule schedule();
   Schedule schedule_of(const Attempt& attempt);
   Time now() const { return clock_(); }

@@ -16,7 +16,7 @@ constexpr Milliseconds longest_rest = std::chrono::hours{1};  // between the end
 constexpr Milliseconds longest_spread =
     std::chrono::minutes{10};  // of what waits behind a hold, over the time after it
 
-Settlement settlement_for(queue::Id id, const std::string& destination) {
+Settlement settlement_for(store::Id id, const std::string& destination) {
   Settlement settlement;
   settlement.settled.id = id;
   settlement.settled.destination = destination;
@@ -24,7 +24,7 @@ Settlement settlement_for(queue::Id id, const std::string& destination) {
 }
 
 // The line about a recipient that ends without an attempt.
-RecipientLine ended_line(const queue::Job& job, const queue::Due& due, const queue::RecipientResult& result, Time now) {
+RecipientLine ended_line(const store::Job& job, const store::Due& due, const store::RecipientResult& result, Time now) {
   RecipientLine line;
   line.verdict = result.verdict;
   line.id = job.id;
@@ -49,7 +49,7 @@ HopWords words_of_host(const std::string& where) {
 }
 
 // Whose words a stored hold has, its text alone tells: a server's begin with their code.
-hop::Words words_of_hold(const queue::Backoff& hold) {
+hop::Words words_of_hold(const store::Backoff& hold) {
   const std::string& text = hold.reply;
   const bool coded = text.size() >= 3 && is_digit(text[0]) && is_digit(text[1]) && is_digit(text[2]);
   return coded && hop::parse_reason(hold.reason) == hop::Reason::smtp_reply ? hop::Words::peer : hop::Words::ours;
@@ -63,7 +63,7 @@ void describe(Settlement& settlement, const std::vector<RecipientLine>& lines) {
   }
 }
 
-DsnMessage subject_of(const queue::Job& job, Time now) {
+DsnMessage subject_of(const store::Job& job, Time now) {
   DsnMessage subject;
   subject.id = job.id;
   subject.envelope = job.envelope;
@@ -78,7 +78,7 @@ std::vector<Settlement::ReturnedReport> returned_reports(const DsnMessage& subje
                                                          const std::vector<DsnRecipient>& told) {
   std::vector<Settlement::ReturnedReport> all;
   for (const DsnRecipient& one : told) {
-    if (one.result.verdict != queue::Verdict::bounced && one.result.verdict != queue::Verdict::expired) continue;
+    if (one.result.verdict != store::Verdict::bounced && one.result.verdict != store::Verdict::expired) continue;
     all.push_back({subject.id, "mailto:" + one.due.address, one.result.reply});
   }
   return all;
@@ -86,7 +86,7 @@ std::vector<Settlement::ReturnedReport> returned_reports(const DsnMessage& subje
 
 void tell(Settlement& settlement, const DsnMessage& subject, const std::vector<DsnRecipient>& told,
           const Schedule& schedule) {
-  if (subject.envelope.kind == queue::Kind::report) {
+  if (subject.envelope.kind == store::Kind::report) {
     settlement.returned = returned_reports(subject, told);
     return;
   }
@@ -97,8 +97,8 @@ void tell(Settlement& settlement, const DsnMessage& subject, const std::vector<D
   if (schedule.dsn_options) settlement.notices = notices(subject, told, *schedule.dsn_options);
 }
 
-queue::RecipientResult result_behind(const queue::Backoff& hold, const queue::Due& due, queue::Verdict verdict) {
-  queue::RecipientResult result;
+store::RecipientResult result_behind(const store::Backoff& hold, const store::Due& due, store::Verdict verdict) {
+  store::RecipientResult result;
   result.seq = due.seq;
   result.verdict = verdict;
   result.status = hold.status;
@@ -125,11 +125,11 @@ std::vector<DsnRecipient> told_of(const Attempt& attempt, const Settlement& sett
 
 // Of a job that ends without an attempt: `each` has what becomes of a recipient, and the line about it.
 template <class Each>
-Settlement untried(const queue::Job& job, Time now, const Schedule& schedule, Each each) {
+Settlement untried(const store::Job& job, Time now, const Schedule& schedule, Each each) {
   Settlement settlement = settlement_for(job.id, job.destination);
   std::vector<DsnRecipient> told;
   std::vector<RecipientLine> lines;
-  for (const queue::Due& due : job.recipients) {
+  for (const store::Due& due : job.recipients) {
     std::pair<DsnRecipient, RecipientLine> one = each(due);
     settlement.settled.recipients.push_back(one.first.result);
     told.push_back(std::move(one.first));
@@ -163,9 +163,9 @@ Settlement settlement_of(const Attempt& attempt, const Schedule& schedule) {
   return settlement;
 }
 
-Settlement released(const queue::Job& job) { return settlement_for(job.id, job.destination); }
+Settlement released(const store::Job& job) { return settlement_for(job.id, job.destination); }
 
-Settlement internal_error(const queue::Job& job, Time now, const Schedule& schedule) {
+Settlement internal_error(const store::Job& job, Time now, const Schedule& schedule) {
   Attempt attempt;
   attempt.id = job.id;
   attempt.destination = job.destination;
@@ -175,7 +175,7 @@ Settlement internal_error(const queue::Job& job, Time now, const Schedule& sched
   attempt.domain = job.recipients.front().domain;
   attempt.received = job.received;
   attempt.ended = now;
-  for (const queue::Due& due : job.recipients) {
+  for (const store::Due& due : job.recipients) {
     RecipientStatus status;
     status.due = due;
     status.stop = StopReason{std::nullopt, "internal error"};
@@ -184,9 +184,9 @@ Settlement internal_error(const queue::Job& job, Time now, const Schedule& sched
   return settlement_of(concluded(std::move(attempt)), schedule);
 }
 
-Settlement expired_on_hold(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
-  return untried(job, hold.last, schedule, [&](const queue::Due& due) {
-    queue::RecipientResult result = result_behind(hold, due, queue::Verdict::expired);
+Settlement expired_on_hold(const store::Backoff& hold, const store::Job& job, const Schedule& schedule) {
+  return untried(job, hold.last, schedule, [&](const store::Due& due) {
+    store::RecipientResult result = result_behind(hold, due, store::Verdict::expired);
     RecipientLine line = ended_line(job, due, result, hold.last);
     line.hop = words_of_host(hold.host);
     return std::pair(DsnRecipient{due, std::move(result), words_of_hold(hold)}, std::move(line));
@@ -194,13 +194,13 @@ Settlement expired_on_hold(const queue::Backoff& hold, const queue::Job& job, co
 }
 
 // Not all at the moment when the hold ends: should it begin anew, each of them is leased and put back once more, others behind them.
-Settlement deferred_on_hold(const queue::Backoff& hold, Time told_since, const queue::Job& job, Time now,
+Settlement deferred_on_hold(const store::Backoff& hold, Time told_since, const store::Job& job, Time now,
                             const Schedule& schedule) {
   const Milliseconds life = schedule.life_of(job.envelope.sender);
   if (queue::is_over({job.received, life}, now)) return expired_on_hold(hold, job, schedule);
   const auto spread = std::chrono::round<Milliseconds>(std::min(hold.interval, longest_spread) * schedule.random);
-  Settlement settlement = untried(job, now, schedule, [&](const queue::Due& due) {
-    queue::RecipientResult result = result_behind(hold, due, queue::Verdict::deferred);
+  Settlement settlement = untried(job, now, schedule, [&](const store::Due& due) {
+    store::RecipientResult result = result_behind(hold, due, store::Verdict::deferred);
     result.due = std::min(hold.until + spread, job.received + life);
     result.interval = due.interval;
     RecipientLine line = ended_line(job, due, result, now);
@@ -208,7 +208,7 @@ Settlement deferred_on_hold(const queue::Backoff& hold, Time told_since, const q
     return std::pair(DsnRecipient{due, std::move(result), words_of_hold(hold)}, std::move(line));
   });
   const bool told = std::all_of(job.recipients.begin(), job.recipients.end(),
-                                [&](const queue::Due& due) { return due.last && *due.last >= told_since; });
+                                [&](const store::Due& due) { return due.last && *due.last >= told_since; });
   if (!told) return settlement;
   settlement.events.clear();
   settlement.metrics.clear();
@@ -217,12 +217,12 @@ Settlement deferred_on_hold(const queue::Backoff& hold, Time told_since, const q
   return settlement;
 }
 
-Settlement bounced_by_operator(const std::string& operator_name, const queue::Job& job, Time now,
+Settlement bounced_by_operator(const std::string& operator_name, const store::Job& job, Time now,
                                const Schedule& schedule) {
-  return untried(job, now, schedule, [&](const queue::Due& due) {
-    queue::RecipientResult result;
+  return untried(job, now, schedule, [&](const store::Due& due) {
+    store::RecipientResult result;
     result.seq = due.seq;
-    result.verdict = queue::Verdict::bounced;
+    result.verdict = store::Verdict::bounced;
     result.status = "5.0.0";
     result.reply = "554 5.0.0 bounced by the administrator";
     if (!due.reply.empty()) result.reply += "; the last attempt had ended with: " + due.reply;
@@ -232,17 +232,17 @@ Settlement bounced_by_operator(const std::string& operator_name, const queue::Jo
   });
 }
 
-Settlement delay_notice_on_hold(const queue::Backoff& hold, const queue::Job& job, const Schedule& schedule) {
+Settlement delay_notice_on_hold(const store::Backoff& hold, const store::Job& job, const Schedule& schedule) {
   Settlement settlement = released(job);
   std::vector<DsnRecipient> told;
-  for (const queue::Due& due : job.recipients)
-    told.push_back({due, result_behind(hold, due, queue::Verdict::deferred), words_of_hold(hold)});
+  for (const store::Due& due : job.recipients)
+    told.push_back({due, result_behind(hold, due, store::Verdict::deferred), words_of_hold(hold)});
   tell(settlement, subject_of(job, hold.last), told, schedule);
   return settlement;
 }
 
-queue::Backoff backoff_after(const DestinationFailure& why, Time now, const Holding& holding) {
-  queue::Backoff hold;
+store::Backoff backoff_after(const DestinationFailure& why, Time now, const Holding& holding) {
+  store::Backoff hold;
   // One that ended long ago is another trouble's: nothing was to be delivered there since.
   const bool follows =
       holding.before && now <= holding.before->until + std::max(holding.before->interval, longest_rest);

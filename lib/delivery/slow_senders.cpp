@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t most_slow_senders = 4096;
 constexpr std::size_t most_of_one = 64;
 
-std::string slow_key(const std::string& destination, const dns::Name& domain, const queue::Envelope& from, By by) {
+std::string slow_key(const std::string& destination, const dns::Name& domain, const store::Envelope& from, By by) {
   return destination + '\n' + domain.text() + '\n' + std::to_string(static_cast<int>(by)) + origin_of(from, by);
 }
 }  // namespace
@@ -21,7 +21,7 @@ const SlowSenders::Entry* SlowSenders::holding(const std::string& key, Time now)
   return holds ? &found->second : nullptr;
 }
 
-std::optional<SlowSenders::Held> SlowSenders::held(const queue::Job& job, const std::string& site, Time now) const {
+std::optional<SlowSenders::Held> SlowSenders::held(const store::Job& job, const std::string& site, Time now) const {
   if (entries_.empty()) return std::nullopt;
   for (const By by : all_origins) {
     const Entry* entry = holding(slow_key(job.destination, job.recipients.front().domain, job.envelope, by), now);
@@ -31,7 +31,7 @@ std::optional<SlowSenders::Held> SlowSenders::held(const queue::Job& job, const 
   return std::nullopt;
 }
 
-std::optional<queue::Backoff> SlowSenders::last(const std::string& key) const {
+std::optional<store::Backoff> SlowSenders::last(const std::string& key) const {
   const auto found = entries_.find(key);
   return found == entries_.end() ? std::nullopt : found->second.hold;
 }
@@ -52,7 +52,7 @@ std::size_t SlowSenders::put_off(const Attempt& attempt, By by, std::uint64_t wh
   return by == By::sender || entry.from.are_several(By::sender) ? entry.whom.size() : 0;
 }
 
-void SlowSenders::hold(const std::string& key, queue::Backoff hold) {
+void SlowSenders::hold(const std::string& key, store::Backoff hold) {
   if (entries_.size() >= most_slow_senders && !entries_.contains(key)) entries_.clear();
   Entry& entry = entries_[key];
   entry.whom.clear();
@@ -74,7 +74,7 @@ std::string origin_at(const Attempt& attempt, By by) {
 }
 
 // No destination's name has a line's end: none begins so.
-std::string origin_at_site(const std::string& site, const queue::Envelope& from, By by) {
+std::string origin_at_site(const std::string& site, const store::Envelope& from, By by) {
   return '\n' + site + '\n' + std::to_string(static_cast<int>(by)) + origin_of(from, by);
 }
 

@@ -10,7 +10,7 @@
 
 #include "delivery/attempt.h"
 #include "delivery/origin.h"
-#include "queue/message.h"
+#include "store/message.h"
 
 namespace hoplock::delivery {
 
@@ -18,19 +18,19 @@ class SlowSenders {
  public:
   // A hold, and when the first of those began that followed one on the other: what waits behind them is told of it once.
   struct Held {
-    queue::Backoff hold;
+    store::Backoff hold;
     Time since;
   };
   // How mail of that origin is held there, or at the whole site; nothing: it is not. `site`: "" where it is not known yet.
-  std::optional<Held> held(const queue::Job& job, const std::string& site, Time now) const;
+  std::optional<Held> held(const store::Job& job, const std::string& site, Time now) const;
   // The hold that is there or was the last.
-  std::optional<queue::Backoff> last(const std::string& key) const;
+  std::optional<store::Backoff> last(const std::string& key) const;
   // Its origin was held there, or at the site, and nothing of it was taken since.
   bool was_held(const Attempt& attempt, const std::string& site) const;
   // A message was put off. Recipients, each once, whom that befell since one was taken or the origin was held; 0: where its mail is one
   // mailbox's, which is told so itself.
   std::size_t put_off(const Attempt& attempt, By by, std::uint64_t whom);
-  void hold(const std::string& key, queue::Backoff hold);
+  void hold(const std::string& key, store::Backoff hold);
   void took(const Attempt& attempt, const std::string& site);
   void forget() { entries_.clear(); }
 
@@ -38,7 +38,7 @@ class SlowSenders {
   struct Entry {
     std::set<std::uint64_t> whom;
     Origins from;
-    std::optional<queue::Backoff> hold;
+    std::optional<store::Backoff> hold;
     Time since;
   };
   const Entry* holding(const std::string& key, Time now) const;
@@ -48,6 +48,6 @@ class SlowSenders {
 // Which sender, domain or client, to which domain, over which next hop.
 std::string origin_at(const Attempt& attempt, By by);
 // The same for all that the site takes, whatever the domain.
-std::string origin_at_site(const std::string& site, const queue::Envelope& from, By by);
+std::string origin_at_site(const std::string& site, const store::Envelope& from, By by);
 
 }  // namespace hoplock::delivery

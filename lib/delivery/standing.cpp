@@ -91,7 +91,7 @@ const RecipientStatus* first_deferred(const Attempt& attempt) {
 }
 
 // By recipients, each once: whoever writes to one that is not taken, or writes to him often, speaks for nobody else.
-void note_put_off(Site& site, const RecipientStatus& whom, const queue::Envelope& from) {
+void note_put_off(Site& site, const RecipientStatus& whom, const store::Envelope& from) {
   if (site.put_off.size() >= most_noted) site.put_off.clear();
   site.put_off.insert(mark_of(whom));
   site.put_off_by.add(whom.due.domain.text());
@@ -129,7 +129,7 @@ bool is_senders_own(const Site& site, const Attempt& attempt, const RecipientSta
 }
 
 // What was long ago says nothing of whose mail is refused today.
-void note_refused_from(Site& site, const queue::Envelope& from) {
+void note_refused_from(Site& site, const store::Envelope& from) {
   const auto at = Steady::now();
   if (at >= std::max(site.refused_last, site.held_last) + LateOrigins::turn) site.refused_from.clear();
   if (site.refused_from.is_nobody()) {
@@ -221,7 +221,7 @@ Attempt with_refused_kept(Attempt attempt) {
 
 // Mail of ours says nothing of clients.
 void note_taken(Site& site, const Attempt& attempt, Steady::time_point began) {
-  if (attempt.envelope.kind != queue::Kind::ordinary) return;
+  if (attempt.envelope.kind != store::Kind::ordinary) return;
   site.known_from.add(attempt.envelope, Steady::now());
   if (began >= site.refused_since) site.taken_from.add(attempt.envelope, Steady::now());
 }
@@ -279,7 +279,7 @@ void Scheduler::Impl::DeliveryWorker::unreachable(const Ip& ip, const std::strin
 }
 
 // Nothing was tried: this message goes first when there is room.
-asio::awaitable<bool> Scheduler::Impl::turn_away(DeliveryWorker& worker, const queue::Job& job, Attempt attempt) {
+asio::awaitable<bool> Scheduler::Impl::turn_away(DeliveryWorker& worker, const store::Job& job, Attempt attempt) {
   const ActiveDestinationPtr destination = worker.destination;
   const SitePtr site = destination->site;
   runner_.keep(std::move(attempt.counts));
@@ -299,7 +299,7 @@ asio::awaitable<bool> Scheduler::Impl::turn_away(DeliveryWorker& worker, const q
     destination->backoff = held_with_site(destination->backoff, *site->hold);
     note_due(destination->backoff->until);
     Settlement back = released(job);
-    back.change = queue::DestinationChange{destination->name, destination->backoff};
+    back.change = store::DestinationChange{destination->name, destination->backoff};
     const ResultCommitter::Sequence sequence = put(std::move(back));
     co_await committer_.wait_committed(sequence);
     co_return false;
@@ -331,7 +331,7 @@ bool Scheduler::Impl::is_of_source(const Attempt& attempt, const DestinationFail
 }
 
 // The site's name has what the mail leaves from: other mail for the destination goes on.
-asio::awaitable<bool> Scheduler::Impl::hold_source(DeliveryWorker& worker, const queue::Job& job, Attempt attempt,
+asio::awaitable<bool> Scheduler::Impl::hold_source(DeliveryWorker& worker, const store::Job& job, Attempt attempt,
                                                    DestinationFailure why) {
   const ActiveDestinationPtr destination = worker.destination;
   const SitePtr site = destination->site;
@@ -350,7 +350,7 @@ asio::awaitable<bool> Scheduler::Impl::hold_source(DeliveryWorker& worker, const
 }
 
 // This session was one too many: its message goes first in another.
-void Scheduler::Impl::come_again(ActiveDestination& destination, const queue::Job& job, Attempt attempt) {
+void Scheduler::Impl::come_again(ActiveDestination& destination, const store::Job& job, Attempt attempt) {
   const SitePtr& site = destination.site;
   if (site && site->used > 1) site->allowance.give_way(site->used - 1, Steady::now());
   runner_.keep(std::move(attempt.counts));
@@ -383,7 +383,7 @@ std::optional<Time> Scheduler::Impl::hold_mail_of(const std::string& key, const 
   const auto before = slow_senders_.last(key);
   if (before && before->until > now()) return std::nullopt;
   const DestinationFailure why = failure_of(attempt);
-  queue::Backoff hold = backoff_after(why, attempt.ended, holding_for(why, before));
+  store::Backoff hold = backoff_after(why, attempt.ended, holding_for(why, before));
   const Time until = hold.until;
   slow_senders_.hold(key, std::move(hold));
   return until;
@@ -402,7 +402,7 @@ void Scheduler::Impl::slow_sender(const Attempt& attempt, const RecipientStatus&
 // No host was ready for mail. Where other sessions get through, it is this one that was too many, and its message goes first in another;
 // else the destination as a whole is held off, and so is its site, where the hosts are to blame and not a rule. The worker ends when that
 // is stored, so that nobody finds the destination ready meanwhile.
-asio::awaitable<bool> Scheduler::Impl::go_down(DeliveryWorker& worker, const queue::Job& job, Attempt attempt,
+asio::awaitable<bool> Scheduler::Impl::go_down(DeliveryWorker& worker, const store::Job& job, Attempt attempt,
                                                DestinationFailure why) {
   const ActiveDestinationPtr destination = worker.destination;
   const SitePtr site = destination->site;
@@ -437,7 +437,7 @@ asio::awaitable<bool> Scheduler::Impl::go_down(DeliveryWorker& worker, const que
   co_return false;
 }
 
-Holding Scheduler::Impl::holding_for(const DestinationFailure& why, const std::optional<queue::Backoff>& before) {
+Holding Scheduler::Impl::holding_for(const DestinationFailure& why, const std::optional<store::Backoff>& before) {
   Holding holding;
   holding.retry = retry_for(retry_class_of(why.reason, why.reply), options_.retry);
   holding.random = fraction();
@@ -445,7 +445,7 @@ Holding Scheduler::Impl::holding_for(const DestinationFailure& why, const std::o
   return holding;
 }
 
-void Scheduler::Impl::hold(ActiveDestination& destination, const queue::Job& job, const Attempt& attempt,
+void Scheduler::Impl::hold(ActiveDestination& destination, const store::Job& job, const Attempt& attempt,
                            const DestinationFailure& why, Grows grows) {
   const SitePtr& site = destination.site;
   destination.held = true;
@@ -471,7 +471,7 @@ void Scheduler::Impl::hold(ActiveDestination& destination, const queue::Job& job
 std::optional<Scheduler::Impl::Slowness> Scheduler::Impl::learn(DeliveryWorker& worker, Attempt& attempt) {
   const SitePtr site = worker.destination->site;
   if (!attempt.reached || !site) return std::nullopt;
-  if (attempt.envelope.kind == queue::Kind::ordinary) senders_.add(attempt.envelope);
+  if (attempt.envelope.kind == store::Kind::ordinary) senders_.add(attempt.envelope);
   const bool took = took_any(attempt);
   if (took) note_taken(*site, attempt, worker.busy.began);
   if (const auto refused = weigh_reputation(*site, attempt)) return refused;
@@ -600,7 +600,7 @@ asio::awaitable<bool> Scheduler::Impl::slow_down(DeliveryWorker& worker, Attempt
   const DestinationFailure& why = slow.why;
   const ActiveDestinationPtr destination = worker.destination;
   const SitePtr site = destination->site;
-  queue::Job job;
+  store::Job job;
   job.received = attempt.received;
   job.envelope.sender = attempt.sender;
   job.recipients.push_back(attempt.recipients.front().due);

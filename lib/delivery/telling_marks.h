@@ -9,13 +9,13 @@
 #include <utility>
 
 #include "base/time.h"
-#include "queue/message.h"
+#include "store/waiting.h"
 
 namespace hoplock::delivery {
 
 class TellingMarks {
  public:
-  using Kind = queue::HeldQuery::Kind;
+  using Kind = store::HeldQuery::Kind;
 
   // What was not moved for so long is forgotten at `now`, at the latest once there are twice as many.
   struct Clock {

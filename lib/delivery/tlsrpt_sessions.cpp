@@ -82,8 +82,8 @@ asio::awaitable<void> SessionRecorder::wait() const {
   }
 }
 
-reports::Counts SessionRecorder::counts() const {
-  reports::Counts counts;
+store::LedgerCounts SessionRecorder::counts() const {
+  store::LedgerCounts counts;
   for (const Seen& seen : seen_) {
     if (asked_.at(seen.key.domain)->wanted.value_or(false)) counts.add(seen.key, seen.session);
   }

@@ -13,8 +13,8 @@
 #include "hop/outcome.h"
 #include "net/condition.h"
 #include "net/task_group.h"
-#include "reports/ledger.h"
 #include "route/router.h"
+#include "store/ledger.h"
 #include "tlsrpt/classify.h"
 
 namespace hoplock::delivery {
@@ -68,11 +68,11 @@ class SessionRecorder {
   boost::asio::awaitable<void> wait() const;
   // Those whose domains want reports. Where a look-up failed, or is not through yet, the domain is not known to publish a record, and
   // nothing is counted.
-  reports::Counts counts() const;
+  store::LedgerCounts counts() const;
 
  private:
   struct Seen {
-    reports::Key key;
+    store::ReportKey key;
     std::vector<tlsrpt::Sessions> session;
     bool refused = false;  // before connecting
   };

@@ -223,7 +223,7 @@ void Transactions::note_missing(const std::vector<std::size_t>& whom, const smtp
 // Whom the peer can be told of: without SMTPUTF8 nobody who needs it (MX-19).
 std::vector<std::size_t> Transactions::batch_for(std::size_t hop) {
   if (progress_.session->client->peer().smtputf8) return progress_.open;
-  const queue::Job& job = *progress_.job;
+  const store::Job& job = *progress_.job;
   std::vector<std::size_t> batch;
   for (const std::size_t i : progress_.open) {
     if (!needs_smtputf8(job.envelope, job.recipients[i].address)) {

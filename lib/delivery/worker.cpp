@@ -97,7 +97,7 @@ asio::awaitable<bool> Scheduler::Impl::wait_idle(DeliveryWorker& worker, Steady:
   co_return woken == net::Woken::notified && !me.evicted;
 }
 
-asio::awaitable<std::optional<queue::Job>> Scheduler::Impl::next_job(ActiveDestinationPtr destination) {
+asio::awaitable<std::optional<store::Job>> Scheduler::Impl::next_job(ActiveDestinationPtr destination) {
   co_await committer_.wait_for_capacity();
   for (;;) {
     if (stopping_ || destination->held || is_paused()) co_return std::nullopt;
@@ -136,12 +136,12 @@ asio::awaitable<bool> Scheduler::Impl::lease(ActiveDestinationPtr destination) {
     co_return destination->more;
   }
   destination->more = true;
-  for (queue::Job& job : *jobs) destination->jobs.push_back(std::move(job));
+  for (store::Job& job : *jobs) destination->jobs.push_back(std::move(job));
   co_return true;
 }
 
 // It took too long while others waited: as if the server's time were over, and this message has its own schedule.
-asio::awaitable<bool> Scheduler::Impl::give_way(DeliveryWorker& worker, const queue::Job& job, const Attempt& attempt) {
+asio::awaitable<bool> Scheduler::Impl::give_way(DeliveryWorker& worker, const store::Job& job, const Attempt& attempt) {
   const ActiveDestinationPtr destination = worker.destination;
   if (!took_any(attempt)) gates_.unproven(destination->name);
   const auto why = destination_failure(attempt);
@@ -164,9 +164,9 @@ void Scheduler::Impl::DeliveryWorker::ready() {
 }
 
 // One job; false: this worker has to end.
-asio::awaitable<bool> Scheduler::Impl::carry(DeliveryWorker& worker, queue::Job job) {
+asio::awaitable<bool> Scheduler::Impl::carry(DeliveryWorker& worker, store::Job job) {
   const ActiveDestinationPtr destination = worker.destination;
-  const auto kept = std::make_shared<const queue::Job>(std::move(job));
+  const auto kept = std::make_shared<const store::Job>(std::move(job));
   const auto kind = worker.session ? ActiveDestination::Kind::further : ActiveDestination::Kind::first;
   const auto began = Steady::now();
   worker.busy.job = kept;
@@ -226,12 +226,12 @@ void Scheduler::Impl::tell_hops(const Attempt& attempt) {
   if (!attempt.broken.empty()) tell_broken(attempt.id, attempt.broken);
 }
 
-void Scheduler::Impl::tell_broken(queue::Id id, const std::string& why) {
+void Scheduler::Impl::tell_broken(store::Id id, const std::string& why) {
   log_.write(Event(Level::error, "internal-error").add("id", id.text()).add("error", why));
 }
 
 // What was to be an attempt came to nothing.
-ResultCommitter::Sequence Scheduler::Impl::put_broken(const queue::Job& job, const std::string& why) {
+ResultCommitter::Sequence Scheduler::Impl::put_broken(const store::Job& job, const std::string& why) {
   if (stopping_) return put(released(job));
   tell_broken(job.id, why);
   return put(internal_error(job, now(), schedule()));
@@ -249,25 +249,25 @@ asio::awaitable<bool> Scheduler::Impl::place_anew(DeliveryWorker& worker, const 
   co_return false;
 }
 
-bool Scheduler::Impl::is_displaced(const queue::Job& job) const {
+bool Scheduler::Impl::is_displaced(const store::Job& job) const {
   const route::TablePtr rules = router_.rules();
   const Time at = now();
   return std::any_of(job.recipients.begin(), job.recipients.end(),
-                     [&](const queue::Due& due) { return rules->destination(due.domain, at) != job.destination; });
+                     [&](const store::Due& due) { return rules->destination(due.domain, at) != job.destination; });
 }
 
 // The last worker leaves: what it leased and did not carry is the queue's again before another worker may come.
 asio::awaitable<void> Scheduler::Impl::give_back_rest(ActiveDestinationPtr destination) {
   if (destination->jobs.empty()) co_return;
   ResultCommitter::Sequence sequence = 0;
-  for (const queue::Job& job : destination->jobs) sequence = put(released(job));
+  for (const store::Job& job : destination->jobs) sequence = put(released(job));
   destination->jobs.clear();
   destination->more = true;
   co_await committer_.wait_committed(sequence);
 }
 
 // Mail that does without the policy got through: what the policy holds back is held back as before (RTLS-13, RPT-38).
-bool Scheduler::Impl::says_nothing(const Attempt& attempt, const queue::Backoff& hold) const {
+bool Scheduler::Impl::says_nothing(const Attempt& attempt, const store::Backoff& hold) const {
   const auto reason = hop::parse_reason(hold.reason);
   const MessageClass message_class = message_class_of(attempt.envelope, options_.tls_required_no);
   return reason && hop::is_policy(*reason) &&
@@ -284,30 +284,30 @@ ResultCommitter::Sequence Scheduler::Impl::finish(ActiveDestination& destination
     record_watch_.remove(destination.name);
     told_.forget(destination.name);
     Settlement settlement = settlement_of(attempt, when);
-    settlement.change = queue::DestinationChange{destination.name, std::nullopt};
+    settlement.change = store::DestinationChange{destination.name, std::nullopt};
     return put(std::move(settlement));
   }
   if (destination.held && !attempt.reached) when.hold = destination.backoff;
   Settlement settlement = settlement_of(attempt, when);
   if (when.hold || works == Works::no)
-    settlement.change = queue::DestinationChange{destination.name, destination.backoff};
+    settlement.change = store::DestinationChange{destination.name, destination.backoff};
   return put(std::move(settlement));
 }
 
 ResultCommitter::Sequence Scheduler::Impl::put(Settlement settlement) {
-  for (const queue::RecipientResult& one : settlement.settled.recipients) {
+  for (const store::RecipientResult& one : settlement.settled.recipients) {
     switch (one.verdict) {
-      case queue::Verdict::delivered:
+      case store::Verdict::delivered:
         ++counts_.delivered;
         break;
-      case queue::Verdict::deferred:
+      case store::Verdict::deferred:
         ++counts_.deferred;
         note_due(one.due);
         break;
-      case queue::Verdict::bounced:
+      case store::Verdict::bounced:
         ++counts_.bounced;
         break;
-      case queue::Verdict::expired:
+      case store::Verdict::expired:
         ++counts_.expired;
         break;
     }
@@ -317,7 +317,7 @@ ResultCommitter::Sequence Scheduler::Impl::put(Settlement settlement) {
 }
 
 // What waits behind the hold and has waited long enough ends with the destination's own failure (DANE-07, MX-11).
-asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string destination, queue::Backoff hold) {
+asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string destination, store::Backoff hold) {
   queue::LeaseLimit limit;
   limit.messages = expire_messages;
   limit.bytes = lease_bytes;
@@ -325,7 +325,7 @@ asio::awaitable<void> Scheduler::Impl::expire_waiting(Self self, std::string des
     co_await self->committer_.wait_for_capacity();
     auto jobs = co_await self->queue_.lease_older(destination, hold.last - self->options_.expire, limit);
     if (!jobs || jobs->empty()) co_return;
-    for (const queue::Job& job : *jobs) {
+    for (const store::Job& job : *jobs) {
       if (self->is_displaced(job)) {  // another's hold is no end of it
         self->put(released(job));
         self->displaced_ = true;
@@ -351,26 +351,26 @@ TellingMarks::Clock Scheduler::Impl::telling_clock() const {
 
 // What waits behind it and was not tried itself: the senders of notices give up earlier, others are told that it takes long. Each
 // recipient is looked at once for as long as the hold lasts.
-asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string destination, queue::Backoff hold) {
-  using Kind = queue::HeldQuery::Kind;
+asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string destination, store::Backoff hold) {
+  using Kind = store::HeldQuery::Kind;
   for (const Kind kind : {Kind::notices, Kind::untold}) {
     const Options& options = self->options_;
     const Milliseconds wait = kind == Kind::notices ? options.expire_bounces : options.delay_notice;
     if (kind == Kind::untold && (wait.count() == 0 || options.postmaster.empty())) continue;
-    queue::HeldQuery waiting;
+    store::HeldQuery waiting;
     waiting.kind = kind;
     waiting.until = hold.last - wait;
     waiting.after = self->told_.move(destination, kind, waiting.until, self->telling_clock());
     waiting.messages = expire_messages;
-    std::optional<queue::HeldQuery> next = waiting;
+    std::optional<store::HeldQuery> next = waiting;
     while (next && !self->stopping_ && !self->is_paused()) {
       co_await self->committer_.wait_for_capacity();
-      queue::HeldQuery from = *next;
+      store::HeldQuery from = *next;
       auto waited = co_await self->queue_.lease_waiting(destination, from);
       if (!waited) break;
       next = std::move(waited->next);
       ResultCommitter::Sequence sequence = 0;
-      for (const queue::Job& job : waited->jobs) {
+      for (const store::Job& job : waited->jobs) {
         if (self->is_displaced(job)) {
           sequence = self->put(released(job));
         } else {
@@ -385,25 +385,25 @@ asio::awaitable<void> Scheduler::Impl::tell_waiting(Self self, std::string desti
 
 // RTLS-13: what was not tried yet and does without the policy that holds the destination is sent all the same, one after the other over
 // a session of its own. What becomes of it says nothing about the destination.
-asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string destination, queue::Backoff hold) {
+asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string destination, store::Backoff hold) {
   const auto reason = hop::parse_reason(hold.reason);
   if (!reason || !hop::is_policy(*reason) || self->options_.tls_required_no == TlsRequiredNo::ignore) co_return;
-  queue::HeldQuery waiting;
-  waiting.kind = queue::HeldQuery::Kind::relaxed;
+  store::HeldQuery waiting;
+  waiting.kind = store::HeldQuery::Kind::relaxed;
   waiting.until = self->now();
   waiting.after = self->told_.move(destination, waiting.kind, waiting.until, self->telling_clock());
   waiting.messages = expire_messages;
   std::optional<OpenSession> session;
-  std::optional<queue::HeldQuery> next = waiting;
+  std::optional<store::HeldQuery> next = waiting;
   while (next && !self->stopping_ && !self->is_paused()) {
     co_await self->committer_.wait_for_capacity();
-    queue::HeldQuery from = *next;
+    store::HeldQuery from = *next;
     auto waited = co_await self->queue_.lease_waiting(destination, from);
     if (!waited) break;
     next = std::move(waited->next);
     ResultCommitter::Sequence sequence = 0;
-    for (queue::Job& job : waited->jobs) {
-      queue::Job one = std::move(job);
+    for (store::Job& job : waited->jobs) {
+      store::Job one = std::move(job);
       sequence = co_await self->carry_relaxed(std::move(one), session);
     }
     co_await self->committer_.wait_committed(sequence);
@@ -411,9 +411,9 @@ asio::awaitable<void> Scheduler::Impl::send_relaxed(Self self, std::string desti
   if (session) co_await session->client->quit();
 }
 
-asio::awaitable<ResultCommitter::Sequence> Scheduler::Impl::carry_relaxed(queue::Job job,
+asio::awaitable<ResultCommitter::Sequence> Scheduler::Impl::carry_relaxed(store::Job job,
                                                                           std::optional<OpenSession>& session) {
-  const auto kept = std::make_shared<const queue::Job>(std::move(job));
+  const auto kept = std::make_shared<const store::Job>(std::move(job));
   if (stopping_) co_return put(released(*kept));
   std::string broken;
   Attempt attempt;
@@ -436,7 +436,7 @@ asio::awaitable<ResultCommitter::Sequence> Scheduler::Impl::carry_relaxed(queue:
 
 Schedule Scheduler::Impl::schedule_of(const Attempt& attempt) {
   Schedule when = schedule();
-  if (attempt.envelope.kind == queue::Kind::report) when.expire = std::min(when.expire, report_life);
+  if (attempt.envelope.kind == store::Kind::report) when.expire = std::min(when.expire, report_life);
   return when;
 }
 

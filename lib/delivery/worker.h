@@ -47,7 +47,7 @@ struct Scheduler::Impl::DeliveryWorker : Access {
     on_trial.clear();
     if (evicted) self.concurrency_.evicted_left();
     if (destination->workers == 1) {  // the last one; what it should have given back in order
-      for (const queue::Job& job : destination->jobs) self.put(released(job));
+      for (const store::Job& job : destination->jobs) self.put(released(job));
       if (!destination->jobs.empty()) destination->more = true;
       destination->jobs.clear();
     }

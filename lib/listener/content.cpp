@@ -16,12 +16,12 @@ namespace {
 constexpr std::size_t progress_octets = 4096;
 // What somebody who may not relay may write to postmaster: a complaint with the mail that it is about.
 constexpr std::uint64_t most_of_strangers = 2U << 20U;
-queue::Envelope to_queue(const smtp::Envelope& envelope, const Ip& client) {
-  queue::Envelope stored;
+store::Envelope to_queue(const smtp::Envelope& envelope, const Ip& client) {
+  store::Envelope stored;
   stored.sender = envelope.sender.text();
-  stored.body = envelope.body == smtp::Body::binary_mime      ? queue::Body::binary
-                : envelope.body == smtp::Body::eight_bit_mime ? queue::Body::eight_bit
-                                                              : queue::Body::seven_bit;
+  stored.body = envelope.body == smtp::Body::binary_mime      ? store::Body::binary
+                : envelope.body == smtp::Body::eight_bit_mime ? store::Body::eight_bit
+                                                              : store::Body::seven_bit;
   stored.requiretls = envelope.require_tls;
   stored.ret = envelope.ret;
   stored.envid = envelope.envid;
@@ -31,12 +31,12 @@ queue::Envelope to_queue(const smtp::Envelope& envelope, const Ip& client) {
 
 bool is_bounce(const smtp::Recipient& to) { return to.then == smtp::Recipient::Then::discard; }
 
-std::vector<queue::NewRecipient> to_queue(const std::vector<smtp::Recipient>& recipients) {
-  std::vector<queue::NewRecipient> stored;
+std::vector<store::NewRecipient> to_queue(const std::vector<smtp::Recipient>& recipients) {
+  std::vector<store::NewRecipient> stored;
   stored.reserve(recipients.size());
   for (const auto& one : recipients) {
     if (is_bounce(one)) continue;
-    queue::NewRecipient recipient;
+    store::NewRecipient recipient;
     recipient.address = one.mailbox.text();
     recipient.domain = one.mailbox.domain();
     recipient.orcpt = one.orcpt;
@@ -176,7 +176,7 @@ asio::awaitable<smtp::EndOfData> ServerSession::end_message() {
   smtp::EndOfData end;
   end.content = session_.judge(incoming_->found(), incoming_->facts());
   if (end.content != smtp::Content::good) co_return end;
-  std::vector<queue::NewRecipient> recipients = to_queue(session_.envelope().recipients);
+  std::vector<store::NewRecipient> recipients = to_queue(session_.envelope().recipients);
   if (recipients.size() < session_.envelope().recipients.size()) co_await take_bounce();
   if (recipients.empty()) {
     end.stored = smtp::EndOfData::Stored::discarded;
@@ -193,9 +193,9 @@ asio::awaitable<smtp::EndOfData> ServerSession::end_message() {
     end.stored = smtp::EndOfData::Stored::full;
     co_return end;
   }
-  queue::Envelope envelope = to_queue(session_.envelope(), stream_.peer().ip);
+  store::Envelope envelope = to_queue(session_.envelope(), stream_.peer().ip);
   // what a client did not declare is known from the content: it leaves with BODY=8BITMIME (RFC 6152)
-  if (incoming_->facts().eight_bit && envelope.body == queue::Body::seven_bit) envelope.body = queue::Body::eight_bit;
+  if (incoming_->facts().eight_bit && envelope.body == store::Body::seven_bit) envelope.body = store::Body::eight_bit;
   // what a client announced and does not use keeps no host from taking the message (MX-19)
   envelope.smtputf8 = session_.envelope().smtputf8 && incoming_->facts().eight_bit_header;
   envelope.msgid = incoming_->facts().message_id;

@@ -13,7 +13,7 @@ namespace {
 using Decoder = std::variant<smtp::DataDecoder, smtp::ChunkDecoder>;
 
 // What the queue can hold of one message, our own Received field aside.
-constexpr std::uint64_t most_the_queue_takes = (queue::max_chunks - 2) * std::uint64_t{queue::chunk_bytes};
+constexpr std::uint64_t most_the_queue_takes = (store::max_chunks - 2) * std::uint64_t{store::chunk_bytes};
 
 }  // namespace
 
@@ -30,7 +30,7 @@ ServerSession::Incoming::Incoming(const Profile& profile, Framing framing, smtp:
 std::size_t ServerSession::Incoming::feed(std::string_view octets) {
   const std::size_t before = content_.size();
   // Larger than one read: room for a whole chunk at once instead of by doubling.
-  if (before > content_octets) content_.reserve(queue::chunk_bytes + content_octets);
+  if (before > content_octets) content_.reserve(store::chunk_bytes + content_octets);
   std::size_t used = octets.size();
   if (auto* dots = std::get_if<smtp::DataDecoder>(&decoder_)) {
     used = dots->feed(octets, content_);
@@ -83,8 +83,8 @@ asio::awaitable<Result<>> ServerSession::Incoming::store() {
   co_return written;
 }
 
-asio::awaitable<Result<queue::Id>> ServerSession::Incoming::commit(queue::Envelope envelope,
-                                                                   std::vector<queue::NewRecipient> recipients) {
+asio::awaitable<Result<store::Id>> ServerSession::Incoming::commit(store::Envelope envelope,
+                                                                   std::vector<store::NewRecipient> recipients) {
   if (!content_.empty()) {
     const auto stored = co_await store();
     if (!stored) co_return stored.error();

@@ -43,12 +43,12 @@ class ServerSession::Incoming {
   const message::HeaderFacts& facts() const { return scan_.facts(); }
 
   // Enough has gathered for store().
-  bool has_chunk() const { return content_.size() >= queue::chunk_bytes; }
+  bool has_chunk() const { return content_.size() >= store::chunk_bytes; }
   // Hands what has come so far to the disk; after an error the message is only read to its end.
   boost::asio::awaitable<Result<>> store();
   // The whole message; REQUIRES: is_kept().
-  boost::asio::awaitable<Result<queue::Id>> commit(queue::Envelope envelope,
-                                                   std::vector<queue::NewRecipient> recipients);
+  boost::asio::awaitable<Result<store::Id>> commit(store::Envelope envelope,
+                                                   std::vector<store::NewRecipient> recipients);
   // Why, where it was the store.
   const std::optional<Error>& store_error() const { return store_error_; }
   // False once the message is unfit or cannot be stored.

@@ -27,7 +27,7 @@ smtp::SessionOptions session_options(const Profile& profile) {
   options.logins = profile.users ? smtp::Logins::in_tls : smtp::Logins::none;
   options.senders = profile.address.senders;
   options.message_size = most_octets(profile);
-  options.recipients = std::min<std::size_t>(profile.limits.recipients, queue::max_recipients);
+  options.recipients = std::min<std::size_t>(profile.limits.recipients, store::max_recipients);
   options.messages = profile.limits.messages_per_connection;
   options.received_headers = profile.limits.received_headers;
   return options;

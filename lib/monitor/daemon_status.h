@@ -9,7 +9,7 @@
 #include "base/histogram.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "queue/message.h"
+#include "store/message.h"
 
 namespace hoplock::monitor {
 
@@ -44,7 +44,7 @@ struct DaemonStatus {
   std::optional<std::string> validation_failure;
   Result<> descriptors;  // one more can be had
   struct Damage {
-    queue::Id id;
+    store::Id id;
     Time found{};
   };
   std::vector<Damage> damaged;  // found since the start

@@ -17,8 +17,8 @@ constexpr std::uint64_t enough_fetches = 5;
 constexpr std::chrono::minutes long_enough{5};  // that a next hop of our own refuses
 
 // Found since the start or by a survey, but no longer those that a later survey does not see held: somebody removed them.
-std::vector<queue::Id> damaged(const DaemonStatus& status, const Survey* survey) {
-  std::vector<queue::Id> ids;
+std::vector<store::Id> damaged(const DaemonStatus& status, const Survey* survey) {
+  std::vector<store::Id> ids;
   const bool surveyed = survey != nullptr && survey->error.empty();
   if (surveyed) ids = survey->damaged;
   for (const DaemonStatus::Damage& one : status.damaged) {
@@ -29,7 +29,7 @@ std::vector<queue::Id> damaged(const DaemonStatus& status, const Survey* survey)
   return ids;
 }
 
-std::string damaged_text(const std::vector<queue::Id>& ids) {
+std::string damaged_text(const std::vector<store::Id>& ids) {
   constexpr std::size_t most_named = 10;
   std::string text = ids.size() == 1 ? "1 stored message is damaged and held:"
                                      : std::to_string(ids.size()) + " stored messages are damaged and held:";
@@ -63,10 +63,10 @@ std::string places_text(const DaemonStatus& status) {
 
 std::string next_hops_text(const Survey& survey, Time now) {
   std::string text;
-  for (const queue::Wait* wait : failing_next_hops(survey)) {
+  for (const store::Wait* wait : failing_next_hops(survey)) {
     const auto begun = since(*wait);
     if (!begun || now - *begun < long_enough) continue;
-    const queue::DomainWait& first = wait->shown.front();
+    const store::DomainWait& first = wait->shown.front();
     text += (text.empty() ? "" : "; ") + std::string(route::next_hop(wait->nexthop)) + " has taken nothing since " +
             to_rfc3339(*begun) + ", " + std::to_string(wait->count.count) +
             " wait: " + (first.reply.empty() ? wait->reason : first.reply);
@@ -91,18 +91,18 @@ std::string unread_text(const Survey& survey) {
 
 }  // namespace
 
-std::vector<const queue::Wait*> failing_next_hops(const Survey& survey) {
-  std::vector<const queue::Wait*> all;
-  for (const queue::Wait& wait : survey.waits) {
-    if (route::has_hosts(wait.nexthop) && wait.extent == queue::Wait::Extent::whole && !wait.shown.empty())
+std::vector<const store::Wait*> failing_next_hops(const Survey& survey) {
+  std::vector<const store::Wait*> all;
+  for (const store::Wait& wait : survey.waits) {
+    if (route::has_hosts(wait.nexthop) && wait.extent == store::Wait::Extent::whole && !wait.shown.empty())
       all.push_back(&wait);
   }
   return all;
 }
 
-std::optional<Time> since(const queue::Wait& wait) {
+std::optional<Time> since(const store::Wait& wait) {
   std::optional<Time> first;
-  for (const queue::DomainWait& one : wait.shown) {
+  for (const store::DomainWait& one : wait.shown) {
     const auto time = one.since ? one.since : one.last;
     if (time && (!first || *time < *first)) first = time;
   }

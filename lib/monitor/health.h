@@ -37,9 +37,9 @@ inline constexpr std::array<std::string_view, 14> problem_names = {
 };
 
 // Next hops of our own routes that have failed as a whole, the most mail first.
-std::vector<const queue::Wait*> failing_next_hops(const Survey& survey);
+std::vector<const store::Wait*> failing_next_hops(const Survey& survey);
 // The earliest time since when it is known to fail.
-std::optional<Time> since(const queue::Wait& wait);
+std::optional<Time> since(const store::Wait& wait);
 
 // `survey` may be null: nothing is known of the database yet.
 std::vector<Problem> problems(const DaemonStatus& status, const Survey* survey, Counters::Fetches fetches);

@@ -76,7 +76,7 @@ void write_queue(Exposition& to, const Survey& survey, Time now) {
   to.gauge("hoplock_queue_oldest_seconds", "Age of the oldest message in the queue; 0: there is none.",
            age(stats.oldest, now));
   to.gauge("hoplock_queue_domains", "Domains that mail is queued for.", static_cast<double>(survey.domains));
-  std::map<std::string_view, queue::Stats::Count> states;
+  std::map<std::string_view, store::Stats::Count> states;
   for (const auto state : {"active", "queued", "deferred", "held"}) states[state];  // also where there are none
   for (const auto& one : stats.states) states[one.state] = one.count;
   to.family("hoplock_queue_recipients", Type::gauge, "Recipients of queued messages, by state.");

@@ -5,8 +5,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 
-#include "statistics/store.h"
-
 namespace hoplock::monitor {
 
 namespace asio = boost::asio;
@@ -15,8 +13,6 @@ namespace {
 
 constexpr std::chrono::seconds patience{20};      // for what waits; a million messages take seconds
 constexpr std::chrono::milliseconds behind{200};  // the minute's beginning
-constexpr std::size_t written_octets = 1024;      // by a round, about
-constexpr std::size_t tended_octets = 64 << 10;   // likewise
 
 std::chrono::milliseconds to_next_minute(Time at) {
   return std::chrono::floor<std::chrono::minutes>(at) + std::chrono::minutes{1} - at + behind;
@@ -47,18 +43,9 @@ asio::awaitable<void> Recorder::round() {
     log_.tally().look(waiting_in(*survey), clock_());
   const auto minutes = std::make_shared<const statistics::Tally::Minutes>(log_.tally().take());
   if (minutes->empty()) co_return;
-  auto job = [minutes](disk::Tx& tx) -> Result<> {
-    statistics::write(tx, *minutes);
-    return {};
-  };
-  const auto written = co_await disk_.run(disk::Durability::relaxed, written_octets, std::move(job));
+  const auto written = co_await kept_.write(minutes);
   if (!written) log_.tally().put_back(*minutes);
-  auto tend = [](disk::Tx& tx) -> Result<> {
-    statistics::fold(tx);
-    statistics::forget(tx);  // a slice of what is older than the statistics go
-    return {};
-  };
-  const auto tended = co_await disk_.run(disk::Durability::relaxed, tended_octets, std::move(tend));
+  const auto tended = co_await kept_.tend();
   std::string complaint;
   if (!written) complaint = "the status page's figures: " + written.error().detail;
   if (written && !tended) complaint = "the rows for hoplock audit: " + tended.error().detail;
@@ -69,10 +56,7 @@ asio::awaitable<void> Recorder::round() {
 void Recorder::end() {
   const auto minutes = std::make_shared<const statistics::Tally::Minutes>(log_.tally().take());
   if (minutes->empty()) return;
-  disk_.post(disk::Durability::relaxed, [minutes](disk::Tx& tx) -> Result<> {
-    statistics::write(tx, *minutes);
-    return {};
-  });
+  kept_.write_later(minutes);
 }
 
 }  // namespace hoplock::monitor

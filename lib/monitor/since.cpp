@@ -17,7 +17,7 @@ std::string_view word_of(const boost::json::object& object, std::string_view key
 }
 
 // Why the attempt of this event failed at the domain; nothing: it tells of something else.
-std::optional<std::string> failure_in(const queue::Traced::Entry& entry, const std::string& domain) {
+std::optional<std::string> failure_in(const store::Traced::Entry& entry, const std::string& domain) {
   for (const std::string_view line : split(entry.text, '\n')) {
     if (line.find("\"deferred\"") == std::string_view::npos) continue;
     error_code bad;
@@ -32,7 +32,7 @@ std::optional<std::string> failure_in(const queue::Traced::Entry& entry, const s
 
 }  // namespace
 
-std::optional<Time> failing_since(const queue::Traced& story, const queue::DomainWait& wait) {
+std::optional<Time> failing_since(const store::Traced& story, const store::DomainWait& wait) {
   std::optional<Time> since;
   for (const auto& entry : std::views::reverse(story.events)) {
     const auto failure = failure_in(entry, wait.domain);

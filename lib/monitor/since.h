@@ -4,11 +4,11 @@
 #pragma once
 #include <optional>
 
-#include "queue/looks.h"
+#include "store/looks.h"
 
 namespace hoplock::monitor {
 
 // The first of the last run of attempts at that domain that failed for the reason that it waits for now; nothing: the history has none.
-std::optional<Time> failing_since(const queue::Traced& story, const queue::DomainWait& wait);
+std::optional<Time> failing_since(const store::Traced& story, const store::DomainWait& wait);
 
 }  // namespace hoplock::monitor

@@ -26,9 +26,8 @@ constexpr std::size_t most_story_octets = 16 << 20;  // of all of them; then the
 
 // Why it could not be read; "": it was.
 template <class Reader, class Read>
-std::string read_with(const std::filesystem::path& database, Read read) {
-  auto reader = Reader::open(database);
-  const Result<> done = reader ? read(*reader) : Result<>(reader.error());
+std::string read_with(Result<std::unique_ptr<Reader>> reader, Read read) {
+  const Result<> done = reader ? read(**reader) : Result<>(reader.error());
   return done ? std::string() : done.error().detail;
 }
 
@@ -40,18 +39,18 @@ Result<> keep(Result<T> read, T& into) {
 }
 
 // The first next hops are shown and judged; what fails at our own is told however little waits there.
-void put_own_first(std::vector<queue::Stats::NextHop>& hops) {
+void put_own_first(std::vector<store::Stats::NextHop>& hops) {
   std::stable_partition(hops.begin(), hops.end(),
                         [](const auto& hop) { return route::has_hosts(hop.name) && !hop.reason.empty(); });
 }
 
 // What the waits are shown with: the first domains of each next hop, and since when.
-Result<> read_waits(queue::Reader& reader, Survey& survey) {
+Result<> read_waits(store::MailReader& reader, Survey& survey) {
   auto waits = reader.waits(survey.queue, Survey::most_domains);
   if (!waits) return waits.error();
   std::size_t octets = 0;
-  for (queue::Wait& wait : *waits) {
-    for (queue::DomainWait& one : wait.shown) {
+  for (store::Wait& wait : *waits) {
+    for (store::DomainWait& one : wait.shown) {
       if (!one.tried || octets > most_story_octets) continue;
       const auto tail = reader.tail(*one.tried, events_looked_at);
       if (!tail) return tail.error();
@@ -65,11 +64,11 @@ Result<> read_waits(queue::Reader& reader, Survey& survey) {
 
 }  // namespace
 
-Survey survey(const std::filesystem::path& database, const std::vector<queue::Lease>& active, Time now) {
+Survey survey(const store::Readers& readers, const std::vector<store::Lease>& active, Time now) {
   const auto began = steady_clock::now();
   Survey found;
   found.taken = now;
-  found.unread.queue = read_with<queue::Reader>(database, [&](queue::Reader& reader) -> Result<> {
+  found.unread.queue = read_with(readers.mail(), [&](store::MailReader& reader) -> Result<> {
     if (auto kept = keep(reader.stats(active), found.queue); !kept) return kept;
     put_own_first(found.queue.hops);
     if (auto kept = read_waits(reader, found); !kept) return kept;
@@ -80,11 +79,11 @@ Survey survey(const std::filesystem::path& database, const std::vector<queue::Le
     found.waits.clear();
     found.damaged.clear();
   }
-  found.unread.reports = read_with<reports::LedgerReader>(database, [&](reports::LedgerReader& reader) {
+  found.unread.reports = read_with(readers.ledger(), [&](store::LedgerReader& reader) {
     return keep(reader.summary(tlsrpt::day_of(now) - std::chrono::days(1)), found.reports);
   });
-  found.unread.policies = read_with<route::PolicyReader>(
-      database, [&](route::PolicyReader& reader) { return keep(reader.summary(now), found.policies); });
+  found.unread.policies = read_with(
+      readers.policies(), [&](store::PolicyReader& reader) { return keep(reader.summary(now), found.policies); });
   for (const std::string* why : {&found.unread.queue, &found.unread.reports, &found.unread.policies})
     if (found.error.empty()) found.error = *why;
   found.domains = found.queue.domains.size();
@@ -104,14 +103,14 @@ Survey survey(const std::filesystem::path& database, const std::vector<queue::Le
 struct Surveyor::State {
   asio::any_io_executor loop;
   Options options;
-  std::function<std::vector<queue::Lease>()> active;
+  std::function<std::vector<store::Lease>()> active;
   std::shared_ptr<const Survey> last;
   steady_clock::time_point stale{};  // from then on a new one is made
   bool under_way = false;
   net::Condition made;
 };
 
-Surveyor::Surveyor(asio::any_io_executor loop, Options options, std::function<std::vector<queue::Lease>()> active)
+Surveyor::Surveyor(asio::any_io_executor loop, Options options, std::function<std::vector<store::Lease>()> active)
     : state_(std::make_shared<State>()) {
   state_->loop = std::move(loop);
   state_->options = std::move(options);
@@ -130,7 +129,7 @@ Surveyor::~Surveyor() {
 void Surveyor::start() {
   state_->under_way = true;
   auto work = [state = state_, loop = state_->loop, options = state_->options, active = state_->active()]() mutable {
-    auto made = std::make_shared<const Survey>(survey(options.database, active, options.clock()));
+    auto made = std::make_shared<const Survey>(survey(*options.readers, active, options.clock()));
     auto done = [state = std::move(state), made = std::move(made)] {  // what the loop touches ends on the loop
       state->last = made;
       const auto rest = std::max<std::chrono::milliseconds>(state->options.fresh, made->took * rest_share);

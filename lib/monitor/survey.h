@@ -6,7 +6,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,22 +15,21 @@
 
 #include "net/clock.h"
 #include "net/condition.h"
-#include "queue/looks.h"
-#include "reports/ledger_reader.h"
-#include "route/sts_reader.h"
+#include "store/looks.h"
+#include "store/readers.h"
 
 namespace hoplock::monitor {
 
 struct Survey {
   Time taken{};
   Milliseconds took{0};
-  queue::Stats queue;              // of the domains and next hops, the longest
+  store::Stats queue;              // of the domains and next hops, the longest
   std::size_t domains = 0;         // of which mail waits
   std::size_t hops = 0;            // next hop and reason, likewise
-  std::vector<queue::Wait> waits;  // of queue.hops, with since when
-  std::vector<queue::Id> damaged;  // messages held because their body is damaged; at most most_damaged
-  reports::DaySummary reports;     // of yesterday
-  route::PolicySummary policies;
+  std::vector<store::Wait> waits;  // of queue.hops, with since when
+  std::vector<store::Id> damaged;  // messages held because their body is damaged; at most most_damaged
+  store::LedgerSummary reports;    // of yesterday
+  store::PolicySummary policies;
   // Why a part could not be read; "": it was. Of one that was not nothing is known, and what stands above is no word about it.
   struct Unread {
     std::string queue;  // and where mail waits, and what is damaged
@@ -45,17 +43,17 @@ struct Survey {
 };
 
 // On the calling thread; may take seconds.
-Survey survey(const std::filesystem::path& database, const std::vector<queue::Lease>& active, Time now);
+Survey survey(const store::Readers& readers, const std::vector<store::Lease>& active, Time now);
 
 class Surveyor {
  public:
   struct Options {
-    std::filesystem::path database;
+    store::ReadersPtr readers;
     std::chrono::milliseconds fresh{10000};  // and at least twenty times as long as the last one took
     net::Clock clock = net::now;             // also asked beside the loop
   };
   // `active` is called on the loop.
-  Surveyor(boost::asio::any_io_executor loop, Options options, std::function<std::vector<queue::Lease>()> active);
+  Surveyor(boost::asio::any_io_executor loop, Options options, std::function<std::vector<store::Lease>()> active);
   // Waits for the survey that is being made.
   ~Surveyor();
   Surveyor(const Surveyor&) = delete;

@@ -42,7 +42,7 @@ std::string waiting(const DomainView& view) {
   const std::string& unread = view.look.unread.mail;
   if (!view.look.wait && !unread.empty()) return not_read("Whether mail waits", unread);
   if (!view.look.wait) return "<p>No mail waits for this domain.</p>\n";
-  const queue::DomainWait& wait = *view.look.wait;
+  const store::DomainWait& wait = *view.look.wait;
   std::string html = "<p>Mail for " + counted(wait.count.count, "recipient") + " waits";
   if (wait.count.oldest) html += ", the oldest for " + age(view.now - *wait.count.oldest);
   if (const auto since = wait.since ? wait.since : wait.last) html += "; failing since " + moment_html(since, view.now);

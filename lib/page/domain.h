@@ -13,10 +13,9 @@
 #include "dns/name.h"
 #include "page/story.h"
 #include "page/waiting.h"
-#include "queue/looks.h"
-#include "reports/ledger_reader.h"
-#include "route/sts_reader.h"
 #include "statistics/proof.h"
+#include "store/looks.h"
+#include "store/readers.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::page {
@@ -28,10 +27,10 @@ using Proofs = std::array<std::uint64_t, statistics::all_proofs.size()>;  // rec
 struct DomainLook {
   dns::Name domain;
   std::vector<Story> stories;                                 // newest first
-  queue::Recent::Extent extent = queue::Recent::Extent::all;  // part: there are older ones
-  std::optional<queue::DomainWait> wait;
-  std::optional<route::PolicyRow> policy;
-  std::vector<reports::LedgerReader::Row> reports;     // newest first
+  store::Recent::Extent extent = store::Recent::Extent::all;  // part: there are older ones
+  std::optional<store::DomainWait> wait;
+  std::optional<store::PolicyRow> policy;
+  std::vector<store::LedgerRow> reports;               // newest first
   std::map<std::chrono::sys_days, Proofs> delivered;   // of the days with any
   std::optional<std::chrono::sys_days> counted_since;  // nothing: nothing was ever counted
   // Why a part could not be read; "": it was. Of one that was not nothing is known.

@@ -48,7 +48,7 @@ std::string figures(const View& view) {
   if (view.survey != nullptr && !view.survey->unread.queue.empty()) {
     html += figure("not known", "messages queued");
   } else if (view.survey != nullptr) {
-    const queue::Stats& stats = view.survey->queue;
+    const store::Stats& stats = view.survey->queue;
     html += figure(count(stats.messages), stats.messages == 1 ? "message queued" : "messages queued");
     html += figure(stats.oldest ? age(view.status.now - *stats.oldest) : "\u2013", "age of the oldest");
   }

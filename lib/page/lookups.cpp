@@ -12,7 +12,6 @@
 #include "base/ascii.h"
 #include "monitor/since.h"
 #include "net/condition.h"
-#include "statistics/reader.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::page {
@@ -32,7 +31,7 @@ constexpr int days_of_reports = 31;
 constexpr std::size_t least_prefix = 3;  // characters of an ID
 constexpr std::size_t most_ids = 20;
 
-std::size_t octets_of(const queue::Tail& tail) {
+std::size_t octets_of(const store::Tail& tail) {
   std::size_t sum = 0;
   for (const auto& one : tail.traced.events) sum += one.text.size();
   return sum;
@@ -44,18 +43,18 @@ void note(std::string& error, const Error& happened) {
 
 struct Listed {
   std::vector<Story> stories;
-  queue::Recent::Extent extent = queue::Recent::Extent::all;
+  store::Recent::Extent extent = store::Recent::Extent::all;
 };
 
-Result<Listed> read_stories(queue::Reader& reader, const queue::PartyQuery& query) {
+Result<Listed> read_stories(store::MailReader& reader, const store::PartyQuery& query) {
   Listed listed;
   const auto recent = reader.recent(query);
   if (!recent) return recent.error();
   listed.extent = recent->extent;
   std::size_t read = 0;
-  for (const queue::Id id : recent->ids) {
+  for (const store::Id id : recent->ids) {
     if (read > most_history) {
-      listed.extent = queue::Recent::Extent::part;
+      listed.extent = store::Recent::Extent::part;
       break;
     }
     const auto tail = reader.tail(id, events_of_each);
@@ -84,55 +83,55 @@ bool is_at(const Story& story, const dns::Name& domain) {
                      [&](const std::string& to) { return equals_ignoring_case(domain_part(to), domain.text()); });
 }
 
-void read_queue(const std::filesystem::path& database, DomainLook& look) {
-  auto reader = queue::Reader::open(database);
+void read_queue(const store::Readers& readers, DomainLook& look) {
+  auto reader = readers.mail();
   if (!reader) return note(look.unread.mail, reader.error());
-  queue::PartyQuery query;
+  store::PartyQuery query;
   query.domain = look.domain.text();
   query.most = stories_of_domain;
-  auto listed = read_stories(*reader, query);
+  auto listed = read_stories(**reader, query);
   if (!listed) return note(look.unread.mail, listed.error());
   look.extent = listed->extent;
   look.stories = std::move(listed->stories);
   std::erase_if(look.stories, [&](const Story& story) { return !is_at(story, look.domain); });
-  auto wait = reader->wait_of(look.domain.text());
+  auto wait = (*reader)->wait_of(look.domain.text());
   if (!wait) return note(look.unread.mail, wait.error());
   look.wait = std::move(*wait);
   if (!look.wait || !look.wait->tried) return;
-  const auto tail = reader->tail(*look.wait->tried, events_of_one);
+  const auto tail = (*reader)->tail(*look.wait->tried, events_of_one);
   if (!tail) return note(look.unread.mail, tail.error());
   look.wait->since = monitor::failing_since(tail->traced, *look.wait);
 }
 
-void read_policy(const std::filesystem::path& database, DomainLook& look) {
-  auto reader = route::PolicyReader::open(database);
+void read_policy(const store::Readers& readers, DomainLook& look) {
+  auto reader = readers.policies();
   if (!reader) return note(look.unread.policy, reader.error());
-  auto row = reader->find(look.domain);
+  auto row = (*reader)->find(look.domain);
   if (!row) return note(look.unread.policy, row.error());
   look.policy = std::move(*row);
 }
 
 // Day by day: the ledger is ordered by day, and has no other index.
-void read_reports(const std::filesystem::path& database, DomainLook& look, Time now) {
-  auto reader = reports::LedgerReader::open(database);
+void read_reports(const store::Readers& readers, DomainLook& look, Time now) {
+  auto reader = readers.ledger();
   if (!reader) return note(look.unread.reports, reader.error());
   for (int ago = 0; ago < days_of_reports; ++ago) {
-    reports::Selection selection;
+    store::ReportSelection selection;
     selection.day = tlsrpt::day_of(now) - std::chrono::days(ago);
     selection.domain = look.domain;
-    const auto read = reader->list(std::move(selection), [&](const auto& row) { look.reports.push_back(row); });
+    const auto read = (*reader)->list(std::move(selection), [&](const auto& row) { look.reports.push_back(row); });
     if (!read) return note(look.unread.reports, read.error());
   }
 }
 
 // Day by day, as its index has them.
-void read_proofs(const std::filesystem::path& database, DomainLook& look, Time now) {
-  auto reader = statistics::Reader::open(database);
+void read_proofs(const store::Readers& readers, DomainLook& look, Time now) {
+  auto reader = readers.statistics();
   if (!reader) return note(look.unread.deliveries, reader.error());
   const auto today = statistics::day_of(now);
   for (int ago = 0; ago < days_of_proofs; ++ago) {
     const auto day = today - std::chrono::days(ago);
-    const auto found = reader->read({day, day, look.domain.text()});
+    const auto found = (*reader)->read({day, day, look.domain.text()});
     if (!found) return note(look.unread.deliveries, found.error());
     look.counted_since = found->since;
     const auto partner = found->partners.find(look.domain.text());
@@ -147,57 +146,56 @@ void read_proofs(const std::filesystem::path& database, DomainLook& look, Time n
 
 }  // namespace
 
-DomainLook look_at_domain(const std::filesystem::path& database, const dns::Name& domain, Time now) {
+DomainLook look_at_domain(const store::Readers& readers, const dns::Name& domain, Time now) {
   DomainLook look;
   look.domain = domain;
-  read_queue(database, look);
-  read_policy(database, look);
-  read_reports(database, look, now);
-  read_proofs(database, look, now);
+  read_queue(readers, look);
+  read_policy(readers, look);
+  read_reports(readers, look, now);
+  read_proofs(readers, look, now);
   return look;
 }
 
-MessageLook look_at_message(const std::filesystem::path& database, queue::Id id,
-                            const std::vector<queue::Lease>& active) {
+MessageLook look_at_message(const store::Readers& readers, store::Id id, const std::vector<store::Lease>& active) {
   MessageLook look;
   look.story.id = id;
-  auto reader = queue::Reader::open(database);
+  auto reader = readers.mail();
   if (!reader) {
     note(look.unread.history, reader.error());
     note(look.unread.queue, reader.error());
     return look;
   }
-  if (const auto tail = reader->tail(id, events_of_one))
+  if (const auto tail = (*reader)->tail(id, events_of_one))
     look.story = story_of(*tail);
   else
     note(look.unread.history, tail.error());
-  if (auto queued = reader->show(id, active))
+  if (auto queued = (*reader)->show(id, active))
     look.queued = std::move(*queued);
   else
     note(look.unread.queue, queued.error());
   return look;
 }
 
-Sought seek(const std::filesystem::path& database, const std::string& word) {
+Sought seek(const store::Readers& readers, const std::string& word) {
   Sought sought;
-  auto reader = queue::Reader::open(database);
+  auto reader = readers.mail();
   if (!reader) {
     note(sought.error, reader.error());
     return sought;
   }
   sought.by_address = word.find('@') != std::string::npos;
   if (sought.by_address) {
-    queue::PartyQuery query;
+    store::PartyQuery query;
     query.address = word;
     query.most = stories_of_address;
-    auto listed = read_stories(*reader, query);
+    auto listed = read_stories(**reader, query);
     if (!listed) note(sought.error, listed.error());
     if (listed) sought.stories = std::move(listed->stories);
     std::erase_if(sought.stories, [&](const Story& story) { return !has_party(story, word); });
     return sought;
   }
   if (word.size() >= least_prefix) {
-    auto ids = reader->beginning_with(word, most_ids);
+    auto ids = (*reader)->beginning_with(word, most_ids);
     if (!ids) note(sought.error, ids.error());
     if (ids) sought.ids = std::move(*ids);
   }
@@ -205,10 +203,15 @@ Sought seek(const std::filesystem::path& database, const std::string& word) {
   return sought;
 }
 
-FiguresLook look_at_figures(const std::filesystem::path& database, statistics::Span span, Time now) {
+FiguresLook look_at_figures(const store::Readers& readers, statistics::Span span, Time now) {
   FiguresLook look;
+  auto reader = readers.statistics();
+  if (!reader) {
+    note(look.error, reader.error());
+    return look;
+  }
   for (const auto which : {span, statistics::Span::week}) {
-    auto series = statistics::read_series(database, which, now);
+    auto series = (*reader)->series(which, now);
     if (!series) note(look.error, series.error());
     if (!series) continue;
     if (which == statistics::Span::week) look.week = *series;
@@ -219,14 +222,14 @@ FiguresLook look_at_figures(const std::filesystem::path& database, statistics::S
 
 struct Lookups::State {
   asio::any_io_executor loop;
-  std::filesystem::path database;
+  store::ReadersPtr readers;
   std::size_t waiting = 0;
   net::Condition answered;
 };
 
-Lookups::Lookups(asio::any_io_executor loop, std::filesystem::path database) : state_(std::make_shared<State>()) {
+Lookups::Lookups(asio::any_io_executor loop, store::ReadersPtr readers) : state_(std::make_shared<State>()) {
   state_->loop = std::move(loop);
-  state_->database = std::move(database);
+  state_->readers = std::move(readers);
   asio::post(worker_, [] {
     ::pthread_setname_np(::pthread_self(), "page");
     setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), worker_niceness);
@@ -239,7 +242,7 @@ Lookups::~Lookups() {
 }
 
 template <class Look>
-asio::awaitable<std::shared_ptr<const Look>> Lookups::ask(std::function<Look(const std::filesystem::path&)> read) {
+asio::awaitable<std::shared_ptr<const Look>> Lookups::ask(std::function<Look(const store::Readers&)> read) {
   const auto state = state_;
   if (state->waiting >= most_waiting) co_return nullptr;
   ++state->waiting;
@@ -247,7 +250,7 @@ asio::awaitable<std::shared_ptr<const Look>> Lookups::ask(std::function<Look(con
   std::weak_ptr<std::shared_ptr<const Look>> asker = answer;
   auto work = [state, loop = state->loop, asker = std::move(asker), read = std::move(read)]() mutable {
     std::shared_ptr<const Look> found;
-    if (!asker.expired()) found = std::make_shared<const Look>(read(state->database));
+    if (!asker.expired()) found = std::make_shared<const Look>(read(*state->readers));
     auto done = [state = std::move(state), asker = std::move(asker), found = std::move(found)] {
       if (const auto to = asker.lock()) *to = found;
       --state->waiting;
@@ -263,30 +266,27 @@ asio::awaitable<std::shared_ptr<const Look>> Lookups::ask(std::function<Look(con
 }
 
 asio::awaitable<std::shared_ptr<const DomainLook>> Lookups::domain(dns::Name domain, Time now) {
-  std::function<DomainLook(const std::filesystem::path&)> read = [domain = std::move(domain),
-                                                                  now](const std::filesystem::path& database) {
-    return look_at_domain(database, domain, now);
-  };
+  std::function<DomainLook(const store::Readers&)> read =
+      [domain = std::move(domain), now](const store::Readers& readers) { return look_at_domain(readers, domain, now); };
   return ask<DomainLook>(std::move(read));
 }
 
-asio::awaitable<std::shared_ptr<const MessageLook>> Lookups::message(queue::Id id, std::vector<queue::Lease> active) {
-  std::function<MessageLook(const std::filesystem::path&)> read =
-      [id, active = std::move(active)](const std::filesystem::path& database) {
-        return look_at_message(database, id, active);
-      };
+asio::awaitable<std::shared_ptr<const MessageLook>> Lookups::message(store::Id id, std::vector<store::Lease> active) {
+  std::function<MessageLook(const store::Readers&)> read =
+      [id, active = std::move(active)](const store::Readers& readers) { return look_at_message(readers, id, active); };
   return ask<MessageLook>(std::move(read));
 }
 
 asio::awaitable<std::shared_ptr<const Sought>> Lookups::sought(std::string word) {
-  std::function<Sought(const std::filesystem::path&)> read =
-      [word = std::move(word)](const std::filesystem::path& database) { return seek(database, word); };
+  std::function<Sought(const store::Readers&)> read = [word = std::move(word)](const store::Readers& readers) {
+    return seek(readers, word);
+  };
   return ask<Sought>(std::move(read));
 }
 
 asio::awaitable<std::shared_ptr<const FiguresLook>> Lookups::figures(statistics::Span span, Time now) {
-  std::function<FiguresLook(const std::filesystem::path&)> read = [span, now](const std::filesystem::path& database) {
-    return look_at_figures(database, span, now);
+  std::function<FiguresLook(const store::Readers&)> read = [span, now](const store::Readers& readers) {
+    return look_at_figures(readers, span, now);
   };
   return ask<FiguresLook>(std::move(read));
 }

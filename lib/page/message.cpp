@@ -95,14 +95,14 @@ std::string more_of(const StoryEvent& event) {
   return html;
 }
 
-std::string waiting_rows(const queue::MessageView& message, Time now) {
+std::string waiting_rows(const store::MessageView& message, Time now) {
   Table table("Recipients in the queue", {"recipient", "state", "#attempts", "next try", "next hop", "why"});
   std::size_t rows = 0;
   for (const auto& one : message.recipients) {
     if (++rows > most_recipients) break;
     const std::string own = one.reply.empty() ? one.reason : one.reply;
     const std::string hop = one.hop.reply.empty() ? one.hop.reason : one.hop.reply;
-    table.row({address_html(one.address), std::string(one.active ? "active" : queue::to_text(one.state)),
+    table.row({address_html(one.address), std::string(one.active ? "active" : store::to_text(one.state)),
                count(one.attempts), moment_html(one.next, now), domain_link(one.domain),
                foreign(own.empty() ? hop : own, longest_said)});
   }

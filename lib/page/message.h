@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "page/story.h"
-#include "queue/reader.h"
+#include "store/readers.h"
 
 namespace hoplock::page {
 
 // What was read of one message.
 struct MessageLook {
   Story story;
-  std::optional<queue::MessageView> queued;  // nothing: it is not in the queue any more
+  std::optional<store::MessageView> queued;  // nothing: it is not in the queue any more
   // Why a part could not be read; "": it was. Of one that was not nothing is known.
   struct Unread {
     std::string history, queue;

@@ -108,7 +108,7 @@ asio::awaitable<HttpReply> Pages::domain(std::string name) {
 }
 
 asio::awaitable<HttpReply> Pages::message(std::string name) {
-  const auto id = queue::Id::parse(name);
+  const auto id = store::Id::parse(name);
   if (!id) co_return told("Not found", paragraph("", name, " is no message's ID."), 404);
   const auto look = co_await parts_.lookups.message(*id, parts_.active());
   if (!look) co_return told("Busy", "<h1>Too many ask at once</h1>\n<p>Try again in a moment.</p>\n", 503);
@@ -134,7 +134,7 @@ asio::awaitable<HttpReply> Pages::find(std::string word) {
   const Time now = parts_.status().now;
   std::string html = "<section data-part=\"found\">\n<h1>" + foreign(word) + "</h1>\n";
   if (!sought->error.empty()) html += "<p>It could not be read whole: " + foreign(sought->error) + "</p>\n";
-  for (const queue::Id id : sought->ids) html += "<p>" + message_link(id.text()) + "</p>\n";
+  for (const store::Id id : sought->ids) html += "<p>" + message_link(id.text()) + "</p>\n";
   if (!sought->stories.empty()) html += messages_html(sought->stories, now);
   const bool nothing = sought->ids.empty() && sought->stories.empty();
   const bool read = sought->error.empty();

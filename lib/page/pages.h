@@ -25,7 +25,7 @@ class Pages {
     Lookups& lookups;
     // Called on the loop.
     std::function<monitor::DaemonStatus()> status;
-    std::function<std::vector<queue::Lease>()> active;
+    std::function<std::vector<store::Lease>()> active;
     std::function<const route::Table&()> routes;
   };
   // REQUIRES: what the parts refer to outlives it and the loop's last run.

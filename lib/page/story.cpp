@@ -59,7 +59,7 @@ std::string_view Story::ending() const {
   return "";
 }
 
-Story story_of(const queue::Tail& tail) {
+Story story_of(const store::Tail& tail) {
   Story story;
   story.id = tail.traced.id;
   story.left_out = tail.left_out;

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "queue/looks.h"
+#include "store/looks.h"
 
 namespace hoplock::page {
 
@@ -22,7 +22,7 @@ struct StoryEvent {
 };
 
 struct Story {
-  queue::Id id;
+  store::Id id;
   std::string from;  // "<>": the empty sender
   std::vector<std::string> to;
   std::optional<Time> received;  // nothing: the history knows nothing of it
@@ -33,7 +33,7 @@ struct Story {
   // became of it last; where that is not known of one, by the worst of all. "": it was not tried.
   std::string_view ending() const;
 };
-Story story_of(const queue::Tail& tail);
+Story story_of(const store::Tail& tail);
 
 // "delivered"; of a host that was refused "refused", or "let pass" where the rule is only watched
 std::string word_of(const StoryEvent& event);

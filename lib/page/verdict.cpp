@@ -73,18 +73,18 @@ std::string mail(std::uint64_t recipients, const Survey& survey) {
   return "mail for " + counted(recipients, "recipient") + " waits";
 }
 
-std::string manner(const queue::Wait& wait) {
+std::string manner(const store::Wait& wait) {
   const auto reason = hop::parse_reason(wait.reason);
   if (reason == hop::Reason::connect_timeout) return "silent";
   if (reason == hop::Reason::connection_lost) return "breaking off";
   if (reason == hop::Reason::dns_failure) return "not found in the DNS";
   if (reason && hop::kind(*reason) != hop::Kind::transport && hop::kind(*reason) != hop::Kind::reply)
     return "held up by " + wait.reason;
-  return wait.extent == queue::Wait::Extent::whole ? "refused" : "put off";
+  return wait.extent == store::Wait::Extent::whole ? "refused" : "put off";
 }
 
 // "102,048 messages wait behind exch01.contoso.local:25, refused since 14:02 UTC"
-std::string backlog(const queue::Wait& wait, const View& view) {
+std::string backlog(const store::Wait& wait, const View& view) {
   const auto since = monitor::since(wait);
   return mail(wait.count.count, *view.survey) + " behind " + std::string(route::next_hop(wait.nexthop)) + ", " +
          manner(wait) + (since ? " since " + moment(*since, view.status.now) : "");
@@ -101,8 +101,8 @@ void add_next_hops(const View& view, std::vector<Finding>& to) {
   if (view.survey == nullptr) return;
   const auto place =
       std::find_if(meanings.begin(), meanings.end(), [](const auto& one) { return one.problem == next_hop_problem; });
-  for (const queue::Wait* wait : monitor::failing_next_hops(*view.survey)) {
-    const queue::DomainWait& first = wait->shown.front();
+  for (const store::Wait* wait : monitor::failing_next_hops(*view.survey)) {
+    const store::DomainWait& first = wait->shown.front();
     Finding finding;
     finding.grave = static_cast<std::size_t>(place - meanings.begin());
     finding.sentence = backlog(*wait, view);
@@ -117,9 +117,9 @@ void add_next_hops(const View& view, std::vector<Finding>& to) {
 // Much mail behind one host, whosever it is: other mail may flow, but not this.
 void add_backlogs(const View& view, std::vector<Finding>& to) {
   if (view.survey == nullptr) return;
-  for (const queue::Wait& wait : view.survey->waits) {
+  for (const store::Wait& wait : view.survey->waits) {
     const bool own = route::has_hosts(wait.nexthop);
-    const bool told = own && wait.extent == queue::Wait::Extent::whole;
+    const bool told = own && wait.extent == store::Wait::Extent::whole;
     const bool failed = !wait.shown.empty() && !wait.shown.front().reason.empty();
     if (told || !failed || wait.count.count < (own ? own_backlog : others_backlog)) continue;
     Finding finding;
@@ -195,7 +195,7 @@ void add_certificates(const View& view, std::vector<Finding>& to) {
 void add_reports(const View& view, std::vector<Finding>& to) {
   if (view.survey == nullptr) return;
   for (const auto& one : view.survey->reports.states) {
-    if (one.state != reports::State::failed || one.accounts == 0) continue;
+    if (one.state != store::ReportState::failed || one.accounts == 0) continue;
     const std::string day = tlsrpt::to_text(tlsrpt::day_of(view.status.now) - std::chrono::days(1));
     Finding finding;
     finding.sentence = counted(one.accounts, "TLS report") + " of yesterday could not be sent";

@@ -30,7 +30,7 @@ Side side_of(const std::optional<hop::Reason>& reason, std::string_view nexthop,
 struct Explained {
   std::string what, mend;
 };
-Explained explained(const queue::DomainWait& wait, const std::optional<hop::Reason>& reason) {
+Explained explained(const store::DomainWait& wait, const std::optional<hop::Reason>& reason) {
   dsn::Recipient recipient;
   recipient.status = wait.status;
   recipient.reply = wait.reply;
@@ -43,7 +43,7 @@ Explained explained(const queue::DomainWait& wait, const std::optional<hop::Reas
   return told;
 }
 
-std::string to_tell(const queue::DomainWait& wait, const std::optional<hop::Reason>& reason, const Explained& told) {
+std::string to_tell(const store::DomainWait& wait, const std::optional<hop::Reason>& reason, const Explained& told) {
   const auto since = wait.since ? wait.since : wait.last;
   std::string text = "Our mail to " + wait.domain + " waits" + (since ? ", since " + to_rfc3339(*since) : "") + ": ";
   text += std::string(reason ? probe::words_of(reason) : "the mail servers refuse us") + " (" + said_of(wait) + ").";
@@ -56,7 +56,7 @@ std::string to_do(std::string_view nexthop, const std::string& retry) {
   return "The host is one of our own routes: have it take mail from us again, then run: " + retry;
 }
 
-Advice advise(const queue::DomainWait& wait, std::string_view nexthop, Trouble trouble, const std::string& retry) {
+Advice advise(const store::DomainWait& wait, std::string_view nexthop, Trouble trouble, const std::string& retry) {
   Advice advice;
   advice.command = "hoplock check " + wait.domain;
   if (wait.reason.empty() && wait.reply.empty()) {
@@ -73,7 +73,7 @@ Advice advise(const queue::DomainWait& wait, std::string_view nexthop, Trouble t
 }
 
 // The word of log and queue; where that only says that there was a reply, with its codes.
-std::string reason_of(const queue::Wait& wait) {
+std::string reason_of(const store::Wait& wait) {
   if (wait.reason.empty()) return "not tried yet";
   if (hop::parse_reason(wait.reason) != hop::Reason::smtp_reply || wait.shown.empty()) return wait.reason;
   const std::string& reply = wait.shown.front().reply;
@@ -99,9 +99,9 @@ std::string side_html(Side side) {
          std::string(words(side)) + "</span>";
 }
 
-std::string domain_rows(const queue::Wait& wait, Time now) {
+std::string domain_rows(const store::Wait& wait, Time now) {
   Table table("Domains behind this next hop", {"domain", "#recipients", "why", "since", "next try"});
-  for (const queue::DomainWait& one : wait.shown) {
+  for (const store::DomainWait& one : wait.shown) {
     table.row({domain_link(one.domain), count(one.count.count), foreign(said_of(one), longest_reply),
                moment_html(one.since ? one.since : one.last, now),
                one.next ? moment_html(one.next <= now ? now : one.next, now) : "held"});
@@ -113,7 +113,7 @@ std::string domain_rows(const queue::Wait& wait, Time now) {
   return html;
 }
 
-std::string summary(const queue::Wait& wait, Side side, Time now) {
+std::string summary(const store::Wait& wait, Side side, Time now) {
   std::string html = "<summary><span class=\"who\">" + foreign(route::next_hop(wait.nexthop)) +
                      "</span> <b class=\"n\">" + count(wait.count.count) + "</b> ";
   const auto since = monitor::since(wait);
@@ -124,7 +124,7 @@ std::string summary(const queue::Wait& wait, Side side, Time now) {
   return html + side_html(side) + "</summary>\n";
 }
 
-std::string wait_html(const queue::Wait& wait, Trouble trouble, Time now) {
+std::string wait_html(const store::Wait& wait, Trouble trouble, Time now) {
   const Advice advice = advice_for(wait, trouble);
   std::string html = "<li><details data-key=\"" + escaped("wait " + wait.nexthop + " " + wait.reason) + "\">" +
                      summary(wait, advice.side, now);
@@ -134,12 +134,12 @@ std::string wait_html(const queue::Wait& wait, Trouble trouble, Time now) {
 
 }  // namespace
 
-std::string retry_command(const queue::Wait& wait) {
+std::string retry_command(const store::Wait& wait) {
   if (wait.domains != 1 || wait.shown.empty()) return "hoplock queue retry --all";
   return "hoplock queue retry --domain " + wait.shown.front().domain;
 }
 
-std::string said_of(const queue::DomainWait& wait) {
+std::string said_of(const store::DomainWait& wait) {
   std::string text = wait.reply;
   const auto put_before = [&text](const std::string& word, std::string_view between) {
     if (!word.empty() && text.find(word) == std::string::npos)
@@ -150,11 +150,11 @@ std::string said_of(const queue::DomainWait& wait) {
   return text;
 }
 
-Advice advice_for(const queue::DomainWait& wait, std::string_view nexthop, Trouble trouble) {
+Advice advice_for(const store::DomainWait& wait, std::string_view nexthop, Trouble trouble) {
   return advise(wait, nexthop, trouble, "hoplock queue retry --domain " + wait.domain);
 }
 
-Advice advice_for(const queue::Wait& wait, Trouble trouble) {
+Advice advice_for(const store::Wait& wait, Trouble trouble) {
   return wait.shown.empty() ? Advice{} : advise(wait.shown.front(), wait.nexthop, trouble, retry_command(wait));
 }
 
@@ -176,7 +176,7 @@ std::string waiting_html(const monitor::Survey& survey, Trouble trouble, Time no
     return html + dim("It could not be read: " + foreign(survey.unread.queue)) + "</section>\n";
   if (survey.waits.empty()) return html + dim("No mail waits.") + "</section>\n";
   html += "<ul class=\"waits\">\n";
-  for (const queue::Wait& wait : survey.waits) html += wait_html(wait, trouble, now);
+  for (const store::Wait& wait : survey.waits) html += wait_html(wait, trouble, now);
   html += "</ul>\n";
   if (survey.hops > survey.waits.size())
     html += dim("and " + count(survey.hops - survey.waits.size()) + " more: <code>hoplock queue stats</code>");

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "monitor/survey.h"
-#include "queue/looks.h"
+#include "store/looks.h"
 
 namespace hoplock::page {
 
@@ -22,13 +22,13 @@ struct Advice {
 };
 // `nexthop` as the queue names it. `trouble`: our own look-ups do not work, so that what fails for want of them is ours.
 enum class Trouble : bool { none, look_ups };
-Advice advice_for(const queue::DomainWait& wait, std::string_view nexthop, Trouble trouble);
-Advice advice_for(const queue::Wait& wait, Trouble trouble);  // of its first domain, for all of them
+Advice advice_for(const store::DomainWait& wait, std::string_view nexthop, Trouble trouble);
+Advice advice_for(const store::Wait& wait, Trouble trouble);  // of its first domain, for all of them
 
 // Tries again what waits there.
-std::string retry_command(const queue::Wait& wait);
+std::string retry_command(const store::Wait& wait);
 // The failure on one line, in the words of log and queue: reason, host, reply, none of them twice. "": nothing failed yet.
-std::string said_of(const queue::DomainWait& wait);
+std::string said_of(const store::DomainWait& wait);
 // One domain's advice.
 std::string to_html(const Advice& advice);
 // The section of the status page.

@@ -30,7 +30,7 @@ enum class Judging : std::uint8_t { published, configured };
 struct Question {
   dns::Name domain;
   Connecting connecting = Connecting::yes;
-  std::optional<route::PolicyRow> kept;  // the domain's MTA-STS policy in the daemon's cache
+  std::optional<store::PolicyRow> kept;  // the domain's MTA-STS policy in the daemon's cache
   Time now;                              // for which a kept policy is or is not in force
   Judging judging = Judging::published;
 };

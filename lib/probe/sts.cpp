@@ -19,7 +19,7 @@ struct Kept {
   Time expires;
 };
 
-std::optional<Kept> in_force(const std::optional<route::PolicyRow>& row, Time now) {
+std::optional<Kept> in_force(const std::optional<store::PolicyRow>& row, Time now) {
   if (!row || !row->freshness.held || !row->text) return std::nullopt;
   const auto& held = *row->freshness.held;
   auto policy = mtasts::parse_policy(*row->text);
@@ -60,7 +60,7 @@ Sts published_part(const route::Published& published) {
 }  // namespace
 
 // STS-28 to STS-31: a kept policy stays in force whatever became of what is published.
-Sts sts_of(const route::Published& published, const std::optional<route::PolicyRow>& kept, Time now) {
+Sts sts_of(const route::Published& published, const std::optional<store::PolicyRow>& kept, Time now) {
   Sts to = published_part(published);
   auto held = in_force(kept, now);
   if (!held) return to;

@@ -9,7 +9,7 @@
 #include "base/time.h"
 #include "hop/facts.h"
 #include "route/sts_published.h"
-#include "route/sts_store.h"
+#include "store/policies.h"
 
 namespace hoplock::probe {
 
@@ -23,6 +23,6 @@ struct Sts {
 };
 
 // `kept`: the row of the cache of policies, if it has one.
-Sts sts_of(const route::Published& published, const std::optional<route::PolicyRow>& kept, Time now);
+Sts sts_of(const route::Published& published, const std::optional<store::PolicyRow>& kept, Time now);
 
 }  // namespace hoplock::probe

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Queue: ends of leases come to stable storage. Where a page under some body is damaged, SQLite gives up each transaction that met it;
-// then all is stored without touching a body, and what was to go with it goes apart.
+// Queue: ends of leases come to stable storage.
 #include <boost/asio/this_coro.hpp>
 
-#include "queue/core.h"
-#include "queue/rows.h"
+#include "queue/queue_impl.h"
 
 namespace hoplock::queue {
-
-using disk::Durability;
 
 std::vector<RoutedNotice> Queue::Core::place(std::vector<Notice> notices, Time now) {
   std::vector<RoutedNotice> placed;
@@ -31,45 +27,11 @@ std::vector<std::uint32_t> Queue::Core::unnamed(const Settled& settled) const {
   return all;
 }
 
-asio::awaitable<Result<std::vector<EnqueuedNotice>>> Queue::Core::apply_once(ApplyingPtr applying) {
-  const std::size_t bytes = applying->results.settled.size() * 512;
-  auto job = [shared = store, applying](disk::Tx& tx) -> Result<std::vector<EnqueuedNotice>> {
-    return shared->apply(tx, *applying);
-  };
-  co_return co_await disk.run(Durability::durable, bytes, std::move(job));
-}
-
-// Whether a page under it is: what SQLite can read and does not fit its checksum does no harm to a transaction.
-asio::awaitable<Result<bool>> Queue::Core::is_damaged(Id id) {
-  for (std::uint32_t n = 0; n < max_chunks; ++n) {
-    auto job = [id, n](disk::Tx& tx) -> Result<bool> {
-      return tx.prepare("SELECT data FROM chunk WHERE id = ?1").bind(first_key(id) | n).step();
-    };
-    const auto there = co_await disk.run(Durability::read, std::move(job));
-    if (!there && there.error().code == errc::bad_message) co_return true;
-    if (!there) co_return there.error();
-    if (!*there) break;
-  }
-  co_return false;
-}
-
-asio::awaitable<Result<Queue::Core::ApplyingPtr>> Queue::Core::with_damage(ApplyingPtr applying) {
-  auto careful = std::make_shared<Store::Applying>(*applying);
-  careful->bodies = Bodies::apart;
-  for (RoutedNotice& placed : careful->notices) {
-    const auto found = co_await is_damaged(placed.notice.about);
-    if (!found) co_return found.error();
-    if (*found) placed.original = RoutedNotice::Original::damaged;
-  }
-  co_return ApplyingPtr(std::move(careful));
-}
-
 asio::awaitable<Result<>> Queue::Core::drop_draft(Id id, Deadline until) {
   do {
-    auto job = [id](disk::Tx& tx) -> Result<disk::More> { return drop_part_of_draft(tx, id); };
-    const auto more = co_await disk.run(Durability::relaxed, std::move(job));
+    const auto more = co_await mail.discard_some(id);
     if (!more) co_return more.error();
-    if (*more == disk::More::no) co_return Result<>();
+    if (*more == More::no) co_return Result<>();
   } while (std::chrono::steady_clock::now() < until);
   co_return Result<>();
 }
@@ -78,28 +40,21 @@ asio::awaitable<void> Queue::Core::drop_left(std::vector<Id> ids) {
   for (const Id id : ids) {
     const auto dropped = co_await drop_draft(id, Deadline::max());
     if (!dropped)
-      left = fail(errc::io_error, "what is left of the removed message " + id.text() + " stays in " +
-                                      disk.path().string() + ", its pages are damaged: " + dropped.error().detail);
+      left = fail(errc::io_error, "what is left of the removed message " + id.text() + " stays in " + mail.name() +
+                                      ", its pages are damaged: " + dropped.error().detail);
   }
 }
 
-asio::awaitable<Result<>> Queue::apply(Results results) {
+asio::awaitable<Result<Queue::GivenUp>> Queue::apply(Results results) {
   Core& core = *core_;
   auto loop = co_await asio::this_coro::executor;
-  auto first = std::make_shared<Store::Applying>();
-  first->notices = core.place(std::exchange(results.notices, {}), results.now);
-  for (const Settled& settled : results.settled) first->unnamed.push_back(core.unnamed(settled));
-  first->results = std::move(results);
-  Core::ApplyingPtr applying = std::move(first);
-  auto applied = co_await core.apply_once(applying);
-  if (!applied && applied.error().code == errc::bad_message) {
-    auto careful = co_await core.with_damage(applying);
-    if (!careful) co_return careful.error();
-    applying = std::move(*careful);
-    applied = co_await core.apply_once(applying);
-  }
+  auto routed = std::make_shared<RoutedResults>();
+  routed->notices = core.place(std::exchange(results.notices, {}), results.now);
+  for (const Settled& settled : results.settled) routed->unnamed.push_back(core.unnamed(settled));
+  routed->results = std::move(results);
+  auto applied = co_await core.mail.settle(routed);
   if (!applied) co_return applied.error();
-  const Results& done = applying->results;
+  const Results& done = routed->results;
   for (const auto& settled : done.settled) {
     DestinationQueue& queued = core.ready_queue.of(settled.destination);
     const auto leased = core.ready_queue.release(queued, settled.destination, settled.id);
@@ -111,13 +66,10 @@ asio::awaitable<Result<>> Queue::apply(Results results) {
       if (recipient.verdict == Verdict::deferred) queued.next = std::min(queued.next, recipient.due);
   }
   for (const auto& change : done.destinations) core.ready_queue.of(change.destination).backoff = change.backoff;
-  for (auto& noticed : *applied) core.enqueued(std::move(noticed.enqueued), noticed.draft);
+  for (auto& noticed : applied->notices) core.enqueued(std::move(noticed.enqueued), noticed.draft);
   core.announce_woken(loop, done.now);
-  if (applying->bodies == Bodies::along) co_return Result<>();
-  std::vector<Id> ids;
-  for (const auto& settled : done.settled) ids.push_back(settled.id);
-  co_await core.drop_left(std::move(ids));
-  co_return Result<>();
+  if (!applied->left.empty()) co_await core.drop_left(std::move(applied->left));
+  co_return std::move(applied->given_up);
 }
 
 }  // namespace hoplock::queue

@@ -5,26 +5,22 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 
-#include "queue/core.h"
-#include "queue/state.h"
+#include "queue/queue_impl.h"
+#include "queue/writer_impl.h"
 
 namespace hoplock::queue {
 
-using disk::Durability;
-
-Queue::Core::Core(disk::Disk& disk_, Options options_, RouteOf route_)
-    : disk(disk_),
+Queue::Core::Core(MailStore& mail_, Options options_, RouteOf route_)
+    : mail(mail_),
       options(options_),
       route(std::move(route_)),
-      store(std::make_shared<Store>()),
       announcer(std::make_shared<Announcer>()),
       ready_queue(options_.window_messages, options_.window_bytes) {
-  store->set_recording(options.history);
-  disk.on_rollback([shared = store] { shared->forget(); });
+  mail.set_history(options.history);
 }
 
-Queue::Queue(disk::Disk& disk, Options options, RouteOf route)
-    : core_(std::make_shared<Core>(disk, options, std::move(route))) {}
+Queue::Queue(MailStore& mail, Options options, RouteOf route)
+    : core_(std::make_shared<Core>(mail, options, std::move(route))) {}
 Queue::~Queue() { core_->announcer->call = nullptr; }
 
 void Queue::on_work(std::function<void(std::vector<Ready>)> call) { core_->announcer->call = std::move(call); }
@@ -48,10 +44,9 @@ Writer Queue::begin(Time received, std::uint64_t announced) {
 }
 
 Result<> Queue::accepting() {
-  if (auto writable = core_->disk.writable(); !writable) return writable;
-  if (core_->disk.free_bytes() < core_->options.min_free_space + *core_->passing)
-    return fail(errc::no_space_on_device,
-                "less than limits.min_free_space is free in " + core_->disk.path().parent_path().string());
+  if (auto writable = core_->mail.writable(); !writable) return writable;
+  if (core_->mail.free_bytes() < core_->options.min_free_space + *core_->passing)
+    return fail(errc::no_space_on_device, "less than limits.min_free_space is free in " + core_->mail.volume());
   return {};
 }
 
@@ -59,7 +54,7 @@ std::uint64_t Queue::room() { return core_->room_beside(*core_->announced); }
 
 std::uint64_t Queue::Core::room_beside(std::uint64_t spoken_for) const {
   const std::uint64_t taken = options.min_free_space + *passing + spoken_for;
-  const std::uint64_t free = disk.free_bytes();
+  const std::uint64_t free = mail.free_bytes();
   return free > taken ? free - taken : 0;
 }
 
@@ -151,17 +146,14 @@ asio::awaitable<Result<Work>> Queue::ready(Time now, std::size_t limit, std::vec
     if (!is_busy) known.push_back(destination);
   }
   std::sort(known.begin(), known.end());
-  auto job = [store = core.store, now, limit, known = std::move(known)](disk::Tx& tx) -> Result<Found> {
-    return store->ready(tx, now, limit, known);
-  };
-  auto found = co_await core.disk.run(Durability::relaxed, std::move(job));
+  auto found = co_await core.mail.due(now, limit, std::move(known));
   if (!found) co_return found.error();
   for (auto& ready : found->ready) {
     DestinationQueue& queued = core.ready_queue.of(ready.destination);
     queued.backoff = ready.backoff;
     work.ready.push_back(std::move(ready));
   }
-  if (found->next) sooner(*found->next);
+  if (found->next_due) sooner(*found->next_due);
   std::stable_sort(work.ready.begin(), work.ready.end(), [](const Ready& a, const Ready& b) { return a.due < b.due; });
   if (work.ready.size() > limit) {
     work.ready.resize(limit);
@@ -205,17 +197,14 @@ asio::awaitable<Result<>> Queue::Core::read_due(std::string destination, Time no
     }
   } reading(*this, destination);
   const auto epoch = queued.epoch;
-  Refill wanted;
+  LeaseQuery wanted;
   wanted.destination = destination;
-  wanted.now = now;
+  wanted.which = LeaseQuery::DueNow{now};
   reading.share = ready_queue.set_aside(std::max<std::size_t>(least, 1));
   wanted.messages = reading.share.messages;
   wanted.bytes = reading.share.bytes;
   wanted.exclude = ready_queue.excluded(queued);
-  auto job = [shared = store, wanted = std::move(wanted)](disk::Tx& tx) -> Result<Refilled> {
-    return shared->refill(tx, wanted);
-  };
-  auto refilled = co_await disk.run(Durability::read, std::move(job));
+  auto refilled = co_await mail.lease(std::move(wanted));
   reading.end();
   DestinationQueue& after = ready_queue.of(destination);
   if (!refilled) co_return refilled.error();
@@ -226,7 +215,6 @@ asio::awaitable<Result<>> Queue::Core::read_due(std::string destination, Time no
   }
   ready_queue.add_read(after, std::move(refilled->jobs));
   report_damage(refilled->damaged);
-  tidy(std::move(refilled->stale));
   co_return Result<>();
 }
 
@@ -254,15 +242,13 @@ asio::awaitable<Result<std::vector<Job>>> Queue::lease_older(std::string destina
   Core& core = *core_;
   DestinationQueue& queued = core.ready_queue.of(destination);
   core.ready_queue.drop_jobs(queued);  // what was prefetched may be among them
-  Refill wanted;
+  LeaseQuery wanted;
   wanted.destination = destination;
   wanted.messages = limit.messages;
   wanted.bytes = limit.bytes;
   wanted.exclude = core.ready_queue.excluded(queued);
-  auto job = [store = core.store, wanted = std::move(wanted), id = Id::at(before)](disk::Tx& tx) -> Result<Refilled> {
-    return store->older(tx, wanted, id);
-  };
-  auto found = co_await core.disk.run(Durability::read, std::move(job));
+  wanted.which = LeaseQuery::OlderThan{Id::at(before)};
+  auto found = co_await core.mail.lease(std::move(wanted));
   if (!found) co_return found.error();
   core.report_damage(found->damaged);
   co_return core.ready_queue.lease(core.ready_queue.of(destination), std::move(found->jobs));
@@ -272,15 +258,13 @@ asio::awaitable<Result<HeldPage>> Queue::lease_waiting(std::string destination, 
   Core& core = *core_;
   DestinationQueue& queued = core.ready_queue.of(destination);
   core.ready_queue.drop_jobs(queued);  // what was prefetched may be among them
-  Refill wanted;
+  LeaseQuery wanted;
   wanted.destination = destination;
   wanted.messages = waiting.messages;
   wanted.bytes = SIZE_MAX;  // a chunk of each at most; none is left out
   wanted.exclude = core.ready_queue.excluded(queued);
-  auto job = [store = core.store, wanted = std::move(wanted), waiting](disk::Tx& tx) -> Result<Refilled> {
-    return store->waiting(tx, wanted, waiting);
-  };
-  auto found = co_await core.disk.run(Durability::read, std::move(job));
+  wanted.which = waiting;
+  auto found = co_await core.mail.lease(std::move(wanted));
   if (!found) co_return found.error();
   core.report_damage(found->damaged);
   HeldPage waited;
@@ -291,70 +275,34 @@ asio::awaitable<Result<HeldPage>> Queue::lease_waiting(std::string destination, 
 
 asio::awaitable<Result<std::string>> Queue::read_chunk(Id id, std::uint32_t n) {
   Core& core = *core_;
-  auto job = [id, n](disk::Tx& tx) -> Result<std::optional<std::string>> { return load_chunk(tx, id, n); };
-  auto octets = co_await core.disk.run(Durability::read, std::move(job));
-  if (!octets) {
-    if (octets.error().code == errc::bad_message) core.report_damage({id});
-    co_return octets.error();
-  }
-  if (!*octets) co_return fail(errc::no_message, id.text() + ": no longer in the queue");
-  co_return std::move(**octets);
+  auto octets = co_await core.mail.read_chunk(id, n);
+  if (!octets && octets.error().code == errc::bad_message) core.report_damage({id});
+  co_return octets;
 }
 
 asio::awaitable<Result<std::optional<Backoff>>> Queue::backoff(std::string destination) {
-  auto job = [store = core_->store,
-              destination = std::move(destination)](disk::Tx& tx) -> Result<std::optional<Backoff>> {
-    const auto id = store->places().find_destination(tx, destination);
-    return id ? store->places().backoff(tx, *id) : std::optional<Backoff>();
-  };
-  co_return co_await core_->disk.run(Durability::read, std::move(job));
+  return core_->mail.backoff(std::move(destination));
 }
 
 asio::awaitable<Result<std::vector<Held>>> Queue::holds(std::string after, Time now) {
-  auto job = [after = std::move(after), now](disk::Tx& tx) -> Result<std::vector<Held>> {
-    return holds_after(tx, after, now);
-  };
-  co_return co_await core_->disk.run(Durability::read, std::move(job));
+  return core_->mail.holds(std::move(after), now);
 }
 
 asio::awaitable<Result<std::vector<Waiting>>> Queue::waiting(std::string after, Time now) {
-  auto job = [after = std::move(after), now](disk::Tx& tx) -> Result<std::vector<Waiting>> {
-    return waiting_after(tx, after, now);
-  };
-  // Not as a read: it comes after the ends of the leases that were given back before.
-  co_return co_await core_->disk.run(Durability::relaxed, std::move(job));
+  return core_->mail.waiting(std::move(after), now);
 }
 
 asio::awaitable<Result<std::optional<PruneFrom>>> Queue::prune(Time before, PruneFrom from) {
-  auto job = [before, from](disk::Tx& tx) -> Result<std::optional<PruneFrom>> {
-    return prune_history(tx, before, from);
-  };
-  co_return co_await core_->disk.run(Durability::relaxed, std::move(job));
+  return core_->mail.prune(before, from);
 }
 
-void Queue::set_history(Recording recording) {
-  core_->disk.post(Durability::relaxed, [store = core_->store, recording](disk::Tx&) -> Result<> {
-    store->set_recording(recording);
-    return {};
-  });
-}
+void Queue::set_history(Recording recording) { core_->mail.set_history(recording); }
 
 void Queue::Core::report_damage(const std::vector<Id>& ids) {
   for (const Id id : ids) {
-    disk.post(Durability::durable, [id](disk::Tx& tx) -> Result<> {
-      hold_damaged(tx, id);
-      return {};
-    });
+    mail.hold_damaged(id);
     if (damaged) damaged(id);
   }
-}
-
-void Queue::Core::tidy(std::vector<std::int64_t> domains) {
-  if (domains.empty()) return;
-  disk.post(Durability::relaxed, [shared = store, domains = std::move(domains)](disk::Tx& tx) -> Result<> {
-    shared->tidy(tx, domains);
-    return {};
-  });
 }
 
 }  // namespace hoplock::queue

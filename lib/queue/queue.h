@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The queue: every accepted message and recipient on stable storage, and leases on what is due. Owns the tables
-// message, recipient, chunk, domain and destination; SQL is here only. It decides no schedule, no route and no outcome,
-// and does not log.
+// The queue: what is due, when and to whom, and leases on it. Every accepted message and recipient is in a store::MailStore, which it
+// alone speaks to. It decides no schedule, no route and no outcome, and does not log.
 //
 // A destination is a next hop: the text that `route` gives for a recipient's domain. Leases are in memory and so void
-// on restart. In memory there is a bounded window of fresh or prefetched messages; all else is in the database. One
+// on restart. In memory there is a bounded window of fresh or prefetched messages; all else is in the store. One
 // thread (the loop) calls it.
 #pragma once
 #include <boost/asio/awaitable.hpp>
@@ -12,13 +11,9 @@
 #include <memory>
 
 #include "base/log.h"
-#include "disk/disk.h"
-#include "queue/actions.h"
-#include "queue/held.h"
-#include "queue/history.h"
-#include "queue/message.h"
-#include "queue/results.h"
 #include "queue/writer.h"
+#include "store/actions.h"
+#include "store/mail_store.h"
 
 namespace hoplock::queue {
 
@@ -26,17 +21,7 @@ struct Options {
   std::size_t window_messages = 4096;
   std::size_t window_bytes = 16 << 20;
   std::uint64_t min_free_space = 256 << 20;
-  Recording history = Recording::off;  // on: its migration must be applied
-};
-
-// The migrations for disk::Options.
-std::vector<disk::Migration> migrations();
-// Later than the first tables of other modules.
-disk::Migration history_migration();
-
-struct Work {
-  std::vector<Ready> ready;      // oldest due first
-  std::optional<Time> next_due;  // when `ready` is not full: when the next destination has work (or its hold ends)
+  store::Recording history = store::Recording::off;  // on: the store must have its tables
 };
 
 struct LeaseLimit {
@@ -48,8 +33,8 @@ class Queue {
  public:
   using RouteOf = std::function<std::string(const dns::Name& domain)>;
 
-  // REQUIRES: disk outlives it; nothing but writers, which then do nothing, outlives it. `route` is called on the loop, often; it must be quick.
-  Queue(disk::Disk& disk, Options options, RouteOf route);
+  // REQUIRES: the store outlives it; nothing but writers, which then do nothing, outlives it. `route` is called on the loop, often; it must be quick.
+  Queue(store::MailStore& mail, Options options, RouteOf route);
   ~Queue();
 
   // Once, before anything else: sweeps half-received messages, rebases due times when `now` is before what the queue
@@ -71,37 +56,40 @@ class Queue {
 
   // Called on the loop, once for all commits that came back together, with destinations that got fresh work and are not
   // held off.
-  void on_work(std::function<void(std::vector<Ready>)> call);
+  void on_work(std::function<void(std::vector<store::Ready>)> call);
   // Called on the loop with a message whose stored body proved damaged; it is held.
-  void on_damage(std::function<void(Id)> call);
+  void on_damage(std::function<void(store::Id)> call);
   // Destinations with due work that is not leased, held-off ones left out; those in `busy` are left out too (sorted;
   // for a scheduler that has all the sessions there that it wants). Ask at the start, at next_due, and when `limit` was
   // reached.
-  asio::awaitable<Result<Work>> ready(Time now, std::size_t limit, std::vector<std::string> busy);
+  asio::awaitable<Result<store::Work>> ready(Time now, std::size_t limit, std::vector<std::string> busy);
   // Jobs for that destination, oldest due first, hold or not; empty when nothing is due or all is leased. Every job
   // must come back in apply().
-  asio::awaitable<Result<std::vector<Job>>> lease(std::string destination, Time now, LeaseLimit limit);
+  asio::awaitable<Result<std::vector<store::Job>>> lease(std::string destination, Time now, LeaseLimit limit);
   // When the destination has work again, as far as that is known: after lease() gave nothing.
   std::optional<Time> next_due(const std::string& destination) const;
   // Waiting recipients of messages received before `before`, due or not: to expire those that wait behind a destination's hold.
-  asio::awaitable<Result<std::vector<Job>>> lease_older(std::string destination, Time before, LeaseLimit limit);
-  asio::awaitable<Result<HeldPage>> lease_waiting(std::string destination, HeldQuery waiting);
+  asio::awaitable<Result<std::vector<store::Job>>> lease_older(std::string destination, Time before, LeaseLimit limit);
+  asio::awaitable<Result<store::HeldPage>> lease_waiting(std::string destination, store::HeldQuery waiting);
   // Chunk n of a message, its checksum verified. Error bad_message: damaged, and the message is now held; no_message:
   // gone.
-  asio::awaitable<Result<std::string>> read_chunk(Id id, std::uint32_t n);
+  asio::awaitable<Result<std::string>> read_chunk(store::Id id, std::uint32_t n);
   // Ends of leases and changes of destinations, durable when it returns good. After an Error the leases stand and the
   // same Results may be given again: stop leasing until it succeeds.
-  asio::awaitable<Result<>> apply(Results results);
+  // What became of the reports that were given up, in their order.
+  using GivenUp = std::vector<std::optional<store::ReturnedReport>>;
+  asio::awaitable<Result<GivenUp>> apply(store::Results results);
   // The destination's hold, if it is known to have one.
-  asio::awaitable<Result<std::optional<Backoff>>> backoff(std::string destination);
+  asio::awaitable<Result<std::optional<store::Backoff>>> backoff(std::string destination);
   // Destinations that are held off then, by name, a part of them: those after that name; none: there are no more.
-  asio::awaitable<Result<std::vector<Held>>> holds(std::string after, Time now);
-  asio::awaitable<Result<std::vector<Waiting>>> waiting(std::string after, Time now);  // where mail waits, likewise
+  asio::awaitable<Result<std::vector<store::Held>>> holds(std::string after, Time now);
+  // Where mail waits, likewise.
+  asio::awaitable<Result<std::vector<store::Waiting>>> waiting(std::string after, Time now);
 
   // What waits at the destination comes due now, though neither its hold nor its own time is over: the wait of recipients that were
   // deferred for one of these reasons ends, in slices, then the hold, with one message to try first as ever.
-  asio::awaitable<Result<>> wake(std::string destination, Wake wake);
-  // Recipients whose last reply says so (asked on the disk thread) come due now, whatever their destination, in slices; holds stand.
+  asio::awaitable<Result<>> wake(std::string destination, store::Wake wake);
+  // Recipients whose last reply says so (asked on another thread) come due now, whatever their destination, in slices; holds stand.
   asio::awaitable<Result<>> wake_told(std::function<bool(std::string_view reply)> says_so, Time now);
 
   // --- operation
@@ -111,15 +99,17 @@ class Queue {
   // REQUIRES: not Action::bounce.
   using Progress = std::function<asio::awaitable<void>(std::uint64_t messages)>;
   struct Follow {
-    std::function<void(const Affected& batch)> done;  // called with each batch as soon as it is stored
-    Progress progress;                                // awaited then, with the messages so far
+    std::function<void(const store::Affected& batch)> done;  // called with each batch as soon as it is stored
+    Progress progress;                                       // awaited then, with the messages so far
   };
-  asio::awaitable<Result<Affected>> act(Action action, Selection selection, Time now, Follow follow = {});
+  asio::awaitable<Result<store::Affected>> act(store::Action action, store::Selection selection, Time now,
+                                               Follow follow = {});
   // Messages that a selection means, in batches; those that came when it had begun, as the notices of a bounce do, are not among them.
-  using Batch = std::function<asio::awaitable<Result<>>(std::vector<Id>)>;
-  asio::awaitable<Result<>> in_batches(Selection selection, std::size_t messages, Batch call);
+  using Batch = std::function<asio::awaitable<Result<>>(std::vector<store::Id>)>;
+  asio::awaitable<Result<>> in_batches(store::Selection selection, std::size_t messages, Batch call);
   // For a bounce: the recipients of these messages that the selection means, held or not, as leases that come back in apply().
-  asio::awaitable<Result<LeasedBySelection>> pick(Selection selection, std::vector<Id> ids, Time now);
+  asio::awaitable<Result<store::LeasedBySelection>> pick(store::Selection selection, std::vector<store::Id> ids,
+                                                         Time now);
   // After the routes changed: destinations are computed anew for all waiting mail, in bounded batches. What moves is due at once: the
   // next hop that it waited for is no longer its own (MX-20).
   asio::awaitable<Result<>> reroute(Time now);
@@ -127,14 +117,14 @@ class Queue {
   asio::awaitable<Result<>> rebase(Time now);
   // Forgets the history of messages that left the queue before `before`, a part of it at a time: start with {}, go on with what it
   // gives, until it gives nothing.
-  asio::awaitable<Result<std::optional<PruneFrom>>> prune(Time before, PruneFrom from);
-  void set_history(Recording recording);
+  asio::awaitable<Result<std::optional<store::PruneFrom>>> prune(Time before, store::PruneFrom from);
+  void set_history(store::Recording recording);
   // Recipients under way, sorted: for a reader of the database, which cannot see leases.
-  std::vector<Lease> active() const;
+  std::vector<store::Lease> active() const;
   // The sweep in the background: looks at the next rows that find mail, and reads the next stored chunks after the one it last read;
   // holds messages with a damaged one. Error bad_message: those rows are damaged.
   struct Swept {
-    std::vector<Id> damaged;
+    std::vector<store::Id> damaged;
     bool end = false;             // came to the end of the bodies; the next call starts over
     bool rows = false;            // all the rows were looked at since the start
     std::optional<Error> unread;  // something could not be read, and was passed over until the next time

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 namespace hoplock::queue {
+
+using namespace store;
 namespace {
 
 constexpr std::size_t most_idle = 8192;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the queue has in memory: a queue for each destination with work at hand or under way, its fresh or prefetched jobs, and all
-// leases. Bounded; whatever it drops is in the database. Belongs to the loop, touches no disk.
+// leases. Bounded; whatever it drops is in the store. Belongs to the loop.
 //
 // Such a queue knows from when on the database may have due recipients that are neither in its jobs nor leased: `next`.
 #pragma once
@@ -14,21 +14,18 @@
 #include <utility>
 #include <vector>
 
-#include "queue/actions.h"
-#include "queue/message.h"
+#include "store/actions.h"
+#include "store/leasing.h"
 
 namespace hoplock::queue {
 
-inline constexpr Time no_earlier_bound{Milliseconds::min()};  // nothing is known: ask
-inline constexpr Time no_due_time{Milliseconds::max()};
-
 struct DestinationQueue {
-  std::deque<Job> jobs;
-  std::unordered_set<Id> leased;
-  Time next = no_earlier_bound;
+  std::deque<store::Job> jobs;
+  std::unordered_set<store::Id> leased;
+  Time next = store::no_earlier_bound;
   bool back = false;  // something came back untried: it is the oldest, and goes before what is at hand
   bool more = false;  // the database has older work than what comes fresh: that must wait its turn
-  std::optional<Backoff> backoff;
+  std::optional<store::Backoff> backoff;
   std::uint64_t epoch = 0;  // counts what made a read under way outdated
   std::unique_ptr<boost::asio::steady_timer>
       reading;  // set while a read for it is under way; its waiters are woken by cancel
@@ -46,7 +43,7 @@ class ReadyQueue {
 
   // False: there is no room, or older work is in the database, which therefore has this too.
   enum class Room : std::uint8_t { taken, none };
-  Room add_fresh(DestinationQueue& queued, Job job);
+  Room add_fresh(DestinationQueue& queued, store::Job job);
   // How much a read for one of them may bring: a share of the room there is, so that many that read at once stay within
   // bounds. It is set aside until the read is over.
   struct Share {
@@ -57,26 +54,26 @@ class ReadyQueue {
   void give_back(const Share& share);
   // From a read of the database, oldest first; jobs that overlap a lease, or are here already, or are frozen, are dropped.
   // After something came back they go before what is here.
-  void add_read(DestinationQueue& queued, std::vector<Job> jobs);
+  void add_read(DestinationQueue& queued, std::vector<store::Job> jobs);
   // Takes the oldest jobs and leases them.
-  std::vector<Job> take(DestinationQueue& queued, std::size_t messages, std::size_t bytes);
+  std::vector<store::Job> take(DestinationQueue& queued, std::size_t messages, std::size_t bytes);
   // Leases jobs that did not come through the ready queue; drops those that overlap a lease.
-  std::vector<Job> lease(DestinationQueue& queued, std::vector<Job> jobs);
+  std::vector<store::Job> lease(DestinationQueue& queued, std::vector<store::Job> jobs);
   // How many recipients the lease had.
-  std::size_t release(DestinationQueue& queued, const std::string& destination, Id id);
+  std::size_t release(DestinationQueue& queued, const std::string& destination, store::Id id);
 
   // Ids in it or leased from it, and frozen ones, sorted.
-  std::vector<Id> excluded(const DestinationQueue& queued) const;
-  bool is_leased(Id id) const { return leases_.contains(id); }
-  std::vector<Lease> leases_of(Id id) const;
-  std::vector<std::uint32_t> leased_at(const std::string& destination, Id id) const;
-  std::vector<Lease> leases() const;
+  std::vector<store::Id> excluded(const DestinationQueue& queued) const;
+  bool is_leased(store::Id id) const { return leases_.contains(id); }
+  std::vector<store::Lease> leases_of(store::Id id) const;
+  std::vector<std::uint32_t> leased_at(const std::string& destination, store::Id id) const;
+  std::vector<store::Lease> leases() const;
 
   // Destinations whose work had to wait for the end of a lease or an action, since the last call.
   std::vector<std::string> take_woken() { return std::exchange(woken_, {}); }
   // While an operator's action is under way, its messages are neither in the ready queue nor leased anew.
-  void freeze(const std::vector<Id>& ids);
-  void thaw(const std::vector<Id>& ids);
+  void freeze(const std::vector<store::Id>& ids);
+  void thaw(const std::vector<store::Id>& ids);
   // Everything that is not leased goes back to the database alone.
   void drop_all();
   void drop_jobs(DestinationQueue& queued);
@@ -91,18 +88,18 @@ class ReadyQueue {
     std::string destination;
     std::vector<std::uint32_t> seqs;
   };
-  bool overlaps(const Job& job) const;
-  void wake(Id id);
-  void put(DestinationQueue& queued, Job job);
-  void note_lease(DestinationQueue& queued, const Job& job);
+  bool overlaps(const store::Job& job) const;
+  void wake(store::Id id);
+  void put(DestinationQueue& queued, store::Job job);
+  void note_lease(DestinationQueue& queued, const store::Job& job);
 
   std::size_t most_messages_;
   std::size_t most_bytes_;
   std::unordered_map<std::string, DestinationQueue> destinations_;
-  std::unordered_map<Id, std::vector<Leased>> leases_;
-  std::unordered_map<Id, std::uint32_t> here_;    // how many destinations have a job of it
-  std::unordered_map<Id, std::uint32_t> frozen_;  // by how many actions
-  std::unordered_map<Id, std::vector<std::string>>
+  std::unordered_map<store::Id, std::vector<Leased>> leases_;
+  std::unordered_map<store::Id, std::uint32_t> here_;    // how many destinations have a job of it
+  std::unordered_map<store::Id, std::uint32_t> frozen_;  // by how many actions
+  std::unordered_map<store::Id, std::vector<std::string>>
       waiting_;  // destinations that could not have a job of it when they read it
   std::vector<std::string> woken_;
   std::size_t messages_ = 0;

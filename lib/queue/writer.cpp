@@ -3,11 +3,9 @@
 
 #include <boost/asio/this_coro.hpp>
 
-#include "queue/state.h"
+#include "queue/writer_impl.h"
 
 namespace hoplock::queue {
-
-using disk::Durability;
 
 namespace {
 // In the log, and in the database when the log is copied.
@@ -22,8 +20,7 @@ Writer::~Writer() {
   const auto core = state_->core.lock();
   if (!core) return;  // swept at the next start
   core->drafts.erase(state_->id);
-  core->disk.post(Durability::relaxed,
-                  [id = state_->id](disk::Tx& tx) -> Result<disk::More> { return drop_part_of_draft(tx, id); });
+  core->mail.discard(state_->id);
 }
 
 Id Writer::id() const { return state_->id; }
@@ -47,13 +44,7 @@ asio::awaitable<Result<>> Writer::State::stream(Queue::Core& queue) {
     buffer.erase(0, chunk_bytes);
   }
   queue.drafts.insert(id);
-  auto job = [which = id, n = chunks, octets = std::move(octets)](disk::Tx& tx) -> Result<> {
-    if (n == 0) note_draft(tx, which);
-    insert_chunk(tx, which, n, octets);
-    return {};
-  };
-  ++chunks;
-  co_return co_await queue.disk.run(Durability::relaxed, chunk_bytes, std::move(job));
+  co_return co_await queue.mail.append_chunk(id, chunks++, std::move(octets));
 }
 
 asio::awaitable<Result<>> Writer::write(std::string octets) {
@@ -74,11 +65,11 @@ asio::awaitable<Result<>> Writer::write(std::string octets) {
 }
 
 asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRecipient> recipients) {
-  return commit(std::move(envelope), std::move(recipients), std::vector<Along>());
+  return commit(std::move(envelope), std::move(recipients), std::nullopt);
 }
 
 asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRecipient> recipients,
-                                           std::vector<Along> along) {
+                                           std::optional<ReportMark> mark) {
   auto loop = co_await asio::this_coro::executor;
   State& state = *state_;
   Queue::Core* alive = state.core.lock().get();  // not kept alive from here
@@ -95,14 +86,11 @@ asio::awaitable<Result<Id>> Writer::commit(Envelope envelope, std::vector<NewRec
   draft->destinations.reserve(recipients.size());
   for (const auto& recipient : recipients) draft->destinations.push_back(core.route(recipient.domain));
   draft->recipients = std::move(recipients);
-  draft->along = std::move(along);
+  draft->mark = std::move(mark);
   const std::size_t bytes = draft->last_chunk->size() + draft->recipients.size() * 256;
-  auto job = [store = core.store, draft](disk::Tx& tx) -> Result<std::vector<Enqueued>> {
-    return store->commit(tx, *draft);
-  };
   const Claim passing(core.passing, places_of_an_octet * bytes);
   state.announced.reset();
-  auto enqueued = co_await core.disk.run(Durability::durable, bytes, std::move(job));
+  auto enqueued = co_await core.mail.commit(draft);
   if (!enqueued) co_return enqueued.error();
   state.committed = true;
   core.drafts.erase(state.id);

@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
-#include "queue/along.h"
-#include "queue/message.h"
+#include "store/ledger.h"
+#include "store/message.h"
 
 namespace hoplock::queue {
 
@@ -22,17 +22,18 @@ class Writer {
   Writer& operator=(Writer&&) = delete;
   ~Writer();  // abandons what was not committed
 
-  Id id() const;
+  store::Id id() const;
   std::uint64_t size() const;  // octets so far
 
   // Any length; octets as they are. It waits while too much is on its way to the disk. After an Error nothing but
   // destruction makes sense.
   asio::awaitable<Result<>> write(std::string octets);
   // Good: message and recipients are on stable storage (SUB-29). REQUIRES: 1 to max_recipients recipients; called once.
-  // Error (disk::is_unavailable): 452 4.3.1, and nothing of the message stays.
-  asio::awaitable<Result<Id>> commit(Envelope envelope, std::vector<NewRecipient> recipients);
-  // Together with what else is to be written if, and only if, the message is.
-  asio::awaitable<Result<Id>> commit(Envelope envelope, std::vector<NewRecipient> recipients, std::vector<Along> along);
+  // Error, where the store has no room or cannot be written: 452 4.3.1, and nothing of the message stays.
+  asio::awaitable<Result<store::Id>> commit(store::Envelope envelope, std::vector<store::NewRecipient> recipients);
+  // The mail of a report: its mark is stored if, and only if, the message is.
+  asio::awaitable<Result<store::Id>> commit(store::Envelope envelope, std::vector<store::NewRecipient> recipients,
+                                            std::optional<store::ReportMark> mark);
 
  private:
   friend class Queue;

@@ -11,28 +11,24 @@
 namespace hoplock::reports {
 
 using boost::asio::awaitable;
-using disk::Durability;
-using Known = Destination::State;
+using Known = store::ReportDestination::State;
 
 namespace {
 
 constexpr std::uint8_t notify_never = 1;
-
-struct Loaded {
-  std::optional<Account> account;
-  std::vector<Destination> destinations;
-};
 
 std::string endpoint_host(const tlsrpt::HttpsDestination& to) {
   const auto* name = std::get_if<dns::Name>(&to.host);
   return name != nullptr ? name->text() : std::get<Ip>(to.host).text();
 }
 
-bool is_under_way(State state) { return state == State::due || state == State::built; }
+bool is_under_way(store::ReportState state) {
+  return state == store::ReportState::due || state == store::ReportState::built;
+}
 
 }  // namespace
 
-ReportJob::ReportJob(std::shared_ptr<Sender::Impl> sender, Key key, Time now)
+ReportJob::ReportJob(std::shared_ptr<Sender::Impl> sender, store::ReportKey key, Time now)
     : sender_(std::move(sender)), key_(std::move(key)), now_(now), options_(*sender_->options) {
   sender_->active.insert(key_);
 }
@@ -54,13 +50,7 @@ awaitable<void> ReportJob::go(std::shared_ptr<ReportJob> self) {
 }
 
 awaitable<ReportJob::Goes> ReportJob::load() {
-  auto job = [key = key_](disk::Tx& tx) -> Result<Loaded> {
-    Loaded loaded;
-    loaded.account = find(tx, key);
-    loaded.destinations = destinations(tx, key);
-    return loaded;
-  };
-  auto loaded = co_await sender_->parts.disk.run(Durability::read, std::move(job));
+  auto loaded = co_await sender_->parts.ledger.load(key_);
   if (!loaded) {
     sender_->disk_failed(loaded.error());
     co_return Goes::no_further;
@@ -94,7 +84,7 @@ awaitable<ReportJob::Goes> ReportJob::open() {
     std::string why = choice.state == tlsrpt::Choice::State::valid  ? "its TLSRPT record names no usable destination"
                       : choice.state == tlsrpt::Choice::State::none ? "it publishes no TLSRPT record any more"
                                                                     : choice.why;
-    co_await finish(accepted_before_ ? State::sent : State::skipped, std::move(why));
+    co_await finish(accepted_before_ ? store::ReportState::sent : store::ReportState::skipped, std::move(why));
     co_return Goes::no_further;
   }
   add_destinations(choice.record.rua);
@@ -117,14 +107,9 @@ void ReportJob::add_destinations(const std::vector<tlsrpt::Destination>& to) {
 }
 
 awaitable<ReportJob::Goes> ReportJob::build() {
-  std::vector<Destination> waiting;
+  std::vector<store::ReportDestination> waiting;
   for (const Attempt& attempt : attempts_) waiting.push_back(attempt.destination);
-  auto job = [key = key_, submitter = options_.submitter, waiting](disk::Tx& tx) -> Result<std::optional<Built>> {
-    auto built = reports::build(tx, key, submitter);
-    for (const Destination& one : waiting) put_destination(tx, key, one);
-    return built;
-  };
-  auto built = co_await sender_->parts.disk.run(Durability::durable, std::move(job));
+  auto built = co_await sender_->parts.ledger.build(key_, options_.submitter, std::move(waiting));
   if (!built) sender_->disk_failed(built.error());
   if (!built || !*built) co_return Goes::no_further;
   built_ = std::move(*built);
@@ -192,7 +177,7 @@ awaitable<void> ReportJob::mail(Attempt& attempt) {
 }
 
 // The mail and the mark that says so are stored together (RPT-30).
-awaitable<Result<queue::Id>> ReportJob::queue_mail(Attempt& attempt) {
+awaitable<Result<store::Id>> ReportJob::queue_mail(Attempt& attempt) {
   queue::Queue& queue = sender_->parts.queue;
   if (const auto accepting = queue.accepting(); !accepting) co_return accepting.error();
   const auto& to = std::get<tlsrpt::MailDestination>(attempt.to);
@@ -200,24 +185,21 @@ awaitable<Result<queue::Id>> ReportJob::queue_mail(Attempt& attempt) {
   std::string octets = message(to, writer.id());
   auto written = co_await writer.write(std::move(octets));
   if (!written) co_return written.error();
-  queue::NewRecipient recipient;
+  store::NewRecipient recipient;
   recipient.address = to.text();
   recipient.domain = to.domain;
   recipient.notify = notify_never;
-  std::vector<queue::NewRecipient> recipients;
+  std::vector<store::NewRecipient> recipients;
   recipients.push_back(std::move(recipient));
-  Destination taken = attempt.destination;
+  store::ReportDestination taken = attempt.destination;
   taken.state = Known::accepted;
   ++taken.attempts;
   taken.error.clear();
-  std::vector<queue::Along> along;
-  along.emplace_back([key = key_, done = taken, mail = writer.id().value](disk::Tx& tx) -> Result<> {
-    put_destination(tx, key, done);
-    put_mail(tx, mail, key, done.rua);
-    return {};
-  });
-  queue::Envelope mine = envelope();
-  auto queued = co_await writer.commit(std::move(mine), std::move(recipients), std::move(along));
+  std::optional<store::ReportMark> mark(std::in_place);
+  mark->key = key_;
+  mark->destination = taken;
+  store::Envelope mine = envelope();
+  auto queued = co_await writer.commit(std::move(mine), std::move(recipients), std::move(mark));
   if (queued) {
     attempt.destination = std::move(taken);
     attempt.mark = Attempt::Mark::stored;
@@ -225,15 +207,15 @@ awaitable<Result<queue::Id>> ReportJob::queue_mail(Attempt& attempt) {
   co_return queued;
 }
 
-queue::Envelope ReportJob::envelope() const {
-  queue::Envelope made;
+store::Envelope ReportJob::envelope() const {
+  store::Envelope made;
   made.sender = options_.from;
   made.tls_required_no = true;
-  made.kind = queue::Kind::report;
+  made.kind = store::Kind::report;
   return made;
 }
 
-std::string ReportJob::message(const tlsrpt::MailDestination& to, queue::Id id) const {
+std::string ReportJob::message(const tlsrpt::MailDestination& to, store::Id id) const {
   tlsrpt::Mail mail;
   mail.submitter = options_.submitter;
   mail.from = options_.from;
@@ -272,11 +254,9 @@ awaitable<void> ReportJob::post(Attempt& attempt) {
   if (posted.what == Posted::What::silent) heard = Endpoints::Heard::nothing;
   const bool accepted = posted.what == Posted::What::accepted;
   note(attempt, accepted ? Known::accepted : Known::waiting, accepted ? "" : posted.why);
-  std::function<void(disk::Tx&)> write = [key = key_, done = attempt.destination](disk::Tx& tx) {
-    put_destination(tx, key, done);
-  };
-  const Goes stored = co_await store(std::move(write));  // before the log calls it sent, for then it is not sent again
-  tell_posted(attempt, posted, stored);
+  // before the log calls it sent, for then it is not sent again
+  const auto written = co_await sender_->parts.ledger.put_destination(key_, attempt.destination);
+  tell_posted(attempt, posted, stored(written));
 }
 
 void ReportJob::tell_posted(const Attempt& attempt, const Posted& posted, Goes stored) const {
@@ -290,13 +270,12 @@ void ReportJob::tell_posted(const Attempt& attempt, const Posted& posted, Goes s
 
 // Why the destination gets no more today, if so; else this report is counted.
 awaitable<std::string> ReportJob::over_quota(const tlsrpt::Destination& to, std::size_t octets) {
-  Load load;
+  store::ReportLoad load;
   load.day = tlsrpt::day_of(now_);
   load.to = to;
   load.octets = octets;
-  auto job = [load, quota = options_.quota](disk::Tx& tx) -> Result<std::string> { return take(tx, load, quota); };
-  const auto taken = co_await sender_->parts.disk.run(Durability::relaxed, std::move(job));
-  co_return taken ? *taken : std::string();  // what is to be stored next tells of the disk
+  const auto taken = co_await sender_->parts.ledger.take_quota(std::move(load), options_.quota);
+  co_return taken ? *taken : std::string();  // what is to be stored next tells of the store
 }
 
 void ReportJob::note(Attempt& attempt, Known state, std::string error) {
@@ -324,9 +303,9 @@ awaitable<void> ReportJob::close() {
   if (has(Known::waiting)) {
     co_await postpone(std::move(error));
   } else if (accepted_before_ || has(Known::accepted)) {
-    co_await finish(State::sent, "");
+    co_await finish(store::ReportState::sent, "");
   } else {
-    co_await finish(State::failed, std::move(error));
+    co_await finish(store::ReportState::failed, std::move(error));
   }
 }
 
@@ -350,44 +329,38 @@ awaitable<void> ReportJob::postpone(std::string error) {
     for (Attempt& attempt : attempts_) {
       if (attempt.destination.state == Known::waiting) attempt.destination.state = Known::failed;
     }
-    co_await finish(accepted ? State::sent : State::failed, std::move(error));
+    co_await finish(accepted ? store::ReportState::sent : store::ReportState::failed, std::move(error));
     co_return;
   }
-  const Pause pause{account_.since.value_or(now_), *next};
-  std::function<void(disk::Tx&)> write = [key = key_, attempts = attempts_, pause, error](disk::Tx& tx) {
-    put_destinations(tx, key, attempts);
-    reports::postpone(tx, key, pause, error);
-  };
-  co_await store(std::move(write));
+  const store::ReportPause pause{account_.since.value_or(now_), *next};
+  auto mine = round(std::move(error));
+  const auto written = co_await sender_->parts.ledger.postpone(std::move(mine), pause);
+  stored(written);
 }
 
-void ReportJob::put_destinations(disk::Tx& tx, const Key& key, const std::vector<Attempt>& attempts) {
-  for (const Attempt& one : attempts) {
-    if (one.mark == Attempt::Mark::ours) put_destination(tx, key, one.destination);
+store::ReportRound ReportJob::round(std::string error) const {
+  store::ReportRound made;
+  made.key = key_;
+  for (const Attempt& one : attempts_) {
+    if (one.mark == Attempt::Mark::ours) made.destinations.push_back(one.destination);
   }
+  made.error = std::move(error);
+  return made;
 }
 
-awaitable<void> ReportJob::finish(State end, std::string error) {
-  std::function<void(disk::Tx&)> write = [key = key_, attempts = attempts_, end, error](disk::Tx& tx) {
-    put_destinations(tx, key, attempts);
-    reports::finish(tx, key, end, error);
-    mark_if_returned(tx, key);
-  };
-  const Goes stored = co_await store(std::move(write));
-  if (stored == Goes::no_further) co_return;
-  if (end == State::failed) tell(Level::error, "failed", "", "nobody took it, and it is given up: " + error);
-  if (end == State::skipped) tell(Level::info, "skipped", "", error);
+awaitable<void> ReportJob::finish(store::ReportState end, std::string error) {
+  auto mine = round(error);
+  const auto written = co_await sender_->parts.ledger.finish(std::move(mine), end);
+  if (stored(written) == Goes::no_further) co_return;
+  if (end == store::ReportState::failed)
+    tell(Level::error, "failed", "", "nobody took it, and it is given up: " + error);
+  if (end == store::ReportState::skipped) tell(Level::info, "skipped", "", error);
 }
 
-awaitable<ReportJob::Goes> ReportJob::store(std::function<void(disk::Tx&)> write) {
-  auto job = [write = std::move(write)](disk::Tx& tx) -> Result<> {
-    write(tx);
-    return {};
-  };
-  const auto written = co_await sender_->parts.disk.run(Durability::durable, std::move(job));
+ReportJob::Goes ReportJob::stored(const Result<>& written) {
   stored_ = written.has_value();
   if (!written) sender_->disk_failed(written.error());
-  co_return written ? Goes::on : Goes::no_further;
+  return written ? Goes::on : Goes::no_further;
 }
 
 Event ReportJob::event(Level level, std::string_view action) const {

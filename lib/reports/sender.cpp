@@ -11,13 +11,11 @@
 namespace hoplock::reports {
 
 using boost::asio::awaitable;
-using disk::Durability;
 using Steady = std::chrono::steady_clock;
 
 namespace {
 
 constexpr std::size_t page = 500;                                             // accounts of one look
-constexpr std::size_t prune_page = 50;                                        // each may have many rows
 constexpr std::chrono::milliseconds longest_rest = std::chrono::seconds{10};  // the wall clock may be set meanwhile
 constexpr std::chrono::milliseconds shortest_rest{200};
 constexpr std::chrono::milliseconds rest_after_failure = std::chrono::seconds{10};
@@ -50,7 +48,7 @@ void Sender::set(std::optional<SenderOptions> options, std::shared_ptr<const dki
 
 awaitable<void> Sender::run() { return Impl::run(impl_); }
 awaitable<std::optional<Time>> Sender::round(Time now) { return Impl::round(impl_, now); }
-awaitable<Result<Sender::SendNowResult>> Sender::send_now(Selection which, Time now) {
+awaitable<Result<Sender::SendNowResult>> Sender::send_now(store::ReportSelection which, Time now) {
   return Impl::send_now(impl_, std::move(which), now);
 }
 awaitable<void> Sender::take_bounce(std::string content) { return Impl::take_bounce(impl_, std::move(content)); }
@@ -94,14 +92,13 @@ awaitable<Sender::Impl::Looked> Sender::Impl::look(Self self, Time now) {
   Looked looked;
   if (!self->options) co_return looked;
   const std::size_t limit = self->active.size() + self->unsaved.size() + 4 * self->options->at_once;
-  auto job = [now, limit](disk::Tx& tx) -> Result<Due> { return due(tx, now, limit); };
-  auto found = co_await self->parts.disk.run(Durability::read, std::move(job));
+  auto found = co_await self->parts.ledger.due(now, limit);
   if (!found) {
     self->disk_failed(found.error());
     co_return looked;
   }
   looked.next = found->next;
-  for (Key& key : found->keys) {
+  for (store::ReportKey& key : found->keys) {
     while (self->options && self->active.size() >= self->options->at_once) co_await self->changed.wait();
     if (!self->options) co_return looked;  // switched off meanwhile
     if (self->active.contains(key) || self->unsaved.contains(key)) continue;
@@ -116,21 +113,14 @@ awaitable<Sender::Impl::Looked> Sender::Impl::look(Self self, Time now) {
 awaitable<void> Sender::Impl::plan(Self self, Time now) {
   for (;;) {
     if (!self->options) co_return;
-    std::vector<Milliseconds> delays;
+    store::ReportPlan plan;
+    plan.now = now;
+    plan.latest = now + self->options->send_at + self->options->spread + self->options->patience;
+    plan.send_at = self->options->send_at;
     const auto spread = static_cast<double>(self->options->spread.count());
-    for (std::size_t i = 0; i < page; ++i) delays.emplace_back(static_cast<std::int64_t>(self->fraction() * spread));
-    const Time latest = now + self->options->send_at + self->options->spread + self->options->patience;
-    auto job = [now, latest, today = tlsrpt::day_of(now), send_at = self->options->send_at,
-                delays = std::move(delays)](disk::Tx& tx) -> Result<std::size_t> {
-      rebase(tx, now, latest);
-      const auto keys = unplanned(tx, today, delays.size());
-      for (std::size_t i = 0; i < keys.size(); ++i) {
-        const Time begin = tlsrpt::begin_of(keys[i].day + std::chrono::days{1});
-        reports::plan(tx, keys[i], std::max(now, begin + send_at + delays[i]));
-      }
-      return keys.size();
-    };
-    const auto planned = co_await self->parts.disk.run(Durability::relaxed, std::move(job));
+    for (std::size_t i = 0; i < page; ++i)
+      plan.delays.emplace_back(static_cast<std::int64_t>(self->fraction() * spread));
+    const auto planned = co_await self->parts.ledger.plan(std::move(plan));
     if (!planned) self->disk_failed(planned.error());
     if (!planned || *planned < page) co_return;
   }
@@ -141,39 +131,26 @@ awaitable<void> Sender::Impl::prune(Self self, Time now) {
   const tlsrpt::Day today = tlsrpt::day_of(now);
   if (self->pruned == today) co_return;
   const tlsrpt::Day before = today - self->keep;
-  const Prune which = self->options ? Prune::ended : Prune::all;
+  const store::PruneReports which = self->options ? store::PruneReports::ended : store::PruneReports::all;
   for (bool more = true; more;) {
-    auto job = [before, which, today](disk::Tx& tx) -> Result<bool> {
-      forget_quota(tx, today);
-      return reports::prune(tx, before, which, prune_page);
-    };
-    const auto pruned = co_await self->parts.disk.run(Durability::relaxed, std::move(job));
+    const auto pruned = co_await self->parts.ledger.prune(before, which, today);
     if (!pruned) co_return self->disk_failed(pruned.error());
-    more = *pruned;
+    more = *pruned == store::More::yes;
   }
   self->pruned = today;
 }
 
-awaitable<Result<Sender::SendNowResult>> Sender::Impl::send_now(Self self, Selection which, Time now) {
+awaitable<Result<Sender::SendNowResult>> Sender::Impl::send_now(Self self, store::ReportSelection which, Time now) {
   if (!self->options) co_return fail(errc::operation_not_permitted, "tls_rpt.enabled is false: no reports are sent");
   SendNowResult all;
   which.limit = page;
   for (;;) {
-    auto job = [which, now](disk::Tx& tx) -> Result<std::pair<SendNowResult, std::optional<Key>>> {
-      std::pair<SendNowResult, std::optional<Key>> done;
-      for (const Account& account : list(tx, which)) {
-        ++done.first.found;
-        if (reports::send_now(tx, account.key, now)) ++done.first.sending;
-        done.second = account.key;
-      }
-      return done;
-    };
-    auto done = co_await self->parts.disk.run(Durability::durable, std::move(job));
+    const auto done = co_await self->parts.ledger.send_now(which, now);
     if (!done) co_return done.error();
-    all.found += done->first.found;
-    all.sending += done->first.sending;
-    if (done->first.found < page) break;
-    which.after = done->second;
+    all.found += done->found;
+    all.sending += done->sending;
+    if (done->found < page) break;
+    which.after = done->last;
   }
   self->kicked = true;
   self->changed.notify_all();
@@ -183,14 +160,12 @@ awaitable<Result<Sender::SendNowResult>> Sender::Impl::send_now(Self self, Selec
 awaitable<void> Sender::Impl::take_bounce(Self self, std::string content) {
   const auto bounce = tlsrpt::parse_bounce(content);
   if (!bounce) co_return;
-  auto job = [bounce = *bounce](disk::Tx& tx) -> Result<std::optional<Returned>> {
-    return reports::take_bounce(tx, bounce);
-  };
-  const auto returned = co_await self->parts.disk.run(Durability::durable, std::move(job));
+  const auto mail = mail_of(bounce->message_id);
+  if (!mail) co_return;
+  const auto returned = co_await self->parts.ledger.take_bounce(*mail, *bounce);
   if (!returned) co_return self->disk_failed(returned.error());
   if (!*returned) co_return;
-  const auto mail = mail_of(bounce->message_id);
-  self->parts.log.write(event_of(**returned, bounce->why, mail ? mail->text() : std::string()));
+  self->parts.log.write(event_of(**returned, bounce->why, mail->text()));
   self->parts.log.count(counted::Report{"failed"});
 }
 

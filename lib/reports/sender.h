@@ -14,15 +14,14 @@
 #include <string>
 
 #include "base/log.h"
-#include "disk/disk.h"
 #include "dkim/signer.h"
 #include "net/clock.h"
 #include "queue/queue.h"
 #include "queue/schedule.h"
-#include "reports/ledger.h"
 #include "reports/post.h"
-#include "reports/quota.h"
 #include "resolver/resolver.h"
+#include "store/ledger_store.h"
+#include "store/report_quota.h"
 #include "tlsrpt/report.h"
 
 namespace hoplock::reports {
@@ -35,7 +34,7 @@ struct SenderOptions {
   std::chrono::days keep{30};
   std::chrono::hours patience{24};  // from a report's first attempt to its last (RPT-43)
   queue::Retry retry;
-  Quota quota;
+  store::ReportQuota quota;
   std::size_t at_once = 16;  // reports
 };
 
@@ -43,7 +42,7 @@ class Sender {
  public:
   struct Parts {
     boost::asio::any_io_executor executor;
-    disk::Disk& disk;
+    store::LedgerStore& ledger;
     resolver::Resolver& resolver;
     queue::Queue& queue;
     Post& post;
@@ -75,7 +74,7 @@ class Sender {
     std::uint64_t sending = 0;  // of them, those that are being sent now; the others are sent already
   };
   // Error operation_not_permitted: reports are switched off.
-  boost::asio::awaitable<Result<SendNowResult>> send_now(Selection which, Time now);
+  boost::asio::awaitable<Result<SendNowResult>> send_now(store::ReportSelection which, Time now);
 
  private:
   friend class ReportJob;

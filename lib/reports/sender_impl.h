@@ -25,7 +25,7 @@ struct Sender::Impl {
     std::optional<Time> next;  // when there is more
   };
   static boost::asio::awaitable<Looked> look(Self self, Time now);
-  static boost::asio::awaitable<Result<SendNowResult>> send_now(Self self, Selection which, Time now);
+  static boost::asio::awaitable<Result<SendNowResult>> send_now(Self self, store::ReportSelection which, Time now);
   static boost::asio::awaitable<void> take_bounce(Self self, std::string content);
   static boost::asio::awaitable<void> plan(Self self, Time now);
   static boost::asio::awaitable<void> prune(Self self, Time now);
@@ -38,8 +38,8 @@ struct Sender::Impl {
   std::optional<SenderOptions> options;
   std::shared_ptr<const dkim::Keyring> keyring;
   Endpoints endpoints;
-  std::set<Key> active;   // jobs under way
-  std::set<Key> unsaved;  // whose job could not even store what became of it; not again in this round
+  std::set<store::ReportKey> active;   // jobs under way
+  std::set<store::ReportKey> unsaved;  // whose job could not even store what became of it; not again in this round
   std::chrono::days keep{30};
   std::optional<tlsrpt::Day> pruned;
   net::Condition changed;  // a job ended, or there may be new ones
@@ -50,7 +50,7 @@ struct Sender::Impl {
 // One report: its record, its building, its destinations, its mark.
 class ReportJob : public std::enable_shared_from_this<ReportJob> {
  public:
-  ReportJob(std::shared_ptr<Sender::Impl> sender, Key key, Time now);
+  ReportJob(std::shared_ptr<Sender::Impl> sender, store::ReportKey key, Time now);
   ~ReportJob();  // no longer active
   ReportJob(const ReportJob&) = delete;
   ReportJob& operator=(const ReportJob&) = delete;
@@ -60,7 +60,7 @@ class ReportJob : public std::enable_shared_from_this<ReportJob> {
  private:
   enum class Goes : std::uint8_t { on, no_further };
   struct Attempt {
-    Destination destination;
+    store::ReportDestination destination;
     tlsrpt::Destination to;
     std::optional<Time> held;  // its host is: nothing was tried
     // Stored with the mail that carries it: what became of that mail since is not overwritten.
@@ -73,36 +73,36 @@ class ReportJob : public std::enable_shared_from_this<ReportJob> {
   boost::asio::awaitable<void> try_all();
   static boost::asio::awaitable<void> try_one(std::shared_ptr<ReportJob> self, std::size_t which);
   boost::asio::awaitable<void> mail(Attempt& attempt);
-  boost::asio::awaitable<Result<queue::Id>> queue_mail(Attempt& attempt);
+  boost::asio::awaitable<Result<store::Id>> queue_mail(Attempt& attempt);
   boost::asio::awaitable<void> post(Attempt& attempt);
   boost::asio::awaitable<std::string> over_quota(const tlsrpt::Destination& to, std::size_t octets);
   boost::asio::awaitable<void> close();
-  boost::asio::awaitable<void> finish(State end, std::string error);
+  boost::asio::awaitable<void> finish(store::ReportState end, std::string error);
   boost::asio::awaitable<void> postpone(std::string error);
 
   void add_destinations(const std::vector<tlsrpt::Destination>& to);
   std::string no_mail() const;
-  queue::Envelope envelope() const;
-  std::string message(const tlsrpt::MailDestination& to, queue::Id id) const;
-  static void put_destinations(disk::Tx& tx, const Key& key, const std::vector<Attempt>& attempts);
-  boost::asio::awaitable<Goes> store(std::function<void(disk::Tx&)> write);
+  store::Envelope envelope() const;
+  std::string message(const tlsrpt::MailDestination& to, store::Id id) const;
+  store::ReportRound round(std::string error) const;
+  Goes stored(const Result<>& written);
   std::optional<Time> next_round() const;
   void refuse(Attempt& attempt, std::string why);
   void tell_posted(const Attempt& attempt, const Posted& posted, Goes stored) const;
-  void note(Attempt& attempt, Destination::State state, std::string error);
+  void note(Attempt& attempt, store::ReportDestination::State state, std::string error);
   Event event(Level level, std::string_view action) const;
   void tell(Level level, std::string_view action, const std::string& rua, std::string error) const;
 
   std::shared_ptr<Sender::Impl> sender_;
-  Key key_;
+  store::ReportKey key_;
   Time now_;
   SenderOptions options_;
-  Account account_;
-  std::optional<Built> built_;
+  store::ReportAccount account_;
+  std::optional<store::BuiltReport> built_;
   std::shared_ptr<const std::string> gzip_;
-  std::vector<Destination> known_;  // of earlier rounds
-  std::vector<Attempt> attempts_;   // of this one
-  bool accepted_before_ = false;    // in an earlier round
+  std::vector<store::ReportDestination> known_;  // of earlier rounds
+  std::vector<Attempt> attempts_;                // of this one
+  bool accepted_before_ = false;                 // in an earlier round
   std::size_t pending_ = 0;
   net::Condition done_;
   bool stored_ = false;  // what became of it

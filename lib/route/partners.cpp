@@ -19,6 +19,7 @@ using asio::awaitable;
 using partners::Book;
 using partners::Entry;
 using partners::Order;
+using Part = store::PartnerStore::Part;
 
 namespace {
 
@@ -57,8 +58,8 @@ Event event_of(const Entry& entry, std::string_view action) {
   return event;
 }
 
-std::string_view action_word(const Entry& entry, PartnerRow row) {
-  if (row == PartnerRow::gone) return "removed";
+std::string_view action_word(const Entry& entry, store::PartnerRow row) {
+  if (row == store::PartnerRow::gone) return "removed";
   return entry.rule == partners::Rule::mandate ? "required" : "excepted";
 }
 
@@ -111,10 +112,9 @@ awaitable<void> Partners::retire() {
 
 awaitable<Result<>> Partners::load() {
   auto book = std::make_shared<Book>();
-  std::optional<PartnerAt> at = PartnerAt{};
+  std::optional<store::PartnerAt> at = store::PartnerAt{};
   while (at) {
-    auto job = [from = *at](disk::Tx& tx) { return list_partners(tx, from, rows_at_once); };
-    auto page = co_await disk_.run(disk::Durability::read, std::move(job));
+    auto page = co_await kept_.list(*at, rows_at_once);
     if (!page) co_return page.error();
     for (Entry& entry : page->entries) book->put(std::move(entry));
     at = std::move(page->next);
@@ -133,7 +133,7 @@ awaitable<Result<partners::Done>> Partners::carry_out(std::vector<Order> orders,
   Result<> stored;
   if (planned->done.refused.empty() && planned->done.changed > 0) {
     stored = has_room(*planned);
-    if (stored) stored = co_await store(planned);
+    if (stored) stored = co_await write(planned);
     if (stored) co_await take_up(planned);
     if (!stored) co_await clean();  // of what was written; where that fails, too, watch() does it later
   }
@@ -160,7 +160,7 @@ awaitable<std::shared_ptr<Partners::Plan>> Partners::plan(OrdersPtr orders, std:
       for (const partners::Rule rule : partner_rules) {
         const auto there = book_->at(order.entry.domain, rule);
         if (!there || (order.only && rule != *order.only)) continue;
-        to.changes.push_back({*there, PartnerRow::gone, ""});
+        to.changes.push_back({*there, store::PartnerRow::gone, ""});
         to.changes.back().entry.by = by;
         if (!note->empty()) to.changes.back().entry.note = *note;
       }
@@ -182,7 +182,7 @@ awaitable<std::shared_ptr<Partners::Plan>> Partners::plan(OrdersPtr orders, std:
     entry->by = by;
     entry->since = now;
     entry->told = false;
-    to.changes.push_back({std::move(*entry), PartnerRow::there, counted ? std::string(word_of(*counted)) : ""});
+    to.changes.push_back({std::move(*entry), store::PartnerRow::there, counted ? std::string(word_of(*counted)) : ""});
   }
   to.done.changed = to.changes.size();
   for (const Change& one : to.changes)
@@ -192,7 +192,7 @@ awaitable<std::shared_ptr<Partners::Plan>> Partners::plan(OrdersPtr orders, std:
 
 Result<> Partners::has_room(const Plan& plan) const {
   const std::uint64_t needed = plan.octets * times_written;
-  const std::uint64_t free = disk_.free_bytes();
+  const std::uint64_t free = kept_.free_bytes();
   if (plan.changes.size() <= rows_at_once || free >= min_free_space_ + needed) return {};
   const std::uint64_t left = free - std::min(free, min_free_space_);
   return fail(errc::no_space_on_device, std::to_string(needed / mebibyte + 1) + " MiB are needed for it, and " +
@@ -203,10 +203,9 @@ Result<> Partners::has_room(const Plan& plan) const {
 // A batch that came to nothing must be gone before another one takes its number.
 awaitable<Result<>> Partners::clean() {
   while (unclean_) {
-    auto job = [](disk::Tx& tx) -> Result<bool> { return drop_uncommitted(tx, rows_at_once); };
-    const auto done = co_await disk_.run(disk::Durability::relaxed, std::move(job));
-    if (!done) co_return done.error();
-    unclean_ = !*done;
+    const auto more = co_await kept_.drop_uncommitted(rows_at_once);
+    if (!more) co_return more.error();
+    unclean_ = *more == store::More::yes;
   }
   co_return Result<>();
 }
@@ -219,7 +218,7 @@ awaitable<void> Partners::tidy() {
   co_await clean();
 }
 
-awaitable<Result<>> Partners::store(PlanPtr plan) {
+awaitable<Result<>> Partners::write(PlanPtr plan) {
   const auto cleaned = co_await clean();
   if (!cleaned) co_return cleaned.error();
   unclean_ = true;
@@ -227,14 +226,9 @@ awaitable<Result<>> Partners::store(PlanPtr plan) {
   for (std::size_t at = 0; at < changes.size();) {
     const std::size_t end = std::min(at + rows_at_once, changes.size());
     const bool last = end == changes.size();
-    auto job = [plan, at, end, last](disk::Tx& tx) -> Result<> {
-      const Batch batch = committed_batch(tx) + 1;
-      for (std::size_t i = at; i < end; ++i) put_partner(tx, plan->changes[i].entry, batch, plan->changes[i].row);
-      if (last) commit_batch(tx, batch);
-      return {};
-    };
-    const auto durability = last ? disk::Durability::durable : disk::Durability::relaxed;
-    const auto done = co_await disk_.run(durability, std::move(job));
+    std::vector<store::PartnerChange> some;
+    for (std::size_t i = at; i < end; ++i) some.push_back({changes[i].entry, changes[i].row});
+    const auto done = co_await kept_.write(std::move(some), last ? Part::last : Part::some);
     if (!done) co_return done.error();
     at = end;
   }
@@ -249,7 +243,7 @@ awaitable<void> Partners::take_up(PlanPtr plan) {
   changed.reserve(plan->changes.size());
   std::size_t n = 0;
   for (const auto& [entry, row, was] : plan->changes) {
-    if (row == PartnerRow::gone) {
+    if (row == store::PartnerRow::gone) {
       book->remove(entry.domain, entry.rule);
     } else {
       book->put(entry);
@@ -267,18 +261,14 @@ awaitable<void> Partners::take_up(PlanPtr plan) {
   co_await clear_behind(std::move(plan));
 }
 
-// The last job says that all was told.
+// The last part says that all was told.
 awaitable<void> Partners::clear_behind(PlanPtr plan) {
   for (std::size_t at = 0; at < plan->changes.size();) {
     const std::size_t end = std::min(at + rows_at_once, plan->changes.size());
     const bool last = end == plan->changes.size();
-    auto job = [plan, at, end, last](disk::Tx& tx) -> Result<> {
-      const Batch batch = committed_batch(tx);
-      for (std::size_t i = at; i < end; ++i) drop_earlier(tx, plan->changes[i].entry, batch);
-      if (last) mark_followed(tx, batch);
-      return {};
-    };
-    const auto done = co_await disk_.run(disk::Durability::relaxed, std::move(job));
+    Entries some;
+    for (std::size_t i = at; i < end; ++i) some.push_back(plan->changes[i].entry);
+    const auto done = co_await kept_.drop_earlier(std::move(some), last ? Part::last : Part::some);
     if (!done) co_return;  // they count no more; they only take room
     at = end;
   }
@@ -288,25 +278,17 @@ awaitable<void> Partners::clear_behind(PlanPtr plan) {
 awaitable<void> Partners::follow_up() {
   while (busy_) co_await free_.wait();
   const Turn turn(*this);
-  auto first = [](disk::Tx& tx) -> Result<std::pair<Batch, Batch>> {
-    return std::pair(followed_batch(tx), committed_batch(tx));
-  };
-  const auto batches = co_await disk_.run(disk::Durability::read, std::move(first));
-  if (!batches || batches->first >= batches->second) co_return;
+  const auto batches = co_await kept_.batches();
+  if (!batches || batches->followed >= batches->committed) co_return;
   const auto [followed, committed] = *batches;
-  for (PartnerAt at;;) {
-    auto job = [at, from = followed](disk::Tx& tx) { return changed_since(tx, from, at, rows_at_once); };
-    const auto page = co_await disk_.run(disk::Durability::read, std::move(job));
+  for (store::PartnerAt at;;) {
+    const auto page = co_await kept_.changed_since(followed, at, rows_at_once);
     if (!page || page->empty()) break;
-    for (const Changed& one : *page) log_.write(event_of(one.entry, action_word(one.entry, one.row)));
+    for (const store::ChangedPartner& one : *page) log_.write(event_of(one.entry, action_word(one.entry, one.row)));
     at = page->back().at;
   }
   if (follow_) follow_(book_, {dns::Pattern{}});
-  auto job = [upto = committed](disk::Tx& tx) -> Result<> {
-    mark_followed(tx, upto);
-    return {};
-  };
-  co_await disk_.run(disk::Durability::relaxed, std::move(job));
+  co_await kept_.mark_followed(committed);
 }
 
 // Those that have ended and are not told of; and mandates that were, and count again, for the clock was set back. Marked as they are now.
@@ -345,13 +327,11 @@ awaitable<void> Partners::tell_ended(Time at) {
     const std::size_t end = std::min(from + rows_at_once, entries->size());
     for (std::size_t i = from; i < end; ++i) {
       const Entry& entry = (*entries)[i];
-      log_.write(event_of(entry, entry.told ? "ended" : action_word(entry, PartnerRow::there)));
+      log_.write(event_of(entry, entry.told ? "ended" : action_word(entry, store::PartnerRow::there)));
     }
-    auto job = [entries = std::shared_ptr<const Entries>(entries), from, end](disk::Tx& tx) -> Result<> {
-      for (std::size_t i = from; i < end; ++i) mark_told(tx, (*entries)[i]);
-      return {};
-    };
-    const auto done = co_await disk_.run(disk::Durability::relaxed, std::move(job));
+    Entries some(entries->begin() + static_cast<std::ptrdiff_t>(from),
+                 entries->begin() + static_cast<std::ptrdiff_t>(end));
+    const auto done = co_await kept_.mark_told(std::move(some));
     if (!done) log_.write(Event(Level::error, "store-failed").add("error", "partners: " + done.error().detail));
     from = end;
   }

@@ -3,7 +3,7 @@
 // order is done when it is on stable storage, whole or not at all, and only then it counts. What ends by itself counts no more from that
 // moment on, whenever that is told.
 //
-// 100,000 entries: they are read, written and taken up a few at a time, and no step keeps the loop or the disk from mail.
+// 100,000 entries: they are read, written and taken up a few at a time, and no step keeps the loop or the store from mail.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -14,20 +14,19 @@
 #include <vector>
 
 #include "base/log.h"
-#include "disk/disk.h"
 #include "net/clock.h"
 #include "net/condition.h"
 #include "partners/book.h"
 #include "partners/order.h"
-#include "route/partner_store.h"
+#include "store/partner_store.h"
 
 namespace hoplock::route {
 
 class Partners {
  public:
-  // REQUIRES: the disk (partner_migration() is applied) and the log outlive it and the loop's last run.
-  Partners(disk::Disk& disk, Log& log, net::Clock clock = net::now)
-      : disk_(disk), log_(log), clock_(std::move(clock)) {}
+  // REQUIRES: the store and the log outlive it and the loop's last run.
+  Partners(store::PartnerStore& kept, Log& log, net::Clock clock = net::now)
+      : kept_(kept), log_(log), clock_(std::move(clock)) {}
   Partners(const Partners&) = delete;
   Partners& operator=(const Partners&) = delete;
 
@@ -52,7 +51,7 @@ class Partners {
   using Entries = std::vector<partners::Entry>;
   struct Change {
     partners::Entry entry;
-    PartnerRow row = PartnerRow::there;
+    store::PartnerRow row = store::PartnerRow::there;
     std::string was;  // what counted in its place: "dane", "verify", "encrypt"; "": nothing
   };
   using Changes = std::vector<Change>;
@@ -66,7 +65,7 @@ class Partners {
   using OrdersPtr = std::shared_ptr<std::vector<partners::Order>>;
   class Turn;
   boost::asio::awaitable<std::shared_ptr<Plan>> plan(OrdersPtr orders, std::string by);
-  boost::asio::awaitable<Result<>> store(PlanPtr plan);
+  boost::asio::awaitable<Result<>> write(PlanPtr plan);
   Result<> has_room(const Plan& plan) const;
   boost::asio::awaitable<Result<>> clean();
   boost::asio::awaitable<void> tidy();
@@ -80,7 +79,7 @@ class Partners {
   void publish(std::shared_ptr<partners::Book> book, std::vector<dns::Pattern> changed);
   boost::asio::awaitable<void> retire();
 
-  disk::Disk& disk_;
+  store::PartnerStore& kept_;
   Log& log_;
   net::Clock clock_;
   Follow follow_;

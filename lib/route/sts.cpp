@@ -75,7 +75,7 @@ bool PolicyCache::Impl::is_crowded() const {
          static_cast<std::size_t>(std::distance(young, fetching_.end())) >= most_fetches;
 }
 
-bool PolicyCache::Impl::is_live(const PolicyRow& row, Time at) {
+bool PolicyCache::Impl::is_live(const store::PolicyRow& row, Time at) {
   return row.freshness.held && mtasts::is_live(*row.freshness.held, at);
 }
 
@@ -150,7 +150,7 @@ awaitable<PolicyTxt> PolicyCache::Impl::find_txt(Self self, dns::Name domain) {
   co_return *found;
 }
 
-PolicyCache::Impl::EntryPtr PolicyCache::Impl::entry_of(dns::Name domain, KeptPolicy kept) const {
+PolicyCache::Impl::EntryPtr PolicyCache::Impl::entry_of(dns::Name domain, store::KeptPolicy kept) const {
   auto entry = std::make_shared<Entry>();
   entry->row.domain = std::move(domain);
   if (!kept.row) return entry;
@@ -185,8 +185,7 @@ void PolicyCache::Impl::keep(const EntryPtr& entry) {
 
 awaitable<PolicyCache::Impl::EntryPtr> PolicyCache::Impl::load(Self self, dns::Name domain) {
   if (auto kept = self->entries_.find(domain, Steady::now())) co_return self->settle(std::move(*kept));
-  auto job = [domain](disk::Tx& tx) -> Result<KeptPolicy> { return find_kept(tx, domain); };
-  auto kept = co_await self->parts_.disk.run(disk::Durability::read, std::move(job));
+  auto kept = co_await self->parts_.policies.find(domain);
   if (auto newer = self->entries_.find(domain, Steady::now())) co_return self->settle(std::move(*newer));
   const EntryPtr entry = self->entry_of(std::move(domain), std::move(kept).value());
   self->keep(entry);
@@ -202,10 +201,7 @@ PolicyCache::Impl::EntryPtr PolicyCache::Impl::settle(EntryPtr entry) {
   settled->row.freshness = mtasts::settled(entry->row.freshness, at);
   settled->row.due = next_look(settled->row);
   keep(settled);
-  parts_.disk.post(disk::Durability::relaxed, [row = settled->row](disk::Tx& tx) -> Result<> {
-    update_policy(tx, row);
-    return {};
-  });
+  parts_.policies.update_later(settled->row);
   return settled;
 }
 
@@ -275,16 +271,10 @@ awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::succeed(Self self, Entr
   entry->row.due = self->next_look(entry->row);
   entry->policy = std::move(fetched.policy);
   entry->text = std::move(fetched.text);
-  PolicyRow row = entry->row;
+  store::PolicyRow row = entry->row;
   row.text = entry->text;
-  const std::size_t bytes = row.text->size();
   const bool lasts = entry->policy.max_age.count() > 0;
-  auto job = [row = std::move(row), lasts](disk::Tx& tx) -> Result<> {
-    lasts ? put_policy(tx, row) : remove_policy(tx, row.domain);
-    put_refused(tx, row.domain, "");
-    return {};
-  };
-  const auto stored = co_await self->parts_.disk.run(disk::Durability::durable, bytes, std::move(job));
+  const auto stored = co_await self->parts_.policies.put(std::move(row));
   lasts ? self->keep(entry) : self->entries_.erase(entry->row.domain);
   if (lasts) self->note_due(entry->row.due);
   PolicyEvent news = news_of(*entry);
@@ -308,7 +298,7 @@ awaitable<PolicyCache::Impl::Fetched> PolicyCache::Impl::succeed(Self self, Entr
 awaitable<PolicyEvent> PolicyCache::Impl::fail(Self self, EntryPtr before, std::string id, NoPolicy none) {
   const Time at = self->now();
   auto entry = std::make_shared<Entry>(*before);
-  PolicyRow& row = entry->row;
+  store::PolicyRow& row = entry->row;
   row.checked = at;
   row.freshness.failures.count += 1;
   row.freshness.failures.last = at;
@@ -317,12 +307,7 @@ awaitable<PolicyEvent> PolicyCache::Impl::fail(Self self, EntryPtr before, std::
   entry->refused = std::move(none.text);
   const bool live = is_live(row, at);
   if (live || !row.freshness.held) row.due = self->next_look(row);
-  auto job = [row, refused = entry->refused](disk::Tx& tx) -> Result<> {
-    row.freshness.held ? update_policy(tx, row) : put_policy(tx, row);
-    put_refused(tx, row.domain, refused);
-    return {};
-  };
-  const auto stored = co_await self->parts_.disk.run(disk::Durability::relaxed, std::move(job));
+  const auto stored = co_await self->parts_.policies.put_failure(row, entry->refused);
   self->keep(entry);
   self->note_due(row.due);
   PolicyEvent news = news_of(*entry);

@@ -3,7 +3,7 @@
 // facts for hop::decide and decides nothing; tells what happens to policies as `sts-policy` events.
 //
 // A policy that is live stays in force whatever fails: TXT gone, DNS blocked, HTTPS broken, the daemon restarted (STS-28 to STS-33).
-// Rows are read through from the database, a few thousand policies stay in memory. Errors of the database are thrown: without it
+// Rows are read through from the store, a few thousand policies stay in memory. Errors of the store are thrown: without it
 // nobody knows whether a policy is in force.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
@@ -13,12 +13,11 @@
 #include <string>
 
 #include "base/log.h"
-#include "disk/disk.h"
 #include "hop/facts.h"
 #include "net/clock.h"
 #include "route/sts_fetch.h"
 #include "route/sts_published.h"
-#include "route/sts_store.h"
+#include "store/policy_store.h"
 
 namespace hoplock::route {
 
@@ -53,7 +52,7 @@ Event event_of(const PolicyEvent& news);
 class PolicyCache {
  public:
   struct Parts {
-    disk::Disk& disk;  // of the table: its migrations() are applied
+    store::PolicyStore& policies;
     resolver::Resolver& resolver;
     PolicyFetch& fetch;
     Log& log;

@@ -31,7 +31,7 @@ class PolicyCache::Impl {
  private:
   // A domain's row with its policy parsed; the row itself has no text.
   struct Entry {
-    PolicyRow row;
+    store::PolicyRow row;
     mtasts::Policy policy;
     std::string text;  // verbatim
     std::string
@@ -57,11 +57,11 @@ class PolicyCache::Impl {
 
   // --- sts.cpp: what deliveries ask
   static awaitable<EntryPtr> load(Self self, dns::Name domain);
-  static bool is_live(const PolicyRow& row, Time at);
+  static bool is_live(const store::PolicyRow& row, Time at);
   static hop::StsFact in_force(const Entry& entry);
   hop::StsFact fact_of(const Entry& entry, const PolicyTxt& txt) const;
   static PolicyEvent news_of(const Entry& entry);
-  EntryPtr entry_of(dns::Name domain, KeptPolicy kept) const;
+  EntryPtr entry_of(dns::Name domain, store::KeptPolicy kept) const;
   EntryPtr settle(EntryPtr entry);
   void keep(const EntryPtr& entry);
   static awaitable<Fetched> fetch(Self self, dns::Name domain, std::string id, Cause cause);
@@ -77,7 +77,7 @@ class PolicyCache::Impl {
   static awaitable<void> expire(Self self, EntryPtr before);
   static awaitable<void> forget(Self self, EntryPtr before);
 
-  Time next_look(const PolicyRow& row) const;
+  Time next_look(const store::PolicyRow& row) const;
   void note_due(Time due);
 
   static constexpr std::size_t capacity = 4096;

@@ -40,7 +40,7 @@ std::string not_there(const mtasts::Choice& choice) {
 
 }  // namespace
 
-Time PolicyCache::Impl::next_look(const PolicyRow& row) const {
+Time PolicyCache::Impl::next_look(const store::PolicyRow& row) const {
   const auto& held = row.freshness.held;
   if (!held) return row.freshness.failures.last + keep_failed_domains;
   const Time expires = mtasts::expires(*held);
@@ -88,9 +88,8 @@ awaitable<void> PolicyCache::Impl::maintain(Self self) {
       co_await rest(self, longest_pause);
       continue;
     }
-    const DueBy by{self->now(), self->now() + farthest, most_rows};
-    auto job = [by](disk::Tx& tx) -> Result<DuePolicies> { return due_policies(tx, by); };
-    auto due = co_await self->parts_.disk.run(disk::Durability::read, std::move(job));
+    const store::DueBy by{self->now(), self->now() + farthest, most_rows};
+    auto due = co_await self->parts_.policies.due(by);
     std::chrono::milliseconds pause = longest_pause;  // also when the database cannot be read: others tell of that
     if (due && !due->domains.empty()) {
       pause = shortest_pause;
@@ -161,11 +160,7 @@ awaitable<void> PolicyCache::Impl::expire(Self self, EntryPtr before) {
   auto entry = std::make_shared<Entry>(*before);
   PolicyEvent news = news_of(*entry);
   entry->row.due = *news.expires + keep_expired;
-  auto job = [row = entry->row](disk::Tx& tx) -> Result<> {
-    update_policy(tx, row);
-    return {};
-  };
-  const auto stored = co_await self->parts_.disk.run(disk::Durability::relaxed, std::move(job));
+  const auto stored = co_await self->parts_.policies.update(entry->row);
   if (!stored) co_return;  // another time
   self->keep(entry);
   news.action = PolicyEvent::Action::expired;
@@ -176,11 +171,7 @@ awaitable<void> PolicyCache::Impl::expire(Self self, EntryPtr before) {
 }
 
 awaitable<void> PolicyCache::Impl::forget(Self self, EntryPtr before) {
-  auto job = [domain = before->row.domain](disk::Tx& tx) -> Result<> {
-    remove_policy(tx, domain);
-    return {};
-  };
-  const auto stored = co_await self->parts_.disk.run(disk::Durability::relaxed, std::move(job));
+  const auto stored = co_await self->parts_.policies.remove(before->row.domain);
   if (!stored) co_return;
   auto entry = std::make_shared<Entry>();
   entry->row.domain = before->row.domain;

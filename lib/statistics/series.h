@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Figures over time, for pictures: what was accepted and what became of it, under which proof mail left, how much waited and how long. Each
 // minute for 2 days, each hour for 90, each day for 2 years: 2,880 + 2,160 + 730 rows of about 60 octets, below 400 KiB, whatever happens.
-// A Tally gathers in memory what is counted for the metrics, by the minute of the wall clock in which it happened; write() adds it to the
-// rows. So each event is counted once, whatever the clock does, and a restart loses what was gathered since the last write() alone, a
+// A Tally gathers in memory what is counted for the metrics, by the minute of the wall clock in which it happened; written down, it is added
+// to the rows. So each event is counted once, whatever the clock does, and a restart loses what was gathered since it was last written alone, a
 // minute at most. A clock that is set forward leaves a hole as long as its jump, which costs nothing; one that is set back adds to rows
 // that are there. Of too many rows those go that are farthest from now, so that what a wrong clock left makes room for what is right.
-// Owns statistics_series (its table is in store.cpp). Knows no clock.
+// Pure.
 #pragma once
 #include <array>
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <vector>
 
 #include "base/counted.h"
-#include "base/result.h"
 #include "base/time.h"
-#include "disk/job.h"
 #include "statistics/proof.h"
 
 namespace hoplock::statistics {
@@ -56,9 +53,6 @@ class Tally {
   Minutes minutes_;
 };
 
-// On the disk thread, inside a job.
-void write(disk::Tx& tx, const Tally::Minutes& minutes);
-
 enum class Span : std::uint8_t { day, week, month, years };  // 24 h in minutes; 7 d, 30 d in hours; 2 years in days
 
 // An even grid of times, the last of which holds `now`.
@@ -67,7 +61,4 @@ struct Series {
   Seconds step{60};
   std::vector<std::optional<Figures>> points;  // nothing: the daemon did not run, or the clock never said so
 };
-// Straight from the database file, as Reader (reader.h) does.
-Result<Series> read_series(const std::filesystem::path& database, Span span, Time now);
-
 }  // namespace hoplock::statistics

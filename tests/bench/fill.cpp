@@ -12,6 +12,7 @@
 #include "daemon/options.h"
 #include "disk/disk.h"
 #include "queue/queue.h"
+#include "store_sqlite/mail_store.h"
 
 using namespace hoplock;
 namespace asio = boost::asio;
@@ -46,10 +47,10 @@ asio::awaitable<void> write(queue::Queue& into, Fill& fill) {
     auto message = into.begin(wall());
     std::string octets = body;
     (co_await message.write(std::move(octets))).value();
-    std::vector<queue::NewRecipient> to(1);
+    std::vector<store::NewRecipient> to(1);
     to[0].address = "user" + std::to_string(number) + "@" + domain;
     to[0].domain = dns::Name::parse(domain).value();
-    queue::Envelope envelope;
+    store::Envelope envelope;
     envelope.sender = "sender" + std::to_string(number % 1000) + "@d499.clear";
     envelope.client = "127.0.0.1";
     envelope.msgid = "<" + std::to_string(number) + "@d499.clear>";
@@ -58,12 +59,12 @@ asio::awaitable<void> write(queue::Queue& into, Fill& fill) {
   }
 }
 
-queue::Settled deferred(const queue::Job& job, Time due) {
-  queue::Settled settled;
+store::Settled deferred(const store::Job& job, Time due) {
+  store::Settled settled;
   settled.id = job.id;
   settled.destination = job.destination;
   for (const auto& recipient : job.recipients) {
-    queue::RecipientResult result;
+    store::RecipientResult result;
     result.seq = recipient.seq;
     result.due = due;
     result.interval = std::chrono::hours(4);
@@ -89,7 +90,7 @@ asio::awaitable<void> defer(queue::Queue& in, Fill& fill) {
       limit.messages = 500;
       auto jobs = (co_await in.lease(destination, wall(), limit)).value();
       if (jobs.empty()) break;
-      queue::Results results;
+      store::Results results;
       results.now = wall();
       for (const auto& job : jobs) {
         const int number = fill.deferred++;
@@ -127,8 +128,8 @@ int main(int argc, char** argv) {
   if (argc == 5) fill.octets = std::strtoul(argv[4], nullptr, 10);
   Run run;
   auto disk = std::move(disk::Disk::open(run.loop.get_executor(), daemon::disk_options(loaded.config)).value());
-  queue::Queue queue(*disk, daemon::queue_options(loaded.config),
-                     [](const dns::Name& domain) { return domain.text(); });
+  store_sqlite::SqliteMailStore mail(*disk);
+  queue::Queue queue(mail, daemon::queue_options(loaded.config), [](const dns::Name& domain) { return domain.text(); });
   run.spawn(begin(queue));
   run.all();
   for (int i = 0; i < writers; ++i) run.spawn(write(queue, fill));

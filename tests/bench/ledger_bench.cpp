@@ -10,11 +10,12 @@
 #include <filesystem>
 #include <random>
 
-#include "reports/ledger.h"
+#include "store_sqlite/ledger.h"
 #include "tests/bench/common.h"
 
 using namespace hoplock;
-using namespace hoplock::reports;
+using namespace hoplock::store;
+using namespace hoplock::store_sqlite;
 
 namespace {
 
@@ -49,7 +50,7 @@ class Traffic {
  public:
   Traffic(std::size_t domains, bool hostile) : domains_(domains), hostile_(hostile) {}
 
-  void one(Counts& counts) {
+  void one(LedgerCounts& counts) {
     const double u = std::uniform_real_distribution<double>(0, 1)(random_);
     const auto domain =
         std::min(domains_ - 1, static_cast<std::size_t>(std::pow(static_cast<double>(domains_), u)) - 1 + seen_ % 7);
@@ -105,7 +106,7 @@ class Traffic {
 struct Ledger {
   explicit Ledger(const std::filesystem::path& directory)
       : db(disk::Database::open(directory / "queue.db", disk::Access::read_write).value()), tx(db) {
-    disk::migrate(db, migrations()).value();
+    disk::migrate(db, ledger_migrations()).value();
   }
   template <class F>
   void transaction(F write) {
@@ -134,10 +135,10 @@ void count(Ledger& ledger, Traffic traffic, std::size_t sessions) {
   double generating = 0;
   for (std::size_t done = 0; done < sessions; done += batch) {
     const auto began = Clock::now();
-    Counts counts;
+    LedgerCounts counts;
     for (std::size_t i = 0; i < batch; ++i) traffic.one(counts);
     generating += since(began);
-    ledger.transaction([&] { add(ledger.tx, counts); });
+    ledger.transaction([&] { add_counts(ledger.tx, counts); });
   }
   std::printf("%-48s %10.2f\n", "counting a session, microseconds",
               (since(start) - generating) * 1e6 / static_cast<double>(sessions));
@@ -148,9 +149,10 @@ std::uint64_t build_all(Ledger& ledger) {
   const auto by = tlsrpt::Submitter::make("Bench", "tlsrpt@relay.example", "tlsrpt@relay.example").value();
   std::uint64_t sessions = 0;
   for (;;) {
-    const auto keys = unplanned(ledger.tx, today + std::chrono::days{1}, 256);
+    const auto keys = unplanned_reports(ledger.tx, today + std::chrono::days{1}, 256);
     if (keys.empty()) return sessions;
-    for (const Key& key : keys) ledger.transaction([&] { sessions += build(ledger.tx, key, by)->sessions; });
+    for (const ReportKey& key : keys)
+      ledger.transaction([&] { sessions += build_report(ledger.tx, key, by)->sessions; });
   }
 }
 

@@ -13,11 +13,14 @@
 #include <map>
 
 #include "queue/queue.h"
-#include "queue/reader.h"
-#include "queue/rows.h"
+#include "store_sqlite/mail_reader.h"
+#include "store_sqlite/mail_store.h"
+#include "store_sqlite/rows.h"
 
 using namespace hoplock;
 using namespace hoplock::queue;
+using namespace hoplock::store;
+using namespace hoplock::store_sqlite;
 
 namespace {
 
@@ -46,9 +49,10 @@ struct Setup {
   explicit Setup(const std::filesystem::path& directory) {
     disk::Options on_disk;
     on_disk.directory = directory;
-    on_disk.migrations = migrations();
+    on_disk.migrations = mail_migrations();
     disk = std::move(disk::Disk::open(loop.get_executor(), on_disk).value());
-    queue = std::make_unique<Queue>(*disk, Options{}, [](const dns::Name& domain) { return domain.text(); });
+    mail = std::make_unique<SqliteMailStore>(*disk);
+    queue = std::make_unique<Queue>(*mail, Options{}, [](const dns::Name& domain) { return domain.text(); });
     run(queue->start(wall())).value();
   }
   template <class T>
@@ -73,6 +77,7 @@ struct Setup {
   }
   asio::io_context loop{1};
   std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<SqliteMailStore> mail;
   std::unique_ptr<Queue> queue;
 };
 
@@ -285,7 +290,7 @@ void million(const std::filesystem::path& directory, int count) {
     back.destinations.push_back(down);
     setup->run(setup->queue->apply(std::move(back))).value();
   });
-  auto reader = Reader::open(place / "queue.db").value();
+  auto reader = SqliteMailReader::open(place / "queue.db").value();
   const auto look = [&](const char* what) { timed(what, [&] { (void)reader.stats({}).value(); }); };
   look("queue stats");
   look("queue stats, again");

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "disk/migrations.h"
-#include "statistics/store.h"
+#include "store_sqlite/statistics.h"
 #include "tests/bench/common.h"
 
 using namespace hoplock;
@@ -60,7 +60,7 @@ double spent(const std::filesystem::path& directory, const Load& load, Way way) 
   std::filesystem::remove_all(directory);
   std::filesystem::create_directories(directory);
   auto db = disk::Database::open(directory / "queue.db", disk::Access::read_write).value();
-  disk::migrate(db, {migration(), batch_migration()}).value();
+  disk::migrate(db, {store_sqlite::statistics_migration(), store_sqlite::statistics_batch_migration()}).value();
   db.execute("PRAGMA synchronous = OFF; CREATE TABLE result (id INTEGER PRIMARY KEY, story BLOB NOT NULL)");
   disk::Tx tx(db);
   std::mt19937_64 random{7};
@@ -78,8 +78,8 @@ double spent(const std::filesystem::path& directory, const Load& load, Way way) 
       note(one, domain, done);
       counts.add(std::move(one));
     }
-    if (way != Way::without) add(tx, counts);
-    if (way == Way::rows) fold(tx);
+    if (way != Way::without) store_sqlite::add_statistics(tx, counts);
+    if (way == Way::rows) store_sqlite::fold_statistics(tx);
     db.execute("COMMIT");
     if (++transactions % 500 == 0) db.integer("PRAGMA wal_checkpoint(TRUNCATE)");
   }

@@ -52,7 +52,8 @@ struct Controlled {
       co_return news;
     };
     // Two of three reports of any day, but nothing of a domain.
-    to.send_reports = [](reports::Selection which) -> boost::asio::awaitable<Result<reports::Sender::SendNowResult>> {
+    to.send_reports =
+        [](store::ReportSelection which) -> boost::asio::awaitable<Result<reports::Sender::SendNowResult>> {
       reports::Sender::SendNowResult result;
       if (!which.domain) result = {3, 2};
       co_return result;
@@ -71,7 +72,7 @@ struct Controlled {
     }
     return result.get();
   }
-  queue::Affected act(queue::Action action, queue::Selection selection) {
+  store::Affected act(store::Action action, store::Selection selection) {
     return apart([&, selection] { return Client::connect(path).value().act(action, selection).value(); });
   }
   std::string lines(std::string_view event) const {

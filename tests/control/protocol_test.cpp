@@ -9,21 +9,21 @@ using namespace hoplock;
 using namespace hoplock::control;
 
 namespace {
-queue::Id id(std::int64_t value) { return queue::Id{value}; }
+store::Id id(std::int64_t value) { return store::Id{value}; }
 
-queue::Selection selection(queue::Selection::By by) {
-  queue::Selection one;
+store::Selection selection(store::Selection::By by) {
+  store::Selection one;
   one.by = by;
-  one.ids = by == queue::Selection::By::ids ? std::vector<queue::Id>{id(1), id(1LL << 47)} : std::vector<queue::Id>{};
-  if (by == queue::Selection::By::domain) one.domain = dns::Name::parse("contoso.com").value();
-  if (by == queue::Selection::By::sender) one.sender = "o'neil\"\\@contoso.com";
+  one.ids = by == store::Selection::By::ids ? std::vector<store::Id>{id(1), id(1LL << 47)} : std::vector<store::Id>{};
+  if (by == store::Selection::By::domain) one.domain = dns::Name::parse("contoso.com").value();
+  if (by == store::Selection::By::sender) one.sender = "o'neil\"\\@contoso.com";
   return one;
 }
 }  // namespace
 
 TEST_CASE("parse_request: every action with every selection comes out as it went in") {
-  using By = queue::Selection::By;
-  for (const auto action : {queue::Action::retry, queue::Action::hold, queue::Action::release, queue::Action::remove}) {
+  using By = store::Selection::By;
+  for (const auto action : {store::Action::retry, store::Action::hold, store::Action::release, store::Action::remove}) {
     for (const By by : {By::ids, By::domain, By::sender, By::all}) {
       const auto again = parse_request(to_json(Request(Act{action, selection(by)})));
       REQUIRE(again.has_value());
@@ -90,7 +90,7 @@ TEST_CASE("parse_request: orders about partners come out as they went in, and wh
 TEST_CASE("parse_request: the empty sender is a sender") {
   const auto request = parse_request(R"({"do":"hold","sender":""})");
   REQUIRE(request.has_value());
-  CHECK(std::get<Act>(*request).selection.by == queue::Selection::By::sender);
+  CHECK(std::get<Act>(*request).selection.by == store::Selection::By::sender);
 }
 
 TEST_CASE("parse_request: what is not quite a request is refused, never guessed at") {
@@ -124,7 +124,7 @@ TEST_CASE("parse_request: what is not quite a request is refused, never guessed 
 }
 
 TEST_CASE("parse_affected, parse_active, parse_status: what the server writes the client reads") {
-  queue::Affected affected;
+  store::Affected affected;
   affected.messages = 7;
   affected.recipients = 1ULL << 40U;
   affected.active = 2;
@@ -134,7 +134,7 @@ TEST_CASE("parse_affected, parse_active, parse_status: what the server writes th
   CHECK(counted->recipients == 1ULL << 40U);
   CHECK(counted->active == 2);
 
-  const std::vector<queue::Lease> leases{{id(9), 3}, {id(2), 0}};
+  const std::vector<store::Lease> leases{{id(9), 3}, {id(2), 0}};
   const auto active = parse_active(to_json(leases));
   REQUIRE(active.has_value());
   CHECK_MESSAGE(active->front() == leases.back(), "sorted, whatever the order on the wire");

@@ -54,22 +54,22 @@ TEST_CASE("control: hold, release, retry and remove act on the queue, and the lo
   const auto second = control.world.put({"b@two.test"});
   const std::string me = control::user_name(geteuid());
 
-  CHECK(control.act(queue::Action::hold, queue::test::ids({first})).messages == 1);
+  CHECK(control.act(store::Action::hold, queue::test::ids({first})).messages == 1);
   CHECK(control.world.list()[0].state() == "held");
   CHECK(control.lines("held") == first.text() + " " + me + ";");
   CHECK(control.kicks == 0);
 
-  CHECK(control.act(queue::Action::retry, queue::test::domain("two.test")).messages == 1);
+  CHECK(control.act(store::Action::retry, queue::test::domain("two.test")).messages == 1);
   CHECK_MESSAGE(control.kicks == 2, "before, for what is remembered of sites, and after, for what is due now");
   CHECK(control.lines("retried") == second.text() + " " + me + ";");
 
-  CHECK(control.act(queue::Action::release, queue::test::ids({first})).messages == 1);
+  CHECK(control.act(store::Action::release, queue::test::ids({first})).messages == 1);
   CHECK(control.kicks == 4);
   CHECK(control.world.list()[0].state() == "queued");
 
-  queue::Selection all;
-  all.by = queue::Selection::By::all;
-  CHECK(control.act(queue::Action::remove, all).messages == 2);
+  store::Selection all;
+  all.by = store::Selection::By::all;
+  CHECK(control.act(store::Action::remove, all).messages == 2);
   CHECK(control.world.list().empty());
   // CONTRACT: of a bulk order one line a batch, which names every message
   const auto removed = control.log.events("removed");
@@ -77,16 +77,16 @@ TEST_CASE("control: hold, release, retry and remove act on the queue, and the lo
   CHECK(removed[0].get("by") == me);
   CHECK(removed[0].get("count") == "2");
   CHECK(removed[0].get("ids") == first.text() + "," + second.text());
-  CHECK(control.act(queue::Action::remove, all).messages == 0);
+  CHECK(control.act(store::Action::remove, all).messages == 0);
 }
 
 TEST_CASE("control: of a large order each batch has its line, in the order of the transactions, with every message") {
   Controlled control;
   std::string all;
   for (int i = 0; i < 1100; ++i) all += (i ? "," : "") + control.world.put({"a@one.test"}, "x\r\n").text();
-  queue::Selection everything;
-  everything.by = queue::Selection::By::all;
-  CHECK(control.act(queue::Action::hold, everything).messages == 1100);
+  store::Selection everything;
+  everything.by = store::Selection::By::all;
+  CHECK(control.act(store::Action::hold, everything).messages == 1100);
   std::string told;
   std::string counts;
   for (const auto& one : control.log.events("held")) {
@@ -103,7 +103,7 @@ TEST_CASE("control: what is under way and the daemon's state are told") {
   control.world.lease("one.test");
   const auto active = control.apart([&] { return Client::connect(control.path).value().active().value(); });
   REQUIRE(active.size() == 2);
-  CHECK(active[0] == queue::Lease{id, 0});
+  CHECK(active[0] == store::Lease{id, 0});
   const auto status = control.apart([&] { return Client::connect(control.path).value().status().value(); });
   REQUIRE(status.problems.size() == 1);
   CHECK(status.problems[0].name == "dnssec");
@@ -115,9 +115,9 @@ TEST_CASE("control: what is under way and the daemon's state are told") {
 TEST_CASE("control: more ids than one request may hold go in several, on one connection") {
   Controlled control;
   const auto id = control.world.put({"a@one.test"});
-  queue::Selection many = queue::test::ids(std::vector<queue::Id>(control::max_ids + 1, queue::Id{1}));
+  store::Selection many = queue::test::ids(std::vector<store::Id>(control::max_ids + 1, store::Id{1}));
   many.ids.push_back(id);
-  CHECK(control.act(queue::Action::hold, many).messages == 1);
+  CHECK(control.act(store::Action::hold, many).messages == 1);
 }
 
 TEST_CASE("control: the socket is 0660, replaces a stale one, and goes with the server") {
@@ -159,9 +159,9 @@ TEST_CASE("control: a daemon that stands still is given up within ten seconds, w
   Controlled control;  // whose loop does not turn
   const auto start = std::chrono::steady_clock::now();
   auto question = std::async(std::launch::async, [&] { return Client::connect(control.path).value().status(); });
-  queue::Selection everything;
-  everything.by = queue::Selection::By::all;
-  const auto acted = Client::connect(control.path).value().act(queue::Action::retry, everything);
+  store::Selection everything;
+  everything.by = store::Selection::By::all;
+  const auto acted = Client::connect(control.path).value().act(store::Action::retry, everything);
   const auto asked = question.get();
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
   REQUIRE_FALSE(acted.has_value());

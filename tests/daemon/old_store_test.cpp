@@ -9,14 +9,20 @@
 
 #include "config/reader.h"
 #include "daemon/options.h"
-#include "reports/ledger_reader.h"
-#include "reports/quota.h"
-#include "route/partner_reader.h"
 #include "route/partners.h"
-#include "route/sts_store.h"
-#include "statistics/reader.h"
 #include "statistics/series.h"
-#include "statistics/store.h"
+#include "store_sqlite/history.h"
+#include "store_sqlite/ledger.h"
+#include "store_sqlite/ledger_reader.h"
+#include "store_sqlite/partner_reader.h"
+#include "store_sqlite/partner_store.h"
+#include "store_sqlite/partners.h"
+#include "store_sqlite/policies.h"
+#include "store_sqlite/quota.h"
+#include "store_sqlite/report_mails.h"
+#include "store_sqlite/statistics.h"
+#include "store_sqlite/statistics_reader.h"
+#include "store_sqlite/statistics_series.h"
 #include "tests/queue/world.h"
 #include "tests/reports/ledger_world.h"
 #include "tests/support/memory_log.h"
@@ -25,6 +31,8 @@ namespace daemon_old_store_test {
 
 using namespace hoplock;
 using namespace hoplock::queue;
+using namespace hoplock::store;
+using namespace hoplock::store_sqlite;
 using queue::test::t0;
 using queue::test::World;
 
@@ -90,20 +98,20 @@ RecipientResult ended(std::uint32_t seq, Verdict verdict, std::string reply) {
 }  // namespace
 
 TEST_CASE("DUR-06: numbers on disk are what they were") {
-  CHECK(static_cast<int>(queue::State::queued) == 0);
-  CHECK(static_cast<int>(queue::State::deferred) == 1);
-  CHECK(static_cast<int>(queue::State::held) == 2);
-  CHECK(static_cast<int>(queue::State::bounced) == 3);
-  CHECK(static_cast<int>(queue::State::expired) == 4);
-  CHECK(static_cast<int>(queue::State::delivered) == 5);
-  CHECK(static_cast<int>(queue::State::removed) == 6);
-  CHECK(static_cast<int>(reports::State::skipped) == 5);
-  CHECK(static_cast<int>(reports::Destination::State::failed) == 2);
+  CHECK(static_cast<int>(store::State::queued) == 0);
+  CHECK(static_cast<int>(store::State::deferred) == 1);
+  CHECK(static_cast<int>(store::State::held) == 2);
+  CHECK(static_cast<int>(store::State::bounced) == 3);
+  CHECK(static_cast<int>(store::State::expired) == 4);
+  CHECK(static_cast<int>(store::State::delivered) == 5);
+  CHECK(static_cast<int>(store::State::removed) == 6);
+  CHECK(static_cast<int>(store::ReportState::skipped) == 5);
+  CHECK(static_cast<int>(store::ReportDestination::State::failed) == 2);
   CHECK(static_cast<int>(statistics::Kind::relaxed) == 6);
   CHECK(static_cast<int>(statistics::Proof::clear) == 4);
   CHECK(static_cast<int>(tlsrpt::PolicyType::no_policy_found) == 2);
   CHECK(static_cast<int>(tlsrpt::ResultType::sts_webpki_invalid) == 10);
-  CHECK(queue::party_key("user@example.org") == -281229568750335978);  // its hashes, too
+  CHECK(store_sqlite::party_key("user@example.org") == -281229568750335978);  // its hashes, too
 }
 
 TEST_CASE("partners: a store of schema 5 has none, before its daemon has seen it and after, and takes some") {
@@ -112,17 +120,18 @@ TEST_CASE("partners: a store of schema 5 has none, before its daemon has seen it
                         dir / "queue.db");
   std::size_t entries = 0;
   const auto count = [&entries](const partners::Entry&) { ++entries; };
-  route::PartnerReader::open(dir / "queue.db").value().list(count).value();
+  store_sqlite::SqlitePartnerReader::open(dir / "queue.db").value().list(count).value();
   World world(dir.path(), with_history(), at(60), all_migrations());
   support::MemoryLog log;
-  route::Partners service(*world.disk, log);
+  store_sqlite::SqlitePartnerStore kept(*world.disk);
+  route::Partners service(kept, log);
   world.loop.run(service.load()).value();
   CHECK(service.book()->size() == 0);
   partners::Order order;
   order.entry.domain = partners::parse_domain("contoso.com").value();
   order.entry.level = hop::Mandate::dane;
   CHECK(world.loop.run(service.carry_out({order}, "ann")).value().changed == 1);
-  route::PartnerReader::open(dir / "queue.db").value().list(count).value();
+  store_sqlite::SqlitePartnerReader::open(dir / "queue.db").value().list(count).value();
   CHECK(entries == 1);
 }
 
@@ -195,9 +204,15 @@ TEST_CASE("DUR-06: a store of schema 5 has no statistics before its migration, a
   std::filesystem::copy(std::filesystem::path(HOPLOCK_SOURCE_DIR) / "tests/daemon/stores/schema-5.db",
                         dir / "queue.db");
   const statistics::Range range{statistics::day_of(t0), statistics::day_of(t0), ""};
-  const auto look = [&] { return statistics::Reader::open(dir / "queue.db").value().read(range).value(); };
+  const auto look = [&] {
+    return store_sqlite::SqliteStatisticsReader::open(dir / "queue.db").value().read(range).value();
+  };
   CHECK(look().partners.empty());
-  CHECK(statistics::read_series(dir / "queue.db", statistics::Span::day, t0).value().points.size() == 1440);
+  CHECK(store_sqlite::SqliteStatisticsReader::open(dir / "queue.db")
+            .value()
+            .series(statistics::Span::day, t0)
+            .value()
+            .points.size() == 1440);
   World world(dir.path(), with_history(), at(60), all_migrations());
   CHECK(look().partners.empty());
   auto job = [](disk::Tx& tx) -> Result<> {
@@ -207,7 +222,7 @@ TEST_CASE("DUR-06: a store of schema 5 has no statistics before its migration, a
     row.domain = "one.test";
     row.what = statistics::join_words({"dane", "TLSv1.3", "dane-ee", "pfs-aead"});
     counts.note(row, t0, 100);
-    statistics::add(tx, counts);
+    store_sqlite::add_statistics(tx, counts);
     return {};
   };
   world.loop.run(world.disk->run(disk::Durability::durable, job)).value();
@@ -221,22 +236,23 @@ TEST_CASE("DUR-06: ledger, quota and policies of a store of schema 5") {
   World world(dir.path(), with_history(), at(60), all_migrations());
   auto look = [](disk::Tx& tx) -> Result<std::map<std::string, std::string>> {
     std::map<std::string, std::string> all;
-    for (const auto& account : reports::list(tx, {}))
-      all[account.key.domain.text()] = std::string(reports::to_text(account.state)) + " " +
+    for (const auto& account : store_sqlite::list_accounts(tx, {}))
+      all[account.key.domain.text()] = std::string(store::to_text(account.state)) + " " +
                                        std::to_string(account.sessions) + " " + std::to_string(account.failures);
-    for (const auto& to : reports::destinations(tx, reports::test::key(today, "built.test")))
+    for (const auto& to : store_sqlite::report_destinations(tx, reports::test::key(today, "built.test")))
       all[to.rua] = std::to_string(static_cast<int>(to.state)) + " " + to.error;
-    const auto report = reports::preview(tx, reports::test::key(today, "due.test"), reports::test::submitter()).value();
+    const auto report =
+        store_sqlite::preview_report(tx, reports::test::key(today, "due.test"), reports::test::submitter()).value();
     for (const auto& element : report.policies)
       for (const auto& detail : element.details)
         all["due.test " + std::string(tlsrpt::to_text(element.policy.type))] +=
             std::string(tlsrpt::to_text(detail.type)) + " ";
-    for (const auto& policy : route::list_policies(tx, "", 10))
+    for (const auto& policy : store_sqlite::list_policies(tx, "", 10))
       all["policy " + policy.domain.text()] =
           policy.text.value_or("none") + (policy.problem ? std::string(hop::to_text(policy.problem->reason)) : "");
     const tlsrpt::Destination mailbox = tlsrpt::MailDestination{"r", test::name("quota.test")};
-    all["quota"] =
-        reports::take(tx, {today, mailbox, 10}, {2, 10, 1000}) + reports::take(tx, {today, mailbox, 10}, {2, 10, 1000});
+    all["quota"] = store_sqlite::take_quota(tx, {today, mailbox, 10}, {2, 10, 1000}) +
+                   store_sqlite::take_quota(tx, {today, mailbox, 10}, {2, 10, 1000});
     return all;
   };
   const auto found = world.loop.run(world.disk->run(disk::Durability::relaxed, look)).value();
@@ -308,40 +324,41 @@ void fill_queue(World& world) {
 
 Result<> fill_ledger(disk::Tx& tx) {
   using namespace reports::test;
-  reports::Counts counts;
+  store::LedgerCounts counts;
   for (const char* domain : {"collecting.test", "built.test", "sent.test", "failed.test", "skipped.test"})
     counts.add(key(today, domain), {success(sts_policy(domain))});
   counts.add(key(today, "due.test"),
              {failure(sts_policy("due.test"), {failure_of(tlsrpt::ResultType::certificate_expired)})});
   counts.add(key(today, "due.test"),
              {failure(dane_policy("mx.due.test"), {failure_of(tlsrpt::ResultType::tlsa_invalid)})});
-  reports::add(tx, counts);
+  store_sqlite::add_counts(tx, counts);
   for (const char* domain : {"due.test", "built.test", "sent.test", "failed.test", "skipped.test"})
-    reports::plan(tx, key(today, domain), at(86400));
+    store_sqlite::plan_report(tx, key(today, domain), at(86400));
   for (const char* domain : {"built.test", "sent.test", "failed.test"})
-    reports::build(tx, key(today, domain), submitter());
-  using To = reports::Destination::State;
-  reports::put_destination(tx, key(today, "built.test"), {"https://a.test/", To::waiting, 0, at(90000), ""});
-  reports::put_destination(tx, key(today, "built.test"), {"https://b.test/", To::accepted, 1, {}, "taken"});
-  reports::put_destination(tx, key(today, "built.test"), {"https://c.test/", To::failed, 2, {}, "no"});
-  reports::finish(tx, key(today, "sent.test"), reports::State::sent, "");
-  reports::finish(tx, key(today, "failed.test"), reports::State::failed, "nobody took it");
-  reports::finish(tx, key(today, "skipped.test"), reports::State::skipped, "no record");
-  reports::take(tx, {today, tlsrpt::MailDestination{"r", test::name("quota.test")}, 10}, {});
-  route::PolicyRow good;
+    store_sqlite::build_report(tx, key(today, domain), submitter());
+  using To = store::ReportDestination::State;
+  store_sqlite::put_report_destination(tx, key(today, "built.test"),
+                                       {"https://a.test/", To::waiting, 0, at(90000), ""});
+  store_sqlite::put_report_destination(tx, key(today, "built.test"), {"https://b.test/", To::accepted, 1, {}, "taken"});
+  store_sqlite::put_report_destination(tx, key(today, "built.test"), {"https://c.test/", To::failed, 2, {}, "no"});
+  store_sqlite::finish_report(tx, key(today, "sent.test"), store::ReportState::sent, "");
+  store_sqlite::finish_report(tx, key(today, "failed.test"), store::ReportState::failed, "nobody took it");
+  store_sqlite::finish_report(tx, key(today, "skipped.test"), store::ReportState::skipped, "no record");
+  store_sqlite::take_quota(tx, {today, tlsrpt::MailDestination{"r", test::name("quota.test")}, 10}, {});
+  store::PolicyRow good;
   good.domain = name("good.test");
   good.freshness.held = mtasts::Held{"20260901", t0, Seconds(604800)};
   good.text = "version: STSv1\r\nmode: enforce\r\nmx: mx.good.test\r\nmax_age: 604800\r\n";
   good.checked = t0;
   good.due = at(86400);
-  route::put_policy(tx, good);
-  route::PolicyRow bad;
+  store_sqlite::put_policy(tx, good);
+  store::PolicyRow bad;
   bad.domain = name("bad.test");
   bad.freshness.failures = mtasts::Failures{2, t0, "1"};
   bad.problem = hop::Refusal{hop::Reason::sts_policy_invalid, "no mode"};
   bad.checked = t0;
   bad.due = at(600);
-  route::put_policy(tx, bad);
+  store_sqlite::put_policy(tx, bad);
   return {};
 }
 

@@ -31,9 +31,9 @@ struct News {
   // Waits for an hour, because of that.
   void defer(const std::string& domain, const std::string& reason) {
     world.put({"user@" + domain});
-    for (const queue::Job& job : world.lease(domain)) {
-      queue::Settled settled = queue::test::World::all(job, queue::Verdict::deferred, queue::test::at(3600));
-      for (queue::RecipientResult& one : settled.recipients) one.reason = reason;
+    for (const store::Job& job : world.lease(domain)) {
+      store::Settled settled = queue::test::World::all(job, store::Verdict::deferred, queue::test::at(3600));
+      for (store::RecipientResult& one : settled.recipients) one.reason = reason;
       world.apply({std::move(settled)});
     }
   }

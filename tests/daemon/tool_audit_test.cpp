@@ -12,7 +12,7 @@
 #include "daemon/system.h"
 #include "daemon/tool/audit_sign.h"
 #include "disk/db.h"
-#include "statistics/store.h"
+#include "store_sqlite/statistics.h"
 #include "tests/daemon/tool_run.h"
 #include "tests/support/temp_directory.h"
 #include "tests/support/test_ca.h"
@@ -39,7 +39,7 @@ struct Stage {
     config = dir.write("hoplock.yaml",
                        "hostname: relay.example.net\ndata_dir: .\ntls: {ca_file: \"\"}\n"
                        "dns: {trust_anchor: \"\", root_hints: \"\"}\n");
-    disk::migrate(db, {statistics::migration(), statistics::batch_migration()}).value();
+    disk::migrate(db, {store_sqlite::statistics_migration(), store_sqlite::statistics_batch_migration()}).value();
   }
   void note(const std::string& domain, Kind kind, const std::string& what, int days_ago = 0, std::uint64_t octets = 0,
             std::uint64_t count = 1) {
@@ -51,7 +51,7 @@ struct Stage {
     statistics::Counts counts;
     counts.note(row, row.day + Seconds(3600), octets, count);
     disk::Tx tx(db);
-    statistics::add(tx, counts);
+    store_sqlite::add_statistics(tx, counts);
   }
   void fill() {
     note("dane.example", Kind::delivered, join_words({"dane", "TLSv1.3", "dane-ee", "pfs-aead"}), 0, 1000, 2);

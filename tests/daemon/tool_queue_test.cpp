@@ -13,9 +13,9 @@ using namespace hoplock;
 using control::test::Controlled;
 using daemon::test::run_tool;
 using daemon::test::Said;
-using queue::Verdict;
 using queue::test::at;
 using queue::test::World;
+using store::Verdict;
 namespace json = boost::json;
 
 namespace {
@@ -40,7 +40,7 @@ struct Stage : Controlled {
     settled.recipients[1].verdict = Verdict::bounced;
     world.apply({settled}, at(2));
     held = world.put({"c@two.test"}, "x\r\n", at(3), "");
-    world.act(queue::Action::hold, queue::test::ids({held}), at(4));
+    world.act(store::Action::hold, queue::test::ids({held}), at(4));
     queued = world.put({"d@three.test"}, "x\r\n", at(5), "s@example.net");
   }
   Said ask(std::vector<std::string> words, std::optional<std::size_t> width = std::nullopt) {
@@ -57,7 +57,7 @@ struct Stage : Controlled {
     return ask(std::move(words));
   }
   std::string config;
-  queue::Id deferred, held, queued;
+  store::Id deferred, held, queued;
 };
 
 std::string text(const json::value& value) { return value.is_null() ? "null" : std::string(value.as_string()); }
@@ -143,7 +143,7 @@ TEST_CASE("queue list for people: one row a recipient, tame, and no wider than t
 
 TEST_CASE("queue list, show, trace: mail that was never tried says which next hop it waits for, and why") {
   Stage stage;
-  queue::DestinationChange down;
+  store::DestinationChange down;
   down.destination = "three.test";
   down.backoff.emplace();
   down.backoff->until = at(5000);
@@ -180,7 +180,7 @@ TEST_CASE("queue list, show: mail that is due and waits for a session says for w
 // Neither had a WHY.
 TEST_CASE("queue list, show, stats: what is held, or was not tried yet, says so") {
   Stage stage;
-  const auto why = [&](queue::Id id) {
+  const auto why = [&](store::Id id) {
     const auto data = stage.ask_json({"queue", "show", id.text()}).data().as_object();
     return text(data.at("recipients").as_array()[0].as_object().at("why"));
   };
@@ -188,7 +188,7 @@ TEST_CASE("queue list, show, stats: what is held, or was not tried yet, says so"
   CHECK(why(stage.held) == "held until it is released");
   CHECK(stage.ask({"queue", "list"}, 80)
             .says("d@three.test\n    from s@example.net: not tried yet; next hop three.test"));
-  stage.world.act(queue::Action::hold, queue::test::ids({stage.deferred}), at(5));
+  stage.world.act(store::Action::hold, queue::test::ids({stage.deferred}), at(5));
   CHECK(why(stage.deferred).ends_with("(held until it is released)"));
   const auto stats = stage.ask({"queue", "stats"}, 80);
   CHECK_MESSAGE(stats.says("two.test    held"), stats.out);
@@ -215,7 +215,7 @@ TEST_CASE("queue show: envelope, recipients, attempts; the body raw only where n
 // CONTRACT: `history:[…]`, its attempts. It had the last one of each recipient.
 TEST_CASE("queue show --json: every attempt at every recipient, as long as a history is kept of it") {
   Stage stage;
-  stage.world.queue->set_history(queue::Recording::on);
+  stage.world.queue->set_history(store::Recording::on);
   const auto id = stage.world.put({"e@four.test", "f@four.test"}, "x\r\n", at(10), "s@example.net");
   for (const int second : {20, 400}) {
     const std::string attempt = second == 20 ? "1" : "2";
@@ -312,7 +312,7 @@ TEST_CASE("queue: the beginning of an ID stands for it where it is the only one"
   Stage stage;
   const std::string id = stage.deferred.text();
   std::size_t unique = 1;
-  const auto shared = [&](const queue::Id& other) {
+  const auto shared = [&](const store::Id& other) {
     std::size_t n = 0;
     while (n < id.size() && id[n] == other.text()[n]) ++n;
     return n + 1;

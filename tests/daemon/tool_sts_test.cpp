@@ -5,6 +5,8 @@
 #include "daemon/system.h"
 #include "daemon/tool/check_view.h"
 #include "daemon/tool/sts_view.h"
+#include "store_sqlite/mail_store.h"
+#include "store_sqlite/policies.h"
 #include "tests/control/controlled.h"
 #include "tests/daemon/tool_run.h"
 #include "tests/support/fake_policies.h"
@@ -24,8 +26,8 @@ namespace {
 
 Said run(std::vector<std::string> words) { return run_tool(std::move(words), at(7200)); }
 
-route::PolicyRow good_row() {
-  route::PolicyRow row;
+store::PolicyRow good_row() {
+  store::PolicyRow row;
   row.domain = name("good.test");
   row.freshness.held = mtasts::Held{"7", at(0), Seconds(86400)};
   row.text = support::policy("enforce", "*.good.test");
@@ -33,8 +35,8 @@ route::PolicyRow good_row() {
   return row;
 }
 
-route::PolicyRow failed_row() {
-  route::PolicyRow row;
+store::PolicyRow failed_row() {
+  store::PolicyRow row;
   row.domain = name("failed.test");
   row.freshness.failures = {2, at(60), "8"};
   row.problem = hop::Refusal{hop::Reason::sts_policy_fetch_error, "status \x1b[2J404"};
@@ -44,18 +46,18 @@ route::PolicyRow failed_row() {
 
 // A directory with the database of a daemon that is stopped.
 struct Stage {
-  explicit Stage(const std::vector<route::PolicyRow>& rows) {
+  explicit Stage(const std::vector<store::PolicyRow>& rows) {
     config = dir.write("hoplock.yaml",
                        "hostname: relay.example.net\ndata_dir: .\ntls: {ca_file: \"\"}\n"
                        "dns: {trust_anchor: \"\", root_hints: \"\"}\n");
     support::Loop loop;
     disk::Options options;
     options.directory = dir.path();
-    options.migrations = queue::migrations();
-    for (const auto& more : route::migrations()) options.migrations.push_back(more);
+    options.migrations = store_sqlite::mail_migrations();
+    for (const auto& more : store_sqlite::policy_migrations()) options.migrations.push_back(more);
     const auto disk = std::move(disk::Disk::open(loop.executor(), options).value());
     auto fill = [rows](disk::Tx& tx) -> Result<> {
-      for (const auto& row : rows) route::put_policy(tx, row);
+      for (const auto& row : rows) store_sqlite::put_policy(tx, row);
       return {};
     };
     loop.run(disk->run(disk::Durability::durable, std::move(fill))).value();

@@ -9,6 +9,7 @@
 #include "daemon/system.h"
 #include "daemon/tool/tlsrpt_view.h"
 #include "daemon/tool/tool.h"
+#include "store_sqlite/ledger.h"
 #include "tests/daemon/tool_run.h"
 #include "tests/reports/ledger_world.h"
 #include "tests/support/report_reader.h"
@@ -35,21 +36,22 @@ struct Stage {
   }
   void fill() {
     auto db = disk::Database::open(dir.file("queue.db"), disk::Access::read_write).value();
-    disk::migrate(db, reports::migrations()).value();
+    disk::migrate(db, store_sqlite::ledger_migrations()).value();
     disk::Tx tx(db);
-    reports::Counts counts;
+    store::LedgerCounts counts;
     counts.add(key(d1, "a.example"), {success(sts_policy("a.example"))});
     counts.add(key(d1, "b.example"),
                {failure(dane_policy("mx.b.example"), {failure_of(tlsrpt::ResultType::tlsa_invalid)})});
     counts.add(key(d2, "a.example"), {success(sts_policy("a.example"))});
-    reports::add(tx, counts);
-    reports::plan(tx, key(d1, "a.example"), at(d2, 1800));
+    store_sqlite::add_counts(tx, counts);
+    store_sqlite::plan_report(tx, key(d1, "a.example"), at(d2, 1800));
     const auto by = daemon::submitter(config::load(config).config).value();
-    sent = tlsrpt::gunzip(reports::build(tx, key(d1, "a.example"), by)->gzip, 1'000'000).value();
-    reports::put_destination(tx, key(d1, "a.example"),
-                             {"mailto:r@a.example", reports::Destination::State::accepted, 1, std::nullopt, ""});
-    reports::finish(tx, key(d1, "a.example"), reports::State::sent, "");
-    reports::plan(tx, key(d1, "b.example"), at(d2, 7200));
+    sent = tlsrpt::gunzip(store_sqlite::build_report(tx, key(d1, "a.example"), by)->gzip, 1'000'000).value();
+    store_sqlite::put_report_destination(
+        tx, key(d1, "a.example"),
+        {"mailto:r@a.example", store::ReportDestination::State::accepted, 1, std::nullopt, ""});
+    store_sqlite::finish_report(tx, key(d1, "a.example"), store::ReportState::sent, "");
+    store_sqlite::plan_report(tx, key(d1, "b.example"), at(d2, 7200));
   }
   Said ask(std::vector<std::string> words) const {
     words.insert(words.begin(), {"--config", config});

@@ -33,8 +33,8 @@ struct World : Courses {
     policy_hosts.answers["example.org"] = text;
   }
   Attempt send_report() {
-    auto report = std::make_shared<queue::Job>(*job());
-    report->envelope.kind = queue::Kind::report;
+    auto report = std::make_shared<store::Job>(*job());
+    report->envelope.kind = store::Kind::report;
     report->body = "From: tlsrpt@example.net\r\n" + report->body;
     report->size = report->body.size();
     runner().sign_with(ring);
@@ -312,7 +312,7 @@ TEST_CASE("an attempt that is cut off tells of its sessions all the same") {
   world.runner();
   {
     net::TaskGroup tasks(world.loop.executor(), world.log);
-    tasks.spawn("attempt", [](AttemptRunner& runner, std::shared_ptr<const queue::Job> job) -> asio::awaitable<void> {
+    tasks.spawn("attempt", [](AttemptRunner& runner, std::shared_ptr<const store::Job> job) -> asio::awaitable<void> {
       std::optional<OpenSession> session;
       co_await runner.attempt(std::move(job), session);
     }(world.runner(), Courses::job()));
@@ -333,7 +333,7 @@ TEST_CASE("an attempt that is cut off while a record is looked up still tells wh
   auto told = std::make_shared<std::optional<Attempt>>();
   net::TaskGroup tasks(world.loop.executor(), world.log);
   tasks.spawn("attempt",
-              [](AttemptRunner& runner, std::shared_ptr<const queue::Job> job,
+              [](AttemptRunner& runner, std::shared_ptr<const store::Job> job,
                  std::shared_ptr<std::optional<Attempt>> into) -> asio::awaitable<void> {
                 std::optional<OpenSession> session;
                 *into = co_await runner.attempt(std::move(job), session);

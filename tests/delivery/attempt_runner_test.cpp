@@ -374,7 +374,7 @@ TEST_CASE("a stored message that cannot be read goes to no further host, and its
       .stall();
   world.peer({first});
   ScriptedPeer& two = world.peer({Courses::clear()}, "127.0.0.3");
-  auto job = std::make_shared<queue::Job>(*Courses::job());
+  auto job = std::make_shared<store::Job>(*Courses::job());
   job->body.clear();
   job->chunks = 2;  // which the queue does not have
   const Attempt attempt = world.loop.run(world.runner().attempt(job, world.session));

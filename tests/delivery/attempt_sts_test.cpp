@@ -26,7 +26,7 @@ struct Policies : Courses {
     policy_hosts.answers["example.org"] = text;
   }
   Attempt send_old(std::chrono::seconds age) {
-    auto old = std::make_shared<queue::Job>(*job());
+    auto old = std::make_shared<store::Job>(*job());
     old->received -= age;
     return loop.run(runner().attempt(std::move(old), session));
   }
@@ -73,7 +73,7 @@ TEST_CASE(
   ScriptedPeer& peer = world.peer({world.good(world.tls())});
   world.adopt("1", policy("enforce", "other.example.org"));
   CHECK(line(world.send(), {"reason"}) == "deferred mx-not-in-policy");
-  auto relaxed = std::make_shared<queue::Job>(*Courses::job());
+  auto relaxed = std::make_shared<store::Job>(*Courses::job());
   relaxed->envelope.tls_required_no = true;
   const Attempt attempt = world.loop.run(world.runner().attempt(relaxed, world.session));
   CHECK(line(attempt, {"mx", "dsn"}) == "delivered mx1.example.org 2.0.0");

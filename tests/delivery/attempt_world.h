@@ -12,6 +12,9 @@
 #include "delivery/attempt_runner.h"
 #include "delivery/describe.h"
 #include "disk/disk.h"
+#include "store_sqlite/mail_store.h"
+#include "store_sqlite/policies.h"
+#include "store_sqlite/policy_store.h"
 #include "tests/support/fake_policies.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -32,11 +35,12 @@ struct Courses {
   Courses() {
     disk::Options on_disk;
     on_disk.directory = own.file("data");
-    on_disk.migrations = queue::migrations();
-    for (const auto& more : route::migrations()) on_disk.migrations.push_back(more);
-    on_disk.migrations.push_back(route::refused_migration());
+    on_disk.migrations = store_sqlite::mail_migrations();
+    for (const auto& more : store_sqlite::policy_migrations()) on_disk.migrations.push_back(more);
+    on_disk.migrations.push_back(store_sqlite::refused_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
-    queue = std::make_unique<queue::Queue>(*disk, queue::Options{}, [](const dns::Name& at) { return at.text(); });
+    mail = std::make_unique<store_sqlite::SqliteMailStore>(*disk);
+    queue = std::make_unique<queue::Queue>(*mail, queue::Options{}, [](const dns::Name& at) { return at.text(); });
     routing.local_targets = route::LocalTargets::allow;
     dns.secure = {"example.org"};
     dns.add("example.org MX 10 mx1.example.org\nmx1.example.org A 127.0.0.2\nmx2.example.org A 127.0.0.3");
@@ -94,7 +98,8 @@ struct Courses {
 
   AttemptRunner& runner() {
     if (made) return *made;
-    const route::PolicyCache::Parts parts{*disk, dns, policy_hosts, log};
+    kept_policies = std::make_unique<store_sqlite::SqlitePolicyStore>(*disk);
+    const route::PolicyCache::Parts parts{*kept_policies, dns, policy_hosts, log};
     policies = std::make_unique<route::PolicyCache>(parts, route::PolicyOptions{});
     router = std::make_unique<route::Router>(route::Router::Parts{dns, policies.get()}, routing, std::mt19937_64{7});
     made = std::make_unique<AttemptRunner>(Services{loop.executor(), *queue, *router, log});
@@ -116,9 +121,9 @@ struct Courses {
   // What DNS said is forgotten, as after its TTL.
   void forget() { router->reload(routing); }
 
-  static std::shared_ptr<const queue::Job> job(std::vector<std::string> to = {"bob@example.org"}) {
-    auto job = std::make_shared<queue::Job>();
-    job->id = queue::Id::at(std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()));
+  static std::shared_ptr<const store::Job> job(std::vector<std::string> to = {"bob@example.org"}) {
+    auto job = std::make_shared<store::Job>();
+    job->id = store::Id::at(std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()));
     job->destination = "example.org";
     job->envelope.sender = "alice@example.net";
     job->received = job->id.time();
@@ -126,7 +131,7 @@ struct Courses {
     job->size = job->body.size();
     job->chunks = 1;
     for (const std::string& address : to) {
-      queue::Due due;
+      store::Due due;
       due.seq = static_cast<std::uint32_t>(job->recipients.size());
       due.address = address;
       due.domain = name(address.substr(address.find('@') + 1));
@@ -135,7 +140,7 @@ struct Courses {
     return job;
   }
   Attempt send(std::vector<std::string> to = {"bob@example.org"}, Access* access = nullptr) {
-    auto sent = std::make_shared<queue::Job>(*job(std::move(to)));
+    auto sent = std::make_shared<store::Job>(*job(std::move(to)));
     sent->received -= waited;
     runner();
     sent->destination = router->table().destination(sent->recipients.front().domain, sent->received);
@@ -156,6 +161,8 @@ struct Courses {
   Counting counting;
   std::vector<SourceRule> sources;
   std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<store_sqlite::SqliteMailStore> mail;
+  std::unique_ptr<store_sqlite::SqlitePolicyStore> kept_policies;
   std::unique_ptr<queue::Queue> queue;
   FakeFetch policy_hosts;
   MemoryLog log;

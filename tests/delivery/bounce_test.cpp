@@ -11,16 +11,16 @@ using namespace hoplock::delivery::testing;
 
 namespace {
 
-queue::Selection everything() {
-  queue::Selection selection;
-  selection.by = queue::Selection::By::all;
+store::Selection everything() {
+  store::Selection selection;
+  selection.by = store::Selection::By::all;
   selection.by_whom = "root";
   return selection;
 }
 
-queue::Selection domain(const std::string& text) {
-  queue::Selection selection;
-  selection.by = queue::Selection::By::domain;
+store::Selection domain(const std::string& text) {
+  store::Selection selection;
+  selection.by = store::Selection::By::domain;
   selection.domain = name(text);
   selection.by_whom = "root";
   return selection;
@@ -34,11 +34,11 @@ struct TellingRelay : Relay {
   }
   // Nothing of what is here is under way, nor will be.
   void hold_all() {
-    loop.run(queue->act(queue::Action::hold, everything(), wall())).value();
+    loop.run(queue->act(store::Action::hold, everything(), wall())).value();
     loop.io().restart();
     REQUIRE(until([this] { return queue->active().empty(); }));
   }
-  queue::Affected bounce(queue::Selection selection) {
+  store::Affected bounce(store::Selection selection) {
     auto affected = loop.run(scheduler->bounce(std::move(selection), {}));
     loop.io().restart();
     return affected.value();
@@ -47,7 +47,7 @@ struct TellingRelay : Relay {
   std::size_t notices() {
     const auto all = list();
     return static_cast<std::size_t>(std::count_if(
-        all.begin(), all.end(), [](const queue::MessageView& one) { return one.envelope.sender.empty(); }));
+        all.begin(), all.end(), [](const store::MessageView& one) { return one.envelope.sender.empty(); }));
   }
 };
 
@@ -56,11 +56,11 @@ struct TellingRelay : Relay {
 TEST_CASE(
     "bounced_by_operator: every recipient ends with 5.0.0 and no reason word, in plain words, with what was said "
     "before") {
-  queue::Job job;
-  job.id = queue::Id::at(wall());
+  store::Job job;
+  job.id = store::Id::at(wall());
   job.envelope.sender = "alice@example.net";
   job.received = wall() - 90s;
-  queue::Due due;
+  store::Due due;
   due.address = "bob@a.example";
   due.domain = name("a.example");
   due.attempts = 2;
@@ -72,7 +72,7 @@ TEST_CASE(
   const Settlement settlement = bounced_by_operator("carol", job, wall(), schedule);
   REQUIRE(settlement.settled.recipients.size() == 1);
   const auto& result = settlement.settled.recipients[0];
-  CHECK(result.verdict == queue::Verdict::bounced);
+  CHECK(result.verdict == store::Verdict::bounced);
   CHECK(result.status == "5.0.0");
   CHECK(result.reason.empty());
   CHECK(result.reply.find("bounced by the administrator") != std::string::npos);
@@ -157,9 +157,9 @@ TEST_CASE("bounce: two operators at once bounce nothing twice") {
   relay.put_many(1000, "a.example");
   relay.hold_all();
   relay.start();
-  std::vector<queue::Affected> affected;
+  std::vector<store::Affected> affected;
   net::TaskGroup operators(relay.loop.executor(), relay.log);
-  const auto bounce = [](Scheduler& scheduler, std::vector<queue::Affected>& into) -> asio::awaitable<void> {
+  const auto bounce = [](Scheduler& scheduler, std::vector<store::Affected>& into) -> asio::awaitable<void> {
     auto done = co_await scheduler.bounce(domain("a.example"), {});
     into.push_back(std::move(done.value()));
   };

@@ -13,20 +13,20 @@ namespace {
 
 const net::SteadyTime t0 = net::SteadyTime(1h);
 
-queue::Ready ready(const std::string& name) {
-  queue::Ready one;
+store::Ready ready(const std::string& name) {
+  store::Ready one;
   one.destination = name;
   return one;
 }
 
 BusyWorker busy_with(const std::string& to) {
-  queue::Job job;
-  queue::Due due;
+  store::Job job;
+  store::Due due;
   due.address = to;
   job.recipients.push_back(due);
   BusyWorker worker;
   worker.since = t0;
-  worker.job = std::make_shared<const queue::Job>(std::move(job));
+  worker.job = std::make_shared<const store::Job>(std::move(job));
   return worker;
 }
 
@@ -230,7 +230,7 @@ TEST_CASE("limits that were lowered are obeyed by workers that exist") {
 TEST_CASE(
     "MX-27: a message that comes back again and again, while others get through, has its own schedule in the end") {
   Backs backs;
-  const queue::Id one{1}, other{2};
+  const store::Id one{1}, other{2};
   const net::SteadyTime begin{std::chrono::hours(1)};
   for (int i = 0; i < 100; ++i) CHECK_FALSE(backs.are_too_many("a", one, begin + std::chrono::milliseconds(i)));
   CHECK_FALSE(backs.are_too_many("a", one, begin + std::chrono::seconds(30)));
@@ -242,7 +242,7 @@ TEST_CASE(
   CHECK(backs.are_too_many("a", other, begin + std::chrono::seconds(62)));
   CHECK_FALSE(backs.are_too_many("a", other, begin + std::chrono::seconds(63)));  // when it comes again
   CHECK_FALSE(backs.are_too_many("a", other, begin + std::chrono::hours(1)));
-  for (std::int64_t i = 0; i < 5000; ++i) backs.are_too_many("c", queue::Id{i}, begin);
+  for (std::int64_t i = 0; i < 5000; ++i) backs.are_too_many("c", store::Id{i}, begin);
   CHECK(backs.size() <= 4096);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions in the ledger as the servers saw them: under reuse, restart, a store that fails, and an end in the middle.
-#include "statistics/reader.h"
+#include "store_sqlite/ledger.h"
+#include "store_sqlite/statistics_reader.h"
 #include "tests/delivery/relay.h"
 #include "tests/support/faulty_vfs.h"
 
@@ -20,11 +21,11 @@ struct World : Relay {
   }
   // A server without TLS: with no policy each session is one without STARTTLS.
   std::uint64_t sessions(const std::string& of) {
-    reports::Selection selection;
+    store::ReportSelection selection;
     selection.domain = name(of);
     const auto job = [selection](disk::Tx& tx) -> Result<std::uint64_t> {
       std::uint64_t sum = 0;
-      for (const auto& account : reports::list(tx, selection)) {
+      for (const auto& account : store_sqlite::list_accounts(tx, selection)) {
         CHECK(account.sessions == account.failures);
         sum += account.sessions;
       }
@@ -194,8 +195,10 @@ TEST_CASE("the statistics count each delivery once, before and after a restart")
   statistics::Range range;
   range.to = statistics::day_of(wall());
   range.from = range.to - std::chrono::days(1);
-  const auto found =
-      statistics::Reader::open(std::filesystem::path(relay.directory) / "queue.db").value().read(range).value();
+  const auto found = store_sqlite::SqliteStatisticsReader::open(std::filesystem::path(relay.directory) / "queue.db")
+                         .value()
+                         .read(range)
+                         .value();
   const auto& rows = found.partners.at("one.example");
   const auto& sum =
       rows.at({statistics::Kind::delivered, statistics::join_words({"opportunistic", "none", "none", "none"})});

@@ -6,20 +6,20 @@
 #include <string>
 #include <vector>
 
-#include "reports/ledger.h"
+#include "store_sqlite/ledger.h"
 
 namespace hoplock::delivery::testing {
 
 struct Counted {
-  explicit Counted(const reports::Counts& counts)
+  explicit Counted(const store::LedgerCounts& counts)
       : db(disk::Database::open(":memory:", disk::Access::read_write).value()), tx(db) {
-    disk::migrate(db, reports::migrations()).value();
-    reports::add(tx, counts);
+    disk::migrate(db, store_sqlite::ledger_migrations()).value();
+    store_sqlite::add_counts(tx, counts);
   }
-  std::vector<reports::Account> accounts() { return reports::list(tx, reports::Selection{}); }
-  std::vector<tlsrpt::Sessions> elements(const reports::Key& key) {
+  std::vector<store::ReportAccount> accounts() { return store_sqlite::list_accounts(tx, store::ReportSelection{}); }
+  std::vector<tlsrpt::Sessions> elements(const store::ReportKey& key) {
     const auto by = tlsrpt::Submitter::make("us", "us@example.net", "us@example.net").value();
-    return reports::preview(tx, key, by).value().policies;
+    return store_sqlite::preview_report(tx, key, by).value().policies;
   }
 
   disk::Database db;
@@ -27,7 +27,7 @@ struct Counted {
 };
 
 // Each element as "domain: type successes/failures result*sessions(reason) …".
-inline std::vector<std::string> sessions_in(const reports::Counts& counts) {
+inline std::vector<std::string> sessions_in(const store::LedgerCounts& counts) {
   Counted ledger(counts);
   std::vector<std::string> lines;
   for (const auto& account : ledger.accounts()) {

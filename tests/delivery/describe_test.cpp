@@ -84,7 +84,7 @@ RecipientStatus answered(Fate fate, smtp::Reply said, std::size_t hop = 0) {
 
 Attempt attempt(std::vector<Hop> hops, RecipientStatus status = recipient()) {
   Attempt made;
-  made.id = queue::Id::at(accepted);
+  made.id = store::Id::at(accepted);
   made.destination = "example.org";
   made.domain = dns::Name::parse("example.org").value();
   made.sender = "alice@example.net";
@@ -95,7 +95,7 @@ Attempt attempt(std::vector<Hop> hops, RecipientStatus status = recipient()) {
   return concluded(std::move(made));
 }
 
-queue::RecipientResult result(const Attempt& made) { return results(made, Schedule{}).at(0); }
+store::RecipientResult result(const Attempt& made) { return results(made, Schedule{}).at(0); }
 
 // "key=value key=value …", without the id.
 std::string line(const Event& event) {
@@ -124,7 +124,7 @@ const std::string key(64, 'a');
 TEST_CASE("DANE-07, DANE-09: when the only host fails its TLSA check the message is deferred with 4.7.323") {
   const auto made = attempt({refused(dane_host(), Reason::tlsa_invalid, "no TLSA record matches the certificate")});
   const auto got = result(made);
-  CHECK(got.verdict == queue::Verdict::deferred);
+  CHECK(got.verdict == store::Verdict::deferred);
   CHECK(got.status == "4.7.323");
   CHECK(got.reason == "tlsa-invalid");
   CHECK(got.reply == "450 4.7.323 tlsa-invalid: mx1.example.org[192.0.2.1]: no TLSA record matches the certificate");
@@ -169,7 +169,7 @@ TEST_CASE("TLS-12: a delivered line says who, under which policy, over what, and
         "policy=dane tls=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 auth=dane-ee cert=" +
             key +
             " dsn=2.0.0 reply=250 2.0.0 Ok: queued as 4711 delay=90 mx_dnssec=secure sni=mx1.example.org tlsa=3 1 1");
-  CHECK(result(made).verdict == queue::Verdict::delivered);
+  CHECK(result(made).verdict == store::Verdict::delivered);
   CHECK(recipient_events(made, results(made, Schedule{})).at(0).level() == Level::info);
 }
 
@@ -232,7 +232,7 @@ TEST_CASE("under audit a retry in clear is told once, and the answer of such a h
   REQUIRE(hop_lines(made).size() == 1);
   CHECK(hop_events(made).at(0).get("action") == "audit");
   const auto got = result(made);
-  CHECK(got.verdict == queue::Verdict::bounced);
+  CHECK(got.verdict == store::Verdict::bounced);
   CHECK(got.status == "5.1.1");
   CHECK(got.reason == "smtp-reply");  // and not what the audit waived
 }
@@ -273,13 +273,13 @@ TEST_CASE("several hosts: the last one refused by policy decides, else the last 
 TEST_CASE("MX-06: hosts that are all definitely unusable are 5.4.4 at once; one temporary cause defers") {
   const auto none =
       result(attempt({unusable("mx1.example.org", "has no address"), unusable("mx2.example.org", "does not exist")}));
-  CHECK(none.verdict == queue::Verdict::bounced);
+  CHECK(none.verdict == store::Verdict::bounced);
   CHECK(none.status == "5.4.4");
   CHECK(none.reason.empty());
   CHECK(none.reply == "550 5.4.4 mx2.example.org: does not exist");
   const auto some = result(attempt({unusable("mx1.example.org", "has no address"),
                                     refused(host("mx2.example.org", ""), Reason::dns_failure, "SERVFAIL")}));
-  CHECK(some.verdict == queue::Verdict::deferred);
+  CHECK(some.verdict == store::Verdict::deferred);
   CHECK(some.status == "4.4.3");
   CHECK(hop_events(attempt({refused(unusable("mx1.example.org", ""), Reason::dns_failure, "has no address",
                                     Hop::Action::next_host),
@@ -295,7 +295,7 @@ TEST_CASE("MX-04: a null MX fails the recipient at once with 556 5.1.10 and no r
       route::NoHosts{route::NoHosts::Kind::permanent, 556, "5.1.10", std::nullopt, "the domain takes no mail", nullptr};
   made = concluded(made);
   const auto got = result(made);
-  CHECK(got.verdict == queue::Verdict::bounced);
+  CHECK(got.verdict == store::Verdict::bounced);
   CHECK(got.status == "5.1.10");
   CHECK(got.reason.empty());
   CHECK(got.reply == "556 5.1.10 example.org: the domain takes no mail");
@@ -324,14 +324,14 @@ TEST_CASE("smtp-reply carries the server's own code, in class 4 while the messag
   CHECK(greylisted.reply == "450 4.7.1 later");
   // a host that takes no mail at all is not the mail's fault: deferred, though it said 5yz
   const auto banner = result(attempt({said(host("mx1.example.org"), reply(554, {{5, 7, 1}}, "go away"))}));
-  CHECK(banner.verdict == queue::Verdict::deferred);
+  CHECK(banner.verdict == store::Verdict::deferred);
   CHECK(banner.status == "4.7.1");
   const auto bare = result(attempt({}, recipient()));
-  CHECK(bare.verdict == queue::Verdict::deferred);
+  CHECK(bare.verdict == store::Verdict::deferred);
   const auto bounced =
       result(attempt({host("mx1.example.org")}, answered(Fate::bounced, reply(550, std::nullopt, "no"))));
   CHECK(bounced.status == "5.0.0");
-  CHECK(bounced.verdict == queue::Verdict::bounced);
+  CHECK(bounced.verdict == store::Verdict::bounced);
 }
 
 }  // namespace delivery_describe_test

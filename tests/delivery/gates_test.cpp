@@ -28,8 +28,8 @@ const Allowance::Clock::time_point t0 = Allowance::Clock::time_point(10h);
 const Ip ip = Ip::parse("192.0.2.1").value();
 const Ip ip6 = Ip::parse("2001:db8::1").value();
 
-queue::Ready ready(const std::string& name) {
-  queue::Ready one;
+store::Ready ready(const std::string& name) {
+  store::Ready one;
   one.destination = name;
   return one;
 }
@@ -647,7 +647,7 @@ TEST_CASE("MX-27: what is remembered of sessions that were cut off is bounded, w
   Site::CutOff cut;
   std::size_t most = 0;
   for (int i = 0; i < 5000; ++i) {
-    queue::Envelope from;
+    store::Envelope from;
     from.sender = "bounce-" + std::to_string(i) + "@app.example";
     cut.add(1, "a.example", from);
     most = std::max({most, cut.senders.size(), cut.whom.size()});

@@ -11,10 +11,10 @@ using namespace hoplock;
 using namespace hoplock::delivery;
 
 namespace {
-RecipientLine ended(queue::Verdict verdict, const char* to, const char* reply) {
+RecipientLine ended(store::Verdict verdict, const char* to, const char* reply) {
   RecipientLine line;
   line.verdict = verdict;
-  line.id = queue::Id::parse("0D5K2M7QZ3").value_or(queue::Id{});
+  line.id = store::Id::parse("0D5K2M7QZ3").value_or(store::Id{});
   line.from = "a@example.net";
   line.to = to;
   line.attempt = 2;
@@ -24,7 +24,7 @@ RecipientLine ended(queue::Verdict verdict, const char* to, const char* reply) {
 
 Attempt with_hops(std::vector<Hop> hops) {
   Attempt attempt;
-  attempt.id = queue::Id::parse("0D5K2M7QZ3").value_or(queue::Id{});
+  attempt.id = store::Id::parse("0D5K2M7QZ3").value_or(store::Id{});
   attempt.domain = dns::Name::parse("example.org").value();
   attempt.hops = std::move(hops);
   return attempt;
@@ -43,7 +43,7 @@ TEST_CASE(
     "an attempt's history entry: refused hosts first, recipients who fared alike together, nothing that the message "
     "says "
     "anyway") {
-  using queue::Verdict;
+  using store::Verdict;
   const Attempt attempt = with_hops({refused("mx1.example.org", hop::Reason::tlsa_invalid)});
   CHECK(history_entry(attempt, {ended(Verdict::delivered, "b@example.org", "250 ok"),
                                 ended(Verdict::delivered, "c@example.org", "250 ok"),

@@ -10,17 +10,17 @@ using namespace hoplock::delivery::testing;
 
 namespace {
 
-asio::awaitable<queue::Id> commit_relaxed(queue::Queue& into, std::string to) {
+asio::awaitable<store::Id> commit_relaxed(queue::Queue& into, std::string to) {
   auto writer = into.begin(wall());
   std::string body = "TLS-Required: No\r\nSubject: x\r\n\r\nhello\r\n";
   (co_await writer.write(std::move(body))).value();
-  queue::Envelope envelope;
+  store::Envelope envelope;
   envelope.sender = "alice@example.net";
   envelope.tls_required_no = true;
-  queue::NewRecipient recipient;
+  store::NewRecipient recipient;
   recipient.address = to;
   recipient.domain = name(to.substr(to.find('@') + 1));
-  std::vector<queue::NewRecipient> recipients;
+  std::vector<store::NewRecipient> recipients;
   recipients.push_back(std::move(recipient));
   const auto id = co_await writer.commit(std::move(envelope), std::move(recipients));
   co_return id.value();

@@ -9,7 +9,7 @@ namespace delivery_notices_test {
 
 using namespace hoplock;
 using namespace hoplock::delivery;
-using queue::Verdict;
+using store::Verdict;
 
 namespace {
 
@@ -26,7 +26,7 @@ DsnOptions dsn_options() {
 
 DsnMessage subject(Milliseconds after = std::chrono::seconds(1)) {
   DsnMessage some;
-  some.id = queue::Id::at(accepted);
+  some.id = store::Id::at(accepted);
   some.envelope.sender = "ann@contoso.com";
   some.received = accepted;
   some.size = 1000;
@@ -47,9 +47,9 @@ DsnRecipient told(Verdict verdict, std::uint8_t notify = 0, const std::string& a
   return one;
 }
 
-std::string text(const queue::Notice& notice) {
+std::string text(const store::Notice& notice) {
   const auto made = notice.compose("Subject: s\r\n\r\nbody\r\n");
-  const bool whole = made.between == queue::NoticeText::Between::message;
+  const bool whole = made.between == store::NoticeText::Between::message;
   return made.head + (whole ? "<message>" : "") + made.tail;
 }
 
@@ -99,7 +99,7 @@ TEST_CASE("DSN-09: a delay is told after its time, once, and never when that is 
   CHECK(notices(subject(std::chrono::hours(3)), {one}, some).empty());
   const auto made = notices(subject(std::chrono::hours(4)), {one}, some);
   REQUIRE(made.size() == 1);
-  CHECK(made[0].kind == queue::Notice::Kind::delay);
+  CHECK(made[0].kind == store::Notice::Kind::delay);
   CHECK(has(text(made[0]), "Will-Retry-Until: "));
   one.due.told_delay = true;
   CHECK(notices(subject(std::chrono::hours(4)), {one}, some).empty());
@@ -159,10 +159,10 @@ TEST_CASE("DSN-12, DSN-13, RTLS-10: what goes back: headers, or all of it for RE
   CHECK(has(returned(some, Verdict::delivered), "text/rfc822-headers"));
   CHECK(has(returned(some, Verdict::deferred), "text/rfc822-headers"));
   DsnMessage eight = some;
-  eight.envelope.body = queue::Body::eight_bit;
+  eight.envelope.body = store::Body::eight_bit;
   const auto made = notices(eight, {told(Verdict::bounced)}, dsn_options());
-  CHECK(made.at(0).compose("Subject: s\r\n\r\n\xe9\r\n").body == queue::Body::eight_bit);
-  eight.envelope.body = queue::Body::binary;
+  CHECK(made.at(0).compose("Subject: s\r\n\r\n\xe9\r\n").body == store::Body::eight_bit);
+  eight.envelope.body = store::Body::binary;
   CHECK_FALSE(has(returned(eight, Verdict::bounced), "<message>"));
   some.size = dsn_options().return_limit + 1;
   CHECK_FALSE(has(returned(some, Verdict::bounced), "<message>"));
@@ -183,7 +183,7 @@ TEST_CASE("RTLS-10: every notice about mail with REQUIRETLS asks for it too, and
       REQUIRE(made.size() == 1);
       CHECK(made[0].envelope.requiretls == asked);
       CHECK_FALSE(made[0].envelope.tls_required_no);
-      CHECK(made[0].envelope.kind == queue::Kind::notice);
+      CHECK(made[0].envelope.kind == store::Kind::notice);
     }
   }
 }

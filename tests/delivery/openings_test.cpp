@@ -88,7 +88,7 @@ TEST_CASE(
   const auto now = Openings::Clock::now();
   std::deque<Openings::Place> places;
   for (std::size_t i = 0; i < Openings::least; ++i) places.emplace_back(limits.openings(), now + 1h);
-  queue::Ready ready;
+  store::Ready ready;
   ready.destination = "a.test";
   CHECK(limits.add(ready));
   CHECK(limits.next() == nullptr);

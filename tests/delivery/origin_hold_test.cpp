@@ -104,7 +104,7 @@ TEST_CASE("MX-27: a sender whose mail is put off in twenty sessions at once is h
   std::size_t waiting = 0;
   for (const auto& message : relay.list()) {
     for (const auto& one : message.recipients) {
-      if (one.state != queue::State::deferred) continue;
+      if (one.state != store::State::deferred) continue;
       ++waiting;
       CHECK(*one.next <= wall() + 121s);  // once, and a part of as much again
     }
@@ -121,13 +121,13 @@ TEST_CASE("MX-26: a host that hangs and is given up on in favour of others keeps
   relay.options.sessions = 2;
   relay.options.command_timeout = 60s;
   relay.options.retry.first = 60s;
-  queue::Results known;
+  store::Results known;
   known.now = wall();
   for (int i = 0; i < 2; ++i) {
     const std::string at = "d" + n(i) + ".test";
     relay.domain(at);
     relay.put({"a@" + at});
-    queue::Backoff hold;
+    store::Backoff hold;
     hold.last = wall() - 600s;
     hold.until = wall() - 1s;
     hold.failures = 5;
@@ -195,13 +195,13 @@ TEST_CASE("MX-27: mail behind an origin's hold is told of it once, and does not 
 }
 
 TEST_CASE("MX-27: who was told of a hold is deferred without a line, and its row waits for a time of its own") {
-  queue::Backoff hold;
+  store::Backoff hold;
   hold.last = wall();
   hold.until = hold.last + 60min;
   hold.interval = 60min;
   hold.reply = "451 4.7.1 later";
   hold.reason = "smtp-reply";
-  queue::Job job;
+  store::Job job;
   job.received = hold.last - 1min;
   job.envelope.sender = "a@example.net";
   job.recipients.emplace_back();

@@ -20,8 +20,8 @@ using Steady = std::chrono::steady_clock;
 
 std::string n(int i) { return std::to_string(i); }
 
-queue::Envelope from(const char* sender, const char* client = "192.0.2.1") {
-  queue::Envelope envelope;
+store::Envelope from(const char* sender, const char* client = "192.0.2.1") {
+  store::Envelope envelope;
   envelope.sender = sender;
   envelope.client = client;
   return envelope;
@@ -86,7 +86,7 @@ struct Warm : Relay {
 }  // namespace
 
 TEST_CASE("Origins: mail of one mailbox, one domain or one client, where there are others, is confined to it") {
-  const auto origins = [](std::initializer_list<queue::Envelope> all) {
+  const auto origins = [](std::initializer_list<store::Envelope> all) {
     Origins made;
     for (const auto& one : all) made.add(one);
     return made;
@@ -107,7 +107,7 @@ TEST_CASE("Origins: mail of one mailbox, one domain or one client, where there a
 }
 
 TEST_CASE("Origins: whoever is told alone is apart from others though he is none of them himself") {
-  const auto confined = [](std::initializer_list<queue::Envelope> told, std::initializer_list<queue::Envelope> known) {
+  const auto confined = [](std::initializer_list<store::Envelope> told, std::initializer_list<store::Envelope> known) {
     Origins a, b;
     for (const auto& one : told) a.add(one);
     for (const auto& one : known) b.add(one);

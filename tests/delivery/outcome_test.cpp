@@ -6,8 +6,8 @@
 #include "delivery/describe.h"
 #include "delivery/history_entry.h"
 #include "delivery/settlement.h"
-#include "queue/message.h"
 #include "smtpclient/refusal.h"
+#include "store/message.h"
 
 namespace delivery_outcome_test {
 
@@ -79,7 +79,7 @@ RecipientStatus lacking(std::vector<std::size_t> hops) {
 
 Attempt attempt(std::vector<Hop> hops, RecipientStatus status) {
   Attempt made;
-  made.id = queue::Id::at(accepted);
+  made.id = store::Id::at(accepted);
   made.domain = status.due.domain;
   made.sender = "ann@example.net";
   made.received = accepted;

@@ -11,10 +11,12 @@
 #include "delivery/scheduler.h"
 #include "disk/disk.h"
 #include "queue/queue.h"
-#include "queue/reader.h"
-#include "reports/ledger.h"
 #include "reports/returned.h"
-#include "statistics/store.h"
+#include "store_sqlite/ledger.h"
+#include "store_sqlite/mail_reader.h"
+#include "store_sqlite/mail_store.h"
+#include "store_sqlite/report_mails.h"
+#include "store_sqlite/statistics.h"
 #include "tests/delivery/sink.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -49,15 +51,16 @@ struct Relay {
   void open_queue() {
     disk::Options on_disk;
     on_disk.directory = directory;
-    on_disk.migrations = queue::migrations();
-    for (const auto& more : reports::migrations()) on_disk.migrations.push_back(more);
-    on_disk.migrations.push_back(reports::mail_migration());
-    on_disk.migrations.push_back(statistics::migration());
-    on_disk.migrations.push_back(statistics::batch_migration());
+    on_disk.migrations = store_sqlite::mail_migrations();
+    for (const auto& more : store_sqlite::ledger_migrations()) on_disk.migrations.push_back(more);
+    on_disk.migrations.push_back(store_sqlite::report_mail_migration());
+    on_disk.migrations.push_back(store_sqlite::statistics_migration());
+    on_disk.migrations.push_back(store_sqlite::statistics_batch_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue::Options options_of_queue;
     options_of_queue.min_free_space = 0;
-    queue = std::make_unique<queue::Queue>(*disk, options_of_queue, [this](const dns::Name& domain) {
+    mail = std::make_unique<store_sqlite::SqliteMailStore>(*disk);
+    queue = std::make_unique<queue::Queue>(*mail, options_of_queue, [this](const dns::Name& domain) {
       return router ? router->table().destination(domain, wall())
                     : route::Table(routes, {}).destination(domain, wall());
     });
@@ -115,20 +118,20 @@ struct Relay {
     start();
   }
 
-  queue::Id put(const std::vector<std::string>& to, const std::string& body = "Subject: x\r\n\r\nhello\r\n",
+  store::Id put(const std::vector<std::string>& to, const std::string& body = "Subject: x\r\n\r\nhello\r\n",
                 Time received = wall()) {
     return loop.run(commit(*queue, to, body, received, sender));
   }
   std::string sender = "alice@example.net";  // of what is put
-  static asio::awaitable<queue::Id> commit(queue::Queue& into, std::vector<std::string> to, std::string body,
+  static asio::awaitable<store::Id> commit(queue::Queue& into, std::vector<std::string> to, std::string body,
                                            Time received, std::string from = "alice@example.net") {
     auto writer = into.begin(received);
     (co_await writer.write(std::move(body))).value();
-    queue::Envelope envelope;
+    store::Envelope envelope;
     envelope.sender = std::move(from);
-    std::vector<queue::NewRecipient> recipients;
+    std::vector<store::NewRecipient> recipients;
     for (const std::string& address : to) {
-      queue::NewRecipient recipient;
+      store::NewRecipient recipient;
       recipient.address = address;
       recipient.domain = name(address.substr(address.find('@') + 1));
       recipients.push_back(std::move(recipient));
@@ -171,14 +174,14 @@ struct Relay {
     until([] { return false; }, time);
   }
 
-  std::vector<queue::MessageView> list() {
-    queue::Filter filter;
+  std::vector<store::MessageView> list() {
+    store::Filter filter;
     filter.active = queue->active();
-    std::vector<queue::MessageView> all;
-    auto reader = queue::Reader::open(std::filesystem::path(directory) / "queue.db").value();
-    const auto collect = [&all](const queue::MessageView& one) {
+    std::vector<store::MessageView> all;
+    auto reader = store_sqlite::SqliteMailReader::open(std::filesystem::path(directory) / "queue.db").value();
+    const auto collect = [&all](const store::MessageView& one) {
       all.push_back(one);
-      return queue::Go::on;
+      return store::Go::on;
     };
     reader.list(filter, collect).value();
     return all;
@@ -195,6 +198,7 @@ struct Relay {
   std::vector<route::Route> routes;
   route::AddressFamily family = route::AddressFamily::any;
   std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<store_sqlite::SqliteMailStore> mail;
   std::unique_ptr<queue::Queue> queue;
   std::unique_ptr<route::Router> router;
   std::vector<std::unique_ptr<Sink>> sinks;

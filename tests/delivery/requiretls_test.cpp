@@ -40,17 +40,17 @@ struct World : Courses {
   }
   static Script& quits(Script& script) { return script.expect_line("QUIT").send("221 bye\r\n"); }
   Attempt send(Ask ask) {
-    auto mine = std::make_shared<queue::Job>(*job());
+    auto mine = std::make_shared<store::Job>(*job());
     mine->envelope.requiretls = ask == Ask::requiretls;
     mine->envelope.tls_required_no = ask == Ask::relaxed;
     return run(std::move(mine));
   }
-  Attempt run(std::shared_ptr<queue::Job> mine) { return loop.run(runner().attempt(std::move(mine), session)); }
+  Attempt run(std::shared_ptr<store::Job> mine) { return loop.run(runner().attempt(std::move(mine), session)); }
   Attempt send_notice(const std::string& body, std::chrono::hours age = std::chrono::hours{0}) {
-    auto mine = std::make_shared<queue::Job>(*job());
+    auto mine = std::make_shared<store::Job>(*job());
     mine->envelope.sender.clear();
     mine->envelope.requiretls = true;
-    mine->envelope.kind = queue::Kind::notice;
+    mine->envelope.kind = store::Kind::notice;
     mine->received -= age;
     mine->body = body;
     mine->size = body.size();
@@ -187,14 +187,14 @@ TEST_CASE("RTLS-13: where the operator ignores the header field, the policy stan
 }
 
 TEST_CASE("RTLS-11: of both wishes the stricter one counts; a report is a report") {
-  queue::Envelope envelope;
+  store::Envelope envelope;
   CHECK(message_class_of(envelope, TlsRequiredNo::honor) == MessageClass::ordinary);
   envelope.tls_required_no = true;
   CHECK(message_class_of(envelope, TlsRequiredNo::honor) == MessageClass::tls_required_no);
   CHECK(message_class_of(envelope, TlsRequiredNo::ignore) == MessageClass::ordinary);
   envelope.requiretls = true;
   CHECK(message_class_of(envelope, TlsRequiredNo::honor) == MessageClass::requiretls);
-  envelope.kind = queue::Kind::report;
+  envelope.kind = store::Kind::report;
   CHECK(message_class_of(envelope, TlsRequiredNo::ignore) == MessageClass::report);
 }
 
@@ -235,7 +235,7 @@ TEST_CASE("RTLS-10: mail with the empty sender that is none of our notices is ne
   World world;
   Script lacks = world.offering(world.tls(), "250 mx\r\n");
   world.peer({World::quits(lacks)});
-  auto foreign = std::make_shared<queue::Job>(*World::job());
+  auto foreign = std::make_shared<store::Job>(*World::job());
   foreign->envelope.sender.clear();
   foreign->envelope.requiretls = true;
   CHECK(line(world.run(foreign), {"dsn"}) == "bounced 5.7.30");
@@ -246,9 +246,9 @@ TEST_CASE("RTLS-03: mail that came to be 7-bit on the way still asks for REQUIRE
   Script script = world.offering(world.tls());
   World::takes_required(script);
   ScriptedPeer& peer = world.peer({script});
-  auto eight = std::make_shared<queue::Job>(*World::job());
+  auto eight = std::make_shared<store::Job>(*World::job());
   eight->envelope.requiretls = true;
-  eight->envelope.body = queue::Body::eight_bit;
+  eight->envelope.body = store::Body::eight_bit;
   eight->body = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\xc3\xa9\r\n";
   eight->size = eight->body.size();
   CHECK(line(world.run(eight), {"policy"}) == "delivered requiretls");

@@ -26,7 +26,7 @@ struct Hanging {
     // The commit before it is not the one that hangs.
     world.loop.start(committer.run());
     delivery::Settlement settlement;
-    settlement.settled = World::all(job, queue::Verdict::delivered);
+    settlement.settled = World::all(job, store::Verdict::delivered);
     sequence = committer.add(std::move(settlement));
     world.loop.io().restart();
     world.loop.io().poll();
@@ -48,7 +48,7 @@ struct Hanging {
   support::TempDirectory dir;
   support::FaultyVfs faulty;
   World world;
-  queue::Job job = [this] {
+  store::Job job = [this] {
     world.put({"a@one.test"});
     return world.lease("one.test").at(0);
   }();

@@ -49,20 +49,20 @@ TEST_CASE("retry_for: a rule's failure is never left alone for more than an hour
 }
 
 TEST_CASE("a site's hold neither hides why a policy holds mail back nor lets it go sooner") {
-  queue::Backoff site;
+  store::Backoff site;
   site.until = Time(10min);
   site.failures = 1;
   site.reason = "connect-refused";
   CHECK(held_with_site(std::nullopt, site).reason == "connect-refused");
 
-  queue::Backoff own;
+  store::Backoff own;
   own.until = Time(5min);
   own.failures = 7;
   own.interval = 1h;
   own.reason = "tlsa-invalid";
   own.reply = "450 4.7.323 tlsa-invalid: mx.example.org";
   own.host = "mx.example.org";
-  const queue::Backoff together = held_with_site(own, site);
+  const store::Backoff together = held_with_site(own, site);
   CHECK(together.until == Time(10min));  // behind the site
   CHECK(together.reason == "tlsa-invalid");
   CHECK(together.reply == own.reply);

@@ -14,14 +14,14 @@ namespace {
 
 const Time accepted = parse_rfc3339("2026-11-21T10:00:00.000Z").value();
 
-queue::Job job_to(std::vector<const char*> addresses) {
-  queue::Job job;
-  job.id = queue::Id::at(accepted);
+store::Job job_to(std::vector<const char*> addresses) {
+  store::Job job;
+  job.id = store::Id::at(accepted);
   job.destination = "example.org";
   job.envelope.sender = "alice@example.net";
   job.received = accepted;
   for (const char* address : addresses) {
-    queue::Due due;
+    store::Due due;
     due.seq = static_cast<std::uint32_t>(job.recipients.size());
     due.address = address;
     due.domain = dns::Name::parse("example.org").value();
@@ -33,7 +33,7 @@ queue::Job job_to(std::vector<const char*> addresses) {
 
 Attempt failed(Time at, Reason reason = Reason::tlsa_invalid) {
   Attempt made;
-  made.id = queue::Id::at(accepted);
+  made.id = store::Id::at(accepted);
   made.destination = "example.org";
   made.sender = "ann@example.net";
   made.received = accepted;
@@ -55,9 +55,9 @@ TEST_CASE("MX-11, DANE-07: an attempt that fails after the message's time ends i
   Schedule schedule;
   schedule.expire = 24h;
   const auto early = settlement_of(failed(accepted + 24h - 1s), schedule);
-  CHECK(early.settled.recipients.at(0).verdict == queue::Verdict::deferred);
+  CHECK(early.settled.recipients.at(0).verdict == store::Verdict::deferred);
   const auto late = settlement_of(failed(accepted + 24h), schedule);
-  CHECK(late.settled.recipients.at(0).verdict == queue::Verdict::expired);
+  CHECK(late.settled.recipients.at(0).verdict == store::Verdict::expired);
   CHECK(late.settled.recipients.at(0).status == "4.7.323");
   REQUIRE(late.events.size() == 1);
   CHECK(late.events[0].name() == "expired");
@@ -79,12 +79,12 @@ TEST_CASE("an internal error defers with 4.3.0, and expires in the end") {
   const auto job = job_to({"bob@example.org", "eve@example.org"});
   const auto early = internal_error(job, accepted + 1h, Schedule{});
   REQUIRE(early.settled.recipients.size() == 2);
-  CHECK(early.settled.recipients[1].verdict == queue::Verdict::deferred);
+  CHECK(early.settled.recipients[1].verdict == store::Verdict::deferred);
   CHECK(early.settled.recipients[1].status == "4.3.0");
   CHECK(early.settled.recipients[1].reply == "450 4.3.0 internal error");
   CHECK(early.settled.recipients[1].due > accepted + 1h);
   CHECK(early.events.at(1).get("to") == "eve@example.org");
-  CHECK(internal_error(job, accepted + 24h * 6, Schedule{}).settled.recipients[0].verdict == queue::Verdict::expired);
+  CHECK(internal_error(job, accepted + 24h * 6, Schedule{}).settled.recipients[0].verdict == store::Verdict::expired);
 }
 
 TEST_CASE("MX-12: no answer to the end of the message is temporary, and told of the host that it went to") {
@@ -97,7 +97,7 @@ TEST_CASE("MX-12: no answer to the end of the message is temporary, and told of 
   unanswered.hop = 0;
   unanswered.stop = StopReason{Reason::connection_lost, "no answer to the end of the message"};
   const auto result = settlement_of(concluded(made), Schedule{}).settled.recipients.at(0);
-  CHECK(result.verdict == queue::Verdict::deferred);
+  CHECK(result.verdict == store::Verdict::deferred);
   CHECK(result.reply == "450 4.4.2 connection-lost: mx0.example.org[192.0.2.9]: no answer to the end of the message");
   CHECK(result.host == "mx0.example.org[192.0.2.9]");
 }
@@ -114,14 +114,14 @@ TEST_CASE("a message whose stored content is damaged is deferred by a trouble of
 }
 
 TEST_CASE("what waited behind a hold until its time was over ends with the destination's own failure") {
-  queue::Backoff hold;
+  store::Backoff hold;
   hold.status = "4.7.323";
   hold.reply = "450 4.7.323 tlsa-invalid: mx1.example.org[192.0.2.1]: no match";
   hold.reason = "tlsa-invalid";
   hold.host = "mx1.example.org[192.0.2.1]";
   hold.last = accepted + 24h * 5;
   const auto settlement = expired_on_hold(hold, job_to({"bob@example.org"}), Schedule{});
-  CHECK(settlement.settled.recipients.at(0).verdict == queue::Verdict::expired);
+  CHECK(settlement.settled.recipients.at(0).verdict == store::Verdict::expired);
   CHECK(settlement.settled.recipients.at(0).status == "4.7.323");
   const Event& event = settlement.events.at(0);
   CHECK(event.name() == "expired");
@@ -168,7 +168,7 @@ TEST_CASE("RPT-40: a report that its mailbox refuses makes no notice; the ledger
   schedule.dsn_options.emplace();
   schedule.expire = 24h;
   Attempt report = failed(accepted + 24h);
-  report.envelope.kind = queue::Kind::report;
+  report.envelope.kind = store::Kind::report;
   const auto settlement = settlement_of(report, schedule);
   CHECK(settlement.notices.empty());
   REQUIRE(settlement.events.size() == 1);
@@ -178,7 +178,7 @@ TEST_CASE("RPT-40: a report that its mailbox refuses makes no notice; the ledger
   CHECK(settlement.returned[0].id == report.id);
   CHECK_FALSE(settlement.returned[0].why.empty());
   Attempt early = failed(accepted + 1h);
-  early.envelope.kind = queue::Kind::report;
+  early.envelope.kind = store::Kind::report;
   CHECK(settlement_of(early, schedule).returned.empty());  // it is tried again
 }
 

@@ -28,7 +28,7 @@ TEST_CASE("DKIM-07: the server gets the signature, the message as it is, and SIZ
   ScriptedPeer& peer = world.peer({Courses::takes(script)});
   world.runner().sign_with(keys().ring);
   const auto job = [] {
-    auto made = std::make_shared<queue::Job>(*Courses::job());
+    auto made = std::make_shared<store::Job>(*Courses::job());
     made->body = ours;
     made->size = ours.size();
     return made;
@@ -54,7 +54,7 @@ TEST_CASE(
   ScriptedPeer& peer = world.peer({Courses::takes(script)});
   world.runner().sign_with(keys().ring);
   const auto gone = [] {
-    auto made = std::make_shared<queue::Job>(*Courses::job());
+    auto made = std::make_shared<store::Job>(*Courses::job());
     made->body.clear();
     made->chunks = 2;  // that the queue does not have
     return made;
@@ -100,11 +100,11 @@ namespace {
 // Each form as it leaves, asked for twice; every one is judged by its own octets.
 std::map<WireForm, std::string> forms_of(const std::string& message, std::initializer_list<WireForm> forms) {
   Courses world;
-  auto made = std::make_shared<queue::Job>(*Courses::job());
+  auto made = std::make_shared<store::Job>(*Courses::job());
   made->body = message;
   made->size = message.size();
-  made->envelope.kind = queue::Kind::notice;
-  made->envelope.body = queue::Body::eight_bit;
+  made->envelope.kind = store::Kind::notice;
+  made->envelope.body = store::Body::eight_bit;
   MessageContent outgoing(made, *world.queue);
   std::map<WireForm, std::string> sent;
   for (int time = 0; time < 2; ++time) {

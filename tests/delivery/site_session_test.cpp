@@ -121,7 +121,7 @@ TEST_CASE("TLS-08, RTLS-09: mail that asks for REQUIRETLS never rides on another
                                                     .send("221 bye\r\n")});
   world.publish(world.leaf);
   CHECK(line(world.to("example.org"), keys) == "delivered dane TLSv1.3 dane-ee");
-  auto strict = std::make_shared<queue::Job>(*Courses::job({"bob@example.com"}));
+  auto strict = std::make_shared<store::Job>(*Courses::job({"bob@example.com"}));
   strict->destination = "example.com";
   strict->envelope.requiretls = true;
   const Attempt attempt = world.loop.run(world.runner().attempt(std::move(strict), world.session));

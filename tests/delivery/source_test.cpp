@@ -69,7 +69,7 @@ TEST_CASE(
     return Courses::takes(script);
   };
   ScriptedPeer& peer = world.peer({said("out77.example.com"), said("relay.example.net")});
-  auto mine = std::make_shared<queue::Job>(*world.job());
+  auto mine = std::make_shared<store::Job>(*world.job());
   mine->envelope.sender = "ann@example.com";
   const Attempt first = world.loop.run(world.runner().attempt(mine, world.session));
   CHECK(line(first, {"src", "mx"}) == "delivered 127.0.0.77 mx1.example.org");

@@ -25,13 +25,13 @@ struct World : Courses {
     outcome.tls = hop::TlsSession{"TLSv1.3", "", "", ""};
   }
   void connect(Time began) { recorder.record({{facts, rule}, plan, outcome, {}, began}); }
-  reports::Counts counts() {
+  store::LedgerCounts counts() {
     if (recorder.waits()) loop.run(recorder.wait());
     return recorder.counts();
   }
-  std::vector<reports::Key> days() {
+  std::vector<store::ReportKey> days() {
     Counted ledger(counts());
-    std::vector<reports::Key> keys;
+    std::vector<store::ReportKey> keys;
     for (const auto& account : ledger.accounts()) keys.push_back(account.key);
     return keys;
   }
@@ -80,7 +80,7 @@ TEST_CASE("what is known without waiting is what look-ups have brought so far") 
   World world;
   world.connect(midnight);
   CHECK(world.recorder.counts().empty());
-  CHECK(world.days() == std::vector<reports::Key>{{first + std::chrono::days{1}, name("example.org")}});
+  CHECK(world.days() == std::vector<store::ReportKey>{{first + std::chrono::days{1}, name("example.org")}});
   CHECK_FALSE(world.recorder.counts().empty());
 }
 

@@ -13,12 +13,15 @@
 
 #include "disk/disk.h"
 #include "queue/queue.h"
-#include "queue/rows.h"
+#include "store_sqlite/mail_store.h"
+#include "store_sqlite/rows.h"
 #include "tests/queue/world.h"
 
 namespace hoplock::faults {
 
 using namespace hoplock::queue;
+using namespace hoplock::store;
+using namespace hoplock::store_sqlite;
 using queue::test::at;
 using queue::test::t0;
 
@@ -92,7 +95,7 @@ class Life {
     started_ = false;
     disk::Options options;
     options.directory = directory_;
-    options.migrations = migrations();
+    options.migrations = mail_migrations();
     options.migrations.push_back(history_migration());
     options.checkpoint_bytes = 96 << 10;
     auto disk = disk::Disk::open(loop_.executor(), options);
@@ -101,7 +104,8 @@ class Life {
     Options wanted;
     wanted.min_free_space = 0;
     wanted.history = Recording::on;
-    queue_ = std::make_unique<Queue>(*disk_, wanted, [](const dns::Name& domain) { return domain.text(); });
+    mail_ = std::make_unique<SqliteMailStore>(*disk_);
+    queue_ = std::make_unique<Queue>(*mail_, wanted, [](const dns::Name& domain) { return domain.text(); });
     if (const auto good = loop_.run(queue_->start(now)); !good) end(good.error());
     loop_.io().poll();
     started_ = true;
@@ -238,6 +242,7 @@ class Life {
   std::atomic<bool> started_ = false;
   support::Loop loop_;
   std::unique_ptr<disk::Disk> disk_;
+  std::unique_ptr<SqliteMailStore> mail_;
   std::unique_ptr<Queue> queue_;
 };
 

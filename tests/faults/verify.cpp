@@ -4,13 +4,15 @@
 #include <random>
 
 #include "disk/db.h"
-#include "queue/reader.h"
+#include "store_sqlite/mail_reader.h"
 #include "tests/faults/life.h"
 #include "tests/queue/world.h"
 
 namespace hoplock::faults {
 
 using namespace hoplock::queue;
+using namespace hoplock::store;
+using namespace hoplock::store_sqlite;
 
 namespace {
 
@@ -24,7 +26,7 @@ std::string content(const std::filesystem::path& path) {
 bool in_memory_only(const std::filesystem::path& path) { return path.native().ends_with("-shm"); }
 
 // A body says in its first line how long it is.
-std::string torn(Reader& reader, Id id) {
+std::string torn(SqliteMailReader& reader, Id id) {
   std::string body;
   const auto read = reader.body(id, [&body](std::string_view octets) {
     body += octets;
@@ -46,7 +48,7 @@ struct Found {
   }
 };
 
-void verify_message(Found& found, Reader& reader, std::int64_t id, const Ledger::Fate& fate) {
+void verify_message(Found& found, SqliteMailReader& reader, std::int64_t id, const Ledger::Fate& fate) {
   const auto message = reader.show(Id{id}, {});
   const std::string name = "message " + std::to_string(id) + " ";
   if (!message) return found.add(name + message.error().detail);

@@ -154,7 +154,7 @@ TEST_CASE("SUB-17: all 8-bit octets stay as they came; stored is 8BITMIME when i
   REQUIRE(stored.size() == sent.size());
   for (std::size_t i = 0; i < sent.size(); ++i) {
     const bool declared = sent[i].first == " BODY=8BITMIME", is = sent[i].second == eight;
-    CHECK(stored[i].envelope.body == (declared || is ? queue::Body::eight_bit : queue::Body::seven_bit));
+    CHECK(stored[i].envelope.body == (declared || is ? store::Body::eight_bit : store::Body::seven_bit));
     CHECK(stored[i].body() == sent[i].second);
   }
 }

@@ -50,7 +50,7 @@ TEST_CASE("metrics: every problem is a metric, red or not, and the queue has eve
   monitor::DaemonStatus status;
   status.now = from_millis(1'790'000'100'000);
   monitor::Survey survey;
-  queue::Stats::State held{"held", {7, from_millis(1'790'000'000'000)}};
+  store::Stats::State held{"held", {7, from_millis(1'790'000'000'000)}};
   survey.queue.states = {held};
   survey.queue.messages = 5;
   const monitor::Counters counters;

@@ -97,7 +97,7 @@ TEST_CASE("each thing that is wrong has its name, all of them together too") {
   CHECK(with([&](DaemonStatus& f) { f.places.full = true; }) == "connections;");
   CHECK(with([&](DaemonStatus& f) { f.descriptors = broken(); }) == "descriptors;");
   CHECK(with([&](DaemonStatus& f) { f.stalled = true; }) == "recovery;");
-  CHECK(with([&](DaemonStatus& f) { f.damaged = {{queue::Id{7}, t0}}; }) == "damaged;");
+  CHECK(with([&](DaemonStatus& f) { f.damaged = {{store::Id{7}, t0}}; }) == "damaged;");
   Survey survey;
   survey.error = "file is not a database";
   CHECK(names(monitor::problems(good(), &survey, {})) == "survey;");
@@ -118,13 +118,13 @@ TEST_CASE("a damaged message turns health red until it is removed, across restar
   DaemonStatus status = good();
   Survey survey;
   survey.taken = t0;
-  survey.damaged = {queue::Id{41}};
+  survey.damaged = {store::Id{41}};
   CHECK(names(monitor::problems(status, &survey, {})) == "damaged;");  // the one that an earlier daemon found
-  status.damaged = {{queue::Id{41}, t0 - Seconds(60)}, {queue::Id{42}, t0 + Seconds(1)}};
+  status.damaged = {{store::Id{41}, t0 - Seconds(60)}, {store::Id{42}, t0 + Seconds(1)}};
   const auto both = monitor::problems(status, &survey, {});
   REQUIRE(names(both) == "damaged;");
   CHECK(both[0].text.starts_with("2 stored messages"));
-  CHECK(both[0].text.find(queue::Id{42}.text()) != std::string::npos);
+  CHECK(both[0].text.find(store::Id{42}.text()) != std::string::npos);
   survey.taken = t0 + Seconds(60);  // looked again: they are gone
   survey.damaged.clear();
   CHECK(monitor::problems(status, &survey, {}).empty());

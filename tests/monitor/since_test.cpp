@@ -11,8 +11,8 @@ namespace {
 
 const Time t0 = from_millis(1'790'000'000'000);
 
-queue::Traced story(const std::vector<std::pair<int, std::string>>& reasons) {
-  queue::Traced made;
+store::Traced story(const std::vector<std::pair<int, std::string>>& reasons) {
+  store::Traced made;
   made.events.push_back({t0, R"({"event":"accepted","from":"a@one.test","to":["b@two.test"]})"});
   for (const auto& [minute, reason] : reasons)
     made.events.push_back({t0 + std::chrono::minutes(minute), R"({"event":"hop","domain":"two.test","reason":"x"})"
@@ -22,8 +22,8 @@ queue::Traced story(const std::vector<std::pair<int, std::string>>& reasons) {
   return made;
 }
 
-queue::DomainWait waiting_for(const std::string& reason) {
-  queue::DomainWait wait;
+store::DomainWait waiting_for(const std::string& reason) {
+  store::DomainWait wait;
   wait.domain = "two.test";
   wait.reason = reason;
   return wait;

@@ -4,8 +4,10 @@
 #include <doctest/doctest.h>
 
 #include "monitor/endpoints.h"
-#include "reports/ledger.h"
-#include "route/sts_store.h"
+#include "store_sqlite/ledger.h"
+#include "store_sqlite/mail_store.h"
+#include "store_sqlite/policies.h"
+#include "store_sqlite/readers.h"
 #include "tests/queue/world.h"
 #include "tests/support/memory_log.h"
 
@@ -20,11 +22,12 @@ namespace {
 
 struct Surveyed {
   explicit Surveyed(std::chrono::milliseconds fresh = std::chrono::hours(1))
-      : world(dir.path()),
-        surveyor(world.loop.executor(), {dir / "queue.db", fresh}, [this] { return world.queue->active(); }) {}
+      : world(dir.path()), surveyor(world.loop.executor(), {store_sqlite::readers_of(dir / "queue.db"), fresh}, [this] {
+          return world.queue->active();
+        }) {}
   std::shared_ptr<const Survey> look() { return world.loop.run(surveyor.look(std::chrono::seconds(10))); }
   // As a disk does that rots.
-  void spoil(queue::Id id) {
+  void spoil(store::Id id) {
     auto job = [id](disk::Tx& tx) -> Result<> {
       tx.prepare("UPDATE chunk SET data = x'00' WHERE id >> 15 = ?1").bind(id.value).run();
       return {};
@@ -75,16 +78,18 @@ TEST_CASE("survey: names the messages that are held because their body is damage
   const auto good = at.world.put({"a@one.test"});
   const auto bad = at.world.put({"b@two.test", "c@one.test"});
   at.spoil(bad);
-  std::vector<queue::Id> told;
-  at.world.queue->on_damage([&told](queue::Id id) { told.push_back(id); });
+  std::vector<store::Id> told;
+  at.world.queue->on_damage([&told](store::Id id) { told.push_back(id); });
   at.world.loop.run(at.world.queue->sweep(1 << 20)).value();
   CHECK(told == std::vector{bad});
   at.world.loop.io().poll();
-  const auto damaged = [&at] { return monitor::survey(at.dir / "queue.db", {}, t0).damaged; };
+  const auto damaged = [&at] {
+    return monitor::survey(*store_sqlite::readers_of(at.dir / "queue.db"), {}, t0).damaged;
+  };
   CHECK(damaged() == std::vector{bad});
   CHECK(at.world.list()[0].state() == "queued");
   CHECK(at.world.list()[1].state() == "held");
-  at.world.act(queue::Action::remove, queue::test::ids({bad}));
+  at.world.act(store::Action::remove, queue::test::ids({bad}));
   CHECK(damaged().empty());
   CHECK(at.world.list()[0].id == good);
 }
@@ -92,27 +97,27 @@ TEST_CASE("survey: names the messages that are held because their body is damage
 TEST_CASE("survey: a held message that proves damaged is named too") {
   Surveyed at;
   const auto bad = at.world.put({"b@two.test"});
-  at.world.act(queue::Action::hold, queue::test::ids({bad}));
+  at.world.act(store::Action::hold, queue::test::ids({bad}));
   at.spoil(bad);
   at.world.loop.run(at.world.queue->sweep(1 << 20)).value();
   at.world.put({"a@one.test"});  // behind the hold
-  CHECK(monitor::survey(at.dir / "queue.db", {}, t0).damaged == std::vector{bad});
+  CHECK(monitor::survey(*store_sqlite::readers_of(at.dir / "queue.db"), {}, t0).damaged == std::vector{bad});
 }
 
 TEST_CASE("survey: what waits is told by next hop, with since when it fails, which outlives a restart") {
   support::TempDirectory dir;
   {
     queue::Options recording;
-    recording.history = queue::Recording::on;
+    recording.history = store::Recording::on;
     queue::test::World world(dir.path(), recording);
     world.smarthost = "route:exch01:25";
     world.put({"a@one.test"});
     for (int minute = 0; minute < 15; minute += 5) {
       auto failed = queue::test::World::all(world.lease("route:exch01:25", t0 + std::chrono::minutes(minute), 1).at(0),
-                                            queue::Verdict::deferred, t0 + std::chrono::minutes(minute + 5));
+                                            store::Verdict::deferred, t0 + std::chrono::minutes(minute + 5));
       failed.history_entry = R"({"event":"deferred","domain":"one.test","reason":")" +
                              std::string(minute == 0 ? "dns-failure" : "connect-refused") + "\"}";
-      queue::DestinationChange change;
+      store::DestinationChange change;
       change.destination = "route:exch01:25";
       change.backoff.emplace();
       change.backoff->failures = 1;
@@ -121,13 +126,13 @@ TEST_CASE("survey: what waits is told by next hop, with since when it fails, whi
     }
     world.put({"b@one.test", "c@two.test"});
   }
-  const Survey survey = monitor::survey(dir / "queue.db", {}, t0 + std::chrono::minutes(20));
+  const Survey survey = monitor::survey(*store_sqlite::readers_of(dir / "queue.db"), {}, t0 + std::chrono::minutes(20));
   REQUIRE(survey.error.empty());
   REQUIRE(survey.waits.size() == 1);
-  const queue::Wait& wait = survey.waits[0];
+  const store::Wait& wait = survey.waits[0];
   CHECK(wait.count.count == 3);
   CHECK(wait.domains == 2);
-  CHECK(wait.extent == queue::Wait::Extent::whole);
+  CHECK(wait.extent == store::Wait::Extent::whole);
   CHECK(wait.reason == "connect-refused");
   CHECK(wait.shown.at(0).domain == "one.test");
   CHECK(wait.shown.at(0).since == t0 + std::chrono::minutes(5));  // before it failed for another reason
@@ -146,9 +151,9 @@ TEST_CASE("survey: a next hop of our own that fails is shown, however many other
   Surveyed at;
   at.world.smarthost = "route:exch01:25";
   at.world.put({"a@own.test"});
-  auto failed = queue::test::World::all(at.world.lease("route:exch01:25", t0, 1).at(0), queue::Verdict::deferred,
+  auto failed = queue::test::World::all(at.world.lease("route:exch01:25", t0, 1).at(0), store::Verdict::deferred,
                                         t0 + std::chrono::minutes(5));
-  queue::DestinationChange change;
+  store::DestinationChange change;
   change.destination = "route:exch01:25";
   change.backoff.emplace();
   change.backoff->failures = 1;
@@ -159,7 +164,7 @@ TEST_CASE("survey: a next hop of our own that fails is shown, however many other
     const std::string domain = "d" + std::to_string(i) + ".test";
     at.world.put({"a@" + domain, "b@" + domain});
   }
-  const Survey survey = monitor::survey(at.dir / "queue.db", {}, t0);
+  const Survey survey = monitor::survey(*store_sqlite::readers_of(at.dir / "queue.db"), {}, t0);
   REQUIRE(survey.waits.size() == Survey::most_domains);
   CHECK(survey.hops == 31);
   CHECK(survey.waits[0].nexthop == "route:exch01:25");
@@ -168,7 +173,7 @@ TEST_CASE("survey: a next hop of our own that fails is shown, however many other
 
 TEST_CASE("survey: a database that cannot be read is an error in words") {
   const support::TempDirectory empty;
-  CHECK_FALSE(monitor::survey(empty / "queue.db", {}, t0).error.empty());
+  CHECK_FALSE(monitor::survey(*store_sqlite::readers_of(empty / "queue.db"), {}, t0).error.empty());
 }
 
 TEST_CASE("survey: adds up yesterday's reports and the policies") {
@@ -176,35 +181,36 @@ TEST_CASE("survey: adds up yesterday's reports and the policies") {
   support::Loop loop;
   disk::Options options;
   options.directory = dir.path();
-  for (auto&& list : {queue::migrations(), route::migrations(), reports::migrations()})
+  for (auto&& list :
+       {store_sqlite::mail_migrations(), store_sqlite::policy_migrations(), store_sqlite::ledger_migrations()})
     options.migrations.insert(options.migrations.end(), list.begin(), list.end());
   const auto disk = disk::Disk::open(loop.executor(), options).value();
   auto fill = [](disk::Tx& tx) -> Result<> {
     const auto day = std::chrono::floor<std::chrono::days>(t0).time_since_epoch().count();
     const auto insert =
         "INSERT INTO tlsrpt_account (day, domain, tag, state, sessions, failures) VALUES (?1, ?2, '', ?3, ?4, ?5)";
-    tx.prepare(insert).bind(day - 1, "a.test", reports::State::sent, 10, 1).run();
-    tx.prepare(insert).bind(day - 1, "b.test", reports::State::sent, 5, 0).run();
-    tx.prepare(insert).bind(day - 1, "c.test", reports::State::failed, 1, 1).run();
-    tx.prepare(insert).bind(day, "c.test", reports::State::collecting, 100, 100).run();
+    tx.prepare(insert).bind(day - 1, "a.test", store::ReportState::sent, 10, 1).run();
+    tx.prepare(insert).bind(day - 1, "b.test", store::ReportState::sent, 5, 0).run();
+    tx.prepare(insert).bind(day - 1, "c.test", store::ReportState::failed, 1, 1).run();
+    tx.prepare(insert).bind(day, "c.test", store::ReportState::collecting, 100, 100).run();
     for (const auto& [domain, fetched, failures] :
          {std::tuple("one.test", t0 - Seconds(10), 0), std::tuple("two.test", t0 - Seconds(10), 3),
           std::tuple("three.test", t0 - Seconds(1000), 0)}) {
-      route::PolicyRow row;
+      store::PolicyRow row;
       row.domain = queue::test::name(domain);
       row.freshness.held = mtasts::Held{"1", fetched, Seconds(100)};
       row.freshness.failures.count = static_cast<unsigned>(failures);
       row.text = "version: STSv1\n";
-      put_policy(tx, row);
+      store_sqlite::put_policy(tx, row);
     }
-    route::PolicyRow never;
+    store::PolicyRow never;
     never.domain = queue::test::name("never.test");
     never.freshness.failures.count = 1;
-    put_policy(tx, never);
+    store_sqlite::put_policy(tx, never);
     return {};
   };
   loop.run(disk->run(disk::Durability::durable, std::move(fill))).value();
-  const Survey survey = monitor::survey(dir / "queue.db", {}, t0);
+  const Survey survey = monitor::survey(*store_sqlite::readers_of(dir / "queue.db"), {}, t0);
   CHECK(survey.error.empty());
   CHECK(survey.reports.sessions == 16);
   CHECK(survey.reports.failures == 2);
@@ -253,7 +259,7 @@ TEST_CASE("watch: each path has its page, and health decides over the status of 
 TEST_CASE("survey: what of it could not be read is told by its part, and no half of a part is taken for the whole") {
   support::TempDirectory dir;
   auto tables = queue::test::World::own_migrations();
-  for (auto&& list : {route::migrations(), reports::migrations()})
+  for (auto&& list : {store_sqlite::policy_migrations(), store_sqlite::ledger_migrations()})
     tables.insert(tables.end(), list.begin(), list.end());
   queue::test::World world(dir.path(), {}, t0, tables);
   world.put({"a@one.test"});
@@ -270,7 +276,7 @@ TEST_CASE("survey: what of it could not be read is told by its part, and no half
     return std::string();
   };
   break_it("ALTER TABLE tlsrpt_account RENAME COLUMN sessions TO elsewhere");
-  const Survey first = monitor::survey(dir / "queue.db", {}, t0);
+  const Survey first = monitor::survey(*store_sqlite::readers_of(dir / "queue.db"), {}, t0);
   CHECK(first.unread.queue.empty());
   CHECK(first.unread.policies.empty());
   CHECK_FALSE(first.unread.reports.empty());
@@ -278,7 +284,7 @@ TEST_CASE("survey: what of it could not be read is told by its part, and no half
   CHECK(first.queue.messages == 1);
   CHECK(text_of(first).starts_with("the ledger of TLS reports cannot be read: "));
   break_it("ALTER TABLE destination RENAME COLUMN host TO elsewhere");  // read behind the counts
-  const Survey second = monitor::survey(dir / "queue.db", {}, t0);
+  const Survey second = monitor::survey(*store_sqlite::readers_of(dir / "queue.db"), {}, t0);
   CHECK_FALSE(second.unread.queue.empty());
   CHECK(second.queue.messages == 0);
   CHECK(second.queue.states.empty());

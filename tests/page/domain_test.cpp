@@ -20,8 +20,8 @@ dns::Name name(const char* text) { return dns::Name::parse(text).value(); }
 bool has(const std::string& html, std::string_view text) { return html.find(text) != std::string::npos; }
 
 page::Story story(int seconds, const std::string& event) {
-  queue::Tail tail;
-  tail.traced.id = queue::Id::at(t0 + Seconds(seconds));
+  store::Tail tail;
+  tail.traced.id = store::Id::at(t0 + Seconds(seconds));
   tail.traced.events.push_back(
       {t0 + Seconds(seconds), R"({"event":"accepted","from":"a@one.test","to":["b@two.test"]})"});
   tail.traced.events.push_back({t0 + Seconds(seconds + 1), event});
@@ -42,15 +42,15 @@ page::DomainLook known() {
       story(
           0,
           R"({"event":"delivered","domain":"two.test","mx":"mx1.two.test","ip":"192.0.2.2","policy":"opportunistic","tls":"none","auth":"none","to":["b@two.test"]})")};
-  route::PolicyRow row;
+  store::PolicyRow row;
   row.domain = look.domain;
   row.checked = t0;
   row.text = "version: STSv1\r\nmode: enforce\r\nmx: *.two.test\r\nmax_age: 86400\r\n";
   row.freshness.held = mtasts::Held{"id1", t0, Seconds(86400)};
   look.policy = row;
-  reports::LedgerReader::Row report;
+  store::LedgerRow report;
   report.account.key = {tlsrpt::day_of(t0), look.domain};
-  report.account.state = reports::State::sent;
+  report.account.state = store::ReportState::sent;
   report.account.sessions = 9;
   report.destinations.resize(1);
   report.destinations[0].rua = "mailto:tls@two.test";

@@ -32,13 +32,13 @@ struct Shown {
 
 bool has(const std::string& html, std::string_view text) { return html.find(text) != std::string::npos; }
 
-queue::Wait waiting_at(std::string name, std::string reason, std::string reply) {
-  queue::DomainWait domain;
+store::Wait waiting_at(std::string name, std::string reason, std::string reply) {
+  store::DomainWait domain;
   domain.domain = name;
   domain.count = {12, t0 - Seconds(61)};
   domain.reason = reason;
   domain.reply = std::move(reply);
-  queue::Wait wait;
+  store::Wait wait;
   wait.nexthop = std::move(name);
   wait.reason = std::move(reason);
   wait.count = domain.count;
@@ -103,7 +103,7 @@ TEST_CASE("page: says first whether mail flows, then what waits and why, and the
   shown.last_hour = {{"delivered", "dane", "TLSv1.3", "dane-ee", "", 42}};
   shown.survey.policies = {3, 2, 1};
   shown.survey.reports.sessions = 17;
-  shown.survey.reports.states = {{reports::State::sent, 4}};
+  shown.survey.reports.states = {{store::ReportState::sent, 4}};
   const std::string html = shown.html();
   for (const std::string_view text :
        {"The queue cannot be written", "The last transaction failed: no", "<dd>1,234,567</dd>", "<dd>1 h 30 min</dd>",

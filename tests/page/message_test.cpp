@@ -13,9 +13,9 @@ const Time t0 = from_millis(1'790'000'000'000);
 
 bool has(const std::string& html, std::string_view text) { return html.find(text) != std::string::npos; }
 
-queue::Tail tail(std::vector<std::pair<int, std::string>> rows) {
-  queue::Tail made;
-  made.traced.id = queue::Id::at(t0);
+store::Tail tail(std::vector<std::pair<int, std::string>> rows) {
+  store::Tail made;
+  made.traced.id = store::Id::at(t0);
   for (auto& [seconds, text] : rows) made.traced.events.push_back({t0 + Seconds(seconds), std::move(text)});
   return made;
 }
@@ -76,7 +76,7 @@ TEST_CASE("message: however much servers say, a page holds the newest of it, and
   std::string talk =
       R"({"event":"conversation","mx":"mx.two.test","ip":"192.0.2.2","lines":[")" + std::string(500, '<');
   for (int line = 1; line < 32; ++line) talk += "\",\"" + std::string(500, '<');
-  queue::Tail all = tail({{0, accepted}});
+  store::Tail all = tail({{0, accepted}});
   for (int attempt = 1; attempt < 300; ++attempt)
     all.traced.events.push_back({t0 + Seconds(attempt * 60), talk + "\"]}"});
   page::MessageLook look;
@@ -93,10 +93,10 @@ TEST_CASE("message: one that waits tells of each recipient why, bounded") {
   look.queued.emplace();
   look.queued->id = look.story.id;
   look.queued->received = t0;
-  queue::RecipientView recipient;
+  store::RecipientView recipient;
   recipient.address = "<i>@two.test";
   recipient.domain = "two.test";
-  recipient.state = queue::State::deferred;
+  recipient.state = store::State::deferred;
   recipient.reply = "451 \u202e later";
   look.queued->recipients.assign(150, recipient);
   const std::string html = page::message_html(look, t0);
@@ -108,7 +108,7 @@ TEST_CASE("message: one that waits tells of each recipient why, bounded") {
 
 TEST_CASE("message: what could not be read is said, and nothing is said of it that nobody knows") {
   page::MessageLook look;
-  look.story.id = queue::Id::at(t0);
+  look.story.id = store::Id::at(t0);
   look.unread = {"no history read", "no queue read"};
   const std::string nothing = page::message_html(look, t0);
   CHECK(has(nothing, "whether it is queued is not known"));

@@ -3,8 +3,9 @@
 
 #include <doctest/doctest.h>
 
-#include "reports/ledger.h"
-#include "route/sts_store.h"
+#include "store_sqlite/ledger.h"
+#include "store_sqlite/policies.h"
+#include "store_sqlite/readers.h"
 #include "tests/queue/world.h"
 
 namespace page_pages_test {
@@ -16,13 +17,14 @@ namespace {
 
 std::vector<disk::Migration> all_tables() {
   auto all = queue::test::World::own_migrations();
-  for (auto&& list : {route::migrations(), reports::migrations()}) all.insert(all.end(), list.begin(), list.end());
+  for (auto&& list : {store_sqlite::policy_migrations(), store_sqlite::ledger_migrations()})
+    all.insert(all.end(), list.begin(), list.end());
   return all;
 }
 
 queue::Options recording() {
   queue::Options options;
-  options.history = queue::Recording::on;
+  options.history = store::Recording::on;
   return options;
 }
 
@@ -30,10 +32,11 @@ struct Site {
   std::string file;  // what the pages take for the database
   support::TempDirectory dir;
   queue::test::World world{dir.path(), recording(), t0, all_tables()};
-  monitor::Surveyor surveyor{
-      world.loop.executor(), {dir / file, std::chrono::hours(1)}, [this] { return world.queue->active(); }};
+  monitor::Surveyor surveyor{world.loop.executor(),
+                             {store_sqlite::readers_of(dir / file), std::chrono::hours(1)},
+                             [this] { return world.queue->active(); }};
   monitor::Counters counters;
-  page::Lookups lookups{world.loop.executor(), dir / file};
+  page::Lookups lookups{world.loop.executor(), store_sqlite::readers_of(dir / file)};
   route::Table table{{}, {}};
   page::Pages pages;
 
@@ -129,7 +132,7 @@ TEST_CASE("pages: more questions at once than there is room for are told so, and
   std::vector<std::future<std::shared_ptr<const page::MessageLook>>> asked;
   for (std::size_t i = 0; i < page::Lookups::most_waiting + 3; ++i)
     asked.push_back(
-        boost::asio::co_spawn(site.world.loop.io(), site.lookups.message(queue::Id{1}, {}), boost::asio::use_future));
+        boost::asio::co_spawn(site.world.loop.io(), site.lookups.message(store::Id{1}, {}), boost::asio::use_future));
   CHECK(site.get("/").status == 200);
   std::size_t answered = 0;
   for (auto& one : asked) {

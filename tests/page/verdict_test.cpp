@@ -25,18 +25,18 @@ struct Scene {
   page::Verdict verdict() const { return page::verdict_of({status, &survey, problems, last_hour, {}, usual}); }
 };
 
-queue::Wait behind(const std::string& nexthop, std::uint64_t recipients) {
-  queue::DomainWait domain;
+store::Wait behind(const std::string& nexthop, std::uint64_t recipients) {
+  store::DomainWait domain;
   domain.domain = "contoso.com";
   domain.count = {recipients, t0 - std::chrono::hours(1)};
   domain.reason = "connect-refused";
   domain.reply = "450 4.4.1 connect-refused: exch01.contoso.local[192.0.2.9]";
   domain.since = t0 - std::chrono::minutes(11);
-  queue::Wait wait;
+  store::Wait wait;
   wait.nexthop = nexthop;
   wait.reason = domain.reason;
   wait.count = domain.count;
-  wait.extent = queue::Wait::Extent::whole;
+  wait.extent = store::Wait::Extent::whole;
   wait.domains = 1;
   wait.shown = {domain};
   return wait;
@@ -88,7 +88,7 @@ TEST_CASE("verdict: recipients are called messages only where each message has o
 TEST_CASE("verdict: what fails for some mail of a next hop of our own is no standstill of it") {
   Scene scene;
   auto wait = behind("route:exch01.contoso.local:25", 3);
-  wait.extent = queue::Wait::Extent::part;
+  wait.extent = store::Wait::Extent::part;
   scene.survey.waits = {wait};
   CHECK(scene.verdict().mood == Mood::good);
 }
@@ -131,7 +131,7 @@ TEST_CASE("verdict: a certificate near its end is no green, one that was replace
 
 TEST_CASE("verdict: a failed report is told, with the command that sends it again") {
   Scene scene;
-  scene.survey.reports.states = {{reports::State::sent, 7}, {reports::State::failed, 2}};
+  scene.survey.reports.states = {{store::ReportState::sent, 7}, {store::ReportState::failed, 2}};
   const auto verdict = scene.verdict();
   CHECK(verdict.mood == Mood::attention);
   CHECK(verdict.sentence == "Mail flows, but 2 TLS reports of yesterday could not be sent");
@@ -189,7 +189,7 @@ TEST_CASE("verdict: much mail behind one host is told whosever it is, and mail t
 TEST_CASE("verdict: a next hop of our own that puts much off is told, though it takes some") {
   Scene scene;
   auto wait = behind("route:exch01.contoso.local:25", 12);
-  wait.extent = queue::Wait::Extent::part;
+  wait.extent = store::Wait::Extent::part;
   wait.reason = wait.shown[0].reason = "smtp-reply";
   wait.shown[0].reply = "452 4.3.1 Insufficient system resources";
   scene.survey.waits = {wait};

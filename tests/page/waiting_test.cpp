@@ -15,8 +15,8 @@ namespace {
 
 const Time t0 = from_millis(1'790'000'000'000);
 
-queue::DomainWait failing(const std::string& reason, const std::string& reply) {
-  queue::DomainWait wait;
+store::DomainWait failing(const std::string& reason, const std::string& reply) {
+  store::DomainWait wait;
   wait.domain = "partner.example";
   wait.count = {3, t0 - std::chrono::hours(2)};
   wait.status = "4.4.1";
@@ -68,7 +68,7 @@ TEST_CASE("waiting: a next hop of our own routes is ours, and so is what fails f
 }
 
 TEST_CASE("waiting: several domains behind one host of ours are tried again together, and a reply shows its codes") {
-  queue::Wait wait;
+  store::Wait wait;
   wait.nexthop = "route:exch01.contoso.local:25";
   wait.reason = "smtp-reply";
   wait.domains = 2;
@@ -89,11 +89,11 @@ TEST_CASE("waiting: what was not tried yet is nobody's fault") {
 
 TEST_CASE("waiting: the section folds, is bounded, and says how much more there is") {
   monitor::Survey survey;
-  queue::Wait wait;
+  store::Wait wait;
   wait.nexthop = "route:exch01.contoso.local:25";
   wait.reason = "connect-refused";
   wait.count = {102'048, t0 - std::chrono::hours(3)};
-  wait.extent = queue::Wait::Extent::whole;
+  wait.extent = store::Wait::Extent::whole;
   wait.domains = 14;
   wait.shown = {failing("connect-refused", "450 4.4.1 <b>connect-refused</b>"), failing("connect-refused", "")};
   survey.waits = {wait};

@@ -42,7 +42,7 @@ struct World {
   // As the daemon would have kept it an hour ago.
   void keep_policy(const std::string& mode, const std::string& mx = "mx.example.org",
                    Seconds max_age = Seconds(86400)) {
-    route::PolicyRow row;
+    store::PolicyRow row;
     row.domain = support::name("example.org");
     row.freshness.held = mtasts::Held{"1", now() - std::chrono::hours{1}, max_age};
     row.text = support::policy(mode, mx, max_age.count());
@@ -93,7 +93,7 @@ struct World {
   smtpclient::Options options;
   hop::Mode mta_sts = hop::Mode::enforce;
   std::vector<route::Route> routes;
-  std::optional<route::PolicyRow> kept;
+  std::optional<store::PolicyRow> kept;
   std::optional<route::Router> made;
 };
 

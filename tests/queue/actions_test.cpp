@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "queue/actions.h"
+#include "store/actions.h"
 
 #include <algorithm>
 

@@ -10,7 +10,7 @@
 
 #include <sched.h>
 
-#include "queue/inspect.h"
+#include "store_sqlite/inspect.h"
 #include "tests/queue/instructions.h"
 #include "tests/queue/world.h"
 #include "tests/support/faulty_vfs.h"

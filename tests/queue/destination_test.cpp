@@ -119,7 +119,7 @@ TEST_CASE("one smarthost takes many domains: one destination, one transaction fo
     if (restarted) {
       world.queue.reset();
       world.queue =
-          std::make_unique<Queue>(*world.disk, Options{}, [&world](const dns::Name& d) { return world.route(d); });
+          std::make_unique<Queue>(*world.mail, Options{}, [&world](const dns::Name& d) { return world.route(d); });
       world.loop.run(world.queue->start(at(400))).value();
       CHECK(world.ready(at(400)) == std::vector<std::string>{"exch01.contoso.local"});
     }
@@ -164,7 +164,7 @@ TEST_CASE("MX-20: mail that moves to another next hop waits no longer for the ol
     if (mover == std::string("start")) {
       world.queue.reset();
       world.queue =
-          std::make_unique<Queue>(*world.disk, Options{}, [&world](const dns::Name& d) { return world.route(d); });
+          std::make_unique<Queue>(*world.mail, Options{}, [&world](const dns::Name& d) { return world.route(d); });
       world.loop.run(world.queue->start(at(1))).value();
     } else {
       world.loop.run(world.queue->reroute(at(1))).value();

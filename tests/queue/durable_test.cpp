@@ -10,7 +10,7 @@
 #include <map>
 #include <random>
 
-#include "queue/rows.h"
+#include "store_sqlite/rows.h"
 #include "tests/queue/world.h"
 #include "tests/support/faulty_vfs.h"
 
@@ -104,7 +104,7 @@ std::vector<Report> run_and_kill(const std::filesystem::path& directory, std::si
   return reports;
 }
 
-void check_whole(Reader& reader, Id id) {
+void check_whole(SqliteMailReader& reader, Id id) {
   std::string body;
   const auto read = reader.body(id, [&body](std::string_view octets) {
     body += octets;
@@ -255,7 +255,7 @@ TEST_CASE("SUB-29: with a disk that is full or fails, a commit is refused, and t
     Results results;
     results.now = t0;
     results.settled.push_back(World::all(jobs[0], Verdict::delivered));
-    CHECK(!world.loop.run(world.queue->apply(results)));
+    CHECK_FALSE(world.loop.run(world.queue->apply(results)).has_value());
     CHECK(world.lease("one.test").empty());  // the lease stands
     vfs.heal();
     CHECK(world.loop.run(world.queue->apply(results)).has_value());
@@ -272,7 +272,7 @@ TEST_CASE("accepting: below min_free_space new mail waits") {
   World world(dir.path());
   Options options;
   options.min_free_space = std::uint64_t{1} << 60;
-  Queue queue(*world.disk, options, [](const dns::Name& d) { return d.text(); });
+  Queue queue(*world.mail, options, [](const dns::Name& d) { return d.text(); });
   CHECK(queue.accepting().error().code == errc::no_space_on_device);
   CHECK(world.queue->accepting().has_value());
 }

@@ -5,7 +5,7 @@
 
 #include <atomic>
 
-#include "queue/history.h"
+#include "store_sqlite/history.h"
 #include "tests/queue/instructions.h"
 #include "tests/queue/world.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "queue/looks.h"
+#include "store/looks.h"
 
 #include <doctest/doctest.h>
 

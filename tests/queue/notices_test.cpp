@@ -2,7 +2,7 @@
 // Notices: written in the transaction that settles what they tell of, with the returned message copied in.
 #include <doctest/doctest.h>
 
-#include "queue/rows.h"
+#include "store_sqlite/rows.h"
 #include "tests/queue/world.h"
 
 namespace queue_notices_test {

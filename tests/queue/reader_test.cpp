@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "queue/reader.h"
+#include "store_sqlite/mail_reader.h"
 
 #include "tests/queue/world.h"
 
@@ -24,7 +24,7 @@ TEST_CASE("list: oldest first, filtered by domain, sender and state, with or wit
     CHECK(world.list(active)[0].state() == "active");
     CHECK(world.list(active)[0].recipients[0].active);
   }
-  auto reader = Reader::open(dir / "queue.db").value();
+  auto reader = SqliteMailReader::open(dir / "queue.db").value();
   const auto list = [&reader](Filter filter) {
     std::string text;
     CHECK(reader

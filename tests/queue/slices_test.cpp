@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "queue/rebase.h"
+#include "store_sqlite/rebase.h"
 #include "tests/queue/instructions.h"
 #include "tests/queue/world.h"
 #include "tests/support/faulty_vfs.h"
@@ -132,7 +132,7 @@ TEST_CASE(
     if (large) {  // the process ends before the look at the routes, and the next one finds them as they are stored
       world.queue.reset();
       world.queue =
-          std::make_unique<Queue>(*world.disk, Options{}, [&world](const dns::Name& d) { return world.route(d); });
+          std::make_unique<Queue>(*world.mail, Options{}, [&world](const dns::Name& d) { return world.route(d); });
       world.loop.run(world.queue->start(at(11))).value();
     }
     world.loop.run(world.queue->reroute(at(12))).value();

@@ -9,11 +9,15 @@
 
 #include "disk/disk.h"
 #include "queue/queue.h"
-#include "queue/reader.h"
+#include "store_sqlite/mail_reader.h"
+#include "store_sqlite/mail_store.h"
 #include "tests/support/loop.h"
 #include "tests/support/temp_directory.h"
 
 namespace hoplock::queue::test {
+
+using namespace store;
+using namespace store_sqlite;
 
 inline const Time t0 = from_millis(1'790'000'000'000);
 inline Time at(std::int64_t seconds) { return t0 + Seconds(seconds); }
@@ -21,7 +25,7 @@ inline dns::Name name(const std::string& text) { return dns::Name::parse(text).v
 
 struct World {
   static std::vector<disk::Migration> own_migrations() {
-    auto all = migrations();
+    auto all = mail_migrations();
     all.push_back(history_migration());
     return all;
   }
@@ -33,7 +37,8 @@ struct World {
     on_disk.migrations = std::move(tables);
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     options.min_free_space = 0;
-    queue = std::make_unique<Queue>(*disk, options, [this](const dns::Name& domain) { return route(domain); });
+    mail = std::make_unique<SqliteMailStore>(*disk);
+    queue = std::make_unique<Queue>(*mail, options, [this](const dns::Name& domain) { return route(domain); });
     queue->on_work([this](std::vector<Ready> ready) {
       ++wakes;
       for (auto& r : ready) work.push_back(r.destination);
@@ -115,7 +120,7 @@ struct World {
     auto db = disk::open_read_only(directory / "queue.db").value();
     return db.integer("SELECT count(*) FROM " + table);
   }
-  Reader reader() { return Reader::open(directory / "queue.db").value(); }
+  SqliteMailReader reader() { return SqliteMailReader::open(directory / "queue.db").value(); }
   std::vector<MessageView> list(Filter filter = {}) {
     filter.active = queue->active();
     std::vector<MessageView> all;
@@ -131,6 +136,7 @@ struct World {
   std::string smarthost;  // when set, the destination of everything
   support::Loop loop;
   std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<SqliteMailStore> mail;
   std::unique_ptr<Queue> queue;
   std::vector<std::string> work;
   int wakes = 0;

@@ -9,7 +9,7 @@ TEST_CASE(
     "RPT-09, RPT-11: policies are elements of their own, one session with two defects is one failure with two "
     "details") {
   World world;
-  const Key org = key(d1, "example.org");
+  const ReportKey org = key(d1, "example.org");
   const auto sts = sts_policy("example.org");
   const auto dane = dane_policy("mx.example.org");
   world.count(org, {success(dane), success(sts)}, 3);
@@ -17,7 +17,7 @@ TEST_CASE(
                                                  failure_of(ResultType::certificate_host_mismatch)})});
 
   const auto account = world.account(org);
-  CHECK(account.state == State::collecting);
+  CHECK(account.state == ReportState::collecting);
   CHECK(account.sessions == 4);  // not eight: both policies met the same sessions
   CHECK(account.failures == 1);
   const auto elements = world.elements(org);
@@ -34,7 +34,7 @@ TEST_CASE(
 
 TEST_CASE("RPT-11: a policy text that changed during the day is an element of its own") {
   World world;
-  const Key org = key(d1, "example.org");
+  const ReportKey org = key(d1, "example.org");
   world.count(org, {success(sts_policy("example.org"))}, 2);
   world.count(org, {success(sts_policy("example.org", "STSv1;changed"))}, 5);
   const auto elements = world.elements(org);
@@ -45,7 +45,7 @@ TEST_CASE("RPT-11: a policy text that changed during the day is an element of it
 
 TEST_CASE("what is read back is what was counted, whatever it holds") {
   World world;
-  const Key org = key(d1, "example.org");
+  const ReportKey org = key(d1, "example.org");
   tlsrpt::Failure whole = failure_of(ResultType::validation_failure);
   whole.sending_ip = Ip::parse("2001:db8::1").value();
   whole.receiving_ip = Ip::parse("2001:db8::25").value();
@@ -66,12 +66,12 @@ TEST_CASE("what is read back is what was counted, whatever it holds") {
 TEST_CASE("RPT-29: sessions of two days and of two domains do not mix") {
   World world;
   const auto policy = sts_policy("example.org");
-  Counts counts;
+  LedgerCounts counts;
   counts.add(key(d1, "example.org"), {success(policy)});
   counts.add(key(d2, "example.org"), {success(policy)});
   counts.add(key(d2, "example.org"), {success(policy)});
   counts.add(key(d2, "example.com"), {success(policy)});
-  add(*world.tx, counts);
+  add_counts(*world.tx, counts);
   CHECK(world.account(key(d1, "example.org")).sessions == 1);
   CHECK(world.account(key(d2, "example.org")).sessions == 2);
   CHECK(world.account(key(d2, "example.com")).sessions == 1);
@@ -79,9 +79,9 @@ TEST_CASE("RPT-29: sessions of two days and of two domains do not mix") {
 
 TEST_CASE("RPT-30: counters outlive the process") {
   World world;
-  const Key org = key(d1, "example.org");
+  const ReportKey org = key(d1, "example.org");
   world.count(org, {failure(sts_policy("example.org"), {failure_of(ResultType::certificate_expired)})});
-  const auto id = preview(*world.tx, org, submitter())->id;
+  const auto id = preview_report(*world.tx, org, submitter())->id;
   world.reopen();
   world.count(org, {failure(sts_policy("example.org"), {failure_of(ResultType::certificate_expired)})});
   const auto elements = world.elements(org);
@@ -89,12 +89,12 @@ TEST_CASE("RPT-30: counters outlive the process") {
   CHECK(elements[0].failures == 2);
   REQUIRE(elements[0].details.size() == 1);
   CHECK(elements[0].details[0].sessions == 2);
-  CHECK(preview(*world.tx, org, submitter())->id == id);
+  CHECK(preview_report(*world.tx, org, submitter())->id == id);
 }
 
 TEST_CASE("what a transaction that is rolled back counted is not counted") {
   World world;
-  const Key org = key(d1, "example.org");
+  const ReportKey org = key(d1, "example.org");
   world.count(org, {success(sts_policy("example.org"))});
   world.db->execute("BEGIN");
   world.count(org, {failure(dane_policy("mx.example.org"), {failure_of(ResultType::tlsa_invalid)})});
@@ -105,15 +105,15 @@ TEST_CASE("what a transaction that is rolled back counted is not counted") {
 
 TEST_CASE("counts of several deliveries are written as one, and an empty classification is nothing") {
   World world;
-  const Key org = key(d1, "example.org");
-  Counts one;
+  const ReportKey org = key(d1, "example.org");
+  LedgerCounts one;
   one.add(org, {});
   CHECK(one.empty());
   one.add(org, {failure(dane_policy("mx.example.org"), {failure_of(ResultType::tlsa_invalid)})});
-  Counts all;
+  LedgerCounts all;
   all.add(one);
   all.add(one);
-  add(*world.tx, all);
+  add_counts(*world.tx, all);
   CHECK(world.account(org).sessions == 2);
   CHECK(world.account(org).failures == 2);
   CHECK(world.elements(org)[0].details[0].sessions == 2);
@@ -121,15 +121,15 @@ TEST_CASE("counts of several deliveries are written as one, and an empty classif
 
 TEST_CASE("RPT-34: details are capped and merged, counts stay exact") {
   World world;
-  const Key org = key(d1, "example.org");
+  const ReportKey org = key(d1, "example.org");
   const int many = static_cast<int>(tlsrpt::Limits().details) + 500;
-  Counts counts;
+  LedgerCounts counts;
   world.db->execute("BEGIN");
   for (int i = 0; i < many; ++i) {
-    Counts one;
+    LedgerCounts one;
     one.add(org, {failure(dane_policy("mx.example.org"),
                           {failure_of(ResultType::tlsa_invalid, "mx" + std::to_string(i) + ".example.org")})});
-    add(*world.tx, one);
+    add_counts(*world.tx, one);
   }
   world.db->execute("COMMIT");
   const auto elements = world.elements(org);
@@ -138,14 +138,14 @@ TEST_CASE("RPT-34: details are capped and merged, counts stay exact") {
   CHECK(elements[0].details.size() == tlsrpt::Limits().details + 1);
   CHECK(elements[0].details[0].reason == "other");
   CHECK(elements[0].details[0].sessions == 500);
-  const auto built = build(*world.tx, org, submitter());
+  const auto built = build_report(*world.tx, org, submitter());
   REQUIRE(built);
   CHECK(tlsrpt::gunzip(built->gzip, 10'000'000));
 }
 
 TEST_CASE("RPT-34: policies are capped by number and by size, sessions are counted without their text from there on") {
   World world;
-  const Key org = key(d1, "example.org");
+  const ReportKey org = key(d1, "example.org");
   SUBCASE("number") {
     for (int i = 0; i < 150; ++i) world.count(org, {success(sts_policy("example.org", std::to_string(i)))});
     const auto elements = world.elements(org);
@@ -184,11 +184,11 @@ TEST_CASE("RPT-48: sixty domains that fill the day with details leave another do
   World world;
   world.db->execute("BEGIN");
   const auto take_all = [&](const std::string& domain, int many) {
-    Counts counts;
+    LedgerCounts counts;
     for (int i = 0; i < many; ++i)
       counts.add(key(d1, domain), {failure(dane_policy("mx." + domain),
                                            {failure_of(ResultType::tlsa_invalid, std::to_string(i) + "." + domain)})});
-    add(*world.tx, counts);
+    add_counts(*world.tx, counts);
   };
   for (int i = 0; i < 60; ++i) take_all("d" + std::to_string(i) + ".example", 6000);
   take_all("example.org", 500);

@@ -7,20 +7,24 @@
 #include <vector>
 
 #include "disk/migrations.h"
-#include "reports/ledger.h"
 #include "reports/returned.h"
+#include "store_sqlite/ledger.h"
+#include "store_sqlite/report_mails.h"
 #include "tests/support/temp_directory.h"
 #include "tlsrpt/gzip.h"
 #include "tlsrpt/json.h"
 
 namespace hoplock::reports::test {
 
+using namespace store;
+using namespace store_sqlite;
+
 inline dns::Name name(const std::string& text) { return dns::Name::parse(text).value(); }
 inline tlsrpt::Day day(const std::string& text) { return tlsrpt::parse_day(text).value(); }
 inline const tlsrpt::Day d1 = day("2025-03-01");
 inline const tlsrpt::Day d2 = day("2025-03-02");
 inline const tlsrpt::Day d3 = day("2025-03-03");
-inline Key key(tlsrpt::Day of, const std::string& domain) { return Key{of, name(domain)}; }
+inline ReportKey key(tlsrpt::Day of, const std::string& domain) { return ReportKey{of, name(domain)}; }
 inline Time at(tlsrpt::Day of, int seconds) { return Time{of} + Seconds(seconds); }
 
 inline tlsrpt::Submitter submitter(const std::string& organization = "Example") {
@@ -54,8 +58,8 @@ struct World {
   World() { open(); }
   void open() {
     db.emplace(disk::Database::open(directory.path() / "queue.db", disk::Access::read_write).value());
-    auto list = migrations();
-    list.push_back(mail_migration());
+    auto list = ledger_migrations();
+    list.push_back(report_mail_migration());
     disk::migrate(*db, list).value();
     tx.emplace(*db);
   }
@@ -64,18 +68,18 @@ struct World {
     db.reset();
     open();
   }
-  void count(const Key& where, const std::vector<tlsrpt::Sessions>& session, int times = 1) {
-    Counts counts;
+  void count(const ReportKey& where, const std::vector<tlsrpt::Sessions>& session, int times = 1) {
+    LedgerCounts counts;
     for (int i = 0; i < times; ++i) counts.add(where, session);
-    add(*tx, counts);
+    add_counts(*tx, counts);
   }
-  Account account(const Key& which) {
-    auto found = find(*tx, which);
+  ReportAccount account(const ReportKey& which) {
+    auto found = find_account(*tx, which);
     REQUIRE(found);
     return *found;
   }
-  std::vector<tlsrpt::Sessions> elements(const Key& which) {
-    auto report = preview(*tx, which, submitter());
+  std::vector<tlsrpt::Sessions> elements(const ReportKey& which) {
+    auto report = preview_report(*tx, which, submitter());
     REQUIRE(report);
     return report->policies;
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "reports/quota.h"
+#include "store_sqlite/quota.h"
 
 #include <doctest/doctest.h>
 
@@ -12,7 +12,8 @@
 namespace reports_quota_test {
 
 using namespace hoplock;
-using namespace hoplock::reports;
+using namespace hoplock::store;
+using namespace hoplock::store_sqlite;
 
 namespace {
 struct Table {
@@ -24,17 +25,19 @@ struct Table {
   }
   std::string take(const std::string& rua, tlsrpt::Day day, std::uint64_t octets = 100) {
     const auto record = tlsrpt::parse_record("v=TLSRPTv1; rua=" + rua).value();
-    Load load;
+    ReportLoad load;
     load.day = day;
     load.to = record.rua.at(0);
     load.octets = octets;
-    auto job = [load, limits = quota](disk::Tx& tx) -> Result<std::string> { return reports::take(tx, load, limits); };
+    auto job = [load, limits = quota](disk::Tx& tx) -> Result<std::string> {
+      return store_sqlite::take_quota(tx, load, limits);
+    };
     return loop.run(disk->run(disk::Durability::relaxed, std::move(job))).value();
   }
   support::TempDirectory dir;
   support::Loop loop;
   std::unique_ptr<disk::Disk> disk;
-  Quota quota{.reports_per_mailbox = 3, .reports_per_host = 5, .octets_per_host = 10'000};
+  ReportQuota quota{.reports_per_mailbox = 3, .reports_per_host = 5, .octets_per_host = 10'000};
 };
 const tlsrpt::Day today = tlsrpt::parse_day("2025-03-02").value();
 }  // namespace

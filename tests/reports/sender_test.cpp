@@ -12,6 +12,8 @@ namespace reports_sender_test {
 
 using namespace hoplock;
 using namespace hoplock::reports;
+using namespace hoplock::store;
+using namespace hoplock::store_sqlite;
 using namespace hoplock::reports::testing;
 using Lines = std::vector<std::string>;
 
@@ -27,10 +29,10 @@ TEST_CASE("RPT-32: 1000 domains get times of their own over four hours, none bef
   world.round(at("2025-03-02T00:00:01Z"));
   const auto times = [&world] {
     std::vector<Time> all;
-    Selection everything;
+    ReportSelection everything;
     everything.limit = 2000;
-    for (const Account& one : world.read([everything](disk::Tx& tx) { return list(tx, everything); })) {
-      CHECK(one.state == State::due);
+    for (const ReportAccount& one : world.read([everything](disk::Tx& tx) { return list_accounts(tx, everything); })) {
+      CHECK(one.state == ReportState::due);
       all.push_back(one.due.value());
     }
     return all;
@@ -163,7 +165,7 @@ TEST_CASE("RPT-38, RPT-39, RPT-40: a mailed report is of its own kind, not from 
   REQUIRE(mails.size() == 1);
   const auto jobs = world.loop.run(world.queue->lease("b.test", morning, {})).value();
   REQUIRE(jobs.size() == 1);
-  CHECK(jobs[0].envelope.kind == queue::Kind::report);
+  CHECK(jobs[0].envelope.kind == store::Kind::report);
   CHECK(jobs[0].envelope.sender == "tlsrpt@relay.test");
   CHECK(jobs[0].envelope.tls_required_no);
   REQUIRE(jobs[0].recipients.size() == 1);
@@ -244,7 +246,7 @@ TEST_CASE(
   world.round(morning);
   CHECK(world.state("gone.test") == "skipped");
   const auto send_now = [&world](const char* day) {
-    Selection which;
+    ReportSelection which;
     which.day = day_at(day);
     const auto done = world.loop.run(world.sender->send_now(which, morning)).value();
     return std::to_string(done.found) + " " + std::to_string(done.sending);
@@ -271,8 +273,8 @@ TEST_CASE("RPT-30: the log calls nothing sent whose mark is not stored: killed a
     auto db =
         disk::Database::open(std::filesystem::path(world.directory) / "queue.db", disk::Access::read_only).value();
     disk::Tx tx(db);
-    for (const Destination& one : destinations(tx, Key{day_at("2025-03-01"), name("a.test")})) {
-      if (one.rua == "https://a.test/" && one.state == Destination::State::accepted) ++marked;
+    for (const ReportDestination& one : report_destinations(tx, ReportKey{day_at("2025-03-01"), name("a.test")})) {
+      if (one.rua == "https://a.test/" && one.state == ReportDestination::State::accepted) ++marked;
     }
   };
   world.round(morning);
@@ -288,7 +290,8 @@ TEST_CASE("RPT-45: days beyond `keep` are forgotten, but what is still to be sen
   world.post.answers["https://late.test/"] = broken;
   world.round(morning);
   const auto known = [&world](const char* domain, const char* day) {
-    return world.read([key = Key{day_at(day), name(domain)}](disk::Tx& tx) { return find(tx, key); }).has_value();
+    return world.read([key = ReportKey{day_at(day), name(domain)}](disk::Tx& tx) { return find_account(tx, key); })
+        .has_value();
   };
   CHECK(world.post.count("https://old.test/") == 1);
   world.round(at("2025-03-03T00:00:00Z"));
@@ -307,7 +310,7 @@ TEST_CASE("RPT-45: where reports are switched off, nothing is kept longer either
   world.sessions("old.test", "", 1, "2025-01-30");
   world.sessions("kept.test", "", 1, "2025-01-31");
   world.round(morning);
-  CHECK(world.read([](disk::Tx& tx) { return list(tx, Selection{}).size(); }) == 1);
+  CHECK(world.read([](disk::Tx& tx) { return list_accounts(tx, ReportSelection{}).size(); }) == 1);
 }
 
 TEST_CASE("RPT-43: the 24 hours for trying begin with the first attempt, not while the daemon is down") {
@@ -362,21 +365,22 @@ TEST_CASE("RPT-47: a report that its mailbox refuses is failed, with the reply; 
   CHECK(world.state("a.example") == "sent");
   const auto return_all = [&world] {
     for (const auto& mail : world.mails())
-      world.write([id = mail.id](disk::Tx& tx) { give_up_mail(tx, id.value, "550 5.7.1 no attachments here"); });
+      world.write([id = mail.id](disk::Tx& tx) { give_up_report_mail(tx, id.value, "550 5.7.1 no attachments here"); });
   };
   return_all();
   CHECK(world.state("a.example") == "failed");
   CHECK(world.account("a.example").error == "550 5.7.1 no attachments here");
   CHECK(world.state("b.example") == "sent");
-  const auto known =
-      world.read([key = Key{day_at("2025-03-01"), name("b.example")}](disk::Tx& tx) { return destinations(tx, key); });
+  const auto known = world.read([key = ReportKey{day_at("2025-03-01"), name("b.example")}](disk::Tx& tx) {
+    return report_destinations(tx, key);
+  });
   REQUIRE(known.size() == 2);
-  CHECK(known[0].state == Destination::State::accepted);  // https
-  CHECK(known[1].state == Destination::State::failed);
+  CHECK(known[0].state == ReportDestination::State::accepted);  // https
+  CHECK(known[1].state == ReportDestination::State::failed);
   CHECK(known[1].error == "550 5.7.1 no attachments here");
   // an operator may have it sent again
   world.loop
-      .run(world.sender->send_now(Selection{day_at("2025-03-01"), name("a.example"), {}, 10},
+      .run(world.sender->send_now(ReportSelection{day_at("2025-03-01"), name("a.example"), {}, 10},
                                   at("2025-03-02T06:00:00Z")))
       .value();
   world.round(at("2025-03-02T06:00:00Z"));
@@ -392,17 +396,18 @@ TEST_CASE("RPT-47: a mail that comes back while other destinations are still tri
   world.log.heard = [&world](const Event& event) {
     if (event.get("action") != "queued") return;
     world.disk->post(disk::Durability::durable,
-                     [id = queue::Id::parse(event.get("id")).value()](disk::Tx& tx) -> Result<> {
-                       give_up_mail(tx, id.value, "550 no");
+                     [id = store::Id::parse(event.get("id")).value()](disk::Tx& tx) -> Result<> {
+                       give_up_report_mail(tx, id.value, "550 no");
                        return {};
                      });
   };
   world.round(at("2025-03-02T05:00:00Z"));
-  const auto known =
-      world.read([key = Key{day_at("2025-03-01"), name("a.example")}](disk::Tx& tx) { return destinations(tx, key); });
+  const auto known = world.read([key = ReportKey{day_at("2025-03-01"), name("a.example")}](disk::Tx& tx) {
+    return report_destinations(tx, key);
+  });
   REQUIRE(known.size() == 2);
   CHECK(known[1].rua == "mailto:box@box.test");
-  CHECK(known[1].state == Destination::State::failed);
+  CHECK(known[1].state == ReportDestination::State::failed);
   CHECK(known[1].error == "550 no");
 }
 
@@ -414,9 +419,9 @@ TEST_CASE(
   world.round(at("2025-03-02T05:00:00Z"));
   const auto mails = world.mails();
   REQUIRE(mails.size() == 2);
-  const Key key{day_at("2025-03-01"), name("a.example")};
-  const auto report = world.read([key](disk::Tx& tx) { return stored(tx, key); }).value();
-  const auto notice = [](queue::Id mail, const std::string& report_id, const std::string& action) {
+  const ReportKey key{day_at("2025-03-01"), name("a.example")};
+  const auto report = world.read([key](disk::Tx& tx) { return stored_report(tx, key); }).value();
+  const auto notice = [](store::Id mail, const std::string& report_id, const std::string& action) {
     return "Content-Type: message/delivery-status\r\n\r\nAction: " + action +
            "\r\nDiagnostic-Code: smtp; 550 5.1.1 who?\r\n\r\n--x\r\nContent-Type: text/rfc822-headers\r\n\r\n" +
            "Message-ID: <" + message_id(mail, name("relay.test")) +
@@ -428,7 +433,7 @@ TEST_CASE(
     world.loop.run(
         world.sender->take_bounce(notice(mail.id, "2025-03-01.a.example.000000000000@relay.test", "failed")));
   }
-  world.loop.run(world.sender->take_bounce(notice(queue::Id{77}, report.report_id, "failed")));
+  world.loop.run(world.sender->take_bounce(notice(store::Id{77}, report.report_id, "failed")));
   world.loop.run(world.sender->take_bounce(std::string(300'000, 'x')));
   CHECK(world.state("a.example") == "sent");
   CHECK(world.lines("failed").empty());

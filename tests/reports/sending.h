@@ -16,9 +16,14 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "disk/disk.h"
-#include "queue/reader.h"
 #include "reports/returned.h"
 #include "reports/sender.h"
+#include "store_sqlite/ledger.h"
+#include "store_sqlite/ledger_store.h"
+#include "store_sqlite/mail_reader.h"
+#include "store_sqlite/mail_store.h"
+#include "store_sqlite/quota.h"
+#include "store_sqlite/report_mails.h"
 #include "tests/dkim/verify.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -30,6 +35,8 @@
 namespace hoplock::reports::testing {
 
 using namespace std::chrono_literals;
+using namespace store;
+using namespace store_sqlite;
 using support::name;
 
 inline tlsrpt::Day day_at(const char* text) { return tlsrpt::parse_day(text).value(); }
@@ -82,17 +89,19 @@ struct Sending {
   void open() {
     disk::Options on_disk;
     on_disk.directory = directory;
-    on_disk.migrations = queue::migrations();
-    for (const auto& more : reports::migrations()) on_disk.migrations.push_back(more);
+    on_disk.migrations = store_sqlite::mail_migrations();
+    for (const auto& more : store_sqlite::ledger_migrations()) on_disk.migrations.push_back(more);
     for (const auto& more : quota_migrations()) on_disk.migrations.push_back(more);
-    on_disk.migrations.push_back(reports::mail_migration());
+    on_disk.migrations.push_back(store_sqlite::report_mail_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     queue::Options of_queue;
     of_queue.min_free_space = 0;
-    queue = std::make_unique<queue::Queue>(*disk, of_queue, [](const dns::Name& domain) { return domain.text(); });
+    mail = std::make_unique<store_sqlite::SqliteMailStore>(*disk);
+    ledger = std::make_unique<store_sqlite::SqliteLedgerStore>(*disk);
+    queue = std::make_unique<queue::Queue>(*mail, of_queue, [](const dns::Name& domain) { return domain.text(); });
     loop.run(queue->start(at("2025-03-02T00:00:00Z"))).value();
     sender =
-        std::make_unique<Sender>(Sender::Parts{loop.executor(), *disk, dns, *queue, post, log}, std::mt19937_64{7});
+        std::make_unique<Sender>(Sender::Parts{loop.executor(), *ledger, dns, *queue, post, log}, std::mt19937_64{7});
     sender->set(options, keyring());
   }
   // As if the process had died.
@@ -122,9 +131,9 @@ struct Sending {
     tlsrpt::Sessions one;
     one.policy.domain = name(domain);
     one.successes = 1;
-    Counts counts;
-    for (std::uint64_t i = 0; i < good; ++i) counts.add(Key{day_at(day), name(domain)}, {one});
-    write([counts](disk::Tx& tx) { add(tx, counts); });
+    LedgerCounts counts;
+    for (std::uint64_t i = 0; i < good; ++i) counts.add(ReportKey{day_at(day), name(domain)}, {one});
+    write([counts](disk::Tx& tx) { add_counts(tx, counts); });
   }
   void ask(const std::string& domain, const std::string& rua) {
     dns.remove("_smtp._tls." + domain + " TXT");
@@ -145,8 +154,8 @@ struct Sending {
     return loop.run(disk->run(disk::Durability::read, std::move(job))).value();
   }
   std::optional<Time> round(Time now) { return loop.run(sender->round(now)); }
-  Account account(const std::string& domain, const char* day = "2025-03-01") {
-    return read([key = Key{day_at(day), name(domain)}](disk::Tx& tx) { return find(tx, key); }).value();
+  ReportAccount account(const std::string& domain, const char* day = "2025-03-01") {
+    return read([key = ReportKey{day_at(day), name(domain)}](disk::Tx& tx) { return find_account(tx, key); }).value();
   }
   std::string state(const std::string& domain, const char* day = "2025-03-01") {
     return std::string(to_text(account(domain, day).state));
@@ -161,13 +170,13 @@ struct Sending {
     }
     return all;
   }
-  std::vector<queue::MessageView> mails() {
-    std::vector<queue::MessageView> all;
-    auto reader = queue::Reader::open(std::filesystem::path(directory) / "queue.db").value();
-    queue::Filter filter;
-    const auto collect = [&all](const queue::MessageView& one) {
+  std::vector<store::MessageView> mails() {
+    std::vector<store::MessageView> all;
+    auto reader = store_sqlite::SqliteMailReader::open(std::filesystem::path(directory) / "queue.db").value();
+    store::Filter filter;
+    const auto collect = [&all](const store::MessageView& one) {
       all.push_back(one);
-      return queue::Go::on;
+      return store::Go::on;
     };
     reader.list(filter, collect).value();
     return all;
@@ -181,6 +190,8 @@ struct Sending {
   FakePost post;
   SenderOptions options;
   std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<store_sqlite::SqliteMailStore> mail;
+  std::unique_ptr<store_sqlite::SqliteLedgerStore> ledger;
   std::unique_ptr<queue::Queue> queue;
   std::unique_ptr<Sender> sender;
 };

@@ -13,6 +13,9 @@
 #include "net/task_group.h"
 #include "route/answers.h"
 #include "route/router.h"
+#include "store_sqlite/mail_store.h"
+#include "store_sqlite/policies.h"
+#include "store_sqlite/policy_store.h"
 #include "tests/route/sts_world.h"
 
 namespace hoplock::route::route_beside_test {
@@ -128,10 +131,11 @@ struct BesideWorld {
   explicit BesideWorld(const std::string& zone) : dns(zone) {
     disk::Options on_disk;
     on_disk.directory = dir.file("data");
-    on_disk.migrations = queue::migrations();
-    for (const auto& more : migrations()) on_disk.migrations.push_back(more);
-    on_disk.migrations.push_back(refused_migration());
+    on_disk.migrations = store_sqlite::mail_migrations();
+    for (const auto& more : store_sqlite::policy_migrations()) on_disk.migrations.push_back(more);
+    on_disk.migrations.push_back(store_sqlite::refused_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
+    kept = std::make_unique<store_sqlite::SqlitePolicyStore>(*disk);
     fresh();
   }
   ~BesideWorld() {
@@ -141,7 +145,7 @@ struct BesideWorld {
   // As after a restart: nothing is kept in memory.
   void fresh() {
     router.reset();
-    policies = std::make_unique<PolicyCache>(PolicyCache::Parts{*disk, held, fetch, log}, PolicyOptions{});
+    policies = std::make_unique<PolicyCache>(PolicyCache::Parts{*kept, held, fetch, log}, PolicyOptions{});
     router = std::make_unique<Router>(Router::Parts{held, policies.get()}, options, std::mt19937_64{7});
   }
   std::shared_ptr<Looked> start(const char* domain = "example.org") {
@@ -181,6 +185,7 @@ struct BesideWorld {
   support::FakeFetch fetch;
   Options options;
   std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<store_sqlite::SqlitePolicyStore> kept;
   std::unique_ptr<PolicyCache> policies;
   std::unique_ptr<Router> router;
   net::TaskGroup tasks{loop.executor(), log};

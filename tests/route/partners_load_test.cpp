@@ -34,7 +34,7 @@ std::vector<Order> orders_for(int count, hop::Mandate level) {
 }
 
 struct Loaded {
-  explicit Loaded(World& of) : world(of), service(*of.disk, log, [&of] { return of.at; }) {
+  explicit Loaded(PartnersWorld& of) : world(of), service(*of.kept, log, [&of] { return of.at; }) {
     service.on_change([this](partners::BookPtr book, const std::vector<dns::Pattern>&) { in_force = std::move(book); });
     world.loop.run(service.load()).value();
   }
@@ -66,7 +66,7 @@ struct Loaded {
     CHECK(done.refused.empty());
     return steps.longest();
   }
-  World& world;
+  PartnersWorld& world;
   Counting log;
   Partners service;
   partners::BookPtr in_force;
@@ -78,7 +78,7 @@ struct Loaded {
 }  // namespace
 
 TEST_CASE("Partners: 100,000 domains in one order keep neither the loop nor mail, nor does the one that is changed") {
-  World world;
+  PartnersWorld world;
   Loaded loaded(world);
   for (const hop::Mandate level : {hop::Mandate::dane, hop::Mandate::encrypt}) {  // made new, then each of them changed
     const auto longest = loaded.import(orders_for(many, level));
@@ -107,7 +107,7 @@ TEST_CASE("Partners: a disk that is full in the middle of a change: all of it co
   for (int writes = 0; !stored; writes = writes * 3 / 2 + 1) {
     CAPTURE(writes);
     support::FaultyVfs faulty;
-    World world;
+    PartnersWorld world;
     world.order({put(made("kept.example")), put(made("old.example"))});
     std::vector<Order> orders = orders_for(1'300, hop::Mandate::verify);
     orders.push_back(put(made("kept.example", Rule::mandate, hop::Mandate::encrypt)));
@@ -142,7 +142,7 @@ TEST_CASE("Partners: a disk that is full in the middle of a change: all of it co
 }
 
 TEST_CASE("Partners: many at once take nothing of the space that is kept free; a few are tried all the same") {
-  World world;
+  PartnersWorld world;
   const std::uint64_t free = world.disk->free_bytes();
   world.service->set_min_free_space(free + (std::uint64_t{1} << 30U));
   const auto many_at_once = [&] {
@@ -160,7 +160,7 @@ TEST_CASE("Partners: many at once take nothing of the space that is kept free; a
 
 TEST_CASE("Partners: what a full disk took of a refused change is given back once there is room") {
   support::FaultyVfs faulty;
-  World world;
+  PartnersWorld world;
   const auto rows = [&world] {
     auto db = disk::open_read_only(world.disk->path()).value();
     return db.integer("SELECT count(*) FROM partner");

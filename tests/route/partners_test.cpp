@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "route/table.h"
+#include "store_sqlite/partners.h"
 #include "tests/route/partners_world.h"
 
 namespace route_partners_test {
@@ -10,12 +11,14 @@ namespace route_partners_test {
 using namespace hoplock;
 using namespace hoplock::route;
 using namespace hoplock::route::partners_test;
+using namespace hoplock::store;
+using namespace hoplock::store_sqlite;
 using partners::Entry;
 using partners::Order;
 using partners::Rule;
 
 TEST_CASE("Partners: what was ordered counts at once, survives a restart, and is told with who and why") {
-  World world;
+  PartnersWorld world;
   CHECK(world.order({put(made("contoso.com")), put(made("*.contoso.com", Rule::dane))}).changed == 2);
   CHECK(world.last_changed == 2);
   CHECK(world.terms("contoso.com").mandate->level == hop::Mandate::dane);
@@ -36,7 +39,7 @@ TEST_CASE("Partners: what was ordered counts at once, survives a restart, and is
 
 TEST_CASE(
     "Partners: the same again changes nothing, a removal takes what it names, and one of nothing is told as such") {
-  World world;
+  PartnersWorld world;
   world.order(
       {put(made("contoso.com")), put(made("contoso.com", Rule::dane)), put(made("contoso.com", Rule::mta_sts))});
   const int before = world.followed;
@@ -54,7 +57,7 @@ TEST_CASE(
 }
 
 TEST_CASE("Partners: a removal is told with why it was ordered, or else with what had been noted") {
-  World world;
+  PartnersWorld world;
   world.order({put(made("a.example")), put(made("b.example"))});
   Order why = removal("a.example");
   why.entry.note = "they  mended\tit";
@@ -70,7 +73,7 @@ TEST_CASE("Partners: a removal is told with why it was ordered, or else with wha
 }
 
 TEST_CASE("Partners: orders are carried out all or none") {
-  World world;
+  PartnersWorld world;
   Entry late = made("b.example", Rule::dane);
   late.until = this_day + std::chrono::days(91);
   const auto done = world.order({put(made("a.example")), put(late)});
@@ -81,7 +84,7 @@ TEST_CASE("Partners: orders are carried out all or none") {
 }
 
 TEST_CASE("Partners: rows of an import that did not come to its end never count, and are gone before the next one") {
-  World world;
+  PartnersWorld world;
   world.order({put(made("a.example"))});
   world.write([](disk::Tx& tx) {
     for (int i = 0; i < 1000; ++i) {
@@ -99,11 +102,11 @@ TEST_CASE("Partners: rows of an import that did not come to its end never count,
 }
 
 TEST_CASE("PartnerReader: what counts for a domain is found, of all rules and of the domains above it") {
-  World world;
+  PartnersWorld world;
   world.order({put(made("sub.contoso.com")), put(made("sub.contoso.com", Rule::dane)),
                put(made("sub.contoso.com", Rule::mta_sts)), put(made("*.contoso.com", Rule::dane)),
                put(made("other.example"))});
-  auto reader = PartnerReader::open(world.disk->path()).value();
+  auto reader = SqlitePartnerReader::open(world.disk->path()).value();
   CHECK(reader.find(named("sub.contoso.com")).value().size() == 4);
   CHECK(reader.find(partners::parse_domain("sub.contoso.com").value()).value().size() == 3);
   CHECK(reader.find(partners::parse_domain("*.contoso.com").value()).value().size() == 1);
@@ -111,10 +114,10 @@ TEST_CASE("PartnerReader: what counts for a domain is found, of all rules and of
 }
 
 TEST_CASE("Partners: a later batch counts where an earlier one's row is still there") {
-  World world;
+  PartnersWorld world;
   world.order({put(made("a.example"))});
   world.write([](disk::Tx& tx) {
-    const Batch next = committed_batch(tx) + 1;
+    const PartnerBatch next = committed_batch(tx) + 1;
     put_partner(tx, made("a.example", Rule::mandate, hop::Mandate::encrypt), next);
     commit_batch(tx, next);
   });
@@ -124,10 +127,10 @@ TEST_CASE("Partners: a later batch counts where an earlier one's row is still th
 }
 
 TEST_CASE("Partners: a row that nobody can read lets no daemon start") {
-  World world;
+  PartnersWorld world;
   world.order({put(made("a.example"))});
   world.write([](disk::Tx& tx) { tx.prepare("UPDATE partner SET level = 99").run(); });
-  Partners other(*world.disk, world.log);
+  Partners other(*world.kept, world.log);
   const auto loaded = world.loop.run(other.load());
   REQUIRE_FALSE(loaded.has_value());
   CHECK(loaded.error().code == errc::bad_message);
@@ -137,7 +140,7 @@ TEST_CASE("Partners: a row that nobody can read lets no daemon start") {
 TEST_CASE(
     "Partners: what has ended counts no more and is told once, also when it ended while nobody ran; the last week is "
     "told") {
-  World world;
+  PartnersWorld world;
   Entry soon = made("soon.example", Rule::dane);
   soon.until = this_day + std::chrono::days(6);
   Entry later = made("later.example", Rule::dane);
@@ -169,7 +172,7 @@ TEST_CASE(
 
 TEST_CASE(
     "Partners: a clock that was set back brings no exception back that has ended, and every mandate, told again") {
-  World world;
+  PartnersWorld world;
   Entry mandate = made("m.example"), exception = made("e.example", Rule::dane);
   mandate.until = exception.until = this_day + std::chrono::days(2);
   world.order({put(mandate), put(exception)});
@@ -196,10 +199,10 @@ TEST_CASE(
 }
 
 TEST_CASE("Partners: what was stored and not told of when the daemon was killed is told of at the next start, once") {
-  World world;
+  PartnersWorld world;
   world.order({put(made("a.example")), put(made("b.example"))});
   world.write([](disk::Tx& tx) {
-    const Batch next = committed_batch(tx) + 1;
+    const PartnerBatch next = committed_batch(tx) + 1;
     put_partner(tx, made("a.example"), next, PartnerRow::gone);
     put_partner(tx, made("c.example", Rule::mandate, hop::Mandate::encrypt), next);
     commit_batch(tx, next);
@@ -221,7 +224,7 @@ TEST_CASE("Partners: what was stored and not told of when the daemon was killed 
 }
 
 TEST_CASE("Partners: less than what counted until now is told with that, also where it counted for all subdomains") {
-  World world;
+  PartnersWorld world;
   const auto first =
       world.order({put(made("contoso.com")), put(made("*.contoso.com", Rule::mandate, hop::Mandate::verify))});
   CHECK(first.before.empty());
@@ -236,7 +239,7 @@ TEST_CASE("Partners: less than what counted until now is told with that, also wh
 }
 
 TEST_CASE("Partners: 100,000 exceptions that end at the same moment keep no step of the loop long") {
-  World world;
+  PartnersWorld world;
   std::vector<Order> orders;
   for (int i = 0; i < 100'000; ++i) {
     Entry entry = made("partner" + std::to_string(i) + ".example", Rule::dane);
@@ -246,11 +249,11 @@ TEST_CASE("Partners: 100,000 exceptions that end at the same moment keep no step
   world.order(std::move(orders));
   world.at = now_here + std::chrono::days(3);
   support::LongestStep steps;
-  const auto ended = [](World& of) -> boost::asio::awaitable<int> {
+  const auto ended = [](PartnersWorld& of) -> boost::asio::awaitable<int> {
     net::TaskGroup tasks(of.loop.executor(), of.log);
     tasks.spawn("partners", of.service->watch());
     const int before = of.followed;
-    while (of.followed == before) co_await World::pause(std::chrono::milliseconds(5));
+    while (of.followed == before) co_await PartnersWorld::pause(std::chrono::milliseconds(5));
     tasks.stop();
     co_await tasks.join(std::chrono::steady_clock::now() + std::chrono::seconds{5});
     co_return 0;

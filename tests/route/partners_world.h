@@ -10,9 +10,10 @@
 #include <vector>
 
 #include "net/task_group.h"
-#include "queue/queue.h"
-#include "route/partner_reader.h"
 #include "route/partners.h"
+#include "store_sqlite/mail_store.h"
+#include "store_sqlite/partner_reader.h"
+#include "store_sqlite/partner_store.h"
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
 #include "tests/support/temp_directory.h"
@@ -56,15 +57,16 @@ inline Order removal(const std::string& domain, std::optional<Rule> only = std::
 
 inline dns::Name named(const std::string& text) { return dns::Name::parse(text).value(); }
 
-struct World {
-  explicit World() { start(); }
+struct PartnersWorld {
+  explicit PartnersWorld() { start(); }
   void start() {
     disk::Options options;
     options.directory = dir.file("data");
-    options.migrations = queue::migrations();
-    options.migrations.push_back(partner_migration());
+    options.migrations = store_sqlite::mail_migrations();
+    options.migrations.push_back(store_sqlite::partner_migration());
     disk = std::move(disk::Disk::open(loop.executor(), options).value());
-    service = std::make_unique<Partners>(*disk, log, [this] { return at; });
+    kept = std::make_unique<store_sqlite::SqlitePartnerStore>(*disk);
+    service = std::make_unique<Partners>(*kept, log, [this] { return at; });
     service->on_change([this](partners::BookPtr book, std::vector<dns::Pattern> changed) {
       ++followed;
       in_force = std::move(book);
@@ -75,6 +77,7 @@ struct World {
   }
   void restart() {
     service.reset();
+    kept.reset();
     disk.reset();
     start();
   }
@@ -91,7 +94,7 @@ struct World {
   }
   std::vector<std::string> listed() {
     std::vector<std::string> all;
-    auto reader = PartnerReader::open(disk->path()).value();
+    auto reader = store_sqlite::SqlitePartnerReader::open(disk->path()).value();
     reader
         .list(
             [&](const Entry& entry) { all.push_back(dns::to_text(entry.domain) + " " + std::string(word_of(entry))); })
@@ -131,6 +134,7 @@ struct World {
   support::Loop loop;
   support::MemoryLog log;
   std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<store_sqlite::SqlitePartnerStore> kept;
   std::unique_ptr<Partners> service;
   partners::BookPtr in_force;
   int followed = 0;

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "net/task_group.h"
-#include "route/sts_reader.h"
+#include "store_sqlite/policy_reader.h"
 #include "tests/route/sts_world.h"
 
 namespace hoplock::route::route_sts_keep_test {
@@ -58,10 +58,11 @@ namespace {
   FakeFetch fetch;
   disk::Options on_disk;
   on_disk.directory = directory;
-  on_disk.migrations = migrations();
+  on_disk.migrations = policy_migrations();
   on_disk.migrations.push_back(refused_migration());
   const auto disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
-  PolicyCache cache(PolicyCache::Parts{*disk, dns, fetch, log}, {});
+  SqlitePolicyStore kept(*disk);
+  PolicyCache cache(PolicyCache::Parts{kept, dns, fetch, log}, {});
   for (int i = 0;; ++i) {
     const std::string domain = "d" + std::to_string(i) + ".example";
     fetch.answers[domain] = policy("enforce", "mx." + domain);
@@ -295,7 +296,7 @@ TEST_CASE("PolicyReader: all rows by domain beside a running daemon, and one of 
   };
   world.loop.run(world.disk->run(disk::Durability::durable, std::move(job))).value();
   world.find("none.example");
-  auto reader = PolicyReader::open(world.disk->path()).value();
+  auto reader = SqlitePolicyReader::open(world.disk->path()).value();
   std::vector<std::string> listed;
   reader.list([&](const PolicyRow& row) { listed.push_back(row.domain.text()); }).value();
   CHECK(listed == domains);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "route/sts_reader.h"
+#include "store_sqlite/policy_reader.h"
 
+#include "store_sqlite/mail_store.h"
 #include "tests/route/sts_world.h"
 
 namespace route_sts_reader_test {
@@ -10,7 +11,7 @@ using namespace hoplock::route;
 using namespace hoplock::route::testing;
 
 namespace {
-std::vector<std::string> listed(PolicyReader& reader) {
+std::vector<std::string> listed(SqlitePolicyReader& reader) {
   std::vector<std::string> domains;
   reader.list([&](const PolicyRow& row) { domains.push_back(row.domain.text()); }).value();
   return domains;
@@ -31,7 +32,7 @@ TEST_CASE("PolicyReader: every row, by domain, beside a running daemon") {
   };
   world.loop.run(world.disk->run(disk::Durability::durable, std::move(fill))).value();
   for (int i = 0; i < 600; ++i) expected.push_back("d" + std::to_string(1000 + i) + ".example");
-  auto reader = PolicyReader::open(world.disk->path()).value();
+  auto reader = SqlitePolicyReader::open(world.disk->path()).value();
   CHECK(listed(reader) == expected);
   world.publish("1", support::policy("enforce"));
   world.find();
@@ -44,12 +45,12 @@ TEST_CASE("PolicyReader: every row, by domain, beside a running daemon") {
 TEST_CASE("PolicyReader: a database of a version without policies has none, and no database is an error that says so") {
   const support::TempDirectory dir;
   support::Loop loop;
-  CHECK(PolicyReader::open(dir.file("queue.db")).error().code == errc::no_such_file_or_directory);
+  CHECK(SqlitePolicyReader::open(dir.file("queue.db")).error().code == errc::no_such_file_or_directory);
   disk::Options options;
   options.directory = dir.path();
-  options.migrations = queue::migrations();
+  options.migrations = store_sqlite::mail_migrations();
   const auto old = std::move(disk::Disk::open(loop.executor(), options).value());
-  auto reader = PolicyReader::open(old->path()).value();
+  auto reader = SqlitePolicyReader::open(old->path()).value();
   CHECK(listed(reader).empty());
   CHECK_FALSE(reader.find(name("example.org")).value().has_value());
 }

@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "net/task_group.h"
-#include "queue/queue.h"
 #include "route/sts.h"
+#include "store_sqlite/mail_store.h"
+#include "store_sqlite/policies.h"
+#include "store_sqlite/policy_store.h"
 #include "tests/support/fake_policies.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/loop.h"
@@ -24,6 +26,8 @@ using support::name;
 using support::policy;
 using StsState = hop::StsFact::State;
 using hop::Reason;
+using namespace store;
+using namespace store_sqlite;
 
 inline Time now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
 
@@ -35,12 +39,13 @@ struct StsWorld {
   void start() {
     disk::Options on_disk;
     on_disk.directory = dir.file("data");
-    on_disk.migrations = queue::migrations();
-    for (const auto& more : migrations()) on_disk.migrations.push_back(more);
+    on_disk.migrations = store_sqlite::mail_migrations();
+    for (const auto& more : policy_migrations()) on_disk.migrations.push_back(more);
     on_disk.migrations.push_back(refused_migration());
     disk = std::move(disk::Disk::open(loop.executor(), on_disk).value());
     auto clock = [this] { return now() + ahead; };
-    cache = std::make_unique<PolicyCache>(PolicyCache::Parts{*disk, dns, fetch, log, std::move(clock)}, options);
+    kept = std::make_unique<SqlitePolicyStore>(*disk);
+    cache = std::make_unique<PolicyCache>(PolicyCache::Parts{*kept, dns, fetch, log, std::move(clock)}, options);
   }
   // As a daemon that was ended and started again.
   void restart() {
@@ -122,6 +127,7 @@ struct StsWorld {
   PolicyOptions options;
   Seconds ahead{0};  // of the cache's clock
   std::unique_ptr<disk::Disk> disk;
+  std::unique_ptr<SqlitePolicyStore> kept;
   std::unique_ptr<PolicyCache> cache;
   std::size_t told = 0;
 };

@@ -5,8 +5,9 @@
 
 #include <random>
 
-#include "statistics/reader.h"
-#include "statistics/store.h"
+#include "disk/db.h"
+#include "store_sqlite/statistics.h"
+#include "store_sqlite/statistics_reader.h"
 #include "tests/support/temp_directory.h"
 
 namespace statistics_batch_test {
@@ -57,7 +58,7 @@ std::map<Row, Sum> unpacked(const std::map<Day, std::string>& days) {
 
 struct World {
   World() : db(disk::Database::open(dir.file("queue.db"), disk::Access::read_write).value()) {
-    disk::migrate(db, {migration(), batch_migration()}).value();
+    disk::migrate(db, {store_sqlite::statistics_migration(), store_sqlite::statistics_batch_migration()}).value();
   }
   template <class F>
   void transaction(F write) {
@@ -67,7 +68,7 @@ struct World {
     db.execute("COMMIT");
   }
   Found read(const std::string& domain = "") {
-    return Reader::open(dir.file("queue.db")).value().read({d1, d2, domain}).value();
+    return store_sqlite::SqliteStatisticsReader::open(dir.file("queue.db")).value().read({d1, d2, domain}).value();
   }
   std::int64_t count(const std::string& of) { return db.integer("SELECT count(*) FROM " + of); }
   support::TempDirectory dir;
@@ -113,14 +114,14 @@ TEST_CASE(
   for (std::uint32_t batch = 0; batch < 20; ++batch) {
     const Counts counts = mixed(batch, 30);
     all.add(counts);
-    world.transaction([&](disk::Tx& tx) { add(tx, counts); });
+    world.transaction([&](disk::Tx& tx) { store_sqlite::add_statistics(tx, counts); });
   }
   CHECK(world.count("statistics") == 0);
   CHECK(world.count("statistics_batch") <= 40);  // of two days
   const Found before = world.read();
   const Found one = world.read("d7.test");
   CHECK(before.since == d1);
-  world.transaction([](disk::Tx& tx) { fold(tx); });
+  world.transaction([](disk::Tx& tx) { store_sqlite::fold_statistics(tx); });
   CHECK(world.count("statistics_batch") == 0);
   CHECK(world.count("statistics") == static_cast<std::int64_t>(all.rows().size()));
   const Found after = world.read();
@@ -141,19 +142,19 @@ TEST_CASE("rows and batches of the same things are added up, and a transaction t
   counts.note(row("a.test", Kind::delivered, dane), d1 + Seconds(50), 10);
   for (int i = 0; i < 3; ++i) {
     world.transaction([&](disk::Tx& tx) {
-      add(tx, counts);
-      if (i == 1) fold(tx);
+      store_sqlite::add_statistics(tx, counts);
+      if (i == 1) store_sqlite::fold_statistics(tx);
     });
   }
   CHECK(world.read().partners.at("a.test").at({Kind::delivered, dane}).count == 3);
   world.db.execute("BEGIN IMMEDIATE");
   disk::Tx tx(world.db);
-  add(tx, counts);
-  fold(tx);
+  store_sqlite::add_statistics(tx, counts);
+  store_sqlite::fold_statistics(tx);
   world.db.execute("ROLLBACK");
   CHECK(world.count("statistics_batch") == 1);
   CHECK(world.read().partners.at("a.test").at({Kind::delivered, dane}).count == 3);
-  world.transaction([](disk::Tx& again) { fold(again); });
+  world.transaction([](disk::Tx& again) { store_sqlite::fold_statistics(again); });
   const Sum& sum = world.read().partners.at("a.test").at({Kind::delivered, dane});
   CHECK(sum.count == 3);
   CHECK(sum.octets == 30);
@@ -168,7 +169,7 @@ TEST_CASE("batches are few and small, however much is counted, and however littl
     for (const auto& [made, sum] : counts.rows()) in_batch += made.kind == Kind::delivered ? sum.count : 0;
     const int batches = deliveries == 1 ? 3'000 : 100;
     world.transaction([&](disk::Tx& tx) {
-      for (int batch = 0; batch < batches; ++batch) add(tx, counts);
+      for (int batch = 0; batch < batches; ++batch) store_sqlite::add_statistics(tx, counts);
     });
     noted += in_batch * static_cast<std::uint64_t>(batches);
     CHECK(world.count("statistics_batch") <= 2'048);

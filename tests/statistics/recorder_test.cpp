@@ -4,7 +4,11 @@
 #include <doctest/doctest.h>
 
 #include "net/clock.h"
-#include "statistics/store.h"
+#include "store_sqlite/readers.h"
+#include "store_sqlite/statistics.h"
+#include "store_sqlite/statistics_reader.h"
+#include "store_sqlite/statistics_series.h"
+#include "store_sqlite/statistics_store.h"
 #include "tests/queue/world.h"
 #include "tests/support/faulty_vfs.h"
 #include "tests/support/memory_log.h"
@@ -19,8 +23,8 @@ namespace {
 
 std::vector<disk::Migration> with_statistics() {
   auto all = queue::test::World::own_migrations();
-  all.push_back(statistics::migration());
-  all.push_back(statistics::batch_migration());
+  all.push_back(store_sqlite::statistics_migration());
+  all.push_back(store_sqlite::statistics_batch_migration());
   return all;
 }
 
@@ -37,13 +41,15 @@ struct Recorded {
   explicit Recorded(net::Clock clock = net::now)
       : world(dir.path(), {}, net::now(), with_statistics()),
         log(lines, world.loop.executor(), clock),
-        surveyor(world.loop.executor(), {dir / "queue.db", std::chrono::milliseconds(0)},
+        surveyor(world.loop.executor(), {store_sqlite::readers_of(dir / "queue.db"), std::chrono::milliseconds(0)},
                  [this] { return world.queue->active(); }),
-        recorder(world.loop.executor(), *world.disk, log, surveyor, clock) {}
+        kept(*world.disk),
+        recorder(world.loop.executor(), kept, log, surveyor, clock) {}
   void round() { world.loop.run(recorder.round()); }
   Figures sum() {
     Figures all;
-    const auto series = statistics::read_series(dir / "queue.db", Span::day, net::now()).value();
+    const auto series =
+        store_sqlite::SqliteStatisticsReader::open(dir / "queue.db").value().series(Span::day, net::now()).value();
     for (const auto& point : series.points)
       if (point) all.add(*point);
     return all;
@@ -54,6 +60,7 @@ struct Recorded {
   support::MemoryLog lines;
   monitor::CountingLog log;
   monitor::Surveyor surveyor;
+  store_sqlite::SqliteStatisticsStore kept;
   monitor::Recorder recorder;
 };
 
@@ -101,7 +108,8 @@ TEST_CASE("each minute is written as the next one begins, so that a crash costs 
   at.log.count(delivered());
   at.world.loop.start(at.recorder.run());
   const auto written = [&] {
-    const auto series = statistics::read_series(at.dir / "queue.db", Span::day, clock()).value();
+    const auto series =
+        store_sqlite::SqliteStatisticsReader::open(at.dir / "queue.db").value().series(Span::day, clock()).value();
     std::uint64_t all = 0;
     for (const auto& point : series.points) all += point ? point->delivered : 0;
     return all;

@@ -9,8 +9,8 @@
 
 #include "delivery/settlement.h"
 #include "disk/db.h"
-#include "statistics/reader.h"
-#include "statistics/store.h"
+#include "store_sqlite/statistics.h"
+#include "store_sqlite/statistics_reader.h"
 #include "tests/support/temp_directory.h"
 
 namespace statistics_remembered_test {
@@ -38,7 +38,7 @@ Hop hop_over(hop::Policy policy, hop::Auth auth, std::string version = "TLSv1.3"
 // To these, all of whom the last hop took.
 Attempt taken(Hop hop, const std::vector<std::string>& recipients, Time at = t0) {
   Attempt attempt;
-  attempt.id = queue::Id::at(t0);
+  attempt.id = store::Id::at(t0);
   attempt.sender = "ann@example.net";
   attempt.received = attempt.ended = at;
   attempt.size = 1000;
@@ -179,7 +179,7 @@ TEST_CASE("what ends without an attempt is remembered, and what fails by its rea
   CHECK((failed->count == 1 && failed->octets == 0));
   CHECK(counts.rows().size() == 1);
 
-  queue::Job job;
+  store::Job job;
   job.recipients.push_back(attempt.recipients.front().due);
   const auto bounced = bounced_by_operator("root", job, t0, Schedule{}).statistics;
   CHECK(find(bounced, "example.org", Kind::failed, join_words({"bounced", "", ""})));
@@ -257,7 +257,7 @@ void add_story(const std::string& story, Sums& sums) {
 TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and with trace") {
   support::TempDirectory dir;
   auto db = disk::Database::open(dir.file("queue.db"), disk::Access::read_write).value();
-  disk::migrate(db, {statistics::migration(), statistics::batch_migration()}).value();
+  disk::migrate(db, {store_sqlite::statistics_migration(), store_sqlite::statistics_batch_migration()}).value();
   std::mt19937 random(16);
   Sums counted, told, hosts;
   std::uint64_t octets = 0;
@@ -275,7 +275,7 @@ TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and wit
       for (std::size_t r = 0; r < attempt.recipients.size(); ++r) {
         const std::string domain = attempt.recipients[r].due.domain.text();
         ++counted[domain + " " + std::string(verdict_word(settlement.settled.recipients[r].verdict))];
-        const bool delivered = settlement.settled.recipients[r].verdict == queue::Verdict::delivered;
+        const bool delivered = settlement.settled.recipients[r].verdict == store::Verdict::delivered;
         if (delivered && !std::exchange(domains[domain], true)) octets += attempt.size;
       }
       for (const counted::Value& value : hop_counts(attempt)) {
@@ -286,13 +286,13 @@ TEST_CASE("over 10,000 mixed sessions the audit adds up with the metrics and wit
       counts.add(settlement.statistics);
     }
     disk::Tx tx(db);
-    statistics::add(tx, counts);
+    store_sqlite::add_statistics(tx, counts);
   }
 
   statistics::Range range;
   range.from = statistics::day_of(t0);
   range.to = range.from + std::chrono::days(1);
-  const auto found = statistics::Reader::open(dir.file("queue.db")).value().read(range).value();
+  const auto found = store_sqlite::SqliteStatisticsReader::open(dir.file("queue.db")).value().read(range).value();
   Sums kept_sums, kept_hosts;
   std::uint64_t kept_octets = 0, keys = 0, under_tls = 0;
   for (const auto& [domain, partner] : found.partners) {

@@ -4,7 +4,9 @@
 #include <doctest/doctest.h>
 
 #include "disk/db.h"
-#include "statistics/store.h"
+#include "store_sqlite/statistics.h"
+#include "store_sqlite/statistics_reader.h"
+#include "store_sqlite/statistics_series.h"
 #include "tests/support/temp_directory.h"
 
 namespace statistics_series_test {
@@ -33,16 +35,18 @@ counted::Accepted accepted(std::uint64_t recipients) {
 
 struct World {
   World() : db(disk::Database::open(dir.file("queue.db"), disk::Access::read_write).value()) {
-    disk::migrate(db, {migration()}).value();
+    disk::migrate(db, {store_sqlite::statistics_migration()}).value();
   }
   void write(const Tally::Minutes& minutes) {
     db.execute("BEGIN IMMEDIATE");
     disk::Tx tx(db);
-    statistics::write(tx, minutes);
+    store_sqlite::write_series(tx, minutes);
     db.execute("COMMIT");
   }
   void write(Tally& tally) { write(tally.take()); }
-  Series read(Span span, Time now) { return read_series(dir.file("queue.db"), span, now).value(); }
+  Series read(Span span, Time now) {
+    return store_sqlite::SqliteStatisticsReader::open(dir.file("queue.db")).value().series(span, now).value();
+  }
   support::TempDirectory dir;
   disk::Database db;
 };
@@ -229,9 +233,11 @@ TEST_CASE("a database without series, or none at all") {
   support::TempDirectory dir;
   auto db = disk::Database::open(dir.file("queue.db"), disk::Access::read_write).value();
   disk::migrate(db, {{"test", "CREATE TABLE item (id INTEGER PRIMARY KEY)", {}}}).value();
-  const Series series = read_series(dir.file("queue.db"), Span::week, t0).value();
+  const Series series =
+      store_sqlite::SqliteStatisticsReader::open(dir.file("queue.db")).value().series(Span::week, t0).value();
   CHECK(holes(series) == 7 * 24);
-  CHECK(read_series(dir.file("none.db"), Span::week, t0).error().code == errc::no_such_file_or_directory);
+  CHECK(store_sqlite::SqliteStatisticsReader::open(dir.file("none.db")).error().code ==
+        errc::no_such_file_or_directory);
 }
 
 }  // namespace statistics_series_test

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "statistics/store.h"
+#include "store_sqlite/statistics.h"
 
 #include <doctest/doctest.h>
 
 #include "disk/db.h"
-#include "statistics/reader.h"
+#include "store_sqlite/statistics_reader.h"
 #include "tests/support/temp_directory.h"
 
 namespace statistics_store_test {
@@ -31,15 +31,15 @@ struct World {
   World() : db(open(dir.file("queue.db"))) {}
   static disk::Database open(const std::string& file) {
     auto made = disk::Database::open(file, disk::Access::read_write).value();
-    disk::migrate(made, {migration(), batch_migration()}).value();
+    disk::migrate(made, {store_sqlite::statistics_migration(), store_sqlite::statistics_batch_migration()}).value();
     return made;
   }
   // One transaction, and the rows that are made of it.
-  void add(const Counts& counts, const Limits& limits = {}) {
+  void add(const Counts& counts, const store_sqlite::StatisticsLimits& limits = {}) {
     db.execute("BEGIN IMMEDIATE");
     disk::Tx tx(db);
-    statistics::add(tx, counts, limits);
-    statistics::fold(tx, limits);
+    store_sqlite::add_statistics(tx, counts, limits);
+    store_sqlite::fold_statistics(tx, limits);
     db.execute("COMMIT");
   }
   void note(const Row& one, Time at, std::uint64_t octets = 0) {
@@ -52,7 +52,7 @@ struct World {
     range.from = from;
     range.to = to;
     range.domain = domain;
-    return Reader::open(dir.file("queue.db")).value().read(range).value();
+    return store_sqlite::SqliteStatisticsReader::open(dir.file("queue.db")).value().read(range).value();
   }
   std::int64_t count(const std::string& of) { return db.integer("SELECT count(*) FROM " + of); }
   support::TempDirectory dir;
@@ -126,7 +126,7 @@ TEST_CASE(
         d1, 10);
   }
   world.add(counts);
-  const Limits limits;
+  const store_sqlite::StatisticsLimits limits;
   CHECK(world.count("statistics WHERE kind = 1") == static_cast<std::int64_t>(limits.rows_of_kind) + 1);
   const Partner partner = world.read(d1, d1).partners.at("hostile.test");
   std::uint64_t keys = 0;
@@ -146,7 +146,7 @@ TEST_CASE(
     "100,000 domains in a day: as many as a day holds have rows of their own, the others share one, and the sums are "
     "right") {
   World world;
-  Limits few;
+  store_sqlite::StatisticsLimits few;
   few.domains = 500;
   few.rows = 700;
   for (int batch = 0; batch < 100; ++batch) {
@@ -172,7 +172,7 @@ TEST_CASE(
 
 TEST_CASE("who makes domains up all day displaces no partner that had mail before") {
   World world;
-  Limits few;
+  store_sqlite::StatisticsLimits few;
   few.domains = 100;
   few.strangers = 40;
   const Day d2 = d1 + std::chrono::days(1);
@@ -210,7 +210,7 @@ TEST_CASE("who makes domains up all day displaces no partner that had mail befor
 
 TEST_CASE("as many days are kept as there is room for, whatever a clock that was set wrong said meanwhile") {
   World world;
-  Limits few;
+  store_sqlite::StatisticsLimits few;
   few.days = 10;
   for (int i = 0; i < 10; ++i) {
     const Day day = d1 + std::chrono::days(i);
@@ -219,7 +219,7 @@ TEST_CASE("as many days are kept as there is room for, whatever a clock that was
   const Day wrong = d1 + std::chrono::days(365 * 30);
   world.note(row("a.test", Kind::key, join_words({"wrong"}), wrong), wrong + Seconds(1));
   disk::Tx tx(world.db);
-  CHECK(!forget(tx, few));
+  CHECK(!store_sqlite::forget_statistics(tx, few));
   CHECK(world.count("statistics") == 10);  // the oldest one went
   CHECK(world.read(d1, wrong).since == d1 + std::chrono::days(1));
   CHECK(world.count("statistics_text WHERE text LIKE 'day0%'") == 0);
@@ -232,13 +232,13 @@ TEST_CASE("forgetting goes on in parts") {
   Counts counts;
   for (int i = 0; i < 1200; ++i) counts.note(row("d" + std::to_string(i) + ".test", Kind::delivered, dane), d1, 1);
   world.add(counts);
-  Limits one;
+  store_sqlite::StatisticsLimits one;
   one.days = 1;
   const Day d2 = d1 + std::chrono::days(1);
   world.note(row("a.test", Kind::delivered, dane, d2), d2);
   disk::Tx tx(world.db);
   int parts = 0;
-  while (forget(tx, one)) ++parts;
+  while (store_sqlite::forget_statistics(tx, one)) ++parts;
   CHECK(parts == 12);  // 200 rows each, and as many texts
   CHECK(world.count("statistics") == 1);
   CHECK(world.count("statistics_text") == 2);
@@ -264,10 +264,12 @@ TEST_CASE("a database that an older version made has no statistics, and is read 
   support::TempDirectory dir;
   auto db = disk::Database::open(dir.file("queue.db"), disk::Access::read_write).value();
   disk::migrate(db, {{"test", "CREATE TABLE item (id INTEGER PRIMARY KEY)", {}}}).value();
-  const Found found = Reader::open(dir.file("queue.db")).value().read({d1, d1, ""}).value();
+  const Found found =
+      store_sqlite::SqliteStatisticsReader::open(dir.file("queue.db")).value().read({d1, d1, ""}).value();
   CHECK(found.partners.empty());
   CHECK(!found.since);
-  CHECK(Reader::open(dir.file("none.db")).error().code == errc::no_such_file_or_directory);
+  CHECK(store_sqlite::SqliteStatisticsReader::open(dir.file("none.db")).error().code ==
+        errc::no_such_file_or_directory);
 }
 
 }  // namespace statistics_store_test

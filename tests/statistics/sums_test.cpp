@@ -13,8 +13,9 @@
 #include "delivery/result_committer.h"
 #include "monitor/counting_log.h"
 #include "net/task_group.h"
-#include "statistics/reader.h"
-#include "statistics/store.h"
+#include "store_sqlite/statistics.h"
+#include "store_sqlite/statistics_reader.h"
+#include "store_sqlite/statistics_series.h"
 #include "tests/queue/world.h"
 #include "tests/support/memory_log.h"
 
@@ -35,7 +36,7 @@ constexpr std::size_t in_flight = 100;
 class Mixer {
  public:
   // What might become of it.
-  Attempt session(const queue::Job& job, Time at) {
+  Attempt session(const store::Job& job, Time at) {
     Attempt attempt;
     attempt.id = job.id;
     attempt.destination = job.destination;
@@ -48,7 +49,7 @@ class Mixer {
     refuse_hosts(attempt, below(8) == 0 ? below(most_hops) : 0);
     attempt.hops.push_back(some_hop());
     const unsigned fate = below(10);
-    for (const queue::Due& due : job.recipients) attempt.recipients.push_back(status(attempt, due, fate));
+    for (const store::Due& due : job.recipients) attempt.recipients.push_back(status(attempt, due, fate));
     if (fate == 8) attempt.hops.back().refusal = hop::Refusal{some_reason(), "why"};
     if (fate < 5 && below(5) == 0) attempt.hops.back().waived = hop::Refusal{hop::Reason::tlsa_invalid, "no match"};
     if (below(9) == 0) attempt.exception = Exception{"dane=audit", std::nullopt, "they renew"};
@@ -86,7 +87,7 @@ class Mixer {
       attempt.hops.push_back(std::move(hop));
     }
   }
-  RecipientStatus status(const Attempt& attempt, const queue::Due& due, unsigned fate) {
+  RecipientStatus status(const Attempt& attempt, const store::Due& due, unsigned fate) {
     RecipientStatus one;
     one.due = due;
     one.hop = attempt.hops.size() - 1;
@@ -103,13 +104,13 @@ class Mixer {
 
 std::vector<disk::Migration> all_migrations() {
   auto all = queue::test::World::own_migrations();
-  all.push_back(statistics::migration());
-  all.push_back(statistics::batch_migration());
+  all.push_back(store_sqlite::statistics_migration());
+  all.push_back(store_sqlite::statistics_batch_migration());
   return all;
 }
 queue::Options with_history() {
   queue::Options options;
-  options.history = queue::Recording::on;
+  options.history = store::Recording::on;
   return options;
 }
 
@@ -153,13 +154,13 @@ struct Relay {
   std::size_t deliver() {
     ResultCommitter::Sequence sequence = 0;
     const auto jobs = world.lease("all", now, in_flight);
-    for (const queue::Job& job : jobs) {
+    for (const store::Job& job : jobs) {
       const Attempt attempt = mixer.session(job, now);
       Settlement settlement = settlement_of(attempt, schedule);
       for (const counted::Value& value : hop_counts(attempt)) log.count(value);
       std::set<std::string> domains;
       for (std::size_t i = 0; i < attempt.recipients.size(); ++i) {
-        const bool delivered = settlement.settled.recipients[i].verdict == queue::Verdict::delivered;
+        const bool delivered = settlement.settled.recipients[i].verdict == store::Verdict::delivered;
         if (delivered && domains.insert(attempt.recipients[i].due.domain.text()).second) octets += job.size;
       }
       sequence = committer.add(std::move(settlement));
@@ -170,7 +171,7 @@ struct Relay {
   void write_series() {
     const auto minutes = std::make_shared<const statistics::Tally::Minutes>(log.tally().take());
     const auto job = [minutes](disk::Tx& tx) -> Result<> {
-      statistics::write(tx, *minutes);
+      store_sqlite::write_series(tx, *minutes);
       return {};
     };
     world.loop.run(world.disk->run(disk::Durability::relaxed, job)).value();
@@ -215,9 +216,9 @@ Told told_by_audit(const statistics::Found& found) {
   return told;
 }
 
-Told told_by_trace(queue::Reader reader) {
+Told told_by_trace(store_sqlite::SqliteMailReader reader) {
   Told told;
-  const auto take = [&told](const queue::Traced& traced) {
+  const auto take = [&told](const store::Traced& traced) {
     for (const auto& entry : traced.events) {
       std::istringstream lines(entry.text);
       for (std::string line; std::getline(lines, line);) {
@@ -234,9 +235,9 @@ Told told_by_trace(queue::Reader reader) {
         told.domain[word("domain") + " " + event] += count;
       }
     }
-    return queue::Go::on;
+    return store::Go::on;
   };
-  queue::TraceQuery all;
+  store::TraceQuery all;
   all.address = "sender@example.net";
   reader.trace(all, take).value();
   return told;
@@ -294,7 +295,7 @@ TEST_CASE("10,000 mixed sessions: the audit, trace, the metrics, the log and the
   relay.write_series();
 
   const statistics::Range range{statistics::day_of(begin), statistics::day_of(relay.now), ""};
-  const auto found = statistics::Reader::open(relay.dir / "queue.db").value().read(range).value();
+  const auto found = store_sqlite::SqliteStatisticsReader::open(relay.dir / "queue.db").value().read(range).value();
   const Told audit = told_by_audit(found);
   const Told trace = told_by_trace(relay.world.reader());
   const Told log = told_by_log(relay.lines);
@@ -323,8 +324,11 @@ TEST_CASE("10,000 mixed sessions: the audit, trace, the metrics, the log and the
   CHECK(octets == relay.octets);
 
   statistics::Figures shown;
-  for (const auto& point :
-       statistics::read_series(relay.dir / "queue.db", statistics::Span::month, relay.now).value().points)
+  for (const auto& point : store_sqlite::SqliteStatisticsReader::open(relay.dir / "queue.db")
+                               .value()
+                               .series(statistics::Span::month, relay.now)
+                               .value()
+                               .points)
     if (point) shown.add(*point);
   CHECK(shown.accepted == relay.taken);
   CHECK(shown.delivered == counted_in(audit.how, "delivered"));

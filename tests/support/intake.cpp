@@ -5,7 +5,8 @@
 #include <utility>
 
 #include "net/tls_server.h"
-#include "queue/reader.h"
+#include "store_sqlite/mail_reader.h"
+#include "store_sqlite/mail_store.h"
 
 namespace hoplock::support {
 
@@ -60,9 +61,10 @@ Intake::Intake(listener::Options options, queue::Options queue_options) {
   renew_certificate();
   disk::Options disk_options;
   disk_options.directory = directory_.file("data");
-  disk_options.migrations = queue::migrations();
+  disk_options.migrations = store_sqlite::mail_migrations();
   disk_ = good(disk::Disk::open(io_.get_executor(), disk_options));
-  queue_.emplace(*disk_, queue_options, [](const dns::Name& domain) { return domain.text(); });
+  mail_.emplace(*disk_);
+  queue_.emplace(*mail_, queue_options, [](const dns::Name& domain) { return domain.text(); });
   server_.emplace(io_.get_executor(), *queue_, log_);
   thread_ = std::thread([this] { io_.run(); });
   try {
@@ -152,20 +154,20 @@ std::int64_t Intake::rows(const std::string& table) const {
 }
 
 std::vector<Intake::Stored> Intake::stored() const {
-  auto reader = good(queue::Reader::open(disk_->path()));
+  auto reader = good(store_sqlite::SqliteMailReader::open(disk_->path()));
   std::vector<Stored> all;
-  good(reader.list({}, [&](const queue::MessageView& view) {
+  good(reader.list({}, [&](const store::MessageView& view) {
     Stored one;
     one.id = view.id;
     one.envelope = view.envelope;
     for (const auto& recipient : view.recipients) one.recipients.push_back(recipient.address);
     all.push_back(std::move(one));
-    return queue::Go::on;
+    return store::Go::on;
   }));
   for (auto& one : all) {
     good(reader.body(one.id, [&one](std::string_view octets) {
       one.content += octets;
-      return queue::Go::on;
+      return store::Go::on;
     }));
   }
   return all;

@@ -17,6 +17,7 @@
 #include "disk/disk.h"
 #include "listener/server.h"
 #include "queue/queue.h"
+#include "store_sqlite/mail_store.h"
 #include "tests/support/memory_log.h"
 #include "tests/support/temp_directory.h"
 
@@ -27,8 +28,8 @@ inline constexpr const char* intake_name = "relay.test";
 class Intake {
  public:
   struct Stored {
-    queue::Id id;
-    queue::Envelope envelope;
+    store::Id id;
+    store::Envelope envelope;
     std::vector<std::string> recipients;
     std::string content;  // with our Received field
     // Without it.
@@ -89,6 +90,7 @@ class Intake {
   net::CertificateFiles certificate_;
   int certificates_ = 0;
   std::unique_ptr<disk::Disk> disk_;
+  std::optional<store_sqlite::SqliteMailStore> mail_;
   std::optional<queue::Queue> queue_;
   std::optional<listener::Server> server_;
   std::vector<std::uint16_t> ports_;
