@@ -160,6 +160,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True)
     parser.add_argument("--log", action="store_true", help="print the relay's whole log as well")
+    parser.add_argument("--audit", action="store_true", help="print `hoplock audit` of it as well, and whether it adds up with the log")
     options = parser.parse_args()
     start = time.monotonic()
     ns.enter()
@@ -176,11 +177,23 @@ def main():
             outcomes = run(rows, relay, None)
         if options.log:
             print("\n".join(relay.raw))
+        adds_up = not options.audit or print_audit(relay)
     judged = [row_of(domain, expected, outcomes.get(f"user@{name_of(domain)}")) for domain, expected in rows]
     print_columns([["domain", "what it publishes", "taken by", "policy", "tls", "auth", "outcome", "reason"], *(row for row, _ in judged)])
     wrong = sum(not fits for _, fits in judged)
     print(f"\n{len(judged)} domains in {time.monotonic() - start:.1f} s" + (f", {wrong} not as expected (?)" if wrong else ", all as expected"))
-    return 1 if wrong else 0
+    return 1 if wrong or not adds_up else 0
+
+
+def print_audit(relay):
+    """False: it says something else than the log."""
+    print(relay.text("audit")[1])
+    domains = relay.tool("audit")[1]["domains"]
+    kept = [sum(one["recipients"] for one in domains),
+            sum(row["recipients"] for one in domains for row in one["failed"] if row["outcome"] == "deferred")]
+    told = [sum(line["event"] == event for line in relay.lines) for event in ("delivered", "deferred")]
+    print(f"delivered: {kept[0]} recipients in the audit, {told[0]} in the log; deferred: {kept[1]} and {told[1]}\n")
+    return kept == told
 
 
 def change_some(world, relay):
