@@ -111,8 +111,8 @@ def name_of(domain):
 
 
 def is_last_word(line):
-    """A greylisted recipient is waited for; everybody else's first outcome is the one to show."""
-    return line["to"] != "user@grey.test" or line["event"] != "deferred"
+    """A greylisted recipient is waited for, and clear text after a broken handshake; everybody else's first outcome is the one to show."""
+    return line["to"] not in ("user@grey.test", "user@broken.lab") or line["event"] != "deferred"
 
 
 def follow(relay, awaited, seconds):
