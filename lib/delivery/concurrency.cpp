@@ -40,7 +40,7 @@ ActiveDestinationPtr ConcurrencyLimits::next() {
       if (names_waiting_.insert(one.destination).second) line_up(waiting_, std::move(one));
     }
   }
-  while (!waiting_.empty() && !is_full() && openings_.has_room(Openings::Clock::now())) {
+  while (!waiting_.empty() && !is_full()) {
     Waiting ready = std::move(waiting_.front());
     waiting_.pop_front();
     names_waiting_.erase(ready.destination);
@@ -59,11 +59,6 @@ ActiveDestinationPtr ConcurrencyLimits::next() {
     return destination;
   }
   return nullptr;
-}
-
-std::optional<net::SteadyTime> ConcurrencyLimits::opens() const {
-  if (waiting_.empty() || is_full()) return std::nullopt;
-  return openings_.full_until(Openings::Clock::now());
 }
 
 void ConcurrencyLimits::worker_came(ActiveDestination& destination) {
@@ -122,7 +117,6 @@ std::vector<ActiveDestinationPtr> ConcurrencyLimits::all() const {
 bool ConcurrencyLimits::may_grow(const ActiveDestination& destination, Why why) const {
   const SitePtr& site = destination.site;
   if (site && (site->is_closed(Gates::Clock::now()) || !site->waiting.empty())) return false;
-  if (why == Why::backlog && !openings_.has_room(Openings::Clock::now())) return false;
   if (destination.backoff && (why == Why::backlog || destination.workers >= most_past_knock)) return false;
   return !destination.held && destination.connected > 0 && waiting_.empty() && !is_full() &&
          destination.workers < std::min(per_destination_, destination.most);
@@ -220,8 +214,7 @@ std::vector<std::string> ConcurrencyLimits::busy() const {
 std::vector<queue::InLine> ConcurrencyLimits::in_line(Time now) const {
   std::vector<queue::InLine> all;
   if (gates_ != nullptr) all = gates_->in_line(now);
-  const std::string why = is_full() ? "all " + std::to_string(sessions_) + " sessions are in use"
-                                    : "this machine is busy: sessions are opened a few at a time";
+  const std::string why = "all " + std::to_string(sessions_) + " sessions are in use";
   for (const Waiting& one : waiting_) all.push_back({one.destination, why, std::nullopt});
   return all;
 }

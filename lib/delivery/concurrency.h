@@ -14,7 +14,6 @@
 
 #include "delivery/active_destination.h"
 #include "delivery/gates.h"
-#include "delivery/openings.h"
 #include "net/condition.h"
 #include "store/message.h"
 
@@ -31,7 +30,6 @@ class ConcurrencyLimits {
   void limit(std::size_t sessions, std::size_t per_destination) {
     sessions_ = sessions;
     per_destination_ = per_destination;
-    openings_.limit(sessions);
   }
 
   // A destination that has workers, or null.
@@ -46,7 +44,7 @@ class ConcurrencyLimits {
   bool add(Waiting ready);
   // The same at a gate.
   bool park(const GatePtr& gate, Waiting ready);
-  // The next that waits becomes active; null when none does, all workers are taken, or as many sessions are being opened as may be.
+  // The next that waits becomes active; null when none does, or all workers are taken.
   ActiveDestinationPtr next();
 
   void worker_came(ActiveDestination& destination);
@@ -81,9 +79,6 @@ class ConcurrencyLimits {
   // What opening a session took; where that takes long, also because this machine is busy, it is longer.
   void measure_setup(double ms) { setup_ms_ = setup_ms_ == 0 ? ms : setup_ms_ * 0.9 + ms * 0.1; }
   void evicted_left() { --leaving_; }
-  Openings& openings() { return openings_; }
-  // Destinations wait although there are workers: when the next one may open a session.
-  std::optional<net::SteadyTime> opens() const;
 
   // Destinations whose workers all work, sorted: whatever comes due there, they find it.
   std::vector<std::string> busy() const;
@@ -105,8 +100,7 @@ class ConcurrencyLimits {
   std::list<IdleWorker*> idle_;  // longest first
   std::size_t workers_ = 0;
   std::size_t leaving_ = 0;  // evicted, not yet gone
-  Openings openings_;
-  double setup_ms_ = 0;  // smoothed over all destinations
+  double setup_ms_ = 0;      // smoothed over all destinations
 };
 
 }  // namespace hoplock::delivery

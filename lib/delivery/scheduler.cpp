@@ -2,7 +2,6 @@
 #include "delivery/scheduler.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <chrono>
 #include <functional>
 #include <string_view>
@@ -36,7 +35,6 @@ Scheduler::Impl::Impl(const Services& services)
       gates_(services.log),
       placed_(now()),
       wall_(now()),
-      executor_(services.executor),
       workers_(services.executor, services.log),
       tasks_(services.executor, services.log),
       watching_(services.executor, services.log) {
@@ -196,7 +194,7 @@ Scheduler::Impl::Steady::time_point Scheduler::Impl::next_wake() const {
   const Milliseconds lasts = end ? std::clamp<Milliseconds>(*end - now(), Milliseconds(0), look_again) : look_again;
   const auto spare = spares_.empty() ? at + look_again : spares_.front().until;
   return std::min({spare, may_look ? look_at_ : at + look_again, at + lasts, evict_at_.value_or(at + look_again),
-                   hung_at_.value_or(at + look_again), concurrency_.opens().value_or(at + look_again),
+                   hung_at_.value_or(at + look_again),
                    concurrency_.is_full() ? at + look_again : gates_.opens().value_or(at + look_again)});
 }
 
@@ -292,20 +290,7 @@ void Scheduler::Impl::start_workers() {
   if (gates_.opens() && *gates_.opens() < asleep_until_) wake_.notify_all();
   evict_at_ = concurrency_.evict_idle(Steady::now());
   if (evict_at_ && *evict_at_ < asleep_until_) wake_.notify_all();
-  const auto opens = concurrency_.opens();
-  if (opens && *opens < asleep_until_) wake_.notify_all();
   if (concurrency_.crowd() > 0 && Steady::now() + hang_again < asleep_until_) wake_.notify_all();
-}
-
-// Something that is ready now: when does the loop come to it?
-void Scheduler::Impl::measure_loop() {
-  if (std::exchange(measuring_, true)) return;
-  asio::post(executor_, [weak = weak_from_this(), began = Steady::now()] {
-    const auto self = weak.lock();
-    if (!self) return;
-    self->measuring_ = false;
-    self->concurrency_.openings().measured(Steady::now() - began);
-  });
 }
 
 // More workers when those there are cannot keep up, or all of them hang.
@@ -361,8 +346,6 @@ void Scheduler::Impl::mind_hang(const ActiveDestination& destination) {
 void Scheduler::Impl::add_worker(const ActiveDestinationPtr& destination) {
   concurrency_.worker_came(*destination);
   Places places = take_places(*destination);
-  places.opening = std::make_unique<Openings::Place>(concurrency_.openings(), Steady::now());
-  measure_loop();
   workers_.spawn("lane", run_worker(shared_from_this(), destination, std::move(places)));
 }
 

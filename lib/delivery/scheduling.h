@@ -61,7 +61,6 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void note_due(Time due);
   void add_work(std::vector<store::Ready> ready);
   void start_workers();
-  void measure_loop();
   void grow(const ActiveDestinationPtr& destination);
   void relieve();
   void make_stuck_give_way();
@@ -74,7 +73,6 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   // --- worker.cpp: one session's worth of jobs for one destination
   // Its places at the site, and among those that have not worked yet, from the moment it is decided on.
   struct Places {
-    std::unique_ptr<Openings::Place> opening;
     Gates::UsePtr at_site;
     std::vector<Gates::UsePtr> on_trial;
   };
@@ -182,7 +180,6 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   std::optional<Steady::time_point> evict_at_;  // an idle worker gives way then
   std::optional<Steady::time_point> hung_at_;   // all workers of a destination hang then, and other mail waits
   bool stopping_ = false;
-  bool measuring_ = false;  // how long what is ready waits for the loop
   TellingMarks told_;
   Counts counts_;
   Time placed_;             // when destinations were last computed anew
@@ -191,7 +188,6 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   Time wall_;
   Steady::time_point steady_ = Steady::now();
   net::Condition wake_;
-  asio::any_io_executor executor_;
   net::TaskGroup workers_;
   net::TaskGroup tasks_;
   net::TaskGroup watching_;  // waits for DNS: nobody waits for it at the end

@@ -160,7 +160,6 @@ void Scheduler::Impl::DeliveryWorker::ready() {
   set_connected(true);
   busy.since = Steady::now();
   self.mind_hang(*destination);
-  if (self.concurrency_.waiting() > 0) self.start_workers();
 }
 
 // One job; false: this worker has to end.

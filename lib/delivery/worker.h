@@ -23,26 +23,22 @@ struct Scheduler::Impl::DeliveryWorker : Access {
   bool connected = false;
   SitePtr connected_at;
   bool evicted = false;
-  std::unique_ptr<Openings::Place> opening;
   Gates::UsePtr at_site;
   std::vector<Gates::UsePtr> on_trial;  // among those that have not worked yet
 
   DeliveryWorker(Impl& impl, ActiveDestinationPtr to, Places places)
       : self(impl),
         destination(std::move(to)),
-        opening(std::move(places.opening)),
         at_site(std::move(places.at_site)),
         on_trial(std::move(places.on_trial)) {
     if (!destination->site) return;
     session = self.take_spare(destination->site);
-    if (session) opening.reset();
     self.make_room_among_spares(*destination->site);
   }
   ~DeliveryWorker() override {
     destination->busy.remove(&busy);
     set_connected(false);
     session.reset();
-    opening.reset();
     at_site.reset();
     on_trial.clear();
     if (evicted) self.concurrency_.evicted_left();
@@ -56,7 +52,6 @@ struct Scheduler::Impl::DeliveryWorker : Access {
   void set_connected(bool value) {
     if (connected == value) return;
     connected = value;
-    if (value) opening.reset();
     destination->connected += value ? 1 : SIZE_MAX;
     if (value) connected_at = destination->site;
     if (connected_at) connected_at->connected += value ? 1 : SIZE_MAX;
