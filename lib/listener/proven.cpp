@@ -26,17 +26,18 @@ const unsigned char* octets(const std::string& text) { return reinterpret_cast<c
 ProvenLogins::ProvenLogins(Check check, Clock clock) : check_(std::move(check)), clock_(std::move(clock)) {}
 
 void ProvenLogins::begin_with(std::shared_ptr<const Users> users) {
-  users_ = std::move(users);
   proven_.clear();
   std::array<unsigned char, key_octets> random{};
   if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1)
     throw std::runtime_error("OpenSSL has no random octets");
   key_.assign(random.begin(), random.end());
+  users_ = std::move(users);
 }
 
-// The length of the name tells where the password begins.
+// The length of the name tells where the password begins. By address, too: whoever tries passwords from elsewhere is hashed, and waits.
 std::string ProvenLogins::digest_of(const Passwords::Attempt& attempt) const {
-  std::string text = std::to_string(attempt.user.size()) + ":" + attempt.user + attempt.password;
+  std::string text = attempt.site.text() + " " + std::to_string(attempt.user.size()) + ":";
+  text += attempt.user + attempt.password;
   std::array<unsigned char, EVP_MAX_MD_SIZE> room{};
   unsigned length = 0;
   const bool made = HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()), octets(text), text.size(),

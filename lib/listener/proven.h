@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Logins that proved right lately, so that a page that refreshes its parts, each time with name and password, costs one hash and not one for
-// every part. No password is kept: a digest of name and password under a key that only this process has, and that changes with what is
+// every part. No password is kept: a digest of address, name and password under a key that only this process has, and that changes with what is
 // kept. Forgotten after some minutes, and all of it with the users that it was proved against (a reload reads them anew). Bounded. What
 // is asked by many at once is hashed once; what was wrong is hashed again.
 #pragma once

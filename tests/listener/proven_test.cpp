@@ -31,8 +31,8 @@ struct Counted {
     co_await asio::post(self.loop.executor(), asio::use_awaitable);
     co_return attempt.password == "right" ? Credentials::right : self.otherwise;
   }
-  Credentials ask(const std::string& user, const std::string& password) {
-    Passwords::Attempt attempt{Ip::parse("192.0.2.1").value(), user, password};
+  Credentials ask(const std::string& user, const std::string& password, const std::string& from = "192.0.2.1") {
+    Passwords::Attempt attempt{Ip::parse(from).value(), user, password};
     return loop.run(logins.check(users, std::move(attempt)));
   }
   static asio::awaitable<void> note(Counted& self, std::string password, std::vector<Credentials>& found) {
@@ -61,6 +61,15 @@ TEST_CASE("proven logins: a page that refreshes its parts costs one hash; anothe
   CHECK(counted.hashes == 5);
   CHECK(counted.ask("anna", "right") == Credentials::right);
   CHECK(counted.hashes == 5);
+}
+
+TEST_CASE("proven logins: what one address proved spares a guesser at another no hash") {
+  Counted counted;
+  CHECK(counted.ask("anna", "right") == Credentials::right);
+  CHECK(counted.ask("anna", "right", "198.51.100.7") == Credentials::right);
+  CHECK(counted.hashes == 2);
+  CHECK(counted.ask("anna", "right", "198.51.100.7") == Credentials::right);
+  CHECK(counted.hashes == 2);
 }
 
 TEST_CASE("proven logins: many requests at once wait for one hash") {
