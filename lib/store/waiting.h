@@ -12,7 +12,7 @@ namespace hoplock::store {
 
 // Recipients that wait behind a destination's hold and were not tried yet themselves, by the time since which they are due.
 struct HeldQuery {
-  enum class Kind : std::uint8_t {  // the numbers stand in SQL (store.cpp)
+  enum class Kind : std::uint8_t {  // the numbers stand in SQL (store_sqlite/mail_tables.cpp)
     notices = 0,                    // of mail with the empty sender
     untold = 1,                     // that no notice of delay tells of
     relaxed = 2,                    // whose sender waives the policy that holds others back (TLS-Required: No)

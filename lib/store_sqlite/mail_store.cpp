@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "store_sqlite/statistics.h"
 #include "store_sqlite/upkeep.h"
 #include "store_sqlite/waking.h"
 
@@ -119,10 +120,16 @@ void SqliteMailStore::hold_damaged(Id id) {
 
 asio::awaitable<Result<Applied>> SqliteMailStore::apply(std::shared_ptr<const Applying> applying) {
   const std::size_t bytes = applying->all->results.settled.size() * octets_of_result;
-  auto job = [tables = tables_, applying = std::move(applying)](disk::Tx& tx) -> Result<Applied> {
-    return tables->apply(tx, *applying);
-  };
-  return disk_.run(Durability::durable, bytes, std::move(job));
+  auto job = [tables = tables_, applying = std::move(applying)](disk::Tx& tx) { return tables->apply(tx, *applying); };
+  auto outcome = co_await disk_.run(Durability::durable, bytes, std::move(job));
+  if (!outcome) co_return outcome.error();
+  if (outcome->fold) {
+    disk_.post(Durability::relaxed, [](disk::Tx& tx) -> Result<> {
+      fold_statistics(tx);
+      return {};
+    });
+  }
+  co_return std::move(outcome->applied);
 }
 
 // Whether a page under it is: what SQLite can read and does not fit its checksum does no harm to a transaction.

@@ -59,12 +59,13 @@ AdminResult MailTables::act(disk::Tx& tx, const AdminBatch& batch, Bodies bodies
   return result;
 }
 
-Result<Applied> MailTables::apply(disk::Tx& tx, const Applying& applying) {
+Result<MailTables::Outcome> MailTables::apply(disk::Tx& tx, const Applying& applying) {
   const Results& results = applying.all->results;
   see(tx, results.now);
   if (recording_ == Recording::on)  // what happened, and then who was told of it
     for (const Settled& settled : results.settled) record(tx, settled.id, results.now, settled.history_entry);
-  Applied applied;
+  Outcome outcome;
+  Applied& applied = outcome.applied;
   for (const auto& routed : applying.all->notices) {
     reserve(tx, routed.id);
     const bool damaged = contains(applying.damaged, routed.notice.about);
@@ -81,9 +82,9 @@ Result<Applied> MailTables::apply(disk::Tx& tx, const Applying& applying) {
   }
   for (const auto& change : results.destinations) places_.set_backoff(tx, change);
   if (results.sessions) add_counts(tx, *results.sessions);
-  if (results.deliveries) add_statistics(tx, *results.deliveries);
+  if (results.deliveries) outcome.fold = add_statistics(tx, *results.deliveries);
   for (const auto& [mail, why] : results.given_up) applied.given_up.push_back(give_up_report_mail(tx, mail.value, why));
-  return applied;
+  return outcome;
 }
 
 // --- what is due at a destination --------------------------------------------------------------------------------------

@@ -29,7 +29,11 @@ class MailTables {
     Bodies bodies = Bodies::along;
     std::vector<Id> damaged;  // that notices are about
   };
-  Result<Applied> apply(disk::Tx& tx, const Applying& applying);
+  struct Outcome {
+    Applied applied;
+    bool fold = false;  // statistics.h: rows are to be made of batches
+  };
+  Result<Outcome> apply(disk::Tx& tx, const Applying& applying);
   AdminResult act(disk::Tx& tx, const AdminBatch& batch, Bodies bodies);
   Refilled lease(disk::Tx& tx, const LeaseQuery& query);
   // False: there is no such destination.

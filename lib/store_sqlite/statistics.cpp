@@ -259,7 +259,7 @@ disk::Migration statistics_batch_migration() {
   return all;
 }
 
-void add_statistics(disk::Tx& tx, const statistics::Counts& counts, const StatisticsLimits& limits) {
+bool add_statistics(disk::Tx& tx, const statistics::Counts& counts) {
   std::int64_t octets = 0;
   for (const auto& [day, data] : statistics::packed(counts)) {
     auto made = tx.prepare(
@@ -268,7 +268,7 @@ void add_statistics(disk::Tx& tx, const statistics::Counts& counts, const Statis
     made.bind(number_of(day), data.size() + octets_of_any, disk::Blob{data}).step();
     octets = made.integer(0);
   }
-  if (octets > most_octets) fold_statistics(tx, limits);
+  return octets > most_octets;
 }
 
 void fold_statistics(disk::Tx& tx, const StatisticsLimits& limits) {

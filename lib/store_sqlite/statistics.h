@@ -34,8 +34,9 @@ struct StatisticsLimits {
   std::uint64_t rows_of_kind = 24;  // of a domain and day, where others choose the words
   std::uint64_t days = 5 * 366;     // kept
 };
-// A batch; and of the batches rows, when they have become many: some milliseconds then.
-void add_statistics(disk::Tx& tx, const statistics::Counts& counts, const StatisticsLimits& limits = {});
+// A batch. True: they have become many, and rows are to be made of them soon, in a transaction of its own: it takes some milliseconds, or
+// more where what was counted differs much, and no result of a delivery may wait or fail for it.
+bool add_statistics(disk::Tx& tx, const statistics::Counts& counts);
 // Rows of all the batches that are there.
 void fold_statistics(disk::Tx& tx, const StatisticsLimits& limits = {});
 

@@ -169,7 +169,8 @@ TEST_CASE("batches are few and small, however much is counted, and however littl
     for (const auto& [made, sum] : counts.rows()) in_batch += made.kind == Kind::delivered ? sum.count : 0;
     const int batches = deliveries == 1 ? 3'000 : 100;
     world.transaction([&](disk::Tx& tx) {
-      for (int batch = 0; batch < batches; ++batch) store_sqlite::add_statistics(tx, counts);
+      for (int batch = 0; batch < batches; ++batch)
+        if (store_sqlite::add_statistics(tx, counts)) store_sqlite::fold_statistics(tx);
     });
     noted += in_batch * static_cast<std::uint64_t>(batches);
     CHECK(world.count("statistics_batch") <= 2'048);

@@ -38,7 +38,7 @@ struct World {
   void add(const Counts& counts, const store_sqlite::StatisticsLimits& limits = {}) {
     db.execute("BEGIN IMMEDIATE");
     disk::Tx tx(db);
-    store_sqlite::add_statistics(tx, counts, limits);
+    store_sqlite::add_statistics(tx, counts);
     store_sqlite::fold_statistics(tx, limits);
     db.execute("COMMIT");
   }
