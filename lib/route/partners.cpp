@@ -81,16 +81,16 @@ constexpr std::array partner_rules{partners::Rule::mandate, partners::Rule::dane
 
 class Partners::Turn {
  public:
-  explicit Turn(Partners& of) : of_(of) { of_.busy_ = true; }
+  explicit Turn(std::shared_ptr<Lock> lock) : lock_(std::move(lock)) { lock_->taken = true; }
   ~Turn() {
-    of_.busy_ = false;
-    of_.free_.notify_one();
+    lock_->taken = false;
+    lock_->free.notify_one();
   }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
  private:
-  Partners& of_;
+  std::shared_ptr<Lock> lock_;
 };
 
 void Partners::publish(std::shared_ptr<Book> book, std::vector<dns::Pattern> changed) {
@@ -125,8 +125,8 @@ awaitable<Result<>> Partners::load() {
 }
 
 awaitable<Result<partners::Done>> Partners::carry_out(std::vector<Order> orders, std::string by) {
-  while (busy_) co_await free_.wait();
-  const Turn turn(*this);
+  while (lock_->taken) co_await lock_->free.wait();
+  const Turn turn(lock_);
   const auto ordered = std::make_shared<std::vector<Order>>(std::move(orders));
   const auto planned = co_await plan(ordered, std::move(by));
   co_await dismantle(std::move(*ordered));
@@ -213,8 +213,8 @@ awaitable<Result<>> Partners::clean() {
 // Rows of a change that came to nothing, which a full disk did not let go: they count for nothing, and take room.
 awaitable<void> Partners::tidy() {
   if (!unclean_) co_return;
-  while (busy_) co_await free_.wait();
-  const Turn turn(*this);
+  while (lock_->taken) co_await lock_->free.wait();
+  const Turn turn(lock_);
   co_await clean();
 }
 
@@ -276,19 +276,21 @@ awaitable<void> Partners::clear_behind(PlanPtr plan) {
 
 // The daemon was killed when a change was stored and not yet told of: that is made up for.
 awaitable<void> Partners::follow_up() {
-  while (busy_) co_await free_.wait();
-  const Turn turn(*this);
+  while (lock_->taken) co_await lock_->free.wait();
+  const Turn turn(lock_);
   const auto batches = co_await kept_.batches();
   if (!batches || batches->followed >= batches->committed) co_return;
   const auto [followed, committed] = *batches;
+  bool told = true;
   for (store::PartnerAt at;;) {
     const auto page = co_await kept_.changed_since(followed, at, rows_at_once);
-    if (!page || page->empty()) break;
+    told = page.has_value();
+    if (!told || page->empty()) break;
     for (const store::ChangedPartner& one : *page) log_.write(event_of(one.entry, action_word(one.entry, one.row)));
     at = page->back().at;
   }
   if (follow_) follow_(book_, {dns::Pattern{}});
-  co_await kept_.mark_followed(committed);
+  if (told) co_await kept_.mark_followed(committed);  // else it is at the next start
 }
 
 // Those that have ended and are not told of; and mandates that were, and count again, for the clock was set back. Marked as they are now.
@@ -318,8 +320,8 @@ awaitable<void> Partners::count(std::shared_ptr<const Entries> entries) {
 }
 
 awaitable<void> Partners::tell_ended(Time at) {
-  while (busy_) co_await free_.wait();
-  const Turn turn(*this);
+  while (lock_->taken) co_await lock_->free.wait();
+  const Turn turn(lock_);
   Entries found = co_await turned(at);
   const auto entries = std::make_shared<Entries>(std::move(found));
   if (entries->empty()) co_return;

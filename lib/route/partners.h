@@ -86,9 +86,13 @@ class Partners {
   std::shared_ptr<partners::Book> book_ = std::make_shared<partners::Book>();
   std::vector<std::shared_ptr<partners::Book>> retired_;  // were in force, and may be read still
   std::uint64_t min_free_space_ = 0;
-  bool busy_ = false;
   bool unclean_ = false;  // there may be rows that never came to count
-  net::Condition free_;
+  // Who changes something, one after the other. Held by a task, too, which may go after all else at the end.
+  struct Lock {
+    bool taken = false;
+    net::Condition free;
+  };
+  std::shared_ptr<Lock> lock_ = std::make_shared<Lock>();
   net::Condition news_;
   std::optional<Time> looked_;  // for what ended until then
 };
