@@ -149,7 +149,7 @@ class TheWeb(unittest.TestCase):
                     self.assertEqual(got, wanted)
         self.assertTrue(self.world.site("strange.test").all_ended())
         visit = self.world.site("strange.test").visits[12]
-        self.assertEqual((visit.requests[0].method, visit.sent > 150, visit.ended - visit.time > 0.2), ("GET", True, True))
+        self.assertEqual((visit.requests[0].method, visit.sent > 150, visit.ended - visit.time > 0.15), ("GET", True, True))
         self.assertEqual(self.strange(compress=True)[1][:2], b"\x1f\x8b")
 
 
