@@ -34,14 +34,14 @@ Supervision::Supervision() {
   std::uint64_t microseconds = 0;
   if (sd_watchdog_enabled(0, &microseconds) > 0) patience_ = std::chrono::microseconds(microseconds);
   if (std::getenv("NOTIFY_SOCKET") == nullptr) return;
-  start_ = std::jthread([](const std::stop_token& ended) {
+  start_ = std::jthread([seen = disk::calls_done()](const std::stop_token& ended) mutable {
     ::pthread_setname_np(::pthread_self(), "start");
     const std::string goes_on =
         extension(start_extension) + "\nSTATUS=Starting: the database is checked and brought up to date";
     std::mutex mutex;
     std::condition_variable_any wake;
     std::unique_lock lock(mutex);
-    for (std::uint64_t seen = disk::calls_done(); !ended.stop_requested();) {
+    while (!ended.stop_requested()) {
       wake.wait_for(lock, ended, between_extensions, [] { return false; });
       if (const auto done = disk::calls_done(); done != std::exchange(seen, done)) sd_notify(0, goes_on.c_str());
     }
