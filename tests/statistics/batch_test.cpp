@@ -155,7 +155,7 @@ TEST_CASE("rows and batches of the same things are added up, and a transaction t
   CHECK(world.count("statistics_batch") == 1);
   CHECK(world.read().partners.at("a.test").at({Kind::delivered, dane}).count == 3);
   world.transaction([](disk::Tx& again) { store_sqlite::fold_statistics(again); });
-  const Sum& sum = world.read().partners.at("a.test").at({Kind::delivered, dane});
+  const Sum sum = world.read().partners.at("a.test").at({Kind::delivered, dane});
   CHECK(sum.count == 3);
   CHECK(sum.octets == 30);
 }
