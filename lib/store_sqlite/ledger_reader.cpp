@@ -5,6 +5,7 @@
 
 #include "disk/guarded.h"
 #include "disk/migrations.h"
+#include "store_sqlite/snapshot.h"
 #include "tlsrpt/gzip.h"
 #include "tlsrpt/json.h"
 
@@ -53,12 +54,15 @@ Result<> SqliteLedgerReader::list(ReportSelection selection, const std::function
 
 Result<std::optional<std::string>> SqliteLedgerReader::show(const ReportKey& key, const tlsrpt::Submitter& submitter) {
   return disk::guarded([&]() -> Result<std::optional<std::string>> {
-    disk::Tx tx(db_);
-    if (!disk::has_table(tx, "tlsrpt_account")) return std::optional<std::string>();
-    db_.execute("BEGIN");  // one state of it, while the daemon counts or builds
-    const auto built = stored_report(tx, key);
-    const auto open = built ? std::nullopt : preview_report(tx, key, submitter);
-    db_.execute("COMMIT");
+    std::optional<BuiltReport> built;
+    std::optional<tlsrpt::Report> open;
+    {
+      const Snapshot snapshot(db_);
+      disk::Tx tx(db_);
+      if (!disk::has_table(tx, "tlsrpt_account")) return std::optional<std::string>();
+      built = stored_report(tx, key);
+      if (!built) open = preview_report(tx, key, submitter);
+    }
     if (open) return std::optional(tlsrpt::to_json(*open));
     if (!built) return std::optional<std::string>();
     auto json = tlsrpt::gunzip(built->gzip, longest_report);

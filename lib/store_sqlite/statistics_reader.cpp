@@ -7,30 +7,10 @@
 #include "disk/migrations.h"
 #include "statistics/batch.h"
 #include "store_sqlite/days.h"
+#include "store_sqlite/snapshot.h"
 #include "store_sqlite/statistics_series.h"
 
 namespace hoplock::store_sqlite {
-
-namespace {
-
-// One state of the database, while the daemon counts and makes rows of batches.
-class Snapshot {
- public:
-  explicit Snapshot(disk::Database& db) : db_(db) { db_.execute("BEGIN"); }
-  ~Snapshot() {
-    try {
-      if (db_.in_transaction()) db_.execute("ROLLBACK");
-    } catch (const disk::Failure&) {  // what it was for has failed before
-    }
-  }
-  Snapshot(const Snapshot&) = delete;
-  Snapshot& operator=(const Snapshot&) = delete;
-
- private:
-  disk::Database& db_;
-};
-
-}  // namespace
 
 Result<SqliteStatisticsReader> SqliteStatisticsReader::open(const std::filesystem::path& database) {
   auto db = disk::open_read_only(database);
@@ -89,17 +69,17 @@ void SqliteStatisticsReader::add_batches(disk::Tx& tx, statistics::Day day, cons
 Result<statistics::Found> SqliteStatisticsReader::read(const statistics::Range& range) {
   return disk::guarded([&]() -> Result<statistics::Found> {
     statistics::Found found;
-    Days days_;
+    Days known;
     Batches batches = Batches::none;
     {
       const Snapshot snapshot(db_);
       disk::Tx tx(db_);
       if (!disk::has_table(tx, "statistics")) return found;
       if (disk::has_table(tx, "statistics_batch")) batches = Batches::there;
-      days_ = days(tx, range, batches);
+      known = days(tx, range, batches);
     }
-    found.since = days_.since;
-    for (const statistics::Day day : days_.days) {
+    found.since = known.since;
+    for (const statistics::Day day : known.days) {
       const Snapshot snapshot(db_);
       disk::Tx tx(db_);
       statistics::Partners of_day = read_day(tx, day, range.domain);
