@@ -50,14 +50,7 @@ std::optional<MessageView> message_of(disk::Tx& tx, Id id, const std::vector<Lea
   auto row = tx.prepare("SELECT received, size, chunks, flags, sender, client, envid FROM message WHERE id = ?1");
   if (!row.bind(id.value).step()) return {};
   MessageView message;
-  message.id = id;
-  message.received = from_millis(row.integer(0));
-  message.size = static_cast<std::uint64_t>(row.integer(1));
-  message.chunks = static_cast<std::uint32_t>(row.integer(2));
-  set_flags(message.envelope, row.integer(3));
-  message.envelope.sender = row.text(4);
-  message.envelope.client = row.text(5);
-  message.envelope.envid = row.text(6);
+  read_message_columns(row, id, message);
   message.recipients = recipients_of(tx, id, active);
   return message;
 }

@@ -162,14 +162,7 @@ std::int64_t read_message(disk::Tx& tx, Id id, Job& job) {
   auto row =
       tx.prepare("SELECT received, size, chunks, flags, sender, client, envid, recipients FROM message WHERE id = ?1");
   if (!row.bind(id.value).step()) return 0;
-  job.id = id;
-  job.received = from_millis(row.integer(0));
-  job.size = static_cast<std::uint64_t>(row.integer(1));
-  job.chunks = static_cast<std::uint32_t>(row.integer(2));
-  set_flags(job.envelope, row.integer(3));
-  job.envelope.sender = row.text(4);
-  job.envelope.client = row.text(5);
-  job.envelope.envid = row.text(6);
+  read_message_columns(row, id, job);
   return std::max<std::int64_t>(row.integer(7), 1);
 }
 

@@ -24,6 +24,19 @@ constexpr std::uint32_t number_of_key(std::int64_t key) { return static_cast<std
 
 std::int64_t flags_of(const Envelope& envelope);
 void set_flags(Envelope& envelope, std::int64_t flags);
+// What a job and what people see of a message have in common. REQUIRES: the row's columns begin with received, size, chunks, flags, sender,
+// client, envid.
+template <class Message>
+void read_message_columns(disk::Statement& row, Id id, Message& to) {
+  to.id = id;
+  to.received = from_millis(row.integer(0));
+  to.size = static_cast<std::uint64_t>(row.integer(1));
+  to.chunks = static_cast<std::uint32_t>(row.integer(2));
+  set_flags(to.envelope, row.integer(3));
+  to.envelope.sender = row.text(4);
+  to.envelope.client = row.text(5);
+  to.envelope.envid = row.text(6);
+}
 std::uint32_t checksum(std::string_view octets);
 
 void insert_chunk(disk::Tx& tx, Id id, std::uint32_t n, std::string_view octets);
