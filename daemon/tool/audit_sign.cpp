@@ -53,14 +53,6 @@ std::string with_crlf(std::string_view text) {
   return lines;
 }
 
-std::string base64_lines(std::string_view octets) {
-  constexpr std::size_t longest = 76;  // RFC 2045 section 6.8
-  const std::string text = to_base64(octets);
-  std::string lines;
-  for (std::size_t at = 0; at < text.size(); at += longest) lines.append(text, at, longest).append("\r\n");
-  return lines;
-}
-
 // No line of the text can be it: it is made of the text's hash.
 std::string boundary_for(std::string_view text) {
   constexpr std::size_t octets = 16;
@@ -115,7 +107,7 @@ Result<std::string> signed_message(std::string_view pem, const ReportPart& part)
   message += "Content-Type: application/pkcs7-signature; name=\"smime.p7s\"\r\n";
   message += "Content-Transfer-Encoding: base64\r\n";
   message += "Content-Disposition: attachment; filename=\"smime.p7s\"\r\n\r\n";
-  message += base64_lines(*signature) + "\r\n--" + boundary + "--\r\n";
+  message += to_base64_lines(*signature) + "\r\n--" + boundary + "--\r\n";
   return message;
 }
 

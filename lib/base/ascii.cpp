@@ -99,6 +99,15 @@ std::string to_base64(std::string_view octets) {
   return out;
 }
 
+std::string to_base64_lines(std::string_view octets) {
+  constexpr std::size_t longest = 76;
+  const std::string encoded = to_base64(octets);
+  std::string lines;
+  lines.reserve(encoded.size() + (encoded.size() / longest + 1) * 2);
+  for (std::size_t at = 0; at < encoded.size(); at += longest) lines.append(encoded, at, longest).append("\r\n");
+  return lines;
+}
+
 std::optional<std::string> from_base64(std::string_view text) {
   if (text.size() % 4 != 0) return std::nullopt;
   std::size_t padding = 0;

@@ -27,6 +27,8 @@ std::string to_hex(std::string_view octets);
 std::optional<std::string> from_hex(std::string_view text);
 // RFC 4648 section 4, with padding, on one line.
 std::string to_base64(std::string_view octets);
+// The same in lines of at most 76 characters, each with its CRLF, as mail has them (RFC 2045 section 6.8).
+std::string to_base64_lines(std::string_view octets);
 std::optional<std::string> from_base64(std::string_view text);
 
 }  // namespace hoplock

@@ -7,7 +7,6 @@
 namespace hoplock::tlsrpt {
 
 namespace {
-constexpr std::size_t base64_columns = 76;  // RFC 2045 section 6.8
 // No line of base64 begins with a hyphen, nor does one of the text below.
 constexpr std::string_view boundary = "=_hoplock-tlsrpt";
 
@@ -56,13 +55,7 @@ std::string text_part(const Mail& mail) {
 std::string report_part(const Mail& mail) {
   std::string out = "Content-Type: application/tlsrpt+gzip\r\nContent-Transfer-Encoding: base64\r\n";
   out += "Content-Disposition: attachment;\r\n\tfilename=\"" + mail.file_name + "\"\r\n\r\n";
-  const std::string encoded = to_base64(mail.json_gz);
-  out.reserve(out.size() + encoded.size() / base64_columns * (base64_columns + 2) + 200);
-  for (std::size_t i = 0; i < encoded.size(); i += base64_columns) {
-    out.append(encoded, i, base64_columns);
-    out += "\r\n";
-  }
-  return out;
+  return out + to_base64_lines(mail.json_gz);
 }
 }  // namespace
 

@@ -31,6 +31,15 @@ TEST_CASE("parse_decimal: digits that fit, and nothing else") {
   }
 }
 
+TEST_CASE("base64 in mail: lines of 76 characters, and what is left") {
+  CHECK(to_base64_lines("").empty());
+  CHECK(to_base64_lines("f") == "Zg==\r\n");
+  const std::string full = to_base64(std::string(57, 'x'));
+  REQUIRE(full.size() == 76);
+  CHECK(to_base64_lines(std::string(57, 'x')) == full + "\r\n");
+  CHECK(to_base64_lines(std::string(58, 'x')) == full + "\r\neA==\r\n");
+}
+
 TEST_CASE("hex and base64, there and back; what is malformed is nothing") {
   std::string all;
   for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
