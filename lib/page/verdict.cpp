@@ -145,39 +145,35 @@ void add_old_look(const View& view, std::vector<Finding>& to) {
   to.push_back(std::move(finding));
 }
 
+Finding finding_of(const Problem& problem) {
+  const auto known =
+      std::find_if(meanings.begin(), meanings.end(), [&](const auto& one) { return one.problem == problem.name; });
+  Finding finding;
+  finding.remark.text = capital(problem.text);
+  finding.remark.problem = problem.name;
+  finding.sentence = finding.remark.text;
+  if (known != meanings.end()) {
+    finding.grave = static_cast<std::size_t>(known - meanings.begin());
+    finding.sentence = known->sentence;
+    finding.remark.command = known->command;
+  }
+  return finding;
+}
+
 void add_problems(const View& view, std::vector<Finding>& to) {
   const bool hops_told = !to.empty();
   for (const Problem& problem : view.problems) {
     if (problem.name == next_hop_problem && hops_told) continue;
-    const auto known =
-        std::find_if(meanings.begin(), meanings.end(), [&](const auto& one) { return one.problem == problem.name; });
-    Finding finding;
-    finding.remark.text = capital(problem.text);
-    finding.remark.problem = problem.name;
-    finding.sentence = finding.remark.text;
-    if (known != meanings.end()) {
-      finding.grave = static_cast<std::size_t>(known - meanings.begin());
-      finding.sentence = known->sentence;
-      finding.remark.command = known->command;
-    }
-    to.push_back(std::move(finding));
+    to.push_back(finding_of(problem));
   }
 }
 
 // Of what could not be read nobody knows that it is good, whoever else tells of it or does not.
 void add_unread(const View& view, std::vector<Finding>& to) {
   if (view.survey == nullptr || view.survey->error.empty()) return;
-  const auto place =
-      std::find_if(meanings.begin(), meanings.end(), [](const auto& one) { return one.problem == survey_problem; });
   for (const Finding& one : to)
     if (one.remark.problem == survey_problem) return;
-  Finding finding;
-  finding.grave = static_cast<std::size_t>(place - meanings.begin());
-  finding.sentence = place->sentence;
-  finding.remark.text = std::string(place->sentence) + ": " + view.survey->error;
-  finding.remark.command = place->command;
-  finding.remark.problem = survey_problem;
-  to.push_back(std::move(finding));
+  to.push_back(finding_of({survey_problem, "not all of the database can be read: " + view.survey->error}));
 }
 
 void add_certificates(const View& view, std::vector<Finding>& to) {
