@@ -64,7 +64,6 @@ class ReadyQueue {
 
   // Ids in it or leased from it, and frozen ones, sorted.
   std::vector<store::Id> excluded(const DestinationQueue& queued) const;
-  bool is_leased(store::Id id) const { return leases_.contains(id); }
   std::vector<store::Lease> leases_of(store::Id id) const;
   std::vector<std::uint32_t> leased_at(const std::string& destination, store::Id id) const;
   std::vector<store::Lease> leases() const;
