@@ -12,6 +12,7 @@
 #include "store_sqlite/mail_reader.h"
 #include "store_sqlite/mail_store.h"
 #include "tests/support/loop.h"
+#include "tests/support/settled.h"
 #include "tests/support/temp_directory.h"
 
 namespace hoplock::queue::test {
@@ -86,24 +87,7 @@ struct World {
     for (const auto& r : last_ready.ready) names.push_back(r.destination);
     return names;
   }
-  static Settled all(const Job& job, Verdict verdict, Time due = t0) {
-    Settled settled;
-    settled.id = job.id;
-    settled.destination = job.destination;
-    for (const auto& recipient : job.recipients) {
-      RecipientResult r;
-      r.seq = recipient.seq;
-      r.verdict = verdict;
-      r.due = due;
-      r.interval = Seconds(300);
-      r.status = verdict == Verdict::delivered ? "2.0.0" : "4.4.1";
-      r.reply = "the reply";
-      r.reason = verdict == Verdict::delivered ? "" : "connect-timeout";
-      r.host = "mx." + job.destination;
-      settled.recipients.push_back(r);
-    }
-    return settled;
-  }
+  static Settled all(const Job& job, Verdict verdict, Time due = t0) { return support::settled_all(job, verdict, due); }
   void apply(std::vector<Settled> settled, Time now = t0, std::vector<DestinationChange> destinations = {}) {
     Results results;
     results.now = now;

@@ -13,6 +13,7 @@
 #include "store/partner_store.h"
 #include "store/policy_store.h"
 #include "tests/support/loop.h"
+#include "tests/support/settled.h"
 
 namespace hoplock::store::contract {
 
@@ -104,23 +105,7 @@ class Mail {
     return names;
   }
 
-  static Settled all(const Job& job, Verdict verdict, Time due = t0) {
-    Settled settled;
-    settled.id = job.id;
-    settled.destination = job.destination;
-    for (const Due& one : job.recipients) {
-      RecipientResult result;
-      result.seq = one.seq;
-      result.verdict = verdict;
-      result.due = due;
-      result.interval = Seconds(300);
-      result.status = verdict == Verdict::delivered ? "2.0.0" : "4.4.1";
-      result.reply = "the reply";
-      result.reason = verdict == Verdict::delivered ? "" : "connect-timeout";
-      settled.recipients.push_back(std::move(result));
-    }
-    return settled;
-  }
+  static Settled all(const Job& job, Verdict verdict, Time due = t0) { return support::settled_all(job, verdict, due); }
   static std::shared_ptr<RoutedResults> results(std::vector<Settled> settled, Time now = t0) {
     auto made = std::make_shared<RoutedResults>();
     made->results.now = now;
