@@ -179,6 +179,9 @@ std::optional<StartFailure> App::open_keys() {
 
 std::optional<StartFailure> App::open_store() {
   const auto& config = loaded_.config;
+  if (!config.store.place.is_sqlite())
+    return StartFailure{config_error,
+                        loaded_.where("store") + ": PostgreSQL is not built into this version; allowed: sqlite"};
   std::error_code error;
   const bool made = std::filesystem::create_directories(config.data_dir.path, error);
   if (error) {
@@ -466,6 +469,9 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
     return loaded.where("data_dir") + ": data_dir changes only with a restart";
   if (control_path(config) != control_path(loaded_.config))
     return loaded.where("control_socket") + ": control_socket changes only with a restart";
+  if (config.store != loaded_.config.store)
+    return loaded.where("store") + ": store and the keys that belong to it change only with a restart";
+  if (config.node != loaded_.config.node) return loaded.where("node") + ": node changes only with a restart";
   auto tls = net::ClientTls::load(tls_options(config));
   if (!tls) return loaded.where("tls.ca_file") + ": " + tls.error().detail;
   config::Loaded looked_at = loaded;  // its warnings are known

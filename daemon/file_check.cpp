@@ -150,6 +150,10 @@ void check_file_contents(config::Loaded& loaded, config::Files files) {
   else if (const auto by = submitter(config); !by)
     loaded.complain(config.tls_rpt.contact.empty() ? "tls_rpt.from" : "tls_rpt.contact", by.error().detail);
   check_resolver(loaded);
+  if (!config.store.ca_file.path.empty() && !is_passed_over(config.store.ca_file, files)) {
+    const auto authorities = net::ClientTls::load({config.store.ca_file.path, net::TlsVersion::tls12});
+    if (!authorities) loaded.complain("store_ca_file", authorities.error().detail);
+  }
   if (is_passed_over(config.tls.ca_file, files)) return;
   const auto tls = net::ClientTls::load(tls_options(config));
   if (!tls) loaded.complain("tls.ca_file", tls.error().detail);

@@ -192,19 +192,39 @@ void check_rest(Loaded& loaded) {
     loaded.complain("control_socket", "the tool needs a socket; allowed: a file name, as in control.sock");
 }
 
-// What has a name already, so that a configuration need not be changed for it, but cannot be had yet.
-void check_unbuilt(Loaded& loaded) {
-  const auto& config = loaded.config;
-  if (config.store != "sqlite")
-    loaded.complain("store", "'" + config.store + "' is not built into this version; allowed: sqlite");
-  if (!config.node.accept || !config.node.deliver)
-    loaded.complain(config.node.accept ? "node.deliver" : "node.accept",
-                    "a store of one node needs it to do both; allowed: true");
-  const std::pair<const char*, const std::string&> texts[] = {{"store_password_file", config.store_password_file.path},
-                                                              {"store_ca_file", config.store_ca_file.path}};
-  for (const auto& [path, text] : texts) {
-    if (!text.empty()) loaded.complain(path, "this is not built into this version; allowed: empty");
+void check_node(Loaded& loaded) {
+  const auto& node = loaded.config.node;
+  if (!node.name.empty() && !is_node_name(node.name))
+    loaded.complain("node.name", "this is not a node's name; allowed: letters, digits, dots, dashes and underscores");
+  if (!node.accept && !node.deliver)
+    return loaded.complain(
+        "node", "a node that neither accepts mail nor delivers it does nothing; allowed: true for one of them");
+  if (loaded.config.store.place.is_sqlite() && !(node.accept && node.deliver))
+    loaded.complain(node.accept ? "node.deliver" : "node.accept",
+                    "with 'store: sqlite' this node is the only one and does both; allowed: true");
+}
+
+void check_store(Loaded& loaded) {
+  const auto& store = loaded.config.store;
+  if (store.place.is_sqlite()) {
+    const StoreSettings standard;
+    const std::pair<const char*, bool> given[] = {
+        {"store_password_file", store.password_file != standard.password_file},
+        {"store_tls", store.tls != standard.tls},
+        {"store_ca_file", store.ca_file != standard.ca_file},
+        {"store_synchronous", store.synchronous != standard.synchronous}};
+    for (const auto& [key, is_given] : given) {
+      if (is_given) loaded.warn(key, "has no effect with 'store: sqlite'");
+    }
+    return;
   }
+  if (store.tls == StoreTls::off && !store.place.is_local())
+    loaded.complain("store_tls", "mail would go to another machine in clear; allowed: verify-full, verify-ca");
+  if (store.tls != StoreTls::off && store.ca_file.path.empty() && loaded.config.tls.ca_file.path.empty())
+    loaded.complain("store_ca_file",
+                    "the server's certificate is held against store_ca_file or tls.ca_file, and both are empty");
+  if (!store.password_file.path.empty() && !store.place.passfile.empty())
+    loaded.complain("store_password_file", "the URL names a passfile; allowed: one of them");
 }
 
 }  // namespace
@@ -215,7 +235,8 @@ void check_files(Loaded& loaded, Files files) {
 }
 
 void check(Loaded& loaded, Files files) {
-  check_unbuilt(loaded);
+  check_store(loaded);
+  check_node(loaded);
   check_listeners(loaded);
   check_routes(loaded);
   check_sources(loaded);

@@ -10,6 +10,7 @@
 
 #include "base/ip.h"
 #include "base/log.h"
+#include "config/store.h"
 #include "config/values.h"
 #include "hop/facts.h"
 
@@ -17,26 +18,12 @@ namespace hoplock::config {
 
 enum class LogFormat : std::uint8_t { logfmt, json };
 enum class ListenerTls : std::uint8_t { none, starttls, required, implicit };
-enum class StoreTls : std::uint8_t { verify_full, verify_ca, off };
-enum class StoreSynchronous : std::uint8_t { require, prefer, local };
 enum class DkimSign : std::uint8_t { when_published, always };
 enum class BareNewline : std::uint8_t { reject, normalize };
 enum class LocalTargets : std::uint8_t { refuse, allow };
 enum class TlsVersion : std::uint8_t { tls12, tls13 };
 enum class Honor : std::uint8_t { honor, ignore };
 enum class AddressFamily : std::uint8_t { any, ipv4, ipv6, prefer_ipv4, prefer_ipv6 };
-
-// A path of a file that must exist when named ("" is: not given). Relative paths are relative to the configuration
-// file.
-struct InputFile {
-  std::string path;
-  bool operator==(const InputFile&) const = default;
-};
-// A path that hoplock creates.
-struct OutputPath {
-  std::string path;
-  bool operator==(const OutputPath&) const = default;
-};
 
 struct LogSection {
   Level level = Level::info;
@@ -290,10 +277,7 @@ struct SendersLimit {
   }
 };
 
-struct Node {
-  std::string name;
-  bool accept = true;
-  bool deliver = true;
+struct Node : NodeSettings {
   template <class V>
   void fields(V& v) {
     v.key("name", name).key("accept", accept).key("deliver", deliver);
@@ -305,11 +289,7 @@ struct Config {
   std::string postmaster;
   OutputPath data_dir{"/var/lib/hoplock"};
   std::string control_socket = "control.sock";  // relative to data_dir
-  std::string store = "sqlite";
-  InputFile store_password_file;
-  StoreTls store_tls = StoreTls::verify_full;
-  InputFile store_ca_file;
-  StoreSynchronous store_synchronous = StoreSynchronous::require;
+  StoreSettings store;
   Node node;
   Duration shutdown_timeout{std::chrono::seconds{10}};
   LogSection log;
@@ -333,11 +313,11 @@ struct Config {
         .key("postmaster", postmaster)
         .key("data_dir", data_dir)
         .key("control_socket", control_socket);
-    v.key("store", store)
-        .key("store_password_file", store_password_file)
-        .key("store_tls", store_tls)
-        .key("store_ca_file", store_ca_file)
-        .key("store_synchronous", store_synchronous)
+    v.key("store", store.place)
+        .key("store_password_file", store.password_file)
+        .key("store_tls", store.tls)
+        .key("store_ca_file", store.ca_file)
+        .key("store_synchronous", store.synchronous)
         .key("node", node);
     v.key("shutdown_timeout", shutdown_timeout)
         .key("log", log)

@@ -52,6 +52,12 @@ std::vector<NamedFile> named_files(const Config& config) {
   const auto add = [&all](std::string key, const InputFile& file, Kind kind) {
     if (!file.path.empty()) all.push_back({std::move(key), file.path, kind});
   };
+  const auto& store = config.store;
+  add("store", {store.place.passfile}, Kind::password);
+  add("store", {store.place.certificate}, Kind::certificate);
+  add("store", {store.place.key}, Kind::key);
+  add("store_password_file", store.password_file, Kind::password);
+  add("store_ca_file", store.ca_file, Kind::other);
   for (std::size_t i = 0; i < config.listeners.size(); ++i) {
     const auto& one = config.listeners[i];
     add(item("listeners", i, "certificate"), one.certificate, Kind::certificate);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The notations of hoplock.yaml's values: durations, sizes, endpoints, hosts, dates, clock times. Each type parses from
+// The notations of hoplock.yaml's values: paths, durations, sizes, endpoints, hosts, dates, clock times. Each type parses from
 // its text with an error that says what is allowed, and prints itself in the same notation.
 #pragma once
 #include <chrono>
@@ -15,6 +15,18 @@
 #include "dns/pattern.h"
 
 namespace hoplock::config {
+
+// A path of a file that must exist when named ("" is: not given). Relative paths are relative to the configuration
+// file.
+struct InputFile {
+  std::string path;
+  bool operator==(const InputFile&) const = default;
+};
+// A path that hoplock creates.
+struct OutputPath {
+  std::string path;
+  bool operator==(const OutputPath&) const = default;
+};
 
 // "500ms 30s 5m 4h 5d"; one number, one unit, at most 10 years. It is printed in the unit that it was written in.
 struct Duration {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/ascii.h"
+#include "base/percent.h"
 #include "base/utf8.h"
 
 namespace hoplock::tlsrpt {
@@ -17,21 +18,6 @@ constexpr bool is_one_of(char c, std::string_view set) { return c != '\0' && set
 
 // RFC 3986 appendix A, without "!", "," and ";", which RFC 8460 section 3 wants encoded.
 bool is_uri_octet(char c) { return is_alpha(c) || is_digit(c) || is_one_of(c, "-._~:/?#[]@$&'()*+=%"); }
-
-std::optional<std::string> percent_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    const auto octet = from_hex(text.substr(i + 1, 2));
-    if (!octet || octet->size() != 1) return std::nullopt;
-    out += *octet;
-    i += 2;
-  }
-  return out;
-}
 
 bool is_atom_octet(char c) { return is_alpha(c) || is_digit(c) || is_one_of(c, "!#$%&'*+-/=?^_`{|}~"); }
 
