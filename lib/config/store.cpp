@@ -55,8 +55,8 @@ std::optional<Error> take_hosts(std::string_view text, std::vector<std::string>&
     auto host = decode(bracketed ? one.substr(1, end - 1) : one.substr(0, end));
     const std::string_view rest =
         end == std::string_view::npos ? std::string_view{} : one.substr(end + (bracketed ? 1 : 0));
-    const auto ip = host ? Ip::parse(*host) : std::nullopt;
-    if (!host || !is_host(*host) || (ip && ip->is_v6() != bracketed) || (bracketed && !ip))
+    const bool is_v6 = host && host->find(':') != std::string::npos && !host->starts_with('/');
+    if (!host || !is_host(*host) || is_v6 != bracketed)
       return wrong("the URL has a host that is neither a name nor an address nor the folder of a socket");
     if (!rest.empty() && (rest.front() != ':' || !is_port(rest.substr(1))))
       return wrong("the URL has a port that is none");
