@@ -156,7 +156,7 @@ void App::start_failed(const StartFailure& failure) {
   log_->write(Event(Level::error, "start-failed").add("error", failure.text));
   writer_->flush();
   // the complaint as the contract words it, for whoever started us by hand
-  if (failure.code == config_error || loaded_.config.log.file.path != "-")
+  if (failure.code == config_error || loaded_.config.log.file != "-")
     std::cerr << stderr_priority(Level::error) << failure.text << "\n";
 }
 
@@ -183,12 +183,12 @@ std::optional<StartFailure> App::open_store() {
     return StartFailure{config_error,
                         loaded_.where("store") + ": PostgreSQL is not built into this version; allowed: sqlite"};
   std::error_code error;
-  const bool made = std::filesystem::create_directories(config.data_dir.path, error);
+  const bool made = std::filesystem::create_directories(config.data_dir, error);
   if (error) {
-    return StartFailure{cannot_create, loaded_.where("data_dir") + ": the directory '" + config.data_dir.path +
+    return StartFailure{cannot_create, loaded_.where("data_dir") + ": the directory '" + config.data_dir +
                                            "' cannot be made: " + error.message()};
   }
-  if (made) chmod(config.data_dir.path.c_str(), 0750);
+  if (made) chmod(config.data_dir.c_str(), 0750);
   auto disk = disk::Disk::open(loop_.get_executor(), disk_options(config));
   if (!disk) return StartFailure{exit_code(disk.error()), disk.error().detail};
   disk_ = std::move(*disk);
@@ -240,14 +240,14 @@ control::Calls App::control_calls() {
 std::optional<StartFailure> App::open_network() {
   const auto& config = loaded_.config;
   const auto executor = loop_.get_executor();
-  auto tls = net::ClientTls::load(tls_options(config));
+  auto tls = net::ClientTls::load(config.tls);
   if (!tls) return StartFailure{config_error, loaded_.where("tls.ca_file") + ": " + tls.error().detail};
   client_tls_ = std::move(*tls);
-  auto resolver = resolver::Unbound::open(executor, resolver_options(config));
+  auto resolver = resolver::Unbound::open(executor, config.dns);
   if (!resolver) return StartFailure{config_error, loaded_.where("dns") + ": " + resolver.error().detail};
   resolver_ = std::move(*resolver);
   dns_watch_ = std::make_unique<DnsWatch>(*resolver_, *log_);
-  dns_watch_->set(resolver_options(config), dns_consequences(config));
+  dns_watch_->set(config.dns, dns_consequences(config));
   watched_ = std::make_unique<WatchedResolver>(*resolver_, *dns_watch_);
   policy_fetch_ = std::make_unique<route::HttpsPolicyFetch>(*resolver_);
   policy_fetch_->set(fetch_options(config), client_tls_);
@@ -366,7 +366,7 @@ asio::awaitable<void> App::start() {
 }
 
 void App::check_keys() {
-  const auto expire = std::chrono::duration_cast<Milliseconds>(loaded_.config.delivery.expire.value);
+  const auto expire = loaded_.config.delivery.expire;
   RecordTools tools{*resolver_, *log_, signing_past_path(loaded_.config), expire};
   tasks_->spawn("dkim-records", watch_records(keyring_, report_domain(loaded_.config), std::move(tools)));
 }
@@ -417,10 +417,10 @@ asio::awaitable<void> App::reload_soon() {
 }
 
 asio::awaitable<void> App::stop() {
-  supervision_.stopping(loaded_.config.shutdown_timeout.value + to_close);
+  supervision_.stopping(loaded_.config.shutdown_timeout + to_close);
   log_->write(Event(Level::info, "stopping").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
   // where nothing can be stored, waiting for what is under way only makes more of it come twice
-  const auto patience = std::chrono::duration_cast<std::chrono::milliseconds>(loaded_.config.shutdown_timeout.value);
+  const auto patience = loaded_.config.shutdown_timeout;
   const auto deadline =
       std::chrono::steady_clock::now() + (disk_->broken() ? std::min(patience, broken_patience) : patience);
   // Clients and peers share the time: both get until the deadline.
@@ -472,7 +472,7 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   if (config.store != loaded_.config.store)
     return loaded.where("store") + ": store and the keys that belong to it change only with a restart";
   if (config.node != loaded_.config.node) return loaded.where("node") + ": node changes only with a restart";
-  auto tls = net::ClientTls::load(tls_options(config));
+  auto tls = net::ClientTls::load(config.tls);
   if (!tls) return loaded.where("tls.ca_file") + ": " + tls.error().detail;
   config::Loaded looked_at = loaded;  // its warnings are known
   auto keyring = load_keyring(looked_at);
@@ -485,15 +485,15 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   }
   if (const auto failure = status_server_->open(config))
     return loaded.where(failure->key) + ": " + failure->error.detail + put_log_back();
-  if (!resolver_->is_current(resolver_options(config))) {
-    if (const auto reloaded = resolver_->reload(resolver_options(config)); !reloaded) {
+  if (!resolver_->is_current(config.dns)) {
+    if (const auto reloaded = resolver_->reload(config.dns); !reloaded) {
       std::string complaint = loaded.where("dns") + ": " + reloaded.error().detail;
       if (const auto failure = status_server_->open(loaded_.config))  // as it was
         complaint += "; " + failure->key + " could not be opened again: " + failure->error.detail;
       return complaint + put_log_back();
     }
   }
-  dns_watch_->set(resolver_options(config), dns_consequences(config));
+  dns_watch_->set(config.dns, dns_consequences(config));
   listener_->serve(std::get<std::shared_ptr<listener::Server::Plan>>(std::move(listeners)));
   client_tls_ = std::move(*tls);
   policy_fetch_->set(fetch_options(config), client_tls_);
@@ -559,7 +559,7 @@ asio::awaitable<void> App::watch_routes() {
 asio::awaitable<void> App::prune() {
   boost::asio::steady_timer pause(loop_);
   for (;;) {
-    const auto keep = loaded_.config.history.keep.value;
+    const auto keep = loaded_.config.history;
     for (std::optional<store::PruneFrom> from(std::in_place); from;) {
       auto pruned = co_await queue_->prune(now() - keep, *from);
       if (!pruned) break;

@@ -100,21 +100,20 @@ std::vector<CertificateFile> certificate_files(const config::Config& config) {
   const auto self_signed = self_signed_files(config);
   for (std::size_t i = 0; i < config.listeners.size(); ++i) {
     const auto& one = config.listeners[i];
-    if (one.tls == config::ListenerTls::none) continue;
-    const bool own = one.certificate.path.empty();
-    all.push_back({"listener", config::item("listeners", i, "certificate"),
-                   own ? self_signed.certificate : one.certificate.path, own ? self_signed.key : one.key.path});
-    if (!one.client_ca.path.empty())
-      all.push_back({"client-ca", config::item("listeners", i, "client_ca"), one.client_ca.path, ""});
+    if (one.tls == smtp::TlsMode::none) continue;
+    const auto& files = one.certificate.certificate.empty() ? self_signed : one.certificate;
+    all.push_back({"listener", config::item("listeners", i, "certificate"), files.certificate, files.key});
+    if (!one.client_ca.empty())
+      all.push_back({"client-ca", config::item("listeners", i, "client_ca"), one.client_ca, ""});
   }
-  for (std::size_t i = 0; i < config.routes.size(); ++i) {
-    const auto& one = config.routes[i];
-    if (!one.client_certificate.path.empty())
-      all.push_back({"client", config::item("routes", i, "client_certificate"), one.client_certificate.path,
-                     one.client_key.path});
+  for (std::size_t i = 0; i < config.route.routes.size(); ++i) {
+    const auto& one = config.route.routes[i];
+    if (!one.client_certificate.empty())
+      all.push_back(
+          {"client", config::item("routes", i, "client_certificate"), one.client_certificate, one.client_key});
   }
-  const auto& http = config.http;
-  if (!http.certificate.path.empty()) all.push_back({"http", "http.certificate", http.certificate.path, http.key.path});
+  const auto& http = config.http.certificate;
+  if (!http.certificate.empty()) all.push_back({"http", "http.certificate", http.certificate, http.key});
   return all;
 }
 

@@ -53,19 +53,17 @@ void check_postmaster(config::Loaded& loaded) {
 // libunbound reads its files only when it is set up; its complaint names the file.
 void check_resolver(config::Loaded& loaded) {
   const auto& dns = loaded.config.dns;
-  for (const auto& mark : resolver::marks_of(resolver_options(loaded.config))) {
+  for (const auto& mark : resolver::marks_of(dns)) {
     if (const auto fit = config::is_fit(mark.path, config::most_of_others);
         !fit && fit.error().code == errc::invalid_argument) {
-      return loaded.complain(dns.unbound_conf.path.empty() ? "dns" : "dns.unbound_conf",
+      return loaded.complain(dns.unbound_conf.empty() ? "dns" : "dns.unbound_conf",
                              mark.path + ": " + fit.error().detail);
     }
   }
-  const auto context = resolver::make_context(resolver_options(loaded.config));
+  const auto context = resolver::make_context(dns);
   if (context) return;
   const std::string& what = context.error().detail;
-  const auto names = [&what](const config::InputFile& file) {
-    return !file.path.empty() && what.find(file.path) != std::string::npos;
-  };
+  const auto names = [&what](const std::string& file) { return !file.empty() && what.find(file) != std::string::npos; };
   const char* key = names(dns.unbound_conf)   ? "dns.unbound_conf"
                     : names(dns.trust_anchor) ? "dns.trust_anchor"
                     : names(dns.root_hints)   ? "dns.root_hints"
@@ -73,8 +71,8 @@ void check_resolver(config::Loaded& loaded) {
   loaded.complain(key, what);
 }
 
-bool is_passed_over(const config::InputFile& file, config::Files files) {
-  return files == config::Files::readable_ones && !file.path.empty() && config::is_barred(file.path);
+bool is_passed_over(const std::string& file, config::Files files) {
+  return files == config::Files::readable_ones && !file.empty() && config::is_barred(file);
 }
 
 // RPT-37: reports by mail must be signed.
@@ -101,29 +99,31 @@ void check_sources(config::Loaded& loaded) {
   const auto& config = loaded.config;
   check_local(loaded, config.delivery.source_ipv4, "delivery.source_ipv4");
   check_local(loaded, config.delivery.source_ipv6, "delivery.source_ipv6");
-  for (std::size_t i = 0; i < config.sources.size(); ++i) {
-    check_local(loaded, config.sources[i].ipv4, config::item("sources", i, "ipv4"));
-    check_local(loaded, config.sources[i].ipv6, config::item("sources", i, "ipv6"));
+  const auto& sources = config.delivery.sources;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    check_local(loaded, sources[i].ipv4, config::item("sources", i, "ipv4"));
+    check_local(loaded, sources[i].ipv6, config::item("sources", i, "ipv6"));
   }
 }
 
 void check_listener(config::Loaded& loaded, std::size_t i, config::Files files) {
   const auto& one = loaded.config.listeners[i];
-  if (!one.client_ca.path.empty() && !is_passed_over(one.client_ca, files)) {
-    const auto authorities = net::ClientTls::load({one.client_ca.path, net::TlsVersion::tls12});
+  if (!one.client_ca.empty() && !is_passed_over(one.client_ca, files)) {
+    const auto authorities = net::ClientTls::load({one.client_ca, net::TlsVersion::tls12});
     if (!authorities) loaded.complain(config::item("listeners", i, "client_ca"), authorities.error().detail);
   }
   if (one.auth && !is_passed_over(one.users_file, files)) {
-    const auto users = listener::Users::load(one.users_file.path);
+    const auto users = listener::Users::load(one.users_file);
     if (!users) loaded.complain(config::item("listeners", i, "users_file"), users.error().detail);
     // also what a file looks like that is just being written
     if (users && (*users)->size() == 0)
       loaded.complain(config::item("listeners", i, "users_file"),
-                      one.users_file.path + ": no user is in it, so nobody could log in");
+                      one.users_file + ": no user is in it, so nobody could log in");
   }
-  if (one.certificate.path.empty() || one.tls == config::ListenerTls::none) return;
-  if (is_passed_over(one.certificate, files) || is_passed_over(one.key, files)) return;
-  const auto tls = net::ServerTls::load({one.certificate.path, one.key.path});
+  const auto& [certificate, key] = one.certificate;
+  if (certificate.empty() || one.tls == smtp::TlsMode::none) return;
+  if (is_passed_over(certificate, files) || is_passed_over(key, files)) return;
+  const auto tls = net::ServerTls::load(one.certificate);
   if (!tls) loaded.complain(config::item("listeners", i, "certificate"), tls.error().detail);
 }
 
@@ -132,13 +132,13 @@ void check_listener(config::Loaded& loaded, std::size_t i, config::Files files) 
 void check_file_contents(config::Loaded& loaded, config::Files files) {
   const auto& config = loaded.config;
   for (std::size_t i = 0; i < config.listeners.size(); ++i) check_listener(loaded, i, files);
-  for (std::size_t i = 0; i < config.routes.size(); ++i) {
-    const auto& one = config.routes[i];
-    if (one.client_certificate.path.empty() || is_passed_over(one.client_certificate, files) ||
+  for (std::size_t i = 0; i < config.route.routes.size(); ++i) {
+    const auto& one = config.route.routes[i];
+    if (one.client_certificate.empty() || is_passed_over(one.client_certificate, files) ||
         is_passed_over(one.client_key, files)) {
       continue;
     }
-    const auto certificate = net::ClientCertificate::load({one.client_certificate.path, one.client_key.path});
+    const auto certificate = net::ClientCertificate::load({one.client_certificate, one.client_key});
     if (!certificate) loaded.complain(config::item("routes", i, "client_certificate"), certificate.error().detail);
   }
   check_sources(loaded);
@@ -150,12 +150,12 @@ void check_file_contents(config::Loaded& loaded, config::Files files) {
   else if (const auto by = submitter(config); !by)
     loaded.complain(config.tls_rpt.contact.empty() ? "tls_rpt.from" : "tls_rpt.contact", by.error().detail);
   check_resolver(loaded);
-  if (!config.store.ca_file.path.empty() && !is_passed_over(config.store.ca_file, files)) {
-    const auto authorities = net::ClientTls::load({config.store.ca_file.path, net::TlsVersion::tls12});
+  if (!config.store.ca_file.empty() && !is_passed_over(config.store.ca_file, files)) {
+    const auto authorities = net::ClientTls::load({config.store.ca_file, net::TlsVersion::tls12});
     if (!authorities) loaded.complain("store_ca_file", authorities.error().detail);
   }
   if (is_passed_over(config.tls.ca_file, files)) return;
-  const auto tls = net::ClientTls::load(tls_options(config));
+  const auto tls = net::ClientTls::load(config.tls);
   if (!tls) loaded.complain("tls.ca_file", tls.error().detail);
 }
 

@@ -39,11 +39,11 @@ std::string text_of(const route::Host& host) {
 
 std::vector<Looked> hosts_of(const config::Config& config) {
   std::vector<Looked> all;
-  const route::Options options = route_options(config, {});
+  const auto& routes = config.route.routes;
   const Time at = std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now());
-  for (std::size_t i = 0; i < options.routes.size(); ++i) {
-    if (route::is_expired(options.routes[i], at)) continue;
-    for (const route::NextHop& next : options.routes[i].hosts) {
+  for (std::size_t i = 0; i < routes.size(); ++i) {
+    if (route::is_expired(routes[i], at)) continue;
+    for (const route::NextHop& next : routes[i].hosts) {
       Looked one;
       one.key = "routes[" + std::to_string(i) + "].hosts";
       const auto* name = std::get_if<dns::Name>(&next.host);
@@ -71,7 +71,7 @@ void check_hosts(config::Loaded& loaded) {
   if (hosts.empty()) return;
   asio::io_context loop(1);
   NoLog log;
-  auto resolver = resolver::Unbound::open(loop.get_executor(), resolver_options(loaded.config));
+  auto resolver = resolver::Unbound::open(loop.get_executor(), loaded.config.dns);
   if (!resolver) return;  // told already
   route::Router router({**resolver},
                        route_options(loaded.config, own_addresses(endpoints(loaded.config), interface_addresses())),

@@ -89,7 +89,7 @@ Result<std::unique_ptr<LogWriter>> LogWriter::open(const LogOptions& options, Lo
 }
 
 std::string LogWriter::to_line(const Event& event, const Manner& manner, Time time) {
-  return manner.format == LineFormat::json ? to_json(event, time) : to_logfmt(event, time);
+  return manner.format == config::LogFormat::json ? to_json(event, time) : to_logfmt(event, time);
 }
 
 std::string LogWriter::to_journal_line(const Event& event, std::string line, const Manner& manner) {

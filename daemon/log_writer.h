@@ -14,17 +14,16 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "config/config.h"
 #include "daemon/log_late.h"
 #include "daemon/log_pump.h"
 #include "daemon/log_syslog.h"
 
 namespace hoplock::daemon {
 
-enum class LineFormat : std::uint8_t { logfmt, json };
-
 struct LogOptions {
   Level level = Level::info;
-  LineFormat format = LineFormat::logfmt;
+  config::LogFormat format = config::LogFormat::logfmt;
   std::string file = "-";  // "-": standard error
   std::optional<SyslogOptions> syslog{};
 };
@@ -54,7 +53,7 @@ class LogWriter : public Log {
   // Any thread writes lines while a reload changes it.
   struct Manner {
     std::atomic<Level> level;
-    std::atomic<LineFormat> format;
+    std::atomic<config::LogFormat> format;
     std::atomic<bool> journal;  // each line begins with its priority
   };
   // The log server, and the pump to it, which stays where the server goes.

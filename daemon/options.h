@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the configuration file's sections to the Options of each module: the one place where `config` meets the modules, for
-// the daemon and the operator's tool alike. Pure mappings but for what the system must be asked (its name, its interfaces).
+// The Options of each module as the configuration has them, with what follows from other keys filled in: names, paths, limits. For the daemon
+// and the operator's tool alike. Pure but for what the system must be asked (its name, its interfaces).
 #pragma once
 #include <string>
 #include <vector>
 
 #include "config/config.h"
 #include "daemon/log_writer.h"
-#include "delivery/options.h"
 #include "disk/disk.h"
-#include "listener/options.h"
-#include "net/options.h"
-#include "queue/queue.h"
-#include "reports/sender.h"
-#include "resolver/options.h"
-#include "route/options.h"
-#include "route/sts.h"
+#include "reports/post.h"
 #include "store/readers.h"
 #include "tlsrpt/report.h"
 
@@ -44,8 +37,6 @@ std::vector<route::OwnAddress> own_addresses(const std::vector<net::Endpoint>& b
 std::vector<net::Endpoint> endpoints(const config::Config& config);
 
 LogOptions log_options(const config::Config& config);
-net::TlsOptions tls_options(const config::Config& config);
-resolver::Options resolver_options(const config::Config& config);
 route::Options route_options(const config::Config& config, std::vector<route::OwnAddress> own);
 route::PolicyOptions policy_options(const config::Config& config);
 route::FetchOptions fetch_options(const config::Config& config);

@@ -86,8 +86,8 @@ Departures departures(const config::Config& config) {
   Departures all;
   if (!uses_mx(config)) return all;
   const delivery::Options options = delivery_options(config);
-  const bool use_v4 = config.delivery.address_family != config::AddressFamily::ipv6;
-  const bool use_v6 = config.delivery.address_family != config::AddressFamily::ipv4;
+  const bool use_v4 = config.route.address_family != route::AddressFamily::ipv6;
+  const bool use_v6 = config.route.address_family != route::AddressFamily::ipv4;
   const std::optional<Ip> v4 = options.source_ipv4 ? options.source_ipv4 : outward_v4();
   const std::optional<Ip> v6 = options.source_ipv6 ? options.source_ipv6 : outward_v6();
   const auto add = [&](const delivery::SourceRule& rule) {

@@ -223,7 +223,7 @@ std::vector<Wish> wishes_of(const config::Loaded& loaded, const ServiceUser& use
     if (is_there(one.path)) all.push_back({one.item, one.path, Wish::Kind::read, false});  // else it is complained of
   }
   const auto& config = loaded.config;
-  add_directory(all, user, "data_dir", config.data_dir.path);
+  add_directory(all, user, "data_dir", config.data_dir);
   const auto own = self_signed_files(config);
   const std::string database = database_path(config);
   for (const std::string& path : {database, database + "-wal", database + "-shm"}) {
@@ -232,7 +232,7 @@ std::vector<Wish> wishes_of(const config::Loaded& loaded, const ServiceUser& use
   for (const std::string& path : {own.certificate, own.key}) {
     if (is_there(path)) all.push_back({"data_dir", path, Wish::Kind::read, true});
   }
-  const std::string& log = config.log.file.path;
+  const std::string& log = config.log.file;
   if (log != "-" && is_there(log)) all.push_back({"log.file", log, Wish::Kind::change, true});
   if (log != "-" && !is_there(log)) add_directory(all, user, "log.file", parent_of(log));
   for (Wish& one : all) {
@@ -268,7 +268,7 @@ std::string installed_unit() {
 
 // The directory above one that is missing is not the user's; to make that one is what helps.
 std::string complaint_of_missing(const ServiceUser& user, const config::Config& config, const Wish& wish) {
-  const std::string wanted = wish.item == "data_dir" ? config.data_dir.path : parent_of(config.log.file.path);
+  const std::string wanted = wish.item == "data_dir" ? config.data_dir : parent_of(config.log.file);
   return "there is no directory " + quoted(wanted) + ", and the user " + user.name +
          ", whom hoplockd runs as, cannot make it; to mend it: " + advice_for_missing(user, wanted);
 }

@@ -59,17 +59,17 @@ std::shared_ptr<const dkim::Keyring> load_keyring(config::Loaded& loaded) {
   const auto& entries = loaded.config.dkim;
   bool good = true;
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    auto key = read_signing_key(entries[i].key.path);
+    auto key = read_signing_key(entries[i].key);
     if (!key) {
       loaded.complain(config::item("dkim", i, "key"),
-                      "'" + entries[i].key.path + "': " + key.error().detail +
+                      "'" + entries[i].key + "': " + key.error().detail +
                           "; allowed: an RSA key of at least 2048 bits, or Ed25519, in PEM");
       good = false;
       continue;
     }
-    if (is_open_to_all(entries[i].key.path))
+    if (is_open_to_all(entries[i].key))
       loaded.warn(config::item("dkim", i, "key"),
-                  "every user of this machine can read or change '" + entries[i].key.path + "'");
+                  "every user of this machine can read or change '" + entries[i].key + "'");
     dkim::Identity identity;
     identity.domain = entries[i].domain;
     identity.selector = entries[i].selector;
@@ -210,7 +210,7 @@ boost::asio::awaitable<bool> look_and_tell(std::shared_ptr<const dkim::Keyring> 
 }  // namespace
 
 std::string signing_past_path(const config::Config& config) {
-  return (std::filesystem::path(config.data_dir.path) / "dkim-keys").string();
+  return (std::filesystem::path(config.data_dir) / "dkim-keys").string();
 }
 
 dkim::Pasts read_signing_past(const std::string& path) {

@@ -91,17 +91,17 @@ page::Pages::Parts StatusServer::page_parts() {
 std::optional<StatusServer::Failure> StatusServer::open(const config::Config& config) {
   const config::Http& http = config.http;
   monitor::HttpListening listening;
-  if (http.address) listening.at = net::Endpoint{http.address->ip, http.address->port};
+  listening.at = http.address;
   listening.hosts = http.hosts;
   listening.trusted_header = http.trusted_proxy_header;
-  if (!http.certificate.path.empty()) {
-    auto tls = net::ServerTls::load({http.certificate.path, http.key.path});
+  if (!http.certificate.certificate.empty()) {
+    auto tls = net::ServerTls::load(http.certificate);
     if (!tls) return Failure{"http.certificate", tls.error()};
     listening.tls = std::move(*tls);
   }
   std::shared_ptr<const listener::Users> users;
-  if (!http.users_file.path.empty()) {
-    auto loaded = listener::Users::load(http.users_file.path);
+  if (!http.users_file.empty()) {
+    auto loaded = listener::Users::load(http.users_file);
     if (!loaded) return Failure{"http.users_file", loaded.error()};
     users = std::move(*loaded);
   }

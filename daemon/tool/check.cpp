@@ -135,7 +135,7 @@ int check_route(const Call& call) {
   explained.address = mailbox->text();
   explained.route = table.match(mailbox->domain(), console.now);
   explained.position = table.position(mailbox->domain(), console.now);
-  explained.routes = call.loaded.config.routes.size();
+  explained.routes = call.loaded.config.route.routes.size();
   explained.skipped = skipped(table, mailbox->domain(), console.now);
   explained.rule = table.rule(mailbox->domain(), console.now);
   explained.partner = table.terms(mailbox->domain(), console.now);

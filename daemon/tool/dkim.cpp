@@ -148,23 +148,21 @@ struct Keys {
   }
 };
 
-std::string not_compared(const config::Dkim& entry) {
-  return "not compared: you may not read '" + entry.key.path + "'";
-}
+std::string not_compared(const config::Dkim& entry) { return "not compared: you may not read '" + entry.key + "'"; }
 
 // Those of the configuration, or what is wrong with them, already told.
 std::optional<Keys> configured(const Call& call) {
   config::Loaded loaded = call.loaded;
   auto& entries = loaded.config.dkim;
   const auto barred = std::stable_partition(entries.begin(), entries.end(),
-                                            [](const config::Dkim& one) { return !config::is_barred(one.key.path); });
+                                            [](const config::Dkim& one) { return !config::is_barred(one.key); });
   Keys keys;
   keys.barred.assign(barred, entries.end());
   entries.erase(barred, entries.end());
   keys.ring = load_keyring(loaded);
   keys.entries = entries;
   keys.pasts = read_signing_past(signing_past_path(loaded.config));
-  keys.expire = loaded.config.delivery.expire.value;
+  keys.expire = loaded.config.delivery.expire;
   if (keys.ring) return keys;
   for (const std::string& error : loaded.errors) call.console.err << printable(error) << '\n';
   return std::nullopt;
@@ -239,8 +237,8 @@ int dkim_list(const Call& call) {
     one["key"] = key.empty() ? json::value(nullptr) : json::value(clean(key));
     array.push_back(with_life(std::move(one), life, console.now));
   };
-  for (std::size_t i = 0; i < all.size(); ++i) add(identity_to_json(all[i]), lives[i], keys->entries[i].key.path);
-  for (const auto& one : keys->barred) add(barred_to_json(one), keys->life_of(one, console.now), one.key.path);
+  for (std::size_t i = 0; i < all.size(); ++i) add(identity_to_json(all[i]), lives[i], keys->entries[i].key);
+  for (const auto& one : keys->barred) add(barred_to_json(one), keys->life_of(one, console.now), one.key);
   const auto gone = keys->gone();
   for (const auto& past : gone) add(gone_to_json(past), keys->life_of(past, console.now), "");
   if (call.arguments.json) {
@@ -265,7 +263,7 @@ int dkim_record(const Call& call) {
   for (const auto& one : keys->barred) {
     if (one.domain == *domain && one.selector == selector)
       return complain(call.console, no,
-                      "you may not read '" + one.key.path + "', which the record is made from; as root: " +
+                      "you may not read '" + one.key + "', which the record is made from; as root: " +
                           "hoplock dkim record " + domain->text() + " " + selector);
   }
   dkim::Identity identity;

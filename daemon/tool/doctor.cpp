@@ -120,7 +120,7 @@ void examine_space(const Call& call, std::vector<Remark>& to) {
     return;
   }
   const std::uint64_t room = static_cast<std::uint64_t>(about.f_bavail) * about.f_frsize;
-  const std::uint64_t least = call.loaded.config.limits.min_free_space.octets;
+  const std::uint64_t least = call.loaded.config.queue.min_free_space;
   const std::string text = size(room) + " free for '" + path + "', " + size(least) + " are kept free";
   if (room < least)
     to.push_back({"space", State::bad, text, "make room: new mail is refused with 452 until then"});

@@ -197,13 +197,12 @@ class Examination {
   asio::awaitable<void> records() {
     config::Loaded loaded = call_.loaded;
     // told with the configuration
-    std::erase_if(loaded.config.dkim, [](const config::Dkim& one) { return config::is_barred(one.key.path); });
+    std::erase_if(loaded.config.dkim, [](const config::Dkim& one) { return config::is_barred(one.key); });
     const auto keyring = load_keyring(loaded);
     if (!keyring) co_return;
     const auto& config = call_.loaded.config;
     const auto states = co_await look_at_records(keyring, report_domain(config), tools_.resolver);
-    const auto lives =
-        lives_of(*keyring, read_signing_past(signing_past_path(config)), Milliseconds(config.delivery.expire.value));
+    const auto lives = lives_of(*keyring, read_signing_past(signing_past_path(config)), config.delivery.expire);
     for (std::size_t i = 0; i < lives.size(); ++i) {
       const dkim::Identity& one = keyring->all()[i];
       const std::string where = record_name(one);
@@ -302,7 +301,7 @@ class Examinations {
   static asio::awaitable<void> ask(Asked& one) { one.silence = co_await probe::find_silence(one.servers); }
   // Whether anybody answers: the root's servers first, and those of zones of the operator's own, side by side.
   asio::awaitable<void> listen() {
-    const auto options = resolver_options(call_.loaded.config);
+    const auto options = call_.loaded.config.dns;
     asked_.push_back({probe::first_servers(options)});
     for (auto& one : probe::zone_servers(options)) asked_.push_back({std::move(one)});
     net::TaskGroup tasks(co_await asio::this_coro::executor, tools_.log);
@@ -320,7 +319,7 @@ class Examinations {
     tasks.spawn("doctor", one.run((one.*part)()));
   }
   bool is_heard(const dns::Name& name) const {
-    const auto servers = probe::servers_for(resolver_options(call_.loaded.config), name);
+    const auto servers = probe::servers_for(call_.loaded.config.dns, name);
     return std::none_of(asked_.begin(), asked_.end(),
                         [&](const Asked& one) { return one.silence && one.servers == servers; });
   }
@@ -352,7 +351,7 @@ class Examinations {
   }
   // What look-ups come to is told all the same.
   Remark unknown_servers_remark() const {
-    const bool has_zones = !call_.loaded.config.dns.unbound_conf.path.empty();
+    const bool has_zones = !call_.loaded.config.dns.unbound_conf.empty();
     return {"dns", State::note,
             std::string("not looked at: whether anybody answers on port 53, for ") +
                 (has_zones ? "dns.unbound_conf reads more files, or names servers otherwise than by address"
@@ -384,7 +383,7 @@ class Examinations {
 
 std::vector<Remark> examine_network(const Call& call) {
   config::Config config = call.loaded.config;
-  config.dns.timeout.value = std::min<Milliseconds>(config.dns.timeout.value, to_connect);
+  config.dns.timeout = std::min<Milliseconds>(config.dns.timeout, to_connect);
   const auto network = Network::open(config, call.console, OwnHosts::allowed);
   if (!network) return {{"dns", State::bad, network.error().detail, "hoplock config check"}};
   Examinations examinations(call, (*network)->tools());

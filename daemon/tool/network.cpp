@@ -67,13 +67,13 @@ Network::~Network() = default;
 
 Result<std::unique_ptr<Network>> Network::open(const config::Config& config, Console console, OwnHosts own_hosts) {
   auto parts = std::make_unique<Parts>(console, session_options(config));
-  auto tls = net::ClientTls::load(tls_options(config));
+  auto tls = net::ClientTls::load(config.tls);
   if (!tls) return tls.error();
   parts->tls = std::move(*tls);
-  auto resolver = resolver::Unbound::open(parts->loop.get_executor(), resolver_options(config));
+  auto resolver = resolver::Unbound::open(parts->loop.get_executor(), config.dns);
   if (!resolver) return resolver.error();
   parts->resolver = std::move(*resolver);
-  parts->resolver_options = resolver_options(config);
+  parts->resolver_options = config.dns;
   parts->fetch.emplace(*parts->resolver);
   parts->fetch->set(fetch_options(config), parts->tls);
   parts->router.emplace(route::Router::Parts{*parts->resolver}, routing(config, own_hosts),

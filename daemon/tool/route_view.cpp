@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "config/values.h"
 #include "config/words.h"
 #include "daemon/tool/check_policy.h"
 #include "daemon/tool/text.h"
@@ -101,7 +102,7 @@ json::object route_to_json(const route::Route& route) {
   to["username"] = text_or_null(route.username);
   to["dane"] = word_or_null(route.dane);
   to["mta_sts"] = word_or_null(route.mta_sts);
-  to["until"] = route.until ? json::value(config::Date{*route.until}.text()) : json::value();
+  to["until"] = route.until ? json::value(config::text_of(*route.until)) : json::value();
   to["note"] = text_or_null(route.note);
   return to;
 }
@@ -163,7 +164,7 @@ void print_route(std::ostream& out, const RouteExplanation& explained) {
     if (!value.empty()) out << "  " << key << ": " << printable(value) << '\n';
   };
   for (const auto& one : explained.skipped) {
-    out << "Skipped, for its `until` has passed (" << config::Date{*one->until}.text()
+    out << "Skipped, for its `until` has passed (" << config::text_of(*one->until)
         << "): " << printable(joined_list(texts(one->match))) << '\n';
   }
   if (!explained.route) {
@@ -176,7 +177,7 @@ void print_route(std::ostream& out, const RouteExplanation& explained) {
   line("hosts", route.hosts.empty() ? "none, MX records rule" : joined_list(texts(route.hosts)));
   line("client certificate", route.client_certificate);
   line("login", route.username);
-  line("until", route.until ? config::Date{*route.until}.text() : "");
+  line("until", route.until ? config::text_of(*route.until) : "");
   line("note", route.note);
 }
 

@@ -12,6 +12,7 @@
 #include "config/files.h"
 #include "config/item.h"
 #include "config/syslog.h"
+#include "config/values.h"
 
 namespace hoplock::config {
 
@@ -32,37 +33,37 @@ void check_file(Loaded& loaded, const NamedFile& file, Files files) {
     loaded.complain(file.item, "the file '" + file.path + "' cannot be read");
 }
 
-void check_pair(Loaded& loaded, const InputFile& certificate, const InputFile& key, const std::string& certificate_path,
+void check_pair(Loaded& loaded, const net::CertificateFiles& pair, const std::string& certificate_path,
                 const std::string& key_path) {
-  if (!certificate.path.empty() && key.path.empty())
+  if (!pair.certificate.empty() && pair.key.empty())
     loaded.complain(certificate_path, "a certificate is given but no key; both or neither");
-  if (certificate.path.empty() && !key.path.empty())
+  if (pair.certificate.empty() && !pair.key.empty())
     loaded.complain(key_path, "a key is given but no certificate; both or neither");
 }
 
 void check_logins(Loaded& loaded, std::size_t i) {
   const auto& one = loaded.config.listeners[i];
-  if (one.auth && one.users_file.path.empty())
+  if (one.auth && one.users_file.empty())
     loaded.complain(item("listeners", i, "auth"), "logins need a users_file to be looked up in");
-  if (one.auth && one.tls == ListenerTls::none)
+  if (one.auth && one.tls == smtp::TlsMode::none)
     loaded.complain(item("listeners", i, "auth"),
                     "logins are taken inside TLS only; allowed with 'tls': starttls, required, implicit");
-  if (!one.auth && !one.users_file.path.empty())
+  if (!one.auth && !one.users_file.empty())
     loaded.warn(item("listeners", i, "users_file"), "has no effect without 'auth: true'");
 }
 
 void check_client_certificates(Loaded& loaded, std::size_t i) {
   const auto& one = loaded.config.listeners[i];
-  if (!one.client_ca.path.empty() && one.tls == ListenerTls::none)
+  if (!one.client_ca.empty() && one.tls == smtp::TlsMode::none)
     loaded.complain(item("listeners", i, "client_ca"),
                     "certificates come with TLS only; allowed with 'tls': starttls, required, implicit");
-  if (!one.client_names.empty() && one.client_ca.path.empty())
+  if (!one.client_names.empty() && one.client_ca.empty())
     loaded.complain(item("listeners", i, "client_names"),
                     "names prove nothing without a client_ca whose certificates carry them");
-  if (one.client_names.empty() && !one.client_ca.path.empty())
+  if (one.client_names.empty() && !one.client_ca.empty())
     loaded.warn(item("listeners", i, "client_ca"), "lets nobody relay as long as 'client_names' is empty");
   for (const auto& name : one.client_names) {
-    if (name.kind == dns::Pattern::Kind::any)
+    if (name.text() == "*")
       loaded.complain(item("listeners", i, "client_names"),
                       "'*' would let every certificate of client_ca relay; allowed: names, \"*.contoso.com\"");
   }
@@ -71,12 +72,12 @@ void check_client_certificates(Loaded& loaded, std::size_t i) {
 void check_listeners(Loaded& loaded) {
   const auto& listeners = loaded.config.listeners;
   if (listeners.empty()) loaded.complain("listeners", "at least one listener is needed");
-  std::set<Endpoint> seen;
+  std::set<net::Endpoint> seen;
   for (std::size_t i = 0; i < listeners.size(); ++i) {
     const auto& one = listeners[i];
-    if (!seen.insert(one.address).second)
-      loaded.complain(item("listeners", i, "address"), "two listeners have the address " + one.address.text());
-    check_pair(loaded, one.certificate, one.key, item("listeners", i, "certificate"), item("listeners", i, "key"));
+    if (!seen.insert(one.at).second)
+      loaded.complain(item("listeners", i, "address"), "two listeners have the address " + one.at.text());
+    check_pair(loaded, one.certificate, item("listeners", i, "certificate"), item("listeners", i, "key"));
     check_logins(loaded, i);
     check_client_certificates(loaded, i);
     for (const auto& network : one.allow) {
@@ -89,13 +90,13 @@ void check_listeners(Loaded& loaded) {
 }
 
 void check_routes(Loaded& loaded) {
-  const auto& routes = loaded.config.routes;
+  const auto& routes = loaded.config.route.routes;
   for (std::size_t i = 0; i < routes.size(); ++i) {
     const auto& one = routes[i];
     if (one.match.empty()) loaded.complain(item("routes", i, "match"), "at least one domain pattern is needed");
-    check_pair(loaded, one.client_certificate, one.client_key, item("routes", i, "client_certificate"),
+    check_pair(loaded, {one.client_certificate, one.client_key}, item("routes", i, "client_certificate"),
                item("routes", i, "client_key"));
-    if (one.username.empty() != one.password_file.path.empty()) {
+    if (one.username.empty() != one.password_file.empty()) {
       loaded.complain(item("routes", i, one.username.empty() ? "password_file" : "username"),
                       "username and password_file go together; both or neither");
     }
@@ -114,12 +115,10 @@ void check_routes(Loaded& loaded) {
 }
 
 void check_sources(Loaded& loaded) {
-  const auto& sources = loaded.config.sources;
+  const auto& sources = loaded.config.delivery.sources;
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const auto& one = sources[i];
     const std::string whole = "sources[" + std::to_string(i) + "]";
-    if (one.ipv4 && one.ipv4->is_v6()) loaded.complain(item("sources", i, "ipv4"), "an IPv4 address is needed");
-    if (one.ipv6 && one.ipv6->is_v4()) loaded.complain(item("sources", i, "ipv6"), "an IPv6 address is needed");
     if (!one.ipv4 && !one.ipv6 && one.hostname.is_root())
       loaded.complain(whole, "it changes nothing; allowed: ipv4, ipv6, hostname, at least one of them");
     const auto rest = sources.begin() + static_cast<std::ptrdiff_t>(i) + 1;
@@ -133,35 +132,15 @@ void check_ranges(Loaded& loaded) {
   const auto& retry = config.delivery.retry;
   if (retry.factor < 1) loaded.complain("delivery.retry.factor", "pauses would shrink; allowed: 1 or more");
   if (retry.jitter > 1) loaded.complain("delivery.retry.jitter", "more than the whole pause; allowed: 0 to 1");
-  if (retry.first.value.count() <= 0) loaded.complain("delivery.retry.first", "no pause at all; allowed: more than 0s");
+  if (retry.first.count() <= 0) loaded.complain("delivery.retry.first", "no pause at all; allowed: more than 0s");
+  const auto unit = config.units.find("delivery.retry.first");
+  const Duration first{retry.first, unit == config.units.end() ? Milliseconds{0} : unit->second};
   if (retry.max < retry.first)
-    loaded.complain("delivery.retry.max", "shorter than 'first'; allowed: " + retry.first.text() + " or more");
-  const std::pair<const char*, Duration> needed[] = {{"limits.command_timeout", config.limits.command_timeout},
-                                                     {"limits.data_timeout", config.limits.data_timeout},
-                                                     {"dns.timeout", config.dns.timeout},
-                                                     {"mta_sts.fetch_timeout", config.mta_sts.fetch_timeout},
-                                                     {"mta_sts.refresh", config.mta_sts.refresh},
-                                                     {"delivery.connect_timeout", config.delivery.connect_timeout},
-                                                     {"delivery.command_timeout", config.delivery.command_timeout},
-                                                     {"delivery.data_timeout", config.delivery.data_timeout},
-                                                     {"delivery.attempt_timeout", config.delivery.attempt_timeout},
-                                                     {"delivery.expire", config.delivery.expire}};
-  for (const auto& [path, duration] : needed) {
-    if (duration.value.count() <= 0) loaded.complain(path, "no time at all; allowed: more than 0s");
-  }
-  if (config.limits.message_size.octets == 0)
-    loaded.complain("limits.message_size", "no mail at all; allowed: 1B or more");
-  if (config.limits.message_size.octets < 65536)
+    loaded.complain("delivery.retry.max", "shorter than 'first'; allowed: " + first.text() + " or more");
+  if (config.limits.message_size == 0) loaded.complain("limits.message_size", "no mail at all; allowed: 1B or more");
+  if (config.limits.message_size < 65536)
     loaded.warn("limits.message_size", "RFC 5321 asks for at least 64KiB");  // section 4.5.3.1.7
   if (config.limits.recipients < 100) loaded.warn("limits.recipients", "RFC 5321 asks for at least 100");
-  if (config.delivery.source_ipv4 && config.delivery.source_ipv4->is_v6())
-    loaded.complain("delivery.source_ipv4", "an IPv4 address is needed");
-  if (config.delivery.source_ipv6 && config.delivery.source_ipv6->is_v4())
-    loaded.complain("delivery.source_ipv6", "an IPv6 address is needed");
-  if (config.tls_rpt.public_ipv4 && config.tls_rpt.public_ipv4->is_v6())
-    loaded.complain("tls_rpt.public_ipv4", "an IPv4 address is needed");
-  if (config.tls_rpt.public_ipv6 && config.tls_rpt.public_ipv6->is_v4())
-    loaded.complain("tls_rpt.public_ipv6", "an IPv6 address is needed");
 }
 
 void check_log_server(Loaded& loaded) {
@@ -169,7 +148,7 @@ void check_log_server(Loaded& loaded) {
   if (config.log.syslog.empty()) return;
   const auto server = parse_syslog(config.log.syslog);
   if (!server) return loaded.complain("log.syslog", server.error().detail);
-  if (server->transport == Syslog::Transport::tls && config.tls.ca_file.path.empty())
+  if (server->transport == Syslog::Transport::tls && config.tls.ca_file.empty())
     loaded.complain("log.syslog", "the log server's certificate is held against tls.ca_file, which is empty");
 }
 
@@ -181,8 +160,8 @@ void check_rest(Loaded& loaded) {
     if (!dns::Name::parse(host) && !Ip::parse(host))
       loaded.complain("http.hosts", "'" + host + "' is no host; allowed: names and addresses, without a port");
   }
-  check_pair(loaded, config.http.certificate, config.http.key, "http.certificate", "http.key");
-  if (!config.http.users_file.path.empty() && config.http.certificate.path.empty())
+  check_pair(loaded, config.http.certificate, "http.certificate", "http.key");
+  if (!config.http.users_file.empty() && config.http.certificate.certificate.empty())
     loaded.complain("http.users_file", "passwords go over HTTPS only; allowed: with http.certificate and http.key");
   if (config.http.address && !config.http.address->ip.is_loopback() && !config.http.trusted_proxy_header.empty())
     loaded.complain("http.trusted_proxy_header", "anybody could set it at " + config.http.address->text() +
@@ -220,10 +199,10 @@ void check_store(Loaded& loaded) {
   }
   if (store.tls == StoreTls::off && !store.place.is_local())
     loaded.complain("store_tls", "mail would go to another machine in clear; allowed: verify-full, verify-ca");
-  if (store.tls != StoreTls::off && store.ca_file.path.empty() && loaded.config.tls.ca_file.path.empty())
+  if (store.tls != StoreTls::off && store.ca_file.empty() && loaded.config.tls.ca_file.empty())
     loaded.complain("store_ca_file",
                     "the server's certificate is held against store_ca_file or tls.ca_file, and both are empty");
-  if (!store.password_file.path.empty() && !store.place.passfile.empty())
+  if (!store.password_file.empty() && !store.place.passfile.empty())
     loaded.complain("store_password_file", "the URL names a passfile; allowed: one of them");
 }
 

@@ -9,8 +9,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "config/item.h"
+#include "config/keys.h"
 
 namespace hoplock::config {
 
@@ -40,6 +43,49 @@ struct Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
 };
 
+// Picks the files out of the keys.
+class Collector {
+ public:
+  template <class T>
+  Collector& key(const char* name, T&& value) {
+    if constexpr (std::is_same_v<T, File>) {
+      add(name, value.path, value.kind);
+    } else if constexpr (std::is_same_v<T, StorePlace&>) {
+      add(name, value.passfile, FileKind::password);
+      add(name, value.certificate, FileKind::certificate);
+      add(name, value.key, FileKind::key);
+    }
+    return *this;
+  }
+  template <class T>
+  Collector& required(const char* name, T&& value) {
+    return key(name, std::forward<T>(value));
+  }
+  template <class Rows>
+  void section(const char* name, Rows rows) {
+    within(before_ + name + ".", rows);
+  }
+  template <class T, class Rows>
+  void list(const char* name, std::vector<T>& values, Rows rows) {
+    for (std::size_t i = 0; i < values.size(); ++i)
+      within(before_ + item(name, i, ""), [&](Collector& in) { rows(in, values[i]); });
+  }
+  const std::vector<NamedFile>& found() const { return found_; }
+
+ private:
+  void add(const char* name, const std::string& path, FileKind kind) {
+    if (!path.empty()) found_.push_back({before_ + name, path, kind});
+  }
+  template <class Rows>
+  void within(std::string before, Rows rows) {
+    std::swap(before, before_);
+    rows(*this);
+    std::swap(before, before_);
+  }
+  std::string before_;  // "listeners[0]."
+  std::vector<NamedFile> found_;
+};
+
 }  // namespace
 
 std::uint64_t NamedFile::bound() const {
@@ -47,39 +93,10 @@ std::uint64_t NamedFile::bound() const {
 }
 
 std::vector<NamedFile> named_files(const Config& config) {
-  using Kind = NamedFile::Kind;
-  std::vector<NamedFile> all;
-  const auto add = [&all](std::string key, const InputFile& file, Kind kind) {
-    if (!file.path.empty()) all.push_back({std::move(key), file.path, kind});
-  };
-  const auto& store = config.store;
-  add("store", {store.place.passfile}, Kind::password);
-  add("store", {store.place.certificate}, Kind::certificate);
-  add("store", {store.place.key}, Kind::key);
-  add("store_password_file", store.password_file, Kind::password);
-  add("store_ca_file", store.ca_file, Kind::other);
-  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
-    const auto& one = config.listeners[i];
-    add(item("listeners", i, "certificate"), one.certificate, Kind::certificate);
-    add(item("listeners", i, "key"), one.key, Kind::key);
-    add(item("listeners", i, "users_file"), one.users_file, Kind::password);
-    add(item("listeners", i, "client_ca"), one.client_ca, Kind::certificate);
-  }
-  for (std::size_t i = 0; i < config.routes.size(); ++i) {
-    const auto& one = config.routes[i];
-    add(item("routes", i, "client_certificate"), one.client_certificate, Kind::certificate);
-    add(item("routes", i, "client_key"), one.client_key, Kind::key);
-    add(item("routes", i, "password_file"), one.password_file, Kind::password);
-  }
-  add("dns.trust_anchor", config.dns.trust_anchor, Kind::other);
-  add("dns.root_hints", config.dns.root_hints, Kind::other);
-  add("dns.unbound_conf", config.dns.unbound_conf, Kind::other);
-  add("tls.ca_file", config.tls.ca_file, Kind::other);
-  for (std::size_t i = 0; i < config.dkim.size(); ++i) add(item("dkim", i, "key"), config.dkim[i].key, Kind::key);
-  add("http.certificate", config.http.certificate, Kind::certificate);
-  add("http.key", config.http.key, Kind::key);
-  add("http.users_file", config.http.users_file, Kind::password);
-  return all;
+  Config copy = config;  // a walk over the keys is one for reading, too, hence not const
+  Collector all;
+  keys(all, copy);
+  return all.found();
 }
 
 Result<> is_fit(const std::string& path, std::uint64_t most) {

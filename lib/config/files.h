@@ -8,11 +8,12 @@
 
 #include "base/result.h"
 #include "config/config.h"
+#include "config/values.h"
 
 namespace hoplock::config {
 
 struct NamedFile {
-  enum class Kind : std::uint8_t { certificate, key, password, other };
+  using Kind = FileKind;
   std::string item;  // "listeners[0].certificate"
   std::string path;
   Kind kind = Kind::other;
@@ -24,7 +25,7 @@ struct NamedFile {
 inline constexpr std::uint64_t most_of_certificates = 1 << 20;  // octets
 inline constexpr std::uint64_t most_of_others = 16 << 20;
 
-// Those that are set, section by section.
+// Those that are set, in the order of the keys.
 std::vector<NamedFile> named_files(const Config& config);
 
 // Whether it can be read at once: a regular file of at most `most` octets, or /dev/null. The error says "it is …"; it has

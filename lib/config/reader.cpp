@@ -7,10 +7,11 @@
 #include <charconv>
 #include <concepts>
 #include <filesystem>
-#include <set>
+#include <map>
+#include <utility>
 
 #include "base/ascii.h"
-#include "config/section.h"
+#include "config/keys.h"
 #include "config/words.h"
 
 namespace hoplock::config {
@@ -47,7 +48,7 @@ struct Target {
   void mark(const std::string& path, const YAML::Mark& at) { loaded.places[path] = Place{at.line + 1, at.column + 1}; }
 };
 
-// Walks the keys of one section (Config's `fields`) beside one YAML map.
+// Walks the keys of one section beside one YAML map.
 class Reader {
  public:
   Reader(Target& target, const YAML::Node& map, std::string path) : target_(target), map_(map), path_(std::move(path)) {
@@ -58,16 +59,27 @@ class Reader {
   Reader& operator=(const Reader&) = delete;
 
   template <class T>
-  Reader& key(const char* name, T& value) {
-    known_.emplace_back(name);
-    if (const auto found = entries_.find(name); found != entries_.end()) read(found->second, value, child(name));
+  Reader& key(const char* name, T&& value) {
+    if (const auto* node = given(name)) read(*node, value, child(name));
     return *this;
   }
   template <class T>
-  Reader& required(const char* name, T& value) {
-    key(name, value);
+  Reader& required(const char* name, T&& value) {
+    key(name, std::forward<T>(value));
     if (entries_.count(name) == 0) target_.loaded.complain(path_, "'" + std::string(name) + "' is missing here");
     return *this;
+  }
+  template <class Rows>
+  void section(const char* name, Rows rows) {
+    if (const auto* node = given(name)) read_section(*node, child(name), rows);
+  }
+  template <class T, class Rows>
+  void list(const char* name, std::vector<T>& values, Rows rows) {
+    if (const auto* node = given(name)) {
+      read_each(*node, values, child(name), [&](const YAML::Node& one, T& value, const std::string& path) {
+        read_section(one, path, [&](Reader& in) { rows(in, value); });
+      });
+    }
   }
 
   // After all keys were named: whatever else stands in the map is unknown.
@@ -103,24 +115,51 @@ class Reader {
   }
   std::string child(const std::string& name) const { return path_.empty() ? name : path_ + "." + name; }
 
+  // Nothing: "key:" and nothing else is as good as left out.
+  const YAML::Node* given(const char* name) {
+    known_.emplace_back(name);
+    const auto found = entries_.find(name);
+    return found == entries_.end() || found->second.IsNull() ? nullptr : &found->second;
+  }
+  template <class Rows>
+  void read_section(const YAML::Node& node, const std::string& path, Rows rows) {
+    target_.mark(path, node.Mark());
+    Reader inner(target_, node, path);
+    rows(inner);
+    inner.finish();
+  }
   template <class T>
   void read(const YAML::Node& node, T& value, const std::string& path) {
-    if (node.IsNull()) return;  // "key:" and nothing else is as good as left out
     target_.mark(path, node.Mark());
-    if constexpr (Section<T>) {
-      Reader inner(target_, node, path);
-      value.fields(inner);
-      inner.finish();
-    } else if (node.IsScalar()) {
-      auto parsed = parse(node.Scalar(), value);
-      if (!parsed) target_.loaded.complain(path, parsed.error().detail);
-    } else {
-      target_.loaded.complain(path, "one plain value is needed here, not a list or a map");
-    }
+    if (!node.IsScalar()) return target_.loaded.complain(path, "one plain value is needed here, not a list or a map");
+    auto parsed = parse(node.Scalar(), value);
+    if (!parsed) target_.loaded.complain(path, parsed.error().detail);
   }
   template <class T>
   void read(const YAML::Node& node, std::vector<T>& values, const std::string& path) {
-    if (node.IsNull()) return;
+    read_each(node, values, path,
+              [this](const YAML::Node& one, T& value, const std::string& at) { read(one, value, at); });
+  }
+  void read(const YAML::Node& node, Names& value, const std::string& path) {
+    std::vector<dns::Pattern> patterns;
+    read(node, patterns, path);
+    value.names.clear();
+    for (const auto& one : patterns) {
+      if (auto name = dns::Name::parse(dns::to_text(one))) value.names.push_back(std::move(*name));
+    }
+  }
+  void read(const YAML::Node& node, Milliseconds& value, const std::string& path) {
+    Duration duration{value, {}};
+    read<Duration>(node, duration, path);
+    value = duration.value;
+    if (duration.unit.count() > 0) target_.loaded.config.units[path] = duration.unit;
+  }
+  void read(const YAML::Node& node, Positive& value, const std::string& path) {
+    read(node, value.length, path);
+    if (value.length.count() <= 0) target_.loaded.complain(path, "no time at all; allowed: more than 0s");
+  }
+  template <class T, class One>
+  void read_each(const YAML::Node& node, std::vector<T>& values, const std::string& path, One read_one) {
     target_.mark(path, node.Mark());
     if (!node.IsSequence()) return target_.loaded.complain(path, "a list is needed here, as in [a, b]");
     values.clear();
@@ -132,16 +171,43 @@ class Reader {
         target_.loaded.complain(at, "an empty list entry");
         continue;
       }
-      read(node[i], values.back(), at);
+      read_one(node[i], values.back(), at);
     }
   }
 
-  template <Notated T>
-  static Result<> parse(const std::string& text, T& value) {
-    auto parsed = T::parse(text);
+  template <class T>
+  static Result<> take(Result<T> parsed, T& value) {
     if (!parsed) return parsed.error();
     value = std::move(*parsed);
     return {};
+  }
+  template <Notated T>
+  static Result<> parse(const std::string& text, T& value) {
+    return take(T::parse(text), value);
+  }
+  static Result<> parse(const std::string& text, net::Endpoint& to) { return take(parse_endpoint(text), to); }
+  static Result<> parse(const std::string& text, resolver::Forwarder& to) { return take(parse_forwarder(text), to); }
+  static Result<> parse(const std::string& text, route::NextHop& to) { return take(parse_next_hop(text), to); }
+  static Result<> parse(const std::string& text, dns::Pattern& to) { return take(parse_pattern(text), to); }
+  static Result<> parse(const std::string& text, std::chrono::sys_days& to) { return take(parse_date(text), to); }
+  static Result<> parse(const std::string& text, listener::Rate& to) { return take(parse_rate(text), to); }
+  static Result<> parse(const std::string& text, Size to) { return take(parse_size(text), to.octets); }
+  static Result<> parse(const std::string& text, TimeOfDay to) {
+    return take(parse_time_of_day(text), to.since_midnight);
+  }
+  static Result<> parse(const std::string& text, route::Rate& to) {
+    const auto rate = parse_rate(text);
+    if (!rate) return rate.error();
+    to = {static_cast<std::uint32_t>(rate->amount), rate->period};
+    return {};
+  }
+  static Result<> parse(const std::string& text, Ipv4 to) {
+    if (auto parsed = parse(text, to.ip); !parsed) return parsed.error();
+    return to.ip && to.ip->is_v6() ? Result<>(bad_input("an IPv4 address is needed")) : Result<>();
+  }
+  static Result<> parse(const std::string& text, Ipv6 to) {
+    if (auto parsed = parse(text, to.ip); !parsed) return parsed.error();
+    return to.ip && to.ip->is_v4() ? Result<>(bad_input("an IPv6 address is needed")) : Result<>();
   }
   static Result<> parse(const std::string& text, dns::Name& value) {
     if (text.empty()) return {};  // as good as left out
@@ -206,8 +272,8 @@ class Reader {
     value = text;
     return {};
   }
-  Result<> parse(const std::string& text, InputFile& value) const { return parse_path(text, value.path); }
-  Result<> parse(const std::string& text, OutputPath& value) const {
+  Result<> parse(const std::string& text, File value) const { return parse_path(text, value.path); }
+  Result<> parse(const std::string& text, Path value) const {
     if (text.empty()) return bad_input("a path is needed here");
     return parse_path(text, value.path);
   }
@@ -264,7 +330,7 @@ Loaded read_text(const std::string& text, const std::string& file, const std::st
       loaded.complain("---", "a second document; allowed: one, what stands behind '---' would have no effect");
     }
     Reader reader(target, root, "");
-    loaded.config.fields(reader);
+    keys(reader, loaded.config);
     reader.finish();
   } catch (const YAML::Exception& error) {
     loaded.places[""] = Place{error.mark.line + 1, error.mark.column + 1};

@@ -3,10 +3,11 @@
 
 #include <array>
 #include <charconv>
-#include <concepts>
-#include <sstream>
+#include <optional>
+#include <type_traits>
+#include <utility>
 
-#include "config/section.h"
+#include "config/keys.h"
 #include "config/words.h"
 
 namespace hoplock::config {
@@ -41,107 +42,121 @@ std::string scalar(const T& value) {
     return as_json(word(value));
   } else if constexpr (std::is_same_v<T, std::string>) {
     return as_json(value);
-  } else if constexpr (std::is_same_v<T, InputFile> || std::is_same_v<T, OutputPath>) {
-    return as_json(value.path);
   } else if constexpr (std::is_same_v<T, dns::Name>) {
     return as_json(value.is_root() ? "" : value.text());
-  } else {
+  } else if constexpr (requires { value.text(); }) {
     return as_json(value.text());
+  } else {
+    return as_json(text_of(value));
   }
 }
+std::string scalar(File value) { return as_json(value.path); }
+std::string scalar(Path value) { return as_json(value.path); }
+std::string scalar(Size value) { return as_json(size_text(value.octets)); }
+std::string scalar(TimeOfDay value) { return as_json(time_of_day_text(value.since_midnight)); }
+template <class T>
+std::string scalar(const std::optional<T>& value) {
+  return value ? scalar(*value) : "\"\"";
+}
+std::string scalar(Ipv4 value) { return scalar(value.ip); }
+std::string scalar(Ipv6 value) { return scalar(value.ip); }
+template <class T>
+std::string scalar(const std::vector<T>& values) {
+  std::string out;
+  for (const T& one : values) out += (out.empty() ? "" : ", ") + scalar(one);
+  return "[" + out + "]";
+}
+std::string scalar(Names value) { return scalar(value.names); }
 
-// Both notations are trees of keys; `Flow` writes one line of JSON (a subset of YAML), `Block` the indented YAML.
-class Flow {
+// A word left out follows another key; of anything else "" says that there is none.
+template <class T>
+bool is_left_out(const T&) {
+  return false;
+}
+template <class T>
+requires std::is_enum_v<T>
+bool is_left_out(const std::optional<T>& value) { return !value; }
+
+// What both notations, which are trees of keys, have in common: `Flow` writes one line of JSON (a subset of YAML), `Block` the indented
+// YAML.
+template <class Notation>
+class Printer {
  public:
+  Printer(const Config& config, std::string before) : config_(config), before_(std::move(before)) {}
   template <class T>
-  Flow& key(const char* name, T& value) {
-    out_ += (first_ ? "" : ", ") + as_json(name) + ": ";
-    first_ = false;
-    write(value);
-    return *this;
+  Notation& key(const char* name, T&& value) {
+    auto& self = static_cast<Notation&>(*this);
+    if (!is_left_out(value)) self.put(name, text(name, value));
+    return self;
   }
   template <class T>
-  Flow& key(const char* name, std::optional<T>& value) {
-    if (value) return key(name, *value);
-    if constexpr (!std::is_enum_v<
-                      T>) {  // a word left out follows another key; of anything else "" says that there is none
-      std::string none;
-      return key(name, none);
-    }
-    return *this;
-  }
-  template <class T>
-  Flow& required(const char* name, T& value) {
-    return key(name, value);
-  }
-  template <class T>
-  void write(T& value) {
-    if constexpr (Section<T>) {
-      Flow inner;
-      value.fields(inner);
-      out_ += "{" + inner.out_ + "}";
-    } else {
-      out_ += scalar(value);
-    }
-  }
-  template <class T>
-  void write(std::vector<T>& values) {
-    out_ += "[";
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (i != 0) out_ += ", ";
-      write(values[i]);
-    }
-    out_ += "]";
+  Notation& required(const char* name, T&& value) {
+    return key(name, std::forward<T>(value));
   }
   const std::string& text() const { return out_; }
+
+ protected:
+  const Config& config_;
+  std::string before_;  // "delivery.retry."
+  std::string out_;
 
  private:
-  std::string out_;
-  bool first_ = true;
+  template <class T>
+  std::string text(const char*, const T& value) const {
+    return scalar(value);
+  }
+  std::string text(const char* name, Milliseconds value) const {
+    const auto unit = config_.units.find(before_ + name);
+    return as_json(Duration{value, unit == config_.units.end() ? Milliseconds{0} : unit->second}.text());
+  }
+  std::string text(const char* name, Positive value) const { return text(name, value.length); }
 };
 
-class Block {
+class Flow : public Printer<Flow> {
  public:
-  explicit Block(std::string indent) : indent_(std::move(indent)) {}
-  template <class T>
-  Block& key(const char* name, T& value) {
-    if constexpr (Section<T>) {
-      Block inner(indent_ + "  ");
-      value.fields(inner);
-      out_ += lead() + name + ":\n" + inner.out_;
-    } else {
-      Flow flow;
-      flow.write(value);
-      out_ += lead() + name + ": " + flow.text() + "\n";
-    }
-    return *this;
+  using Printer::Printer;
+  void put(const char* name, const std::string& value) {
+    out_ += (out_.empty() ? "" : ", ") + as_json(name) + ": " + value;
   }
-  template <class T>
-  requires Section<T> Block& key(const char* name, std::vector<T>& values) {
+  template <class Rows>
+  void section(const char* name, Rows rows) {
+    Flow inner(config_, before_ + name + ".");
+    rows(inner);
+    put(name, "{" + inner.out_ + "}");
+  }
+  template <class T, class Rows>
+  void list(const char* name, std::vector<T>& values, Rows rows) {
+    std::string all;
+    for (T& value : values) {
+      Flow inner(config_, before_ + name + "[].");
+      rows(inner, value);
+      all += (all.empty() ? "{" : ", {") + inner.out_ + "}";
+    }
+    put(name, "[" + all + "]");
+  }
+};
+
+class Block : public Printer<Block> {
+ public:
+  Block(const Config& config, std::string before, std::string indent)
+      : Printer(config, std::move(before)), indent_(std::move(indent)) {}
+  void put(const char* name, const std::string& value) { out_ += lead() + name + ": " + value + "\n"; }
+  template <class Rows>
+  void section(const char* name, Rows rows) {
+    Block inner(config_, before_ + name + ".", indent_ + "  ");
+    rows(inner);
+    out_ += lead() + name + ":\n" + inner.out_;
+  }
+  template <class T, class Rows>
+  void list(const char* name, std::vector<T>& values, Rows rows) {
     out_ += lead() + name + (values.empty() ? ": []\n" : ":\n");
-    for (auto& value : values) {
-      Block inner(indent_ + "    ");
+    for (T& value : values) {
+      Block inner(config_, before_ + name + "[].", indent_ + "    ");
       inner.item_ = true;
-      value.fields(inner);
+      rows(inner, value);
       out_ += inner.out_;
     }
-    return *this;
   }
-  template <class T>
-  Block& key(const char* name, std::optional<T>& value) {
-    if (value) return key(name, *value);
-    if constexpr (!std::is_enum_v<
-                      T>) {  // a word left out follows another key; of anything else "" says that there is none
-      std::string none;
-      return key(name, none);
-    }
-    return *this;
-  }
-  template <class T>
-  Block& required(const char* name, T& value) {
-    return key(name, value);
-  }
-  const std::string& text() const { return out_; }
 
  private:
   // The first key of a list's entry carries the dash.
@@ -151,24 +166,23 @@ class Block {
     return indent_.substr(0, indent_.size() - 2) + "- ";
   }
   std::string indent_;
-  std::string out_;
   bool item_ = false;
 };
 
 }  // namespace
 
 std::string to_yaml(const Config& config) {
-  Config copy = config;  // `fields` is one walk for reading and printing, hence not const
-  Block block("");
-  copy.fields(block);
+  Config copy = config;  // a walk over the keys is one for reading, too, hence not const
+  Block block(config, "", "");
+  keys(block, copy);
   return block.text();
 }
 
 std::string to_json(const Config& config) {
   Config copy = config;
-  Flow flow;
-  flow.write(copy);
-  return flow.text();
+  Flow flow(config, "");
+  keys(flow, copy);
+  return "{" + flow.text() + "}";
 }
 
 }  // namespace hoplock::config

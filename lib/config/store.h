@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "config/values.h"
 
 namespace hoplock::config {
 
@@ -38,9 +37,9 @@ enum class StoreSynchronous : std::uint8_t { require, prefer, local };
 // `store` and the keys that begin with it.
 struct StoreSettings {
   StorePlace place;
-  InputFile password_file;  // one line; "": none, or the URL's
+  std::string password_file;  // one line; "": none, or the URL's
   StoreTls tls = StoreTls::verify_full;
-  InputFile ca_file;  // "": tls.ca_file
+  std::string ca_file;  // "": tls.ca_file
   StoreSynchronous synchronous = StoreSynchronous::require;
   bool operator==(const StoreSettings&) const = default;
 };

@@ -53,10 +53,6 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
   return static_cast<std::uint16_t>(*port);
 }
 
-std::string with_port(const Ip& ip, std::uint16_t port) {
-  return (ip.is_v4() ? ip.text() : "[" + ip.text() + "]") + ":" + std::to_string(port);
-}
-
 std::string padded(int value, int width) {
   std::array<char, 16> out{};
   std::snprintf(out.data(), out.size(), "%0*d", width, value);
@@ -70,7 +66,7 @@ Result<Duration> Duration::parse(std::string_view text) {
   if (!millis)
     return bad_input(quoted(text) +
                      " is not a duration; allowed: a number and a unit, as in 30s, 5m, 4h or 5d (at most 3650d)");
-  Duration duration{Milliseconds{static_cast<std::int64_t>(*millis)}};
+  Duration duration{Milliseconds{static_cast<std::int64_t>(*millis)}, {}};
   const std::string_view unit = text.substr(text.find_first_not_of("0123456789"));
   for (const auto& one : duration_units) {
     if (one.name == unit) duration.unit = Milliseconds{static_cast<std::int64_t>(one.factor)};
@@ -86,15 +82,15 @@ std::string Duration::text() const {
   return in_units(millis, duration_units, "0s");
 }
 
-Result<Size> Size::parse(std::string_view text) {
+Result<std::uint64_t> parse_size(std::string_view text) {
   const auto octets = with_unit(text, size_units, largest);
   if (!octets)
     return bad_input(quoted(text) + " is not a size; allowed: a number and a unit, as in 64KiB, 50MiB or 2GiB");
-  return Size{*octets};
+  return *octets;
 }
-std::string Size::text() const { return in_units(octets, size_units, "0B"); }
+std::string size_text(std::uint64_t octets) { return in_units(octets, size_units, "0B"); }
 
-Result<Endpoint> Endpoint::parse(std::string_view text) {
+Result<net::Endpoint> parse_endpoint(std::string_view text) {
   const auto wrong = [&] {
     return bad_input(quoted(text) + " is not an address and port; allowed: \"127.0.0.1:2525\" or \"[::1]:2525\"");
   };
@@ -106,81 +102,83 @@ Result<Endpoint> Endpoint::parse(std::string_view text) {
   const auto ip = Ip::parse(host);
   const auto port = parse_port(text.substr(colon + 1));
   if (!ip || !port || ip->is_v6() != brackets) return wrong();
-  return Endpoint{*ip, *port};
+  return net::Endpoint{*ip, *port};
 }
-std::string Endpoint::text() const { return with_port(ip, port); }
 
-Result<Forwarder> Forwarder::parse(std::string_view text) {
+Result<resolver::Forwarder> parse_forwarder(std::string_view text) {
   const auto at = text.find('@');
   const auto ip = Ip::parse(text.substr(0, at));
   const auto port = at == std::string_view::npos ? std::optional<std::uint16_t>{53} : parse_port(text.substr(at + 1));
   if (!ip || !port)
     return bad_input(quoted(text) + " is not a resolver's address; allowed: \"192.0.2.53\" or \"192.0.2.53@5353\"");
-  return Forwarder{*ip, *port};
+  return resolver::Forwarder{*ip, *port};
 }
-std::string Forwarder::text() const { return port == 53 ? ip.text() : ip.text() + "@" + std::to_string(port); }
+std::string text_of(const resolver::Forwarder& forwarder) {
+  return forwarder.address.text() + (forwarder.port == 53 ? "" : "@" + std::to_string(forwarder.port));
+}
 
-Result<Host> Host::parse(std::string_view text) {
+Result<route::NextHop> parse_next_hop(std::string_view text) {
   const auto wrong = [&](std::string_view why) {
     return bad_input(quoted(text) + " is not a next hop" + std::string(why) +
                      "; allowed: \"relay.example\", \"relay.example:587\", or an address literal \"[192.0.2.1]:25\"");
   };
-  Host host;
+  route::NextHop hop;
   std::string_view name = text;
   if (const auto bracket = text.find(']'); text.starts_with('[') && bracket != std::string_view::npos) {
     std::string_view literal = text.substr(1, bracket - 1);
     if (literal.size() > 5 && equals_ignoring_case(literal.substr(0, 5), "IPv6:")) literal.remove_prefix(5);
     const auto ip = Ip::parse(literal);
     if (!ip) return wrong(" (a name in brackets: names here are never MX-resolved, leave the brackets out)");
-    host.target = *ip;
+    hop.host = *ip;
     name = text.substr(bracket + 1);
-    if (name.empty()) return host;
+    if (name.empty()) return hop;
     if (name.front() != ':') return wrong("");
     const auto port = parse_port(name.substr(1));
     if (!port) return wrong(" (bad port)");
-    host.port = *port;
-    return host;
+    hop.port = *port;
+    return hop;
   }
   if (const auto colon = name.find(':'); colon != std::string_view::npos) {
     const auto port = parse_port(name.substr(colon + 1));
     if (!port) return wrong(" (bad port)");
-    host.port = *port;
+    hop.port = *port;
     name = name.substr(0, colon);
   }
   if (Ip::parse(name)) return wrong(" (an address needs brackets)");
   auto parsed = dns::Name::parse(name);
   if (!parsed || parsed->is_root() || name.find('*') != std::string_view::npos) return wrong("");
-  host.target = std::move(*parsed);
-  return host;
+  hop.host = std::move(*parsed);
+  return hop;
 }
-std::string Host::text() const {
-  const auto* name = std::get_if<dns::Name>(&target);
-  return (name != nullptr ? name->text() : "[" + std::get<Ip>(target).text() + "]") + ":" + std::to_string(port);
+std::string text_of(const route::NextHop& hop) {
+  const auto* name = std::get_if<dns::Name>(&hop.host);
+  return (name != nullptr ? name->text() : "[" + std::get<Ip>(hop.host).text() + "]") + ":" + std::to_string(hop.port);
 }
 
-Result<Pattern> Pattern::parse(std::string_view text) {
+Result<dns::Pattern> parse_pattern(std::string_view text) {
   auto pattern = dns::parse_pattern(text);
-  if (pattern) return Pattern{std::move(*pattern)};
+  if (pattern) return pattern;
   return bad_input(quoted(text) +
                    " is not a domain pattern; allowed: \"contoso.com\", \"*.contoso.com\" (its subdomains) or \"*\"");
 }
+std::string text_of(const dns::Pattern& pattern) { return dns::to_text(pattern); }
 
-Result<Date> Date::parse(std::string_view text) {
+Result<std::chrono::sys_days> parse_date(std::string_view text) {
   const auto time = parse_rfc3339(std::string(text) + "T00:00:00Z");
   if (!time || text.size() != 10) return bad_input(quoted(text) + " is not a date; allowed: \"2027-01-31\"");
-  return Date{std::chrono::floor<std::chrono::days>(*time)};
+  return std::chrono::floor<std::chrono::days>(*time);
 }
-std::string Date::text() const { return to_rfc3339(Time{day}).substr(0, 10); }
+std::string text_of(std::chrono::sys_days day) { return to_rfc3339(Time{day}).substr(0, 10); }
 
-Result<TimeOfDay> TimeOfDay::parse(std::string_view text) {
+Result<Milliseconds> parse_time_of_day(std::string_view text) {
   const auto hour = parse_decimal(text.substr(0, 2));
   const auto minute = text.size() == 5 && text[2] == ':' ? parse_decimal(text.substr(3)) : std::nullopt;
   if (!hour || !minute || *hour > 23 || *minute > 59)
     return bad_input(quoted(text) + " is not a time of day; allowed: \"00:00\" to \"23:59\" (UTC)");
-  return TimeOfDay{std::chrono::minutes{static_cast<int>(*hour * 60 + *minute)}};
+  return std::chrono::minutes{static_cast<int>(*hour * 60 + *minute)};
 }
-std::string TimeOfDay::text() const {
-  const int minutes = static_cast<int>(since_midnight.count());
+std::string time_of_day_text(Milliseconds since_midnight) {
+  const auto minutes = static_cast<int>(since_midnight / std::chrono::minutes{1});
   return padded(minutes / 60, 2) + ":" + padded(minutes % 60, 2);
 }
 
@@ -191,24 +189,25 @@ constexpr std::array<std::pair<char, std::chrono::seconds>, 4> periods{{{'s', st
                                                                         {'d', std::chrono::days{1}}}};
 }  // namespace
 
-Result<Rate> Rate::parse(std::string_view text) {
+Result<listener::Rate> parse_rate(std::string_view text) {
   const auto slash = text.find('/');
   const auto amount = parse_decimal(text.substr(0, slash));
   if (amount && *amount > 0 && *amount <= 1'000'000'000 && slash != std::string_view::npos &&
       text.size() == slash + 2) {
     for (const auto& [letter, period] : periods) {
-      if (text.back() == letter) return Rate{*amount, period};
+      if (text.back() == letter) return listener::Rate{*amount, period};
     }
   }
   return bad_input(quoted(text) + " is not a rate; allowed: a number and a time, as in 100/m, 500/h or 2000/d");
 }
 
-std::string Rate::text() const {
-  std::string out = std::to_string(amount) + "/";
+std::string text_of(const listener::Rate& rate) {
+  std::string out = std::to_string(rate.amount) + "/";
   for (const auto& [letter, length] : periods) {
-    if (length == period) out += letter;
+    if (length == rate.period) out += letter;
   }
   return out;
 }
+std::string text_of(const route::Rate& rate) { return text_of(listener::Rate{rate.count, rate.per}); }
 
 }  // namespace hoplock::config

@@ -20,11 +20,11 @@ constexpr Words<Level, 5> words(Level) {
            {"error", Level::error}}};
 }
 constexpr Words<LogFormat, 2> words(LogFormat) { return {{{"logfmt", LogFormat::logfmt}, {"json", LogFormat::json}}}; }
-constexpr Words<ListenerTls, 4> words(ListenerTls) {
-  return {{{"none", ListenerTls::none},
-           {"starttls", ListenerTls::starttls},
-           {"required", ListenerTls::required},
-           {"implicit", ListenerTls::implicit}}};
+constexpr Words<smtp::TlsMode, 4> words(smtp::TlsMode) {
+  return {{{"none", smtp::TlsMode::none},
+           {"starttls", smtp::TlsMode::starttls},
+           {"required", smtp::TlsMode::required},
+           {"implicit", smtp::TlsMode::implicit}}};
 }
 constexpr Words<StoreTls, 3> words(StoreTls) {
   return {{{"verify-full", StoreTls::verify_full}, {"verify-ca", StoreTls::verify_ca}, {"off", StoreTls::off}}};
@@ -37,22 +37,24 @@ constexpr Words<StoreSynchronous, 3> words(StoreSynchronous) {
 constexpr Words<DkimSign, 2> words(DkimSign) {
   return {{{"when-published", DkimSign::when_published}, {"always", DkimSign::always}}};
 }
-constexpr Words<BareNewline, 2> words(BareNewline) {
-  return {{{"reject", BareNewline::reject}, {"normalize", BareNewline::normalize}}};
+constexpr Words<smtp::BareNewline, 2> words(smtp::BareNewline) {
+  return {{{"reject", smtp::BareNewline::reject}, {"normalize", smtp::BareNewline::normalize}}};
 }
-constexpr Words<LocalTargets, 2> words(LocalTargets) {
-  return {{{"refuse", LocalTargets::refuse}, {"allow", LocalTargets::allow}}};
+constexpr Words<route::LocalTargets, 2> words(route::LocalTargets) {
+  return {{{"refuse", route::LocalTargets::refuse}, {"allow", route::LocalTargets::allow}}};
 }
-constexpr Words<TlsVersion, 2> words(TlsVersion) {
-  return {{{"TLSv1.2", TlsVersion::tls12}, {"TLSv1.3", TlsVersion::tls13}}};
+constexpr Words<net::TlsVersion, 2> words(net::TlsVersion) {
+  return {{{"TLSv1.2", net::TlsVersion::tls12}, {"TLSv1.3", net::TlsVersion::tls13}}};
 }
-constexpr Words<Honor, 2> words(Honor) { return {{{"honor", Honor::honor}, {"ignore", Honor::ignore}}}; }
-constexpr Words<AddressFamily, 5> words(AddressFamily) {
-  return {{{"any", AddressFamily::any},
-           {"ipv4", AddressFamily::ipv4},
-           {"ipv6", AddressFamily::ipv6},
-           {"prefer-ipv4", AddressFamily::prefer_ipv4},
-           {"prefer-ipv6", AddressFamily::prefer_ipv6}}};
+constexpr Words<delivery::TlsRequiredNo, 2> words(delivery::TlsRequiredNo) {
+  return {{{"honor", delivery::TlsRequiredNo::honor}, {"ignore", delivery::TlsRequiredNo::ignore}}};
+}
+constexpr Words<route::AddressFamily, 5> words(route::AddressFamily) {
+  return {{{"any", route::AddressFamily::any},
+           {"ipv4", route::AddressFamily::ipv4},
+           {"ipv6", route::AddressFamily::ipv6},
+           {"prefer-ipv4", route::AddressFamily::prefer_ipv4},
+           {"prefer-ipv6", route::AddressFamily::prefer_ipv6}}};
 }
 constexpr Words<hop::Mode, 3> words(hop::Mode) {
   return {{{"enforce", hop::Mode::enforce}, {"audit", hop::Mode::audit}, {"off", hop::Mode::off}}};

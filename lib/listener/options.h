@@ -10,7 +10,6 @@
 #include "base/ip.h"
 #include "dns/name.h"
 #include "net/options.h"
-#include "net/stream.h"
 #include "smtp/session.h"
 
 namespace hoplock::listener {

@@ -22,17 +22,11 @@
 #include "base/ip.h"
 #include "base/result.h"
 #include "net/condition.h"
+#include "net/options.h"
 
 struct ssl_st;
 
 namespace hoplock::net {
-
-struct Endpoint {
-  Ip ip;
-  std::uint16_t port = 0;
-  auto operator<=>(const Endpoint&) const = default;
-  std::string text() const;  // "192.0.2.1:25", "[2001:db8::1]:25"
-};
 
 // What was negotiated.
 struct TlsInfo {

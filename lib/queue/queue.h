@@ -11,18 +11,12 @@
 #include <memory>
 
 #include "base/log.h"
+#include "queue/options.h"
 #include "queue/writer.h"
 #include "store/actions.h"
 #include "store/mail_store.h"
 
 namespace hoplock::queue {
-
-struct Options {
-  std::size_t window_messages = 4096;
-  std::size_t window_bytes = 16 << 20;
-  std::uint64_t min_free_space = 256 << 20;
-  store::Recording history = store::Recording::off;  // on: the store must have its tables
-};
 
 struct LeaseLimit {
   std::size_t messages = 1;

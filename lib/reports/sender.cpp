@@ -38,7 +38,7 @@ Sender::Sender(Parts parts, std::mt19937_64 random) : impl_(std::make_shared<Imp
 Sender::~Sender() { stop(); }
 
 void Sender::set(std::optional<SenderOptions> options, std::shared_ptr<const dkim::Keyring> keyring) {
-  if (options) impl_->keep = options->keep;
+  if (options) impl_->keep = std::chrono::ceil<std::chrono::days>(options->keep);
   impl_->pruned.reset();
   impl_->options = std::move(options);
   impl_->keyring = std::move(keyring);

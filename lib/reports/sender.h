@@ -17,26 +17,12 @@
 #include "dkim/signer.h"
 #include "net/clock.h"
 #include "queue/queue.h"
-#include "queue/schedule.h"
+#include "reports/options.h"
 #include "reports/post.h"
 #include "resolver/resolver.h"
 #include "store/ledger_store.h"
-#include "store/report_quota.h"
-#include "tlsrpt/report.h"
 
 namespace hoplock::reports {
-
-struct SenderOptions {
-  std::string from;  // of reports by mail, at the submitter's domain
-  tlsrpt::Submitter submitter;
-  Milliseconds send_at{std::chrono::minutes{30}};  // after midnight UTC
-  Milliseconds spread{std::chrono::hours{4}};      // plus up to this, a time of its own for each domain (RPT-32)
-  std::chrono::days keep{30};
-  std::chrono::hours patience{24};  // from a report's first attempt to its last (RPT-43)
-  queue::Retry retry;
-  store::ReportQuota quota;
-  std::size_t at_once = 16;  // reports
-};
 
 class Sender {
  public:

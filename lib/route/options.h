@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where mail goes and how, as the operator says it: `routes:`, and what `dns:`, `delivery:` and `security:` add to
-// routing.
+// routing; and `mta_sts:`.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/ip.h"
+#include "base/time.h"
 #include "dns/pattern.h"
 #include "hop/facts.h"
 #include "partners/book.h"
@@ -77,6 +78,22 @@ struct Options {
   dns::Name hostname;  // our own
   std::vector<OwnAddress> own_addresses;
   std::size_t addresses_per_host = 8;  // tried in one attempt (MX-05)
+};
+
+// What of `dns:` and `delivery:` holds for policy hosts too, and how policies are fetched.
+struct FetchOptions {
+  std::uint16_t https_port = 443;
+  std::chrono::milliseconds timeout{60'000};  // for everything, look-ups included
+  LocalTargets local_targets = LocalTargets::refuse;
+  AddressFamily address_family = AddressFamily::any;
+  std::optional<Ip> source_ipv4;
+  std::optional<Ip> source_ipv6;
+};
+
+struct PolicyOptions {
+  enum class Upkeep : std::uint8_t { on, off };  // off: no rule uses policies, nobody is asked in the background
+  Milliseconds refresh{std::chrono::hours{24}};  // before a policy expires
+  Upkeep upkeep = Upkeep::on;
 };
 
 }  // namespace hoplock::route

@@ -21,12 +21,6 @@
 
 namespace hoplock::route {
 
-struct PolicyOptions {
-  enum class Upkeep : std::uint8_t { on, off };  // off: no rule uses policies, nobody is asked in the background
-  Seconds refresh{std::chrono::hours{24}};       // mta_sts.refresh
-  Upkeep upkeep = Upkeep::on;
-};
-
 // Something that happened to a domain's policy: a log line, and the answer to `sts refresh`.
 struct PolicyEvent {
   enum class Action : std::uint8_t {

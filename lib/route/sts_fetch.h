@@ -27,16 +27,6 @@ class PolicyFetch {
   virtual boost::asio::awaitable<FetchedText> fetch(dns::Name domain) = 0;
 };
 
-// `mta_sts:`, and what of `dns:` and `delivery:` holds for policy hosts too.
-struct FetchOptions {
-  std::uint16_t https_port = 443;
-  std::chrono::milliseconds timeout{60'000};  // for everything, look-ups included
-  LocalTargets local_targets = LocalTargets::refuse;
-  AddressFamily address_family = AddressFamily::any;
-  std::optional<Ip> source_ipv4;
-  std::optional<Ip> source_ipv6;
-};
-
 class HttpsPolicyFetch final : public PolicyFetch {
  public:
   // REQUIRES: resolver outlives it.

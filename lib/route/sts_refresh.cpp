@@ -44,7 +44,8 @@ Time PolicyCache::Impl::next_look(const store::PolicyRow& row) const {
   const auto& held = row.freshness.held;
   if (!held) return row.freshness.failures.last + keep_failed_domains;
   const Time expires = mtasts::expires(*held);
-  const auto refresh = mtasts::refresh_at(row.freshness, options_.refresh, jitter_of(row.domain));
+  const auto wanted = std::chrono::duration_cast<Seconds>(options_.refresh);
+  const auto refresh = mtasts::refresh_at(row.freshness, wanted, jitter_of(row.domain));
   return std::min(refresh.value_or(expires), expires);
 }
 

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "config/show.h"
+#include "config/values.h"
 
 namespace config_reader_test {
 
@@ -75,8 +76,8 @@ TEST_CASE("read_text: a word that is none of its key's is refused") {
 
 TEST_CASE("read_text: relative paths are relative to the file") {
   const auto loaded = read_text("data_dir: ../var\nlisteners:\n  - certificate: tls/a.pem\n", "h.yaml", "/etc/hoplock");
-  CHECK(loaded.config.data_dir.path == "/etc/var");
-  CHECK(loaded.config.listeners.at(0).certificate.path == "/etc/hoplock/tls/a.pem");
+  CHECK(loaded.config.data_dir == "/etc/var");
+  CHECK(loaded.config.listeners.at(0).certificate.certificate == "/etc/hoplock/tls/a.pem");
 }
 
 TEST_CASE("to_yaml: what is shown is accepted as it is and shows the same again") {
@@ -135,11 +136,13 @@ TEST_CASE("MX-16: a bracketed name among a route's hosts is a configuration erro
 }
 
 TEST_CASE("senders_limit: rates, each empty by default") {
-  CHECK_FALSE(read_text("", "h.yaml", "").config.senders_limit.rate);
+  CHECK_FALSE(read_text("", "h.yaml", "").config.senders_limit.messages);
   const auto loaded = read_text("senders_limit: {rate: 500/h, recipients: \"2000/d\"}\n", "h.yaml", "");
   REQUIRE(loaded.errors.empty());
-  CHECK(loaded.config.senders_limit.rate == config::Rate{500, std::chrono::hours{1}});
-  CHECK(loaded.config.senders_limit.recipients->text() == "2000/d");
+  REQUIRE(loaded.config.senders_limit.messages);
+  CHECK(loaded.config.senders_limit.messages->amount == 500);
+  CHECK(loaded.config.senders_limit.messages->period == std::chrono::hours{1});
+  CHECK(config::text_of(*loaded.config.senders_limit.recipients) == "2000/d");
   for (const std::string wrong : {"500", "0/h", "500/w", "500/hh", "/h", "-1/h", "500 /h", "9999999999/s"}) {
     CAPTURE(wrong);
     const auto refused = read_text("senders_limit: {rate: \"" + wrong + "\"}\n", "h.yaml", "");
@@ -155,9 +158,9 @@ TEST_CASE("sources: each key is read and printed; what would do nothing or the w
       "2001:db8::7\n",
       "h.yaml", "");
   CHECK(loaded.errors.empty());
-  REQUIRE(loaded.config.sources.size() == 2);
-  CHECK(loaded.config.sources[0].ipv4->text() == "192.0.2.7");
-  CHECK(loaded.config.sources[0].hostname.text() == "out7.contoso.com");
+  REQUIRE(loaded.config.delivery.sources.size() == 2);
+  CHECK(loaded.config.delivery.sources[0].ipv4->text() == "192.0.2.7");
+  CHECK(loaded.config.delivery.sources[0].hostname.text() == "out7.contoso.com");
   CHECK(config::to_yaml(read_text(config::to_yaml(loaded.config), "h.yaml", "").config) ==
         config::to_yaml(loaded.config));
   CHECK(first_error("sources: [{ipv9: 192.0.2.7}]\n") ==

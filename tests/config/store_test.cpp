@@ -46,7 +46,7 @@ TEST_CASE("store: SQLite unless a URL says otherwise, and a URL is kept and show
   CHECK(store.place.certificate == "/etc/hoplock/db.crt");
   CHECK(store.place.key == "/etc/hoplock/db.key");
   CHECK(store.tls == StoreTls::verify_ca);
-  CHECK(store.ca_file.path == "/etc/hoplock/db/ca.pem");
+  CHECK(store.ca_file == "/etc/hoplock/db/ca.pem");
   CHECK(store.synchronous == StoreSynchronous::prefer);
   CHECK(loaded.config.node == NodeSettings{"mx_1.a-b", true, false});
   const std::string shown = to_yaml(loaded.config);

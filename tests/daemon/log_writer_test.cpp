@@ -288,7 +288,7 @@ TEST_CASE("LogWriter: a reload changes format and level while other threads writ
   std::vector<std::thread> threads;
   for (int t = 0; t < 2; ++t) threads.emplace_back([&log] { write_many(**log, 2000); });
   for (int i = 0; i < 100; ++i) {
-    options.format = i % 2 == 0 ? daemon::LineFormat::json : daemon::LineFormat::logfmt;
+    options.format = i % 2 == 0 ? config::LogFormat::json : config::LogFormat::logfmt;
     REQUIRE((*log)->reopen(options));
   }
   for (auto& thread : threads) thread.join();

@@ -56,8 +56,8 @@ TEST_CASE("options: what the embedded defaults say is what the modules' own defa
   CHECK(listener.addresses[0].certificate.key == "/var/lib/hoplock/self-signed.key");
   CHECK(listener.postmaster.text() == "postmaster@relay.example.net");
   CHECK(daemon::queue_options(config).min_free_space == queue::Options{}.min_free_space);
-  CHECK(daemon::resolver_options(config).timeout == resolver::Options{}.timeout);
-  CHECK(daemon::tls_options(config).min_version == net::TlsVersion::tls12);
+  CHECK(config.dns.timeout == resolver::Options{}.timeout);
+  CHECK(config.tls.min_version == net::TlsVersion::tls12);
 }
 
 TEST_CASE("options: routes, resolvers and listeners keep what was said of them") {
@@ -87,8 +87,8 @@ TEST_CASE("options: routes, resolvers and listeners keep what was said of them")
   CHECK(route.port == 2525);
   CHECK(route.address_family == route::AddressFamily::prefer_ipv6);
   CHECK(route.local_targets == route::LocalTargets::allow);
-  CHECK(daemon::resolver_options(config).forward.at(1).port == 5353);
-  CHECK(daemon::tls_options(config).min_version == net::TlsVersion::tls13);
+  CHECK(config.dns.forward.at(1).port == 5353);
+  CHECK(config.tls.min_version == net::TlsVersion::tls13);
   CHECK(daemon::delivery_options(config).retry.jitter == 0);
   CHECK(daemon::delivery_options(config).retry.max == 1min);
   const auto listener = daemon::listener_options(config);
