@@ -199,7 +199,7 @@ std::optional<StartFailure> App::open_store() {
   kept_policies_ = std::make_unique<store_sqlite::SqlitePolicyStore>(*disk_);
   kept_partners_ = std::make_unique<store_sqlite::SqlitePartnerStore>(*disk_);
   partners_ = std::make_unique<route::Partners>(*kept_partners_, *log_);
-  partners_->set_min_free_space(queue_options(config).min_free_space);
+  partners_->set_min_free_space(config.queue.min_free_space);
   partners_->on_change([this](partners::BookPtr book, std::vector<dns::Pattern> changed) {
     follow_partners(std::move(book), std::move(changed));
   });
@@ -332,8 +332,10 @@ asio::awaitable<void> App::start() {
   }
   if (const auto opened = control_->open(control_path(loaded_.config)); !opened)
     co_return fail_with(cannot_create, opened.error().detail);
-  if (const auto failure = status_server_->open(loaded_.config))
+  auto page = status_server_->prepare(loaded_.config);
+  if (const auto* failure = std::get_if<StatusServer::Failure>(&page))
     co_return fail_with(config_error, loaded_.where(failure->key) + ": " + failure->error.detail);
+  status_server_->serve(std::get<StatusServer::Plan>(std::move(page)));
   Log& log = *log_;
   tasks_->spawn("dns", dns_watch_->listen());
   tasks_->spawn("dnssec", dns_watch_->validate());
@@ -436,12 +438,6 @@ asio::awaitable<void> App::stop() {
   loop_.stop();
 }
 
-// After a reload that was refused, as it was; what the complaint has to add where that fails.
-std::string App::put_log_back() {
-  const auto reopened = writer_->reopen(log_options(loaded_.config));
-  return reopened ? "" : "; log.file could not be opened again: " + reopened.error().detail;
-}
-
 std::optional<std::string> App::reload() {
   supervision_.reloading();
   auto loaded = path_.empty() ? config::defaults() : config::load(path_);
@@ -462,7 +458,8 @@ std::optional<std::string> App::reload() {
   return error;
 }
 
-// What may change while the daemon runs; an error leaves everything as it was. Where data lies is settled at the start.
+// What may change while the daemon runs: everything is prepared, and then taken up. An error leaves everything as it was. Where data lies is
+// settled at the start.
 std::optional<std::string> App::apply(config::Loaded loaded) {
   const auto& config = loaded.config;
   if (database_path(config) != database_path(loaded_.config))
@@ -477,53 +474,66 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
   config::Loaded looked_at = loaded;  // its warnings are known
   auto keyring = load_keyring(looked_at);
   if (!keyring) return looked_at.errors.front();
-  if (const auto reopened = writer_->reopen(log_options(config)); !reopened)
-    return loaded.where("log.file") + ": " + reopened.error().detail;
-  auto listeners = listener_->prepare(listening(config));
-  if (const auto* error = std::get_if<listener::ListenError>(&listeners)) {
-    return loaded.where(place_of(*error)) + ": " + error->error.detail + put_log_back();
+  auto log = writer_->prepare(log_options(config));
+  if (!log) return loaded.where("log.file") + ": " + log.error().detail;
+  auto served = prepare_servers(config);
+  if (const auto* failure = std::get_if<StatusServer::Failure>(&served))
+    return loaded.where(failure->key) + ": " + failure->error.detail;
+  if (!resolver_->is_current(config.dns)) {  // the last that can fail, and by itself it changes all or nothing
+    if (const auto reloaded = resolver_->reload(config.dns); !reloaded)
+      return loaded.where("dns") + ": " + reloaded.error().detail;
   }
-  if (const auto failure = status_server_->open(config))
-    return loaded.where(failure->key) + ": " + failure->error.detail + put_log_back();
-  if (!resolver_->is_current(config.dns)) {
-    if (const auto reloaded = resolver_->reload(config.dns); !reloaded) {
-      std::string complaint = loaded.where("dns") + ": " + reloaded.error().detail;
-      if (const auto failure = status_server_->open(loaded_.config))  // as it was
-        complaint += "; " + failure->key + " could not be opened again: " + failure->error.detail;
-      return complaint + put_log_back();
-    }
-  }
-  dns_watch_->set(config.dns, dns_consequences(config));
-  listener_->serve(std::get<std::shared_ptr<listener::Server::Plan>>(std::move(listeners)));
+  writer_->take(std::move(*log));
+  serve(std::get<ServerPlans>(std::move(served)));
   client_tls_ = std::move(*tls);
+  keyring_ = std::move(keyring);
+  loaded_ = std::move(loaded);
+  take_up();
+  return std::nullopt;
+}
+
+// By the configuration that counts from now on.
+void App::take_up() {
+  const auto& config = loaded_.config;
+  dns_watch_->set(config.dns, dns_consequences(config));
   policy_fetch_->set(fetch_options(config), client_tls_);
   policies_->reload(policy_options(config));
   router_->reload(routing(config));
   scheduler_->set(delivery_options(config), client_tls_);
-  keyring_ = std::move(keyring);
   scheduler_->sign_with(keyring_);
   set_reports(config);
-  queue_->set_min_free_space(queue_options(config).min_free_space);
-  partners_->set_min_free_space(queue_options(config).min_free_space);
+  queue_->set_min_free_space(config.queue.min_free_space);
+  partners_->set_min_free_space(config.queue.min_free_space);
   queue_->set_history(queue_options(config).history);
-  loaded_ = std::move(loaded);
-  certificates_->set(loaded_.config);
+  certificates_->set(config);
   warn_all();
   check_keys();
   check_names();
   follow_routes();
-  return std::nullopt;
+}
+
+std::variant<App::ServerPlans, StatusServer::Failure> App::prepare_servers(const config::Config& config) {
+  auto mail = listener_->prepare(listening(config));
+  if (const auto* error = std::get_if<listener::ListenError>(&mail))
+    return StatusServer::Failure{place_of(*error), error->error};
+  auto page = status_server_->prepare(config);
+  if (const auto* failure = std::get_if<StatusServer::Failure>(&page)) return *failure;
+  return ServerPlans{std::get<std::shared_ptr<listener::Server::Plan>>(std::move(mail)),
+                     std::get<StatusServer::Plan>(std::move(page))};
+}
+
+void App::serve(ServerPlans plans) {
+  listener_->serve(std::move(plans.mail));
+  status_server_->serve(std::move(plans.page));
 }
 
 // The same configuration, with what its certificate files hold now. An error leaves everything as it was. Routes read theirs for each
 // session.
 Result<> App::take_up_certificates() {
-  auto listeners = listener_->prepare(listening(loaded_.config));
-  if (const auto* error = std::get_if<listener::ListenError>(&listeners))
-    return fail(error->error.code, place_of(*error) + ": " + error->error.detail);
-  if (const auto failure = status_server_->open(loaded_.config))
+  auto served = prepare_servers(loaded_.config);
+  if (const auto* failure = std::get_if<StatusServer::Failure>(&served))
     return fail(failure->error.code, failure->key + ": " + failure->error.detail);
-  listener_->serve(std::get<std::shared_ptr<listener::Server::Plan>>(std::move(listeners)));
+  serve(std::get<ServerPlans>(std::move(served)));
   return {};
 }
 

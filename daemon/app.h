@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "config/reader.h"
 #include "control/server.h"
@@ -75,10 +76,17 @@ class App {
   void follow_routes();
   void follow_partners(partners::BookPtr book, std::vector<dns::Pattern> changed);
   asio::awaitable<void> prune();
-  std::string put_log_back();
   std::optional<std::string> reload();  // the complaint when it is refused
   asio::awaitable<control::Status> status();
   std::optional<std::string> apply(config::Loaded loaded);
+  void take_up();
+  // What listens, ready to serve.
+  struct ServerPlans {
+    std::shared_ptr<listener::Server::Plan> mail;
+    StatusServer::Plan page;
+  };
+  std::variant<ServerPlans, StatusServer::Failure> prepare_servers(const config::Config& config);
+  void serve(ServerPlans plans);
   Result<> take_up_certificates();
   void warn_all() const;
   void check_keys();

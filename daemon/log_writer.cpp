@@ -166,19 +166,22 @@ void LogWriter::set_server(const std::optional<SyslogOptions>& options) {
   server_->on = options.has_value();
 }
 
-Result<> LogWriter::reopen(const LogOptions& options) {
-  auto target = open_log_target(options.file);
-  if (!target && options.file != file_) return target.error();
-  if (target) {
-    file_ = options.file;
-    target_ = *target;
+Result<LogWriter::Plan> LogWriter::prepare(const LogOptions& options) const {
+  auto file = open_log_target(options.file);
+  if (!file && options.file != file_) return file.error();
+  return Plan{options, std::move(file)};
+}
+
+void LogWriter::take(Plan plan) {
+  if (plan.file) {
+    file_ = plan.options.file;
+    target_ = *plan.file;
     late_.reset();
-    pump_->replace(std::move(*target));
+    pump_->replace(std::move(*plan.file));
   } else {
-    wait_for_file(target.error());
+    wait_for_file(plan.file.error());
   }
-  set(options);
-  return {};
+  set(plan.options);
 }
 
 void LogWriter::wait_for_file(const Error& error) {

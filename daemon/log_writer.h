@@ -38,10 +38,15 @@ class LogWriter : public Log {
   bool enabled(Level level) const override;
   void write(const Event& event) override;
 
-  // SIGHUP: opens the file anew (after a rotation) and takes new level, format and log server. Error: another file than before cannot be
-  // opened; all stays as it was. Where the same one cannot be opened any more the old target goes on until it can: that is a fault of
-  // the machine, and keeps no other change from being taken up.
-  Result<> reopen(const LogOptions& options);
+  // SIGHUP: the file opened anew (after a rotation), for new level, format and log server; nothing changes by it. Error: another file than
+  // before cannot be opened. Where the same one cannot be opened any more the old target goes on until it can: that is a fault of the
+  // machine, and keeps no other change from being taken up.
+  struct Plan {
+    LogOptions options;
+    Result<std::shared_ptr<LogTarget>> file;
+  };
+  Result<Plan> prepare(const LogOptions& options) const;
+  void take(Plan plan);
   // Until everything written so far is out, or the target stands still; for the last words of a process.
   void flush();
   // A log server that is away is a problem once lines are lost by it.

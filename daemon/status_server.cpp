@@ -88,7 +88,7 @@ page::Pages::Parts StatusServer::page_parts() {
   return to;
 }
 
-std::optional<StatusServer::Failure> StatusServer::open(const config::Config& config) {
+std::variant<StatusServer::Plan, StatusServer::Failure> StatusServer::prepare(const config::Config& config) {
   const config::Http& http = config.http;
   monitor::HttpListening listening;
   listening.at = http.address;
@@ -106,11 +106,16 @@ std::optional<StatusServer::Failure> StatusServer::open(const config::Config& co
     users = std::move(*loaded);
   }
   listening.admission = admission(http, std::move(users));
-  if (auto opened = server_.open(std::move(listening)); !opened) return Failure{"http.address", opened.error()};
-  hostname_ = hostname(config).text();
-  min_free_space_ = queue_options(config).min_free_space;
-  uses_mx_ = uses_mx(config);
-  return std::nullopt;
+  auto http_plan = server_.prepare(std::move(listening));
+  if (!http_plan) return Failure{"http.address", http_plan.error()};
+  return Plan{std::move(*http_plan), hostname(config).text(), config.queue.min_free_space, uses_mx(config)};
+}
+
+void StatusServer::serve(Plan plan) {
+  hostname_ = std::move(plan.hostname);
+  min_free_space_ = plan.min_free_space;
+  uses_mx_ = plan.uses_mx;
+  server_.serve(std::move(plan.http));
 }
 
 std::function<asio::awaitable<bool>(monitor::HttpClient)> StatusServer::admission(

@@ -50,12 +50,21 @@ class StatusServer {
   StatusServer(const StatusServer&) = delete;
   StatusServer& operator=(const StatusServer&) = delete;
 
-  // At the start and at a reload. `key` is the configuration's that the error is about; nothing is changed then.
+  // At the start and at a reload: everything done that can fail, files read and the socket bound; nothing changes by it. `key` is the
+  // configuration's that the error is about.
   struct Failure {
     std::string key;
     Error error;
   };
-  std::optional<Failure> open(const config::Config& config);
+  struct Plan {
+    monitor::HttpServer::Plan http;
+    std::string hostname;
+    std::uint64_t min_free_space = 0;
+    bool uses_mx = true;
+  };
+  std::variant<Plan, Failure> prepare(const config::Config& config);
+  // From now on. REQUIRES: no other plan was served since this one was made.
+  void serve(Plan plan);
   boost::asio::awaitable<std::vector<monitor::Problem>> health() { return endpoints_.health(); }
   Time started() const { return started_; }
   std::vector<control::Status::Failure> failures() const;  // of the last day, most first

@@ -13,7 +13,6 @@
 #include "base/ascii.h"
 #include "base/utf8.h"
 #include "message/date.h"
-#include "net/listening.h"
 #include "net/task_group.h"
 
 namespace hoplock::monitor {
@@ -329,25 +328,26 @@ HttpServer::~HttpServer() {
   state_->tasks.stop();
 }
 
-Result<> HttpServer::open(HttpListening listening) {
-  const bool stays = listening.at == state_->listening.at && !listening.tls == !state_->listening.tls;
-  if (stays) {
-    state_->listening = std::move(listening);
-    return {};
-  }
-  std::shared_ptr<net::Listening> socket;                                               // null: nowhere
-  if (state_->socket && listening.at == state_->listening.at) state_->socket->close();  // the address is taken again
-  if (listening.at) {
-    auto begun = net::Listening::open(state_->executor, *listening.at);
+Result<HttpServer::Plan> HttpServer::prepare(HttpListening listening) const {
+  Plan plan{std::move(listening), nullptr};
+  if (plan.listening.at == state_->listening.at) {
+    plan.socket = state_->socket;
+  } else if (plan.listening.at) {
+    auto begun = net::Listening::open(state_->executor, *plan.listening.at);
     if (!begun) return begun.error();
-    socket = std::move(*begun);
+    plan.socket = std::move(*begun);
   }
-  if (state_->socket) state_->socket->close();
-  state_->cut_idle();
-  state_->listening = std::move(listening);
-  state_->socket = socket;
-  if (socket) state_->accepting.spawn("http-accept", State::accept_all(state_, std::move(socket)));
-  return {};
+  return plan;
+}
+
+void HttpServer::serve(Plan plan) {
+  const bool stays = plan.socket == state_->socket;
+  if (!stays && state_->socket) state_->socket->close();
+  if (!stays || !plan.listening.tls != !state_->listening.tls) state_->cut_idle();
+  state_->listening = std::move(plan.listening);
+  if (stays) return;
+  state_->socket = plan.socket;
+  if (plan.socket) state_->accepting.spawn("http-accept", State::accept_all(state_, std::move(plan.socket)));
 }
 
 asio::awaitable<void> HttpServer::stop(net::SteadyTime deadline) {

@@ -23,6 +23,7 @@
 #include "base/result.h"
 #include "net/clock.h"
 #include "net/condition.h"
+#include "net/listening.h"
 #include "net/stream.h"
 #include "net/tls_server.h"
 
@@ -77,9 +78,15 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // Serves there from now on, or as soon as the address can be had; nothing: nowhere. Called again (reload): an address that stays keeps
-  // its connections. On an error (the system forbids the address, which it names) nothing is changed.
-  Result<> open(HttpListening listening);
+  // Where to serve, with the socket bound, or bound as soon as the address can be had. Nothing changes by it. Error: the system forbids the
+  // address, which it names.
+  struct Plan {
+    HttpListening listening;
+    std::shared_ptr<net::Listening> socket;  // null: nowhere
+  };
+  Result<Plan> prepare(HttpListening listening) const;
+  // From now on. An address that stays keeps its connections. REQUIRES: no other plan was served since this one was made.
+  void serve(Plan plan);
   // Requests under way end, the others are cut.
   boost::asio::awaitable<void> stop(net::SteadyTime deadline);
   // As bound.

@@ -40,6 +40,13 @@ std::vector<std::string> lines(const std::filesystem::path& file) {
   for (std::string line; std::getline(in, line);) found.push_back(line);
   return found;
 }
+
+Result<> reopen(daemon::LogWriter& log, const daemon::LogOptions& options) {
+  auto plan = log.prepare(options);
+  if (!plan) return plan.error();
+  log.take(std::move(*plan));
+  return {};
+}
 }  // namespace
 
 TEST_CASE("LogWriter: lines of several threads arrive whole, below the level none does") {
@@ -73,15 +80,32 @@ TEST_CASE("LogWriter: reopen goes on in the file anew after a rotation, and an e
   (*log)->write(Event(Level::info, "before"));
   (*log)->flush();
   std::filesystem::rename(options.file, dir.path / "log.1");
-  REQUIRE((*log)->reopen(options));
+  REQUIRE(reopen(**log, options));
   (*log)->write(Event(Level::info, "after"));
   LogOptions bad = options;
   bad.file = (dir.path / "no/such/dir").string();
-  CHECK_FALSE((*log)->reopen(bad));
+  CHECK_FALSE(reopen(**log, bad));
   (*log)->write(Event(Level::info, "still"));
   (*log)->flush();
   CHECK(lines(dir.path / "log.1").size() == 1);
   CHECK(lines(options.file).size() == 2);
+}
+
+TEST_CASE("LogWriter: what is prepared and not taken changes neither file nor level") {
+  const TempDir dir;
+  LogOptions options;
+  options.file = (dir.path / "log").string();
+  auto log = LogWriter::open(options);
+  REQUIRE(log);
+  LogOptions other = options;
+  other.file = (dir.path / "other").string();
+  other.level = Level::debug;
+  REQUIRE((*log)->prepare(other).has_value());
+  (*log)->write(Event(Level::info, "still"));
+  (*log)->write(Event(Level::debug, "hidden"));
+  (*log)->flush();
+  CHECK(lines(options.file).size() == 1);
+  CHECK(lines(other.file).empty());
 }
 
 TEST_CASE(
@@ -95,7 +119,7 @@ TEST_CASE(
   REQUIRE(log);
   std::filesystem::rename(folder, dir.path / "gone");
   options.level = Level::debug;
-  REQUIRE((*log)->reopen(options));
+  REQUIRE(reopen(**log, options));
   (*log)->write(Event(Level::debug, "meanwhile"));
   (*log)->flush();
   CHECK((*log)->state().problem.find("cannot be opened for writing") != std::string::npos);
@@ -104,7 +128,7 @@ TEST_CASE(
   CHECK(old[0].find("level=error event=log-failed error=\"the log file") != std::string::npos);
   CHECK(old[1].find("event=meanwhile") != std::string::npos);
   std::filesystem::create_directory(folder);
-  REQUIRE((*log)->reopen(options));
+  REQUIRE(reopen(**log, options));
   (*log)->write(Event(Level::info, "after"));
   (*log)->flush();
   CHECK((*log)->state().problem.empty());
@@ -197,7 +221,7 @@ TEST_CASE("BND-04: a log reader that stands still stops no writer, no reload and
     CHECK(comes([&] { return (*log)->state().problem.find("has taken nothing") != std::string::npos; }));
     SUBCASE("another target is taken at once, and gets what comes from then on") {
       const auto asked = Clock::now();
-      REQUIRE((*log)->reopen(other));
+      REQUIRE(reopen(**log, other));
       CHECK(Clock::now() - asked < 50ms);
       (*log)->write(Event(Level::info, "after"));
       CHECK(comes([&] { return !last_of(lines(other.file), "log-dropped").empty(); }));
@@ -211,7 +235,7 @@ TEST_CASE("BND-04: a log reader that stands still stops no writer, no reload and
       CHECK((*log)->state().problem.empty());
     }
     SUBCASE("the same target, opened anew, stops nothing either") {
-      REQUIRE((*log)->reopen(options));
+      REQUIRE(reopen(**log, options));
       write_many(**log, 100);
     }
     SUBCASE("last words are not waited for") { (*log)->flush(); }
@@ -289,7 +313,7 @@ TEST_CASE("LogWriter: a reload changes format and level while other threads writ
   for (int t = 0; t < 2; ++t) threads.emplace_back([&log] { write_many(**log, 2000); });
   for (int i = 0; i < 100; ++i) {
     options.format = i % 2 == 0 ? config::LogFormat::json : config::LogFormat::logfmt;
-    REQUIRE((*log)->reopen(options));
+    REQUIRE(reopen(**log, options));
   }
   for (auto& thread : threads) thread.join();
   (*log)->flush();

@@ -90,10 +90,16 @@ constexpr std::size_t large = 24 << 20;  // more than the system buffers for one
 
 struct Served {
   explicit Served(HttpSettings limits = {}) : server(loop.executor(), log, &Served::answer, limits) {
-    server.open(listening("127.0.0.1")).value();
+    open(listening("127.0.0.1")).value();
   }
   ~Served() { loop.run(server.stop(std::chrono::steady_clock::now() + std::chrono::seconds(1))); }
 
+  Result<> open(monitor::HttpListening where) {
+    auto plan = server.prepare(std::move(where));
+    if (!plan) return plan.error();
+    server.serve(std::move(*plan));
+    return {};
+  }
   static boost::asio::awaitable<HttpReply> answer(HttpRequest request) {
     HttpReply reply;
     if (request.path == "/missing") reply.status = 404;
@@ -158,7 +164,7 @@ TEST_CASE("http: only the page's own names are answered, so that a name made to 
   Served served;
   auto named = listening("127.0.0.1");
   named.hosts = {"relay.example.net", "2001:db8::5"};
-  REQUIRE(served.server.open(std::move(named)));
+  REQUIRE(served.open(std::move(named)));
   struct Row {
     std::string host;
     unsigned code;
@@ -369,10 +375,10 @@ TEST_CASE("http: an address that cannot be had is named, and served as soon as i
   Served served;
   Served other;
   const std::uint16_t taken = other.port();
-  served.server.open(listening("127.0.0.1", taken)).value();
+  served.open(listening("127.0.0.1", taken)).value();
   CHECK(has(served.server.missing(), "127.0.0.1:" + std::to_string(taken)));
   CHECK_FALSE(served.server.bound());
-  other.server.open({}).value();
+  other.open({}).value();
   CHECK(served.apart([taken] {
     while (!Client(taken).connected()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return true;
@@ -381,13 +387,31 @@ TEST_CASE("http: an address that cannot be had is named, and served as soon as i
   CHECK(body(served.said("GET /now" + std::string(rest_of_request))) == "/now");
 }
 
+TEST_CASE("http: what is prepared changes nothing until it is served, and lets go of its address when it is not") {
+  Served served;
+  const std::uint16_t before = served.port();
+  std::uint16_t elsewhere = 0;
+  {
+    Served other;
+    elsewhere = other.port();
+  }
+  {
+    const auto plan = served.server.prepare(listening("127.0.0.1", elsewhere));
+    REQUIRE(plan.has_value());
+    CHECK(served.port() == before);
+    CHECK(body(served.said("GET /still" + std::string(rest_of_request))) == "/still");
+  }
+  CHECK_FALSE(served.apart([elsewhere] { return Client(elsewhere).connected(); }));
+  CHECK(served.port() == before);
+}
+
 TEST_CASE("http: a reload moves it, or ends it") {
   Served served;
   const std::uint16_t before = served.port();
-  served.server.open(listening("127.0.0.2")).value();
+  served.open(listening("127.0.0.2")).value();
   CHECK(served.server.bound()->ip.text() == "127.0.0.2");
   CHECK_FALSE(served.apart([before] { return Client(before).connected(); }));
-  served.server.open({}).value();
+  served.open({}).value();
   CHECK_FALSE(served.server.bound());
 }
 
@@ -402,7 +426,7 @@ TEST_CASE(
     asked.push_back(client);
     co_return client.has_trusted_header || (client.login && client.login->second == "right:one");
   };
-  REQUIRE(served.server.open(std::move(guarded)));
+  REQUIRE(served.open(std::move(guarded)));
   const auto said = [&](const std::string& path, const std::string& fields) {
     return served.said("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n");
   };
