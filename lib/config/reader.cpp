@@ -145,7 +145,9 @@ class Reader {
     read(node, patterns, path);
     value.names.clear();
     for (const auto& one : patterns) {
-      if (auto name = dns::Name::parse(dns::to_text(one))) value.names.push_back(std::move(*name));
+      auto name = dns::Name::parse(dns::to_text(one));
+      if (!name) return target_.loaded.complain(path, name.error().detail);
+      value.names.push_back(std::move(*name));
     }
   }
   void read(const YAML::Node& node, Milliseconds& value, const std::string& path) {

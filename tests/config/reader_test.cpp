@@ -64,6 +64,15 @@ TEST_CASE("read_text: every complaint names file, line and column, what is wrong
   }
 }
 
+TEST_CASE(
+    "read_text: a pattern that is no name with its star is refused, not left out of a list that then allows all") {
+  const std::string label(63, 'a');
+  const std::string longest = label + "." + label + "." + label + "." + std::string(61, 'a');
+  CHECK(first_error("listeners: [{senders: [" + longest + "]}]\n") == "");
+  CHECK(first_error("listeners: [{senders: [\"*." + longest + "\"]}]\n").find("at most 253 are allowed") !=
+        std::string::npos);
+}
+
 TEST_CASE("read_text: all complaints of a file at once") {
   const auto loaded = read_text("hostnam: x\nshutdown_timeout: 5\nlimits: {recipients: none}\n", "h.yaml", "");
   CHECK(loaded.errors.size() == 3);
