@@ -4,11 +4,13 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/version.h"
 #include "config/check.h"
 #include "daemon/app.h"
+#include "daemon/command_line.h"
 #include "daemon/file_check.h"
 #include "daemon/hosts_check.h"
 #include "daemon/journal.h"
@@ -19,61 +21,35 @@ namespace {
 using namespace hoplock;
 
 constexpr const char* default_path = "/etc/hoplock/hoplock.yaml";
-constexpr const char* usage_text =
-    "usage: hoplockd [--config FILE] [--check] [--version]\n"
+constexpr std::string_view synopsis = "[--config FILE] [--check] [--version] [--help]";
+constexpr std::string_view options_text =
     "  --config FILE  the configuration (default /etc/hoplock/hoplock.yaml, or the embedded defaults without it)\n"
     "  --check        read the configuration, say what is wrong with it, and exit\n"
-    "  --version      print the version\n";
+    "  --version      print the version\n"
+    "  --help         this text\n";
 
-struct Arguments {
-  std::optional<std::string> config;
-  bool check = false;
-  bool version = false;
-  bool help = false;
-};
-
-std::optional<Arguments> parse(const std::vector<std::string>& words) {
-  Arguments arguments;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    if (words[i] == "--check") {
-      arguments.check = true;
-    } else if (words[i] == "--version") {
-      arguments.version = true;
-    } else if (words[i] == "--help" || words[i] == "-h") {
-      arguments.help = true;
-    } else if (words[i] == "--config" && i + 1 < words.size()) {
-      arguments.config = words[++i];
-    } else if (words[i].starts_with("--config=")) {
-      arguments.config = words[i].substr(words[i].find('=') + 1);
-    } else if (words[i] == "--config") {
-      std::cerr << "hoplockd: '--config' needs a value\n" << usage_text;
-      return std::nullopt;
-    } else {
-      const bool option = words[i].starts_with('-');
-      std::cerr << "hoplockd: " << (option ? "unknown option" : "unexpected argument") << " '" << words[i] << "'\n"
-                << usage_text;
-      return std::nullopt;
-    }
-  }
-  return arguments;
-}
+std::string usage_text() { return "usage: hoplockd " + std::string(synopsis) + "\n" + std::string(options_text); }
 
 int serve(const std::vector<std::string>& words) {
-  const auto arguments = parse(words);
-  if (!arguments) return daemon::usage;
-  if (arguments->help || arguments->version) {
-    std::cout << (arguments->help ? usage_text : "hoplockd " HOPLOCK_VERSION "\n");
+  const auto line = daemon::parse_command_line(words, {synopsis});
+  if (const auto wrong = line ? daemon::objection(*line, synopsis) : line.error().detail) {
+    std::cerr << "hoplockd: " << *wrong << '\n' << usage_text();
+    return daemon::usage;
+  }
+  if (line->has("--help") || line->has("--version")) {
+    std::cout << (line->has("--help") ? usage_text() : "hoplockd " HOPLOCK_VERSION "\n");
     return daemon::ok;
   }
-  std::optional<std::string> path = arguments->config;
+  std::optional<std::string> path = line->get("--config");
+  const bool checks = line->has("--check");
   if (!path && std::filesystem::exists(default_path)) path = default_path;
   config::Loaded loaded = path ? config::load(*path) : config::defaults();
   if (!path) config::check(loaded);  // the defaults name files too
-  if (arguments->check && loaded.errors.empty()) daemon::check_for_service(loaded);
+  if (checks && loaded.errors.empty()) daemon::check_for_service(loaded);
   if (loaded.errors.empty()) daemon::check_file_contents(loaded);
   for (const auto& error : loaded.errors) std::cerr << daemon::stderr_priority(Level::error) << error << "\n";
   if (!loaded.errors.empty()) return daemon::config_error;
-  if (arguments->check) {
+  if (checks) {
     daemon::check_hosts(loaded);
     for (const auto& warning : loaded.warnings) std::cerr << warning << "\n";
     std::cout << loaded.file << ": ok\n";

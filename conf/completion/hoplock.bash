@@ -10,7 +10,7 @@ _hoplock() {
   if [ "${COMP_WORDS[COMP_CWORD - 1]}" = --config ]; then
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
   elif [[ $current == -* ]]; then
-    options=$(hoplock help "$first" 2>/dev/null | grep -oE -- '--[a-z-]+' | sort -u)
+    options=$(hoplock help "$first" 2>/dev/null | grep -oE -- '--[a-z0-9-]+' | sort -u)
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
   elif [ -z "$first" ]; then
     mapfile -t COMPREPLY < <(compgen -W "$(cut -d' ' -f1 <<<"$commands" | sort -u)" -- "$current")

@@ -118,7 +118,7 @@ std::string barred_files(const route::Route& route) {
 
 int check_route(const Call& call) {
   const Console& console = call.console;
-  const std::string& word = call.arguments.words.front();
+  const std::string word = call.arguments.get("--route").value_or("");
   if (call.arguments.has("--no-connect"))
     return complain(console, usage, "'--no-connect' says nothing beside '--route', which connects to nobody");
   auto parsed = smtp::Mailbox::parse(word);
@@ -164,6 +164,11 @@ int check_route(const Call& call) {
 
 }  // namespace
 
-int check(const Call& call) { return call.arguments.has("--route") ? check_route(call) : check_domain(call); }
+int check(const Call& call) {
+  const bool of_route = call.arguments.has("--route");
+  if (call.arguments.words.empty() != of_route)
+    return complain(call.console, usage, "say what to check, in one way; allowed: DOMAIN | --route ADDRESS");
+  return of_route ? check_route(call) : check_domain(call);
+}
 
 }  // namespace hoplock::daemon::tool

@@ -10,15 +10,6 @@ namespace hoplock::daemon::tool {
 
 namespace {
 
-struct Global {
-  std::string_view name, summary;
-};
-constexpr Global globals[] = {
-    {"--config FILE", "the configuration; without it /etc/hoplock/hoplock.yaml, or the embedded defaults"},
-    {"--json", "for programs: times in RFC 3339, sizes in octets; what is not known is null"},
-    {"--version", "print the version"},
-    {"--help", "this text"}};
-
 struct Exit {
   std::string_view code, meaning;
 };
@@ -56,15 +47,14 @@ std::string help(std::string_view about, std::size_t width) {
   std::string found;
   for (const Syntax& one : commands()) {
     if (one.name != about && !about.empty() && !one.name.starts_with(std::string(about) + " ")) continue;
-    found +=
-        wrapped(std::string(one.name) + (one.parameters.empty() ? "" : " ") + std::string(one.parameters), 2, width);
+    found += wrapped(std::string(one.name) + (one.synopsis.empty() ? "" : " ") + std::string(one.synopsis), 2, width);
     found += wrapped(one.summary, 6, width);
   }
   if (found.empty()) return found;
-  std::string text = "usage: hoplock [--config FILE] [--json] COMMAND …\n\n" + found + "\n";
+  std::string text = std::string(usage_begin) + "COMMAND …\n\n" + found + "\n";
   constexpr std::size_t column = 18;  // where what an option does begins, also on its second line
   for (const Global& one : globals) {
-    const std::string name = "  " + std::string(one.name);
+    const std::string name = "  " + std::string(one.option);
     text += name + std::string(column - name.size(), ' ') + wrapped(one.summary, column, width).substr(column);
   }
   text += "\nExit codes:\n";
@@ -85,9 +75,9 @@ std::string manual() {
       "root, the user hoplock and members of the group hoplock may use it.\n"
       "A unique prefix of a message's ID stands for the ID.\n"
       ".SH COMMANDS\n";
-  for (const Syntax& one : commands()) text += entry(one.name, one.parameters, one.summary);
+  for (const Syntax& one : commands()) text += entry(one.name, one.synopsis, one.summary);
   text += ".SH OPTIONS\n";
-  for (const Global& one : globals) text += entry(one.name, "", one.summary);
+  for (const Global& one : globals) text += entry(one.option, "", one.summary);
   text += ".SH EXIT STATUS\n";
   for (const Exit& one : exits) text += entry(one.code, "", one.meaning);
   return text +

@@ -71,11 +71,8 @@ int help_command(const Call& call) {
 
 int run(std::vector<std::string> words, Console console) {
   auto parsed = parse(words);
-  if (!parsed.good) {
-    complain(console, usage, parsed.bad.why);
-    return usage;
-  }
-  Call call{std::move(*parsed.good), {}, console};
+  if (!parsed) return complain(console, usage, parsed.error().detail);
+  Call call{std::move(*parsed), {}, console};
   if (call.arguments.ask == Arguments::Ask::help) return print_help(call, call.arguments.command);
   if (call.arguments.ask == Arguments::Ask::version || call.arguments.command == "version") {
     console.out << (call.arguments.json ? R"({"version":")" HOPLOCK_VERSION "\"}\n" : "hoplock " HOPLOCK_VERSION "\n");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A log line as a value. Modules build an Event and hand it to the Log they were given; the daemon alone knows where it
-// goes (spdlog, asynchronous). Rendering as logfmt or JSON is pure and here, so that a line can be tested without a
-// logger.
+// goes (daemon/log_writer.h). Rendering as logfmt or JSON is pure and here, so that a line can be tested without a
+// daemon.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -3,19 +3,22 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/daemon/tool_run.h"
+
 namespace daemon_tool_arguments_test {
 
+using namespace hoplock::daemon;
 using namespace hoplock::daemon::tool;
 
 namespace {
 std::string wrong(const std::vector<std::string>& words) {
   const auto parsed = parse(words);
-  return parsed.good ? "" : parsed.bad.why;
+  return parsed ? "" : parsed.error().detail;
 }
 Arguments good(const std::vector<std::string>& words) {
   auto parsed = parse(words);
-  REQUIRE_MESSAGE(parsed.good.has_value(), parsed.bad.why);
-  return *parsed.good;
+  REQUIRE_MESSAGE(parsed.has_value(), parsed.error().detail);
+  return *parsed;
 }
 bool says(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 }  // namespace
@@ -30,6 +33,7 @@ TEST_CASE("parse: options may stand anywhere, with = or without") {
   CHECK(two.command == one.command);
   CHECK(two.options == one.options);
   CHECK(two.config == one.config);
+  CHECK_MESSAGE(good({"--domain", "contoso.com", "queue", "list"}).options == one.options, "before the command");
   CHECK(good({"queue", "hold", "A", "B", "C"}).words.size() == 3);
   CHECK(good({"queue", "list", "--sender", ""}).get("--sender") == "");
   CHECK_MESSAGE(good({"check", "--", "--odd"}).words.at(0) == "--odd", "behind -- there are only words");
@@ -44,17 +48,23 @@ TEST_CASE("parse: what is wrong is named, with what is allowed") {
              "unknown command 'frobnicate'; allowed: status, reload, config check, config show, queue list"));
   CHECK(says(wrong({"queue", "lst"}), "allowed: queue list, queue show"));
   CHECK(says(wrong({"queue", "list", "--colour"}),
-             "unknown option '--colour' for 'queue list'; allowed: --domain, --sender, --state"));
-  CHECK(says(wrong({"queue", "list", "--body"}), "unknown option '--body' for 'queue list'"));
+             "unknown option '--colour'; usage: hoplock [--config FILE] [--json] queue list [--domain D] [--sender S] "
+             "[--state STATE]"));
+  CHECK(says(wrong({"queue", "list", "--body"}), "unknown option '--body'; usage: "));
   CHECK(says(wrong({"queue", "list", "--domain"}), "needs a value"));
   CHECK(says(wrong({"queue", "list", "--domain", "a", "--domain", "b"}), "given twice"));
   CHECK(says(wrong({"queue", "list", "more"}), "unexpected argument 'more'"));
-  CHECK(says(wrong({"queue", "show"}), "usage: hoplock queue show ID"));
-  CHECK(says(wrong({"check"}), "usage: hoplock check DOMAIN"));
+  CHECK(
+      says(wrong({"queue", "show"}), "an argument is missing; usage: hoplock [--config FILE] [--json] queue show ID"));
   CHECK(says(wrong({"sts"}), "allowed: sts list, sts show, sts refresh"));
-  CHECK(says(wrong({"sts", "refresh"}), "usage: hoplock sts refresh DOMAIN"));
+  CHECK(says(wrong({"sts", "refresh"}), "sts refresh DOMAIN"));
   CHECK(says(wrong({"check", "a", "b"}), "unexpected argument 'b'"));
-  CHECK(says(wrong({"check", "--route"}), "usage: hoplock check DOMAIN"));
+  CHECK(says(wrong({"check", "--route"}), "'--route' needs a value"));
+}
+
+TEST_CASE("check: a domain or a route, one of them") {
+  CHECK(says(test::run_tool({"check"}).err, "allowed: DOMAIN | --route ADDRESS"));
+  CHECK(test::run_tool({"check", "example.org", "--route", "a@example.org"}).code == 64);
 }
 
 TEST_CASE("help: every command is in it, and only those asked about") {

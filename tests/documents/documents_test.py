@@ -3,6 +3,7 @@
 """Holds what is written for people against the sources: man pages, dashboard, alerts. documents_test.py BUILD"""
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -22,6 +23,29 @@ class Documents(unittest.TestCase):
     def test_made_pages_are_up_to_date(self):
         done = subprocess.run([ROOT / "scripts/manual", "--check", "--build", BUILD], capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_the_page_of_the_daemon_has_the_options_that_it_says_to_have(self):
+        done = subprocess.run([BUILD / "hoplockd", "--help"], capture_output=True, text=True, check=True)
+        page = (ROOT / "daemon/man/hoplockd.8").read_text("utf-8").replace("\\-", "-")
+        said = re.findall(r"^  (--[a-z]+)", done.stdout, re.MULTILINE)
+        self.assertEqual(said, re.findall(r"^\.BI? (--[a-z]+)", page.split(".SH OPTIONS")[1].split(".SH ")[0], re.MULTILINE))
+        self.assertEqual(said, re.findall(r"\[(--[a-z]+)", done.stdout.splitlines()[0]))
+        self.assertEqual(said, re.findall(r"\[ (--[a-z]+)", page.split(".SH DESCRIPTION")[0]))
+
+    def test_completion_offers_the_commands_and_options_of_the_tool(self):
+        def offered(*words):
+            orders = 'source conf/completion/hoplock.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _hoplock; printf "%s\\n" "${COMPREPLY[@]}"'
+            environment = os.environ | {"PATH": f"{BUILD}:{os.environ['PATH']}"}
+            done = subprocess.run(["bash", "-c", orders, "bash", "hoplock", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+            return done.stdout.split()
+
+        page = (ROOT / "daemon/man/hoplock.1").read_text("utf-8").split(".SH COMMANDS")[1].split(".SH OPTIONS")[0].replace("\\-", "-")
+        commands = [name.strip() for name in re.findall(r"^\.B ([a-z ]+)", page, re.MULTILINE)]
+        self.assertGreater(len(commands), 30)
+        self.assertEqual(offered(""), sorted({name.split()[0] for name in commands}))
+        self.assertEqual(sorted(offered("--config", "x", "queue", "")), sorted(name.split()[1] for name in commands if name.startswith("queue ")))
+        self.assertLess({"--domain", "--body", "--yes", "--json", "--config"}, set(offered("queue", "--")))
+        self.assertEqual(offered("dkim", "new", "--ed"), ["--ed25519"])
 
     def test_every_event_is_in_the_page_of_the_log(self):
         page = (ROOT / "daemon/man/hoplock-log.5").read_text("utf-8").replace("\\-", "-")
