@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/log_writer.h"
 
-#include <spdlog/sinks/sink.h>
 #include <unistd.h>
 
 #include <string_view>
@@ -14,22 +13,6 @@ namespace hoplock::daemon {
 
 namespace {
 
-spdlog::level::level_enum to_spdlog(Level level) {
-  switch (level) {
-    case Level::trace:
-      return spdlog::level::trace;
-    case Level::debug:
-      return spdlog::level::debug;
-    case Level::info:
-      return spdlog::level::info;
-    case Level::warn:
-      return spdlog::level::warn;
-    case Level::error:
-      return spdlog::level::err;
-  }
-  return spdlog::level::info;
-}
-
 using net::now;
 
 bool goes_to_journal(const LogOptions& options) { return options.file == "-" && is_journal(STDERR_FILENO); }
@@ -38,21 +21,6 @@ Event telling(std::uint64_t lines, const std::string& error) {
   if (lines == 0) return Event(Level::info, "log-works").add("error", error);
   return Event(Level::error, "log-dropped").add("lines", static_cast<std::int64_t>(lines)).add("error", error);
 }
-
-// spdlog's end of the pump.
-class Sink : public spdlog::sinks::sink {
- public:
-  explicit Sink(std::shared_ptr<LogPump> pump) : pump_(std::move(pump)) {}
-  void log(const spdlog::details::log_msg& message) override {
-    pump_->add(std::string_view(message.payload.data(), message.payload.size()));
-  }
-  void flush() override {}
-  void set_pattern(const std::string& /*pattern*/) override {}
-  void set_formatter(std::unique_ptr<spdlog::formatter> /*formatter*/) override {}
-
- private:
-  std::shared_ptr<LogPump> pump_;
-};
 
 }  // namespace
 
@@ -102,22 +70,18 @@ std::string LogWriter::to_file_line(const Event& event, const Manner& manner) {
 }
 
 LogWriter::LogWriter(std::shared_ptr<LogPump> pump, std::shared_ptr<Manner> manner, LogPump::Limits limits)
-    : pump_(std::move(pump)),
-      manner_(std::move(manner)),
-      limits_(limits),
-      logger_("hoplock", std::make_shared<Sink>(pump_)),
-      server_(std::make_shared<Server>()) {}
+    : pump_(std::move(pump)), manner_(std::move(manner)), limits_(limits), server_(std::make_shared<Server>()) {}
 
 LogWriter::~LogWriter() = default;
 
-bool LogWriter::enabled(Level level) const { return logger_.should_log(to_spdlog(level)); }
+bool LogWriter::enabled(Level level) const { return level >= manner_->level; }
 
 void LogWriter::write(const Event& event) {
   if (!enabled(event.level())) return;
   const Time time = now();
   std::string line = to_line(event, *manner_, time);
   if (server_->on) to_server_->add(to_syslog(event, line, server_->origin(), time));
-  logger_.log(to_spdlog(event.level()), to_journal_line(event, std::move(line), *manner_));
+  pump_->add(to_journal_line(event, std::move(line), *manner_));
 }
 
 std::function<void(const Event&)> LogWriter::teller() const {
@@ -128,7 +92,6 @@ std::function<void(const Event&)> LogWriter::teller() const {
 }
 
 void LogWriter::set(const LogOptions& options) {
-  logger_.set_level(to_spdlog(options.level));
   manner_->level = options.level;
   manner_->format = options.format;
   manner_->journal = goes_to_journal(options);

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The daemon's Log: events become lines (base/log.h), spdlog filters them, and a LogPump writes them. Nobody ever waits for a slow
+// The daemon's Log: events become lines (base/log.h), and a LogPump writes them. Nobody ever waits for a slow
 // terminal, pipe or disk, a reload and the end not for long (BND-04). Beside the file a log server may get them too, by a pump of its
 // own, so that neither target waits for the other.
 #pragma once
-#include <spdlog/logger.h>
-
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -75,7 +73,6 @@ class LogWriter : public Log {
   std::shared_ptr<LogPump> pump_;
   std::shared_ptr<Manner> manner_;
   const LogPump::Limits limits_;
-  spdlog::logger logger_;
   std::string file_;                   // its name
   std::shared_ptr<LogTarget> target_;  // of the file
   std::shared_ptr<LateLogFile> late_;  // the same while it cannot be opened
