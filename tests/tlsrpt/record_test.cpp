@@ -119,7 +119,8 @@ TEST_CASE("RPT-03: a list of URIs; a bad one or an unknown scheme spoils only it
        "addresses"},
       {"https://user:pw@r.x.example/,https://,https:///p,https:r.x.example,https://r.x.example:0/,https://"
        "r.x.example:65536/,"
-       "https://r_x..example/,https://[::1/,https://[192.0.2.1]/,https://r.x.example/%zz,https://2001:db8::1/",
+       "https://r.x.example:44a/,https://r_x..example/,https://[::1/,https://[192.0.2.1]/,https://r.x.example/"
+       "%zz,https://2001:db8::1/",
        "", "none of these has a host, port and path that could be used"},
       {"https://192.0.2.1.x.example/,https://192.0.2.1x/", "https://192.0.2.1.x.example/,https://192.0.2.1x/",
        "names that begin like an address"},
