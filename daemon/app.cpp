@@ -250,7 +250,7 @@ std::optional<StartFailure> App::open_network() {
   dns_watch_->set(config.dns, dns_consequences(config));
   watched_ = std::make_unique<WatchedResolver>(*resolver_, *dns_watch_);
   policy_fetch_ = std::make_unique<route::HttpsPolicyFetch>(*resolver_);
-  policy_fetch_->set(fetch_options(config), client_tls_);
+  policy_fetch_->set(fetch_options(config), config.fetch.https_port, client_tls_);
   const route::PolicyCache::Parts parts{*kept_policies_, *resolver_, *policy_fetch_, *log_, now};
   policies_ = std::make_unique<route::PolicyCache>(parts, policy_options(config));
   const std::mt19937_64 random(std::random_device{}());
@@ -496,7 +496,7 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
 void App::take_up() {
   const auto& config = loaded_.config;
   dns_watch_->set(config.dns, dns_consequences(config));
-  policy_fetch_->set(fetch_options(config), client_tls_);
+  policy_fetch_->set(fetch_options(config), config.fetch.https_port, client_tls_);
   policies_->reload(policy_options(config));
   router_->reload(routing(config));
   scheduler_->set(delivery_options(config), client_tls_);

@@ -25,6 +25,17 @@ std::string in_data_dir(const config::Config& config, const std::string& file) {
   return (std::filesystem::path(config.data_dir) / file).string();
 }
 
+http::HttpsOptions https_options(const config::Config& config) {
+  using Families = resolver::Families;
+  http::HttpsOptions to;
+  if (config.route.local_targets == route::LocalTargets::allow) to.internal = http::HttpsOptions::Internal::allow;
+  if (config.route.address_family == route::AddressFamily::ipv4) to.families = Families::v4;
+  if (config.route.address_family == route::AddressFamily::ipv6) to.families = Families::v6;
+  to.source_ipv4 = config.delivery.source_ipv4;
+  to.source_ipv6 = config.delivery.source_ipv6;
+  return to;
+}
+
 }  // namespace
 
 dns::Name hostname(const config::Config& config) {
@@ -93,12 +104,10 @@ route::PolicyOptions policy_options(const config::Config& config) {
   return to;
 }
 
-route::FetchOptions fetch_options(const config::Config& config) {
-  route::FetchOptions to = config.fetch;
-  to.local_targets = config.route.local_targets;
-  to.address_family = config.route.address_family;
-  to.source_ipv4 = config.delivery.source_ipv4;
-  to.source_ipv6 = config.delivery.source_ipv6;
+http::HttpsOptions fetch_options(const config::Config& config) {
+  http::HttpsOptions to = https_options(config);
+  to.timeout = config.fetch.timeout;
+  if (config.route.address_family == route::AddressFamily::prefer_ipv6) to.first = http::HttpsOptions::First::v6;
   return to;
 }
 
@@ -156,14 +165,9 @@ delivery::Options delivery_options(const config::Config& config) {
   return to;
 }
 
-reports::PostOptions post_options(const config::Config& config) {
-  using Families = reports::PostOptions::Families;
-  reports::PostOptions to;
-  if (config.route.local_targets == route::LocalTargets::allow) to.internal = reports::PostOptions::Internal::allow;
-  if (config.route.address_family == route::AddressFamily::ipv4) to.families = Families::v4;
-  if (config.route.address_family == route::AddressFamily::ipv6) to.families = Families::v6;
-  to.source_ipv4 = config.delivery.source_ipv4;
-  to.source_ipv6 = config.delivery.source_ipv6;
+http::HttpsOptions post_options(const config::Config& config) {
+  http::HttpsOptions to = https_options(config);
+  to.timeout = std::chrono::seconds(30);
   return to;
 }
 

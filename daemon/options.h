@@ -39,11 +39,11 @@ std::vector<net::Endpoint> endpoints(const config::Config& config);
 LogOptions log_options(const config::Config& config);
 route::Options route_options(const config::Config& config, std::vector<route::OwnAddress> own);
 route::PolicyOptions policy_options(const config::Config& config);
-route::FetchOptions fetch_options(const config::Config& config);
+http::HttpsOptions fetch_options(const config::Config& config);
 disk::Options disk_options(const config::Config& config);
 queue::Options queue_options(const config::Config& config);
 delivery::Options delivery_options(const config::Config& config);
-reports::PostOptions post_options(const config::Config& config);
+http::HttpsOptions post_options(const config::Config& config);
 // Nothing: no reports are sent.
 std::optional<reports::SenderOptions> sender_options(const config::Config& config);
 // Whether any mail is routed by MX: no route with hosts takes all of it for good.

@@ -75,7 +75,7 @@ Result<std::unique_ptr<Network>> Network::open(const config::Config& config, Con
   parts->resolver = std::move(*resolver);
   parts->resolver_options = config.dns;
   parts->fetch.emplace(*parts->resolver);
-  parts->fetch->set(fetch_options(config), parts->tls);
+  parts->fetch->set(fetch_options(config), config.fetch.https_port, parts->tls);
   parts->router.emplace(route::Router::Parts{*parts->resolver}, routing(config, own_hosts),
                         std::mt19937_64(std::random_device{}()));
   return std::unique_ptr<Network>(new Network(std::move(parts)));

@@ -5,19 +5,11 @@
 // No redirect is followed, and private addresses are refused (RPT-41, RPT-42): a record in foreign DNS must not reach into our network.
 #pragma once
 #include <boost/asio/awaitable.hpp>
-#include <chrono>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
-#include <variant>
-#include <vector>
 
-#include "net/https.h"
-#include "net/targets.h"
-#include "net/tls_client.h"
-#include "resolver/addresses.h"
-#include "resolver/resolver.h"
+#include "http/https_client.h"
 #include "tlsrpt/record.h"
 
 namespace hoplock::reports {
@@ -40,35 +32,22 @@ class Post {
   virtual boost::asio::awaitable<Posted> post(tlsrpt::HttpsDestination to, std::shared_ptr<const std::string> gzip) = 0;
 };
 
-struct PostOptions {
-  using Internal = net::Internal;  // may endpoints have addresses in our own network?
-  using Families = resolver::Families;
-  std::chrono::milliseconds timeout{30'000};  // for everything, look-ups included
-  Internal internal = Internal::refuse;
-  Families families = Families::both;
-  std::optional<Ip> source_ipv4;
-  std::optional<Ip> source_ipv6;
-};
-
 class HttpsPost final : public Post {
  public:
   // REQUIRES: resolver outlives it.
-  explicit HttpsPost(resolver::Resolver& resolver) : resolver_(resolver) {}
+  explicit HttpsPost(resolver::Resolver& resolver) : client_(resolver, "endpoints") {}
   // Before the first post, and at a reload: for posts begun from now on.
-  void set(PostOptions options, std::shared_ptr<const net::ClientTls> tls);
+  void set(http::HttpsOptions options, std::shared_ptr<const net::ClientTls> tls) {
+    client_.set(options, std::move(tls));
+  }
 
   boost::asio::awaitable<Posted> post(tlsrpt::HttpsDestination to, std::shared_ptr<const std::string> gzip) override;
 
  private:
-  resolver::Resolver& resolver_;
-  PostOptions options_;
-  std::shared_ptr<const net::ClientTls> tls_;
+  http::HttpsClient client_;
 };
 
-// The addresses of an endpoint that may be contacted, or why there is none. Pure.
-std::variant<std::vector<Ip>, std::string> post_addresses(const std::vector<dns::Answer>& answers,
-                                                          const PostOptions& options);
 // What the endpoint's answer comes to. Pure.
-Posted judge(const net::HttpsAnswer& answer);
+Posted judge(const http::HttpsAnswer& answer);
 
 }  // namespace hoplock::reports

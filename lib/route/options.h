@@ -80,14 +80,10 @@ struct Options {
   std::size_t addresses_per_host = 8;  // tried in one attempt (MX-05)
 };
 
-// What of `dns:` and `delivery:` holds for policy hosts too, and how policies are fetched.
+// How policies are fetched.
 struct FetchOptions {
   std::uint16_t https_port = 443;
   std::chrono::milliseconds timeout{60'000};  // for everything, look-ups included
-  LocalTargets local_targets = LocalTargets::refuse;
-  AddressFamily address_family = AddressFamily::any;
-  std::optional<Ip> source_ipv4;
-  std::optional<Ip> source_ipv6;
 };
 
 struct PolicyOptions {

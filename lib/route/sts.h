@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "hop/facts.h"
 #include "net/clock.h"
+#include "route/options.h"
 #include "route/sts_fetch.h"
 #include "route/sts_published.h"
 #include "store/policy_store.h"

@@ -3,17 +3,13 @@
 // from a map. Gets the text and says why there is none; the text's meaning is mtasts::parse_policy's, keeping it is sts.h's.
 #pragma once
 #include <boost/asio/awaitable.hpp>
-#include <chrono>
+#include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <variant>
 
 #include "hop/plan.h"
-#include "net/https.h"
-#include "net/tls_client.h"
-#include "resolver/resolver.h"
-#include "route/options.h"
+#include "http/https_client.h"
 
 namespace hoplock::route {
 
@@ -30,23 +26,18 @@ class PolicyFetch {
 class HttpsPolicyFetch final : public PolicyFetch {
  public:
   // REQUIRES: resolver outlives it.
-  explicit HttpsPolicyFetch(resolver::Resolver& resolver) : resolver_(resolver) {}
+  explicit HttpsPolicyFetch(resolver::Resolver& resolver) : client_(resolver, "policy hosts") {}
   // Before the first fetch, and at a reload: for fetches begun from now on.
-  void set(FetchOptions options, std::shared_ptr<const net::ClientTls> tls);
+  void set(http::HttpsOptions options, std::uint16_t port, std::shared_ptr<const net::ClientTls> tls);
 
   boost::asio::awaitable<FetchedText> fetch(dns::Name domain) override;
 
  private:
-  resolver::Resolver& resolver_;
-  FetchOptions options_;
-  std::shared_ptr<const net::ClientTls> tls_;
+  http::HttpsClient client_;
+  std::uint16_t port_ = 443;
 };
 
 // What an answer of the policy host comes to (STS-09, STS-10). Pure.
-FetchedText policy_text(const net::HttpsAnswer& answer);
-
-// The addresses of a policy host that may be contacted, in the order to try; or why there is none. Pure.
-std::variant<std::vector<Ip>, hop::Refusal> policy_addresses(const std::vector<dns::Answer>& answers,
-                                                             const FetchOptions& options);
+FetchedText policy_text(const http::HttpsAnswer& answer);
 
 }  // namespace hoplock::route

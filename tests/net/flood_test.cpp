@@ -7,7 +7,7 @@
 #include "net/acceptor.h"
 #include "net/connect.h"
 #include "net/tls_server.h"
-#include "tests/net/https.h"
+#include "tests/http/https.h"
 #include "tests/support/longest_step.h"
 #include "tests/support/tls_flood.h"
 
@@ -103,12 +103,12 @@ TEST_CASE("TLS-15, BND-01: a policy host that floods TLS instead of answering is
   for (const Flood flood : {Flood::tickets, Flood::key_updates, Flood::hello_requests}) {
     CAPTURE(std::string(to_text(flood)));
     TlsFlooder peer(files, flood);
-    net::HttpsRequest request = get_from(HttpsWorld::host);
+    http::HttpsRequest request = get_from(HttpsWorld::host);
     request.port = peer.port();
     LongestStep steps;
-    const auto answer = world.loop.run(steps.beside(net::fetch(std::move(request), world.tls())));
-    REQUIRE(std::holds_alternative<net::HttpsFailure>(answer));
-    CHECK(std::get<net::HttpsFailure>(answer).kind == Kind::lost);
+    const auto answer = world.loop.run(steps.beside(http::fetch(std::move(request), world.tls())));
+    REQUIRE(std::holds_alternative<http::HttpsFailure>(answer));
+    CHECK(std::get<http::HttpsFailure>(answer).kind == Kind::lost);
     CHECK(steps.longest().count() < longest_allowed.count());
     CHECK(peer.finish() == "");
   }

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/net/https.h"
+#include "tests/http/https.h"
 #include "tests/support/fake_resolver.h"
 
 namespace reports_post_test {
@@ -22,11 +22,11 @@ const std::string body = std::string("\x1f\x8b\x08\x00", 4) + "a report";
 struct Endpoint {
   HttpsWorld world;
   FakeResolver dns{"mta-sts.d.example A 127.0.0.1"};
-  PostOptions options;
+  http::HttpsOptions options;
   std::vector<HttpsSeen> seen;
 
   Endpoint() {
-    options.internal = PostOptions::Internal::allow;
+    options.internal = http::HttpsOptions::Internal::allow;
     options.timeout = 5s;
   }
   Posted post_to(std::uint16_t port, const std::string& target = "/v1/x?a=b") {
@@ -103,18 +103,18 @@ TEST_CASE(
     for (const auto& ip : ips) made.records.emplace_back(Ip::parse(ip).value());
     return made;
   };
-  PostOptions options;
+  http::HttpsOptions options;
   for (const char* inner :
        {"10.0.0.1", "192.168.1.1", "127.0.0.1", "169.254.1.1", "100.64.0.1", "::1", "fe80::1", "fd00::1"}) {
     CAPTURE(inner);
-    const auto found = post_addresses({answer({inner})}, options);
-    REQUIRE(std::holds_alternative<std::string>(found));
-    CHECK(std::get<std::string>(found).find(inner) != std::string::npos);
-    const auto mixed = post_addresses({answer({inner, "203.0.113.7"})}, options);
+    const auto found = http::choose_addresses({answer({inner})}, options.internal, "endpoints");
+    REQUIRE(std::holds_alternative<http::HttpsFailure>(found));
+    CHECK(std::get<http::HttpsFailure>(found).text.find(inner) != std::string::npos);
+    const auto mixed = http::choose_addresses({answer({inner, "203.0.113.7"})}, options.internal, "endpoints");
     CHECK(std::get<std::vector<Ip>>(mixed) == std::vector<Ip>{Ip::parse("203.0.113.7").value()});
   }
   Endpoint at;
-  at.options.internal = PostOptions::Internal::refuse;
+  at.options.internal = http::HttpsOptions::Internal::refuse;
   CHECK(at.post(http_reply(200, {}, "")).why.find("127.0.0.1 is a private or local address") != std::string::npos);
   CHECK(at.seen.empty());
 }

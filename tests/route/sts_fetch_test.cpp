@@ -24,7 +24,7 @@ const std::string good_policy = "version: STSv1\r\nmode: enforce\r\nmx: mx.examp
 
 struct FetchWorld {
   FetchWorld() {
-    options.local_targets = LocalTargets::allow;
+    options.internal = http::HttpsOptions::Internal::allow;
     options.timeout = 5s;
     dns.add("mta-sts.example.org A 127.0.0.1\n_mta-sts.example.org TXT v=STSv1; id=1;");
   }
@@ -32,13 +32,13 @@ struct FetchWorld {
   void serve(HttpsReply reply, const Certificate& certificate) {
     const PeerTls tls{.files = write_chain(dir, "policy-host" + std::to_string(++shown), certificate)};
     server = std::make_unique<HttpsServer>(tls, [reply](const HttpsSeen&) { return reply; });
-    options.https_port = server->port();
+    port = server->port();
   }
   FetchedText fetch() {
     net::TlsOptions from;
     from.ca_file = dir.write("ca.pem", ca.pem());
     HttpsPolicyFetch real(dns);
-    real.set(options, net::ClientTls::load(from).value());
+    real.set(options, port, net::ClientTls::load(from).value());
     return loop.run(real.fetch(name("example.org")));
   }
   // "REASON: text", or the policy text.
@@ -54,7 +54,8 @@ struct FetchWorld {
   FakeResolver dns;
   Certificate ca{{.cn = "Test CA", .ca = true}};
   Certificate leaf{{.dns = {"mta-sts.example.org"}}, ca};
-  FetchOptions options;
+  http::HttpsOptions options;
+  std::uint16_t port = 443;
   std::unique_ptr<HttpsServer> server;
   int shown = 0;
 };
@@ -136,7 +137,7 @@ TEST_CASE("STS-11: 64 KiB are taken, one octet more is not; a host that takes it
 TEST_CASE("STS-11: a policy host at a local or private address is not contacted, unless dns.local_targets allows it") {
   FetchWorld world;
   world.serve(http_text(good_policy));
-  world.options.local_targets = LocalTargets::refuse;
+  world.options.internal = http::HttpsOptions::Internal::refuse;
   for (const char* address : {"127.0.0.1", "10.0.0.1", "192.168.3.4", "169.254.169.254", "100.64.0.1"}) {
     world.dns.remove("mta-sts.example.org A");
     world.dns.add("mta-sts.example.org A " + std::string(address));
@@ -156,16 +157,19 @@ TEST_CASE("STS-31: without an address of the policy host there is no policy, and
   CHECK(world.outcome().find("its address could not be looked up: signature expired") != std::string::npos);
 }
 
-TEST_CASE("policy_addresses: one family's failure does not matter beside the other's addresses; four of each at most") {
+TEST_CASE("choose_addresses: one family's failure does not matter beside the other's addresses; four of each at most") {
   FakeResolver dns("a.example AAAA 2001:db8::1");
   for (int i = 1; i < 10; ++i) dns.add("a.example A 192.0.2." + std::to_string(i));
   Loop loop;
   std::vector<dns::Answer> answers = {loop.run(dns.find(name("a.example"), dns::Type::a)),
                                       loop.run(dns.find(name("a.example"), dns::Type::aaaa))};
-  CHECK(std::get<std::vector<Ip>>(policy_addresses(answers, {})).size() == 5);
+  CHECK(std::get<std::vector<Ip>>(http::choose_addresses(answers, http::HttpsOptions::Internal::refuse, "policy hosts"))
+            .size() == 5);
   answers[0].status = dns::Status::failed;
   answers[0].records.clear();
-  CHECK(std::get<std::vector<Ip>>(policy_addresses(answers, {})) == std::vector<Ip>{Ip::parse("2001:db8::1").value()});
+  CHECK(std::get<std::vector<Ip>>(
+            http::choose_addresses(answers, http::HttpsOptions::Internal::refuse, "policy hosts")) ==
+        std::vector<Ip>{Ip::parse("2001:db8::1").value()});
 }
 
 TEST_CASE("find_published: what a domain publishes, without a cache, as the first delivery would be told") {
@@ -175,14 +179,14 @@ TEST_CASE("find_published: what a domain publishes, without a cache, as the firs
   net::TlsOptions from;
   from.ca_file = world.dir.write("ca.pem", world.ca.pem());
   HttpsPolicyFetch real(world.dns);
-  real.set(world.options, net::ClientTls::load(from).value());
+  real.set(world.options, world.port, net::ClientTls::load(from).value());
   Published found = world.loop.run(find_published(world.dns, real, name("example.org")));
   CHECK(found.txt.texts == std::vector<std::string>{"v=STSv1; id=1;"});
   CHECK(std::get<FetchedPolicy>(found.fetched.value()).text == good_policy);
   CHECK(fact_of(found).state == State::live);
   CHECK(fact_of(found).id == "1");
   world.serve(http_text("version: STSv1\n"));
-  real.set(world.options, net::ClientTls::load(from).value());
+  real.set(world.options, world.port, net::ClientTls::load(from).value());
   found = world.loop.run(find_published(world.dns, real, name("example.org")));
   CHECK(fact_of(found).state == State::none);
   CHECK(fact_of(found).problem->reason == Reason::sts_policy_invalid);

@@ -2,9 +2,9 @@
 // Answers of every broken kind: each is a failure with a name of its own, at bounded cost.
 #include <doctest/doctest.h>
 
-#include "tests/net/https.h"
+#include "tests/http/https.h"
 
-namespace net_https_body_test {
+namespace http_https_body_test {
 
 using namespace hoplock;
 using namespace hoplock::tests;
@@ -114,7 +114,7 @@ TEST_CASE("STS-11: 64 KiB are read and not one octet more, however the body is f
   CHECK(ask(world, {.octets = ok + "\r\n" + most}).text() == "200 " + most);
   CHECK(ask(world, {.octets = ok + "\r\n" + most + "x"}).text() == "body_too_large");
   CHECK(ask(world, {.octets = ok + "Content-Length: 18446744073709551615\r\n\r\n"}).text() == "body_too_large");
-  net::HttpsRequest small = get_from("mta-sts.d.example");
+  http::HttpsRequest small = get_from("mta-sts.d.example");
   small.most_body = 3;
   CHECK(ask(world, http_text("abc"), small).text() == "200 abc");
   CHECK(ask(world, http_text("abcd"), small).text() == "body_too_large");
@@ -169,7 +169,7 @@ TEST_CASE("STS-11: one deadline holds for everything, also against a server that
   };
   for (const Row& row : rows) {
     CAPTURE(row.why);
-    net::HttpsRequest request = get_from("mta-sts.d.example");
+    http::HttpsRequest request = get_from("mta-sts.d.example");
     const auto start = std::chrono::steady_clock::now();
     request.deadline = start + 500ms;
     const Asked asked = ask(world, row.reply, request);
@@ -234,4 +234,4 @@ TEST_CASE("fetch: a refusal of a large post before it was taken is heard, or tol
   CHECK((heard || lost));
 }
 
-}  // namespace net_https_body_test
+}  // namespace http_https_body_test

@@ -2,9 +2,9 @@
 // What is asked over HTTPS, of whom, and what the answer is taken for.
 #include <doctest/doctest.h>
 
-#include "tests/net/https.h"
+#include "tests/http/https.h"
 
-namespace net_https_test {
+namespace http_https_test {
 
 using namespace hoplock;
 using namespace hoplock::tests;
@@ -16,7 +16,7 @@ TEST_CASE(
   HttpsServer server(world.show(world.good), [](const HttpsSeen&) { return http_text("policy"); });
   const auto answer = world.ask(server.port(), get_from("mta-sts.d.example"));
   const auto seen = server.finish();
-  REQUIRE(std::holds_alternative<net::HttpsResponse>(answer));
+  REQUIRE(std::holds_alternative<http::HttpsResponse>(answer));
   REQUIRE(seen.size() == 1);
   CHECK(seen[0].sni == "mta-sts.d.example");
   CHECK(seen[0].alpn == "http/1.1");
@@ -24,7 +24,7 @@ TEST_CASE(
         "GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: mta-sts.d.example:" + std::to_string(server.port()) +
             "\r\nUser-Agent: hoplock/test\r\nAccept: */*\r\nConnection: close\r\n\r\n");
   CHECK(seen[0].body == "");
-  const auto& response = std::get<net::HttpsResponse>(answer);
+  const auto& response = std::get<http::HttpsResponse>(answer);
   CHECK(response.status == 200);
   CHECK(response.content_type == "text/plain");
   CHECK(response.body == "policy");
@@ -137,7 +137,7 @@ TEST_CASE("fetch: a TLS session of at least 1.2 and HTTP/1.1 or nothing") {
   {
     tls.max_version = 0x0303;
     HttpsServer server(tls, answer);
-    CHECK(std::holds_alternative<net::HttpsResponse>(world.ask(server.port(), get_from("mta-sts.d.example"))));
+    CHECK(std::holds_alternative<http::HttpsResponse>(world.ask(server.port(), get_from("mta-sts.d.example"))));
     CHECK(server.finish().at(0).tls == "TLSv1.2");
   }
   {
@@ -157,7 +157,7 @@ TEST_CASE("fetch: a server without TLS, one that leaves in the handshake, one th
   HttpsWorld world;
   const auto kind_of = [&world](const Script& script, std::chrono::milliseconds patience) {
     ScriptedPeer peer(script);
-    net::HttpsRequest request = get_from("mta-sts.d.example");
+    http::HttpsRequest request = get_from("mta-sts.d.example");
     request.deadline = std::chrono::steady_clock::now() + patience;
     const Asked asked{world.ask(peer.port(), std::move(request)), {}};
     peer.finish();
@@ -175,7 +175,7 @@ TEST_CASE("fetch: the next address takes over until one has a good session, each
   HttpsServer server(world.show(world.good), answer);
   const Ip nobody = Ip::parse("127.0.0.77").value();
   const Ip good = Ip::parse("127.0.0.1").value();
-  net::HttpsRequest request = get_from("mta-sts.d.example");
+  http::HttpsRequest request = get_from("mta-sts.d.example");
   request.addresses = {nobody, good};
   request.source_ipv4 = Ip::parse("127.0.0.9").value();
   Asked asked{world.ask(server.port(), request), {}};
@@ -198,7 +198,7 @@ TEST_CASE("fetch: where every address fails, the failure that came furthest is t
   HttpsWorld world;
   const Certificate wrong = world.authority.issue({.dns = {"other.example"}});
   HttpsServer server(world.show(wrong), [](const HttpsSeen&) { return http_text("policy"); });
-  net::HttpsRequest request = get_from("mta-sts.d.example");
+  http::HttpsRequest request = get_from("mta-sts.d.example");
   request.addresses = {Ip::parse("127.0.0.1").value(), Ip::parse("127.0.0.77").value()};
   const Asked asked{world.ask(server.port(), request), {}};
   CHECK(asked.text() == "certificate");
@@ -208,7 +208,7 @@ TEST_CASE("fetch: where every address fails, the failure that came furthest is t
 TEST_CASE("fetch: text that could break out of the request is not sent") {
   HttpsWorld world;
   const auto kind_of = [&world](auto change) {
-    net::HttpsRequest request = post_to("mta-sts.d.example", "x");
+    http::HttpsRequest request = post_to("mta-sts.d.example", "x");
     change(request);
     const Asked asked{world.ask(request.port, request), {}};
     return asked.text();
@@ -245,7 +245,7 @@ TEST_CASE("fetch: a post carries its content type, its length and the body as it
 TEST_CASE("fetch: to a post the status counts, whatever is wrong with the body that follows") {
   HttpsWorld world;
   const auto text_of = [&world](const HttpsReply& reply) {
-    net::HttpsRequest request = post_to("mta-sts.d.example", "x");
+    http::HttpsRequest request = post_to("mta-sts.d.example", "x");
     request.deadline = std::chrono::steady_clock::now() + 700ms;
     request.most_body = 10;
     return ask(world, reply, std::move(request)).text();
@@ -261,13 +261,13 @@ TEST_CASE("fetch: to a post the status counts, whatever is wrong with the body t
 TEST_CASE("fetch: a certificate with defects is told, and under observe the report goes all the same") {
   HttpsWorld world;
   const Certificate expired = world.authority.issue({.dns = {"r.example"}, .valid_from = -48h, .valid_to = -24h});
-  net::HttpsRequest request = post_to("r.example", "report");
+  http::HttpsRequest request = post_to("r.example", "report");
   CHECK(ask_shown(world, expired, request).text() == "certificate");
-  request.verify = net::HttpsRequest::Verify::observe;
+  request.verify = http::HttpsRequest::Verify::observe;
   const Asked asked = ask_shown(world, expired, request);
   REQUIRE(asked.text() == "200 policy");
   CHECK(reasons(asked.response().defects) == std::vector<Reason>{Reason::certificate_expired});
   CHECK(asked.seen.at(0).body == "report");
 }
 
-}  // namespace net_https_test
+}  // namespace http_https_test

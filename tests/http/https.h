@@ -7,24 +7,24 @@
 #include <variant>
 #include <vector>
 
-#include "net/https.h"
+#include "http/https.h"
 #include "tests/net/handshakes.h"
 #include "tests/support/https_server.h"
 
 namespace hoplock::tests {
 
-using Kind = net::HttpsFailure::Kind;
+using Kind = http::HttpsFailure::Kind;
 using End = HttpsReply::End;
 
 inline const char* to_text(Kind kind) {
   static constexpr std::array texts{
-      "bad_request",      "connect",        "timeout",          "tls",   "certificate", "lost", "malformed",
-      "header_too_large", "body_too_large", "content_encoding", "length"};
+      "no_address", "bad_request",      "connect",        "timeout",          "tls",   "certificate", "lost",
+      "malformed",  "header_too_large", "body_too_large", "content_encoding", "length"};
   return texts.at(static_cast<std::size_t>(kind));
 }
 
-inline net::HttpsRequest get_from(const std::string& host) {
-  net::HttpsRequest request;
+inline http::HttpsRequest get_from(const std::string& host) {
+  http::HttpsRequest request;
   request.host = name(host);
   request.target = "/.well-known/mta-sts.txt";
   request.addresses = {Ip::parse("127.0.0.1").value()};
@@ -33,9 +33,9 @@ inline net::HttpsRequest get_from(const std::string& host) {
   return request;
 }
 
-inline net::HttpsRequest post_to(const std::string& host, std::string body) {
-  net::HttpsRequest request = get_from(host);
-  request.method = net::HttpsRequest::Method::post;
+inline http::HttpsRequest post_to(const std::string& host, std::string body) {
+  http::HttpsRequest request = get_from(host);
+  request.method = http::HttpsRequest::Method::post;
   request.target = "/v1/reports?from=us";
   request.content_type = "application/tlsrpt+gzip";
   request.body = std::move(body);
@@ -55,19 +55,19 @@ struct HttpsWorld {
   std::shared_ptr<const net::ClientTls> tls() const {
     return net::ClientTls::load({.ca_file = authority.ca_file}).value();
   }
-  net::HttpsAnswer ask(std::uint16_t port, net::HttpsRequest request) {
+  http::HttpsAnswer ask(std::uint16_t port, http::HttpsRequest request) {
     request.port = port;
-    return loop.run(net::fetch(std::move(request), tls()));
+    return loop.run(http::fetch(std::move(request), tls()));
   }
 };
 
 struct Asked {
-  net::HttpsAnswer answer;
+  http::HttpsAnswer answer;
   std::vector<HttpsSeen> seen;
 
-  bool answered() const { return std::holds_alternative<net::HttpsResponse>(answer); }
-  const net::HttpsResponse& response() const { return std::get<net::HttpsResponse>(answer); }
-  const net::HttpsFailure& failure() const { return std::get<net::HttpsFailure>(answer); }
+  bool answered() const { return std::holds_alternative<http::HttpsResponse>(answer); }
+  const http::HttpsResponse& response() const { return std::get<http::HttpsResponse>(answer); }
+  const http::HttpsFailure& failure() const { return std::get<http::HttpsFailure>(answer); }
   // "200 body", or the kind of the failure.
   std::string text() const {
     if (!answered()) return to_text(failure().kind);
@@ -76,7 +76,7 @@ struct Asked {
 };
 
 // One request to a server with the good certificate that gives this reply.
-inline Asked ask(HttpsWorld& world, const HttpsReply& reply, net::HttpsRequest request = get_from(HttpsWorld::host)) {
+inline Asked ask(HttpsWorld& world, const HttpsReply& reply, http::HttpsRequest request = get_from(HttpsWorld::host)) {
   HttpsServer server(world.show(world.good), [&reply](const HttpsSeen&) { return reply; });
   Asked asked{world.ask(server.port(), std::move(request)), {}};
   asked.seen = server.finish();
@@ -85,7 +85,7 @@ inline Asked ask(HttpsWorld& world, const HttpsReply& reply, net::HttpsRequest r
 
 // One request to a server with this certificate.
 inline Asked ask_shown(HttpsWorld& world, const Certificate& leaf,
-                       net::HttpsRequest request = get_from(HttpsWorld::host)) {
+                       http::HttpsRequest request = get_from(HttpsWorld::host)) {
   HttpsServer server(world.show(leaf), [](const HttpsSeen&) { return http_text("policy"); });
   Asked asked{world.ask(server.port(), std::move(request)), {}};
   asked.seen = server.finish();

@@ -19,7 +19,7 @@
 #include "net/stream.h"
 #include "net/tls_client.h"
 
-namespace hoplock::net {
+namespace hoplock::http {
 
 struct HttpsRequest {
   enum class Method : std::uint8_t { get, post };
@@ -29,9 +29,8 @@ struct HttpsRequest {
 
   dns::Name host;  // of the URL: SNI, Host and the certificate's name, whatever CNAMEs led to the addresses
   std::uint16_t port = 443;
-  std::string target = "/";  // path and query, as they stand in the request
-  std::vector<Ip>
-      addresses;  // tried in order until one has a good session; which may be contacted the caller has seen to
+  std::string target = "/";       // path and query, as they stand in the request
+  std::vector<Ip> addresses;      // tried in order until one has a good session; which may be contacted is seen to
   std::optional<Ip> source_ipv4;  // of our end
   std::optional<Ip> source_ipv6;
   Method method = Method::get;
@@ -39,7 +38,7 @@ struct HttpsRequest {
   std::string body;
   std::string user_agent;
   std::size_t most_body = std::size_t{64} * 1024;  // of the answer, decoded
-  SteadyTime deadline;                             // for everything together
+  net::SteadyTime deadline;                        // for everything together
   Verify verify = Verify::enforce;
 };
 
@@ -51,12 +50,13 @@ struct HttpsResponse {
   int status = 0;
   std::string content_type;  // as it came, but printable and at most 64 octets; empty: there was none
   std::string body;
-  Endpoint peer;
+  net::Endpoint peer;
   std::vector<hop::Refusal> defects;  // of its certificate, under Verify::observe
 };
 
 struct HttpsFailure {
   enum class Kind : std::uint8_t {
+    no_address,        // of HttpsClient: there is none, or none that may be contacted
     bad_request,       // nothing was sent: no address, no host, or octets that no request line or field may have
     connect,           // no TCP connection
     timeout,           // the deadline passed, or an address's share of the time; `text` tells during what
@@ -70,7 +70,7 @@ struct HttpsFailure {
     length,            // the body is shorter than promised, its end is not certain, or octets follow it
   };
   Kind kind = Kind::connect;
-  std::string text;                   // one printable sentence that begins with the address
+  std::string text;                   // one printable sentence that begins with the address where one was tried
   std::vector<hop::Refusal> defects;  // for certificate: not trusted, host mismatch, expired; never empty
 };
 
@@ -78,6 +78,6 @@ using HttpsAnswer = std::variant<HttpsResponse, HttpsFailure>;
 
 // Where every address fails, the failure is the one that came furthest: certificate before TLS before connect. Once the request
 // went out, no other address is tried. No single address may use up all of the time while others wait for their turn.
-boost::asio::awaitable<HttpsAnswer> fetch(HttpsRequest request, std::shared_ptr<const ClientTls> tls);
+boost::asio::awaitable<HttpsAnswer> fetch(HttpsRequest request, std::shared_ptr<const net::ClientTls> tls);
 
-}  // namespace hoplock::net
+}  // namespace hoplock::http

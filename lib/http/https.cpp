@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "net/https.h"
+#include "http/https.h"
 
 #include <openssl/ssl.h>
 
@@ -16,13 +16,13 @@
 #include <string_view>
 #include <utility>
 
-#include "net/certificate.h"
+#include "base/utf8.h"
 #include "net/connect.h"
 
-namespace hoplock::net {
+namespace hoplock::http {
 
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
+namespace beast = boost::beast::http;
 using Cause = HttpsFailure::Kind;
 using Method = HttpsRequest::Method;
 using Failed = std::optional<HttpsFailure>;  // nothing: it went well
@@ -34,6 +34,12 @@ constexpr std::string_view header_end = "\r\n\r\n";
 constexpr int most_interim = 8;  // 1xx answers before the real one
 // Chunk sizes, extensions and trailers may weigh this much more than what they carry.
 constexpr std::size_t most_framing = 8;
+
+// Foreign text for a sentence.
+std::string printable(std::string_view text) {
+  constexpr std::size_t most = 64;
+  return sanitized(text.substr(0, most), Charset::ascii) + (text.size() > most ? "..." : "");
+}
 
 HttpsFailure failure(Cause kind, std::string text) { return {kind, std::move(text), {}}; }
 
@@ -108,12 +114,12 @@ class Intake {
 // One request on its way. Its coroutines live no longer than fetch()'s frame.
 class Fetch {
  public:
-  Fetch(HttpsRequest request, std::shared_ptr<const ClientTls> tls)
+  Fetch(HttpsRequest request, std::shared_ptr<const net::ClientTls> tls)
       : request_(std::move(request)), tls_(std::move(tls)) {}
   asio::awaitable<HttpsAnswer> run();
 
  private:
-  using Parser = http::response_parser<http::string_body>;
+  using Parser = beast::response_parser<beast::string_body>;
 
   asio::awaitable<Failed> open();
   asio::awaitable<Failed> secure();
@@ -133,9 +139,9 @@ class Fetch {
   HttpsResponse response();
 
   HttpsRequest request_;
-  std::shared_ptr<const ClientTls> tls_;
-  Endpoint peer_;
-  std::optional<Stream> stream_;
+  std::shared_ptr<const net::ClientTls> tls_;
+  net::Endpoint peer_;
+  std::optional<net::Stream> stream_;
   std::vector<hop::Refusal> defects_;
   Intake intake_;
   std::optional<Parser> parser_;
@@ -162,13 +168,13 @@ asio::awaitable<Failed> Fetch::open() {
   Failed furthest;
   int best = -1;
   for (std::size_t i = 0; i < request_.addresses.size(); ++i) {
-    peer_ = Endpoint{request_.addresses[i], request_.port};
+    peer_ = net::Endpoint{request_.addresses[i], request_.port};
     const auto now = steady_clock::now();
     if (now >= request_.deadline && furthest) break;
     // the rest of the time is shared by the addresses that are left, and the exchange itself
     const auto share = (request_.deadline - now) / static_cast<int>(request_.addresses.size() - i + 1);
     const auto source = peer_.ip.unmapped().is_v4() ? request_.source_ipv4 : request_.source_ipv6;
-    auto connected = co_await connect(peer_, now + share, source);
+    auto connected = co_await net::connect(peer_, now + share, source);
     Failed failed;
     if (connected) {
       stream_.emplace(std::move(*connected));
@@ -189,7 +195,7 @@ asio::awaitable<Failed> Fetch::open() {
 
 asio::awaitable<Failed> Fetch::secure() {
   hop::Connect plan = plan_for(request_);
-  const Handshake made = co_await tls_->handshake(*stream_, std::move(plan), nullptr, Alpn::http);
+  const net::Handshake made = co_await tls_->handshake(*stream_, std::move(plan), nullptr, net::Alpn::http);
   if (made.failure) {
     const bool late = made.failure->reason == hop::Reason::connect_timeout;
     co_return told(late ? Cause::timeout : Cause::tls, made.failure->text);
@@ -263,7 +269,7 @@ Failed Fetch::parse_header(std::size_t size) {
   }
   intake_.consume(size);
   content_type_.clear();
-  const auto type = parser_->get().find(http::field::content_type);
+  const auto type = parser_->get().find(beast::field::content_type);
   if (type != parser_->get().end()) content_type_ = printable({type->value().data(), type->value().size()});
   return std::nullopt;
 }
@@ -271,17 +277,17 @@ Failed Fetch::parse_header(std::size_t size) {
 // RFC 9112 section 6: only one reading of where the body ends is accepted.
 Failed Fetch::check_framing() const {
   const auto& header = parser_->get();
-  const auto codings = header.count(http::field::transfer_encoding);
+  const auto codings = header.count(beast::field::transfer_encoding);
   const bool plain = codings == 0 || (codings == 1 && header.version() == 11 &&
-                                      boost::beast::iequals(header[http::field::transfer_encoding], "chunked"));
+                                      boost::beast::iequals(header[beast::field::transfer_encoding], "chunked"));
   if (!plain) return told(Cause::malformed, "the answer has a Transfer-Encoding that was not asked for");
-  if (header.count(http::field::content_type) > 1) return told(Cause::malformed, "the answer has two Content-Types");
+  if (header.count(beast::field::content_type) > 1) return told(Cause::malformed, "the answer has two Content-Types");
   return std::nullopt;
 }
 
 Failed Fetch::check_content() const {
   const auto& header = parser_->get();
-  const auto [first, last] = header.equal_range(http::field::content_encoding);
+  const auto [first, last] = header.equal_range(beast::field::content_encoding);
   for (auto field = first; field != last; ++field) {
     if (boost::beast::iequals(field->value(), "identity")) continue;
     const std::string coding = printable({field->value().data(), field->value().size()});
@@ -316,8 +322,8 @@ asio::awaitable<Failed> Fetch::read_body() {
 Failed Fetch::parse_body() {
   error_code code;
   intake_.consume(parser_->put(asio::buffer(intake_.view()), code));
-  if (!code || code == http::error::need_more) return std::nullopt;
-  if (code == http::error::body_limit || code == http::error::buffer_overflow) {
+  if (!code || code == beast::error::need_more) return std::nullopt;
+  if (code == beast::error::body_limit || code == beast::error::buffer_overflow) {
     return told(Cause::body_too_large, "the answer is larger than " + std::to_string(request_.most_body) + " octets");
   }
   return told(Cause::malformed, "the answer's body is malformed: " + code.message());
@@ -325,7 +331,7 @@ Failed Fetch::parse_body() {
 
 // The stream ended within the body. Without a length only close_notify tells that nobody cut it (RFC 9112 section 9.8).
 Failed Fetch::end_body(const Error& error) {
-  if (!is_end_of_stream(error)) return io_failure(error, "reading the answer's body");
+  if (!net::is_end_of_stream(error)) return io_failure(error, "reading the answer's body");
   if (!parser_->need_eof()) return told(Cause::length, "the connection ended before the answer's body did");
   if (error.code != asio::error::eof) {
     return told(Cause::length, "the answer has no length and its connection ended without TLS close_notify");
@@ -349,9 +355,9 @@ HttpsResponse Fetch::response() {
 }
 }  // namespace
 
-asio::awaitable<HttpsAnswer> fetch(HttpsRequest request, std::shared_ptr<const ClientTls> tls) {
+asio::awaitable<HttpsAnswer> fetch(HttpsRequest request, std::shared_ptr<const net::ClientTls> tls) {
   const auto whole = std::make_unique<Fetch>(std::move(request), std::move(tls));
   co_return co_await whole->run();
 }
 
-}  // namespace hoplock::net
+}  // namespace hoplock::http
