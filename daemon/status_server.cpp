@@ -74,9 +74,9 @@ StatusServer::StatusServer(Parts parts)
       pages_(page_parts()),
       endpoints_(
           surveyor_, parts_.log.counters(), [this] { return status(); },
-          [this](monitor::HttpRequest request) { return pages_.answer(std::move(request)); }),
+          [this](http::Request request) { return pages_.answer(std::move(request)); }),
       server_(parts_.executor, parts_.log,
-              [this](monitor::HttpRequest request) { return endpoints_.answer(std::move(request)); }) {
+              [this](http::Request request) { return endpoints_.answer(std::move(request)); }) {
   parts_.queue.on_damage([this](store::Id id) { damaged(id); });
 }
 
@@ -90,7 +90,7 @@ page::Pages::Parts StatusServer::page_parts() {
 
 std::variant<StatusServer::Plan, StatusServer::Failure> StatusServer::prepare(const config::Config& config) {
   const config::Http& http = config.http;
-  monitor::HttpListening listening;
+  http::Listening listening;
   listening.at = http.address;
   listening.hosts = http.hosts;
   listening.trusted_header = http.trusted_proxy_header;
@@ -118,11 +118,11 @@ void StatusServer::serve(Plan plan) {
   server_.serve(std::move(plan.http));
 }
 
-std::function<asio::awaitable<bool>(monitor::HttpClient)> StatusServer::admission(
+std::function<asio::awaitable<bool>(http::Requester)> StatusServer::admission(
     const config::Http& http, std::shared_ptr<const listener::Users> users) {
   const bool by_proxy = !http.trusted_proxy_header.empty();
   if (!users && !by_proxy) return nullptr;
-  return [this, users, by_proxy](monitor::HttpClient client) -> asio::awaitable<bool> {
+  return [this, users, by_proxy](http::Requester client) -> asio::awaitable<bool> {
     // the header is the proxy's word only where nobody else can connect
     if (by_proxy && client.has_trusted_header && client.address.unmapped().is_loopback()) co_return true;
     if (!users || !client.login) co_return false;

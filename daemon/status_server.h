@@ -57,7 +57,7 @@ class StatusServer {
     Error error;
   };
   struct Plan {
-    monitor::HttpServer::Plan http;
+    http::Server::Plan http;
     std::string hostname;
     std::uint64_t min_free_space = 0;
     bool uses_mx = true;
@@ -75,8 +75,8 @@ class StatusServer {
 
  private:
   // Who may look; null: everybody who can connect.
-  std::function<boost::asio::awaitable<bool>(monitor::HttpClient)> admission(
-      const config::Http& http, std::shared_ptr<const listener::Users> users);
+  std::function<boost::asio::awaitable<bool>(http::Requester)> admission(const config::Http& http,
+                                                                         std::shared_ptr<const listener::Users> users);
   monitor::DaemonStatus status() const;
   page::Pages::Parts page_parts();
   monitor::DaemonStatus::Places places() const;
@@ -96,7 +96,7 @@ class StatusServer {
   page::Lookups lookups_;
   page::Pages pages_;
   monitor::Endpoints endpoints_;
-  monitor::HttpServer server_;
+  http::Server server_;
 };
 
 }  // namespace hoplock::daemon

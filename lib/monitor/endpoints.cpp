@@ -19,11 +19,11 @@ constexpr std::chrono::milliseconds health_patience{500};
 
 }  // namespace
 
-asio::awaitable<HttpReply> Endpoints::metrics() {
+asio::awaitable<http::Reply> Endpoints::metrics() {
   const auto survey = co_await surveyor_.look(survey_patience);
   const DaemonStatus status = status_();
   const auto fetches = counters_.fetches_last_hour(std::chrono::steady_clock::now());
-  HttpReply reply;
+  http::Reply reply;
   reply.type = Exposition::content_type;
   reply.body = to_metrics(counters_, status, survey.get(), problems(status, survey.get(), fetches));
   co_return reply;
@@ -35,11 +35,11 @@ asio::awaitable<std::vector<Problem>> Endpoints::health() {
   co_return problems(status_(), survey.get(), fetches);
 }
 
-asio::awaitable<HttpReply> Endpoints::healthz(HttpRequest::Accepts accepts) {
+asio::awaitable<http::Reply> Endpoints::healthz(http::Request::Accepts accepts) {
   const auto wrong = co_await health();
-  HttpReply reply;
+  http::Reply reply;
   reply.status = wrong.empty() ? 200 : 503;
-  if (accepts == HttpRequest::Accepts::json) {
+  if (accepts == http::Request::Accepts::json) {
     reply.type = "application/json";
     reply.body = to_json(wrong);
   } else {
@@ -48,7 +48,7 @@ asio::awaitable<HttpReply> Endpoints::healthz(HttpRequest::Accepts accepts) {
   co_return reply;
 }
 
-asio::awaitable<HttpReply> Endpoints::answer(HttpRequest request) {
+asio::awaitable<http::Reply> Endpoints::answer(http::Request request) {
   if (request.path == "/metrics") co_return co_await metrics();
   if (request.path == "/healthz") co_return co_await healthz(request.accepts);
   co_return co_await others_(std::move(request));

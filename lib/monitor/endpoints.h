@@ -5,10 +5,10 @@
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 
+#include "http/server.h"
 #include "monitor/counters.h"
 #include "monitor/daemon_status.h"
 #include "monitor/health.h"
-#include "monitor/http.h"
 #include "monitor/survey.h"
 
 namespace hoplock::monitor {
@@ -17,20 +17,20 @@ class Endpoints {
  public:
   using Ask = std::function<DaemonStatus()>;  // called on the loop, for each request
   // REQUIRES: surveyor and counters outlive it and the loop's last run.
-  Endpoints(Surveyor& surveyor, const Counters& counters, Ask status, HttpServer::Answer others)
+  Endpoints(Surveyor& surveyor, const Counters& counters, Ask status, http::Server::Answer others)
       : surveyor_(surveyor), counters_(counters), status_(std::move(status)), others_(std::move(others)) {}
 
-  boost::asio::awaitable<HttpReply> answer(HttpRequest request);
+  boost::asio::awaitable<http::Reply> answer(http::Request request);
   // What /healthz would say.
   boost::asio::awaitable<std::vector<Problem>> health();
 
  private:
-  boost::asio::awaitable<HttpReply> metrics();
-  boost::asio::awaitable<HttpReply> healthz(HttpRequest::Accepts accepts);
+  boost::asio::awaitable<http::Reply> metrics();
+  boost::asio::awaitable<http::Reply> healthz(http::Request::Accepts accepts);
   Surveyor& surveyor_;
   const Counters& counters_;
   Ask status_;
-  HttpServer::Answer others_;
+  http::Server::Answer others_;
 };
 
 }  // namespace hoplock::monitor

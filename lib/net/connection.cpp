@@ -79,7 +79,8 @@ class Connection::Waiting {
   Connection& connection_;
 };
 
-Connection::Connection(tcp::socket connected) : socket(std::move(connected)), timer_(socket.get_executor()) {
+Connection::Connection(asio::generic::stream_protocol::socket connected)
+    : socket(std::move(connected)), timer_(socket.get_executor()) {
   error_code ignored;  // a peer that has left already is found by the first read
   socket.non_blocking(true, ignored);
   socket.set_option(tcp::no_delay(true), ignored);

@@ -36,7 +36,7 @@ struct Connection : std::enable_shared_from_this<Connection> {
     Error error;  // for failed
   };
 
-  explicit Connection(boost::asio::ip::tcp::socket connected);
+  explicit Connection(boost::asio::generic::stream_protocol::socket connected);
 
   Attempt try_read_tls(std::span<char> into);
   Attempt try_read_plain(std::span<char> into);
@@ -61,7 +61,7 @@ struct Connection : std::enable_shared_from_this<Connection> {
   void set_limit(SteadyTime limit) { limit_ = limit; }
   void close();
 
-  boost::asio::ip::tcp::socket socket;
+  boost::asio::generic::stream_protocol::socket socket;
   Endpoint local;
   Endpoint peer;
   Wire wire;

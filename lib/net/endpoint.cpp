@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
+#include <cstring>
 
 namespace hoplock::net {
 
@@ -34,6 +35,14 @@ Endpoint from_asio(const asio::ip::tcp::endpoint& endpoint) {
   const auto& address = endpoint.address();
   const Ip ip = address.is_v4() ? ip_of(address.to_v4().to_bytes()) : ip_of(address.to_v6().to_bytes());
   return {ip.unmapped(), endpoint.port()};
+}
+
+Endpoint from_asio(const asio::generic::stream_protocol::endpoint& endpoint) {
+  asio::ip::tcp::endpoint to;
+  if (endpoint.protocol().family() == AF_UNIX || endpoint.size() > to.capacity()) return {};
+  std::memcpy(to.data(), endpoint.data(), endpoint.size());
+  to.resize(endpoint.size());
+  return from_asio(to);
 }
 
 std::string Endpoint::text() const {

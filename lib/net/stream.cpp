@@ -27,7 +27,8 @@ constexpr std::size_t most_thrown_away = 1 << 20;
 
 void SslFree::operator()(ssl_st* ssl) const { SSL_free(ssl); }
 
-Stream::Stream(tcp::socket socket) : connection_(std::make_shared<Connection>(std::move(socket))) {}
+Stream::Stream(asio::generic::stream_protocol::socket socket)
+    : connection_(std::make_shared<Connection>(std::move(socket))) {}
 Stream::Stream(Stream&&) noexcept = default;
 
 Stream& Stream::operator=(Stream&& other) noexcept {

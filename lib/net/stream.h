@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One TCP connection that we own, in clear or inside TLS (either role), with one deadline. OpenSSL works directly on
+// One connection that we own, TCP or a Unix socket, in clear or inside TLS (either role), with one deadline. OpenSSL works directly on
 // the socket: no buffers of ours in between, and none of OpenSSL's while the session is idle. SMTP is not known here.
 //
 // One operation at a time. Errors that callers branch on, in Error::code:
@@ -11,6 +11,7 @@
 //   errc::connection_reset, broken_pipe  and whatever else the system says
 #pragma once
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <cstdint>
 #include <memory>
@@ -45,7 +46,7 @@ struct Connection;  // connection.h, of this module's own
 class Stream {
  public:
   // REQUIRES: a connected socket. Sets TCP_NODELAY and non-blocking mode.
-  explicit Stream(boost::asio::ip::tcp::socket socket);
+  explicit Stream(boost::asio::generic::stream_protocol::socket socket);
   Stream(Stream&&) noexcept;
   Stream& operator=(Stream&&) noexcept;
   ~Stream();  // closes
@@ -80,7 +81,7 @@ class Stream {
   void close();
   bool is_open() const;
 
-  // As they were when the stream was made; IPv4-mapped addresses as IPv4.
+  // As they were when the stream was made; IPv4-mapped addresses as IPv4. Nothing of a Unix socket.
   const Endpoint& local() const;
   const Endpoint& peer() const;
   std::optional<TlsInfo> tls() const;

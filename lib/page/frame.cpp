@@ -55,8 +55,8 @@ std::string in_frame(const Frame& frame, const std::string& main) {
   return html + "<p id=\"live\" role=\"status\"></p>\n</footer>\n</body>\n</html>\n";
 }
 
-monitor::HttpReply html_reply(std::string body, unsigned status) {
-  monitor::HttpReply reply;
+http::Reply html_reply(std::string body, unsigned status) {
+  http::Reply reply;
   reply.status = status;
   reply.type = "text/html; charset=utf-8";
   reply.body = std::move(body);

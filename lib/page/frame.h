@@ -3,7 +3,7 @@
 #pragma once
 #include <string>
 
-#include "monitor/http.h"
+#include "http/server.h"
 #include "page/verdict.h"
 
 namespace hoplock::page {
@@ -17,6 +17,6 @@ struct Frame {
 };
 // `main` is HTML. Parts of it that a script brings up to date, <section data-part="…">, are its children.
 std::string in_frame(const Frame& frame, const std::string& main);
-monitor::HttpReply html_reply(std::string body, unsigned status = 200);
+http::Reply html_reply(std::string body, unsigned status = 200);
 
 }  // namespace hoplock::page

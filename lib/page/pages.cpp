@@ -17,7 +17,6 @@
 namespace hoplock::page {
 
 namespace asio = boost::asio;
-using monitor::HttpReply;
 
 namespace {
 
@@ -38,8 +37,8 @@ std::string sought_in(std::string_view query) {
   return in_brackets ? word.substr(1, word.size() - 2) : word;
 }
 
-HttpReply elsewhere(std::string path) {
-  HttpReply reply;
+http::Reply elsewhere(std::string path) {
+  http::Reply reply;
   reply.status = 303;
   reply.body = "303 See Other: " + path + "\n";
   reply.location = std::move(path);
@@ -68,11 +67,11 @@ Frame Pages::frame(const std::string& title) const {
   return frame;
 }
 
-HttpReply Pages::told(const std::string& title, const std::string& html, unsigned status) const {
+http::Reply Pages::told(const std::string& title, const std::string& html, unsigned status) const {
   return html_reply(in_frame(frame(title), "<section>\n" + html + "</section>\n"), status);
 }
 
-asio::awaitable<HttpReply> Pages::front(std::string span_word) {
+asio::awaitable<http::Reply> Pages::front(std::string span_word) {
   const bool known = parts_.surveyor.last() != nullptr;
   const auto survey = co_await parts_.surveyor.look(known ? std::chrono::milliseconds(0) : patience);
   const auto status = parts_.status();
@@ -90,7 +89,7 @@ asio::awaitable<HttpReply> Pages::front(std::string span_word) {
   co_return html_reply(to_html(view, pictures));
 }
 
-asio::awaitable<HttpReply> Pages::domain(std::string name) {
+asio::awaitable<http::Reply> Pages::domain(std::string name) {
   const auto parsed = dns::Name::parse(name);
   if (!parsed || parsed->is_root()) co_return told("Not found", paragraph("", name, " is no domain."), 404);
   const auto status = parts_.status();
@@ -107,7 +106,7 @@ asio::awaitable<HttpReply> Pages::domain(std::string name) {
   co_return html_reply(in_frame(all, domain_html(view)), code);
 }
 
-asio::awaitable<HttpReply> Pages::message(std::string name) {
+asio::awaitable<http::Reply> Pages::message(std::string name) {
   const auto id = store::Id::parse(name);
   if (!id) co_return told("Not found", paragraph("", name, " is no message's ID."), 404);
   const auto look = co_await parts_.lookups.message(*id, parts_.active());
@@ -123,7 +122,7 @@ asio::awaitable<HttpReply> Pages::message(std::string name) {
   co_return html_reply(in_frame(all, message_html(*look, parts_.status().now)), none ? 503 : 200);
 }
 
-asio::awaitable<HttpReply> Pages::find(std::string word) {
+asio::awaitable<http::Reply> Pages::find(std::string word) {
   if (word.empty() || word.size() > longest_word)
     co_return told("Search", "<h1>Search</h1>\n<p>A message's ID or its beginning, an address, or a domain.</p>\n",
                    200);
@@ -144,12 +143,12 @@ asio::awaitable<HttpReply> Pages::find(std::string word) {
   co_return html_reply(in_frame(all, html + "</section>\n"), !nothing ? 200 : (read ? 404 : 503));
 }
 
-asio::awaitable<HttpReply> Pages::answer(monitor::HttpRequest request) {
+asio::awaitable<http::Reply> Pages::answer(http::Request request) {
   constexpr std::string_view domains = "/domain/", messages = "/message/";
   const std::string& path = request.path;
   if (path == "/") co_return co_await front(word_in(request.query, "span="));
   if (const auto asset = asset_at(path)) {
-    HttpReply reply;
+    http::Reply reply;
     reply.type = asset->type;
     reply.body = asset->body;
     co_return reply;

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "http/server.h"
 #include "monitor/counters.h"
 #include "monitor/daemon_status.h"
-#include "monitor/http.h"
 #include "monitor/survey.h"
 #include "page/frame.h"
 #include "page/lookups.h"
@@ -31,16 +31,16 @@ class Pages {
   // REQUIRES: what the parts refer to outlives it and the loop's last run.
   explicit Pages(Parts parts) : parts_(std::move(parts)) {}
 
-  boost::asio::awaitable<monitor::HttpReply> answer(monitor::HttpRequest request);
+  boost::asio::awaitable<http::Reply> answer(http::Request request);
 
  private:
-  boost::asio::awaitable<monitor::HttpReply> front(std::string span_word);
-  boost::asio::awaitable<monitor::HttpReply> domain(std::string name);
-  boost::asio::awaitable<monitor::HttpReply> message(std::string name);
-  boost::asio::awaitable<monitor::HttpReply> find(std::string word);
+  boost::asio::awaitable<http::Reply> front(std::string span_word);
+  boost::asio::awaitable<http::Reply> domain(std::string name);
+  boost::asio::awaitable<http::Reply> message(std::string name);
+  boost::asio::awaitable<http::Reply> find(std::string word);
   // How it stands, for title and icon of every page.
   Frame frame(const std::string& title) const;
-  monitor::HttpReply told(const std::string& title, const std::string& html, unsigned status) const;
+  http::Reply told(const std::string& title, const std::string& html, unsigned status) const;
   Parts parts_;
   std::optional<Milliseconds> usual_oldest_;  // as front() saw it last
 };

@@ -228,16 +228,16 @@ TEST_CASE("watch: each path has its page, and health decides over the status of 
   status.listeners = 1;
   status.now = t0;
   std::string other;  // the path that somebody else is asked for
-  const auto others = [&other](monitor::HttpRequest request) -> boost::asio::awaitable<monitor::HttpReply> {
+  const auto others = [&other](http::Request request) -> boost::asio::awaitable<http::Reply> {
     other = request.path;
-    monitor::HttpReply reply;
+    http::Reply reply;
     reply.status = 404;
     co_return reply;
   };
   monitor::Endpoints watch(
       at.surveyor, counters, [&status] { return status; }, others);
-  const auto get = [&](std::string path, monitor::HttpRequest::Accepts accepts = monitor::HttpRequest::Accepts::any) {
-    monitor::HttpRequest request;
+  const auto get = [&](std::string path, http::Request::Accepts accepts = http::Request::Accepts::any) {
+    http::Request request;
     request.path = std::move(path);
     request.accepts = accepts;
     return at.world.loop.run(watch.answer(std::move(request)));
@@ -247,7 +247,7 @@ TEST_CASE("watch: each path has its page, and health decides over the status of 
   status.validation_failure = "broken";
   CHECK(get("/healthz").status == 503);
   CHECK(get("/healthz").body == "dnssec: broken; mail routed by MX waits\n");
-  CHECK(get("/healthz", monitor::HttpRequest::Accepts::json).type == "application/json");
+  CHECK(get("/healthz", http::Request::Accepts::json).type == "application/json");
   CHECK(get("/metrics").type == "text/plain; version=0.0.4; charset=utf-8");
   CHECK(get("/metrics").body.find("\nhoplock_problem{problem=\"dnssec\"} 1\n") != std::string::npos);
   CHECK(other.empty());

@@ -54,15 +54,15 @@ struct Site {
     made.routes = [this]() -> const route::Table& { return table; };
     return made;
   }
-  monitor::HttpReply get(const std::string& target) {
-    monitor::HttpRequest request;
+  http::Reply get(const std::string& target) {
+    http::Request request;
     request.path = target.substr(0, target.find('?'));
     if (target.find('?') != std::string::npos) request.query = target.substr(target.find('?') + 1);
     return world.loop.run(pages.answer(std::move(request)));
   }
 };
 
-bool has(const monitor::HttpReply& reply, std::string_view text) { return reply.body.find(text) != std::string::npos; }
+bool has(const http::Reply& reply, std::string_view text) { return reply.body.find(text) != std::string::npos; }
 
 }  // namespace
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "monitor/http.h"
+#include "http/server.h"
 
 #include <algorithm>
 #include <array>
 #include <boost/asio/buffer.hpp>
-#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/status.hpp>
+#include <boost/beast/http/string_body.hpp>
 #include <list>
 #include <utility>
 
@@ -15,10 +15,10 @@
 #include "message/date.h"
 #include "net/task_group.h"
 
-namespace hoplock::monitor {
+namespace hoplock::http {
 
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
+namespace beast = boost::beast::http;
 using std::chrono::steady_clock;
 
 namespace {
@@ -36,10 +36,13 @@ constexpr std::string_view fixed_fields =
 enum class Go : bool { on, end };  // with the connection
 enum class Show : bool { head, all };
 
+constexpr std::chrono::seconds progress_every{1};
+constexpr unsigned no_http = 0;  // in place of a status: it is Settings::not_http that is said
+
 // What was understood of a request, or why not.
 struct Heard {
-  HttpRequest request;
-  HttpClient client;
+  Request request;
+  Requester client{};
   std::optional<std::string> host;  // as it stands in the header
   unsigned status = 200;            // else it is refused with this
   Go after = Go::on;
@@ -81,13 +84,14 @@ struct Connection {
   // The first gives way first. idle: nothing is being answered; a request that is not whole yet counts as nothing. sending: the peer has
   // its answer to take. answering: that ends by itself, and soon.
   enum class Doing : std::uint8_t { idle, sending, answering };
-  explicit Connection(net::Stream connected) : stream(std::move(connected)) {}
+  Connection(net::Stream connected, Server::Answer with) : stream(std::move(connected)), answer(std::move(with)) {}
   void begin(Doing what) {
     doing = what;
     since = steady_clock::now();
   }
   net::Stream stream;
-  std::string unread;  // what came and was not parsed yet
+  Server::Answer answer;  // null: the server's own, for who is admitted
+  std::string unread;     // what came and was not parsed yet
   Doing doing = Doing::idle;
   steady_clock::time_point since = steady_clock::now();
 };
@@ -111,39 +115,44 @@ std::optional<std::pair<std::string, std::string>> login_of(std::string_view fie
   return std::pair(text->substr(0, colon), text->substr(colon + 1));
 }
 
-Heard heard_of(const http::request<http::empty_body>& request, const std::string& trusted_header) {
+// `most`: octets of a body, as Settings has them.
+Heard heard_of(const beast::request_parser<beast::string_body>& parser, const std::string& trusted_header,
+               std::size_t most) {
+  const auto& request = parser.get();
   Heard heard;
-  const auto authorization = request[http::field::authorization];
+  const auto authorization = request[beast::field::authorization];
   heard.client.login = login_of(std::string_view(authorization.data(), authorization.size()));
   heard.client.has_trusted_header = !trusted_header.empty() && !request[trusted_header].empty();
   heard.after = request.keep_alive() ? Go::on : Go::end;
-  if (request.method() == http::verb::head) heard.show = Show::head;
-  if (request.version() == 11 && request.count(http::field::host) != 1) return refused(400);  // RFC 9112 section 3.2
-  if (const auto host = request.find(http::field::host); host != request.end()) {
+  if (request.method() == beast::verb::head) heard.show = Show::head;
+  if (request.version() == 11 && request.count(beast::field::host) != 1) return refused(400);  // RFC 9112 section 3.2
+  if (const auto host = request.find(beast::field::host); host != request.end()) {
     heard.host.emplace(host->value().data(), host->value().size());
   }
-  const auto length = request.find(http::field::content_length);
-  const bool empty =
-      request.count(http::field::transfer_encoding) == 0 && (length == request.end() || length->value() == "0");
-  if (!empty) heard.after = Go::end;  // a body is not read, so nothing behind it can be
-  if (request.method() != http::verb::get && request.method() != http::verb::head) {
+  const auto length = parser.content_length().value_or(0);
+  const bool chunked = request.count(beast::field::transfer_encoding) != 0;
+  const bool taken = !chunked && length <= most;
+  const bool served = most > 0 ? request.method() == beast::verb::post
+                               : request.method() == beast::verb::get || request.method() == beast::verb::head;
+  if (!taken || (!served && length > 0)) heard.after = Go::end;  // a body is not read, so nothing behind it can be
+  if (!served) {
     heard.status = 405;
     return heard;
   }
-  if (!empty) return refused(413);
+  if (!taken) return refused(413);
   const std::string_view target(request.target().data(), request.target().size());
   const auto mark = target.find('?');
   heard.request.path = target.substr(0, mark);
   if (mark != std::string_view::npos) heard.request.query = target.substr(mark + 1);
-  const auto accept = request[http::field::accept];
+  const auto accept = request[beast::field::accept];
   const std::string_view accepted(accept.data(), accept.size());
-  if (accepted.find("application/json") != std::string_view::npos) heard.request.accepts = HttpRequest::Accepts::json;
+  if (accepted.find("application/json") != std::string_view::npos) heard.request.accepts = Request::Accepts::json;
   return heard;
 }
 
 // The rest of RFC 9110's reasons are not ours.
 std::string status_line(unsigned status) {
-  const auto reason = http::obsolete_reason(static_cast<http::status>(status));
+  const auto reason = beast::obsolete_reason(static_cast<beast::status>(status));
   return "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason.data(), reason.size()) + "\r\n";
 }
 
@@ -152,20 +161,20 @@ std::string date(Time at) {
   return text.substr(0, text.rfind(' ')) + " GMT";  // RFC 9110 section 5.6.7
 }
 
-std::string header_of(const HttpReply& reply, Go after, Time at) {
-  std::string text = status_line(reply.status) + "Date: " + date(at) + "\r\n";
+std::string header_of(const Reply& reply, Go after, const Settings& settings) {
+  std::string text = status_line(reply.status) + "Date: " + date(settings.clock()) + "\r\n";
   text += "Content-Type: " + reply.type + "\r\nContent-Length: " + std::to_string(reply.body.size()) + "\r\n";
   if (!reply.location.empty()) text += "Location: " + reply.location + "\r\n";
-  if (reply.status == 405) text += "Allow: GET, HEAD\r\n";
+  if (reply.status == 405) text += settings.body > 0 ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n";
   if (reply.status == 401) text += "WWW-Authenticate: Basic realm=\"hoplock\", charset=\"UTF-8\"\r\n";
   text += fixed_fields;
   return text + (after == Go::end ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
 }
 
-HttpReply refusal(unsigned status) {
-  HttpReply reply;
+Reply refusal(unsigned status) {
+  Reply reply;
   reply.status = status;
-  const auto reason = http::obsolete_reason(static_cast<http::status>(status));
+  const auto reason = beast::obsolete_reason(static_cast<beast::status>(status));
   reply.body = std::to_string(status) + " " + std::string(reason.data(), reason.size()) + "\n";
   if (status == 421) reply.body += "This name is none of ours: http.hosts in the configuration lists those that are.\n";
   return reply;
@@ -173,24 +182,25 @@ HttpReply refusal(unsigned status) {
 
 }  // namespace
 
-struct HttpServer::State : std::enable_shared_from_this<State> {
-  State(asio::any_io_executor on, Log& to, Answer how, HttpSettings within)
+struct Server::State : std::enable_shared_from_this<State> {
+  State(asio::any_io_executor on, Log& to, Answer how, Settings within)
       : executor(on), log(to), answer(std::move(how)), settings(std::move(within)), tasks(on, to), accepting(on, to) {}
 
-  void admit(net::Stream stream);
+  void admit(net::Stream stream, Answer with);
   void cut_idle();
   static asio::awaitable<void> accept_all(std::shared_ptr<State> self, std::shared_ptr<net::Listening> socket);
   static asio::awaitable<void> serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection);
   asio::awaitable<std::optional<Heard>> hear(std::shared_ptr<Connection> connection);
   asio::awaitable<Go> exchange(std::shared_ptr<Connection> connection);
+  asio::awaitable<void> tell_progress(std::shared_ptr<Connection> connection, std::uint64_t progress) const;
   bool is_misdirected(const Heard& heard, const net::Stream& stream) const;
   asio::awaitable<bool> is_let_in(const Heard& heard, Ip address) const;
 
   asio::any_io_executor executor;
   Log& log;
   Answer answer;
-  HttpSettings settings;
-  HttpListening listening;
+  Settings settings;
+  Listening listening;
   std::shared_ptr<net::Listening> socket;  // null: nowhere
   std::list<std::shared_ptr<Connection>> connections;
   bool stopping = false;
@@ -198,18 +208,17 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
   net::TaskGroup accepting;
 };
 
-asio::awaitable<void> HttpServer::State::accept_all(std::shared_ptr<State> self,
-                                                    std::shared_ptr<net::Listening> socket) {
+asio::awaitable<void> Server::State::accept_all(std::shared_ptr<State> self, std::shared_ptr<net::Listening> socket) {
   for (;;) {
     auto stream = co_await socket->accept(self->log);
     if (!stream) co_return;
-    self->admit(std::move(*stream));
+    self->admit(std::move(*stream), nullptr);
   }
 }
 
 // The monitoring of a machine in trouble must get in: idle connections, however many, do not keep it out, and no more do those whose
 // request never gets whole or who do not read what they asked for.
-void HttpServer::State::admit(net::Stream stream) {
+void Server::State::admit(net::Stream stream, Answer with) {
   if (connections.size() >= settings.connections) {
     const auto longest = std::min_element(connections.begin(), connections.end(), [](const auto& a, const auto& b) {
       return std::pair(a->doing, a->since) < std::pair(b->doing, b->since);
@@ -218,45 +227,53 @@ void HttpServer::State::admit(net::Stream stream) {
     (*longest)->stream.close();
     connections.erase(longest);
   }
-  auto connection = std::make_shared<Connection>(std::move(stream));
+  auto connection = std::make_shared<Connection>(std::move(stream), std::move(with));
   connections.push_back(connection);
   tasks.spawn("http", serve(shared_from_this(), std::move(connection)));
 }
 
-void HttpServer::State::cut_idle() {
+void Server::State::cut_idle() {
   for (const auto& one : connections) {
     if (one->doing == Doing::idle) one->stream.close();
   }
 }
 
 // The next request; nothing: the connection is over.
-asio::awaitable<std::optional<Heard>> HttpServer::State::hear(std::shared_ptr<Connection> connection) {
-  http::request_parser<http::empty_body> parser;
+asio::awaitable<std::optional<Heard>> Server::State::hear(std::shared_ptr<Connection> connection) {
+  beast::request_parser<beast::string_body> parser;
   parser.header_limit(static_cast<std::uint32_t>(settings.header));
-  parser.body_limit(boost::none);  // whether there is one is looked at by heard_of
+  parser.body_limit(boost::none);  // heard_of looks
+  std::optional<Heard> heard;      // once the header is whole
   std::array<char, 4096> room;     // NOLINT: read_some fills it
-  bool begun = !connection->unread.empty();
+  std::string& unread = connection->unread;
+  bool begun = !unread.empty();
   connection->stream.expires_after(begun ? settings.request : settings.idle);
   for (std::size_t parsed_at = 0;;) {
-    if (connection->unread.size() > parsed_at) {
+    while (unread.size() > parsed_at) {
+      if (!heard && !settings.not_http.empty() && !is_alpha(unread.front())) co_return refused(no_http);
       error_code code;
-      const std::size_t used = parser.put(asio::buffer(connection->unread), code);
-      connection->unread.erase(0, used);
-      if (parser.is_header_done()) co_return heard_of(parser.get(), listening.trusted_header);
-      if (code == http::error::header_limit) co_return refused(431);
-      if (code && code != http::error::need_more) co_return refused(400);
-      parsed_at = connection->unread.size();
-      if (parsed_at > settings.header) co_return refused(431);
+      const std::size_t used = parser.put(asio::buffer(unread), code);
+      unread.erase(0, used);
+      if (!heard && parser.is_header_done()) heard = heard_of(parser, listening.trusted_header, settings.body);
+      if (heard && heard->status != 200) co_return heard;
+      if (parser.is_done()) {
+        heard->request.body = std::move(parser.get().body());
+        co_return heard;
+      }
+      if (code == beast::error::header_limit) co_return refused(431);
+      if (code && code != beast::error::need_more) co_return refused(400);
+      parsed_at = used > 0 ? 0 : unread.size();
+      if (unread.size() > settings.header) co_return refused(431);
     }
     const auto got = co_await connection->stream.read_some(room);
     if (!got) co_return std::nullopt;
     if (!std::exchange(begun, true)) connection->stream.expires_after(settings.request);
-    connection->unread.append(room.data(), *got);
+    unread.append(room.data(), *got);
   }
 }
 
 // A client of HTTP/1.0 may leave the header out; a browser never does.
-bool HttpServer::State::is_misdirected(const Heard& heard, const net::Stream& stream) const {
+bool Server::State::is_misdirected(const Heard& heard, const net::Stream& stream) const {
   if (!heard.host || is_ours(*heard.host, stream.local().ip, listening.hosts)) return false;
   Event event(Level::info, "http-refused");
   event.add("client", stream.peer().ip.text()).add("host", to_one_line(*heard.host, 255)).add("code", 421);
@@ -264,47 +281,62 @@ bool HttpServer::State::is_misdirected(const Heard& heard, const net::Stream& st
   return true;
 }
 
-asio::awaitable<bool> HttpServer::State::is_let_in(const Heard& heard, Ip address) const {
+asio::awaitable<bool> Server::State::is_let_in(const Heard& heard, Ip address) const {
   const auto admission = listening.admission;
   if (!admission || heard.request.path == "/healthz") co_return true;
-  HttpClient client = heard.client;
+  Requester client = heard.client;
   client.address = address;
   co_return co_await admission(std::move(client));
 }
 
-asio::awaitable<Go> HttpServer::State::exchange(std::shared_ptr<Connection> connection) {
+// Once a second. Whoever went away has given the order all the same.
+asio::awaitable<void> Server::State::tell_progress(std::shared_ptr<Connection> connection,
+                                                   std::uint64_t progress) const {
+  if (steady_clock::now() - connection->since < progress_every) co_return;
+  connection->begin(Doing::answering);
+  const std::string text = status_line(102) + "Progress: " + std::to_string(progress) + "\r\n\r\n";
+  connection->stream.expires_after(settings.request);
+  const auto written = co_await connection->stream.write(text);
+  if (!written) connection->stream.close();
+}
+
+asio::awaitable<Go> Server::State::exchange(std::shared_ptr<Connection> connection) {
   auto heard = co_await hear(connection);
   if (!heard) co_return Go::end;
-  if (heard->status == 200 && is_misdirected(*heard, connection->stream)) heard = refused(421);
-  if (heard->status == 200) {  // as idle as before: whoever guesses passwords gives way
+  const bool strange = !connection->answer;  // nobody has looked at who it is yet
+  if (strange && heard->status == 200 && is_misdirected(*heard, connection->stream)) heard = refused(421);
+  if (strange && heard->status == 200) {  // as idle as before: whoever guesses passwords gives way
     const bool let_in = co_await is_let_in(*heard, connection->stream.peer().ip);
     if (!let_in) heard->status = 401;
   }
   connection->begin(Doing::answering);
-  HttpReply reply;
+  Reply reply;
   if (heard->status == 200) {
-    HttpRequest request = heard->request;
-    reply = co_await answer(std::move(request));
+    Request request = std::move(heard->request);
+    request.progress = [this, connection](std::uint64_t progress) { return tell_progress(connection, progress); };
+    const Answer& how = strange ? answer : connection->answer;
+    reply = co_await how(std::move(request));
   } else {
     reply = refusal(heard->status);
   }
   const Go after = stopping ? Go::end : heard->after;
-  const std::string header = header_of(reply, after, settings.clock());
+  const std::string header = heard->status == no_http ? settings.not_http : header_of(reply, after, settings);
+  const bool bare = heard->show == Show::head || heard->status == no_http;
+  const std::string_view body = bare ? std::string_view() : std::string_view(reply.body);
   connection->stream.expires_after(settings.request);
-  const std::string_view body = heard->show == Show::all ? std::string_view(reply.body) : std::string_view();
   connection->begin(Doing::sending);
   const auto written = co_await connection->stream.write(header, body);
   co_return written ? after : Go::end;
 }
 
-asio::awaitable<void> HttpServer::State::serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection) {
+asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection) {
   const struct Listed {
     State& state;
     const std::shared_ptr<Connection>& one;
     ~Listed() { state.connections.remove(one); }
   } listed{*self, connection};
   Go go = Go::on;
-  if (const auto tls = self->listening.tls) {
+  if (const auto tls = self->listening.tls; tls && !connection->answer) {
     connection->stream.expires_after(self->settings.request);
     const auto secured = co_await net::accept_tls(connection->stream, tls);
     if (!secured) go = Go::end;
@@ -316,19 +348,16 @@ asio::awaitable<void> HttpServer::State::serve(std::shared_ptr<State> self, std:
   co_await connection->stream.shutdown();
 }
 
-HttpServer::HttpServer(asio::any_io_executor executor, Log& log, Answer answer, HttpSettings settings)
+Server::Server(asio::any_io_executor executor, Log& log, Answer answer, Settings settings)
     : state_(std::make_shared<State>(std::move(executor), log, std::move(answer), std::move(settings))) {}
 
-HttpServer::HttpServer(asio::any_io_executor executor, Log& log, Answer answer)
-    : HttpServer(std::move(executor), log, std::move(answer), HttpSettings{}) {}
-
-HttpServer::~HttpServer() {
+Server::~Server() {
   if (state_->socket) state_->socket->close();
   state_->accepting.stop();
   state_->tasks.stop();
 }
 
-Result<HttpServer::Plan> HttpServer::prepare(HttpListening listening) const {
+Result<Server::Plan> Server::prepare(Listening listening) const {
   Plan plan{std::move(listening), nullptr};
   if (plan.listening.at == state_->listening.at) {
     plan.socket = state_->socket;
@@ -340,7 +369,7 @@ Result<HttpServer::Plan> HttpServer::prepare(HttpListening listening) const {
   return plan;
 }
 
-void HttpServer::serve(Plan plan) {
+void Server::serve(Plan plan) {
   const bool stays = plan.socket == state_->socket;
   if (!stays && state_->socket) state_->socket->close();
   if (!stays || !plan.listening.tls != !state_->listening.tls) state_->cut_idle();
@@ -350,7 +379,11 @@ void HttpServer::serve(Plan plan) {
   if (plan.socket) state_->accepting.spawn("http-accept", State::accept_all(state_, std::move(plan.socket)));
 }
 
-asio::awaitable<void> HttpServer::stop(net::SteadyTime deadline) {
+void Server::serve(net::Stream stream, Answer with) {
+  if (!state_->stopping) state_->admit(std::move(stream), std::move(with));
+}
+
+asio::awaitable<void> Server::stop(net::SteadyTime deadline) {
   const auto state = state_;
   state->stopping = true;
   if (state->socket) state->socket->close();
@@ -358,13 +391,11 @@ asio::awaitable<void> HttpServer::stop(net::SteadyTime deadline) {
   co_await state->tasks.join(deadline);
   state->accepting.stop();
   state->tasks.stop();
-  co_await state->tasks.join(net::SteadyTime::max());
+  co_await state->tasks.join(deadline + state->settings.request);
 }
 
-std::optional<net::Endpoint> HttpServer::bound() const {
-  return state_->socket ? state_->socket->local() : std::nullopt;
-}
+std::optional<net::Endpoint> Server::bound() const { return state_->socket ? state_->socket->local() : std::nullopt; }
 
-std::string HttpServer::missing() const { return state_->socket ? state_->socket->error() : std::string(); }
+std::string Server::missing() const { return state_->socket ? state_->socket->error() : std::string(); }
 
-}  // namespace hoplock::monitor
+}  // namespace hoplock::http

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "monitor/http.h"
+#include "http/server.h"
 
 #include <doctest/doctest.h>
 #include <netinet/in.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <boost/asio.hpp>
 #include <chrono>
 #include <future>
 #include <optional>
@@ -19,18 +20,18 @@
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
 
-namespace monitor_http_test {
+namespace http_server_test {
 
 using namespace hoplock;
-using monitor::HttpReply;
-using monitor::HttpRequest;
-using monitor::HttpServer;
-using monitor::HttpSettings;
+using http::Reply;
+using http::Request;
+using http::Server;
+using http::Settings;
 
 namespace {
 
-monitor::HttpListening listening(const char* address, std::uint16_t port = 0) {
-  monitor::HttpListening at;
+http::Listening listening(const char* address, std::uint16_t port = 0) {
+  http::Listening at;
   at.at = net::Endpoint{Ip::parse(address).value(), port};
   return at;
 }
@@ -89,21 +90,28 @@ class Client {
 constexpr std::size_t large = 24 << 20;  // more than the system buffers for one connection
 
 struct Served {
-  explicit Served(HttpSettings limits = {}) : server(loop.executor(), log, &Served::answer, limits) {
+  explicit Served(Settings limits = {}) : server(loop.executor(), log, &Served::answer, limits) {
     open(listening("127.0.0.1")).value();
   }
   ~Served() { loop.run(server.stop(std::chrono::steady_clock::now() + std::chrono::seconds(1))); }
 
-  Result<> open(monitor::HttpListening where) {
+  Result<> open(Listening where) {
     auto plan = server.prepare(std::move(where));
     if (!plan) return plan.error();
     server.serve(std::move(*plan));
     return {};
   }
-  static boost::asio::awaitable<HttpReply> answer(HttpRequest request) {
-    HttpReply reply;
+  static boost::asio::awaitable<Reply> answer(Request request) {
+    Reply reply;
     if (request.path == "/missing") reply.status = 404;
-    reply.body = request.path + (request.accepts == HttpRequest::Accepts::json ? " json" : "");
+    reply.body = request.path + (request.accepts == Request::Accepts::json ? " json" : "") + request.body;
+    if (request.path == "/long") {
+      boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor, std::chrono::milliseconds(1100));
+      co_await request.progress(1);
+      co_await pause.async_wait(boost::asio::use_awaitable);
+      co_await request.progress(2);
+      co_await request.progress(3);
+    }
     if (request.path == "/large") reply.body.assign(large, 'x');
     co_return reply;
   }
@@ -129,7 +137,7 @@ struct Served {
 
   support::Loop loop;
   support::MemoryLog log;
-  HttpServer server;
+  Server server;
 };
 
 std::string status(const std::string& reply) { return reply.substr(0, reply.find("\r\n")); }
@@ -272,8 +280,52 @@ TEST_CASE("http: what is not GET or HEAD, or brings a body, or is no HTTP, is re
   CHECK(served.log.events("internal-error").empty());
 }
 
+TEST_CASE(
+    "http: where bodies are taken, POST is served and nothing else: whole, octet by octet, in a row, and bounded") {
+  Settings limits;
+  limits.body = 100;
+  limits.not_http = "speak HTTP\n";
+  Served served(limits);
+  const std::string head = "POST /a HTTP/1.1\r\nHost: anything\r\n";
+  const std::string one = head + "Content-Length: 3\r\n\r\nx=1";
+  CHECK(status(served.said(one)) == "HTTP/1.1 421 Misdirected Request");  // at an address, names count here too
+  const std::string ours = "POST /a HTTP/1.1\r\nHost: localhost\r\n";
+  const std::string three = ours + "Content-Length: 3\r\n\r\nx=1";
+  const std::string both = served.said(three + ours + "Content-Length: 100\r\n\r\n" + std::string(100, 'y'));
+  CHECK(has(both, "\r\n\r\n/ax=1HTTP/1.1 200 OK\r\n"));
+  CHECK(has(both, "\r\n\r\n/a" + std::string(100, 'y')));
+  CHECK(body(served.said(ours + "\r\n")) == "/a");
+  const std::string slow = served.apart([&] {
+    Client client(served.port());
+    for (const char c : three) client.send(std::string_view(&c, 1));
+    return client.rest();
+  });
+  CHECK(body(slow) == "/ax=1");
+  CHECK(status(served.said(ours + "Content-Length: 101\r\n\r\n")) == "HTTP/1.1 413 Payload Too Large");
+  CHECK(status(served.said(ours + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")) == "HTTP/1.1 413 Payload Too Large");
+  CHECK(served.said(ours + "Content-Length: 3\r\n\r\nx=").empty());  // half a request
+  const std::string get = served.said("GET /a" + std::string(rest_of_request));
+  CHECK(status(get) == "HTTP/1.1 405 Method Not Allowed");
+  CHECK(has(get, "Allow: POST\r\n"));
+  CHECK(served.said("{\"do\":\"status\"}\n") == "speak HTTP\n");
+  CHECK(status(served.said("EHLO x\r\n\r\n")) == "HTTP/1.1 400 Bad Request");
+}
+
+TEST_CASE("http: how far the work is, is told in between, once a second at most") {
+  Served served;
+  const std::string told = served.apart([&] {
+    Client client(served.port());
+    client.send("GET /long" + std::string(rest_of_request));
+    std::string all;
+    while (all.find("/long") == std::string::npos && client.is_answered()) all += client.rest();
+    return all;
+  });
+  CHECK(told.starts_with("HTTP/1.1 102 Processing\r\nProgress: 2\r\n\r\nHTTP/1.1 200 OK\r\n"));
+  CHECK(body(told.substr(told.find("HTTP/1.1 200"))) == "/long");
+}
+
 TEST_CASE("http: who says nothing, or too slowly, is let go") {
-  HttpSettings limits;
+  Settings limits;
   limits.idle = std::chrono::milliseconds(100);
   limits.request = std::chrono::milliseconds(200);
   Served served(limits);
@@ -297,7 +349,7 @@ TEST_CASE("http: who says nothing, or too slowly, is let go") {
 }
 
 TEST_CASE("http: connections are bounded, and idle ones keep nobody out") {
-  HttpSettings limits;
+  Settings limits;
   limits.connections = 3;
   Served served(limits);
   const auto told = served.apart([&served] {
@@ -318,7 +370,7 @@ TEST_CASE("http: connections are bounded, and idle ones keep nobody out") {
 }
 
 TEST_CASE("http: connections whose request never gets whole keep nobody out") {
-  HttpSettings limits;
+  Settings limits;
   limits.connections = 3;
   Served served(limits);
   const auto told = served.apart([&served] {
@@ -337,7 +389,7 @@ TEST_CASE("http: connections whose request never gets whole keep nobody out") {
 }
 
 TEST_CASE("http: connections that do not read what they asked for keep nobody out") {
-  HttpSettings limits;
+  Settings limits;
   limits.connections = 3;
   limits.request = std::chrono::minutes(1);
   Served served(limits);
@@ -357,7 +409,7 @@ TEST_CASE("http: connections that do not read what they asked for keep nobody ou
 }
 
 TEST_CASE("http: who does not read the answer is let go in time") {
-  HttpSettings limits;
+  Settings limits;
   limits.request = std::chrono::milliseconds(300);
   Served served(limits);
   const auto got = served.apart([&served] {
@@ -421,8 +473,8 @@ TEST_CASE(
   Served served;
   auto guarded = listening("127.0.0.1");
   guarded.trusted_header = "X-Forwarded-User";
-  std::vector<monitor::HttpClient> asked;
-  guarded.admission = [&asked](monitor::HttpClient client) -> boost::asio::awaitable<bool> {
+  std::vector<http::Requester> asked;
+  guarded.admission = [&asked](http::Requester client) -> boost::asio::awaitable<bool> {
     asked.push_back(client);
     co_return client.has_trusted_header || (client.login && client.login->second == "right:one");
   };
@@ -447,4 +499,4 @@ TEST_CASE(
   CHECK(asked.size() == so_far);
 }
 
-}  // namespace monitor_http_test
+}  // namespace http_server_test
