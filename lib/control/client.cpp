@@ -8,14 +8,22 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <utility>
+
+#include "base/version.h"
+#include "control/described.h"
 
 namespace hoplock::control {
 
 namespace {
 
+namespace beast = boost::beast::http;
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds for_questions{8};
 constexpr std::chrono::seconds for_probe{4};
@@ -48,6 +56,56 @@ Result<> wait(int descriptor, short events, Clock::time_point deadline) {
   }
 }
 
+std::string request_text(std::string_view path, const std::string& body) {
+  return "POST " + std::string(path) + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+// Answers out of what comes, one after the other.
+class Answers {
+ public:
+  struct Answer {
+    unsigned status = 0;
+    std::uint64_t progress = 0;
+    std::string body;
+  };
+  Answers() { next(); }
+  void add(std::string_view octets) { unread_ += octets; }
+  // Nothing: more must come.
+  Result<std::optional<Answer>> take() {
+    constexpr std::string_view begin = "HTTP/";
+    if (!parser_->is_header_done() && !begin.starts_with(std::string_view(unread_).substr(0, begin.size())))
+      return fail(errc::protocol_error, "the daemon is of another version than this hoplock (" HOPLOCK_VERSION
+                                        "), and they do not understand each other; after an upgrade, restart hoplockd");
+    error_code code;
+    if (!unread_.empty()) unread_.erase(0, parser_->put(boost::asio::buffer(unread_), code));
+    if (code && code != beast::error::need_more)
+      return fail(errc::protocol_error, "the daemon's answer cannot be read: " + code.message());
+    if (!parser_->is_done()) return std::optional<Answer>();
+    const auto progress = parser_->get()["Progress"];
+    Answer answer{parser_->get().result_int(), 0, std::move(parser_->get().body())};
+    std::from_chars(progress.data(), progress.data() + progress.size(), answer.progress);
+    next();
+    return std::optional(std::move(answer));
+  }
+
+ private:
+  void next() {
+    parser_.emplace();
+    parser_->eager(true);
+    parser_->body_limit(max_reply);
+  }
+  std::string unread_;
+  std::optional<beast::response_parser<beast::string_body>> parser_;
+};
+
+Result<std::string> body_of(Answers::Answer answer) {
+  if (answer.status == 200) return std::move(answer.body);
+  const auto refusal = from_json<Refusal>(answer.body);
+  return fail(answer.status == 404 ? errc::protocol_error : errc::operation_not_permitted,
+              refusal ? refusal->error : "the daemon refused it with status " + std::to_string(answer.status));
+}
+
 }  // namespace
 
 Result<Client> Client::connect(const std::string& path) {
@@ -76,23 +134,30 @@ Client::~Client() {
 bool Client::is_daemon_alive() const {
   const auto other = connect(path_);
   if (!other) return false;
-  const std::string line = to_json(Request(AskStatus{})) + "\n";
-  if (send(other->descriptor_, line.data(), line.size(), MSG_NOSIGNAL) < 0) return true;
+  const std::string text = request_text(AskStatus::path, to_json(AskStatus{}));
+  if (send(other->descriptor_, text.data(), text.size(), MSG_NOSIGNAL) < 0) return true;
   return wait(other->descriptor_, POLLIN, Clock::now() + for_probe).has_value();
 }
 
-Result<std::string> Client::ask(const Request& request, std::chrono::seconds limit, const Progress& progress) {
+Result<std::string> Client::post(const std::string& text, std::chrono::seconds limit, const Progress& progress) {
   auto deadline = Clock::now() + limit;
-  const std::string line = to_json(request) + "\n";
   int write_error = 0;
-  for (std::size_t sent = 0; sent < line.size() && write_error == 0;) {
-    const ssize_t n = send(descriptor_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
+  for (std::size_t sent = 0; sent < text.size() && write_error == 0;) {
+    const ssize_t n = send(descriptor_, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
     if (n >= 0) sent += static_cast<std::size_t>(n);
     if (n < 0 && errno != EINTR) write_error = errno;  // a daemon that refuses us has said so before it closed
   }
-  std::string reply;
+  Answers answers;
   std::array<char, 65536> octets;  // NOLINT: uninitialized on purpose, recv fills it
   for (;;) {
+    auto answer = answers.take();
+    if (!answer) return answer.error();
+    if (*answer && (*answer)->status >= 200) return body_of(std::move(**answer));
+    if (*answer) {
+      if (progress) progress((*answer)->progress);
+      deadline = Clock::now() + limit;
+      continue;
+    }
     const auto silence = Clock::now() + most_silence;
     if (auto ready = wait(descriptor_, POLLIN, std::min(deadline, silence)); !ready) {
       if (deadline <= silence || !is_daemon_alive()) return ready.error();
@@ -102,17 +167,17 @@ Result<std::string> Client::ask(const Request& request, std::chrono::seconds lim
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return lost(errno);
     if (n == 0) return write_error != 0 ? lost(write_error) : lost("it closed the connection");
-    std::size_t looked = reply.size();
-    reply.append(octets.data(), static_cast<std::size_t>(n));
-    for (auto end = reply.find('\n', looked); end != std::string::npos; end = reply.find('\n')) {
-      const auto so_far = progress ? parse_progress(std::string_view(reply).substr(0, end)) : std::nullopt;
-      if (!so_far) return reply.substr(0, end);
-      progress(*so_far);
-      reply.erase(0, end + 1);
-      deadline = Clock::now() + limit;
-    }
-    if (reply.size() > max_reply) return fail(errc::protocol_error, "the daemon's answer does not end");
+    answers.add({octets.data(), static_cast<std::size_t>(n)});
   }
+}
+
+template <class R>
+Result<typename R::Reply> Client::ask(const R& request, std::chrono::seconds limit, const Progress& progress) {
+  const auto body = post(request_text(R::path, to_json(request)), limit, progress);
+  if (!body) return body.error();
+  auto reply = from_json<typename R::Reply>(*body);
+  if (!reply) return fail(errc::protocol_error, "the daemon's answer cannot be read: " + reply.error().detail);
+  return reply;
 }
 
 Result<store::Affected> Client::act(store::Action action, const store::Selection& selection, const Progress& progress) {
@@ -131,9 +196,7 @@ Result<store::Affected> Client::act(store::Action action, const store::Selection
     } else {
       one.selection = selection;
     }
-    const auto reply = ask(Request(std::move(one)), for_actions, report);
-    if (!reply) return reply.error();
-    const auto affected = parse_affected(*reply);
+    const auto affected = ask(one, for_actions, report);
     if (!affected) return affected.error();
     sum.messages += affected->messages;
     sum.recipients += affected->recipients;
@@ -143,40 +206,22 @@ Result<store::Affected> Client::act(store::Action action, const store::Selection
 }
 
 Result<std::vector<store::Lease>> Client::active() {
-  const auto reply = ask(Request(AskActive{}), for_questions);
-  if (!reply) return reply.error();
-  return parse_active(*reply);
+  auto active = ask(AskActive{}, for_questions);
+  if (active) std::sort(active->begin(), active->end());
+  return active;
 }
 
-Result<std::vector<queue::InLine>> Client::waiting() {
-  const auto reply = ask(Request(AskWaiting{}), for_questions);
-  if (!reply) return reply.error();
-  return parse_waiting(*reply);
-}
+Result<std::vector<queue::InLine>> Client::waiting() { return ask(AskWaiting{}, for_questions); }
 
-Result<Status> Client::status() {
-  const auto reply = ask(Request(AskStatus{}), for_questions);
-  if (!reply) return reply.error();
-  return parse_status(*reply);
-}
+Result<Status> Client::status() { return ask(AskStatus{}, for_questions); }
 
-Result<std::optional<std::string>> Client::reload() {
-  const auto reply = ask(Request(Reload{}), for_reloads);
-  if (!reply) return reply.error();
-  return parse_reloaded(*reply);
-}
+Result<std::optional<std::string>> Client::reload() { return ask(Reload{}, for_reloads); }
 
 Result<route::PolicyEvent> Client::refresh_policy(const dns::Name& domain) {
-  const auto reply = ask(Request(RefreshPolicy{domain}), for_fetches);
-  if (!reply) return reply.error();
-  return parse_news(*reply);
+  return ask(RefreshPolicy{domain}, for_fetches);
 }
 
-Result<Compacted> Client::compact(const Progress& progress) {
-  const auto reply = ask(Request(Compact{}), for_actions, progress);
-  if (!reply) return reply.error();
-  return parse_compacted(*reply);
-}
+Result<Compacted> Client::compact(const Progress& progress) { return ask(Compact{}, for_actions, progress); }
 
 Result<partners::Done> Client::change_partners(const std::vector<partners::Order>& orders) {
   for (std::size_t at = 0;;) {
@@ -185,18 +230,12 @@ Result<partners::Done> Client::change_partners(const std::vector<partners::Order
     part.orders.assign(orders.begin() + static_cast<std::ptrdiff_t>(at),
                        orders.begin() + static_cast<std::ptrdiff_t>(end));
     if (end < orders.size()) part.more = ChangePartners::More::follow;
-    const auto reply = ask(Request(std::move(part)), for_actions);
-    if (!reply) return reply.error();
-    auto done = parse_done(*reply);
+    auto done = ask(part, for_actions);
     if (!done || !done->refused.empty() || end == orders.size()) return done;
     at = end;
   }
 }
 
-Result<reports::Sender::SendNowResult> Client::send_reports(const SendReports& send) {
-  const auto reply = ask(Request(send), for_actions);
-  if (!reply) return reply.error();
-  return parse_send_now_result(*reply);
-}
+Result<reports::Sender::SendNowResult> Client::send_reports(const SendReports& send) { return ask(send, for_actions); }
 
 }  // namespace hoplock::control

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tool's end of the control socket: blocking, one request after the other, each within a deadline. An Error with code
-// errc::not_connected means that no daemon can be reached there (exit 69), operation_not_permitted that it refused. A daemon that
-// stands still is given up within ten seconds, whatever it was asked; one that works is waited for.
+// errc::not_connected means that no daemon can be reached there, protocol_error that it is of another version (exit 69 for both), and
+// operation_not_permitted that it refused. A daemon that stands still is given up within ten seconds, whatever it was asked; one that
+// works is waited for.
 #pragma once
 #include <chrono>
 #include <functional>
@@ -42,7 +43,9 @@ class Client {
  private:
   Client(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
   bool is_daemon_alive() const;
-  Result<std::string> ask(const Request& request, std::chrono::seconds limit, const Progress& progress = {});
+  Result<std::string> post(const std::string& text, std::chrono::seconds limit, const Progress& progress);
+  template <class R>
+  Result<typename R::Reply> ask(const R& request, std::chrono::seconds limit, const Progress& progress = {});
   int descriptor_;
   std::string path_;
 };

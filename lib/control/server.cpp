@@ -6,27 +6,27 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
+#include <boost/mp11/algorithm.hpp>
 #include <cerrno>
 #include <filesystem>
 #include <iterator>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "base/version.h"
+#include "control/described.h"
 #include "control/peer.h"
-#include "control/protocol.h"
+#include "http/server.h"
 #include "net/task_group.h"
 
 namespace hoplock::control {
 
 namespace asio = boost::asio;
+namespace mp11 = boost::mp11;
 using local = asio::local::stream_protocol;
 
 namespace {
@@ -34,7 +34,6 @@ namespace {
 constexpr std::size_t most_connections = 32;
 constexpr std::chrono::seconds patience{30};  // between requests, and for a reply to be taken
 constexpr std::chrono::milliseconds shortage_pause{100};
-constexpr std::chrono::seconds progress_every{1};
 constexpr std::chrono::milliseconds compact_breath{5};
 
 std::string_view event_of(store::Action action) {
@@ -57,88 +56,75 @@ Error cannot(const std::string& path, const error_code& code) {
   return fail(code, "cannot listen on the control socket '" + path + "': " + code.message());
 }
 
-// One connection; the deadline closes the socket, which ends what waits on it.
-struct Connection {
-  explicit Connection(local::socket accepted) : socket(std::move(accepted)), timer(socket.get_executor()) {}
+// What is said to a tool from before HTTP, in its own words.
+constexpr const char* to_an_older_tool =
+    R"({"ok":false,"error":"hoplockd )" HOPLOCK_VERSION
+    R"( does not understand this hoplock, which is older; use the one that came with it"})"
+    "\n";
 
-  static void expire_after(const std::shared_ptr<Connection>& self, std::chrono::seconds time) {
-    self->timer.expires_after(time);
-    self->timer.async_wait([weak = std::weak_ptr<Connection>(self)](const error_code& code) {
-      const auto connection = weak.lock();
-      error_code ignored;
-      if (!code && connection) connection->socket.close(ignored);
-    });
-  }
+http::Settings settings(net::Clock clock) {
+  http::Settings to;
+  to.connections = most_connections;
+  to.body = max_request;
+  to.request = to.idle = patience;
+  to.clock = std::move(clock);
+  to.not_http = to_an_older_tool;
+  return to;
+}
 
-  local::socket socket;
-  asio::steady_timer timer;
-  std::string buffer;
+Error no(std::string why) { return fail(errc::operation_not_permitted, std::move(why)); }
+
+http::Reply reply_of(unsigned status, std::string body) {
+  http::Reply reply;
+  reply.status = status;
+  reply.type = "application/json";
+  reply.body = std::move(body);
+  return reply;
+}
+
+// One connection.
+struct Session {
+  Result<std::string> user;             // who may give orders
   std::vector<partners::Order> orders;  // of which more follow
-  enum class At : std::uint8_t { rest, work } at = At::rest;
 };
 
-// The next line without its end; nothing at the end of the stream, after the deadline, or when it is too long.
-asio::awaitable<std::optional<std::string>> read_line(std::shared_ptr<Connection> connection) {
-  std::array<char, 4096> octets;  // NOLINT: uninitialized on purpose, read_some fills it
-  std::size_t looked = 0;
-  for (;;) {
-    const auto end = connection->buffer.find('\n', looked);
-    if (end != std::string::npos) {
-      std::string line = connection->buffer.substr(0, end);
-      connection->buffer.erase(0, end + 1);
-      co_return line;
-    }
-    looked = connection->buffer.size();
-    if (looked > max_request) co_return std::nullopt;
-    auto into = asio::buffer(octets);
-    auto [code, got] = co_await connection->socket.async_read_some(into, asio::as_tuple(asio::use_awaitable));
-    if (code) co_return std::nullopt;
-    connection->buffer.append(octets.data(), got);
-  }
-}
+// Where a request came from.
+struct Call {
+  std::shared_ptr<Session> session;
+  queue::Queue::Progress progress;
+  const std::string& by() const { return *session->user; }
+};
 
-asio::awaitable<bool> write_line(std::shared_ptr<Connection> connection, std::string line) {
-  line += '\n';
-  auto from = asio::buffer(line);
-  auto [code, sent] = co_await asio::async_write(connection->socket, from, asio::as_tuple(asio::use_awaitable));
-  co_return !code && sent == line.size();
-}
-
-using Steady = std::chrono::steady_clock;
-
-asio::awaitable<void> tell_progress(std::shared_ptr<Connection> connection, std::shared_ptr<Steady::time_point> last,
-                                    std::uint64_t messages) {
-  if (Steady::now() - *last < progress_every) co_return;
-  *last = Steady::now();
-  Connection::expire_after(connection, patience);
-  co_await write_line(connection, progress_to_json(messages));  // whoever went away has given the order all the same
-  connection->timer.cancel();
-}
-
-queue::Queue::Progress progress_to(std::shared_ptr<Connection> connection) {
-  auto last = std::make_shared<Steady::time_point>(Steady::now());
-  return [connection = std::move(connection), last](std::uint64_t messages) {
-    return tell_progress(connection, last, messages);
-  };
-}
+template <class T>
+using Answer = asio::awaitable<Result<T>>;
 
 }  // namespace
 
 struct Server::State {
   State(asio::any_io_executor executor, queue::Queue& queue_of, Log& log_of, Calls calls_of)
-      : queue(queue_of), log(log_of), calls(std::move(calls_of)), acceptor(executor), tasks(executor, log_of) {}
+      : queue(queue_of),
+        log(log_of),
+        calls(std::move(calls_of)),
+        acceptor(executor),
+        connections(executor, log_of, nullptr, settings(calls.clock)),
+        accepting(executor, log_of) {}
 
   Result<> bind(const std::string& at);
   static asio::awaitable<void> accept(std::shared_ptr<State> self);
-  static asio::awaitable<void> serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection);
-  asio::awaitable<std::string> answer(Request request, std::string by, std::shared_ptr<Connection> connection);
-  asio::awaitable<std::string> act(Act act, std::string by, std::shared_ptr<Connection> connection);
-  asio::awaitable<std::string> refresh(dns::Name domain);
-  asio::awaitable<std::string> send_reports(SendReports send);
-  asio::awaitable<std::string> change_partners(ChangePartners change, std::string by,
-                                               std::shared_ptr<Connection> connection);
-  asio::awaitable<std::string> compact(std::string by, std::shared_ptr<Connection> connection);
   Result<std::string> admit(local::socket& socket) const;
+  static asio::awaitable<http::Reply> answer(std::shared_ptr<State> self, std::shared_ptr<Session> session,
+                                             http::Request request);
+  template <class R>
+  asio::awaitable<http::Reply> answer_to(std::string body, Call call);
+  Answer<store::Affected> handle(Act act, Call call);
+  Answer<std::vector<store::Lease>> handle(AskActive, Call);
+  Answer<std::vector<queue::InLine>> handle(AskWaiting, Call);
+  Answer<Status> handle(AskStatus, Call);
+  Answer<std::optional<std::string>> handle(Reload, Call);
+  Answer<route::PolicyEvent> handle(RefreshPolicy refresh, Call);
+  Answer<reports::Sender::SendNowResult> handle(SendReports send, Call);
+  Answer<partners::Done> handle(ChangePartners change, Call call);
+  Answer<Compacted> handle(Compact, Call call);
   void tell(store::Action action, const store::Affected& affected, const std::string& by);
   void tell_batch(store::Action action, const store::Affected& batch, const std::string& by);
   void close();
@@ -148,8 +134,8 @@ struct Server::State {
   Calls calls;
   std::string path;
   local::acceptor acceptor;
-  std::set<Connection*> connections;
-  net::TaskGroup tasks;
+  http::Server connections;
+  net::TaskGroup accepting;
 };
 
 Result<> Server::State::bind(const std::string& at) {
@@ -182,9 +168,6 @@ void Server::State::close() {
   acceptor.close(ignored);
   if (!path.empty()) unlink(path.c_str());
   path.clear();
-  for (Connection* one : connections) {
-    if (one->at == Connection::At::rest) one->socket.close(ignored);
-  }
 }
 
 asio::awaitable<void> Server::State::accept(std::shared_ptr<State> self) {
@@ -196,9 +179,11 @@ asio::awaitable<void> Server::State::accept(std::shared_ptr<State> self) {
       co_await pause.async_wait(asio::use_awaitable);
       continue;
     }
-    if (self->connections.size() >= most_connections) continue;  // the socket closes
-    auto connection = std::make_shared<Connection>(std::move(socket));
-    self->tasks.spawn("control", serve(self, std::move(connection)));
+    auto session = std::make_shared<Session>(Session{self->admit(socket), {}});
+    self->connections.serve(net::Stream(std::move(socket)),
+                            [weak = std::weak_ptr<State>(self), session](http::Request request) {
+                              return answer(weak.lock(), session, std::move(request));
+                            });
   }
 }
 
@@ -214,150 +199,130 @@ Result<std::string> Server::State::admit(local::socket& socket) const {
   return name;
 }
 
-asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection) {
-  struct Listed {
-    Listed(std::set<Connection*>& of, Connection* one) : all(of), connection(one) { all.insert(one); }
-    ~Listed() { all.erase(connection); }
-    std::set<Connection*>& all;
-    Connection* connection;
-  } const listed(self->connections, connection.get());
-  auto user = self->admit(connection->socket);
-  Connection::expire_after(connection, patience);
-  if (!user) {
-    co_await write_line(connection, refusal_to_json(user.error().detail));
-    connection->timer.cancel();
-    co_return;
+asio::awaitable<http::Reply> Server::State::answer(std::shared_ptr<State> self, std::shared_ptr<Session> session,
+                                                   http::Request request) {
+  if (!self) co_return reply_of(409, to_json(Refusal{"hoplockd is about to end"}));
+  if (!session->user) co_return reply_of(403, to_json(Refusal{session->user.error().detail}));
+  asio::awaitable<http::Reply> (State::*serve)(std::string, Call) = nullptr;
+  mp11::mp_for_each<mp11::mp_transform<mp11::mp_identity, Requests>>([&](auto kind) {
+    using R = typename decltype(kind)::type;
+    if (request.path == R::path) serve = &State::answer_to<R>;
+  });
+  if (serve == nullptr) {
+    co_return reply_of(404, to_json(Refusal{"hoplockd " HOPLOCK_VERSION " does not know '" + request.path +
+                                            "': hoplock is of another version; after an upgrade, restart hoplockd"}));
   }
-  for (;;) {
-    Connection::expire_after(connection, patience);
-    auto line = co_await read_line(connection);
-    connection->timer.cancel();
-    if (!line) co_return;
-    connection->at = Connection::At::work;
-    auto request = parse_request(*line);
-    std::string reply;
-    if (request) {
-      reply = co_await self->answer(std::move(*request), *user, connection);
-    } else {
-      reply = refusal_to_json(request.error().detail);
-    }
-    Connection::expire_after(connection, patience);
-    const bool sent = co_await write_line(connection, std::move(reply));
-    connection->timer.cancel();
-    connection->at = Connection::At::rest;
-    if (!sent || !self->acceptor.is_open()) co_return;
-  }
+  Call call{std::move(session), std::move(request.progress)};
+  co_return co_await (self.get()->*serve)(std::move(request.body), std::move(call));
 }
 
-asio::awaitable<std::string> Server::State::answer(Request request, std::string by,
-                                                   std::shared_ptr<Connection> connection) {
-  if (std::holds_alternative<AskActive>(request)) co_return to_json(queue.active());
-  if (std::holds_alternative<AskWaiting>(request)) {
-    if (!calls.waiting) co_return refusal_to_json("this daemon delivers nothing");
-    co_return to_json(calls.waiting());
-  }
-  if (auto* order = std::get_if<Act>(&request)) {
-    co_return co_await act(std::move(*order), std::move(by), std::move(connection));
-  }
-  if (auto* order = std::get_if<RefreshPolicy>(&request)) co_return co_await refresh(std::move(order->domain));
-  if (auto* order = std::get_if<SendReports>(&request)) co_return co_await send_reports(std::move(*order));
-  if (auto* order = std::get_if<ChangePartners>(&request))
-    co_return co_await change_partners(std::move(*order), std::move(by), std::move(connection));
-  if (std::holds_alternative<Reload>(request)) {
-    if (!calls.reload) co_return refusal_to_json("this daemon reloads nothing");
-    co_return reloaded_to_json(calls.reload());
-  }
-  if (std::holds_alternative<Compact>(request)) co_return co_await compact(std::move(by), std::move(connection));
+template <class R>
+asio::awaitable<http::Reply> Server::State::answer_to(std::string body, Call call) {
+  auto request = from_json<R>(body);
+  if (!request) co_return reply_of(400, to_json(Refusal{request.error().detail}));
+  const auto reply = co_await handle(std::move(*request), std::move(call));
+  if (!reply) co_return reply_of(409, to_json(Refusal{reply.error().detail}));
+  co_return reply_of(200, to_json(*reply));
+}
+
+Answer<std::vector<store::Lease>> Server::State::handle(AskActive, Call) { co_return queue.active(); }
+
+Answer<std::vector<queue::InLine>> Server::State::handle(AskWaiting, Call) {
+  if (!calls.waiting) co_return no("this daemon delivers nothing");
+  co_return calls.waiting();
+}
+
+Answer<Status> Server::State::handle(AskStatus, Call) {
   Status status;
   if (calls.status) status = co_await calls.status();
   status.version = HOPLOCK_VERSION;
   status.pid = getpid();
   status.counts["active"] = static_cast<std::int64_t>(queue.active().size());
-  co_return to_json(status);
+  co_return status;
 }
 
-asio::awaitable<std::string> Server::State::act(Act act, std::string by, std::shared_ptr<Connection> connection) {
-  act.selection.by_whom = by;
-  auto progress = progress_to(std::move(connection));
+Answer<std::optional<std::string>> Server::State::handle(Reload, Call) {
+  if (!calls.reload) co_return no("this daemon reloads nothing");
+  co_return calls.reload();
+}
+
+Answer<store::Affected> Server::State::handle(Act act, Call call) {
+  const std::string by = act.selection.by_whom = call.by();
   if (act.action == store::Action::bounce) {
-    if (!calls.bounce) co_return refusal_to_json("this daemon bounces nothing");
-    const auto bounced = co_await calls.bounce(std::move(act.selection), std::move(progress));
-    if (!bounced) co_return refusal_to_json("the queue cannot be changed now: " + bounced.error().detail);
-    co_return to_json(*bounced);
+    if (!calls.bounce) co_return no("this daemon bounces nothing");
+    auto bounced = co_await calls.bounce(std::move(act.selection), std::move(call.progress));
+    if (!bounced) co_return no("the queue cannot be changed now: " + bounced.error().detail);
+    co_return bounced;
   }
   const bool bulk = act.selection.by != store::Selection::By::ids;
   // At once with each batch, in the order of the transactions: whatever cuts the order short, what was done has its line.
   queue::Queue::Follow follow;
-  follow.progress = std::move(progress);
+  follow.progress = std::move(call.progress);
   follow.done = [this, action = act.action, by, bulk](const store::Affected& batch) {
     bulk ? tell_batch(action, batch, by) : tell(action, batch, by);
   };
   const bool due = act.action == store::Action::retry || act.action == store::Action::release;
   if (due && calls.kick) calls.kick();  // what is remembered of sites holds nothing of it back meanwhile
-  const auto affected = co_await queue.act(act.action, std::move(act.selection), calls.clock(), std::move(follow));
-  if (!affected) co_return refusal_to_json("the queue cannot be changed now: " + affected.error().detail);
+  auto affected = co_await queue.act(act.action, std::move(act.selection), calls.clock(), std::move(follow));
+  if (!affected) co_return no("the queue cannot be changed now: " + affected.error().detail);
   if (due && calls.kick) calls.kick();
-  co_return to_json(*affected);
+  co_return affected;
 }
 
-asio::awaitable<std::string> Server::State::refresh(dns::Name domain) {
-  if (!calls.refresh_policy) co_return refusal_to_json("this daemon keeps no policies");
-  const route::PolicyEvent news = co_await calls.refresh_policy(std::move(domain));
-  co_return to_json(news);
+Answer<route::PolicyEvent> Server::State::handle(RefreshPolicy refresh, Call) {
+  if (!calls.refresh_policy) co_return no("this daemon keeps no policies");
+  co_return co_await calls.refresh_policy(std::move(refresh.domain));
 }
 
-asio::awaitable<std::string> Server::State::send_reports(SendReports send) {
-  if (!calls.send_reports) co_return refusal_to_json("this daemon sends no reports");
+Answer<reports::Sender::SendNowResult> Server::State::handle(SendReports send, Call) {
+  if (!calls.send_reports) co_return no("this daemon sends no reports");
   store::ReportSelection which;
   which.day = send.day;
   which.domain = std::move(send.domain);
-  const auto result = co_await calls.send_reports(std::move(which));
-  if (!result) co_return refusal_to_json(result.error().detail);
-  co_return to_json(*result);
+  co_return co_await calls.send_reports(std::move(which));
 }
 
-asio::awaitable<std::string> Server::State::change_partners(ChangePartners change, std::string by,
-                                                            std::shared_ptr<Connection> connection) {
-  if (!calls.change_partners) co_return refusal_to_json("this daemon keeps no partners");
-  std::vector<partners::Order>& orders = connection->orders;
+Answer<partners::Done> Server::State::handle(ChangePartners change, Call call) {
+  if (!calls.change_partners) co_return no("this daemon keeps no partners");
+  std::vector<partners::Order>& orders = call.session->orders;
   std::move(change.orders.begin(), change.orders.end(), std::back_inserter(orders));
+  partners::Done nothing;
   if (orders.size() > partners::most_orders) {
     orders.clear();
-    partners::Done refused;
-    refused.refused = "too many at once; allowed: " + std::to_string(partners::most_orders);
-    co_return to_json(refused);
+    nothing.refused = "too many at once; allowed: " + std::to_string(partners::most_orders);
+    co_return nothing;
   }
-  if (change.more == ChangePartners::More::follow) co_return to_json(partners::Done{});
+  if (change.more == ChangePartners::More::follow) co_return nothing;
   std::vector<partners::Order> all = std::exchange(orders, {});
-  auto done = co_await calls.change_partners(std::move(all), std::move(by));
-  if (!done) co_return refusal_to_json("partners cannot be changed now: " + done.error().detail);
-  co_return to_json(*done);
+  auto done = co_await calls.change_partners(std::move(all), call.by());
+  if (!done) co_return no("partners cannot be changed now: " + done.error().detail);
+  co_return done;
 }
 
 // A little at a time, with a breath between, so that mail does not wait for it.
-asio::awaitable<std::string> Server::State::compact(std::string by, std::shared_ptr<Connection> connection) {
-  if (!calls.compact) co_return refusal_to_json("this daemon keeps no store");
-  auto progress = progress_to(std::move(connection));
+Answer<Compacted> Server::State::handle(Compact, Call call) {
+  if (!calls.compact) co_return no("this daemon keeps no store");
   asio::steady_timer breath(acceptor.get_executor());
   std::optional<std::uint64_t> first;
   std::uint64_t last = UINT64_MAX;
   for (;;) {
     const auto free = co_await calls.compact();
-    if (!free) co_return refusal_to_json(free.error().detail);
+    if (!free) co_return no(free.error().detail);
     if (!first) first = *free;
     if (*free == 0 || *free >= last) {
       last = *free;
       break;
     }
     last = *free;
-    co_await progress(last);
+    co_await call.progress(last);
     breath.expires_after(compact_breath);
     co_await breath.async_wait(asio::use_awaitable);
     if (!acceptor.is_open()) break;
   }
   const Compacted compacted{calls.store_octets(), *first - std::min(*first, last)};
-  log.write(Event(Level::info, "compacted").add("by", by).add("pages", static_cast<std::int64_t>(compacted.pages)));
-  co_return to_json(compacted);
+  log.write(
+      Event(Level::info, "compacted").add("by", call.by()).add("pages", static_cast<std::int64_t>(compacted.pages)));
+  co_return compacted;
 }
 
 void Server::State::tell(store::Action action, const store::Affected& affected, const std::string& by) {
@@ -379,21 +344,20 @@ Server::Server(asio::any_io_executor executor, queue::Queue& queue, Log& log, Ca
 
 Server::~Server() {
   state_->close();
-  state_->tasks.stop();
+  state_->accepting.stop();
 }
 
 Result<> Server::open(const std::string& path) {
   if (auto bound = state_->bind(path); !bound) return bound.error();
-  state_->tasks.spawn("control", State::accept(state_));
+  state_->accepting.spawn("control", State::accept(state_));
   return {};
 }
 
 asio::awaitable<void> Server::stop(net::SteadyTime deadline) {
   const auto state = state_;
   state->close();
-  co_await state->tasks.join(deadline);
-  state->tasks.stop();
-  co_await state->tasks.join(deadline + patience);
+  co_await state->connections.stop(deadline);
+  co_await state->accepting.join(deadline);
 }
 
 }  // namespace hoplock::control

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // A queue with its control socket, as the daemon has them, for tests of either end.
 #pragma once
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
+#include <cstring>
 #include <future>
 #include <map>
 #include <string>
@@ -15,6 +22,52 @@
 #include "tests/support/memory_log.h"
 
 namespace hoplock::control::test {
+
+// A plain socket there, and what is said over it.
+class Socket {
+ public:
+  explicit Socket(const std::string& path) : descriptor_(socket(AF_UNIX, SOCK_STREAM, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    connected_ = connect(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  }
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  ~Socket() { close(descriptor_); }
+
+  bool is_connected() const { return connected_; }
+  int descriptor() const { return descriptor_; }
+  void send(std::string_view octets) const {
+    for (ssize_t n = 1; n > 0 && !octets.empty(); octets.remove_prefix(n > 0 ? static_cast<std::size_t>(n) : 0))
+      n = ::send(descriptor_, octets.data(), octets.size(), MSG_NOSIGNAL);
+  }
+  // Until something has come, which is left where it is, or the end.
+  bool is_answered() const {
+    pollfd ready{descriptor_, POLLIN, 0};
+    return poll(&ready, 1, 5000) == 1;
+  }
+  // Up to the server's end.
+  std::string rest() const {
+    std::string all;
+    std::array<char, 4096> room{};
+    for (ssize_t n = 1; n > 0;) {
+      n = recv(descriptor_, room.data(), room.size(), 0);
+      if (n > 0) all.append(room.data(), static_cast<std::size_t>(n));
+    }
+    return all;
+  }
+
+ private:
+  int descriptor_;
+  bool connected_ = false;
+};
+
+inline std::string request(const std::string& path, const std::string& body) {
+  return "POST " + path +
+         " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         body;
+}
 
 struct Controlled {
   Controlled() : world(dir.path()), server(world.loop.executor(), *world.queue, log, calls()) {
@@ -35,6 +88,12 @@ struct Controlled {
       status.problems = {{"dnssec", "nothing validates"}};
       co_return status;
     };
+    to.compact = [this]() -> boost::asio::awaitable<Result<std::uint64_t>> {
+      boost::asio::steady_timer pause(world.loop.executor(), std::chrono::milliseconds(600));
+      co_await pause.async_wait(boost::asio::use_awaitable);
+      co_return free_pages -= 10;
+    };
+    to.store_octets = [] { return std::uint64_t{4096}; };
     to.reload = [this] {
       ++reloads;
       return complaint;
@@ -72,6 +131,14 @@ struct Controlled {
     }
     return result.get();
   }
+  // What is answered to this, up to the end.
+  std::string said(const std::string& octets) {
+    return apart([&] {
+      const Socket socket(path);
+      socket.send(octets);
+      return socket.rest();
+    });
+  }
   store::Affected act(store::Action action, store::Selection selection) {
     return apart([&, selection] { return Client::connect(path).value().act(action, selection).value(); });
   }
@@ -90,6 +157,7 @@ struct Controlled {
   support::MemoryLog log;
   int kicks = 0;
   std::chrono::milliseconds fetch_takes{0};
+  std::uint64_t free_pages = 40;
   int reloads = 0;
   std::optional<std::string> complaint;
   control::Server server;

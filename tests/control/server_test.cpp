@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/server.h"
 
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstring>
 #include <optional>
 
 #include "control/client.h"
@@ -19,34 +15,7 @@ namespace control_server_test {
 using namespace hoplock;
 using control::Client;
 using control::test::Controlled;
-
-namespace {
-
-// Says one thing over a plain socket, and gives all that comes back until the server ends it or has said a line.
-std::string say(const std::string& path, const std::string& octets) {
-  const int descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  std::string reply;
-  if (connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-    std::size_t sent = 0;
-    while (sent < octets.size()) {
-      const ssize_t n = send(descriptor, octets.data() + sent, octets.size() - sent, MSG_NOSIGNAL);
-      if (n <= 0) break;
-      sent += static_cast<std::size_t>(n);
-    }
-    std::array<char, 4096> buffer{};
-    for (ssize_t n = 1; n > 0 && (reply.empty() || reply.back() != '\n');) {
-      n = recv(descriptor, buffer.data(), buffer.size(), 0);
-      if (n > 0) reply.append(buffer.data(), static_cast<std::size_t>(n));
-    }
-  }
-  close(descriptor);
-  return reply;
-}
-
-}  // namespace
+using control::test::request;
 
 TEST_CASE("control: hold, release, retry and remove act on the queue, and the log says who did it") {
   Controlled control;
@@ -177,14 +146,16 @@ TEST_CASE("control: a daemon that takes long over an order is waited for") {
   CHECK(control.apart([&] { return Client::connect(control.path).value().refresh_policy(domain).has_value(); }));
 }
 
-TEST_CASE("control: bad lines get a refusal, endless ones get the end, and the next client is served") {
+TEST_CASE("compact: what is left is told once a second, and what came of it at the end") {
   Controlled control;
-  const std::string refusal = control.apart([&] { return say(control.path, "GET / HTTP/1.1\n"); });
-  CHECK(refusal.find("\"ok\":false") != std::string::npos);
-  const std::string nothing =
-      control.apart([&] { return say(control.path, std::string(control::max_request + 100'000, 'x')); });
-  CHECK(nothing.empty());
-  CHECK(control.apart([&] { return Client::connect(control.path).value().status().has_value(); }));
+  std::vector<std::uint64_t> told;
+  const auto compacted = control.apart([&] {
+    return Client::connect(control.path).value().compact([&](std::uint64_t pages) { told.push_back(pages); }).value();
+  });
+  CHECK(compacted.pages == 30);
+  CHECK(compacted.octets == 4096);
+  CHECK(told == std::vector<std::uint64_t>{20});
+  CHECK(control.log.events("compacted").size() == 1);
 }
 
 TEST_CASE("control: at the stop idle clients are let go at once") {
@@ -224,8 +195,9 @@ TEST_CASE("sts-refresh: the daemon fetches, and says what came of it") {
   CHECK(news.max_age == Seconds(86400));
   CHECK(news.expires == queue::test::t0);
   CHECK(news.error.empty());
-  const auto refusal = at.apart([&] { return say(at.path, "{\"do\":\"sts-refresh\"}\n"); });
-  CHECK(refusal.find("'domain' is missing") != std::string::npos);
+  const auto refusal = at.said(request("/v1/sts-refresh", "{}"));
+  CHECK(refusal.starts_with("HTTP/1.1 400 "));
+  CHECK(refusal.find(R"({"error":"not the JSON that is asked for)") != std::string::npos);
 }
 
 TEST_CASE("tlsrpt-send: the daemon is told the day and the domain, and says how many reports it sends") {
@@ -239,13 +211,7 @@ TEST_CASE("tlsrpt-send: the daemon is told the day and the domain, and says how 
   CHECK(send(std::nullopt).found == 3);
   CHECK(send(std::nullopt).sending == 2);
   CHECK(send(dns::Name::parse("contoso.com").value()).found == 0);
-  for (const char* bad :
-       {"{}", R"("day":"yesterday")", R"("day":"2025-02-30")", R"("day":"2025-03-01","domain":"a b")"}) {
-    CAPTURE(bad);
-    const std::string line = std::string(R"({"do":"tlsrpt-send",)") + (bad[0] == '{' ? "\"x\":1" : bad) + "}\n";
-    const auto refusal = at.apart([&] { return say(at.path, line); });
-    CHECK(refusal.find("\"ok\":false") != std::string::npos);
-  }
+  CHECK(at.said(request("/v1/tlsrpt-send", R"({"day":"2025-02-30","domain":null})")).starts_with("HTTP/1.1 400 "));
 }
 
 TEST_CASE("control::Server: a reload says what the daemon complained of, or nothing") {

@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lines on the control socket, both ways: whatever comes is read or refused, and what was read comes out the same again.
+// JSON on the control socket, both ways: whatever comes is read or refused, and what was read comes out the same again.
+#include <boost/mp11/algorithm.hpp>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
-#include "control/protocol.h"
+#include "control/described.h"
 
 using namespace hoplock::control;
 
+template <class T>
+void read(std::string_view text) {
+  const auto value = from_json<T>(text);
+  if (!value) return;
+  const std::string written = to_json(*value);
+  const auto again = from_json<T>(written);
+  if (!again || to_json(*again) != written) std::abort();
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view line(reinterpret_cast<const char*>(data), size);
-  if (const auto request = parse_request(line)) {
-    const std::string text = to_json(*request);
-    const auto again = parse_request(text);
-    if (!again || to_json(*again) != text) std::abort();
-  }
-  (void)parse_affected(line);
-  (void)parse_active(line);
-  (void)parse_status(line);
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, Requests>>([text](auto kind) {
+    using R = typename decltype(kind)::type;
+    read<R>(text);
+    read<typename R::Reply>(text);
+  });
+  read<Refusal>(text);
   return 0;
 }
