@@ -23,10 +23,13 @@ constexpr std::array<Meaning, 17> meanings{{
      "The recipient's mail server must offer STARTTLS again on the host named above."},
     {Reason::certificate_host_mismatch, "The server's certificate is made out to another name.",
      "The recipient's mail server needs a certificate that names the host above."},
-    {Reason::certificate_expired, "The server's certificate has expired or is not yet valid.",
+    {Reason::certificate_expired, "The server's certificate has expired.",
      "The recipient's mail server needs a new certificate."},
-    {Reason::certificate_not_trusted, "The server's certificate comes from no authority that is trusted.",
-     "The recipient's mail server needs a certificate, with its whole chain, from a public authority."},
+    // Not expired, and for the right name: all other faults (RPT-21).
+    {Reason::certificate_not_trusted,
+     "The server's certificate is not trusted: no trusted authority issued it, it is not yet valid, or it has another "
+     "fault.",
+     "The recipient's mail server needs a valid certificate, with its whole chain, from a public authority."},
     {Reason::validation_failure, "No secured connection to the server could be set up.",
      "The recipient's mail server must be made to complete a TLS handshake."},
     {Reason::tlsa_invalid,

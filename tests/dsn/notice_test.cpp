@@ -111,6 +111,17 @@ TEST_CASE("every reason that refuses a hop is explained to people, with what wou
   CHECK(explain(refused()).empty());
 }
 
+// net::verdict() has a certificate that is not yet valid as certificate-not-trusted.
+TEST_CASE("RPT-21: a certificate that is not yet valid is told of as not trusted, never as expired") {
+  Recipient recipient = tlsa_mismatch();
+  recipient.reason = hop::Reason::certificate_expired;
+  CHECK(has(explain(recipient)[0], "has expired"));
+  CHECK_FALSE(has(explain(recipient)[0], "not yet valid"));
+  recipient.reason = hop::Reason::certificate_not_trusted;
+  CHECK(has(explain(recipient)[0], "not trusted"));
+  CHECK(has(explain(recipient)[0], "not yet valid"));
+}
+
 // The recipient's administrators were told to repair their name servers.
 TEST_CASE("DNS-04: what our own resolver is the cause of is not laid at the recipient's door") {
   Recipient recipient = refused();
