@@ -47,12 +47,6 @@ std::vector<Event> hop_events(const Attempt& attempt) {
   return events;
 }
 
-std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<store::RecipientResult>& results) {
-  std::vector<Event> events;
-  for (const RecipientLine& line : lines_of_recipients(attempt, results)) events.push_back(to_event(line));
-  return events;
-}
-
 std::vector<counted::Value> hop_counts(const Attempt& attempt) {
   std::vector<counted::Value> counts;
   if (attempt.overlooked) counts.emplace_back(counted::StsPolicy{"failed"});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an Attempt means to the queue and to the log: the results for its recipients and the log lines, each made by a pure function from
-// what outcome.h concluded, so that each has its own test. CONTRACT, "Log lines".
+// What an Attempt means to the queue, and what the log and the metrics tell of its hops: each made by a pure function from what outcome.h
+// concluded, so that each has its own test. The recipients' lines are made in lines.h.
 #pragma once
 #include <optional>
 #include <vector>
@@ -30,9 +30,6 @@ std::vector<store::RecipientResult> results(const Attempt& attempt, const Schedu
 // `hop` lines: one for each host that was refused before the next was tried, and for each relaxed one. Before them an `sts-policy`
 // line where a policy that nobody could look for was given up.
 std::vector<Event> hop_events(const Attempt& attempt);
-// `delivered`, `deferred`, `bounced` or `expired`: one for each recipient, to be logged once `results` are on stable storage.
-std::vector<Event> recipient_events(const Attempt& attempt, const std::vector<store::RecipientResult>& results);
-
 // What hop_events() tells, counted.
 std::vector<counted::Value> hop_counts(const Attempt& attempt);
 

@@ -176,7 +176,7 @@ struct Courses {
 
 // The words that a log line would have for the hop of a recipient's end.
 inline std::string line(const Attempt& attempt, std::initializer_list<const char*> keys, std::size_t recipient = 0) {
-  const Event event = recipient_events(attempt, results(attempt, Schedule{})).at(recipient);
+  const Event event = to_event(lines_of_recipients(attempt, results(attempt, Schedule{})).at(recipient));
   std::string text = event.name();
   for (const char* key : keys) text += " " + std::string(event.get(key));
   return text;
