@@ -28,7 +28,7 @@ int config_show(const Call& call);
 int queue_list(const Call& call);
 int queue_show(const Call& call);
 int queue_stats(const Call& call);
-int queue_act(const Call& call);  // retry, hold, release, remove
+int queue_act(const Call& call);  // retry, hold, release, remove, bounce
 int trace(const Call& call);
 int check(const Call& call);
 int tlsa(const Call& call);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The daemon's end of the control socket: a Unix stream socket, mode 0660, for the operator's tool. Serves root, the daemon's
-// own user and members of the socket's group, nobody else; acts on the queue as it is told and logs who told it (`held`,
-// `released`, `removed`, `retried`; what was bounced is logged as such). It decides nothing about mail.
+// own user and members of the socket's group, nobody else; answers each request of protocol.h from the queue or by one
+// of the Calls. What it does to the queue it logs with who told it (`held`, `released`, `removed`, `retried`); what others do they log
+// themselves, as delivery does what was bounced. It decides nothing about mail.
 #pragma once
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -24,7 +25,7 @@ namespace hoplock::control {
 
 struct Calls {
   std::function<std::vector<queue::InLine>()> waiting;  // next hops that wait for a session
-  std::function<void()> kick;                           // after retry and release: there may be due work
+  std::function<void()> kick;                           // before and after retry and release: look for due work
   std::function<boost::asio::awaitable<Status>()>
       status;  // all of it but version, pid and the number of active recipients
   // Reads the configuration again: the complaint when it is refused.

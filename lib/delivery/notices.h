@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is told what (RFC 3461 section 5): which ends of an attempt make a notice, for which recipients, and what of the message goes back
-// with it. Pure but for the token that keeps a notice's boundary from being guessed. The notice itself is composed by dsn, on the disk
+// with it. Pure: the token that keeps a notice's boundary from being guessed is an argument. The notice itself is composed by dsn, on the disk
 // thread, in the transaction that settles what it tells of.
 #pragma once
 #include <cstdint>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The scheduler's inside: a dispatcher that finds due destinations, and their workers. Only for its own sources.
+// The scheduler's inside: a dispatcher that finds due destinations, and their workers. For this module's own sources.
 #pragma once
 #include <deque>
 #include <map>
@@ -64,19 +64,18 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void grow(const ActiveDestinationPtr& destination);
   void relieve();
   void make_stuck_give_way();
-  asio::awaitable<bool> give_way(DeliveryWorker& worker, const store::Job& job, const Attempt& attempt);
   void mind_hang(const ActiveDestination& destination);
   void add_worker(const ActiveDestinationPtr& destination);
-  void worker_gone(ActiveDestination& destination);
-  void queue_failed(const std::string& what);
-
-  // --- worker.cpp: one session's worth of jobs for one destination
   // Its places at the site, and among those that have not worked yet, from the moment it is decided on.
   struct Places {
     Gates::UsePtr at_site;
     std::vector<Gates::UsePtr> on_trial;
   };
   Places take_places(ActiveDestination& destination);
+  void worker_gone(ActiveDestination& destination);
+  void queue_failed(const std::string& what);
+
+  // --- worker.cpp: one session's worth of jobs for one destination
   static asio::awaitable<void> run_worker(Self self, ActiveDestinationPtr destination, Places places);
   asio::awaitable<bool> step(DeliveryWorker& worker);
   asio::awaitable<bool> wait_idle(DeliveryWorker& worker, Steady::time_point until);
@@ -86,6 +85,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   asio::awaitable<std::optional<store::Job>> next_job(ActiveDestinationPtr destination);
   asio::awaitable<bool> lease(ActiveDestinationPtr destination);
   asio::awaitable<bool> carry(DeliveryWorker& worker, store::Job job);
+  asio::awaitable<bool> give_way(DeliveryWorker& worker, const store::Job& job, const Attempt& attempt);
   void tell_hops(const Attempt& attempt);
   void tell_broken(store::Id id, const std::string& why);
   asio::awaitable<bool> place_anew(DeliveryWorker& worker, const Attempt& attempt);
@@ -137,6 +137,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   void tell_reputation(Site& site, const Attempt& attempt, const DestinationFailure& why);
   void tell_kept(const Site& site, const Attempt& attempt, By whose);
 
+  // --- worker.cpp again: how leases end, and the mail behind a hold
   asio::awaitable<void> give_back_rest(ActiveDestinationPtr destination);
   enum class Works : std::uint8_t { ask, no };  // ask: the attempt shows it
   ResultCommitter::Sequence finish(ActiveDestination& destination, const Attempt& attempt, Works works = Works::ask);
@@ -148,10 +149,13 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   bool says_nothing(const Attempt& attempt, const store::Backoff& hold) const;
   TellingMarks::Clock telling_clock() const;
   static asio::awaitable<void> tell_waiting(Self self, std::string destination, store::Backoff hold);
-  struct Bounce;
-  static asio::awaitable<Result<>> bounce_batch(Self self, std::shared_ptr<Bounce> order, std::vector<store::Id> ids);
   Schedule schedule();
   Schedule schedule_of(const Attempt& attempt);
+
+  // --- bounce.cpp: an operator's order
+  struct Bounce;
+  static asio::awaitable<Result<>> bounce_batch(Self self, std::shared_ptr<Bounce> order, std::vector<store::Id> ids);
+
   Time now() const { return clock_(); }
   double fraction() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 

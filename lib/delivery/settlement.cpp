@@ -55,7 +55,7 @@ hop::Words words_of_hold(const store::Backoff& hold) {
   return coded && hop::parse_reason(hold.reason) == hop::Reason::smtp_reply ? hop::Words::peer : hop::Words::ours;
 }
 
-// What log and metrics tell of them, and the history.
+// What log and metrics tell of them.
 void describe(Settlement& settlement, const std::vector<RecipientLine>& lines) {
   for (const RecipientLine& line : lines) {
     settlement.events.push_back(to_event(line));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A worker as the scheduler's coroutines share it. Only for worker.cpp and standing.cpp.
+// A worker as the scheduler's coroutines share it. For this module's own sources.
 #pragma once
 #include <memory>
 #include <optional>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inside of Disk: the waiting jobs, the thread that takes them in batches, one transaction a batch. Only disk.cpp includes it.
+// The inside of Disk: the waiting jobs, the thread that takes them in batches, one transaction a batch. For this
+// module's own sources.
 #pragma once
 #include <atomic>
 #include <chrono>

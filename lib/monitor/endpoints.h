@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the HTTP listener serves: /metrics and /healthz, made from the DaemonStatus, the Counters and the last Survey of the database,
-// and by whom it is told of them all other paths. Changes nothing.
+// What the HTTP listener serves: /metrics and /healthz, made from the DaemonStatus, the Counters and the last Survey of the database.
+// All other paths it passes on to `others`. Changes nothing itself.
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <functional>

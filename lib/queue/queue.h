@@ -70,7 +70,7 @@ class Queue {
   asio::awaitable<Result<std::string>> read_chunk(store::Id id, std::uint32_t n);
   // Ends of leases and changes of destinations, durable when it returns good. After an Error the leases stand and the
   // same Results may be given again: stop leasing until it succeeds.
-  // What became of the reports that were given up, in their order.
+  // Good: what became of the reports that were given up, in their order.
   using GivenUp = std::vector<std::optional<store::ReturnedReport>>;
   asio::awaitable<Result<GivenUp>> apply(store::Results results);
   // The destination's hold, if it is known to have one.
