@@ -23,6 +23,7 @@
 namespace http_server_test {
 
 using namespace hoplock;
+using http::Listening;
 using http::Reply;
 using http::Request;
 using http::Server;
