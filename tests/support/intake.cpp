@@ -6,7 +6,6 @@
 
 #include "net/tls_server.h"
 #include "store_sqlite/mail_reader.h"
-#include "store_sqlite/mail_store.h"
 
 namespace hoplock::support {
 
@@ -118,6 +117,10 @@ bool Intake::prepare_and_drop(listener::Options options) {
 
 listener::Counts Intake::counts() {
   return on_loop([this] { return server_->counts(); });
+}
+
+void Intake::set_store(There there) {
+  on_loop([this, there] { mail_->away = there == There::no; });
 }
 
 void Intake::wait_idle() {

@@ -17,7 +17,7 @@
 #include "disk/disk.h"
 #include "listener/server.h"
 #include "queue/queue.h"
-#include "store_sqlite/mail_store.h"
+#include "tests/support/distant_store.h"
 #include "tests/support/memory_log.h"
 #include "tests/support/temp_directory.h"
 
@@ -51,6 +51,9 @@ class Intake {
   std::vector<Stored> stored() const;
   // Rows of a table of the database.
   std::int64_t rows(const std::string& table) const;
+  // The store is elsewhere, and cannot be reached.
+  enum class There : bool { no, yes };
+  void set_store(There there);
   // Waits until no session is left.
   void wait_idle();
   // The queue's sweep in the background, once through all that is stored.
@@ -90,7 +93,7 @@ class Intake {
   net::CertificateFiles certificate_;
   int certificates_ = 0;
   std::unique_ptr<disk::Disk> disk_;
-  std::optional<store_sqlite::SqliteMailStore> mail_;
+  std::optional<support::DistantMailStore> mail_;
   std::optional<queue::Queue> queue_;
   std::optional<listener::Server> server_;
   std::vector<std::uint16_t> ports_;
