@@ -31,7 +31,7 @@ class AttemptRunner {
   void sign_with(std::shared_ptr<const dkim::Keyring> keyring) { common_.keyring = std::move(keyring); }
 
   // Awaited right before each final dot (Content::leave).
-  void ask_leave(std::function<asio::awaitable<bool>()> leave) { common_.leave = std::move(leave); }
+  void ask_leave(std::function<asio::awaitable<bool>(std::int64_t term)> leave) { common_.leave = std::move(leave); }
 
   // `session` belongs to the caller's frame, which waits: it is used when it fits, and left open, or empty.
   // `access`: null, or outlives it.

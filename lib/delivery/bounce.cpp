@@ -52,7 +52,7 @@ asio::awaitable<Result<store::Affected>> Scheduler::Impl::bounce(Self self, stor
   queue::Queue::Batch call = [self, order](std::vector<store::Id> ids) {
     return bounce_batch(self, order, std::move(ids));
   };
-  auto done = co_await self->queue_.in_batches(std::move(selection), batch_messages, std::move(call));
+  auto done = co_await self->queue_.in_batches(std::move(selection), batch_messages, self->now(), std::move(call));
   if (!done) co_return done.error();
   co_return std::move(order->sum);
 }

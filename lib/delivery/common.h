@@ -34,8 +34,8 @@ struct Common {
   Options options;
   std::uint64_t generation = 0;  // of the options
   std::shared_ptr<const net::ClientTls> tls;
-  std::shared_ptr<const dkim::Keyring> keyring;         // null: nothing is signed
-  std::function<boost::asio::awaitable<bool>()> leave;  // Content::leave
+  std::shared_ptr<const dkim::Keyring> keyring;                          // null: nothing is signed
+  std::function<boost::asio::awaitable<bool>(std::int64_t term)> leave;  // Content::leave, of a job of that term
   LookUps look_ups;
   ReportInterests interests;
   Rotation rotation;                        // by destination

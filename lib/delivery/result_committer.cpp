@@ -46,14 +46,14 @@ asio::awaitable<void> ResultCommitter::wait_for_capacity() {
   while (is_behind() && !ended_) co_await committed_.wait();
 }
 
-asio::awaitable<bool> ResultCommitter::leave() {
+asio::awaitable<bool> ResultCommitter::leave(std::int64_t term) {
   const auto until = std::chrono::steady_clock::now() + longest_wait;
   while (is_behind()) {
     if (ended_) co_return false;
     const net::Woken woken = co_await committed_.wait_until(until);
     if (woken == net::Woken::timed_out) co_return false;
   }
-  co_return true;
+  co_return queue_.lease_term() == term;
 }
 
 bool ResultCommitter::is_behind() const {

@@ -31,8 +31,9 @@ class ResultCommitter {
   bool is_committed(Sequence sequence) const { return committed_last_ >= sequence; }
   // Until few enough wait, and none for long, that another message may be begun: a crash repeats what was not yet stored.
   boost::asio::awaitable<void> wait_for_capacity();
-  // The same right before a message's final dot, though the peer waits. False: it took too long, the dot is not to be sent.
-  boost::asio::awaitable<bool> leave();
+  // The same right before the final dot of a message that was leased in that term, though the peer waits. False: it took too long, or the
+  // term is over and another node may send it: the dot is not to be sent.
+  boost::asio::awaitable<bool> leave(std::int64_t term);
   bool stalled() const { return stalled_; }
   // Stores until end() was called and nothing is left; gives up what cannot be stored once ended.
   boost::asio::awaitable<void> run();

@@ -38,14 +38,14 @@ Scheduler::Impl::Impl(const Services& services)
       workers_(services.executor, services.log),
       tasks_(services.executor, services.log),
       watching_(services.executor, services.log) {
-  runner_.ask_leave([this] { return committer_.leave(); });
+  runner_.ask_leave([this](std::int64_t term) { return committer_.leave(term); });
 }
 
 void Scheduler::Impl::set(Options options, std::shared_ptr<const net::ClientTls> tls) {
   lets_go_ = !options.reputation_hold && (options_.reputation_hold || lets_go_);
   options_ = options;
   record_watch_.every(options_.retry.first);
-  concurrency_.limit(options_.sessions, options_.sessions_per_domain);
+  concurrency_.limit(options_.sessions, per_domain());
   gates_.limit(options_.sessions, options_.sessions_per_host);
   runner_.reload(std::move(options), std::move(tls));
   reopen();
@@ -89,11 +89,12 @@ void Scheduler::Impl::let_go_failed(const std::string& what) {
   queue_failed(what);
 }
 
-void Scheduler::Impl::start() {
+void Scheduler::Impl::start(Sends sends) {
+  tasks_.spawn("settler", settle(shared_from_this()));
+  if (sends == Sends::nothing) return;
   queue_.on_work([weak = weak_from_this()](std::vector<store::Ready> ready) {
     if (const auto self = weak.lock()) self->add_work(std::move(ready));
   });
-  tasks_.spawn("settler", settle(shared_from_this()));
   tasks_.spawn("dispatcher", dispatch(shared_from_this()));
   watching_.spawn("watch", watch(shared_from_this()));
 }
@@ -141,6 +142,18 @@ void Scheduler::Impl::reopen() {
     destination->most = SIZE_MAX;
   }
   concurrency_.wake_all_idle();
+  notify();
+}
+
+// The limit is the installation's: rounded up, so that each node may have a session.
+std::size_t Scheduler::Impl::per_domain() const {
+  return (options_.sessions_per_domain + senders_sharing_ - 1) / senders_sharing_;
+}
+
+void Scheduler::Impl::share(std::size_t senders) {
+  senders = std::max<std::size_t>(senders, 1);
+  if (std::exchange(senders_sharing_, senders) == senders) return;
+  concurrency_.limit(options_.sessions, per_domain());
   notify();
 }
 
@@ -265,7 +278,8 @@ asio::awaitable<void> Scheduler::Impl::check_routes() {
 
 void Scheduler::Impl::queue_failed(const std::string& what) {
   paused_until_ = Steady::now() + pause;
-  log_.write(Event(Level::error, "queue-failed").add("error", what));
+  // that the store is away is told by whoever keeps it, once
+  if (queue_.available()) log_.write(Event(Level::error, "queue-failed").add("error", what));
   wake_.notify_all();
 }
 
@@ -390,10 +404,12 @@ Scheduler::~Scheduler() { impl_->abandon(); }
 void Scheduler::set(Options options, std::shared_ptr<const net::ClientTls> tls) {
   impl_->set(std::move(options), std::move(tls));
 }
-void Scheduler::start() { impl_->start(); }
+void Scheduler::start(Sends sends) { impl_->start(sends); }
 asio::awaitable<void> Scheduler::stop(net::SteadyTime deadline) { return impl_->stop(deadline); }
 void Scheduler::sign_with(std::shared_ptr<const dkim::Keyring> keyring) { impl_->sign_with(std::move(keyring)); }
 void Scheduler::notify() { impl_->notify_by_order(); }
+void Scheduler::look() { impl_->notify(); }
+void Scheduler::share(std::size_t senders) { impl_->share(senders); }
 asio::awaitable<Result<store::Affected>> Scheduler::bounce(store::Selection selection,
                                                            queue::Queue::Progress progress) {
   return Impl::bounce(impl_, std::move(selection), std::move(progress));

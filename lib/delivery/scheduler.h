@@ -41,11 +41,17 @@ class Scheduler {
   void set(Options options, std::shared_ptr<const net::ClientTls> tls);
   // What signs mail from now on; null: nothing does.
   void sign_with(std::shared_ptr<const dkim::Keyring> keyring);
-  void start();
+  // nothing: this node takes mail for others to send. What operators end is still ended.
+  enum class Sends : std::uint8_t { mail, nothing };
+  void start(Sends sends = Sends::mail);
   // Takes no more work, lets messages under way end until `deadline`, then cuts; results so far are stored in any case.
   boost::asio::awaitable<void> stop(net::SteadyTime deadline);
   // Somebody changed what is due (an operator's retry or release): look now, and forget what holds sites back.
   void notify();
+  // More may be due than was: look now.
+  void look();
+  // So many nodes send mail: each takes its part of sessions_per_domain, at least one.
+  void share(std::size_t senders);
   // Ends what the selection means with a notice to the senders, in bounded steps, each on stable storage before the next; what is under
   // way is left alone and counted as active.
   boost::asio::awaitable<Result<store::Affected>> bounce(store::Selection selection, queue::Queue::Progress progress);

@@ -29,11 +29,13 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   explicit Impl(const Services& services);
   void set(Options options, std::shared_ptr<const net::ClientTls> tls);
   void sign_with(std::shared_ptr<const dkim::Keyring> keyring) { runner_.sign_with(std::move(keyring)); }
-  void start();
+  void start(Sends sends);
   asio::awaitable<void> stop(net::SteadyTime deadline);
   void abandon();
   void notify();
   void notify_by_order();
+  void share(std::size_t senders);
+  std::size_t per_domain() const;
   void reopen();
   Counts counts() const;
   std::vector<queue::InLine> in_line() const;
@@ -167,6 +169,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   ResultCommitter committer_;
   RecordWatch record_watch_;
   Options options_;
+  std::size_t senders_sharing_ = 1;  // nodes that send, this one among them
   std::mt19937_64 random_;
   Gates gates_;
   SlowSenders slow_senders_;

@@ -50,7 +50,10 @@ asio::awaitable<Transactions::Heard> Transactions::transact() {
     }
     if (!route_check_.holds()) co_return co_await leave_displaced();
     smtpclient::Content content = std::get<smtpclient::Content>(std::move(*made));
-    content.leave = common_.leave;
+    if (common_.leave) {
+      const std::int64_t term = progress_.job->term;
+      content.leave = [&leave = common_.leave, term] { return leave(term); };
+    }
     smtp::Envelope envelope = content_.envelope(batch, form);
     if (form != WireForm::seven_bit && form != WireForm::plain) envelope.size = content_.size() + content.before.size();
     const smtpclient::Sent sent = co_await client.send(std::move(envelope), std::move(content));

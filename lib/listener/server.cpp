@@ -77,7 +77,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
 
   Services services() { return {queue, log, clock, counts, passwords, logins, senders, strangers, lines, bounces}; }
   void admit(net::Stream stream, std::shared_ptr<const Profile> profile);
-  void turn_away(net::Stream stream, const Profile& profile);
+  void turn_away(net::Stream stream, const Profile& profile, const smtp::Reply& reply);
   static asio::awaitable<void> accept_all(std::shared_ptr<State> self, std::shared_ptr<Bound> at);
   static asio::awaitable<void> relieve(std::shared_ptr<State> self);
   static asio::awaitable<void> serve(std::shared_ptr<State> self, net::Stream stream,
@@ -118,6 +118,10 @@ asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, net::Str
 void Server::State::admit(net::Stream stream, std::shared_ptr<const Profile> profile) {
   ++counts.connections;
   const Ip client = stream.peer().ip;
+  if (!queue.available()) {
+    const smtp::Reply reply = smtp::Session::store_away(profile->hostname.text());
+    return turn_away(std::move(stream), *profile, reply);
+  }
   const auto now = std::chrono::steady_clock::now();
   const bool known = may_relay(*profile, client) || logins.is_known(site_of(client), now);
   auto admission = places.admit(client, known ? Standing::known : Standing::stranger, now);
@@ -125,13 +129,15 @@ void Server::State::admit(net::Stream stream, std::shared_ptr<const Profile> pro
     relieving = true;
     accepting.spawn("relieve", relieve(shared_from_this()));
   }
-  if (!admission.place) return turn_away(std::move(stream), *profile);
+  if (!admission.place) {
+    const smtp::Reply reply = smtp::Session::too_many_connections(profile->hostname.text());
+    return turn_away(std::move(stream), *profile, reply);
+  }
   sessions.spawn("session",
                  serve(shared_from_this(), std::move(stream), std::move(profile), std::move(admission.place)));
 }
 
-void Server::State::turn_away(net::Stream stream, const Profile& profile) {
-  const smtp::Reply reply = smtp::Session::too_many_connections(profile.hostname.text());
+void Server::State::turn_away(net::Stream stream, const Profile& profile, const smtp::Reply& reply) {
   lines.tell(stream.peer().ip, reply);
   // TLS from the first octet: nothing that this client could read is said in clear
   if (profile.address.tls == smtp::TlsMode::implicit || refusals.size() >= most_refusals) return;

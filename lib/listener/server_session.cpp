@@ -165,6 +165,7 @@ smtp::Answer ServerSession::handle_command(smtp::LineBuffer::Event event) {
   if (event == smtp::LineBuffer::Event::bare_newline) return session_.bare_newline();
   smtp::Facts facts;
   facts.room = queue_.room();
+  if (!queue_.available()) facts.store = smtp::Facts::Store::away;
   facts.tls = profile_->tls ? smtp::Facts::Tls::ready : smtp::Facts::Tls::unavailable;
   smtp::Answer answer = session_.take(lines_.line(), facts);
   // RFC 3207 section 4, SUB-10: octets behind STARTTLS are an injection; the session says so instead of 220 and ends.

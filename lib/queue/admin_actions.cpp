@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t page_rows = 10'000;    // of a read
 constexpr std::size_t batch_messages = 512;  // of a change
 constexpr std::size_t most_ids_told = 1000;
+constexpr std::chrono::minutes ids_ahead{2};  // that a node's ids may run
 
 void add(Affected& sum, const Affected& affected) {
   sum.messages += affected.messages;
@@ -82,7 +83,7 @@ asio::awaitable<Result<Affected>> Queue::act(Action action, Selection selection,
   order->now = now;
   order->follow = std::move(follow);
   Batch call = [core = core_.get(), order](std::vector<Id> ids) { return core->act_on(order, std::move(ids)); };
-  auto done = co_await in_batches(std::move(selection), batch_messages, std::move(call));
+  auto done = co_await in_batches(std::move(selection), batch_messages, now, std::move(call));
   if (!done) co_return done.error();
   co_return std::move(order->sum);
 }
@@ -114,9 +115,15 @@ asio::awaitable<Result<>> Queue::wake_told(std::function<bool(std::string_view)>
   co_return Result<>();
 }
 
-asio::awaitable<Result<>> Queue::in_batches(Selection selection, std::size_t messages, Batch call) {
+asio::awaitable<Result<>> Queue::in_batches(Selection selection, std::size_t messages, Time now, Batch call) {
   Core& core = *core_;
-  const Id newest{core.last_id};
+  // what came when it had begun is not meant: of our own ids the later ones; other nodes give out ids, too, ahead of the clock
+  const Id own{core.last_id};
+  const Id newest{core.slots > 1 ? std::max(own.value, Id::at(now + ids_ahead).value) : own.value};
+  const bool named = selection.by == Selection::By::ids;
+  const auto came_later = [own, newest, named, slots = core.slots, slot = core.slot](Id id) {
+    return !named && (id > newest || (id > own && id.value % slots == slot));
+  };
   std::vector<Id> ids = std::exchange(selection.ids, {});
   std::optional<SelectionCursor> next;
   if (selection.by != Selection::By::ids) next = SelectionCursor{};
@@ -132,7 +139,7 @@ asio::awaitable<Result<>> Queue::in_batches(Selection selection, std::size_t mes
     }
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    ids.erase(std::upper_bound(ids.begin(), ids.end(), newest), ids.end());
+    std::erase_if(ids, came_later);
     for (std::size_t at = 0; at < ids.size(); at += messages) {
       const auto from = ids.begin() + static_cast<std::ptrdiff_t>(at);
       std::vector<Id> batch(from, from + static_cast<std::ptrdiff_t>(std::min(messages, ids.size() - at)));
@@ -149,11 +156,13 @@ asio::awaitable<Result<LeasedBySelection>> Queue::pick(Selection selection, std:
   auto loop = co_await asio::this_coro::executor;
   core.ready_queue.freeze(ids);
   auto leased = core.leases_of(ids);
+  const std::int64_t term = core.mail.lease_term();
   auto picked = co_await core.mail.pick(std::move(selection), ids, std::move(leased));
   core.ready_queue.thaw(ids);
   if (picked) {
     const auto found = picked->jobs.size();
-    picked->jobs = core.ready_queue.lease(core.ready_queue.of(std::string()), std::move(picked->jobs));
+    picked->jobs =
+        Core::stamped(core.ready_queue.lease(core.ready_queue.of(std::string()), std::move(picked->jobs)), term);
     picked->active += found - picked->jobs.size();  // in another order's hands
   }
   core.announce_woken(loop, now);

@@ -68,6 +68,7 @@ asio::awaitable<Result<Queue::GivenUp>> Queue::apply(Results results) {
   for (const auto& change : done.destinations) core.ready_queue.of(change.destination).backoff = change.backoff;
   for (auto& noticed : applied->notices) core.enqueued(std::move(noticed.enqueued), noticed.draft);
   core.announce_woken(loop, done.now);
+  if (!applied->lost.empty() && core.lost) core.lost(std::move(applied->lost));
   if (!applied->left.empty()) co_await core.drop_left(std::move(applied->left));
   co_return std::move(applied->given_up);
 }

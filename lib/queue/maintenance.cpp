@@ -26,11 +26,34 @@ asio::awaitable<Result<>> Queue::Core::void_removed(Deadline until) {
   co_return Result<>();
 }
 
+void Queue::Core::take_up(const Recovered& recovered) {
+  last_id = std::max(last_id, recovered.last_id);
+  slot = recovered.slot;
+  slots = recovered.slots;
+}
+
+// What was leased in an earlier term may be anybody's by now.
+asio::awaitable<Result<>> Queue::Core::renew() {
+  const std::int64_t now = mail.lease_term();
+  if (now == 0)
+    co_return fail(errc::device_or_resource_busy, "the leases on mail in " + mail.name() + " are not renewed");
+  if (now == term) co_return Result<>();
+  ready_queue.drop_all();
+  ready_queue.forget_idle();
+  auto recovered = co_await mail.recover();
+  if (!recovered) co_return recovered.error();
+  take_up(*recovered);
+  term = now;
+  co_return Result<>();
+}
+
 asio::awaitable<Result<>> Queue::start(Time now) {
   Core& core = *core_;
+  const std::int64_t term = core.mail.lease_term();
   auto started = co_await core.mail.recover();
   if (!started) co_return started.error();
-  core.last_id = std::max(core.last_id, started->last_id);
+  core.term = term;
+  core.take_up(*started);
   const auto until = [began = std::chrono::steady_clock::now()](int parts) {
     return began + longest_start * parts / parts_of_start;
   };
@@ -48,7 +71,9 @@ asio::awaitable<Result<>> Queue::start(Time now) {
   }
   auto voided = co_await core.void_removed(until(3));
   if (!voided) co_return voided.error();
-  co_return co_await core.reroute(now, until(4));
+  auto rerouted = co_await core.reroute(now, until(4));
+  core.started = rerouted.has_value();
+  co_return rerouted;
 }
 
 // --- clocks ------------------------------------------------------------------------------------------------------------

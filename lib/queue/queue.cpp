@@ -17,6 +17,7 @@ Queue::Core::Core(MailStore& mail_, Options options_, RouteOf route_)
       announcer(std::make_shared<Announcer>()),
       ready_queue(options_.window_messages, options_.window_bytes) {
   mail.set_history(options.history);
+  term = mail.lease_term();
 }
 
 Queue::Queue(MailStore& mail, Options options, RouteOf route)
@@ -25,10 +26,13 @@ Queue::~Queue() { core_->announcer->call = nullptr; }
 
 void Queue::on_work(std::function<void(std::vector<Ready>)> call) { core_->announcer->call = std::move(call); }
 void Queue::on_damage(std::function<void(Id)> call) { core_->damaged = std::move(call); }
+void Queue::on_lost(std::function<void(std::vector<Lease>)> call) { core_->lost = std::move(call); }
 std::vector<Lease> Queue::active() const { return core_->ready_queue.leases(); }
 
 Id Queue::Core::next_id(Time now) {
-  last_id = std::max(Id::at(now).value, last_id + 1);
+  const std::int64_t least = std::max(Id::at(now).value, last_id + 1);
+  last_id = least - least % slots + slot;
+  if (last_id < least) last_id += slots;
   return Id{last_id};
 }
 
@@ -50,6 +54,16 @@ Result<> Queue::accepting() {
   return {};
 }
 
+Result<> Queue::available() const {
+  const Core& core = *core_;
+  if (!core.started) return fail(errc::device_or_resource_busy, "the queue is not open yet");
+  const std::int64_t now = core.mail.lease_term();
+  if (now != 0 && now != core.term) return fail(errc::device_or_resource_busy, "a new term of leases begins");
+  return core.mail.available();
+}
+
+asio::awaitable<Result<>> Queue::renew() { return core_->renew(); }
+
 std::uint64_t Queue::room() { return core_->room_beside(*core_->announced); }
 
 std::uint64_t Queue::Core::room_beside(std::uint64_t spoken_for) const {
@@ -60,6 +74,12 @@ std::uint64_t Queue::Core::room_beside(std::uint64_t spoken_for) const {
 
 void Queue::set_min_free_space(std::uint64_t octets) { core_->options.min_free_space = octets; }
 
+// Where others bring work too, nothing that was found holds for long.
+Time Queue::Core::until_asked_again(Time now, Time next) const {
+  const auto again = mail.look_again();
+  return again ? std::min(next, now + *again) : next;
+}
+
 // A message was committed: its jobs go into the ready queue where there is room for them.
 void Queue::Core::enqueued(std::vector<Enqueued> destinations, const std::shared_ptr<Draft>& draft) {
   std::unordered_map<std::string_view, std::vector<std::size_t>> recipients_at;
@@ -68,10 +88,12 @@ void Queue::Core::enqueued(std::vector<Enqueued> destinations, const std::shared
     Enqueued& at = destinations[i];
     DestinationQueue* known = ready_queue.find(at.destination);
     DestinationQueue& queued = known ? *known : ready_queue.of(at.destination);
-    if (!known && at.alone) queued.next = no_due_time;
+    if (!known && at.alone) queued.next = until_asked_again(draft->received, no_due_time);
     queued.backoff = at.backoff;
-    if (queued.held(draft->received)) {
+    const bool kept = at.kept && mail.lease_term() == term;
+    if (!kept || queued.held(draft->received)) {
       queued.next = std::min(queued.next, draft->received);
+      if (kept) mail.release(at.destination, {draft->id});
       continue;
     }
     Job job;
@@ -93,7 +115,8 @@ void Queue::Core::enqueued(std::vector<Enqueued> destinations, const std::shared
     const bool last = i + 1 == destinations.size();
     job.envelope = last ? std::move(draft->envelope) : draft->envelope;
     if (draft->chunks == 1 && draft->last_chunk) job.body = last ? std::move(*draft->last_chunk) : *draft->last_chunk;
-    ready_queue.add_fresh(queued, std::move(job));
+    const ReadyQueue::Room room = ready_queue.add_fresh(queued, std::move(job));
+    if (room == ReadyQueue::Room::none) mail.release(at.destination, {draft->id});
     announcer->pending.push_back({at.destination, draft->received, queued.backoff});
   }
 }
@@ -127,6 +150,10 @@ void Queue::Core::announce_woken(const asio::any_io_executor& loop, Time now) {
 
 asio::awaitable<Result<Work>> Queue::ready(Time now, std::size_t limit, std::vector<std::string> busy) {
   Core& core = *core_;
+  if (!core.is_current()) {
+    auto renewed = co_await core.renew();
+    if (!renewed) co_return renewed.error();
+  }
   Work work;
   std::optional<Time> next;
   const auto sooner = [&next](Time time) { next = next ? std::min(*next, time) : time; };
@@ -154,6 +181,7 @@ asio::awaitable<Result<Work>> Queue::ready(Time now, std::size_t limit, std::vec
     work.ready.push_back(std::move(ready));
   }
   if (found->next_due) sooner(*found->next_due);
+  if (const auto again = core.mail.look_again()) sooner(now + *again);
   std::stable_sort(work.ready.begin(), work.ready.end(), [](const Ready& a, const Ready& b) { return a.due < b.due; });
   if (work.ready.size() > limit) {
     work.ready.resize(limit);
@@ -204,14 +232,16 @@ asio::awaitable<Result<>> Queue::Core::read_due(std::string destination, Time no
   wanted.messages = reading.share.messages;
   wanted.bytes = reading.share.bytes;
   wanted.exclude = ready_queue.excluded(queued);
+  const std::int64_t began_in = term;
   auto refilled = co_await mail.lease(std::move(wanted));
   reading.end();
   DestinationQueue& after = ready_queue.of(destination);
   if (!refilled) co_return refilled.error();
+  if (mail.lease_term() != began_in) co_return Result<>();
   after.backoff = refilled->backoff;
   if (after.epoch == epoch) {
     after.more = refilled->more;
-    after.next = refilled->more ? no_earlier_bound : refilled->next;
+    after.next = refilled->more ? no_earlier_bound : until_asked_again(now, refilled->next);
   }
   ready_queue.add_read(after, std::move(refilled->jobs));
   report_damage(refilled->damaged);
@@ -221,16 +251,27 @@ asio::awaitable<Result<>> Queue::Core::read_due(std::string destination, Time no
 asio::awaitable<Result<std::vector<Job>>> Queue::lease(std::string destination, Time now, LeaseLimit limit) {
   Core& core = *core_;
   for (int reads = 0;; ++reads) {
+    if (!core.is_current()) {
+      auto renewed = co_await core.renew();
+      if (!renewed) co_return renewed.error();
+    }
     DestinationQueue& queued = core.ready_queue.of(destination);
     // a retry whose time has come does not wait until nothing fresh comes in
     const bool overdue = reads == 0 && queued.next <= now && (queued.next != no_earlier_bound || queued.back);
     std::vector<Job> jobs;
     if (!overdue) jobs = core.ready_queue.take(queued, limit.messages, limit.bytes);
-    if (!jobs.empty() || queued.next > now || reads == 3) co_return jobs;
+    if (!jobs.empty() || queued.next > now || reads == 3) co_return core.stamped(std::move(jobs), core.term);
     auto read = co_await core.read_due(destination, now, limit.messages);
     if (!read) co_return read.error();
   }
 }
+
+std::vector<Job> Queue::Core::stamped(std::vector<Job> jobs, std::int64_t of) {
+  for (Job& job : jobs) job.term = of;
+  return jobs;
+}
+
+std::int64_t Queue::lease_term() const { return core_->mail.lease_term(); }
 
 std::optional<Time> Queue::next_due(const std::string& destination) const {
   const DestinationQueue* queued = core_->ready_queue.find(destination);
@@ -248,10 +289,11 @@ asio::awaitable<Result<std::vector<Job>>> Queue::lease_older(std::string destina
   wanted.bytes = limit.bytes;
   wanted.exclude = core.ready_queue.excluded(queued);
   wanted.which = LeaseQuery::OlderThan{Id::at(before)};
+  const std::int64_t term = core.mail.lease_term();
   auto found = co_await core.mail.lease(std::move(wanted));
   if (!found) co_return found.error();
   core.report_damage(found->damaged);
-  co_return core.ready_queue.lease(core.ready_queue.of(destination), std::move(found->jobs));
+  co_return core.stamped(core.ready_queue.lease(core.ready_queue.of(destination), std::move(found->jobs)), term);
 }
 
 asio::awaitable<Result<HeldPage>> Queue::lease_waiting(std::string destination, HeldQuery waiting) {
@@ -264,11 +306,12 @@ asio::awaitable<Result<HeldPage>> Queue::lease_waiting(std::string destination, 
   wanted.bytes = SIZE_MAX;  // a chunk of each at most; none is left out
   wanted.exclude = core.ready_queue.excluded(queued);
   wanted.which = waiting;
+  const std::int64_t term = core.mail.lease_term();
   auto found = co_await core.mail.lease(std::move(wanted));
   if (!found) co_return found.error();
   core.report_damage(found->damaged);
   HeldPage waited;
-  waited.jobs = core.ready_queue.lease(core.ready_queue.of(destination), std::move(found->jobs));
+  waited.jobs = core.stamped(core.ready_queue.lease(core.ready_queue.of(destination), std::move(found->jobs)), term);
   waited.next = std::move(found->rest);
   co_return waited;
 }

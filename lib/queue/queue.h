@@ -42,6 +42,11 @@ class Queue {
   Writer begin(Time received, std::uint64_t announced = 0);
   // 452 4.3.1 unless this is good: below min_free_space; 451 4.3.0: the store's log can take no more now. A store that cannot be written shows in write() and commit().
   Result<> accepting();
+  // Whether mail may be brought to this node at all (421 4.3.2 unless this is good): not before start() is through, nor while the store is
+  // away.
+  Result<> available() const;
+  // A new term of leases has begun: what was leased before is void. Good: this process goes on in it, under ids of its own.
+  asio::awaitable<Result<>> renew();
   // Octets that new mail may still announce: free space above min_free_space and what others announced; 0 while accepting() is not good.
   std::uint64_t room();
   void set_min_free_space(std::uint64_t octets);
@@ -53,6 +58,11 @@ class Queue {
   void on_work(std::function<void(std::vector<store::Ready>)> call);
   // Called on the loop with a message whose stored body proved damaged; it is held.
   void on_damage(std::function<void(store::Id)> call);
+  // Called on the loop with recipients whose lease another process had taken over before it was settled: they may be sent twice.
+  void on_lost(std::function<void(std::vector<store::Lease>)> call);
+  // The term in which leases stand: to be asked before a message is begun, and before its final dot. Not that of the job: it is not to be
+  // sent, others may send it.
+  std::int64_t lease_term() const;
   // Destinations with due work that is not leased, held-off ones left out; those in `busy` are left out too (sorted;
   // for a scheduler that has all the sessions there that it wants). Ask at the start, at next_due, and when `limit` was
   // reached.
@@ -100,7 +110,7 @@ class Queue {
                                                Follow follow = {});
   // Messages that a selection means, in batches; those that came when it had begun, as the notices of a bounce do, are not among them.
   using Batch = std::function<asio::awaitable<Result<>>(std::vector<store::Id>)>;
-  asio::awaitable<Result<>> in_batches(store::Selection selection, std::size_t messages, Batch call);
+  asio::awaitable<Result<>> in_batches(store::Selection selection, std::size_t messages, Time now, Batch call);
   // For a bounce: the recipients of these messages that the selection means, held or not, as leases that come back in apply().
   asio::awaitable<Result<store::LeasedBySelection>> pick(store::Selection selection, std::vector<store::Id> ids,
                                                          Time now);

@@ -32,8 +32,13 @@ struct Queue::Core {
   struct Life {};
   std::shared_ptr<const Life> life = std::make_shared<const Life>();  // for what may be left when the queue is gone
   std::function<void(Id)> damaged;
+  std::function<void(std::vector<Lease>)> lost;
   ReadyQueue ready_queue;
   std::int64_t last_id = 0;
+  std::int64_t slot = 0;  // of ids, as in Recovered
+  std::int64_t slots = 1;
+  std::int64_t term = 0;  // of what is in the window
+  bool started = false;
   std::unordered_set<Id> drafts;  // messages that stream ahead
   // Octets that are spoken for, of the room above min_free_space: what writers announced and have yet to bring, and what is on its way to
   // the disk, where it takes room in the log first and then in the database.
@@ -47,6 +52,12 @@ struct Queue::Core {
   bool voiding = true;  // see void_removed
 
   Id next_id(Time now);
+  // What is in the window is ours; else renew() gives it up for what is.
+  bool is_current() const { return term != 0 && mail.lease_term() == term; }
+  asio::awaitable<Result<>> renew();
+  void take_up(const Recovered& recovered);
+  static std::vector<Job> stamped(std::vector<Job> jobs, std::int64_t of);
+  Time until_asked_again(Time now, Time next) const;
   std::uint64_t room_beside(std::uint64_t spoken_for) const;
   std::vector<std::uint32_t> unnamed(const Settled& settled) const;
 

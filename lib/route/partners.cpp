@@ -110,23 +110,16 @@ awaitable<void> Partners::retire() {
   }
 }
 
-awaitable<Result<>> Partners::load() {
-  auto book = std::make_shared<Book>();
-  std::optional<store::PartnerAt> at = store::PartnerAt{};
-  while (at) {
-    auto page = co_await kept_.list(*at, rows_at_once);
-    if (!page) co_return page.error();
-    for (Entry& entry : page->entries) book->put(std::move(entry));
-    at = std::move(page->next);
-  }
-  unclean_ = true;
-  publish(std::move(book), {});
-  co_return Result<>();
+awaitable<void> Partners::look_for_others() {
+  while (lock_->taken) co_await lock_->free.wait();
+  const Turn turn(lock_);
+  co_await see_others();
 }
 
 awaitable<Result<partners::Done>> Partners::carry_out(std::vector<Order> orders, std::string by) {
   while (lock_->taken) co_await lock_->free.wait();
   const Turn turn(lock_);
+  co_await see_others();
   const auto ordered = std::make_shared<std::vector<Order>>(std::move(orders));
   const auto planned = co_await plan(ordered, std::move(by));
   co_await dismantle(std::move(*ordered));
@@ -135,6 +128,7 @@ awaitable<Result<partners::Done>> Partners::carry_out(std::vector<Order> orders,
     stored = has_room(*planned);
     if (stored) stored = co_await write(planned);
     if (stored) co_await take_up(planned);
+    if (stored) co_await see_own();
     if (!stored) co_await clean();  // of what was written; where that fails, too, watch() does it later
   }
   co_await dismantle(std::move(planned->changes));
@@ -364,6 +358,8 @@ awaitable<void> Partners::watch() {
   std::optional<partners::Day> warned;
   for (;;) {
     co_await tidy();
+    const auto others = kept_.look_again();
+    if (others) co_await look_for_others();
     co_await retire();
     const Time at = clock_();
     const auto today = std::chrono::floor<std::chrono::days>(at);
@@ -374,7 +370,8 @@ awaitable<void> Partners::watch() {
     const bool told = std::exchange(warned, today) == today;
     if (!told) co_await tell_soon_over(at);
     const auto next = book_->next_end(at);
-    const Milliseconds rest = next ? std::clamp(*next - at, Milliseconds(0), partners_look_again) : partners_look_again;
+    const Milliseconds longest = std::min(others.value_or(partners_look_again), partners_look_again);
+    const Milliseconds rest = next ? std::clamp(*next - at, Milliseconds(0), longest) : longest;
     co_await news_.wait_until(std::chrono::steady_clock::now() + rest);
   }
 }

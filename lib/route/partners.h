@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The partners of a running daemon: read before the first delivery, changed by orders, told as `partner` events. The store decides: an
+// The partners of a running daemon: read before the first delivery, changed by orders, told as `partner` events. The store decides: where
+// several nodes share it, what one of them was ordered counts at the others within seconds, and each order is planned on what all did. An
 // order is done when it is on stable storage, whole or not at all, and only then it counts. What ends by itself counts no more from that
 // moment on, whenever that is told.
 //
@@ -64,6 +65,10 @@ class Partners {
   using PlanPtr = std::shared_ptr<const Plan>;
   using OrdersPtr = std::shared_ptr<std::vector<partners::Order>>;
   class Turn;
+  boost::asio::awaitable<Result<>> read_all(std::vector<dns::Pattern> changed);
+  boost::asio::awaitable<void> see_others();
+  boost::asio::awaitable<void> see_own();
+  boost::asio::awaitable<void> look_for_others();
   boost::asio::awaitable<std::shared_ptr<Plan>> plan(OrdersPtr orders, std::string by);
   boost::asio::awaitable<Result<>> write(PlanPtr plan);
   Result<> has_room(const Plan& plan) const;
@@ -86,7 +91,8 @@ class Partners {
   std::shared_ptr<partners::Book> book_ = std::make_shared<partners::Book>();
   std::vector<std::shared_ptr<partners::Book>> retired_;  // were in force, and may be read still
   std::uint64_t min_free_space_ = 0;
-  bool unclean_ = false;  // there may be rows that never came to count
+  std::optional<store::PartnerBatch> seen_;  // committed, and in the book; of a store that others write, too
+  bool unclean_ = false;                     // there may be rows that never came to count
   // Who changes something, one after the other. Held by a task, too, which may go after all else at the end.
   struct Lock {
     bool taken = false;

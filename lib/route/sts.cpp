@@ -179,14 +179,22 @@ void PolicyCache::Impl::keep(const EntryPtr& entry) {
   if (entry->policy.mx.size() > most_patterns || entry->text.size() > most_text) {
     entries_.erase(entry->row.domain);
   } else {
-    entries_.put(entry->row.domain, entry, Steady::time_point::max());
+    const auto time = parts_.policies.look_again();
+    entries_.put(entry->row.domain, entry, time ? Steady::now() + *time : Steady::time_point::max());
   }
 }
 
+// That a policy has run out, or that there is none, is not believed of memory where another node may have fetched one since.
+bool PolicyCache::Impl::is_doubtful(const Entry& entry) const {
+  return parts_.policies.look_again() && !is_live(entry.row, now());
+}
+
 awaitable<PolicyCache::Impl::EntryPtr> PolicyCache::Impl::load(Self self, dns::Name domain) {
-  if (auto kept = self->entries_.find(domain, Steady::now())) co_return self->settle(std::move(*kept));
+  const EntryPtr before = self->entries_.find(domain, Steady::now()).value_or(nullptr);
+  if (before && !self->is_doubtful(*before)) co_return self->settle(before);
   auto kept = co_await self->parts_.policies.find(domain);
-  if (auto newer = self->entries_.find(domain, Steady::now())) co_return self->settle(std::move(*newer));
+  const EntryPtr newer = self->entries_.find(domain, Steady::now()).value_or(nullptr);
+  if (newer && (newer != before || !kept)) co_return self->settle(newer);
   const EntryPtr entry = self->entry_of(std::move(domain), std::move(kept).value());
   self->keep(entry);
   co_return self->settle(entry);

@@ -58,6 +58,7 @@ class PolicyCache::Impl {
   // --- sts.cpp: what deliveries ask
   static awaitable<EntryPtr> load(Self self, dns::Name domain);
   static bool is_live(const store::PolicyRow& row, Time at);
+  bool is_doubtful(const Entry& entry) const;
   static hop::StsFact in_force(const Entry& entry);
   hop::StsFact fact_of(const Entry& entry, const PolicyTxt& txt) const;
   static PolicyEvent news_of(const Entry& entry);

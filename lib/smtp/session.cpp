@@ -130,6 +130,7 @@ Answer Session::mail(const Command& command, const Facts& facts) {
   if (state_ == State::failed) return out_of_order("The transaction failed, send RSET");
   if (state_ != State::greeted) return out_of_order("Nested MAIL command");
   if (!command.well_formed) return bad_argument("Syntax: MAIL FROM:<address>");
+  if (facts.store == Facts::Store::away) return {store_away(options_.hostname), Action::close};
   if (messages_ >= options_.messages) {
     return answer(421, {4, 7, 0}, options_.hostname + " Too many messages on this connection", Action::close);
   }
@@ -261,6 +262,10 @@ Answer Session::timed_out() const { return answer(421, {4, 4, 2}, options_.hostn
 
 Reply Session::too_many_connections(std::string_view hostname) {
   return answer(421, {4, 7, 0}, std::string(hostname) + " Too many connections").reply;
+}
+
+Reply Session::store_away(std::string_view hostname) {
+  return answer(421, {4, 3, 2}, std::string(hostname) + " Service not available, the store is away").reply;
 }
 
 std::string_view Session::protocol() const {

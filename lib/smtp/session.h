@@ -48,6 +48,10 @@ struct Facts {
     ready,
     unavailable
   } tls = Tls::ready;  // unavailable: no usable certificate at the moment
+  enum class Store : std::uint8_t {
+    here,
+    away
+  } store = Store::here;  // away: nothing can be taken in, whatever room there is
 };
 
 enum class Action : std::uint8_t {
@@ -111,6 +115,8 @@ class Session {
   Answer give_way() const;       // 421 4.7.0: others need the place
   // For a connection that gets no session at all: 421 4.7.0.
   static Reply too_many_connections(std::string_view hostname);
+  // Likewise, while the store is away: 421 4.3.2, so that the client takes its next host.
+  static Reply store_away(std::string_view hostname);
 
   // Whether the content may be stored: `content` is what the decoder found, `scan` has seen all of it and is finished.
   Content judge(Content content, const message::HeaderFacts& scan) const;

@@ -34,6 +34,10 @@ Answer Session::data(const Command& command, const Facts& facts) {
   if (auto refused = refuse_content()) return *std::move(refused);
   if (envelope_.body == Body::binary_mime) return out_of_order("BINARYMIME is sent by BDAT");
   if (!command.well_formed) return bad_argument("DATA takes no argument");
+  if (facts.store == Facts::Store::away) {
+    reset();
+    return answer(451, {4, 3, 0}, "The store is away, try again later");
+  }
   if (facts.room == 0 || envelope_.size > facts.room) {  // others announced as much since MAIL
     reset();
     return answer(452, {4, 3, 1}, "Insufficient storage, try again later");

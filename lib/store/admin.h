@@ -15,6 +15,9 @@ namespace hoplock::store {
 // What the last process left.
 struct Recovered {
   std::int64_t last_id = 0;
+  // This process gives out the ids that leave `slot` when divided by `slots`; others may give out the rest.
+  std::int64_t slot = 0;
+  std::int64_t slots = 1;
   std::optional<Time> seen;  // the clock, about
   bool rebasing = false;     // the last process did not come to the end of it
   std::vector<Id> drafts;    // some

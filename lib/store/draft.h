@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "store/actions.h"
 #include "store/ledger.h"
 #include "store/message.h"
 #include "store/results.h"
@@ -32,6 +33,7 @@ struct Enqueued {
   std::string destination;
   bool alone = false;  // nothing else waits there
   std::optional<Backoff> backoff;
+  bool kept = true;  // the recipients there are leased to this process; else they wait for lease(), whoever asks
 };
 
 struct RoutedNotice {
@@ -53,8 +55,9 @@ struct RoutedResults {
 struct Applied {
   std::vector<EnqueuedNotice> notices;
   std::vector<std::optional<ReturnedReport>>
-      given_up;          // of results.given_up, in its order; nothing: no such mail is known
-  std::vector<Id> left;  // of messages that went, what could not go with them: to be discarded
+      given_up;             // of results.given_up, in its order; nothing: no such mail is known
+  std::vector<Id> left;     // of messages that went, what could not go with them: to be discarded
+  std::vector<Lease> lost;  // another process had taken these over: it sends, or sent, them again
 };
 
 }  // namespace hoplock::store

@@ -128,6 +128,7 @@ struct LedgerRow {
   ReportAccount account;
   std::string report_id;  // "": not built
   std::vector<ReportDestination> destinations;
+  std::string node;  // that sends it, where several share the ledger; "": none, or there is only one
 };
 
 // One day's accounts, added up.

@@ -12,6 +12,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,7 +34,7 @@ class MailStore {
   MailStore& operator=(const MailStore&) = delete;
   virtual ~MailStore() = default;
 
-  // Once, before anything else. Durable.
+  // Once, before anything else, and in each new lease_term(). Durable.
   virtual asio::awaitable<Result<Recovered>> recover() = 0;
   // Of later messages and actions; off at first.
   virtual void set_history(Recording recording) = 0;
@@ -42,6 +43,9 @@ class MailStore {
 
   // Whether it takes new mail, as far as the store's own limits go: device_or_resource_busy, io_error.
   virtual Result<> writable() const = 0;
+  // Whether mail may be brought to this node at all; a store on this machine is always there. Error: it is away, cannot keep mail on two
+  // machines as it must, or takes this node for dead. In one sentence, for people.
+  virtual Result<> available() const { return {}; }
   virtual std::uint64_t free_bytes() = 0;
   virtual std::string name() const = 0;    // of the store, for people
   virtual std::string volume() const = 0;  // that runs out of room, for people
@@ -61,6 +65,14 @@ class MailStore {
   virtual asio::awaitable<Result<Work>> due(Time now, std::size_t limit, std::vector<std::string> busy) = 0;
   // Jobs of a destination by message, what is due first the earliest first; at least one as long as there are any.
   virtual asio::awaitable<Result<Leased>> lease(LeaseQuery query) = 0;
+  // What waits of these messages at that destination and is leased to this process is anybody's from now on. In its order with lease(),
+  // without waiting.
+  virtual void release(std::string destination, std::vector<Id> ids) = 0;
+  // The term in which this process holds its leases, asked before a message is begun and before its final dot: another number when what was
+  // leased before is no longer its own (then recover() again), 0 while nothing may be begun or ended.
+  virtual std::int64_t lease_term() const = 0;
+  // How long holds what due() and lease() say of the future; nothing: until this process changes it, for no other does.
+  virtual std::optional<Milliseconds> look_again() const = 0;
   // Verified. Error bad_message: damaged; no_message: there is none.
   virtual asio::awaitable<Result<std::string>> read_chunk(Id id, std::uint32_t n) = 0;
   // The waiting recipients of a message whose body proved damaged are held. Without waiting; durable.

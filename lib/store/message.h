@@ -69,7 +69,8 @@ struct Job {
   Time received;
   std::uint64_t size = 0;
   std::uint32_t chunks = 0;
-  std::string body;  // the whole message when chunks == 1; else empty, to be read by Queue::read_chunk
+  std::int64_t term = 0;  // Queue::lease_term() when it was leased
+  std::string body;       // the whole message when chunks == 1; else empty, to be read by Queue::read_chunk
   std::vector<Due> recipients;
 };
 

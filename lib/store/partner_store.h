@@ -52,6 +52,8 @@ class PartnerStore {
   PartnerStore& operator=(const PartnerStore&) = delete;
   virtual ~PartnerStore() = default;
 
+  // How often batches() is to be asked for what other processes changed; nothing: no other does.
+  virtual std::optional<Milliseconds> look_again() const = 0;
   // Of the disk, as last looked at; others may take them.
   virtual std::uint64_t free_bytes() = 0;
   // Error bad_message: a row that is none of ours, so that nobody knows what was agreed on.

@@ -3,6 +3,7 @@
 // route's. Errors as MailStore has them.
 #pragma once
 #include <boost/asio/awaitable.hpp>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -19,6 +20,8 @@ class PolicyStore {
   PolicyStore& operator=(const PolicyStore&) = delete;
   virtual ~PolicyStore() = default;
 
+  // How long what find() says may be kept in memory; nothing: until this process changes it, for no other does.
+  virtual std::optional<Milliseconds> look_again() const = 0;
   // No row: nothing is kept of that domain.
   virtual asio::awaitable<Result<KeptPolicy>> find(dns::Name domain) = 0;
   // Durable: what a fetch brought, in place of all that was kept. One that lasts for no time is not kept, nor what it replaces.

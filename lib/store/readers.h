@@ -91,6 +91,8 @@ class StatisticsReader {
 class Readers {
  public:
   virtual ~Readers() = default;
+  // Several nodes share the store, so that rows may say which of them has them.
+  virtual bool is_shared() const { return false; }
   virtual Result<std::unique_ptr<MailReader>> mail() const = 0;
   virtual Result<std::unique_ptr<PolicyReader>> policies() const = 0;
   virtual Result<std::unique_ptr<PartnerReader>> partners() const = 0;

@@ -23,6 +23,7 @@ struct RecipientView {
   std::optional<Time> next;  // of queued and deferred ones: the later of its own time and its destination's hold
   std::optional<Time> last;
   std::string status, reply, reason, host;
+  std::string node;  // that has it, where several share the queue; "": none, or there is only one
   // What its next hop as a whole waits for, where that decides `next`: the last failure there. Empty: nothing of the kind.
   struct Hop {
     std::string status, reply, reason, host;

@@ -3,9 +3,6 @@
 
 #include <algorithm>
 
-#include "base/ascii.h"
-#include "base/fnv1a.h"
-#include "base/json_line.h"
 #include "store_sqlite/rows.h"
 #include "store_sqlite/slice.h"
 
@@ -14,54 +11,14 @@ namespace {
 
 constexpr std::int64_t most_events = 32'000;  // of a message
 
-// Folded: stable over releases, for it is on disk.
-std::uint32_t hash(std::string_view text) {
-  const std::uint64_t value = fnv1a(to_lower(text));
-  return static_cast<std::uint32_t>(value ^ (value >> 32U));
-}
-
-std::string_view domain_of(std::string_view address) {
-  const auto at = address.rfind('@');
-  return at == std::string_view::npos ? std::string_view{} : address.substr(at + 1);
-}
-
-std::string address_list(const std::vector<NewRecipient>& recipients) {
-  std::string list = "[";
-  for (const auto& one : recipients) {
-    if (list.size() > 1) list += ',';
-    list += json_string(one.address);
-  }
-  return list + "]";
-}
-
 }  // namespace
 
-PartyRange party_range(std::string_view domain) {
-  const auto first = static_cast<std::int64_t>(static_cast<std::uint64_t>(hash(domain)) << 32U);
-  return {first, first | 0xffffffffLL};
-}
-
-std::int64_t party_key(std::string_view address) {
-  const auto domain = domain_of(address);
-  const auto local = address.substr(0, domain.empty() ? address.size() : address.size() - domain.size() - 1);
-  return party_range(domain).first | hash(local);
-}
-
 void record_accepted(disk::Tx& tx, const Draft& draft) {
-  JsonLine line("accepted");
-  line.add("from", draft.envelope.sender.empty() ? "<>" : draft.envelope.sender);
-  line.add_bare("to", address_list(draft.recipients));
-  line.add("size", static_cast<std::int64_t>(draft.size)).add("client", draft.envelope.client);
-  line.add("msgid", draft.envelope.msgid).add("envid", draft.envelope.envid);
   tx.prepare("INSERT INTO history (id, at, data) VALUES (?1, ?2, ?3)")
-      .bind(first_key(draft.id), to_millis(draft.received), line.text())
+      .bind(first_key(draft.id), to_millis(draft.received), accepted_line(draft))
       .run();
-  std::vector<std::int64_t> keys{party_key(draft.envelope.sender)};
-  for (const auto& one : draft.recipients) keys.push_back(party_key(one.address));
-  std::sort(keys.begin(), keys.end());
-  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   auto insert = tx.prepare("INSERT INTO party (key, message) VALUES (?1, ?2)");
-  for (const auto key : keys) insert.bind(key, draft.id.value).run();
+  for (const auto key : party_keys(draft)) insert.bind(key, draft.id.value).run();
 }
 
 void record(disk::Tx& tx, Id id, Time at, std::string_view text) {
@@ -77,17 +34,11 @@ void record(disk::Tx& tx, Id id, Time at, std::string_view text) {
 
 void record_notice(disk::Tx& tx, const RoutedNotice& placed, const Draft& draft) {
   record_accepted(tx, draft);
-  JsonLine line("notice");
-  line.add("action", placed.notice.what).add("as", draft.id.text());
-  line.add("to", placed.notice.recipient.address);
-  record(tx, placed.notice.about, draft.received, line.text());
+  record(tx, placed.notice.about, draft.received, notice_line(placed));
 }
 
 void record_act(disk::Tx& tx, const AdminBatch& act, const AdminResult& result) {
-  JsonLine line(to_text(act.action));
-  line.add("by", act.selection.by_whom);
-  if (act.selection.by == Selection::By::domain) line.add("domain", act.selection.domain.text());
-  const std::string text = line.text();
+  const std::string text = action_line(act);
   for (const Id id : result.affected.ids) record(tx, id, act.now, text);
 }
 

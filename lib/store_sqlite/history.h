@@ -18,19 +18,11 @@
 #include "store/admin.h"
 #include "store/draft.h"
 #include "store/history.h"
+#include "store/stored.h"
 
 namespace hoplock::store_sqlite {
 
 using namespace store;
-
-// "user@example.org" in any case: the whole key.
-std::int64_t party_key(std::string_view address);
-// The first and last key of a domain's addresses.
-struct PartyRange {
-  std::int64_t first = 0;
-  std::int64_t last = 0;
-};
-PartyRange party_range(std::string_view domain);
 
 // --- on the disk thread, inside jobs
 

@@ -25,7 +25,7 @@ std::vector<disk::Migration> mail_migrations();
 // Later than the first tables of others; must be applied where a history is kept.
 disk::Migration history_migration();
 
-class SqliteMailStore final : public MailStore {
+class SqliteMailStore : public MailStore {
  public:
   // REQUIRES: disk outlives it, and no other such store is used on it.
   explicit SqliteMailStore(disk::Disk& disk);
@@ -45,6 +45,9 @@ class SqliteMailStore final : public MailStore {
 
   asio::awaitable<Result<Work>> due(Time now, std::size_t limit, std::vector<std::string> busy) override;
   asio::awaitable<Result<Leased>> lease(LeaseQuery query) override;
+  void release(std::string, std::vector<Id>) override {}
+  std::int64_t lease_term() const override { return 1; }
+  std::optional<Milliseconds> look_again() const override { return {}; }
   asio::awaitable<Result<std::string>> read_chunk(Id id, std::uint32_t n) override;
   void hold_damaged(Id id) override;
   asio::awaitable<Result<Applied>> settle(std::shared_ptr<const RoutedResults> results) override;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Partners in SQLite: each operation is a job on the disk thread.
 #pragma once
+#include <optional>
 #include <vector>
 
 #include "disk/disk.h"
@@ -15,6 +16,7 @@ class SqlitePartnerStore final : public PartnerStore {
   // REQUIRES: disk, with partner_migration() applied, outlives it.
   explicit SqlitePartnerStore(disk::Disk& disk) : disk_(disk) {}
 
+  std::optional<Milliseconds> look_again() const override { return std::nullopt; }
   std::uint64_t free_bytes() override { return disk_.free_bytes(); }
   asio::awaitable<Result<PartnerPage>> list(PartnerAt after, std::size_t limit) override;
   asio::awaitable<Result<>> write(std::vector<PartnerChange> changes, Part part) override;

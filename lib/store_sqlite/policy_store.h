@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // MTA-STS policies in SQLite: each operation is a job on the disk thread.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "disk/disk.h"
@@ -15,6 +16,7 @@ class SqlitePolicyStore final : public PolicyStore {
   // REQUIRES: disk, with policy_migrations() and refused_migration() applied, outlives it.
   explicit SqlitePolicyStore(disk::Disk& disk) : disk_(disk) {}
 
+  std::optional<Milliseconds> look_again() const override { return std::nullopt; }
   asio::awaitable<Result<KeptPolicy>> find(dns::Name domain) override;
   asio::awaitable<Result<>> put(PolicyRow row) override;
   asio::awaitable<Result<>> put_failure(PolicyRow row, std::string refused) override;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store_sqlite/rows.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <unordered_set>
 
@@ -11,52 +9,12 @@
 namespace hoplock::store_sqlite {
 namespace {
 
-// message.flags, on disk (DUR-06): a bit may be added, none changes its meaning.
-enum Flag : std::int64_t {
-  eight_bit = 1,
-  binary = 2,
-  utf8 = 4,
-  requires_tls = 8,
-  tls_required_no = tls_not_required,
-  ret_full = 32,
-  ret_headers = 64,
-  report = 128,
-  notice = 256,
-};
-
 std::optional<std::string_view> unless_empty(std::string_view text) {
   if (text.empty()) return {};
   return text;
 }
 
 }  // namespace
-
-std::int64_t flags_of(const Envelope& e) {
-  std::int64_t flags = 0;
-  if (e.body == Body::eight_bit) flags |= eight_bit;
-  if (e.body == Body::binary) flags |= binary;
-  if (e.smtputf8) flags |= utf8;
-  if (e.requiretls) flags |= requires_tls;
-  if (e.tls_required_no) flags |= tls_required_no;
-  if (e.ret == Ret::full) flags |= ret_full;
-  if (e.ret == Ret::headers) flags |= ret_headers;
-  if (e.kind == Kind::report) flags |= report;
-  if (e.kind == Kind::notice) flags |= notice;
-  return flags;
-}
-
-void set_flags(Envelope& e, std::int64_t flags) {
-  e.body = flags & binary ? Body::binary : flags & eight_bit ? Body::eight_bit : Body::seven_bit;
-  e.smtputf8 = (flags & utf8) != 0;
-  e.requiretls = (flags & requires_tls) != 0;
-  e.tls_required_no = (flags & tls_not_required) != 0;
-  e.ret = flags & ret_full ? Ret::full : flags & ret_headers ? Ret::headers : Ret::unset;
-  e.kind = flags & report ? Kind::report : flags & notice ? Kind::notice : Kind::ordinary;
-}
-
-std::uint32_t checksum(std::string_view octets) {
-  return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const unsigned char*>(octets.data()), octets.size()));
-}
 
 void insert_chunk(disk::Tx& tx, Id id, std::uint32_t n, std::string_view octets) {
   tx.prepare("INSERT INTO chunk (id, sum, data) VALUES (?1, ?2, ?3)")

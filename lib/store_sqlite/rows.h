@@ -4,11 +4,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "disk/job.h"
 #include "store/actions.h"
 #include "store/draft.h"
+#include "store/stored.h"
 #include "store/waiting.h"
 #include "store_sqlite/bodies.h"
 #include "store_sqlite/places.h"
@@ -22,8 +24,6 @@ constexpr std::int64_t last_key(Id id) { return (id.value << 15) | 32767; }
 constexpr Id id_of_key(std::int64_t key) { return Id{key >> 15}; }
 constexpr std::uint32_t number_of_key(std::int64_t key) { return static_cast<std::uint32_t>(key & 32767); }
 
-std::int64_t flags_of(const Envelope& envelope);
-void set_flags(Envelope& envelope, std::int64_t flags);
 // What a job and what people see of a message have in common. REQUIRES: the row's columns begin with received, size, chunks, flags, sender,
 // client, envid.
 template <class Message>
@@ -32,12 +32,11 @@ void read_message_columns(disk::Statement& row, Id id, Message& to) {
   to.received = from_millis(row.integer(0));
   to.size = static_cast<std::uint64_t>(row.integer(1));
   to.chunks = static_cast<std::uint32_t>(row.integer(2));
-  set_flags(to.envelope, row.integer(3));
+  to.envelope = with_flags(std::move(to.envelope), row.integer(3));
   to.envelope.sender = row.text(4);
   to.envelope.client = row.text(5);
   to.envelope.envid = row.text(6);
 }
-std::uint32_t checksum(std::string_view octets);
 
 void insert_chunk(disk::Tx& tx, Id id, std::uint32_t n, std::string_view octets);
 void note_draft(disk::Tx& tx, Id id);
@@ -77,7 +76,6 @@ struct Ended {
 void settle(disk::Tx& tx, Places& places, const Ended& ended, Time now);
 // Recipients that wait become held, with the reason as their `reply`.
 void hold_damaged(disk::Tx& tx, Id id);
-inline constexpr std::string_view damaged_reply = "the stored message is damaged";
 // When no recipient is waiting or under way any more, the message goes.
 void remove_if_done(disk::Tx& tx, Places& places, Id id, Bodies bodies);
 
@@ -87,8 +85,6 @@ static_assert(static_cast<int>(State::queued) == 0 && static_cast<int>(State::de
 static_assert(smtp::notify_never == 1 && smtp::notify_success == 2 && smtp::notify_failure == 4 &&
               smtp::notify_delay == 8);
 
-inline constexpr std::int64_t tls_not_required = 16;  // of message.flags
-inline constexpr std::uint8_t told_of_delay = 16;     // of recipient.notify: beside the bits of RFC 3461
 static_assert(told_of_delay == 16 && static_cast<int>(HeldQuery::Kind::notices) == 0 &&
               static_cast<int>(HeldQuery::Kind::untold) == 1);
 

@@ -5,20 +5,6 @@
 namespace hoplock::store_sqlite {
 namespace {
 
-State state_after(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::delivered:
-      return State::delivered;
-    case Verdict::deferred:
-      return State::deferred;
-    case Verdict::bounced:
-      return State::bounced;
-    case Verdict::expired:
-      return State::expired;
-  }
-  return State::deferred;
-}
-
 bool all_delivered(const Settled& settled) {
   for (const auto& recipient : settled.recipients)
     if (recipient.verdict != Verdict::delivered) return false;

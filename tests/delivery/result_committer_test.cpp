@@ -39,7 +39,7 @@ struct Hanging {
   }
   void ask(std::optional<bool>& answer) {
     world.loop.start([](delivery::ResultCommitter& committer_, std::optional<bool>& out) -> asio::awaitable<void> {
-      out = co_await committer_.leave();
+      out = co_await committer_.leave(1);
     }(committer, answer));
     world.loop.io().restart();
     world.loop.io().poll();

@@ -184,7 +184,7 @@ TEST_CASE("in_batches: what a selection means comes once, in bounded parts, and 
   };
   for (const auto& selection : {everything(), domain("one.test"), sender("sender@example.net"), ids(put)}) {
     seen.clear();
-    world.loop.run(world.queue->in_batches(selection, 4, take)).value();
+    world.loop.run(world.queue->in_batches(selection, 4, t0, take)).value();
     std::erase_if(seen, [&](Id id) { return std::find(put.begin(), put.end(), id) == put.end(); });
     CHECK(seen == put);
     CHECK(most == 4);

@@ -279,6 +279,7 @@ TEST_CASE("SUB-30: shutdown is 421 4.3.2, a time-out 421 4.4.2, too many connect
   CHECK(dialog.session.shutting_down().action == Action::close);
   CHECK(dialog.session.timed_out().reply.to_wire().starts_with("421 4.4.2 relay.example.net "));
   CHECK(Session::too_many_connections("relay.example.net").to_wire().starts_with("421 4.7.0 relay.example.net "));
+  CHECK(Session::store_away("relay.example.net").to_wire().starts_with("421 4.3.2 relay.example.net "));
 }
 
 TEST_CASE("SUB-21: every 2xx, 4xx and 5xx line but banner, EHLO and HELO carries an enhanced code of its class") {
@@ -333,6 +334,7 @@ TEST_CASE("SUB-21: every 2xx, 4xx and 5xx line but banner, EHLO and HELO carries
     }
   }
   all.push_back(Session::too_many_connections("h"));
+  all.push_back(Session::store_away("h"));
   for (const Reply& reply : all) {
     const std::string wire = reply.to_wire();
     for (const std::string_view line : split(wire, '\n')) {
