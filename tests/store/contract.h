@@ -12,6 +12,8 @@
 #include "store/mail_store.h"
 #include "store/partner_store.h"
 #include "store/policy_store.h"
+#include "store/readers.h"
+#include "store/statistics_store.h"
 #include "tests/support/loop.h"
 #include "tests/support/settled.h"
 
@@ -33,8 +35,10 @@ class Implementation {
   virtual PolicyStore& policies() = 0;
   virtual PartnerStore& partners() = 0;
   virtual LedgerStore& ledger() = 0;
-  virtual void restart() = 0;  // as after the end of the process
-  virtual void fail() = 0;     // from now on nothing can be written
+  virtual StatisticsStore& statistics() = 0;
+  virtual ReadersPtr readers() = 0;  // of what is stored by then
+  virtual void restart() = 0;        // as after the end of the process
+  virtual void fail() = 0;           // from now on nothing can be written
   virtual void heal() = 0;
 
   template <class T>

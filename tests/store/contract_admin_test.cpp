@@ -2,7 +2,7 @@
 // store::MailStore: what operators, changed routes and clocks ask for, and the sweep, on every implementation there is.
 #include "store/admin.h"
 
-#include "tests/store/sqlite.h"
+#include "tests/store/all.h"
 
 namespace hoplock::store::contract::store_contract_admin_test {
 

@@ -2,7 +2,7 @@
 // store::LedgerStore, and what store::MailStore writes for it, on every implementation there is.
 #include "store/ledger_store.h"
 
-#include "tests/store/sqlite.h"
+#include "tests/store/all.h"
 #include "tlsrpt/gzip.h"
 
 namespace hoplock::store::contract::store_contract_ledger_test {

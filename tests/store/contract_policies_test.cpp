@@ -3,7 +3,7 @@
 #include "store/policy_store.h"
 
 #include "store/partner_store.h"
-#include "tests/store/sqlite.h"
+#include "tests/store/all.h"
 
 namespace hoplock::store::contract::store_contract_policies_test {
 

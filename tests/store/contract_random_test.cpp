@@ -4,7 +4,7 @@
 #include <map>
 #include <random>
 
-#include "tests/store/sqlite.h"
+#include "tests/store/all.h"
 
 namespace hoplock::store::contract::store_contract_random_test {
 

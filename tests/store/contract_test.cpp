@@ -2,7 +2,7 @@
 // store::MailStore: what comes in, what goes out, and what a failure leaves, on every implementation there is.
 #include "store/mail_store.h"
 
-#include "tests/store/sqlite.h"
+#include "tests/store/all.h"
 
 namespace hoplock::store::contract::store_contract_test {
 

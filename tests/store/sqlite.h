@@ -13,8 +13,10 @@
 #include "store_sqlite/policies.h"
 #include "store_sqlite/policy_store.h"
 #include "store_sqlite/quota.h"
+#include "store_sqlite/readers.h"
 #include "store_sqlite/report_mails.h"
 #include "store_sqlite/statistics.h"
+#include "store_sqlite/statistics_store.h"
 #include "tests/store/contract.h"
 #include "tests/support/faulty_vfs.h"
 #include "tests/support/temp_directory.h"
@@ -28,6 +30,8 @@ class Sqlite final : public Implementation {
   PolicyStore& policies() override { return *policies_; }
   PartnerStore& partners() override { return *partners_; }
   LedgerStore& ledger() override { return *ledger_; }
+  StatisticsStore& statistics() override { return *statistics_; }
+  ReadersPtr readers() override { return store_sqlite::readers_of(disk_->path()); }
   void restart() override {
     mail_.reset();
     disk_.reset();
@@ -58,6 +62,7 @@ class Sqlite final : public Implementation {
     policies_ = std::make_unique<store_sqlite::SqlitePolicyStore>(*disk_);
     partners_ = std::make_unique<store_sqlite::SqlitePartnerStore>(*disk_);
     ledger_ = std::make_unique<store_sqlite::SqliteLedgerStore>(*disk_);
+    statistics_ = std::make_unique<store_sqlite::SqliteStatisticsStore>(*disk_);
   }
 
   support::TempDirectory directory_;
@@ -67,9 +72,7 @@ class Sqlite final : public Implementation {
   std::unique_ptr<store_sqlite::SqlitePolicyStore> policies_;
   std::unique_ptr<store_sqlite::SqlitePartnerStore> partners_;
   std::unique_ptr<store_sqlite::SqliteLedgerStore> ledger_;
+  std::unique_ptr<store_sqlite::SqliteStatisticsStore> statistics_;
 };
 
 }  // namespace hoplock::store::contract
-
-// All implementations there are.
-#define HOPLOCK_STORES hoplock::store::contract::Sqlite
