@@ -20,6 +20,7 @@
 #include "daemon/signing_keys.h"
 #include "net/clock.h"
 #include "net/tls_server.h"
+#include "store/errors.h"
 
 namespace hoplock::daemon {
 
@@ -33,6 +34,9 @@ constexpr std::chrono::seconds sweep_pause{60},
     sweep_soon{1};                                     // between two parts of the sweep; until it has seen all rows
 constexpr std::chrono::milliseconds prune_breath{80};  // between two slices of forgetting old history
 constexpr std::chrono::milliseconds prune_least{1'000}, prune_most{std::chrono::hours{1}};
+constexpr std::chrono::seconds store_again{1};       // a shared store that is away is asked again
+constexpr std::chrono::seconds store_wait_told{10};  // that we still wait for it
+constexpr std::chrono::seconds look_often{5};        // for what other nodes gave back
 constexpr std::size_t sweep_octets = 4U << 20U;
 
 using net::now;
@@ -87,15 +91,6 @@ DnsWatch::Consequences dns_consequences(const config::Config& config) {
           "routes to addresses take all mail, which goes on"};
 }
 
-ExitCode exit_code(const Error& error) {
-  if (error.code == errc::device_or_resource_busy) return unavailable;
-  if (error.code == errc::no_such_file_or_directory || error.code == errc::permission_denied ||
-      error.code == errc::read_only_file_system) {
-    return cannot_create;
-  }
-  return io_error;
-}
-
 }  // namespace
 
 App::App(config::Loaded loaded, std::string path) : loop_(1), loaded_(std::move(loaded)), path_(std::move(path)) {}
@@ -128,8 +123,8 @@ int App::run() {
   take_signals(SIG_UNBLOCK);
   loop_.run();
   take_signals(SIG_BLOCK);
-  for (const auto& news : disk_->close()) tell(news);
-  if (exit_ == ok && disk_->broken()) exit_ = io_error;
+  for (const auto& news : stores_->close()) tell(news);
+  if (exit_ == ok && stores_->broken()) exit_ = io_error;
   writer_->flush();
   return exit_;
 }
@@ -179,9 +174,6 @@ std::optional<StartFailure> App::open_keys() {
 
 std::optional<StartFailure> App::open_store() {
   const auto& config = loaded_.config;
-  if (!config.store.place.is_sqlite())
-    return StartFailure{config_error,
-                        loaded_.where("store") + ": PostgreSQL is not built into this version; allowed: sqlite"};
   std::error_code error;
   const bool made = std::filesystem::create_directories(config.data_dir, error);
   if (error) {
@@ -189,16 +181,15 @@ std::optional<StartFailure> App::open_store() {
                                            "' cannot be made: " + error.message()};
   }
   if (made) chmod(config.data_dir.c_str(), 0750);
-  auto disk = disk::Disk::open(loop_.get_executor(), disk_options(config));
-  if (!disk) return StartFailure{exit_code(disk.error()), disk.error().detail};
-  disk_ = std::move(*disk);
-  disk_->on_news([this](const disk::News& news) { heard(news); });
-  mail_ = std::make_unique<store_sqlite::SqliteMailStore>(*disk_);
-  statistics_ = std::make_unique<store_sqlite::SqliteStatisticsStore>(*disk_);
-  ledger_ = std::make_unique<store_sqlite::SqliteLedgerStore>(*disk_);
-  kept_policies_ = std::make_unique<store_sqlite::SqlitePolicyStore>(*disk_);
-  kept_partners_ = std::make_unique<store_sqlite::SqlitePartnerStore>(*disk_);
-  partners_ = std::make_unique<route::Partners>(*kept_partners_, *log_);
+  auto opened = Stores::open(loop_.get_executor(), loaded_, *log_);
+  if (auto* failure = std::get_if<StartFailure>(&opened)) return std::move(*failure);
+  stores_ = std::get<std::unique_ptr<Stores>>(std::move(opened));
+  stores_->on_news([this](const disk::News& news) { heard(news); });
+  stores_->on_work([this] {
+    if (joined_ && !std::exchange(follows_, true)) tasks_->spawn("store-news", follow_store());
+  });
+  stores_->on_senders([this](std::size_t senders) { scheduler_->share(senders); });
+  partners_ = std::make_unique<route::Partners>(stores_->partners(), *log_);
   partners_->set_min_free_space(config.queue.min_free_space);
   partners_->on_change([this](partners::BookPtr book, std::vector<dns::Pattern> changed) {
     follow_partners(std::move(book), std::move(changed));
@@ -230,9 +221,9 @@ control::Calls App::control_calls() {
   calls.change_partners = [&partners](std::vector<partners::Order> orders, std::string by) {
     return partners.carry_out(std::move(orders), std::move(by));
   };
-  disk::Disk& disk = *disk_;
-  calls.compact = [&disk] { return disk.compact(); };
-  calls.store_octets = [&disk] { return disk.sizes().database; };
+  Stores& stores = *stores_;
+  calls.compact = [&stores] { return stores.compact(); };
+  calls.store_octets = [&stores] { return stores.facts().sizes.database; };
   calls.clock = now;
   return calls;
 }
@@ -251,21 +242,23 @@ std::optional<StartFailure> App::open_network() {
   watched_ = std::make_unique<WatchedResolver>(*resolver_, *dns_watch_);
   policy_fetch_ = std::make_unique<route::HttpsPolicyFetch>(*resolver_);
   policy_fetch_->set(fetch_options(config), config.fetch.https_port, client_tls_);
-  const route::PolicyCache::Parts parts{*kept_policies_, *resolver_, *policy_fetch_, *log_, now};
+  const route::PolicyCache::Parts parts{stores_->policies(), *resolver_, *policy_fetch_, *log_, now};
   policies_ = std::make_unique<route::PolicyCache>(parts, policy_options(config));
   const std::mt19937_64 random(std::random_device{}());
   const route::Router::Parts router_parts{*watched_, policies_.get(), now};
   router_ = std::make_unique<route::Router>(router_parts, routing(config), random);
   route::Router& router = *router_;
-  queue_ = std::make_unique<queue::Queue>(*mail_, queue_options(config), [&router](const dns::Name& domain) {
+  queue_ = std::make_unique<queue::Queue>(stores_->mail(), queue_options(config), [&router](const dns::Name& domain) {
     return router.table().destination(domain, now());
   });
+  queue_->on_lost([stores = stores_.get()](const std::vector<store::Lease>& leases) { stores->lost(leases); });
   scheduler_ = std::make_unique<delivery::Scheduler>(delivery::Services{executor, *queue_, *router_, *log_, now});
   scheduler_->set(delivery_options(config), client_tls_);
   scheduler_->sign_with(keyring_);
   partner_news_ = std::make_unique<PartnerNews>(*queue_, *router_, *log_, [this] { scheduler_->notify(); });
   report_post_ = std::make_unique<reports::HttpsPost>(*resolver_);
-  const reports::Sender::Parts report_parts{executor, *ledger_, *resolver_, *queue_, *report_post_, *log_, now};
+  const reports::Sender::Parts report_parts{executor, stores_->ledger(), *resolver_, *queue_, *report_post_, *log_,
+                                            now};
   report_sender_ = std::make_unique<reports::Sender>(report_parts, random);
   set_reports(config);
   listener_ = std::make_unique<listener::Server>(executor, *queue_, *log_, now);
@@ -273,8 +266,8 @@ std::optional<StartFailure> App::open_network() {
       [from = report_sender_.get()](std::string content) { return from->take_bounce(std::move(content)); });
   control_ = std::make_unique<control::Server>(executor, *queue_, *log_, control_calls());
   certificates_ = std::make_unique<CertificateWatch>(*log_, [this] { return take_up_certificates(); });
-  StatusServer::Parts seen{executor,   *log_,    *writer_,    *disk_,         *statistics_, readers(config), *queue_,
-                           *resolver_, *router_, *dns_watch_, *certificates_, *scheduler_,  *listener_};
+  StatusServer::Parts seen{executor, *log_,       *writer_,       *stores_,    *queue_,   *resolver_,
+                           *router_, *dns_watch_, *certificates_, *scheduler_, *listener_};
   status_server_ = std::make_unique<StatusServer>(std::move(seen));
   return std::nullopt;
 }
@@ -311,31 +304,79 @@ route::Options App::routing(const config::Config& config) const {
 listener::Options App::listening(const config::Config& config) {
   listener::Options options = listener_options(config);
   options.limits.connections = connections_within(config, descriptor_limit());
+  if (!config.node.accept) options.addresses.clear();
   return options;
 }
 
+void App::give_up(ExitCode code, std::string text) {
+  start_failed({code, std::move(text)});
+  raise(SIGTERM);
+}
+
+// Others may share the store, which may be away: then clients are told at the door to take another node, and READY waits.
 asio::awaitable<void> App::start() {
-  const auto fail_with = [this](ExitCode code, std::string text) {
-    StartFailure failure;
-    failure.code = code;
-    failure.text = std::move(text);
-    start_failed(failure);
-    raise(SIGTERM);
-  };
-  const auto agreed = co_await partners_->load();
-  if (!agreed) co_return fail_with(exit_code(agreed.error()), disk_->path().string() + ": " + agreed.error().detail);
-  const auto started = co_await queue_->start(now());
-  if (!started) co_return fail_with(exit_code(started.error()), started.error().detail);
+  if (stores_->shared() && !open_doors()) co_return;
+  const bool opened = co_await open_queue();
+  if (!opened || stops_) co_return;
+  if (!stores_->shared() && !open_doors()) co_return;
+  begin_services();
+}
+
+asio::awaitable<bool> App::open_queue() {
+  if (stores_->shared()) tasks_->spawn("store-wait", wait_for_store());
+  const auto failure = co_await stores_->join();
+  if (stops_) co_return false;
+  if (failure) {
+    give_up(failure->code, failure->text);
+    co_return false;
+  }
+  asio::steady_timer pause(loop_);
+  for (;;) {
+    auto opened = co_await partners_->load();
+    if (!opened) opened = fail(opened.error().code, stores_->place() + ": " + opened.error().detail);
+    if (opened) opened = co_await queue_->start(now());
+    if (opened) break;
+    if (!stores_->shared() || !store::is_unavailable(opened.error())) {
+      give_up(exit_code(opened.error()), opened.error().detail);
+      co_return false;
+    }
+    pause.expires_after(store_again);
+    co_await pause.async_wait(boost::asio::use_awaitable);
+  }
+  joined_ = true;
+  co_return true;
+}
+
+// The service manager's patience is not for servers that are away.
+asio::awaitable<void> App::wait_for_store() {
+  asio::steady_timer pause(loop_);
+  while (!joined_) {
+    supervision_.waits_for(stores_->place());
+    pause.expires_after(store_wait_told);
+    co_await pause.async_wait(boost::asio::use_awaitable);
+  }
+}
+
+bool App::open_doors() {
   listener::Options options = listening(loaded_.config);
   if (const auto error = listener_->open(std::move(options))) {
-    co_return fail_with(config_error, loaded_.where(place_of(*error)) + ": " + error->error.detail);
+    give_up(config_error, loaded_.where(place_of(*error)) + ": " + error->error.detail);
+    return false;
   }
-  if (const auto opened = control_->open(control_path(loaded_.config)); !opened)
-    co_return fail_with(cannot_create, opened.error().detail);
+  if (const auto opened = control_->open(control_path(loaded_.config)); !opened) {
+    give_up(cannot_create, opened.error().detail);
+    return false;
+  }
   auto page = status_server_->prepare(loaded_.config);
-  if (const auto* failure = std::get_if<StatusServer::Failure>(&page))
-    co_return fail_with(config_error, loaded_.where(failure->key) + ": " + failure->error.detail);
+  if (const auto* failure = std::get_if<StatusServer::Failure>(&page)) {
+    give_up(config_error, loaded_.where(failure->key) + ": " + failure->error.detail);
+    return false;
+  }
   status_server_->serve(std::get<StatusServer::Plan>(std::move(page)));
+  return true;
+}
+
+void App::begin_services() {
   Log& log = *log_;
   tasks_->spawn("dns", dns_watch_->listen());
   tasks_->spawn("dnssec", dns_watch_->validate());
@@ -349,14 +390,16 @@ asio::awaitable<void> App::start() {
     log.write(event);
   }));
   tasks_->spawn("memory", give_memory_back());
-  scheduler_->start();
+  const bool delivers = loaded_.config.node.deliver;
+  scheduler_->start(delivers ? delivery::Scheduler::Sends::mail : delivery::Scheduler::Sends::nothing);
   follow_routes();  // for what the start had no time
   tasks_->spawn("routes", watch_routes());
   tasks_->spawn("partners", partners_->watch());
   tasks_->spawn("sweep", sweep());
   tasks_->spawn("prune", prune());
   tasks_->spawn("policies", policies_->maintain());
-  tasks_->spawn("reports", report_sender_->run());
+  if (delivers) tasks_->spawn("reports", report_sender_->run());
+  if (stores_->shared()) tasks_->spawn("look", look_for_work());
   tasks_->spawn("series", status_server_->record());
   warn_all();
   check_keys();
@@ -364,7 +407,31 @@ asio::awaitable<void> App::start() {
   follow_log_server();
   log_->write(Event(Level::info, "started").add("version", HOPLOCK_VERSION).add("config", loaded_.file));
   supervision_.ready();
-  tasks_->spawn("watchdog", supervision_.feed(*disk_, *tasks_));
+  Stores& stores = *stores_;
+  tasks_->spawn("watchdog", supervision_.feed([&stores] { return stores.answer(); }, *tasks_));
+}
+
+// More may be due, and what was leased may be in other hands: this node is registered anew, or another one is gone.
+asio::awaitable<void> App::follow_store() {
+  asio::steady_timer pause(loop_);
+  follows_ = false;  // what comes from now on is followed anew
+  for (;;) {
+    const auto followed = co_await queue_->renew();
+    if (followed || !store::is_unavailable(followed.error())) break;
+    pause.expires_after(store_again);
+    co_await pause.async_wait(boost::asio::use_awaitable);
+  }
+  scheduler_->look();
+}
+
+// Other nodes give mail back, and what tells of it may be lost on the way.
+asio::awaitable<void> App::look_for_work() {
+  asio::steady_timer pause(loop_);
+  for (;;) {
+    pause.expires_after(look_often);
+    co_await pause.async_wait(boost::asio::use_awaitable);
+    scheduler_->look();
+  }
 }
 
 void App::check_keys() {
@@ -424,13 +491,14 @@ asio::awaitable<void> App::stop() {
   // where nothing can be stored, waiting for what is under way only makes more of it come twice
   const auto patience = loaded_.config.shutdown_timeout;
   const auto deadline =
-      std::chrono::steady_clock::now() + (disk_->broken() ? std::min(patience, broken_patience) : patience);
+      std::chrono::steady_clock::now() + (stores_->broken() ? std::min(patience, broken_patience) : patience);
   // Clients and peers share the time: both get until the deadline.
   auto listening = std::make_shared<net::TaskGroup>(loop_.get_executor(), *log_);
   listening->spawn("stop-listener", listener_->stop(deadline));
   report_sender_->stop();
   co_await scheduler_->stop(deadline);
   co_await listening->join(deadline + last_words);
+  co_await stores_->leave(std::max(deadline, std::chrono::steady_clock::now()) + last_words);
   co_await control_->stop(std::chrono::steady_clock::now() + last_words);
   status_server_->end_recording();
   co_await status_server_->stop(std::chrono::steady_clock::now() + last_words);
@@ -440,6 +508,8 @@ asio::awaitable<void> App::stop() {
 
 std::optional<std::string> App::reload() {
   supervision_.reloading();
+  // the file may have been rotated, whatever becomes of the rest
+  if (auto log = writer_->prepare(log_options(loaded_.config))) writer_->take(std::move(*log));
   auto loaded = path_.empty() ? config::defaults() : config::load(path_);
   if (loaded.errors.empty()) check_file_contents(loaded);
   std::optional<std::string> error;
@@ -466,9 +536,12 @@ std::optional<std::string> App::apply(config::Loaded loaded) {
     return loaded.where("data_dir") + ": data_dir changes only with a restart";
   if (control_path(config) != control_path(loaded_.config))
     return loaded.where("control_socket") + ": control_socket changes only with a restart";
-  if (config.store != loaded_.config.store)
+  if (config.store.place != loaded_.config.store.place)
+    return loaded.where("store") + ": store changes only with a restart (hoplock store copy takes the mail along)";
+  const bool shared = !config.store.place.is_sqlite();  // else the keys beside it have no effect
+  if (shared && config.store != loaded_.config.store)
     return loaded.where("store") + ": store and the keys that belong to it change only with a restart";
-  if (config.node != loaded_.config.node) return loaded.where("node") + ": node changes only with a restart";
+  if (shared && config.node != loaded_.config.node) return loaded.where("node") + ": node changes only with a restart";
   auto tls = net::ClientTls::load(config.tls);
   if (!tls) return loaded.where("tls.ca_file") + ": " + tls.error().detail;
   config::Loaded looked_at = loaded;  // its warnings are known
@@ -602,7 +675,7 @@ asio::awaitable<void> App::sweep() {
 
 void App::damaged(const Error& error) {
   exit_ = io_error;
-  const std::string what = disk_->path().string() + ": the database is damaged: " + error.detail;
+  const std::string what = stores_->place() + ": the database is damaged: " + error.detail;
   log_->write(Event(Level::error, "store-damaged").add("error", what));
   raise(SIGTERM);
 }

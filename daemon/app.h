@@ -18,10 +18,10 @@
 #include "daemon/options.h"
 #include "daemon/partner_news.h"
 #include "daemon/status_server.h"
+#include "daemon/stores.h"
 #include "daemon/supervision.h"
 #include "daemon/system.h"
 #include "delivery/scheduler.h"
-#include "disk/disk.h"
 #include "dkim/signer.h"
 #include "listener/server.h"
 #include "monitor/counting_log.h"
@@ -32,21 +32,10 @@
 #include "route/partners.h"
 #include "route/router.h"
 #include "route/sts.h"
-#include "store_sqlite/ledger_store.h"
-#include "store_sqlite/mail_store.h"
-#include "store_sqlite/partner_store.h"
-#include "store_sqlite/policy_store.h"
-#include "store_sqlite/statistics_store.h"
 
 namespace hoplock::daemon {
 
 namespace asio = boost::asio;
-
-// Why the daemon does not start: one line for people, and the exit code.
-struct StartFailure {
-  ExitCode code = software;
-  std::string text;
-};
 
 class App {
  public:
@@ -66,6 +55,12 @@ class App {
   std::optional<StartFailure> open_network();
   control::Calls control_calls();
   asio::awaitable<void> start();
+  asio::awaitable<bool> open_queue();
+  bool open_doors();
+  void begin_services();
+  asio::awaitable<void> wait_for_store();
+  asio::awaitable<void> look_for_work();
+  asio::awaitable<void> follow_store();
   asio::awaitable<void> serve_end();
   asio::awaitable<void> serve_hangups();
   asio::awaitable<void> reload_soon();
@@ -96,6 +91,7 @@ class App {
   void heard(const disk::News& news);
   void tell(const disk::News& news);
   void start_failed(const StartFailure& failure);
+  void give_up(ExitCode code, std::string text);
   route::Options routing(const config::Config& config) const;
   static listener::Options listening(const config::Config& config);
 
@@ -111,12 +107,7 @@ class App {
   std::shared_ptr<const net::ClientTls> client_tls_;
   std::shared_ptr<const dkim::Keyring> keyring_;
   std::shared_ptr<const config::Config> checked_;  // whose addresses are looked at in the DNS
-  std::unique_ptr<disk::Disk> disk_;
-  std::unique_ptr<store_sqlite::SqliteMailStore> mail_;
-  std::unique_ptr<store_sqlite::SqliteStatisticsStore> statistics_;
-  std::unique_ptr<store_sqlite::SqliteLedgerStore> ledger_;
-  std::unique_ptr<store_sqlite::SqlitePolicyStore> kept_policies_;
-  std::unique_ptr<store_sqlite::SqlitePartnerStore> kept_partners_;
+  std::unique_ptr<Stores> stores_;
   std::unique_ptr<resolver::Unbound> resolver_;
   std::unique_ptr<DnsWatch> dns_watch_;
   std::unique_ptr<WatchedResolver> watched_;
@@ -136,6 +127,8 @@ class App {
   std::unique_ptr<net::TaskGroup> tasks_;
   std::unique_ptr<boost::asio::signal_set> ends_;
   std::unique_ptr<boost::asio::signal_set> hangups_;
+  bool joined_ = false;   // the store can be used
+  bool follows_ = false;  // what befell the store
   bool stops_ = false;
   bool reload_waits_ = false;
   std::chrono::steady_clock::time_point reload_next_{};

@@ -53,6 +53,26 @@ void declare(CLI::App& app, const Option& option) {
   added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
+// The last first. "--sender=" becomes two words: of one, CLI11 would take the next word for the value.
+std::vector<std::string> for_cli11(const CLI::App& app, const std::vector<std::string>& words) {
+  std::vector<std::string> all;
+  const auto end = std::find(words.begin(), words.end(), "--");
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    const std::string name = word->substr(0, word->size() - std::min<std::size_t>(word->size(), 1));
+    const bool is_empty = word < end && word->ends_with('=') && app.get_option_no_throw(name) != nullptr;
+    all.push_back(is_empty ? name : *word);
+    if (is_empty) all.emplace_back();
+  }
+  std::reverse(all.begin(), all.end());
+  return all;
+}
+
+// "--all=true": CLI11 would take it.
+bool has_value_for(const std::vector<std::string>& words, const std::string& flag) {
+  const auto end = std::find(words.begin(), words.end(), "--");
+  return std::any_of(words.begin(), end, [&](const std::string& word) { return word.starts_with(flag + "="); });
+}
+
 }  // namespace
 
 std::optional<std::string> CommandLine::get(std::string_view option) const {
@@ -74,15 +94,8 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& words,
   for (const std::string_view synopsis : synopses) {
     for (const Option& option : options_in(synopsis)) declare(app, option);
   }
-  std::vector<std::string> last_first;  // as CLI11 wants them
-  for (auto word = words.rbegin(); word != words.rend(); ++word) {
-    last_first.push_back(*word);
-    if (!word->starts_with("--") || !word->ends_with('=')) continue;
-    last_first.back().clear();  // "--sender=": in one piece, CLI11 would take the next word for the value
-    last_first.push_back(word->substr(0, word->size() - 1));
-  }
   try {
-    app.parse(std::move(last_first));
+    app.parse(for_cli11(app, words));
   } catch (const CLI::ArgumentMismatch&) {
     return bad_input("'" + words.back() + "' needs a value");
   }
@@ -91,7 +104,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& words,
     if (option->count() == 0) continue;
     const std::string name = option->get_name(), value = option->results().back();
     const bool is_flag = option->get_items_expected_max() == 0;
-    if (is_flag && value != "true") return bad_input("'" + name + "' takes no value");
+    if (is_flag && (value != "true" || has_value_for(words, name))) return bad_input("'" + name + "' takes no value");
     if (!is_flag && option->count() > 1 && name != "--config") return bad_input("'" + name + "' is given twice");
     line.options.emplace(name, value);
   }

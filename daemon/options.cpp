@@ -13,7 +13,6 @@
 #include "store_sqlite/partners.h"
 #include "store_sqlite/policies.h"
 #include "store_sqlite/quota.h"
-#include "store_sqlite/readers.h"
 #include "store_sqlite/report_mails.h"
 #include "store_sqlite/statistics.h"
 
@@ -52,7 +51,6 @@ smtp::Mailbox postmaster(const config::Config& config) {
 }
 
 std::string database_path(const config::Config& config) { return in_data_dir(config, "queue.db"); }
-store::ReadersPtr readers(const config::Config& config) { return store_sqlite::readers_of(database_path(config)); }
 std::string control_path(const config::Config& config) { return in_data_dir(config, config.control_socket); }
 net::CertificateFiles self_signed_files(const config::Config& config) {
   return {in_data_dir(config, "self-signed.crt"), in_data_dir(config, "self-signed.key")};
@@ -155,6 +153,7 @@ bool has_named_hosts(const config::Config& config) {
 queue::Options queue_options(const config::Config& config) {
   queue::Options to = config.queue;
   if (config.history.count() > 0) to.history = store::Recording::on;
+  if (!config.node.deliver) to.window_messages = 0;  // all of it is for others to send
   return to;
 }
 

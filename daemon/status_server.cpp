@@ -68,9 +68,10 @@ StatusServer::StatusServer(Parts parts)
       proven_([this](std::shared_ptr<const listener::Users> users, listener::Passwords::Attempt attempt) {
         return passwords_.check(std::move(users), std::move(attempt));
       }),
-      surveyor_(parts_.executor, survey_options(parts_.readers), [&queue = parts_.queue] { return queue.active(); }),
-      recorder_(parts_.executor, parts_.statistics, parts_.log, surveyor_),
-      lookups_(parts_.executor, parts_.readers),
+      surveyor_(parts_.executor, survey_options(parts_.stores.readers()),
+                [&queue = parts_.queue] { return queue.active(); }),
+      recorder_(parts_.executor, parts_.stores.statistics(), parts_.log, surveyor_),
+      lookups_(parts_.executor, parts_.stores.readers()),
       pages_(page_parts()),
       endpoints_(
           surveyor_, parts_.log.counters(), [this] { return status(); },
@@ -108,13 +109,15 @@ std::variant<StatusServer::Plan, StatusServer::Failure> StatusServer::prepare(co
   listening.admission = admission(http, std::move(users));
   auto http_plan = server_.prepare(std::move(listening));
   if (!http_plan) return Failure{"http.address", http_plan.error()};
-  return Plan{std::move(*http_plan), hostname(config).text(), config.queue.min_free_space, uses_mx(config)};
+  return Plan{std::move(*http_plan), hostname(config).text(), config.queue.min_free_space, uses_mx(config),
+              config.node.accept};
 }
 
 void StatusServer::serve(Plan plan) {
   hostname_ = std::move(plan.hostname);
   min_free_space_ = plan.min_free_space;
   uses_mx_ = plan.uses_mx;
+  accepts_ = plan.accepts;
   server_.serve(std::move(plan.http));
 }
 
@@ -186,14 +189,16 @@ monitor::DaemonStatus StatusServer::status() const {
   status.workers = deliveries.workers;
   status.destinations = deliveries.destinations;
   status.stalled = deliveries.stalled;
-  status.free_octets = parts_.disk.free_bytes();
+  const Stores::Facts store = parts_.stores.facts();
+  status.accepts = accepts_;
+  status.cluster = store.cluster;
+  status.free_octets = parts_.stores.mail().free_bytes();
   status.min_free_octets = min_free_space_;
   status.accepting = parts_.queue.accepting();
-  status.store = parts_.disk.health();
-  const disk::Sizes sizes = parts_.disk.sizes();
-  status.database_octets = sizes.database;
-  status.log_octets = sizes.log;
-  status.commits = parts_.disk.commits();
+  status.store = store.health;
+  status.database_octets = store.sizes.database;
+  status.log_octets = store.sizes.log;
+  status.commits = store.commits;
   if (uses_mx_) {
     status.dns_silence = parts_.dns.silence();
     status.validation_failure = parts_.resolver.validation_failure();

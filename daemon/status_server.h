@@ -11,8 +11,8 @@
 #include "daemon/certificates.h"
 #include "daemon/dns_watch.h"
 #include "daemon/log_writer.h"
+#include "daemon/stores.h"
 #include "delivery/scheduler.h"
-#include "disk/disk.h"
 #include "listener/logins.h"
 #include "listener/passwords.h"
 #include "listener/proven.h"
@@ -24,7 +24,6 @@
 #include "queue/queue.h"
 #include "resolver/unbound.h"
 #include "route/router.h"
-#include "store/statistics_store.h"
 
 namespace hoplock::daemon {
 
@@ -34,9 +33,7 @@ class StatusServer {
     boost::asio::any_io_executor executor;
     monitor::CountingLog& log;
     const LogWriter& writer;  // behind it
-    disk::Disk& disk;
-    store::StatisticsStore& statistics;
-    store::ReadersPtr readers;
+    Stores& stores;
     queue::Queue& queue;
     resolver::Unbound& resolver;
     const route::Router& router;
@@ -61,6 +58,7 @@ class StatusServer {
     std::string hostname;
     std::uint64_t min_free_space = 0;
     bool uses_mx = true;
+    bool accepts = true;
   };
   std::variant<Plan, Failure> prepare(const config::Config& config);
   // From now on. REQUIRES: no other plan was served since this one was made.
@@ -87,6 +85,7 @@ class StatusServer {
   std::string hostname_;
   std::uint64_t min_free_space_ = 0;
   bool uses_mx_ = true;
+  bool accepts_ = true;
   std::vector<monitor::DaemonStatus::Damage> damaged_;
   listener::Logins logins_;
   listener::Passwords passwords_;

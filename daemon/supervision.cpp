@@ -56,6 +56,10 @@ void Supervision::ready() {
   sd_notify(0, "READY=1\nSTATUS=");
 }
 
+void Supervision::waits_for(const std::string& server) const {
+  sd_notify(0, (extension(start_extension) + "\nSTATUS=Waiting for " + server).c_str());
+}
+
 void Supervision::reloading() const { sd_notify(0, "RELOADING=1"); }
 void Supervision::reloaded() const { sd_notify(0, "READY=1"); }
 
@@ -64,14 +68,13 @@ void Supervision::stopping(std::chrono::milliseconds most) const {
 }
 
 namespace {
-asio::awaitable<void> ask(disk::Disk& disk, std::shared_ptr<bool> answered) {
-  auto answer = [](disk::Tx&) -> Result<> { return {}; };
-  co_await disk.run(disk::Durability::read, std::move(answer));  // an error is an answer, too: it does not hang
+asio::awaitable<void> ask(Supervision::Ask answer, std::shared_ptr<bool> answered) {
+  co_await answer();
   *answered = true;
 }
 }  // namespace
 
-asio::awaitable<void> Supervision::feed(disk::Disk& disk, net::TaskGroup& tasks) const {
+asio::awaitable<void> Supervision::feed(Ask answer, net::TaskGroup& tasks) const {
   if (patience_.count() == 0) co_return;
   asio::steady_timer pause(co_await asio::this_coro::executor);
   const auto answered = std::make_shared<bool>(true);
@@ -83,7 +86,7 @@ asio::awaitable<void> Supervision::feed(disk::Disk& disk, net::TaskGroup& tasks)
     if (*answered) {
       answered_at = Clock::now();
       *answered = false;
-      tasks.spawn("watchdog", ask(disk, answered));
+      tasks.spawn("watchdog", ask(answer, answered));
     }
     pause.expires_after(patience_ / feeds_in_patience);
     co_await pause.async_wait(asio::use_awaitable);

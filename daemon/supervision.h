@@ -6,9 +6,10 @@
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
+#include <functional>
+#include <string>
 #include <thread>
 
-#include "disk/disk.h"
 #include "net/task_group.h"
 
 namespace hoplock::daemon {
@@ -20,12 +21,16 @@ class Supervision {
   Supervision& operator=(const Supervision&) = delete;
 
   void ready();
+  // A start that waits for a server may take that much longer, for some time: to be said again.
+  void waits_for(const std::string& server) const;
   void reloading() const;
   void reloaded() const;
   // The end may take this long.
   void stopping(std::chrono::milliseconds most) const;
-  // Until it is cancelled; at once where nobody watches. REQUIRES: `disk` outlives it and what it spawns.
-  boost::asio::awaitable<void> feed(disk::Disk& disk, net::TaskGroup& tasks) const;
+  // Comes back when what works for the store does.
+  using Ask = std::function<boost::asio::awaitable<void>()>;
+  // Until it is cancelled; at once where nobody watches. REQUIRES: what it asks outlives it and what it spawns.
+  boost::asio::awaitable<void> feed(Ask answer, net::TaskGroup& tasks) const;
 
  private:
   using Clock = std::chrono::steady_clock;

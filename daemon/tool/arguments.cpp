@@ -84,6 +84,16 @@ const std::vector<Syntax>& commands() {
        "a copy of the whole store as it is at this moment, verified, while the daemon runs or not; never over a file "
        "that is there"},
       {"restore", restore, "FILE", "a backup back into a data_dir that holds no store, the daemon stopped"},
+      {"nodes", nodes, "",
+       "the nodes that share the store: alive, silent, dead or left, since when, what they have under way, and which "
+       "standbys the servers have; works with all daemons stopped"},
+      {"store migrate", store_migrate, "",
+       "bring the tables of a shared store up to date, with the role that `store` names; forward only"},
+      {"store copy", store_copy, "--to URL",
+       "the mail of queue.db, its history, policies and partners into a store that several nodes share, the daemon "
+       "stopped; where it was cut off, give it again. queue.db is marked as moved, and hoplockd refuses it from then "
+       "on. "
+       "What was counted for TLS reports and audit stays in queue.db"},
       {"compact", compact, "", "let the running daemon give back the space that its database has free"},
       {"dkim new", dkim_new, "DOMAIN [SELECTOR] [--rsa|--ed25519] [--windows]",
        "make a signing key (RSA of 2048 bits unless --ed25519) beside the configuration, and say what to publish"},

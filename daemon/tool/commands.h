@@ -54,5 +54,8 @@ int partner_suggest(const Call& call);
 int partner_import(const Call& call);
 int partner_export(const Call& call);
 int audit(const Call& call);
+int nodes(const Call& call);
+int store_migrate(const Call& call);
+int store_copy(const Call& call);
 
 }  // namespace hoplock::daemon::tool

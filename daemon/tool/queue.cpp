@@ -68,7 +68,11 @@ constexpr std::size_t second_line_margin = 4;
 bool is_narrow(const Console& console) { return console.width.value_or(one_line) < one_line; }
 bool has_sender(const Console& console) { return console.width.value_or(with_sender) >= with_sender; }
 
-Table message_table(const Console& console) {
+// Whether rows have a column for the node that has them.
+enum class Nodes : bool { one, several };
+Nodes nodes_of(const store::Readers& readers) { return readers.is_shared() ? Nodes::several : Nodes::one; }
+
+Table message_table(const Console& console, Nodes nodes) {
   using Align = Table::Align;
   using Give = Table::Give;
   std::vector<Table::Column> columns{{"ID", Align::left, Give::none},
@@ -80,12 +84,14 @@ Table message_table(const Console& console) {
     columns.insert(columns.end(), {{"NEXT", Align::left, Give::none}, {"TO"}});
     if (has_sender(console)) columns.insert(columns.end() - 1, Table::Column{"FROM"});
   } else {
-    columns.insert(columns.end(), {{"FROM"}, {"TO"}, {"NEXT", Align::left, Give::none}, {"WHY"}});
+    columns.insert(columns.end(), {{"FROM"}, {"TO"}, {"NEXT", Align::left, Give::none}});
+    if (nodes == Nodes::several) columns.push_back({"NODE"});
+    columns.push_back({"WHY"});
   }
   return Table(console.out, console.width, std::move(columns));
 }
 
-void add_rows(const Console& console, Table& table, const store::MessageView& message) {
+void add_rows(const Console& console, Table& table, const store::MessageView& message, Nodes nodes) {
   for (const auto& one : message.recipients) {
     std::vector<std::string> cells{message.id.text(), age(console.now - message.received), size(message.size),
                                    std::string(state_of(one)), std::to_string(one.attempts)};
@@ -100,13 +106,15 @@ void add_rows(const Console& console, Table& table, const store::MessageView& me
       table.add(std::move(cells),
                 fit(printable(under), std::max(*console.width, 2 * second_line_margin) - second_line_margin));
     } else {
-      cells.insert(cells.end(), {from, one.address, next_of(one, console.now), reason});
+      cells.insert(cells.end(), {from, one.address, next_of(one, console.now)});
+      if (nodes == Nodes::several) cells.push_back(one.node);
+      cells.push_back(reason);
       table.add(std::move(cells));
     }
   }
 }
 
-void print_message(const Console& console, const store::MessageView& message) {
+void print_message(const Console& console, const store::MessageView& message, Nodes nodes) {
   auto& out = console.out;
   const auto& envelope = message.envelope;
   out << "ID:        " << message.id.text() << "\nFrom:      " << printable(from_text(envelope))
@@ -122,6 +130,7 @@ void print_message(const Console& console, const store::MessageView& message) {
                                      {"LAST", Table::Align::left, Give::none},
                                      {"NEXT", Table::Align::left, Give::none},
                                      {"NEXT HOP"}};
+  if (nodes == Nodes::several) columns.push_back({"NODE"});
   if (!is_narrow(console)) columns.insert(columns.end(), {{"HOST"}, {"WHY"}});
   Table table(out, console.width, std::move(columns));
   for (const auto& one : message.recipients) {
@@ -131,6 +140,7 @@ void print_message(const Console& console, const store::MessageView& message) {
                                    one.last ? age(console.now - *one.last) + " ago" : "",
                                    next_of(one, console.now),
                                    one.destination};
+    if (nodes == Nodes::several) cells.push_back(one.node);
     const std::string reason = why(one);
     if (is_narrow(console)) {
       table.add(std::move(cells), reason);
@@ -309,18 +319,20 @@ int queue_list(const Call& call) {
   const Console& console = call.console;
   Wanted which = wanted(call.arguments);
   if (!which.wrong.empty()) return complain(console, usage, which.wrong);
-  auto reader = readers(call.loaded.config)->mail();
+  const store::ReadersPtr store = readers(call.loaded.config);
+  const Nodes nodes = nodes_of(*store);
+  auto reader = store->mail();
   if (!reader) return cannot_read(call, "the queue", reader.error());
   Present now = present(call);
   which.filter.active = std::move(now.active);
-  Table table = message_table(console);
+  Table table = message_table(console, nodes);
   std::size_t count = 0;
   const auto listed = (*reader)->list(which.filter, [&](const store::MessageView& stored) {
     const store::MessageView message = in_line(stored, now.waiting, console.now);
     if (call.arguments.json) {
       console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(message));
     } else {
-      add_rows(console, table, message);
+      add_rows(console, table, message, nodes);
     }
     ++count;
     return console.out.good() ? store::Go::on : store::Go::stop;
@@ -335,7 +347,8 @@ int queue_list(const Call& call) {
 int queue_show(const Call& call) {
   const Console& console = call.console;
   const std::string& word = call.arguments.words.front();
-  auto reader = readers(call.loaded.config)->mail();
+  const store::ReadersPtr store = readers(call.loaded.config);
+  auto reader = store->mail();
   if (!reader) return cannot_read(call, "the queue", reader.error());
   const auto named = named_message(**reader, word);
   if (!named) return cannot_read(call, "the queue", named.error());
@@ -348,7 +361,7 @@ int queue_show(const Call& call) {
   *message = in_line(std::move(**message), now.waiting, console.now);
   const bool body = call.arguments.has("--body");
   if (!call.arguments.json) {
-    print_message(console, **message);
+    print_message(console, **message, nodes_of(*store));
     if (body) console.out << '\n';
     const auto read = body ? print_body(console, **reader, *id) : Result<>{};
     return read ? static_cast<int>(ok) : cannot_read(call, "the queue", read.error());

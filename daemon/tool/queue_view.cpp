@@ -34,6 +34,7 @@ json::object recipient_to_json(const store::RecipientView& from) {
   to["host"] = text_or_null(own ? from.host : from.hop.host);
   to["nexthop"] = text_or_null(from.destination);
   to["why"] = text_or_null(why(from));
+  if (!from.node.empty()) to["node"] = clean(from.node);
   return to;
 }
 

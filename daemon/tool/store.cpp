@@ -5,9 +5,11 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 
 #include "control/client.h"
 #include "daemon/options.h"
+#include "daemon/store_options.h"
 #include "daemon/system.h"
 #include "daemon/tool/commands.h"
 #include "daemon/tool/json.h"
@@ -147,9 +149,17 @@ int say(const Call& call, const Counts& counts, std::string_view what) {
   return ok;
 }
 
+// These are about queue.db; servers have their own means.
+std::optional<int> not_for_servers(const Call& call, std::string_view instead) {
+  if (call.loaded.config.store.place.is_sqlite()) return std::nullopt;
+  return complain(call.console, usage,
+                  "the store is on servers (" + store_name(call.loaded.config) + "): " + std::string(instead));
+}
+
 }  // namespace
 
 int backup(const Call& call) {
+  if (const auto wrong = not_for_servers(call, "take a base backup of them (pg_basebackup)")) return *wrong;
   const std::filesystem::path to = call.arguments.words.front();
   auto db = disk::open_read_only(database_path(call.loaded.config));
   if (!db) return complain(call.console, io_error, db.error().detail);
@@ -159,6 +169,7 @@ int backup(const Call& call) {
 }
 
 int restore(const Call& call) {
+  if (const auto wrong = not_for_servers(call, "put a base backup of theirs back")) return *wrong;
   const std::filesystem::path from = call.arguments.words.front();
   std::error_code ec;
   if (!std::filesystem::is_regular_file(from, ec))
@@ -169,6 +180,7 @@ int restore(const Call& call) {
 }
 
 int compact(const Call& call) {
+  if (const auto wrong = not_for_servers(call, "they give space back by themselves (autovacuum)")) return *wrong;
   const Console& console = call.console;
   auto client = control::Client::connect(control_path(call.loaded.config));
   if (!client) return complain(console, unavailable, client.error().detail);

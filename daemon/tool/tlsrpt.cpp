@@ -48,18 +48,22 @@ int tlsrpt_list(const Call& call) {
   const Console& console = call.console;
   const auto selection = selection_of(call);
   if (!selection) return complain(console, usage, selection.error().detail);
-  auto reader = readers(call.loaded.config)->ledger();
+  const store::ReadersPtr store = readers(call.loaded.config);
+  auto reader = store->ledger();
   if (!reader) return cannot_read(call, "the ledger in", reader.error());
   using Align = Table::Align;
-  Table table(
-      console.out, console.width,
-      {{"DAY"}, {"DOMAIN"}, {"STATE"}, {"SESSIONS", Align::right}, {"FAILURES", Align::right}, {"NEXT"}, {"ERROR"}});
+  std::vector<Table::Column> columns{
+      {"DAY"}, {"DOMAIN"}, {"STATE"}, {"SESSIONS", Align::right}, {"FAILURES", Align::right}, {"NEXT"}, {"ERROR"}};
+  if (store->is_shared()) columns.push_back({"NODE"});
+  Table table(console.out, console.width, std::move(columns));
   std::size_t count = 0;
   const auto listed = (*reader)->list(*selection, [&](const store::LedgerRow& row) {
     if (call.arguments.json) {
       console.out << (count == 0 ? "[\n" : ",\n") << to_line(to_json(row));
     } else {
-      table.add(cells(row, console.now));
+      std::vector<std::string> line = cells(row, console.now);
+      if (store->is_shared()) line.push_back(row.node);
+      table.add(std::move(line));
     }
     ++count;
   });

@@ -45,6 +45,7 @@ json::object to_json(const store::LedgerRow& row) {
   to["attempts"] = account.attempts;
   to["error"] = text_or_null(account.error);
   to["report_id"] = text_or_null(row.report_id);
+  if (!row.node.empty()) to["node"] = clean(row.node);
   json::array destinations;
   for (const auto& one : row.destinations) destinations.push_back(destination_to_json(one));
   to["destinations"] = std::move(destinations);

@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "config/check.h"
 #include "daemon/options.h"
+#include "daemon/store_options.h"
 #include "daemon/system.h"
 #include "daemon/tool/commands.h"
 #include "daemon/tool/text.h"
@@ -40,7 +41,7 @@ int complain(const Console& console, int code, std::string_view text) {
 }
 
 int cannot_read(const Call& call, std::string_view what, const Error& error) {
-  const std::string path = database_path(call.loaded.config);
+  const std::string path = store_name(call.loaded.config);
   const bool named = error.detail.find(path) != std::string::npos;
   return complain(call.console, io_error,
                   named ? error.detail : std::string(what) + " '" + path + "': " + error.detail);

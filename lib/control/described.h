@@ -112,10 +112,13 @@ BOOST_DESCRIBE_STRUCT(Refusal, (), (error))
 // What a request must fulfil beside the types of its members.
 inline Result<> check(const auto&) { return {}; }
 inline Result<> check(const Act& act) {
-  const std::size_t ids = act.selection.ids.size();
-  const bool by_id = act.selection.by == store::Selection::By::ids;
-  if (by_id ? ids > 0 && ids <= max_ids : ids == 0) return {};
-  return bad_input("'ids' must be a list of 1 to " + std::to_string(max_ids) + " ids, where it selects");
+  using By = store::Selection::By;
+  const auto& [by, ids, domain, sender, by_whom] = act.selection;
+  if (by == By::ids ? ids.empty() || ids.size() > max_ids : !ids.empty())
+    return bad_input("'ids' must be a list of 1 to " + std::to_string(max_ids) + " ids, where it selects");
+  if ((by != By::domain && !domain.is_root()) || (by != By::sender && !sender.empty()))
+    return bad_input("'domain' and 'sender' are for a selection by domain and by sender");
+  return {};
 }
 inline Result<> check(const ChangePartners& change) {
   using partners::Rule;

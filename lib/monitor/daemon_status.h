@@ -9,6 +9,7 @@
 #include "base/histogram.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "monitor/cluster_status.h"
 #include "store/message.h"
 
 namespace hoplock::monitor {
@@ -20,6 +21,7 @@ struct DaemonStatus {
 
   std::uint64_t connections = 0;  // of clients, since the start
   std::size_t open_connections = 0;
+  bool accepts = true;                         // node.accept
   std::size_t listeners = 0;                   // addresses that clients can connect to
   std::vector<std::string> missing_listeners;  // why others are not listened on
   struct Places {                              // for clients
@@ -33,6 +35,7 @@ struct DaemonStatus {
   std::size_t destinations = 0;  // that these lead to, or that have work
   bool stalled = false;          // results of deliveries cannot be stored
 
+  std::optional<ClusterStatus> cluster;  // nothing: the store is this daemon's alone
   std::uint64_t free_octets = 0;
   std::uint64_t min_free_octets = 0;
   Result<> accepting;  // new mail

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <functional>
 #include <utility>
 
 #include "base/utf8.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::size_t longest_sentence = 500;
 constexpr std::uint64_t enough_fetches = 5;
+constexpr std::chrono::seconds clock_tolerance{5};
 constexpr std::chrono::minutes long_enough{5};  // that a next hop of our own refuses
 
 // Found since the start or by a survey, but no longer those that a later survey does not see held: somebody removed them.
@@ -38,7 +40,26 @@ std::string damaged_text(const std::vector<store::Id>& ids) {
   return text + "; look at the disk, then remove them";
 }
 
+std::string clock_text(Milliseconds offset) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::abs(offset)).count();
+  return "this machine's clock is " + std::to_string(seconds) + " s " + (offset.count() > 0 ? "behind" : "before") +
+         " the store's; set it (chronyc tracking)";
+}
+
+// One thing at a time: what follows from a server that does not answer is no further problem.
+void add_cluster(const ClusterStatus& cluster, const std::function<void(std::string_view, std::string_view)>& add) {
+  if (!cluster.schema.empty()) add("schema", cluster.schema);
+  if (!cluster.store) add("store", cluster.server + ": " + cluster.store.error().detail);
+  if (!cluster.fenced.empty())
+    add("fenced", "other nodes took this one for dead (" + cluster.fenced + "); it registers anew");
+  else if (cluster.store && !cluster.lease)
+    add("lease", "other nodes may take this one for dead: it takes and sends no mail until its beat is stored");
+  if (cluster.store && !cluster.replication) add("replication", cluster.replication.error().detail);
+  if (std::chrono::abs(cluster.clock_offset) > clock_tolerance) add("clock", clock_text(cluster.clock_offset));
+}
+
 std::string listeners_text(const DaemonStatus& status) {
+  if (!status.accepts) return "";
   std::string text;
   for (const std::string& one : status.missing_listeners) text += (text.empty() ? "" : "; ") + one;
   if (!text.empty()) return text + "; tried again until it works";
@@ -118,9 +139,11 @@ std::vector<Problem> problems(const DaemonStatus& status, const Survey* survey, 
     add("dns", *status.dns_silence + "; mail routed by MX waits");
   else if (status.validation_failure)
     add("dnssec", *status.validation_failure + "; mail routed by MX waits");
+  if (status.cluster) add_cluster(*status.cluster, add);
   if (!status.store) add("store", "the last transaction failed: " + status.store.error().detail);
   if (const auto ids = damaged(status, survey); !ids.empty()) add("damaged", damaged_text(ids));
-  if (status.store && !status.accepting) add("disk-space", "no new mail is taken: " + status.accepting.error().detail);
+  const bool full = !status.accepting && (!status.cluster || status.accepting.error().code == errc::no_space_on_device);
+  if (status.store && full) add("disk-space", "no new mail is taken: " + status.accepting.error().detail);
   if (const auto text = listeners_text(status); !text.empty()) add("listeners", text);
   if (status.places.full) add("connections", places_text(status));
   if (!status.descriptors) add("descriptors", "no descriptor is left: " + status.descriptors.error().detail);
@@ -128,7 +151,8 @@ std::vector<Problem> problems(const DaemonStatus& status, const Survey* survey, 
     add("policies", "all " + std::to_string(fetches.failed) +
                         " fetches of MTA-STS policies in the last hour failed: can this machine reach port 443?");
   }
-  if (survey != nullptr && !survey->error.empty()) add("survey", unread_text(*survey));
+  const bool away = status.cluster && !status.cluster->store;  // then it cannot be read either
+  if (survey != nullptr && !survey->error.empty() && !away) add("survey", unread_text(*survey));
   if (const auto text = certificates_text(status); !text.empty()) add("certificates", text);
   if (!status.log_problem.empty()) add("log", status.log_problem);
   if (survey != nullptr) {

@@ -19,7 +19,7 @@ struct Problem {
   std::string text;       // a sentence for people, of one line
 };
 
-inline constexpr std::array<std::string_view, 14> problem_names = {
+inline constexpr std::array<std::string_view, 19> problem_names = {
     "dns",           // nobody answers on port 53: mail routed by MX waits
     "dnssec",        // our own validation does not work (DNS-04): mail routed by MX waits
     "store",         // the database cannot be written
@@ -33,6 +33,11 @@ inline constexpr std::array<std::string_view, 14> problem_names = {
     "certificates",  // one of our own has ended
     "log",           // the log's target takes no lines
     "recovery",      // results of deliveries wait to be stored, and nothing is sent meanwhile
+    "replication",   // no synchronous standby, though store_synchronous asks for one: no mail is taken
+    "lease",         // other nodes may take this one for dead: nothing is sent, no mail is taken
+    "fenced",        // they did, and it is not registered again yet
+    "clock",         // more than five seconds from the store's
+    "schema",        // the store's tables are of a version that does not fit
     "nexthop",       // a host of our own routes has refused everything for five minutes
 };
 

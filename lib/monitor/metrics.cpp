@@ -70,6 +70,33 @@ void write_process(Exposition& to, const DaemonStatus& status) {
   to.sample(status.commits);
 }
 
+void write_cluster(Exposition& to, const ClusterStatus& cluster) {
+  to.family("hoplock_nodes", Type::gauge, "Nodes that share the store, by state, as this one sees them.");
+  for (const char* state : {"alive", "dead", "left"}) {
+    const auto found = cluster.nodes.find(state);
+    to.sample({{"state", state}}, found == cluster.nodes.end() ? std::uint64_t{0} : found->second);
+  }
+  to.gauge("hoplock_nodes_routes_differ", "1 while a node that is alive has other routes than this one.",
+           cluster.routes_differ ? 1 : 0);
+  to.gauge("hoplock_lease_valid_seconds", "How long this node may go on without another beat.",
+           std::max(0.0, cluster.lease_seconds));
+  to.counter("hoplock_lease_lost_total", "Recipients whose result came when another node had them: sent twice at most.",
+             cluster.leases_lost);
+  to.counter("hoplock_takeover_total", "Dead nodes whose mail this one gave to the others.", cluster.takeovers);
+  to.counter("hoplock_store_unknown_total", "Commits whose outcome was not known at once, and was settled.",
+             cluster.unknown);
+  to.counter("hoplock_store_replay_total", "Of these, those that turned out to stand.", cluster.replayed);
+  to.counter("hoplock_store_round_trips_total", "Round trips to the store's server.", cluster.round_trips);
+  to.gauge("hoplock_replication_synchronous", "1 while a synchronous standby has what is committed.",
+           cluster.synchronous ? 1 : 0);
+  to.gauge("hoplock_replication_lag_bytes", "Of the synchronous standby that is furthest.",
+           static_cast<double>(cluster.lag_octets));
+  to.gauge("hoplock_store_dead_rows", "Rows of the queue that the server has yet to clean up.",
+           static_cast<double>(cluster.dead_rows));
+  to.gauge("hoplock_store_clock_offset_seconds", "The server's clock less this machine's.",
+           static_cast<double>(cluster.clock_offset.count()) / 1000);
+}
+
 void write_queue(Exposition& to, const Survey& survey, Time now) {
   const auto& stats = survey.queue;
   to.gauge("hoplock_queue_messages", "Messages in the queue.", static_cast<double>(stats.messages));
@@ -110,6 +137,7 @@ std::string to_metrics(const Counters& counters, const DaemonStatus& status, con
   write_health(to, problems);
   counters.write(to);
   write_process(to, status);
+  if (status.cluster) write_cluster(to, *status.cluster);
   if (survey != nullptr) write_survey(to, *survey, status.now);
   return to.take();
 }

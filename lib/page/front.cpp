@@ -109,6 +109,22 @@ std::string reports(const Survey& survey) {
   return html + table.end() + "</section>\n";
 }
 
+std::string nodes(const DaemonStatus& status) {
+  if (!status.cluster) return "";
+  const monitor::ClusterStatus& cluster = *status.cluster;
+  Table table("Nodes that share the store", {"node", "state", "version", "#last beat"});
+  std::vector<const monitor::ClusterStatus::Node*> all;
+  for (const auto& one : cluster.seen) all.push_back(&one);
+  std::stable_sort(all.begin(), all.end(), [](const auto* a, const auto* b) { return a->state < b->state; });
+  for (std::size_t i = 0; i < all.size() && i < most_rows; ++i)
+    table.row({foreign(all[i]->name) + (all[i]->self ? " (this one)" : ""), escaped(all[i]->state),
+               escaped(all[i]->version), all[i]->state == "alive" ? age(all[i]->quiet) + " ago" : ""});
+  return "<section data-part=\"nodes\" aria-labelledby=\"nodes\">\n<h2 id=\"nodes\">Nodes</h2>\n" + table.end() +
+         "<p>" + foreign(cluster.server) + ": " +
+         (cluster.synchronous ? "a synchronous standby has what is committed" : "no synchronous standby") +
+         ". <code>hoplock nodes</code></p>\n</section>\n";
+}
+
 std::string machine(const DaemonStatus& status) {
   const auto fact = [](std::string_view name, const std::string& value) {
     return "<dt>" + std::string(name) + "</dt><dd>" + value + "</dd>\n";
@@ -137,12 +153,12 @@ std::string to_html(const View& view, const std::string& pictures) {
   if (view.survey != nullptr) {
     const auto trouble = status.dns_silence || status.validation_failure ? Trouble::look_ups : Trouble::none;
     main += waiting_html(*view.survey, trouble, status.now) + states(*view.survey, status.now);
-    main += last_hour(view) + policies(view) + reports(*view.survey) + machine(status);
+    main += last_hour(view) + policies(view) + reports(*view.survey) + nodes(status) + machine(status);
     const bool whole = view.survey->error.empty();
     frame.foot += whole ? ". The database was read " : ". Not all of the database could be read ";
     frame.foot += age(status.now - view.survey->taken) + " ago.";
   } else {
-    main += last_hour(view) + machine(status);
+    main += last_hour(view) + nodes(status) + machine(status);
     frame.foot += ". The database is being read.";
   }
   return in_frame(frame, main);

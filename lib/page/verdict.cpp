@@ -33,8 +33,12 @@ struct Meaning {
   std::string_view command;
 };
 // The gravest first.
-constexpr std::array<Meaning, 14> meanings{{
+constexpr std::array<Meaning, 19> meanings{{
     {"store", "The queue cannot be written", "hoplock doctor"},
+    {"fenced", "Other nodes took this one for dead", "hoplock nodes"},
+    {"lease", "Other nodes may take this one for dead", "hoplock nodes"},
+    {"replication", "No mail is taken, for it would be on one machine only", "hoplock nodes"},
+    {"schema", "The store's tables do not fit this version", "hoplock store migrate"},
     {"recovery", "Results of deliveries cannot be stored", "hoplock doctor"},
     {"dnssec", "Our own DNSSEC validation does not work", "hoplock doctor"},
     {"dns", "Nobody answers our DNS look-ups", "hoplock doctor"},
@@ -46,6 +50,7 @@ constexpr std::array<Meaning, 14> meanings{{
     {"survey", "Not all of the database can be read", "hoplock doctor"},
     {"damaged", "Stored mail is damaged and held", "hoplock queue list --state held"},
     {"certificates", "A certificate of ours has ended", "hoplock doctor"},
+    {"clock", "This machine's clock is wrong", "timedatectl"},
     {"policies", "No MTA-STS policy can be fetched", "hoplock sts list"},
     {"log", "The log takes no lines", "hoplock doctor"},
 }};

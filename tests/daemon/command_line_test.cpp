@@ -47,6 +47,9 @@ TEST_CASE("parse_command_line: whatever a value or a word looks like, it stays w
   CHECK_MESSAGE(empty.get("--sender") == "", "the empty sender");
   CHECK(empty.words == Words{"A"});
   CHECK(good({"--sender=a=b"}).get("--sender") == "a=b");
+  CHECK(good({"--sender=a="}).get("--sender") == "a=");
+  CHECK(good({"--sender", "--x="}).get("--sender") == "--x=");
+  CHECK(good({"--", "--sender="}).words == std::vector<std::string>{"--sender="});
   CHECK(good({"--sender", "--all"}).get("--sender") == "--all");
   CHECK(good({"--sender", "[a,b]"}).get("--sender") == "[a,b]");
   CHECK(good({"[192.0.2.1]", "{}", "-", "%x"}).words == Words{"[192.0.2.1]", "{}", "-", "%x"});
@@ -58,6 +61,7 @@ TEST_CASE("parse_command_line: what is wrong is named") {
   CHECK(wrong({"A", "--sender", "a", "--sender", "b"}) == "'--sender' is given twice");
   CHECK(wrong({"--all=x"}) == "'--all' takes no value");
   CHECK(wrong({"--all=false"}) == "'--all' takes no value");
+  CHECK(wrong({"--all=true"}) == "'--all' takes no value");
   CHECK(wrong({"--odd"}) == "unknown option '--odd'");
   CHECK(wrong({"--odd=x"}) == "unknown option '--odd=x'");
   CHECK(wrong({"-x"}) == "unknown option '-x'");

@@ -13,7 +13,7 @@
 #include <mutex>
 #include <thread>
 
-#include "disk/db.h"
+#include "disk/disk.h"
 #include "tests/support/loop.h"
 #include "tests/support/memory_log.h"
 #include "tests/support/temp_directory.h"
@@ -86,6 +86,16 @@ class Hold {
   bool released_ = false;
 };
 
+daemon::Supervision::Ask answer_of(disk::Disk& disk) {
+  return [&disk]() -> boost::asio::awaitable<void> {
+    const auto read = [](disk::Disk& from) -> boost::asio::awaitable<void> {
+      auto nothing = [](disk::Tx&) -> Result<> { return {}; };
+      co_await from.run(disk::Durability::read, std::move(nothing));
+    };
+    return read(disk);
+  };
+}
+
 }  // namespace
 
 TEST_CASE("watchdog: a disk's thread that is busy starves it, but not while the disk gives answers to somebody") {
@@ -100,7 +110,7 @@ TEST_CASE("watchdog: a disk's thread that is busy starves it, but not while the 
   net::TaskGroup tasks(loop.executor(), log);
   daemon::Supervision supervision;
   supervision.ready();
-  tasks.spawn("watchdog", supervision.feed(*disk, tasks));
+  tasks.spawn("watchdog", supervision.feed(answer_of(*disk), tasks));
   const auto run = [&](std::chrono::milliseconds time) {
     loop.io().restart();
     loop.io().run_for(time);

@@ -23,7 +23,6 @@
 namespace http_server_test {
 
 using namespace hoplock;
-using http::Listening;
 using http::Reply;
 using http::Request;
 using http::Server;
@@ -96,7 +95,7 @@ struct Served {
   }
   ~Served() { loop.run(server.stop(std::chrono::steady_clock::now() + std::chrono::seconds(1))); }
 
-  Result<> open(Listening where) {
+  Result<> open(http::Listening where) {
     auto plan = server.prepare(std::move(where));
     if (!plan) return plan.error();
     server.serve(std::move(*plan));

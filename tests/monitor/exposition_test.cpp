@@ -68,4 +68,26 @@ TEST_CASE("metrics: every problem is a metric, red or not, and the queue has eve
   CHECK(monitor::to_metrics(counters, status, nullptr, {}).find("\nhoplock_healthy 1\n") != std::string::npos);
 }
 
+TEST_CASE("metrics: of the nodes and the server there are some only where several nodes share a store") {
+  const monitor::Counters counters;
+  monitor::DaemonStatus status;
+  CHECK(monitor::to_metrics(counters, status, nullptr, {}).find("hoplock_nodes") == std::string::npos);
+  monitor::ClusterStatus cluster;
+  cluster.nodes = {{"alive", 3}, {"dead", 1}};
+  cluster.lease_seconds = 11.5;
+  cluster.synchronous = true;
+  cluster.unknown = 2;
+  cluster.replayed = 1;
+  cluster.takeovers = 4;
+  status.cluster = cluster;
+  const std::string text = monitor::to_metrics(counters, status, nullptr, {});
+  for (const char* line :
+       {"hoplock_nodes{state=\"alive\"} 3", "hoplock_nodes{state=\"dead\"} 1", "hoplock_nodes{state=\"left\"} 0",
+        "hoplock_lease_valid_seconds 11.5", "hoplock_replication_synchronous 1", "hoplock_store_unknown_total 2",
+        "hoplock_store_replay_total 1", "hoplock_takeover_total 4", "hoplock_lease_lost_total 0"}) {
+    CAPTURE(line);
+    CHECK(text.find("\n" + std::string(line) + "\n") != std::string::npos);
+  }
+}
+
 }  // namespace monitor_exposition_test

@@ -144,4 +144,69 @@ TEST_CASE("health as text has a line a problem, as JSON a list, whatever a text 
   CHECK(value.at("problems").at(0).at("problem").as_string() == "dnssec");
 }
 
+namespace {
+DaemonStatus shared() {
+  DaemonStatus status = good();
+  monitor::ClusterStatus cluster;
+  cluster.node = "relay-1";
+  cluster.incarnation = 7;
+  cluster.server = "db1:5432, db2:5432, database hoplock";
+  status.cluster = cluster;
+  return status;
+}
+}  // namespace
+
+TEST_CASE("a node of several: each thing that keeps it from taking or sending mail has its word and its sentence") {
+  CHECK(monitor::problems(shared(), nullptr, {}).empty());
+  const Error away = fail(errc::device_or_resource_busy, "connection refused");
+  {
+    DaemonStatus status = shared();
+    status.cluster->store = away;
+    status.cluster->lease = false;  // follows from it
+    status.cluster->replication = fail(errc::io_error, "unknown");
+    status.accepting = away;
+    const auto problems = monitor::problems(status, nullptr, {});
+    CHECK(names(problems) == "store;");
+    CHECK(problems[0].text == "db1:5432, db2:5432, database hoplock: connection refused");
+  }
+  {
+    DaemonStatus status = shared();
+    status.cluster->replication = fail(errc::io_error, "no synchronous standby (store_synchronous: require)");
+    status.accepting = status.cluster->replication;
+    CHECK(names(monitor::problems(status, nullptr, {})) == "replication;");
+  }
+  {
+    DaemonStatus status = shared();
+    status.cluster->lease = false;
+    CHECK(names(monitor::problems(status, nullptr, {})) == "lease;");
+    status.cluster->fenced = "its beat stood still";
+    CHECK(names(monitor::problems(status, nullptr, {})) == "fenced;");
+  }
+  {
+    DaemonStatus status = shared();
+    status.cluster->schema = "version 9 is newer than what this program knows";
+    CHECK(names(monitor::problems(status, nullptr, {})) == "schema;");
+  }
+  {
+    DaemonStatus status = shared();
+    status.cluster->clock_offset = Milliseconds(5'000);
+    CHECK(monitor::problems(status, nullptr, {}).empty());
+    status.cluster->clock_offset = Milliseconds(-61'000);
+    const auto problems = monitor::problems(status, nullptr, {});
+    CHECK(names(problems) == "clock;");
+    CHECK(problems[0].text.starts_with("this machine's clock is 61 s before the store's"));
+  }
+}
+
+TEST_CASE("a node of several: a full server is disk-space, and a node that takes no mail misses no listener") {
+  DaemonStatus status = shared();
+  status.accepting = fail(errc::no_space_on_device, "the server's disk is full");
+  CHECK(names(monitor::problems(status, nullptr, {})) == "disk-space;");
+  status = shared();
+  status.listeners = 0;
+  CHECK(names(monitor::problems(status, nullptr, {})) == "listeners;");
+  status.accepts = false;
+  CHECK(monitor::problems(status, nullptr, {}).empty());
+}
+
 }  // namespace monitor_health_test

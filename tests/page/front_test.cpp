@@ -142,4 +142,20 @@ TEST_CASE("page: what could not be read is said, and nothing is said of it that 
   CHECK(has(shown.html(), "They could not be read: <bdi>no report read"));
 }
 
+TEST_CASE("page: nodes that share the store stand on it, and nothing of them where the store is this machine's alone") {
+  Shown shown;
+  CHECK_FALSE(has(shown.html(), "Nodes"));
+  monitor::ClusterStatus cluster;
+  cluster.server = "db1:5432, database hoplock";
+  cluster.synchronous = true;
+  cluster.seen = {{"relay-2", "dead", "0.2.0", Milliseconds(0), false},
+                  {"<b>relay-1", "alive", "0.2.0", Milliseconds(2'000), true}};
+  shown.status.cluster = cluster;
+  const std::string html = shown.html();
+  CHECK(has(html, "db1:5432, database hoplock"));
+  CHECK(has(html, "a synchronous standby has what is committed"));
+  CHECK(has(html, "&lt;b&gt;relay-1"));
+  CHECK(html.find("relay-1") < html.find("relay-2"));
+}
+
 }  // namespace page_front_test
