@@ -208,8 +208,8 @@ TEST_CASE("A fail-over: the same batches go to the new primary under their numbe
     Node node(options, patient());
     REQUIRE(node.start().has_value());
     for (int i = 0; i < 10; ++i) REQUIRE(node.write(insert({i})).has_value());
+    two.primary.kill();
     std::thread administrator([&] {
-      two.primary.kill();
       two.standby->promote();
       two.standby->sql("ALTER SYSTEM SET synchronous_standby_names = ''");
       two.standby->sql("SELECT pg_reload_conf()");
