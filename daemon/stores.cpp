@@ -37,12 +37,23 @@ class SqliteStores final : public Stores {
   store::ReadersPtr readers() const override { return readers_; }
 
   asio::awaitable<std::optional<StartFailure>> join() override {
-    auto look = [](disk::Tx& tx) -> Result<std::optional<std::string>> { return store_sqlite::moved_to(tx); };
-    const auto moved = co_await disk_->run(disk::Durability::read, std::move(look));
-    if (!moved || !*moved) co_return std::nullopt;  // who cannot read it hears so from whoever needs it
+    using Texts = std::pair<std::optional<std::string>, std::optional<std::string>>;
+    auto look = [](disk::Tx& tx) -> Result<Texts> {
+      return Texts(store_sqlite::moved_to(tx), store_sqlite::moving_to(tx));
+    };
+    const auto found = co_await disk_->run(disk::Durability::read, std::move(look));
+    if (!found) co_return std::nullopt;  // who cannot read it hears so from whoever needs it
+    const auto& [moved, moving] = *found;
+    if (!moved && !moving) co_return std::nullopt;
     StartFailure failure;
     failure.code = config_error;
-    failure.text = where_ + ": the mail of " + place() + " was copied to " + **moved + "; allowed: that URL";
+    failure.text = where_ + ": the mail of " + place();
+    if (moved)
+      failure.text += " was copied to " + *moved + "; allowed: that URL";
+    else
+      failure.text += " is being copied to " + *moving +
+                      ", and a part of it may be there already; give `hoplock store copy --to " + *moving +
+                      "` again, which goes on";
     co_return failure;
   }
   asio::awaitable<void> leave(net::SteadyTime /*deadline*/) override { co_return; }

@@ -91,9 +91,10 @@ const std::vector<Syntax>& commands() {
        "bring the tables of a shared store up to date, with the role that `store` names; forward only"},
       {"store copy", store_copy, "--to URL",
        "the mail of queue.db, its history, policies and partners into a store that several nodes share, the daemon "
-       "stopped; where it was cut off, give it again. queue.db is marked as moved, and hoplockd refuses it from then "
-       "on. "
-       "What was counted for TLS reports and audit stays in queue.db"},
+       "stopped; where it was cut off, give it again, and it goes on: a message is copied once, with a fresh id where "
+       "its own is taken. From the beginning on hoplockd refuses queue.db; it is marked as moved once the counts of "
+       "both sides agree. store_synchronous holds for the copy, too. What was counted for TLS reports and audit stays "
+       "in queue.db"},
       {"compact", compact, "", "let the running daemon give back the space that its database has free"},
       {"dkim new", dkim_new, "DOMAIN [SELECTOR] [--rsa|--ed25519] [--windows]",
        "make a signing key (RSA of 2048 bits unless --ed25519) beside the configuration, and say what to publish"},

@@ -72,13 +72,23 @@ void count(store::CopiedTotals& to, const std::vector<store::CopiedMessage>& pag
   }
 }
 
-// All of the source that the target does not have yet; what was copied now.
-Result<store::CopiedTotals> copy_all(store::CopySource& from, store::CopyTarget& to, const Console& console) {
-  const auto number = from.number();
-  if (!number) return number.error();
+Result<> compare(const store::CopiedTotals& read, const store::CopiedTotals& put) {
+  const auto told = [](const store::CopiedTotals& of) {
+    return std::to_string(of.messages) + " messages, " + std::to_string(of.recipients) + " recipients, " +
+           std::to_string(of.chunks) + " chunks of " + std::to_string(of.octets) + " octets (sum " +
+           std::to_string(of.sums) + ") and " + std::to_string(of.history) + " lines of history";
+  };
+  if (told(read) == told(put)) return {};
+  return fail(errc::io_error,
+              "queue.db has " + told(read) + ", and copied were " + told(put) + ": it is not marked as moved");
+}
+
+// All of the source that the target does not have yet; what was copied now and before, `damaged` only now.
+Result<store::CopiedTotals> copy_all(store::CopySource& from, store::CopyTarget& to, std::int64_t source,
+                                     const Console& console) {
   const auto all = from.totals();
   if (!all) return all.error();
-  auto after = to.mail_done(*number);
+  auto after = to.mail_done(source);
   if (!after) return after.error();
   store::CopiedTotals copied;
   CopyProgress progress(console, all->messages);
@@ -86,18 +96,18 @@ Result<store::CopiedTotals> copy_all(store::CopySource& from, store::CopyTarget&
     const auto page = from.mail(*after);
     if (!page) return page.error();
     if (page->empty()) break;
-    if (const auto put = to.put_mail(*number, *page); !put) return put.error();
+    if (const auto put = to.put_mail(source, *after, *page); !put) return put.error();
     count(copied, *page);
     progress(copied.messages);
     after = page->back().id;
   }
-  after = to.history_done(*number);
+  after = to.history_done(source);
   if (!after) return after.error();
   for (;;) {
     const auto page = from.history(*after);
     if (!page) return page.error();
     if (page->empty()) break;
-    if (const auto put = to.put_history(*number, *page); !put) return put.error();
+    if (const auto put = to.put_history(source, *after, *page); !put) return put.error();
     for (const store::CopiedHistory& one : *page) copied.history += static_cast<std::int64_t>(one.entries.size());
     after = page->back().id;
   }
@@ -110,10 +120,20 @@ Result<store::CopiedTotals> copy_all(store::CopySource& from, store::CopyTarget&
   const auto last = from.last_id();
   if (!last) return last.error();
   if (const auto put = to.put_rest(*holds, *policies, *partners, *last); !put) return put.error();
-  return copied;
+  const auto put = to.totals(source);
+  if (!put) return put.error();
+  if (const auto same = compare(*all, *put); !same) return same.error();
+  store::CopiedTotals told = *put;
+  told.damaged = copied.damaged;
+  return told;
 }
 
-Result<postgres::BlockingConnection> open_target(const Call& call, const std::string& url) {
+struct Target {
+  std::unique_ptr<store::CopyTarget> store;
+  std::string database;  // its name for good
+};
+
+Result<Target> open_target(const Call& call, const std::string& url) {
   auto place = config::StorePlace::parse(url);
   if (!place) return fail(errc::invalid_argument, "--to: " + place.error().detail);
   if (place->is_sqlite())
@@ -123,10 +143,13 @@ Result<postgres::BlockingConnection> open_target(const Call& call, const std::st
   const postgres::Options options = postgres_options(config);
   if (const auto fits = postgres::check(options); !fits) return fits.error();
   auto connection = postgres::BlockingConnection::open(options, postgres::Use::read_write, copy_connects);
-  if (!connection) return connection;
+  if (!connection) return connection.error();
+  if (const auto safe = store_postgres::check_standby(*connection, options.synchronous); !safe) return safe.error();
   const auto made = postgres::migrate(*connection, postgres_migrations());
   if (!made) return made.error();
-  return connection;
+  auto store = store_postgres::copy_target(std::move(*connection), options.synchronous);
+  if (!store) return store.error();
+  return Target{std::move(*store), made->installation};
 }
 
 int say_copied(const Call& call, const store::CopiedTotals& copied, const std::string& url) {
@@ -172,12 +195,15 @@ int store_copy(const Call& call) {
     return complain(console, no, database.string() + ": its mail was copied to " + *moved + " already");
   const auto lock = disk::Lock::take(options.directory);
   if (!lock) return complain(console, copy_code(lock.error()), lock.error().detail);
-  auto connection = open_target(call, *url);
-  if (!connection) return complain(console, copy_code(connection.error()), connection.error().detail);
+  const auto target = open_target(call, *url);
+  if (!target) return complain(console, copy_code(target.error()), target.error().detail);
   auto source = store_sqlite::copy_source(database);
   if (!source) return complain(console, copy_code(source.error()), source.error().detail);
-  const auto target = store_postgres::copy_target(std::move(*connection));
-  const auto copied = copy_all(**source, *target, console);
+  const auto number = (*source)->number();
+  if (!number) return complain(console, copy_code(number.error()), number.error().detail);
+  if (const auto marked = (*source)->mark_moving(*url, target->database); !marked)
+    return complain(console, copy_code(marked.error()), database.string() + ": " + marked.error().detail);
+  const auto copied = copy_all(**source, *target->store, *number, console);
   if (!copied)
     return complain(console, copy_code(copied.error()), copied.error().detail + "; give the command again to go on");
   if (const auto marked = (*source)->mark_moved(*url); !marked)

@@ -7,6 +7,7 @@
 
 #include "postgres/link.h"
 #include "postgres/timeline.h"
+#include "postgres/transaction.h"
 
 namespace hoplock::postgres {
 namespace {
@@ -41,6 +42,11 @@ Result<Link> connect(const Target& target, const Host& host, const Options& opti
 struct BlockingConnection::Inside {
   Link link;
 };
+struct BlockingConnection::Came {
+  Segment segment;
+  std::string warning;
+  bool in_time = true;
+};
 
 BlockingConnection::BlockingConnection(std::unique_ptr<Inside> inside) : inside_(std::move(inside)) {}
 BlockingConnection::BlockingConnection(BlockingConnection&&) noexcept = default;
@@ -69,16 +75,24 @@ Result<BlockingConnection> BlockingConnection::open(const Options& options, Use 
 
 bool BlockingConnection::is_open() const { return inside_ && !inside_->link.lost(); }
 
+// REQUIRES: it is open.
+BlockingConnection::Came BlockingConnection::exchange(const Batch& batch, Milliseconds timeout) {
+  Link& link = inside_->link;
+  Came came;
+  const SteadyTime deadline = std::chrono::steady_clock::now() + timeout;
+  link.send(batch, Filling());
+  for (Link::Wants wants = link.advance(); !link.done() && !link.lost() && came.in_time; wants = link.advance())
+    came.in_time = wait(link.socket(), wants, deadline);
+  came.warning = link.warning();
+  std::vector<Segment> segments = link.take();
+  came.segment = std::move(segments.front());
+  return came;
+}
+
 Result<Answer> BlockingConnection::run(const Batch& batch, Milliseconds timeout) {
   Link& link = inside_->link;
   if (link.lost()) return fail(errc::device_or_resource_busy, link.why());
-  const SteadyTime deadline = std::chrono::steady_clock::now() + timeout;
-  link.send(batch, Filling());
-  bool in_time = true;
-  for (Link::Wants wants = link.advance(); !link.done() && !link.lost() && in_time; wants = link.advance())
-    in_time = wait(link.socket(), wants, deadline);
-  std::vector<Segment> segments = link.take();
-  Segment& segment = segments.front();
+  auto [segment, warning, in_time] = exchange(batch, timeout);
   if (segment.lost && !in_time) return fail(errc::timed_out, "the database did not answer in time");
   if (segment.lost) return fail(errc::device_or_resource_busy, link.why());
   if (segment.error) return *segment.error;
@@ -91,6 +105,26 @@ Result<Rows> BlockingConnection::run(Statement statement) {
   auto answer = run(batch);
   if (!answer) return answer.error();
   return std::move(answer->front());
+}
+
+Result<> BlockingConnection::commit(const Batch& job, Synchronous synchronous, Milliseconds timeout) {
+  Link& link = inside_->link;
+  if (link.lost()) return fail(errc::device_or_resource_busy, link.why());
+  Transaction transaction(synchronous, Durability::durable);
+  transaction.add(job);
+  const auto batch = transaction.finish();
+  const auto [segment, warning, in_time] = exchange(*batch, timeout);
+  if (segment.lost && !in_time) return fail(errc::timed_out, "the database did not answer in time");
+  if (segment.lost) return fail(errc::device_or_resource_busy, link.why());
+  const auto verdict = transaction.judge(segment, warning);
+  if (verdict == Transaction::Verdict::good) return {};
+  if (verdict == Transaction::Verdict::failed && segment.error) {
+    static_cast<void>(run(statement("ROLLBACK")));  // what failed leaves its transaction open
+    return *segment.error;
+  }
+  std::string said = "it is not known to be on the disk of a synchronous standby";
+  if (!warning.empty()) said += " (" + warning + ")";
+  return fail(errc::io_error, std::move(said));
 }
 
 }  // namespace hoplock::postgres

@@ -26,10 +26,15 @@ class BlockingConnection {
   Result<Answer> run(const Batch& batch, Milliseconds timeout);
   Result<Answer> run(const Batch& batch) { return run(batch, Milliseconds(10'000)); }
   Result<Rows> run(Statement statement);
+  // As one transaction, proved as a node's batches are (transaction.h). Errors beside run's: io_error: it is written, and not known to be on
+  // a synchronous standby's disk.
+  Result<> commit(const Batch& job, Synchronous synchronous, Milliseconds timeout);
   bool is_open() const;
 
  private:
   struct Inside;
+  struct Came;
+  Came exchange(const Batch& batch, Milliseconds timeout);
   explicit BlockingConnection(std::unique_ptr<Inside> inside);
   std::unique_ptr<Inside> inside_;
 };

@@ -40,6 +40,7 @@ struct CopiedHistory {
   };
   std::vector<Entry> entries;
   std::vector<std::int64_t> parties;
+  bool waits = false;  // the source has the message, too
 };
 struct CopiedHold {
   std::string destination;
@@ -60,7 +61,7 @@ struct CopiedPartner {
   std::string note, who;
 };
 struct CopiedTotals {
-  std::int64_t messages = 0, recipients = 0, chunks = 0, octets = 0, history = 0, damaged = 0;
+  std::int64_t messages = 0, recipients = 0, chunks = 0, octets = 0, sums = 0, history = 0, damaged = 0;
 };
 
 // A store that nobody writes meanwhile. In the order of ids, a page at a time: those behind that one; none: that was all.
@@ -69,6 +70,9 @@ class CopySource {
   virtual ~CopySource() = default;
   // The number under which a target notes how far this source was copied; made when it is first asked for.
   virtual Result<std::int64_t> number() = 0;
+  // From now on it is refused as a store until all of it was copied into the database of that name; `to` is where that is. Error
+  // invalid_argument: it is being copied into another one.
+  virtual Result<> mark_moving(const std::string& to, const std::string& database) = 0;
   virtual Result<CopiedTotals> totals() = 0;
   virtual Result<std::vector<CopiedMessage>> mail(Id after) = 0;
   virtual Result<std::vector<CopiedHistory>> history(Id after) = 0;
@@ -80,14 +84,17 @@ class CopySource {
   virtual Result<> mark_moved(const std::string& to) = 0;
 };
 
-// Each call is one transaction on stable storage, and notes how far it came: what was put once is not put again.
+// Each call is one transaction on stable storage, and notes how far it came: what was put once is not put again, whatever became of it
+// meanwhile. So an id that is there is another store's: mail that comes with it gets the next free one.
 class CopyTarget {
  public:
   virtual ~CopyTarget() = default;
   virtual Result<Id> mail_done(std::int64_t source) = 0;
   virtual Result<Id> history_done(std::int64_t source) = 0;
-  virtual Result<> put_mail(std::int64_t source, const std::vector<CopiedMessage>& page) = 0;
-  virtual Result<> put_history(std::int64_t source, const std::vector<CopiedHistory>& page) = 0;
+  virtual Result<> put_mail(std::int64_t source, Id after, const std::vector<CopiedMessage>& page) = 0;
+  virtual Result<> put_history(std::int64_t source, Id after, const std::vector<CopiedHistory>& page) = 0;
+  // All that was put of that source, now and before; `damaged` is not known.
+  virtual Result<CopiedTotals> totals(std::int64_t source) = 0;
   // What is there already stays.
   virtual Result<> put_rest(const std::vector<CopiedHold>& holds, const std::vector<CopiedPolicy>& policies,
                             const std::vector<CopiedPartner>& partners, Id last_id) = 0;

@@ -8,7 +8,10 @@
 
 namespace hoplock::store_postgres {
 
-// REQUIRES: the database has all its tables.
-std::unique_ptr<store::CopyTarget> copy_target(postgres::BlockingConnection connection);
+// REQUIRES: the database has all its tables. Waits while another copy into it runs. Each page is proved as `synchronous` has it.
+Result<std::unique_ptr<store::CopyTarget>> copy_target(postgres::BlockingConnection connection,
+                                                       postgres::Synchronous synchronous);
+// Error io_error: no synchronous standby, where one is required.
+Result<> check_standby(postgres::BlockingConnection& connection, postgres::Synchronous synchronous);
 
 }  // namespace hoplock::store_postgres

@@ -52,7 +52,16 @@ class SqliteCopySource final : public CopySource {
     return guarded<CopiedTotals>([this]() -> Result<CopiedTotals> {
       CopiedTotals found;
       found.messages = db_.integer("SELECT count(*) FROM message");
-      found.recipients = db_.integer("SELECT count(*) FROM recipient WHERE state <> 6");
+      found.recipients =
+          db_.integer("SELECT count(*) FROM recipient WHERE state <> 6 AND id >> 15 IN (SELECT id FROM message)");
+      auto chunks = db_.prepare(
+          "SELECT count(*), coalesce(sum(length(data)), 0), coalesce(sum(sum), 0) FROM chunk WHERE id >> 15 IN (SELECT "
+          "id FROM message)");
+      if (chunks.step()) {
+        found.chunks = chunks.integer(0);
+        found.octets = chunks.integer(1);
+        found.sums = chunks.integer(2);
+      }
       found.history = db_.integer("SELECT count(*) FROM history");
       return found;
     });
@@ -76,11 +85,12 @@ class SqliteCopySource final : public CopySource {
     return guarded<std::vector<CopiedHistory>>([&]() -> Result<std::vector<CopiedHistory>> {
       std::vector<CopiedHistory> page;
       auto rows = db_.prepare("SELECT id, at, data FROM history WHERE id > ?1 ORDER BY id");
+      auto waits = db_.prepare("SELECT 1 FROM message WHERE id = ?1");
       for (rows.bind(last_key(after)); rows.step();) {
         const Id id = id_of_key(rows.integer(0));
         if (page.empty() || page.back().id != id) {
           if (page.size() == static_cast<std::size_t>(page_messages)) break;
-          page.push_back({id, {}, {}});
+          page.push_back({id, {}, {}, waits.bind(id.value).step()});
         }
         page.back().entries.push_back({rows.integer(1), std::string(rows.text(2))});
       }
@@ -154,6 +164,20 @@ class SqliteCopySource final : public CopySource {
       return Id{db_.integer(
           "SELECT max(coalesce((SELECT max(id) FROM message), 0), coalesce((SELECT value FROM mark WHERE name = "
           "'id'), 0))")};
+    });
+  }
+  Result<> mark_moving(const std::string& to, const std::string& database) override {
+    return guarded<void>([&]() -> Result<> {
+      auto into = db_.prepare("SELECT value FROM mark WHERE name = 'moving-into'");
+      if (into.step() && into.text(0) != database) {
+        auto where = db_.prepare("SELECT value FROM mark WHERE name = 'moving'");
+        return fail(errc::invalid_argument, "its mail is being copied into another database, that of " +
+                                                std::string(where.step() ? where.text(0) : "another URL"));
+      }
+      db_.prepare("INSERT OR REPLACE INTO mark (name, value) VALUES ('moving', ?1), ('moving-into', ?2)")
+          .bind(to, database)
+          .run();
+      return {};
     });
   }
   Result<> mark_moved(const std::string& to) override {
@@ -232,6 +256,11 @@ std::optional<std::string> moved_to(const std::filesystem::path& database) {
 
 std::optional<std::string> moved_to(disk::Tx& tx) {
   auto row = tx.prepare("SELECT value FROM mark WHERE name = 'moved'");
+  return row.step() ? std::optional(std::string(row.text(0))) : std::nullopt;
+}
+
+std::optional<std::string> moving_to(disk::Tx& tx) {
+  auto row = tx.prepare("SELECT value FROM mark WHERE name = 'moving'");
   return row.step() ? std::optional(std::string(row.text(0))) : std::nullopt;
 }
 
