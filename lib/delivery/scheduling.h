@@ -85,6 +85,7 @@ class Scheduler::Impl : public std::enable_shared_from_this<Scheduler::Impl> {
   GatePtr host_of(const OpenSession& session) { return gates_.host(session.ip, session.source.towards(session.ip)); }
   asio::awaitable<bool> wait_turn(DeliveryWorker& worker, Steady::time_point turn);
   asio::awaitable<std::optional<store::Job>> next_job(ActiveDestinationPtr destination);
+  asio::awaitable<std::optional<store::Job>> confirm(ActiveDestinationPtr destination, store::Job job);
   asio::awaitable<bool> lease(ActiveDestinationPtr destination);
   asio::awaitable<bool> carry(DeliveryWorker& worker, store::Job job);
   asio::awaitable<bool> give_way(DeliveryWorker& worker, const store::Job& job, const Attempt& attempt);

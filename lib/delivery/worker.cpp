@@ -101,13 +101,28 @@ asio::awaitable<std::optional<store::Job>> Scheduler::Impl::next_job(ActiveDesti
   co_await committer_.wait_for_capacity();
   for (;;) {
     if (stopping_ || destination->held || is_paused()) co_return std::nullopt;
-    if (auto job = destination->take(Steady::now())) co_return job;
+    if (auto job = destination->take(Steady::now())) {
+      auto confirmed = co_await confirm(destination, std::move(*job));
+      if (confirmed) co_return confirmed;
+      continue;
+    }
     if (destination->leasing) {
       co_await destination->leased.wait();
     } else if (!destination->more || !co_await lease(destination)) {
       co_return std::nullopt;
     }
   }
+}
+
+// Nothing: it was held or removed at another node, or waits here for what next_job() looks at.
+asio::awaitable<std::optional<store::Job>> Scheduler::Impl::confirm(ActiveDestinationPtr destination, store::Job job) {
+  const auto confirmed = co_await queue_.confirm(job, now());
+  if (!confirmed) queue_failed(confirmed.error().detail);
+  if (job.recipients.empty()) co_return std::nullopt;
+  if (!stopping_ && !destination->held && !is_paused()) co_return std::move(job);
+  destination->jobs.push_front(std::move(job));
+  destination->more = true;
+  co_return std::nullopt;
 }
 
 // False: nothing came.

@@ -71,6 +71,10 @@ class MailStore {
   // The term in which this process holds its leases, asked before a message is begun and before its final dot: another number when what was
   // leased before is no longer its own (then recover() again), 0 while nothing may be begun or ended.
   virtual std::int64_t lease_term() const = 0;
+  // Before an attempt begins, where look_again() says that other processes change things: of these leases of this process, those that an
+  // operator held or removed through another one, or that are no longer its own (sorted). What was held of them is anybody's from now on,
+  // what was removed goes.
+  virtual asio::awaitable<Result<std::vector<Lease>>> withdraw(std::vector<Lease> leased) = 0;
   // How long holds what due() and lease() say of the future; nothing: until this process changes it, for no other does.
   virtual std::optional<Milliseconds> look_again() const = 0;
   // Verified. Error bad_message: damaged; no_message: there is none.

@@ -117,6 +117,47 @@ asio::awaitable<Result<AdminResult>> PostgresMailStore::act(std::shared_ptr<cons
   co_return result_of(written->replayed ? written->rows.front() : written->rows.at(at), batch->action);
 }
 
+asio::awaitable<Result<std::vector<Lease>>> PostgresMailStore::withdraw(std::vector<Lease> leased) {
+  std::vector<std::int64_t> messages, seqs;
+  for (const Lease& one : leased) {
+    messages.push_back(one.id.value);
+    seqs.push_back(one.seq);
+  }
+  // OFFSET: by the primary key, whatever a planner without statistics thinks
+  auto asked = statement(
+      "SELECT r.message, r.seq FROM unnest($1, $2) AS e(message, seq) CROSS JOIN LATERAL (SELECT x.message, x.seq, "
+      "x.owner, x.state FROM recipient x WHERE x.message = e.message AND x.seq = e.seq OFFSET 0) r"
+      " WHERE r.owner <> $3 OR r.state > 1 ORDER BY r.message, r.seq",
+      messages, seqs, incarnation());
+  const auto rows = co_await read(std::move(asked));
+  if (!rows) co_return rows.error();
+  std::vector<Lease> found;
+  std::vector<Id> ids;
+  messages.clear();
+  seqs.clear();
+  for (const auto row : *rows) {
+    found.push_back({Id{row.integer(0)}, static_cast<std::uint32_t>(row.integer(1))});
+    messages.push_back(row.integer(0));
+    seqs.push_back(row.integer(1));
+    if (ids.empty() || ids.back() != found.back().id) ids.push_back(found.back().id);
+  }
+  if (found.empty()) co_return found;
+  constexpr std::string_view own = " r.message = e.message AND r.seq = e.seq AND r.owner = $3";
+  Job job;
+  job.statements.push_back(lock_messages(numbers(ids)));
+  job.statements.push_back(statement(
+      "DELETE FROM recipient r USING unnest($1, $2) AS e(message, seq) WHERE r.state = 6 AND" + std::string(own),
+      messages, seqs, Parameter::incarnation()));
+  job.statements.push_back(statement(
+      "UPDATE recipient r SET owner = 0 FROM unnest($1, $2) AS e(message, seq) WHERE r.state <= 2 AND" +
+          std::string(own),
+      messages, seqs, Parameter::incarnation()));
+  remove_if_done(job.statements, numbers(ids));
+  const auto written = co_await database_.write(StreamKind::rest, std::move(job));
+  if (!written) co_return settle_failed(written.error());
+  co_return found;
+}
+
 asio::awaitable<Result<SelectionPage>> PostgresMailStore::select(Selection selection, SelectionCursor from,
                                                                  std::size_t rows) {
   const bool by_domain = selection.by == Selection::By::domain;

@@ -60,6 +60,7 @@ class PostgresMailStore final : public MailStore {
   asio::awaitable<Result<Leased>> lease(LeaseQuery query) override;
   void release(std::string destination, std::vector<Id> ids) override;
   std::int64_t lease_term() const override;
+  asio::awaitable<Result<std::vector<Lease>>> withdraw(std::vector<Lease> leased) override;
   std::optional<Milliseconds> look_again() const override { return options_.look_again; }
   asio::awaitable<Result<std::string>> read_chunk(Id id, std::uint32_t n) override;
   void hold_damaged(Id id) override;

@@ -47,6 +47,7 @@ class SqliteMailStore : public MailStore {
   asio::awaitable<Result<Leased>> lease(LeaseQuery query) override;
   void release(std::string, std::vector<Id>) override {}
   std::int64_t lease_term() const override { return 1; }
+  asio::awaitable<Result<std::vector<Lease>>> withdraw(std::vector<Lease>) override { co_return std::vector<Lease>(); }
   std::optional<Milliseconds> look_again() const override { return {}; }
   asio::awaitable<Result<std::string>> read_chunk(Id id, std::uint32_t n) override;
   void hold_damaged(Id id) override;

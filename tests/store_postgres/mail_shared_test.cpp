@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What several nodes do to the mail of one store, and what a lost answer leaves of it.
+#include "queue/queue.h"
 #include "tests/store/postgres.h"
 #include "tests/support/cutting_proxy.h"
 
@@ -164,6 +165,46 @@ TEST_CASE("an operator at one node acts on what another has under way when that 
   for (const Job& job : jobs) CHECK(two.settle(two.there(), job, Verdict::deferred).lost.empty());
   CHECK(two.count("message") == "2");
   CHECK(two.count("recipient WHERE state = 2 AND owner = 0") == "1");
+}
+
+TEST_CASE("what an operator at one node held or removed before another one tries it is given up there, and not tried" *
+          doctest::skip(!support::PostgresServer::is_installed())) {
+  Two two;
+  for (int i = 1; i <= 3; ++i) two.put(two.there(), id_at(i), "a@one.test");
+  REQUIRE(two.lease(two.there(), "one.test").size() == 3);
+  const std::vector<Lease> leased{{id_at(1), 0}, {id_at(2), 0}, {id_at(3), 0}};
+  CHECK(two.kept.ask(two.there().withdraw(leased)).value().empty());
+  two.act(two.here(), Action::remove, id_at(1));
+  two.act(two.here(), Action::hold, id_at(2));
+  CHECK(two.kept.ask(two.there().withdraw(leased)).value() == std::vector<Lease>{{id_at(1), 0}, {id_at(2), 0}});
+  CHECK(two.count("message") == "2");
+  CHECK(two.count("chunk") == "2");
+  CHECK(two.count("recipient WHERE state = 2 AND owner = 0") == "1");
+  CHECK(two.count("recipient WHERE state = 0 AND owner <> 0") == "1");
+  // what is no longer its own is another's to send
+  two.change("UPDATE recipient SET owner = 0 WHERE state = 0");
+  REQUIRE(two.lease(two.here(), "one.test").size() == 1);
+  CHECK(two.kept.ask(two.there().withdraw({{id_at(3), 0}})).value().size() == 1);
+  CHECK(two.kept.ask(two.here().withdraw({{id_at(3), 0}})).value().empty());
+}
+
+TEST_CASE("a queue gives out no more of a leased job than other nodes left of it" *
+          doctest::skip(!support::PostgresServer::is_installed())) {
+  Two two;
+  queue::Queue queue(two.there(), {}, [](const dns::Name& domain) { return domain.text(); });
+  REQUIRE(two.kept.ask(queue.start(t0)));
+  for (int i = 1; i <= 2; ++i) two.put(two.here(), id_at(i), "a@one.test");
+  two.change("UPDATE recipient SET owner = 0");
+  auto jobs = two.kept.ask(queue.lease("one.test", at(1), {10})).value();
+  REQUIRE(jobs.size() == 2);
+  two.act(two.here(), Action::hold, id_at(1));
+  for (Job& job : jobs) CHECK(two.kept.ask(queue.confirm(job, at(1))));
+  CHECK(jobs[0].recipients.empty());
+  CHECK(jobs[1].recipients.size() == 1);
+  CHECK(queue.active() == std::vector<Lease>{{id_at(2), 0}});
+  // released, it is anybody's
+  two.act(two.here(), Action::release, id_at(1));
+  CHECK(two.lease(two.here(), "one.test", at(2)).size() == 1);
 }
 
 TEST_CASE("a message whose chunks were lost with the primary is refused, and nothing of it is in the queue" *
