@@ -6,12 +6,14 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "daemon/left_mail.h"
 #include "daemon/options.h"
 #include "daemon/store_options.h"
 #include "daemon/stores.h"
 #include "disk/lock.h"
 #include "net/task_group.h"
 #include "postgres/database.h"
+#include "postgres/errors.h"
 #include "store_postgres/ledger_store.h"
 #include "store_postgres/mail_store.h"
 #include "store_postgres/partner_store.h"
@@ -89,6 +91,7 @@ class PostgresStores final : public Stores {
   monitor::ClusterStatus cluster() const;
   static asio::awaitable<void> look(PostgresStores& self);
   void count_senders();
+  void compare_routes();
   asio::awaitable<void> measure();
   void tell_of_work() {
     if (work_) work_();
@@ -112,6 +115,8 @@ class PostgresStores final : public Stores {
   std::function<void(std::size_t)> senders_;
   std::size_t told_senders_ = 1;
   std::string fenced_;
+  std::int64_t incarnation_ = 0;  // the last that this process had
+  bool routes_differ_ = false;
   std::uint64_t lost_ = 0;
   Measured measured_;
   net::TaskGroup tasks_;
@@ -127,7 +132,8 @@ class PostgresStores final : public Stores {
 StartFailure PostgresStores::failure_of(const Error& error) const {
   const std::string text = place_ + ": " + error.detail;
   if (error.code == errc::permission_denied) {
-    const bool by_file = !loaded_.config.store.password_file.empty();
+    // who is let in and lacks a right, or names no database, has the right password
+    const bool by_file = !loaded_.config.store.password_file.empty() && postgres::sqlstate(error).starts_with("28");
     return {config_error, loaded_.where(by_file ? "store_password_file" : "store") + ": " + text};
   }
   if (error.code == errc::invalid_argument) return {config_error, loaded_.where("store") + ": " + text};
@@ -140,6 +146,7 @@ StartFailure PostgresStores::failure_of(const Error& error) const {
 
 void PostgresStores::heard(const postgres::Joined& joined) {
   fenced_.clear();
+  incarnation_ = joined.lease.incarnation;
   Event event(Level::info, "node-joined");
   event.add("node", node_).add("incarnation", joined.lease.incarnation);
   event.add("slot", std::int64_t{joined.lease.slot}).add("store", place_);
@@ -148,7 +155,7 @@ void PostgresStores::heard(const postgres::Joined& joined) {
 }
 
 void PostgresStores::heard(const postgres::Left& /*left*/) {
-  log_.write(Event(Level::info, "node-left").add("node", node_).add("incarnation", database_.lease().incarnation));
+  log_.write(Event(Level::info, "node-left").add("node", node_).add("incarnation", incarnation_));
 }
 
 void PostgresStores::heard(const postgres::Fenced& fenced) {
@@ -186,7 +193,7 @@ void PostgresStores::lost(const std::vector<store::Lease>& leases) {
   lost_ += leases.size();
   for (const store::Lease& one : leases) {
     Event event(Level::warn, "lease-lost");
-    event.add("node", node_).add("incarnation", database_.lease().incarnation);
+    event.add("node", node_).add("incarnation", incarnation_);
     event.add("id", one.id.text()).add("recipient", std::int64_t{one.seq});
     log_.write(event);
   }
@@ -202,6 +209,28 @@ void PostgresStores::count_senders() {
   if (std::exchange(told_senders_, senders) != senders && senders_) senders_(senders);
 }
 
+bool routes_differ_from(const std::vector<postgres::NodeInfo>& nodes, const std::string& routes, std::string& which) {
+  for (const postgres::NodeInfo& node : nodes) {
+    if (node.state != postgres::NodeState::alive || node.routes == routes) continue;
+    which = node.name;
+    return true;
+  }
+  return false;
+}
+
+// Said once for as long as it lasts.
+void PostgresStores::compare_routes() {
+  std::string other;
+  const bool now = routes_differ_from(database_.nodes(), node_options(loaded_.config).routes, other);
+  if (now && !routes_differ_) {
+    Event event(Level::warn, "routes-differ");
+    event.add("node", other);
+    event.add("error", "that node has other routes: where mail goes depends on which of them sends it");
+    log_.write(event);
+  }
+  routes_differ_ = now;
+}
+
 asio::awaitable<void> PostgresStores::measure() {
   auto asked = postgres::statement(
       "SELECT pg_database_size(current_database())::bigint, "
@@ -215,6 +244,7 @@ asio::awaitable<void> PostgresStores::measure() {
 asio::awaitable<void> PostgresStores::look(PostgresStores& self) {
   for (int turn = 0;; ++turn) {
     self.count_senders();
+    self.compare_routes();
     if (turn % measured_each == 0) co_await self.measure();
     self.pause_.expires_after(look_at_nodes);
     co_await self.pause_.async_wait(asio::use_awaitable);
@@ -239,12 +269,12 @@ monitor::ClusterStatus PostgresStores::cluster() const {
   if (lease.incarnation == 0) to.lease_seconds = 0;
   to.fenced = fenced_;
   to.clock_offset = database_.clock_offset();
-  const std::string routes = node_options(loaded_.config).routes;
+  std::string other;
+  to.routes_differ = routes_differ_from(database_.nodes(), node_options(loaded_.config).routes, other);
   for (const postgres::NodeInfo& node : database_.nodes()) {
     std::string state(postgres::to_text(node.state));
     ++to.nodes[state];
     to.seen.push_back({node.name, std::move(state), node.version, node.quiet, node.self});
-    if (node.state == postgres::NodeState::alive && node.routes != routes) to.routes_differ = true;
   }
   const postgres::Replication replication = database_.replication();
   to.synchronous = replication.synchronous;
@@ -274,6 +304,12 @@ Stores::Opened open_postgres(asio::any_io_executor loop, const config::Loaded& l
   if (!lock) return StartFailure{exit_code(lock.error()), lock.error().detail};
   if (const auto checked = postgres::check(postgres_options(loaded.config)); !checked)
     return StartFailure{config_error, loaded.where("store") + ": " + checked.error().detail};
+  if (const std::uint64_t left = left_in_file(loaded.config); left > 0) {
+    Event event(Level::warn, "mail-left-behind");
+    event.add("file", database_path(loaded.config)).add("messages", static_cast<std::int64_t>(left));
+    event.add("error", "nobody sends it: " + std::string(advice_for_left));
+    log.write(event);
+  }
   return std::make_unique<PostgresStores>(std::move(loop), loaded, log, std::move(*lock));
 }
 

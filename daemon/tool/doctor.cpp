@@ -14,6 +14,7 @@
 #include "control/client.h"
 #include "daemon/certificates.h"
 #include "daemon/file_check.h"
+#include "daemon/left_mail.h"
 #include "daemon/options.h"
 #include "daemon/service_user.h"
 #include "daemon/system.h"
@@ -162,6 +163,14 @@ void examine_certificates(const Call& call, std::vector<Remark>& to) {
   }
 }
 
+void examine_left(const Call& call, std::vector<Remark>& to) {
+  const std::uint64_t left = left_in_file(call.loaded.config);
+  if (left == 0) return;
+  to.push_back({"queue", State::bad,
+                counted(left, "message") + " in '" + database_path(call.loaded.config) + "', which `store` does not name",
+                std::string(advice_for_left)});
+}
+
 void examine_queue(const Call& call, std::vector<Remark>& to) {
   constexpr std::size_t most = 5;
   auto reader = readers(call.loaded.config)->mail();
@@ -225,6 +234,7 @@ std::vector<Remark> examine_machine(const Call& call) {
   examine_space(call, all);
   examine_certificates(call, all);
   examine_queue(call, all);
+  examine_left(call, all);
   return all;
 }
 

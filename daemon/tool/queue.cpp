@@ -218,8 +218,15 @@ std::string_view done_word(store::Action action) {
   return "";
 }
 
-std::string active_words(store::Action action, std::uint64_t active) {
+std::string active_words(const Call& call, store::Action action, std::uint64_t active) {
   const std::string count = std::to_string(active);
+  const bool shared = !call.loaded.config.store.place.is_sqlite();
+  if (shared && action == store::Action::bounce)
+    return " (" + count + " at another node or under delivery left alone: hold them, and bounce them when they are free)";
+  if (shared && (action == store::Action::retry || action == store::Action::release))
+    return " (" + count + " of them at another node or under way)";
+  if (shared)
+    return " (" + count + " of them at another node or under way: not tried again, but an attempt that has begun ends)";
   if (action == store::Action::bounce)
     return " (" + count + " under delivery at this moment left alone: say it again when that attempt has ended)";
   return " (" + count + " of them under way: when that attempt ends)";
@@ -429,7 +436,7 @@ int queue_act(const Call& call) {
     console.out << to_line(object) << '\n';
   } else {
     console.out << counted(affected.messages, "message") << " " << done_word(action);
-    if (affected.active > 0) console.out << active_words(action, affected.active);
+    if (affected.active > 0) console.out << active_words(call, action, affected.active);
     console.out << '\n';
   }
   return affected.messages > 0 ? ok : no;

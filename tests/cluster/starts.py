@@ -147,6 +147,7 @@ class Starts(Base):
         code, said = self.ended(node)
         self.assertEqual(code, 78, said)
         self.assertIn("hoplock.yaml", said)
+        self.assertIn("store_password_file", said)
         self.assertNotIn("wrong", said.replace("wrong password", ""))
 
     def test_a_name_that_is_in_use_is_69(self):
@@ -189,9 +190,33 @@ class Starts(Base):
         sending = self.node()
         sending.start(30)
         self.assertEqual(taking.stop(), 0)
-        self.assertTrue(taking.log(event="node-left"))
+        left = taking.log(event="node-left")
+        self.assertTrue(left)
+        self.assertEqual(left[-1]["incarnation"], taking.log(event="node-joined")[-1]["incarnation"])
         within(20, lambda: all(number in self.sink.arrived for number in range(100, 120)), "the other node does not send it")
         within(10, lambda: self.pair.ask("SELECT count(*) FROM message") == "0")
+
+    def test_mail_that_is_held_at_another_node_is_not_sent(self):
+        few = {"sessions_per_domain": 2, "sessions": 1}
+        taking, other = self.node(delivery=few), self.node(delivery=few)
+        taking.start(30)
+        other.start(30)
+        self.sink.pause = 0.5
+        try:
+            for number in range(300, 330):
+                self.assertRegex(self.send(taking, number), "^250 ")
+            code, done = other.tool("queue", "hold", "--all")
+            self.assertEqual(code, 0)
+            self.assertGreater(done["touched"], 20)
+            time.sleep(1.5)  # what had begun
+            arrived = set(self.sink.arrived)
+            within(10, lambda: self.pair.ask("SELECT count(*) FROM recipient WHERE owner <> 0") == "0")
+            time.sleep(2)
+            self.assertEqual(set(self.sink.arrived), arrived)
+        finally:
+            self.sink.pause = 0
+        self.assertEqual(other.tool("queue", "release", "--all")[0], 0)
+        within(20, lambda: all(number in self.sink.arrived for number in range(300, 330)), "what was released is not sent")
 
     def test_roles(self):
         door = self.node(node={"deliver": False})
@@ -247,6 +272,7 @@ class Starts(Base):
         second.start(30)
         within(15, lambda: 'hoplock_nodes{state="alive"} 2\n' in self.metrics(first))
         self.assertIn("hoplock_nodes_routes_differ 1\n", self.metrics(first))
+        within(5, lambda: first.log(event="routes-differ"), "no word of the routes that differ")
         self.assertEqual(first.text("backup", str(self.path / "copy"))[0], 64)
 
     def test_a_role_that_may_not_see_the_standbys(self):
@@ -307,6 +333,14 @@ class Copy(Base):
         code, said, error = old.text("store", "copy", "--to", self.pair.url())
         self.assertEqual(code, 69, error)  # the daemon runs
         old.stop()
+        kept, old.settings = dict(old.settings), nodes.merged(old.settings, {"store": self.pair.url()})
+        old.write_config()
+        old.start(30)
+        self.assertEqual(old.log(event="mail-left-behind")[-1]["messages"], "60")
+        self.assertIn("60 messages in", old.text("doctor")[1])
+        old.stop()
+        old.settings = kept
+        old.write_config()
         command = [os.path.join(BUILD, "hoplock"), "--config", old.config, "store", "copy", "--to", self.pair.url()]
         for seconds in (0.01, 0.03, 0.06):
             with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as cut_off:
