@@ -166,9 +166,10 @@ void examine_certificates(const Call& call, std::vector<Remark>& to) {
 void examine_left(const Call& call, std::vector<Remark>& to) {
   const std::uint64_t left = left_in_file(call.loaded.config);
   if (left == 0) return;
-  to.push_back({"queue", State::bad,
-                counted(left, "message") + " in '" + database_path(call.loaded.config) + "', which `store` does not name",
-                std::string(advice_for_left)});
+  to.push_back(
+      {"queue", State::bad,
+       counted(left, "message") + " in '" + database_path(call.loaded.config) + "', which `store` does not name",
+       std::string(advice_for_left)});
 }
 
 void examine_queue(const Call& call, std::vector<Remark>& to) {

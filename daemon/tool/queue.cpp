@@ -222,7 +222,8 @@ std::string active_words(const Call& call, store::Action action, std::uint64_t a
   const std::string count = std::to_string(active);
   const bool shared = !call.loaded.config.store.place.is_sqlite();
   if (shared && action == store::Action::bounce)
-    return " (" + count + " at another node or under delivery left alone: hold them, and bounce them when they are free)";
+    return " (" + count +
+           " at another node or under delivery left alone: hold them, and bounce them when they are free)";
   if (shared && (action == store::Action::retry || action == store::Action::release))
     return " (" + count + " of them at another node or under way)";
   if (shared)

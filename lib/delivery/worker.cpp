@@ -116,8 +116,12 @@ asio::awaitable<std::optional<store::Job>> Scheduler::Impl::next_job(ActiveDesti
 
 // Nothing: it was held or removed at another node, or waits here for what next_job() looks at.
 asio::awaitable<std::optional<store::Job>> Scheduler::Impl::confirm(ActiveDestinationPtr destination, store::Job job) {
-  const auto confirmed = co_await queue_.confirm(job, now());
-  if (!confirmed) queue_failed(confirmed.error().detail);
+  const auto withdrawn = co_await queue_.withdrawn(job, now());
+  if (!withdrawn) queue_failed(withdrawn.error().detail);
+  if (withdrawn && !withdrawn->empty())
+    std::erase_if(job.recipients, [&](const store::Due& due) {
+      return std::binary_search(withdrawn->begin(), withdrawn->end(), store::Lease{job.id, due.seq});
+    });
   if (job.recipients.empty()) co_return std::nullopt;
   if (!stopping_ && !destination->held && !is_paused()) co_return std::move(job);
   destination->jobs.push_front(std::move(job));

@@ -266,22 +266,18 @@ asio::awaitable<Result<std::vector<Job>>> Queue::lease(std::string destination, 
   }
 }
 
-asio::awaitable<Result<>> Queue::confirm(Job& job, Time now) {
+asio::awaitable<Result<std::vector<Lease>>> Queue::withdrawn(const Job& job, Time now) {
   Core& core = *core_;
-  if (!core.mail.look_again() || core.mail.lease_term() != job.term) co_return Result<>();
-  auto loop = co_await asio::this_coro::executor;
   std::vector<Lease> leased;
+  if (!core.mail.look_again() || core.mail.lease_term() != job.term) co_return leased;
+  auto loop = co_await asio::this_coro::executor;
   for (const Due& due : job.recipients) leased.push_back({job.id, due.seq});
-  const auto withdrawn = co_await core.mail.withdraw(std::move(leased));
-  if (!withdrawn) co_return withdrawn.error();
-  std::erase_if(job.recipients, [&](const Due& due) {
-    return std::binary_search(withdrawn->begin(), withdrawn->end(), Lease{job.id, due.seq});
-  });
-  if (!job.recipients.empty()) co_return Result<>();
+  auto found = co_await core.mail.withdraw(std::move(leased));
+  if (!found || found->size() < job.recipients.size()) co_return found;
   DestinationQueue& queued = core.ready_queue.of(job.destination);
   core.ready_queue.release(queued, job.destination, job.id);
   core.announce_woken(loop, now);
-  co_return Result<>();
+  co_return found;
 }
 
 std::vector<Job> Queue::Core::stamped(std::vector<Job> jobs, std::int64_t of) {

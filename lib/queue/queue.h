@@ -70,9 +70,9 @@ class Queue {
   // Jobs for that destination, oldest due first, hold or not; empty when nothing is due or all is leased. Every job
   // must come back in apply().
   asio::awaitable<Result<std::vector<store::Job>>> lease(std::string destination, Time now, LeaseLimit limit);
-  // Before the attempt of a leased job begins: takes the recipients out of it that an operator held or removed through another process since
-  // it was read. When none is left, its lease is over. An Error: the lease stands.
-  asio::awaitable<Result<>> confirm(store::Job& job, Time now);
+  // Before the attempt of a leased job begins: its recipients that an operator held or removed through another process since it was read
+  // (sorted); they are not to be tried. Where it is all of them, the lease is over. An Error: it stands.
+  asio::awaitable<Result<std::vector<store::Lease>>> withdrawn(const store::Job& job, Time now);
   // When the destination has work again, as far as that is known: after lease() gave nothing.
   std::optional<Time> next_due(const std::string& destination) const;
   // Waiting recipients of messages received before `before`, due or not: to expire those that wait behind a destination's hold.

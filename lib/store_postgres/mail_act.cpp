@@ -148,10 +148,10 @@ asio::awaitable<Result<std::vector<Lease>>> PostgresMailStore::withdraw(std::vec
   job.statements.push_back(statement(
       "DELETE FROM recipient r USING unnest($1, $2) AS e(message, seq) WHERE r.state = 6 AND" + std::string(own),
       messages, seqs, Parameter::incarnation()));
-  job.statements.push_back(statement(
-      "UPDATE recipient r SET owner = 0 FROM unnest($1, $2) AS e(message, seq) WHERE r.state <= 2 AND" +
-          std::string(own),
-      messages, seqs, Parameter::incarnation()));
+  job.statements.push_back(
+      statement("UPDATE recipient r SET owner = 0 FROM unnest($1, $2) AS e(message, seq) WHERE r.state <= 2 AND" +
+                    std::string(own),
+                messages, seqs, Parameter::incarnation()));
   remove_if_done(job.statements, numbers(ids));
   const auto written = co_await database_.write(StreamKind::rest, std::move(job));
   if (!written) co_return settle_failed(written.error());

@@ -198,9 +198,8 @@ TEST_CASE("a queue gives out no more of a leased job than other nodes left of it
   auto jobs = two.kept.ask(queue.lease("one.test", at(1), {10})).value();
   REQUIRE(jobs.size() == 2);
   two.act(two.here(), Action::hold, id_at(1));
-  for (Job& job : jobs) CHECK(two.kept.ask(queue.confirm(job, at(1))));
-  CHECK(jobs[0].recipients.empty());
-  CHECK(jobs[1].recipients.size() == 1);
+  CHECK(two.kept.ask(queue.withdrawn(jobs[0], at(1))).value() == std::vector<Lease>{{id_at(1), 0}});
+  CHECK(two.kept.ask(queue.withdrawn(jobs[1], at(1))).value().empty());
   CHECK(queue.active() == std::vector<Lease>{{id_at(2), 0}});
   // released, it is anybody's
   two.act(two.here(), Action::release, id_at(1));
