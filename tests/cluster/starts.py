@@ -146,8 +146,8 @@ class Starts(Base):
         node = self.node(url=self.pair.url().replace("hoplock@", "strict@"), store_password_file=str(password))
         code, said = self.ended(node)
         self.assertEqual(code, 78, said)
-        self.assertIn("hoplock.yaml", said)
-        self.assertIn("store_password_file", said)
+        line = int(re.search(r"hoplock\.yaml:(\d+):", said)[1])
+        self.assertIn("store_password_file", pathlib.Path(node.config).read_text().splitlines()[line - 1])
         self.assertNotIn("wrong", said.replace("wrong password", ""))
 
     def test_a_name_that_is_in_use_is_69(self):
