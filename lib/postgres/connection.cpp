@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "postgres/connection.h"
 
+#include <fcntl.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -21,20 +23,24 @@ Statement timeline_of_server() {
 
 }  // namespace
 
-// Whether libpq's socket is ready. The socket stays libpq's. What Asio still waits for holds it.
+// Whether libpq's socket is ready, by a descriptor of our own: libpq closes its one whenever it fails, and the number may be another's
+// before Asio has let go of it. What Asio still waits for holds it.
 class Connection::Watch : public std::enable_shared_from_this<Watch> {
  public:
   explicit Watch(const asio::any_io_executor& loop) : descriptor_(loop) {}
 
-  // Again when libpq has opened another socket, which may have the same number.
+  // Again when libpq has opened another socket.
   void assign(int socket) {
-    if (descriptor_.is_open() && descriptor_.native_handle() == socket) return;
+    if (descriptor_.is_open() && watched_ == socket) return;
     release();
+    watched_ = socket;
     boost::system::error_code ignored;
-    descriptor_.assign(socket, ignored);
+    const int own = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
+    if (own >= 0) descriptor_.assign(own, ignored);
   }
   void release() {
-    if (descriptor_.is_open()) descriptor_.release();
+    boost::system::error_code ignored;
+    if (descriptor_.is_open()) descriptor_.close(ignored);
     reading_ = writing_ = false;
     ++assigned_;
   }
@@ -59,6 +65,7 @@ class Connection::Watch : public std::enable_shared_from_this<Watch> {
 
   asio::posix::stream_descriptor descriptor_;
   net::Condition ready_;
+  int watched_ = -1;
   bool reading_ = false, writing_ = false;
   std::uint64_t assigned_ = 0;
 };

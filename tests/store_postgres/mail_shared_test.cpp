@@ -99,10 +99,16 @@ TEST_CASE("two nodes that lease at once share what there is" *
       for (Job& job : leased.value().jobs) to.push_back(std::move(job));
     }
   };
-  auto one = lease_some(two.here(), mine);
+  bool ended = false;
+  const auto lease_mine = [&]() -> asio::awaitable<void> {
+    co_await lease_some(two.here(), mine);
+    ended = true;
+  };
+  auto one = lease_mine();
   auto other = lease_some(two.there(), theirs);
   two.kept.loop.start(std::move(one));
   two.kept.loop.run(std::move(other));
+  while (!ended) two.kept.ask(two.there().due(at(100), 1, {})).value();
   while (mine.size() + theirs.size() < 40) {
     auto more = lease_some(two.here(), mine);
     two.kept.loop.run(std::move(more));
