@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t page_rows = 10'000;    // of a read
 constexpr std::size_t batch_messages = 512;  // of a change
 constexpr std::size_t most_ids_told = 1000;
-constexpr std::chrono::minutes ids_ahead{2};  // that a node's ids may run
+// That a node's ids may run before the clock: one more minute whenever a process takes over a slot that another has just left.
+constexpr std::chrono::minutes ids_ahead{60};
 
 void add(Affected& sum, const Affected& affected) {
   sum.messages += affected.messages;
