@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t most_minutes = 2 * 24 * 60;
 
+std::int64_t floored(std::int64_t number, std::int64_t by) { return number / by - (number % by < 0 ? 1 : 0); }
+
 }  // namespace
 
 void Figures::add(const Figures& more) {
@@ -63,6 +65,29 @@ void Tally::put_back(const Minutes& minutes) {
     std::next(oldest)->second.add(oldest->second);
     minutes_.erase(oldest);
   }
+}
+
+Tally::Minutes in_steps(const Tally::Minutes& minutes, std::int64_t step) {
+  Tally::Minutes sums;
+  for (const auto& [minute, figures] : minutes) sums[floored(minute * 60, step)].add(figures);
+  return sums;
+}
+
+Grid grid_of(Span span, Time now) {
+  std::int64_t step = 86400, points = 2 * 365;
+  if (span == Span::day) step = 60, points = 24 * 60;
+  if (span == Span::week) step = 3600, points = 7 * 24;
+  if (span == Span::month) step = 3600, points = 30 * 24;
+  const std::int64_t last = floored(std::chrono::floor<Seconds>(now).time_since_epoch().count(), step);
+  return {step, last - points + 1, last};
+}
+
+Series empty_series(const Grid& grid) {
+  Series series;
+  series.from = Time{Seconds(grid.first * grid.step)};
+  series.step = Seconds(grid.step);
+  series.points.resize(static_cast<std::size_t>(grid.last - grid.first + 1));
+  return series;
 }
 
 }  // namespace hoplock::statistics

@@ -55,10 +55,29 @@ class Tally {
 
 enum class Span : std::uint8_t { day, week, month, years };  // 24 h in minutes; 7 d, 30 d in hours; 2 years in days
 
+// How finely it is kept; times are counted in steps since 1970.
+struct Resolution {
+  std::int64_t step = 60;  // seconds
+  std::int64_t kept = 0;   // rows
+};
+inline constexpr std::array<Resolution, 3> resolutions{{{60, 2 * 24 * 60}, {3600, 90 * 24}, {86400, 2 * 365}}};
+// Added up by steps.
+Tally::Minutes in_steps(const Tally::Minutes& minutes, std::int64_t step);
+
+// The times of a span.
+struct Grid {
+  std::int64_t step = 60;
+  std::int64_t first = 0;
+  std::int64_t last = 0;  // holds `now`
+};
+Grid grid_of(Span span, Time now);
+
 // An even grid of times, the last of which holds `now`.
 struct Series {
   Time from{};  // where the first one begins
   Seconds step{60};
   std::vector<std::optional<Figures>> points;  // nothing: the daemon did not run, or the clock never said so
 };
+Series empty_series(const Grid& grid);
+
 }  // namespace hoplock::statistics

@@ -74,14 +74,7 @@ tlsrpt::Report report_of(const ReportKey& key, const tlsrpt::Submitter& submitte
   }
   tlsrpt::Tally tally(key.domain);
   for (const auto& [place, sessions] : elements) tally.add(sessions);
-  tlsrpt::Report report;
-  report.organization = submitter.organization;
-  report.contact = submitter.contact;
-  report.id = tlsrpt::report_id(submitter, key.domain, key.day, tag);
-  report.begin = tlsrpt::begin_of(key.day);
-  report.end = tlsrpt::end_of(key.day);
-  report.policies = tally.sum();
-  return report;
+  return report_about(key, submitter, tag, tally.sum());
 }
 
 postgres::Statement select_built(const ReportKey& key) {

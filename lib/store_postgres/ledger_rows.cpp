@@ -14,21 +14,6 @@ std::optional<Time> time_of(const postgres::Row& row, int column) {
 
 }  // namespace
 
-std::string join_lines(const std::vector<std::string>& lines) {
-  std::string text;
-  for (const auto& line : lines) (text += line) += '\n';
-  return text;
-}
-
-std::vector<std::string> split_lines(std::string_view text) {
-  std::vector<std::string> lines;
-  for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
-    lines.emplace_back(text.substr(0, end));
-    text.remove_prefix(end + 1);
-  }
-  return lines;
-}
-
 std::string select_accounts(std::string_view more_columns, std::string_view condition) {
   std::string sql =
       "SELECT a.day, a.domain, a.state, coalesce(c.sessions, 0), coalesce(c.failures, 0), a.due, a.since, a.attempts,"

@@ -10,6 +10,7 @@
 
 #include "postgres/batch.h"
 #include "store/ledger.h"
+#include "store/stored_report.h"
 
 namespace hoplock::store_postgres {
 
@@ -27,10 +28,6 @@ inline std::int64_t number_of(std::chrono::sys_days day) { return day.time_since
 inline std::chrono::sys_days day_of_number(std::int64_t number) {
   return std::chrono::sys_days{std::chrono::days{number}};
 }
-
-// Lists of lines in one column.
-std::string join_lines(const std::vector<std::string>& lines);
-std::vector<std::string> split_lines(std::string_view text);
 
 // The account's columns from `first` on; then those of whoever asks. `condition` speaks of the account as `a`.
 std::string select_accounts(std::string_view more_columns, std::string_view condition);

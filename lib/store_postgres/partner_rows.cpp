@@ -37,16 +37,6 @@ const std::vector<std::string_view> partner_tables{
     R"(INSERT INTO partner_batch (id, committed, followed) VALUES (1, 0, 0))",
 };
 
-// On disk.
-constexpr std::int64_t level_encrypt = 1, level_verify = 2, level_dane = 3;
-constexpr std::int64_t rule_mandate = 0, rule_dane = 1, rule_sts = 2;
-
-std::optional<hop::Mandate> level_of(std::int64_t number) {
-  if (number == level_encrypt) return hop::Mandate::encrypt;
-  if (number == level_verify) return hop::Mandate::verify;
-  return number == level_dane ? std::optional(hop::Mandate::dane) : std::nullopt;
-}
-
 }  // namespace
 
 std::vector<postgres::Migration> partner_migrations() {
@@ -54,25 +44,6 @@ std::vector<postgres::Migration> partner_migrations() {
   first.name = "route: partners";
   first.statements = partner_tables;
   return {first};
-}
-
-std::int64_t number_of(partners::Rule rule) {
-  return rule == partners::Rule::mandate ? rule_mandate : rule == partners::Rule::dane ? rule_dane : rule_sts;
-}
-
-std::int64_t number_of(hop::Mandate level) {
-  switch (level) {
-    case hop::Mandate::encrypt:
-      return level_encrypt;
-    case hop::Mandate::verify:
-      return level_verify;
-    case hop::Mandate::dane_audit:
-    case hop::Mandate::dane:
-      return level_dane;
-    case hop::Mandate::none:
-      break;
-  }
-  return 0;
 }
 
 std::string select_partners(std::string_view condition) {
@@ -85,24 +56,16 @@ std::string select_partners(std::string_view condition) {
 }
 
 Result<Entry> partner_of(const postgres::Row& row) {
-  Entry entry;
-  auto domain = partners::parse_domain(row.text(0));
-  const auto rule = row.integer(1);
-  const auto level = level_of(row.integer(3));
-  const bool mandate = rule == rule_mandate;
-  const bool known = mandate || rule == rule_dane || rule == rule_sts;
-  if (!domain || !known || (mandate && !level) || (!mandate && row.null(4)))
-    return fail(errc::bad_message,
-                "the row '" + std::string(row.text(0)) + "' of the table of partners cannot be read");
-  entry.domain = std::move(*domain);
-  entry.rule = mandate ? partners::Rule::mandate : rule == rule_dane ? partners::Rule::dane : partners::Rule::mta_sts;
-  if (mandate) entry.level = *level;
-  if (!row.null(4)) entry.until = partners::Day{std::chrono::days{row.integer(4)}};
-  entry.note = row.text(5);
-  entry.by = row.text(6);
-  entry.since = row.time(7);
-  entry.told = row.boolean(8);
-  return entry;
+  StoredPartner one;
+  one.domain = row.text(0);
+  one.rule = row.integer(1);
+  one.level = row.integer(3);
+  if (!row.null(4)) one.until = row.integer(4);
+  one.note = row.text(5);
+  one.by = row.text(6);
+  one.since = row.time(7);
+  one.told = row.boolean(8);
+  return entry_of(one);
 }
 
 postgres::Statement select_partner_page(const PartnerAt& after, std::size_t limit) {

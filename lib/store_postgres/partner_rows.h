@@ -6,6 +6,7 @@
 
 #include "postgres/batch.h"
 #include "store/partner_store.h"
+#include "store/stored_partner.h"
 
 namespace hoplock::store_postgres {
 
@@ -19,8 +20,5 @@ Result<partners::Entry> partner_of(const postgres::Row& row);
 // $1 and $2 are a domain and a rule, $3 a number of rows.
 postgres::Statement select_partner_page(const PartnerAt& after, std::size_t limit);
 Result<PartnerPage> partner_page_of(const postgres::Rows& rows, std::size_t limit);
-
-std::int64_t number_of(partners::Rule rule);
-std::int64_t number_of(hop::Mandate level);
 
 }  // namespace hoplock::store_postgres

@@ -24,8 +24,8 @@ struct PartnerColumns {
 
   void add(const partners::Entry& entry, PartnerRow row = PartnerRow::there) {
     domain.push_back(dns::to_text(entry.domain));
-    rule.push_back(number_of(entry.rule));
-    level.push_back(number_of(entry.level));
+    rule.push_back(rule_number(entry.rule));
+    level.push_back(level_number(entry.level));
     until.push_back(entry.until ? std::optional<std::int64_t>(entry.until->time_since_epoch().count()) : std::nullopt);
     note.push_back(text_of(entry.note));
     who.push_back(text_of(entry.by));

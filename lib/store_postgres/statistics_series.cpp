@@ -12,29 +12,6 @@ using postgres::statement;
 
 namespace {
 
-// statistics_series.step is the number of seconds; `at` counts such steps since 1970.
-struct Resolution {
-  std::int64_t step = 60;
-  std::int64_t kept = 0;  // rows of a node
-};
-constexpr std::array<Resolution, 3> resolutions{{{60, 2 * 24 * 60}, {3600, 90 * 24}, {86400, 2 * 365}}};
-struct Extent {
-  std::int64_t step = 60;
-  std::int64_t points = 0;
-  std::int64_t last = 0;
-};
-
-std::int64_t floored(std::int64_t number, std::int64_t by) { return number / by - (number % by < 0 ? 1 : 0); }
-
-Extent extent_of(statistics::Span span, Time now) {
-  Extent extent{86400, 2 * 365};
-  if (span == statistics::Span::day) extent = {60, 24 * 60};
-  if (span == statistics::Span::week) extent = {3600, 7 * 24};
-  if (span == statistics::Span::month) extent = {3600, 30 * 24};
-  extent.last = floored(std::chrono::floor<Seconds>(now).time_since_epoch().count(), extent.step);
-  return extent;
-}
-
 // Figures as columns.
 struct FigureColumns {
   using Numbers = std::vector<std::int64_t>;
@@ -99,9 +76,8 @@ statistics::Figures figures_of(const postgres::Row& row) {
 }  // namespace
 
 void add_series(postgres::Batch& batch, const statistics::Tally::Minutes& minutes) {
-  for (const Resolution& one : resolutions) {
-    statistics::Tally::Minutes sums;
-    for (const auto& [minute, figures] : minutes) sums[floored(minute * 60, one.step)].add(figures);
+  for (const statistics::Resolution& one : statistics::resolutions) {
+    const auto sums = statistics::in_steps(minutes, one.step);
     if (sums.empty()) continue;
     FigureColumns columns;
     for (const auto& [at, figures] : sums) columns.add(at, figures);
@@ -114,23 +90,19 @@ void add_series(postgres::Batch& batch, const statistics::Tally::Minutes& minute
 }
 
 postgres::Statement select_series(statistics::Span span, Time now) {
-  const Extent extent = extent_of(span, now);
+  const statistics::Grid grid = statistics::grid_of(span, now);
   return statement(
       "SELECT at, sum(accepted)::bigint, sum(delivered)::bigint, sum(deferred)::bigint, sum(bounced)::bigint,"
       " sum(dane)::bigint, sum(sts)::bigint, sum(verified)::bigint, sum(encrypted)::bigint, sum(clear)::bigint,"
       " max(depth), max(oldest) FROM statistics_series WHERE step = $1 AND at BETWEEN $2 AND $3 GROUP BY at",
-      extent.step, extent.last - extent.points + 1, extent.last);
+      grid.step, grid.first, grid.last);
 }
 
 statistics::Series series_of(const postgres::Rows& rows, statistics::Span span, Time now) {
-  const Extent extent = extent_of(span, now);
-  const std::int64_t first = extent.last - extent.points + 1;
-  statistics::Series series;
-  series.from = Time{Seconds(first * extent.step)};
-  series.step = Seconds(extent.step);
-  series.points.resize(static_cast<std::size_t>(extent.points));
+  const statistics::Grid grid = statistics::grid_of(span, now);
+  statistics::Series series = statistics::empty_series(grid);
   for (const postgres::Row row : rows)
-    series.points[static_cast<std::size_t>(row.integer(0) - first)] = figures_of(row);
+    series.points[static_cast<std::size_t>(row.integer(0) - grid.first)] = figures_of(row);
   return series;
 }
 

@@ -4,6 +4,7 @@
 #include <random>
 #include <utility>
 
+#include "disk/guarded.h"
 #include "store/stored.h"
 #include "store_sqlite/rows.h"
 
@@ -24,22 +25,12 @@ std::optional<std::int64_t> copied_number(disk::Statement& row, int column) {
   return row.integer(column);
 }
 
-// What is done on a Database throws disk::Failure.
-template <class T, class F>
-Result<T> guarded(F call) {
-  try {
-    return call();
-  } catch (const disk::Failure& failure) {
-    return failure.error();
-  }
-}
-
 class SqliteCopySource final : public CopySource {
  public:
   explicit SqliteCopySource(disk::Database db) : db_(std::move(db)) {}
 
   Result<std::int64_t> number() override {
-    return guarded<std::int64_t>([this]() -> Result<std::int64_t> {
+    return disk::guarded([this]() -> Result<std::int64_t> {
       auto kept = db_.prepare("SELECT value FROM mark WHERE name = 'copy'");
       if (kept.step()) return kept.integer(0);
       std::random_device random;
@@ -49,7 +40,7 @@ class SqliteCopySource final : public CopySource {
     });
   }
   Result<CopiedTotals> totals() override {
-    return guarded<CopiedTotals>([this]() -> Result<CopiedTotals> {
+    return disk::guarded([this]() -> Result<CopiedTotals> {
       CopiedTotals found;
       found.messages = db_.integer("SELECT count(*) FROM message");
       found.recipients =
@@ -67,7 +58,7 @@ class SqliteCopySource final : public CopySource {
     });
   }
   Result<std::vector<CopiedMessage>> mail(Id after) override {
-    return guarded<std::vector<CopiedMessage>>([&]() -> Result<std::vector<CopiedMessage>> {
+    return disk::guarded([&]() -> Result<std::vector<CopiedMessage>> {
       std::vector<CopiedMessage> page;
       std::size_t octets = 0;
       auto rows = db_.prepare(
@@ -82,7 +73,7 @@ class SqliteCopySource final : public CopySource {
     });
   }
   Result<std::vector<CopiedHistory>> history(Id after) override {
-    return guarded<std::vector<CopiedHistory>>([&]() -> Result<std::vector<CopiedHistory>> {
+    return disk::guarded([&]() -> Result<std::vector<CopiedHistory>> {
       std::vector<CopiedHistory> page;
       auto rows = db_.prepare("SELECT id, at, data FROM history WHERE id > ?1 ORDER BY id");
       auto waits = db_.prepare("SELECT 1 FROM message WHERE id = ?1");
@@ -106,7 +97,7 @@ class SqliteCopySource final : public CopySource {
     });
   }
   Result<std::vector<CopiedHold>> holds() override {
-    return guarded<std::vector<CopiedHold>>([this]() -> Result<std::vector<CopiedHold>> {
+    return disk::guarded([this]() -> Result<std::vector<CopiedHold>> {
       std::vector<CopiedHold> all;
       auto rows = db_.prepare(
           "SELECT name, hold, failures, interval, last, status, reply, reason, host FROM destination WHERE failures > "
@@ -119,7 +110,7 @@ class SqliteCopySource final : public CopySource {
     });
   }
   Result<std::vector<CopiedPolicy>> policies() override {
-    return guarded<std::vector<CopiedPolicy>>([this]() -> Result<std::vector<CopiedPolicy>> {
+    return disk::guarded([this]() -> Result<std::vector<CopiedPolicy>> {
       std::vector<CopiedPolicy> all;
       auto rows = db_.prepare(
           "SELECT p.domain, due, checked, failures, failed, failed_record, reason, error, record, fetched, max_age, "
@@ -146,7 +137,7 @@ class SqliteCopySource final : public CopySource {
     });
   }
   Result<std::vector<CopiedPartner>> partners() override {
-    return guarded<std::vector<CopiedPartner>>([this]() -> Result<std::vector<CopiedPartner>> {
+    return disk::guarded([this]() -> Result<std::vector<CopiedPartner>> {
       std::vector<CopiedPartner> all;
       auto rows = db_.prepare(
           "SELECT domain, rule, level, since, until, note, who FROM partner AS p WHERE NOT gone AND batch = (SELECT "
@@ -160,14 +151,14 @@ class SqliteCopySource final : public CopySource {
     });
   }
   Result<Id> last_id() override {
-    return guarded<Id>([this]() -> Result<Id> {
+    return disk::guarded([this]() -> Result<Id> {
       return Id{db_.integer(
           "SELECT max(coalesce((SELECT max(id) FROM message), 0), coalesce((SELECT value FROM mark WHERE name = "
           "'id'), 0))")};
     });
   }
   Result<> mark_moving(const std::string& to, const std::string& database) override {
-    return guarded<void>([&]() -> Result<> {
+    return disk::guarded([&]() -> Result<> {
       auto into = db_.prepare("SELECT value FROM mark WHERE name = 'moving-into'");
       if (into.step() && into.text(0) != database) {
         auto where = db_.prepare("SELECT value FROM mark WHERE name = 'moving'");
@@ -181,12 +172,10 @@ class SqliteCopySource final : public CopySource {
     });
   }
   Result<> mark_moved(const std::string& to) override {
-    try {
+    return disk::guarded([&]() -> Result<> {
       db_.prepare("INSERT OR REPLACE INTO mark (name, value) VALUES ('moved', ?1)").bind(to).run();
       return {};
-    } catch (const disk::Failure& failure) {
-      return failure.error();
-    }
+    });
   }
 
  private:

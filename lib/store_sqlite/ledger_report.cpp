@@ -60,14 +60,7 @@ std::vector<tlsrpt::Sessions> elements_of(disk::Tx& tx, std::int64_t account, co
 
 tlsrpt::Report report_of(disk::Tx& tx, const AccountRow& row, const ReportKey& key,
                          const tlsrpt::Submitter& submitter) {
-  tlsrpt::Report report;
-  report.organization = submitter.organization;
-  report.contact = submitter.contact;
-  report.id = tlsrpt::report_id(submitter, key.domain, key.day, row.tag);
-  report.begin = tlsrpt::begin_of(key.day);
-  report.end = tlsrpt::end_of(key.day);
-  report.policies = elements_of(tx, row.id, key.domain);
-  return report;
+  return report_about(key, submitter, row.tag, elements_of(tx, row.id, key.domain));
 }
 
 std::optional<BuiltReport> stored_in(disk::Tx& tx, std::int64_t account) {
@@ -86,21 +79,6 @@ std::optional<BuiltReport> stored_in(disk::Tx& tx, std::int64_t account) {
 }
 
 }  // namespace
-
-std::string join_lines(const std::vector<std::string>& lines) {
-  std::string text;
-  for (const auto& line : lines) (text += line) += '\n';
-  return text;
-}
-
-std::vector<std::string> split_lines(std::string_view text) {
-  std::vector<std::string> lines;
-  for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
-    lines.emplace_back(text.substr(0, end));
-    text.remove_prefix(end + 1);
-  }
-  return lines;
-}
 
 void drop_counts(disk::Tx& tx, std::int64_t account) {
   tx.prepare("DELETE FROM tlsrpt_detail WHERE element IN (SELECT id FROM tlsrpt_element WHERE account = ?1)")

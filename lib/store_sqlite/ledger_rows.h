@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store/stored_report.h"
 #include "store_sqlite/days.h"
 #include "store_sqlite/ledger.h"
 
@@ -30,9 +31,5 @@ std::optional<AccountRow> find_row(disk::Tx& tx, const ReportKey& key);
 
 // All that an account counted, once its report says it.
 void drop_counts(disk::Tx& tx, std::int64_t account);
-
-// Lists of lines in one column.
-std::string join_lines(const std::vector<std::string>& lines);
-std::vector<std::string> split_lines(std::string_view text);
 
 }  // namespace hoplock::store_sqlite

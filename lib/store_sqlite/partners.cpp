@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "disk/db.h"
+#include "store/stored_partner.h"
 
 namespace hoplock::store_sqlite {
 
@@ -42,54 +43,17 @@ constexpr std::string_view latest_rows =
     " FROM partner AS p WHERE batch = (SELECT max(batch) FROM partner AS q WHERE q.domain = p.domain AND q.rule = "
     "p.rule AND q.batch <= ?1)";
 
-// On disk.
-constexpr std::int64_t level_encrypt = 1, level_verify = 2, level_dane = 3;
-constexpr std::int64_t rule_mandate = 0, rule_dane = 1, rule_sts = 2;
-
-std::int64_t number_of(partners::Rule rule) {
-  return rule == partners::Rule::mandate ? rule_mandate : rule == partners::Rule::dane ? rule_dane : rule_sts;
-}
-std::int64_t number_of(hop::Mandate level) {
-  switch (level) {
-    case hop::Mandate::encrypt:
-      return level_encrypt;
-    case hop::Mandate::verify:
-      return level_verify;
-    case hop::Mandate::dane_audit:
-    case hop::Mandate::dane:
-      return level_dane;
-    case hop::Mandate::none:
-      break;
-  }
-  return 0;
-}
-
-std::optional<hop::Mandate> level_of(std::int64_t number) {
-  if (number == level_encrypt) return hop::Mandate::encrypt;
-  if (number == level_verify) return hop::Mandate::verify;
-  return number == level_dane ? std::optional(hop::Mandate::dane) : std::nullopt;
-}
-
 Result<Entry> partner_of(const disk::Statement& row) {
-  Entry entry;
-  auto domain = partners::parse_domain(row.text(0));
-  const auto level = level_of(row.integer(3));
-  const bool mandate = row.integer(1) == rule_mandate;
-  const bool known = mandate || row.integer(1) == rule_dane || row.integer(1) == rule_sts;
-  if (!domain || !known || (mandate && !level) || (!mandate && row.null(4)))
-    return fail(errc::bad_message,
-                "the row '" + std::string(row.text(0)) + "' of the table of partners cannot be read");
-  entry.domain = std::move(*domain);
-  entry.rule = mandate                       ? partners::Rule::mandate
-               : row.integer(1) == rule_dane ? partners::Rule::dane
-                                             : partners::Rule::mta_sts;
-  if (mandate) entry.level = *level;
-  if (!row.null(4)) entry.until = partners::Day{std::chrono::days{row.integer(4)}};
-  entry.note = row.text(5);
-  entry.by = row.text(6);
-  entry.since = from_millis(row.integer(7));
-  entry.told = row.integer(8) != 0;
-  return entry;
+  StoredPartner one;
+  one.domain = row.text(0);
+  one.rule = row.integer(1);
+  one.level = row.integer(3);
+  if (!row.null(4)) one.until = row.integer(4);
+  one.note = row.text(5);
+  one.by = row.text(6);
+  one.since = from_millis(row.integer(7));
+  one.told = row.integer(8) != 0;
+  return entry_of(one);
 }
 
 }  // namespace
@@ -153,14 +117,14 @@ void put_partner(disk::Tx& tx, const Entry& entry, PartnerBatch batch, PartnerRo
   tx.prepare(
         "INSERT OR REPLACE INTO partner (domain, rule, batch, level, until, note, who, since, told, gone) VALUES (?1, "
         "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")
-      .bind(dns::to_text(entry.domain), number_of(entry.rule), batch, number_of(entry.level), until, entry.note,
+      .bind(dns::to_text(entry.domain), rule_number(entry.rule), batch, level_number(entry.level), until, entry.note,
             entry.by, to_millis(entry.since), entry.told, row == PartnerRow::gone)
       .run();
 }
 
 void drop_earlier(disk::Tx& tx, const Entry& entry, PartnerBatch batch) {
   tx.prepare("DELETE FROM partner WHERE domain = ?1 AND rule = ?2 AND (batch < ?3 OR (batch = ?3 AND gone))")
-      .bind(dns::to_text(entry.domain), number_of(entry.rule), batch)
+      .bind(dns::to_text(entry.domain), rule_number(entry.rule), batch)
       .run();
 }
 
@@ -190,7 +154,7 @@ Result<std::vector<ChangedPartner>> changed_since(disk::Tx& tx, PartnerBatch fol
 
 void mark_told(disk::Tx& tx, const Entry& entry) {
   tx.prepare("UPDATE partner SET told = ?3 WHERE domain = ?1 AND rule = ?2")
-      .bind(dns::to_text(entry.domain), number_of(entry.rule), entry.told)
+      .bind(dns::to_text(entry.domain), rule_number(entry.rule), entry.told)
       .run();
 }
 
